@@ -1,0 +1,1 @@
+//! Instruction set, executable format, verifier and disassembler.

@@ -1,0 +1,1 @@
+//! Mix source to bytecode: lexer, parser, types, code generation.

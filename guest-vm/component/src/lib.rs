@@ -1,0 +1,1 @@
+//! The Mix VM as a component.

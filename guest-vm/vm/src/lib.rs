@@ -1,0 +1,1 @@
+//! The Mix VM: heap, interpreter, streams, spreadsheet.

@@ -1,0 +1,3 @@
+//! The host program: engine, linking, sessions, HTTP API, command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The record store: append-only, history-preserving, every field indexed.

@@ -1,0 +1,1 @@
+//! Mix values: MessagePack wire form, EscJSON, equality and order.
