@@ -1,0 +1,43 @@
+# Everything a user or developer runs. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+GUEST_DIR := $(abspath $(TARGET_DIR))/wasm32-wasip2/guest
+MIXER := $(TARGET_DIR)/release/mixer
+
+# Components that are embedded in `mixer`, in one cargo call so that they share their dependencies.
+GUEST_PACKAGES := mix-vm-component mix-standalone mix-switchboard mix-plugin-core mix-plugin-crypto mix-plugin-files mix-plugin-http mix-plugin-db
+
+export MIXER_GUESTS_DIR := $(GUEST_DIR)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
+
+.PHONY: toolchain
+toolchain: ## Install what the components need to build (Rust std for wasm32-wasip2)
+	@scripts/toolchain.sh
+
+.PHONY: guests
+guests: toolchain ## Build the VM, the switchboard and the plugins as components
+	$(CARGO) build --locked --profile guest --target wasm32-wasip2 $(addprefix -p ,$(GUEST_PACKAGES))
+
+.PHONY: mixer
+mixer: guests ## Build the `mixer` program (target/release/mixer)
+	$(CARGO) build --locked --release -p mixer
+
+.PHONY: run
+run: mixer ## The main job: install examples/movies and run its agent on real data
+	@scripts/run-movies.sh $(MIXER)
+
+.PHONY: test
+test: mixer ## Format, lints and every test
+	scripts/test.sh
+
+.PHONY: lint
+lint: ## Format and clippy only
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings

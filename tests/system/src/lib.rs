@@ -1,0 +1,74 @@
+//! Harness of the whole-system tests.
+//!
+//! The tests use what a user has: the `mixer` binary (built by `make mixer`, see
+//! [`mixer`]), a folder, and HTTP. [`Server`] starts `mixer serve` on a free port
+//! and stops it when dropped; [`Console`] runs the commands of a documentation
+//! page in one shell and compares what they print; [`Sink`] is an HTTP server
+//! that keeps what is posted to it.
+
+mod console;
+mod server;
+mod sink;
+
+pub use console::{Console, Example, examples};
+pub use server::{Server, response_json};
+pub use sink::Sink;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .canonicalize()
+        .unwrap_or_else(|error| panic!("the repository folder cannot be resolved: {error}"))
+}
+
+/// The `mixer` binary under test: `$MIXER`, else the one beside the test binary.
+pub fn mixer() -> PathBuf {
+    if let Some(path) = std::env::var_os("MIXER") {
+        return PathBuf::from(path);
+    }
+    let path = std::env::current_exe()
+        .ok()
+        .and_then(|test| Some(test.parent()?.parent()?.join("mixer")))
+        .filter(|path| path.exists());
+    path.unwrap_or_else(|| panic!("no mixer binary: run `make mixer` first or set MIXER"))
+}
+
+/// The folder of the built components.
+pub fn components() -> PathBuf {
+    match std::env::var_os("MIXER_GUESTS_DIR") {
+        Some(path) => PathBuf::from(path),
+        None => mixer()
+            .parent()
+            .and_then(|release| Some(release.parent()?.join("wasm32-wasip2/guest")))
+            .unwrap_or_else(|| {
+                panic!("the mixer binary has no target folder; set MIXER_GUESTS_DIR")
+            }),
+    }
+}
+
+/// What a finished command printed.
+pub struct Finished {
+    /// Exit code; -1 after a signal.
+    pub code: i32,
+    /// Standard output as text.
+    pub stdout: String,
+    /// Standard error as text.
+    pub stderr: String,
+}
+
+/// Runs `mixer` with these arguments to its end.
+pub fn run_mixer<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Finished {
+    let output = Command::new(mixer())
+        .args(arguments)
+        .env("RUST_LOG", "warn")
+        .output()
+        .unwrap_or_else(|error| panic!("mixer cannot be started: {error}"));
+    Finished {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
