@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Every check of the project, cheapest first. The components and `mixer` are built
+# by the Makefile before this starts.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
+
+step "format"
+cargo fmt --all --check
+step "lints"
+cargo clippy --locked --release --workspace --all-targets -- -D warnings
+step "components for tests"
+cargo build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile
+step "tests"
+cargo test --locked --release --workspace --no-fail-fast

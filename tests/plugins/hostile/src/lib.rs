@@ -1,0 +1,89 @@
+//! A family that does everything a plugin must not do. The system tests link it
+//! with `--plugin` and check that each function ends its own call and nothing else.
+//!
+//! Written against the bare contract, as a plugin without the SDK would be.
+
+wit_bindgen::generate!({ path: "../../../wit/ffi", world: "plugin" });
+
+use exports::mix::ffi::family::Guest;
+use mix::ffi::types::{Failure, Function, Reply};
+
+struct Hostile;
+
+/// Name, number of parameters, waits.
+const FUNCTIONS: [(&str, u8, bool); 9] = [
+    ("$hostile_echo", 1, false),
+    ("$hostile_trap", 0, false),
+    ("$hostile_hang", 0, false),
+    ("$hostile_memory", 0, false),
+    ("$hostile_garbage", 0, false),
+    ("$hostile_flood", 0, false),
+    ("$hostile_trap_waiting", 0, true),
+    ("$hostile_hang_waiting", 0, true),
+    ("$hostile_babble", 0, true),
+];
+
+impl Guest for Hostile {
+    fn describe() -> Vec<Function> {
+        FUNCTIONS
+            .iter()
+            .map(|&(name, params, waits)| Function {
+                name: name.to_string(),
+                params,
+                waits,
+                doc: "Misbehaves as its name says.".to_string(),
+            })
+            .collect()
+    }
+
+    fn call(function: u32, args: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        match function {
+            // `args` is an array of one element: 0x91 and the value.
+            0 => Ok(args[1..].to_vec()),
+            1 => std::process::abort(),
+            2 => loop {
+                std::hint::black_box(function);
+            },
+            3 => {
+                let mut hoard: Vec<Vec<u8>> = Vec::new();
+                loop {
+                    hoard.push(std::hint::black_box(vec![1; 1 << 20]));
+                }
+            }
+            // 0xc1 is the one byte that MessagePack never uses.
+            4 => Ok(vec![0xc1]),
+            5 => Ok(flood()),
+            _ => Err(Failure {
+                code: "ERR_INTERNAL".to_string(),
+                message: format!("no function {function}"),
+                detail: None,
+            }),
+        }
+    }
+
+    async fn start(function: u32, _args: Vec<u8>) -> Result<Reply, Failure> {
+        match function {
+            6 => std::process::abort(),
+            7 => std::future::pending().await,
+            _ => {
+                let (mut writer, reader) = wit_stream::new::<Vec<u8>>();
+                wit_bindgen::spawn_local(async move {
+                    // Endless: ends only when the reader is dropped.
+                    while writer.write_one(vec![0x01]).await.is_none() {}
+                });
+                Ok(Reply::Many(reader))
+            }
+        }
+    }
+}
+
+/// A well-formed binary of 96 MiB, more than one reply may hold.
+fn flood() -> Vec<u8> {
+    let length: u32 = 96 << 20;
+    let mut value = vec![0xc6];
+    value.extend(length.to_be_bytes());
+    value.resize(value.len() + length as usize, 0);
+    value
+}
+
+export!(Hostile);
