@@ -1,1 +1,4 @@
-//! Mix source to bytecode: lexer, parser, types, code generation.
+//! The Mix compiler: source text to bytecode.
+
+pub mod issue;
+pub mod syntax;

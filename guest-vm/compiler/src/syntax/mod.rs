@@ -1,0 +1,5 @@
+//! From text to syntax tree.
+
+pub mod ast;
+pub mod source;
+pub mod span;
