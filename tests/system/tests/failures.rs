@@ -1,0 +1,361 @@
+//! What goes wrong ends its own call with a stable code, a line that says what and
+//! where, and nothing else: the server goes on serving.
+
+use std::path::{Path, PathBuf};
+
+use mix_system_tests::{Finished, Server, components, repository, response_json, run_mixer};
+use serde_json::json;
+
+fn program(name: &str) -> String {
+    repository()
+        .join("tests/system/programs")
+        .join(name)
+        .display()
+        .to_string()
+}
+
+fn hostile_plugin() -> String {
+    components()
+        .join("mix_test_plugin_hostile.wasm")
+        .display()
+        .to_string()
+}
+
+fn run(arguments: &[&str]) -> Finished {
+    run_mixer(arguments)
+}
+
+#[track_caller]
+fn assert_fails(finished: &Finished, code: i32, parts: &[&str]) {
+    assert_eq!(
+        finished.code, code,
+        "stdout: {}\nstderr: {}",
+        finished.stdout, finished.stderr
+    );
+    for part in parts {
+        assert!(
+            finished.stderr.contains(part),
+            "{part} is missing in: {}",
+            finished.stderr
+        );
+    }
+    assert!(
+        !finished.stderr.contains("panicked"),
+        "a panic reached the user: {}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn a_plugin_on_the_command_line_is_linked_like_a_built_in_one() {
+    let done = run(&[
+        "run",
+        &program("hostile"),
+        "echo",
+        "--plugin",
+        &hostile_plugin(),
+        "--params",
+        r#"{"a":[1,2.5,null]}"#,
+    ]);
+    assert_eq!(
+        (done.code, done.stdout.trim()),
+        (0, r#"{"a":[1,2.5,null]}"#),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn a_misbehaving_plugin_ends_its_call_only() {
+    for (what, code) in [
+        ("trap", "ERR_INTERNAL: "),
+        ("trapWaiting", "ERR_INTERNAL: "),
+        ("hang", "ERR_TIMEOUT: "),
+        ("memory", "ERR_TOO_LARGE: "),
+        ("garbage", "ERR_INTERNAL: "),
+        ("flood", "ERR_TOO_LARGE: "),
+    ] {
+        let parameters = json!({ "what": what }).to_string();
+        let done = run(&[
+            "run",
+            &program("hostile"),
+            "survives",
+            "--plugin",
+            &hostile_plugin(),
+            "--params",
+            &parameters,
+        ]);
+        assert_eq!(done.code, 0, "{what}: {}", done.stderr);
+        let output = response_json(done.stdout.as_bytes());
+        let caught = output["caught"].as_str().unwrap_or_default();
+        assert!(caught.starts_with(code), "{what}: {caught}");
+        assert_eq!(output["then"], "still here", "{what}");
+    }
+}
+
+#[test]
+fn an_endless_stream_is_read_as_far_as_wanted() {
+    let done = run(&[
+        "run",
+        &program("hostile"),
+        "babbles",
+        "--plugin",
+        &hostile_plugin(),
+    ]);
+    assert_eq!(
+        (done.code, done.stdout.trim()),
+        (0, "[1,1,1]"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn a_plugin_that_never_answers_ends_with_the_run() {
+    let done = run(&[
+        "run",
+        &program("hostile"),
+        "waits",
+        "--plugin",
+        &hostile_plugin(),
+        "--timeout",
+        "1s",
+    ]);
+    assert_fails(&done, 124, &["RT_TIMEOUT"]);
+}
+
+#[test]
+fn a_missing_function_is_found_before_the_run() {
+    let done = run(&["run", &program("missing.mix"), "missing"]);
+    assert_fails(
+        &done,
+        1,
+        &["ERR_FFI_MISSING", "$nobody_has_this", "missing"],
+    );
+    let done = run(&["run", &program("hostile"), "echo"]);
+    assert_fails(&done, 1, &["ERR_FFI_MISSING", "$hostile_echo"]);
+}
+
+#[test]
+fn a_plugin_that_is_no_plugin_is_refused_at_start() {
+    let done = run(&[
+        "run",
+        &program("limits"),
+        "fine",
+        "--plugin",
+        &program("missing.mix"),
+    ]);
+    assert_fails(&done, 2, &["missing.mix"]);
+    let done = run(&[
+        "run",
+        &program("limits"),
+        "fine",
+        "--plugin",
+        "/nowhere/x.wasm",
+    ]);
+    assert_fails(&done, 2, &["/nowhere/x.wasm"]);
+    let vm = components()
+        .join("mix_vm_component.wasm")
+        .display()
+        .to_string();
+    let done = run(&["run", &program("limits"), "fine", "--plugin", &vm]);
+    assert_fails(&done, 2, &["mix:ffi/family"]);
+}
+
+#[test]
+fn two_plugins_with_one_function_are_refused_naming_both() {
+    let done = run(&[
+        "run",
+        &program("limits"),
+        "fine",
+        "--plugin",
+        &hostile_plugin(),
+        "--plugin",
+        &hostile_plugin(),
+    ]);
+    assert_fails(&done, 2, &["$hostile_echo"]);
+}
+
+#[test]
+fn runs_are_bounded_in_time_memory_and_depth() {
+    let done = run(&["run", &program("limits"), "endless", "--timeout", "500ms"]);
+    assert_fails(&done, 124, &["RT_TIMEOUT"]);
+    let done = run(&["run", &program("limits"), "hoard"]);
+    assert_fails(&done, 1, &["RT_MEMORY"]);
+    let done = run(&["run", &program("limits"), "deep"]);
+    assert_fails(&done, 1, &["RT_STACK", "limits.mix"]);
+}
+
+#[test]
+fn a_runtime_error_carries_the_mix_stack() {
+    let done = run(&["run", &program("limits"), "fails"]);
+    assert_fails(
+        &done,
+        1,
+        &[
+            "error RT_FAIL: no luck",
+            "at fails.inner:31",
+            "at fails.cell output:32",
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_agent_name_and_bad_parameters_are_named() {
+    let done = run(&["run", &program("limits"), "nobody"]);
+    assert_fails(&done, 1, &["nobody"]);
+    let done = run(&["run", &program("limits"), "fine", "--params", "{\"a\":"]);
+    assert_fails(&done, 2, &["--params"]);
+    let done = run(&["run", "/nowhere/app", "fine"]);
+    assert_fails(&done, 3, &["/nowhere/app"]);
+}
+
+/// Builds the limits program into a file of its own.
+fn executable(folder: &Path) -> PathBuf {
+    let path = folder.join("limits.mixexe");
+    let done = run(&[
+        "build",
+        &program("limits"),
+        "-o",
+        &path.display().to_string(),
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    path
+}
+
+#[test]
+fn a_corrupt_executable_is_refused_whatever_was_changed() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let path = executable(folder.path());
+    let good = std::fs::read(&path).expect("the executable is there");
+    let file = path.display().to_string();
+    let done = run(&["run", &file, "fine", "--params", r#"{"name":"x"}"#]);
+    assert_eq!(
+        (done.code, done.stdout.trim()),
+        (0, r#""fine x""#),
+        "{}",
+        done.stderr
+    );
+    for at in [0, 4, 9, good.len() / 2, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[at] ^= 0x40;
+        std::fs::write(&path, &bad).expect("the scratch folder is writable");
+        assert_fails(&run(&["run", &file, "fine"]), 1, &["limits.mixexe"]);
+    }
+    for length in [0, 3, 20, good.len() - 1] {
+        std::fs::write(&path, &good[..length]).expect("the scratch folder is writable");
+        assert_fails(&run(&["run", &file, "fine"]), 1, &["limits.mixexe"]);
+    }
+}
+
+#[test]
+fn the_server_keeps_serving_whatever_its_agents_do() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let ws_dir = folder.path().display().to_string();
+    for (source, app) in [("limits", "limits"), ("hostile", "hostile")] {
+        let done = run(&[
+            "install",
+            &program(source),
+            "--ws-dir",
+            &ws_dir,
+            "--ws",
+            "local",
+            "--app",
+            app,
+        ]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    }
+    let server = Server::mixer(
+        folder.path(),
+        &["--plugin", &hostile_plugin(), "--agent-timeout", "2s"],
+    );
+    let run = |app: &str, agent: &str, body: &str| {
+        let (status, body) =
+            server.post(&format!("/v1/ws/local/app/{app}/agent/{agent}/run"), body);
+        (status, response_json(&body))
+    };
+    let fine = || {
+        assert_eq!(
+            run("limits", "fine", r#"{"name":"x"}"#),
+            (200, json!("fine x"))
+        )
+    };
+    fine();
+    for (app, agent, body, status, code) in [
+        ("limits", "endless", "{}", 504, "agent_timeout"),
+        ("limits", "hoard", "{}", 500, "agent_memory"),
+        ("limits", "deep", "{}", 500, "agent_error"),
+        ("limits", "fails", "{}", 500, "agent_error"),
+        ("limits", "nobody", "{}", 404, "no_such_agent"),
+        ("nothing", "fine", "{}", 404, "no_such_app"),
+        ("limits", "fine", "{\"a\":", 400, "bad_json"),
+        ("limits", "fine", "[1]", 400, "bad_param"),
+        ("limits", "fine", "{\"a\":1,\"a\":2}", 400, "bad_json"),
+        (
+            "limits",
+            "fine",
+            r#"{"a":{"_rmx_type":"{tag}nonsense"}}"#,
+            400,
+            "bad_value",
+        ),
+        ("hostile", "waits", "{}", 504, "agent_timeout"),
+    ] {
+        let (got, answer) = run(app, agent, body);
+        assert_eq!(
+            (got, answer["error"]["code"].as_str()),
+            (status, Some(code)),
+            "{app}/{agent}: {answer}"
+        );
+        fine();
+    }
+    let (status, answer) = run("limits", "fails", "{}");
+    assert_eq!(
+        (status, &answer["error"]["details"]["code"]),
+        (500, &json!("RT_FAIL")),
+        "{answer}"
+    );
+    for what in ["trap", "trapWaiting", "hang", "memory", "garbage", "flood"] {
+        let (status, answer) = run("hostile", "survives", &json!({ "what": what }).to_string());
+        assert_eq!(
+            (status, &answer["then"]),
+            (200, &json!("still here")),
+            "{what}: {answer}"
+        );
+        fine();
+    }
+}
+
+#[test]
+fn a_slow_run_does_not_hold_up_others() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let ws_dir = folder.path().display().to_string();
+    run(&[
+        "install",
+        &program("limits"),
+        "--ws-dir",
+        &ws_dir,
+        "--ws",
+        "local",
+        "--app",
+        "limits",
+    ]);
+    let server = Server::mixer(folder.path(), &["--agent-timeout", "3s"]);
+    let spinning = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| {
+            server
+                .post("/v1/ws/local/app/limits/agent/endless/run", "{}")
+                .0
+        });
+        for _ in 0..20 {
+            let (status, _) =
+                server.post("/v1/ws/local/app/limits/agent/fine/run", r#"{"name":"y"}"#);
+            assert_eq!(status, 200);
+        }
+        assert!(
+            spinning.elapsed().as_secs() < 3,
+            "quick runs waited for the slow one"
+        );
+        assert_eq!(slow.join().ok(), Some(504));
+    });
+}
