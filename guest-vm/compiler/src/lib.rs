@@ -1,4 +1,5 @@
 //! The Mix compiler: source text to bytecode.
 
+pub mod core;
 pub mod issue;
 pub mod syntax;
