@@ -1,1 +1,103 @@
-//! The standard library in Mix.
+//! The standard library, written in Mix.
+//!
+//! Each module is one file below `mix/`, compiled into this crate as text.
+//! The compiler asks for a module by name ([`source`]) when a program names
+//! it, compiles it like any other module and keeps the functions that are
+//! reachable, so an executable carries only what it uses.
+//!
+//! Library modules may declare two kinds of foreign functions: builtins of the
+//! VM, whose names start with `#` (their table is `mix_bytecode::builtins`),
+//! and functions of plugin families, whose names start with `$`.
+//!
+//! Functions with callbacks are Mix code over builtins, because a callback may
+//! suspend. They stay linear by means of builders: mutable arrays and maps
+//! that never leave the function that made them.
+
+/// A module of the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Module {
+    /// Its name, as programs write it.
+    pub name: &'static str,
+    /// Its Mix source text.
+    pub source: &'static str,
+}
+
+macro_rules! library {
+    ($($name:literal),* $(,)?) => {
+        &[$(Module { name: $name, source: include_str!(concat!("../mix/", $name, ".mix")) }),*]
+    };
+}
+
+/// All modules, ascending by name. `prelude` holds the predefined functions.
+const MODULES: &[Module] = library![
+    "array",
+    "binary",
+    "bool",
+    "container",
+    "crypto",
+    "db",
+    "env",
+    "file",
+    "http",
+    "logging",
+    "map",
+    "memo",
+    "number",
+    "option",
+    "prelude",
+    "query",
+    "random",
+    "result",
+    "set",
+    "stream",
+    "string",
+    "util",
+];
+
+/// The source text of a module, `None` if the library has none of this name.
+pub fn source(name: &str) -> Option<&'static str> {
+    MODULES
+        .binary_search_by(|module| module.name.cmp(name))
+        .ok()
+        .map(|index| MODULES[index].source)
+}
+
+/// All modules, ascending by name.
+pub fn modules() -> &'static [Module] {
+    MODULES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_module_is_found_and_named_as_its_file() {
+        for module in modules() {
+            assert_eq!(source(module.name), Some(module.source));
+            assert!(
+                module
+                    .source
+                    .contains(&format!("\nmodule {}\n", module.name))
+            );
+        }
+        assert_eq!(source("nosuch"), None);
+    }
+
+    #[test]
+    fn every_public_function_is_described() {
+        for module in modules() {
+            let mut described = false;
+            for line in module.source.lines() {
+                if line.starts_with("///") {
+                    described = true;
+                } else if line.starts_with("def ") || line.starts_with("foreign def ") {
+                    let definition = line.starts_with("def ") && !line.contains(" : ");
+                    assert!(described || definition, "{}: {line}", module.name);
+                } else if line.is_empty() {
+                    described = false;
+                }
+            }
+        }
+    }
+}
