@@ -1,1 +1,64 @@
-//! What a Rust plugin author depends on.
+//! What the author of a plugin in Rust depends on.
+//!
+//! A plugin is a component that exports one *family* of foreign functions of the Mix
+//! language (`mix:ffi/family` in `wit/ffi`). With this crate it is a list of plain Rust
+//! functions:
+//!
+//! ```ignore
+//! use mix_plugin_sdk::{Bytes, Failure, family};
+//!
+//! fn repeat(text: String, times: i64) -> Result<String, Failure> {
+//!     let times = usize::try_from(times).map_err(|_| Failure::range("times must not be negative"))?;
+//!     Ok(text.repeat(times))
+//! }
+//!
+//! async fn fetch(key: String) -> Result<Bytes, Failure> { /* may await */ }
+//!
+//! family! {
+//!     /// Repeats a text.
+//!     call "$demo_repeat" = repeat(String, i64);
+//!     /// Fetches what is stored under a key.
+//!     start "$demo_fetch" = fetch(String);
+//! }
+//! ```
+//!
+//! * `call` functions never wait, `start` functions are `async` and may. Numbers follow the
+//!   order of the list: only append.
+//! * Arguments are [`FromArgument`] types. A wrong number or kind of argument never reaches
+//!   the function: the caller gets `ERR_EXPECTED_X` or `ERR_UNDEFINED`.
+//! * Results are [`IntoValue`] types, alone or in a `Result` with [`Failure`]. A `start`
+//!   function may also answer [`Many`] values, as a lazy stream, by returning [`Answer`].
+//! * `family! { bound; … }` exports `mix:ffi/binding` too; [`caller`] then says on whose
+//!   behalf the instance works.
+//! * [`shared_family!`] is for plugins whose one instance serves many runs at once, such as
+//!   a record store: every function gets the session of its run as first parameter.
+//!
+//! The crate type of a plugin is `cdylib`, its target `wasm32-wasip2`.
+
+mod answer;
+mod argument;
+pub mod bindings;
+mod caller;
+mod failure;
+mod function;
+mod macros;
+mod result;
+mod session;
+
+pub use answer::{Answer, Closed, IntoAnswer, Many, Sink};
+pub use argument::{Arguments, Bytes, FromArgument, Mismatch};
+pub use caller::{Caller, caller};
+pub use failure::Failure;
+pub use function::{Function, Run};
+pub use mix_value::{self, Map, Value};
+pub use result::{Encoded, IntoValue};
+
+/// Used by the macros; not for authors.
+#[doc(hidden)]
+pub mod private {
+    pub use crate::caller::bind;
+    pub use crate::function::{LocalFuture, call, describe, start};
+    pub use crate::session::Sessions;
+}
+
+pub use wit_bindgen::spawn_local;

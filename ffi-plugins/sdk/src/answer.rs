@@ -1,0 +1,183 @@
+//! The answer of a function that may wait: one value or a lazy stream.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use wit_bindgen::{StreamReader, StreamWriter};
+
+use crate::bindings::family::{mix::ffi::types, wit_stream};
+use crate::{Encoded, Failure, IntoValue};
+
+/// How many items of an iterator are offered to the reader at once.
+const BATCH: usize = 100;
+
+/// One element of a stream on the wire.
+type Item = Vec<u8>;
+
+/// What a `start` function answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// One value.
+    One(Encoded),
+    /// A lazy stream of values.
+    Many(Many),
+}
+
+/// A result of a `start` function.
+pub trait IntoAnswer {
+    /// The answer, or why there is none.
+    fn into_answer(self) -> Result<Answer, Failure>;
+}
+
+impl IntoAnswer for Answer {
+    fn into_answer(self) -> Result<Answer, Failure> {
+        Ok(self)
+    }
+}
+
+impl IntoAnswer for Many {
+    fn into_answer(self) -> Result<Answer, Failure> {
+        Ok(Answer::Many(self))
+    }
+}
+
+impl<T: IntoAnswer> IntoAnswer for Result<T, Failure> {
+    fn into_answer(self) -> Result<Answer, Failure> {
+        self?.into_answer()
+    }
+}
+
+macro_rules! into_answer {
+    ($($type:ty),+) => {$(
+        impl IntoAnswer for $type {
+            fn into_answer(self) -> Result<Answer, Failure> {
+                self.encode().map(Answer::One)
+            }
+        }
+    )+};
+}
+
+into_answer!(
+    Encoded,
+    mix_value::Value,
+    (),
+    bool,
+    i64,
+    f64,
+    String,
+    Vec<u8>,
+    crate::Bytes,
+    Vec<mix_value::Value>,
+    mix_value::Map
+);
+
+type Producer = Box<dyn FnOnce(Sink) -> Pin<Box<dyn Future<Output = ()>>>>;
+
+/// A lazy stream of values, made by a task that runs while it is read.
+pub struct Many {
+    producer: Producer,
+}
+
+impl std::fmt::Debug for Many {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Many(..)")
+    }
+}
+
+impl Many {
+    /// Runs `producer` once the stream is read. It ends the stream by returning, and should
+    /// return when its sink says [`Closed`]: nobody reads any longer.
+    pub fn new<F, P>(producer: P) -> Many
+    where
+        P: FnOnce(Sink) -> F + 'static,
+        F: Future<Output = ()> + 'static,
+    {
+        Many {
+            producer: Box::new(move |sink| Box::pin(producer(sink))),
+        }
+    }
+
+    /// The items of an iterator, computed a batch at a time.
+    pub fn from_iter<I>(items: I) -> Many
+    where
+        I: IntoIterator + 'static,
+        I::IntoIter: 'static,
+        I::Item: IntoValue,
+    {
+        let mut items = items.into_iter();
+        Many::new(async move |mut sink| {
+            loop {
+                let mut batch = Vec::with_capacity(BATCH);
+                for item in items.by_ref().take(BATCH) {
+                    match item.encode() {
+                        Ok(item) => batch.push(item),
+                        Err(failure) => {
+                            if sink.send_all(batch).await.is_ok() {
+                                sink.fail(failure).await;
+                            }
+                            return;
+                        }
+                    }
+                }
+                if batch.is_empty() || sink.send_all(batch).await.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+/// Nobody reads the stream any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+/// Where a producer puts the values of its stream. Sending waits until the reader has
+/// taken the value, so a slow reader slows its producer down and nothing piles up.
+#[derive(Debug)]
+pub struct Sink {
+    writer: StreamWriter<Item>,
+}
+
+impl Sink {
+    /// Sends one value.
+    pub async fn send(&mut self, item: Encoded) -> Result<(), Closed> {
+        match self.writer.write_one(wire(Ok(item))).await {
+            None => Ok(()),
+            Some(_) => Err(Closed),
+        }
+    }
+
+    /// Sends several values; cheaper than one by one.
+    pub async fn send_all(&mut self, items: Vec<Encoded>) -> Result<(), Closed> {
+        let items = items.into_iter().map(|item| wire(Ok(item))).collect();
+        if self.writer.write_all(items).await.is_empty() {
+            Ok(())
+        } else {
+            Err(Closed)
+        }
+    }
+
+    /// Ends the stream with a failure.
+    pub async fn fail(mut self, failure: Failure) {
+        // The reader may be gone; then nobody wants to know.
+        let _ = self.writer.write_one(wire(Err(failure))).await;
+    }
+}
+
+fn wire(item: Result<Encoded, Failure>) -> Item {
+    item.map(|Encoded(bytes)| bytes).unwrap_or_default()
+}
+
+impl Answer {
+    /// The reply on the wire. A stream's task starts to run in the present component task.
+    pub(crate) fn into_reply(self) -> types::Reply {
+        match self {
+            Answer::One(Encoded(value)) => types::Reply::One(value),
+            Answer::Many(Many { producer }) => {
+                let (writer, reader): (_, StreamReader<Item>) = wit_stream::new();
+                wit_bindgen::spawn_local(producer(Sink { writer }));
+                types::Reply::Many(reader)
+            }
+        }
+    }
+}

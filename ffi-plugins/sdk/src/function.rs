@@ -1,0 +1,102 @@
+//! The functions of a family and how a call finds them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use crate::bindings::family::mix::ffi::types;
+use crate::{Answer, Arguments, Encoded, Failure};
+
+/// A future of the one thread of a component.
+pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// One function of a family. `S` is the session type of the plugin.
+pub struct Function<S> {
+    /// Name as written in a `foreign def`.
+    pub name: &'static str,
+    /// Number of arguments.
+    pub params: u8,
+    /// For the programmer.
+    pub doc: &'static str,
+    /// What it does.
+    pub run: Run<S>,
+}
+
+/// What a function does.
+pub enum Run<S> {
+    /// Never waits.
+    Call(fn(&Rc<S>, Arguments) -> Result<Encoded, Failure>),
+    /// May wait.
+    Start(fn(Rc<S>, Arguments) -> LocalFuture<Result<Answer, Failure>>),
+}
+
+fn find<S>(
+    functions: &'static [Function<S>],
+    number: u32,
+) -> Result<&'static Function<S>, Failure> {
+    usize::try_from(number)
+        .ok()
+        .and_then(|index| functions.get(index))
+        .ok_or_else(|| {
+            Failure::internal(format!(
+                "this family has {} functions, no number {number}",
+                functions.len()
+            ))
+        })
+}
+
+/// Behind `describe`.
+pub fn describe<S>(functions: &'static [Function<S>]) -> Vec<types::Function> {
+    functions
+        .iter()
+        .map(|function| types::Function {
+            name: function.name.to_string(),
+            params: function.params,
+            waits: matches!(function.run, Run::Start(_)),
+            doc: function.doc.trim().to_string(),
+        })
+        .collect()
+}
+
+/// Behind `call`.
+pub fn call<S>(
+    functions: &'static [Function<S>],
+    session: impl FnOnce() -> Result<Rc<S>, Failure>,
+    number: u32,
+    args: &[u8],
+) -> Result<Vec<u8>, types::Failure> {
+    let answer = || {
+        let function = find(functions, number)?;
+        let Run::Call(run) = function.run else {
+            return Err(Failure::internal(format!(
+                "{} may wait: it is reached with `start`",
+                function.name
+            )));
+        };
+        run(
+            &session()?,
+            Arguments::decode(function.name, function.params, args)?,
+        )
+    };
+    answer().map(|Encoded(value)| value).map_err(Into::into)
+}
+
+/// Behind `start`. Functions that never wait are answered too.
+pub async fn start<S>(
+    functions: &'static [Function<S>],
+    session: impl FnOnce() -> Result<Rc<S>, Failure>,
+    number: u32,
+    args: Vec<u8>,
+) -> Result<types::Reply, types::Failure> {
+    let answer = async {
+        let function = find(functions, number)?;
+        let session = session()?;
+        let arguments = Arguments::decode(function.name, function.params, &args)?;
+        drop(args);
+        match function.run {
+            Run::Call(run) => run(&session, arguments).map(Answer::One),
+            Run::Start(run) => run(session, arguments).await,
+        }
+    };
+    answer.await.map(Answer::into_reply).map_err(Into::into)
+}

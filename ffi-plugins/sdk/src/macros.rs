@@ -1,0 +1,208 @@
+//! The macros that make a component of a list of functions.
+
+/// Declares the functions of a plugin: `call` for those that never wait, `start` for the
+/// `async` ones. See the page of this crate.
+#[macro_export]
+macro_rules! family {
+    (bound; $($functions:tt)*) => {
+        $crate::__plugin!(alone () = |_caller| (); $($functions)*);
+        $crate::__export_binding_of_plugin!();
+    };
+    ($($functions:tt)*) => {
+        $crate::__plugin!(alone () = |_caller| (); $($functions)*);
+    };
+}
+
+/// Declares the functions of a plugin whose one instance serves many runs.
+///
+/// `session TYPE = OPEN;` comes first: `OPEN` is a `fn(Caller) -> TYPE`, called when a run
+/// begins. A `call` function takes `&Rc<TYPE>` as first parameter, a `start` function
+/// `Rc<TYPE>`. The plugin exports `shared-family`, and `family` with `binding` for hosts
+/// that give it an instance of its own.
+#[macro_export]
+macro_rules! shared_family {
+    (session $session:ty = $open:expr; $($functions:tt)*) => {
+        $crate::__plugin!(shared $session = $open; $($functions)*);
+        $crate::__export_binding_of_plugin!();
+        $crate::__export_shared_of_plugin!($session);
+    };
+}
+
+/// The table of functions and the `family` interface.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __plugin {
+    ($mode:ident $session:ty = $open:expr; $(
+        $(#[doc = $doc:expr])*
+        $kind:ident $name:literal = $($function:ident)::+ ( $($type:ty),* $(,)? );
+    )*) => {
+        /// What the component exports.
+        struct PluginComponent;
+
+        thread_local! {
+            static PLUGIN_SESSIONS: $crate::private::Sessions<$session> = ::core::default::Default::default();
+        }
+
+        static PLUGIN_FUNCTIONS: &[$crate::Function<$session>] = &[$(
+            $crate::Function {
+                name: $name,
+                params: <[()]>::len(&[$($crate::__unit!($type)),*]) as u8,
+                doc: concat!($($doc, "\n"),*),
+                run: $crate::__run!($mode $kind ($($function)::+) ($($type),*)),
+            },
+        )*];
+
+        impl PluginComponent {
+            fn open(who: $crate::Caller) -> $session {
+                ($open)(who)
+            }
+
+            fn own_session() -> ::core::result::Result<::std::rc::Rc<$session>, $crate::Failure> {
+                Ok(PLUGIN_SESSIONS.with(|sessions| sessions.own($crate::caller(), Self::open)))
+            }
+        }
+
+        impl $crate::bindings::family::exports::mix::ffi::family::Guest for PluginComponent {
+            fn describe() -> Vec<$crate::bindings::family::mix::ffi::types::Function> {
+                $crate::private::describe(PLUGIN_FUNCTIONS)
+            }
+
+            fn call(
+                function: u32,
+                args: Vec<u8>,
+            ) -> ::core::result::Result<Vec<u8>, $crate::bindings::family::mix::ffi::types::Failure> {
+                $crate::private::call(PLUGIN_FUNCTIONS, Self::own_session, function, &args)
+            }
+
+            async fn start(
+                function: u32,
+                args: Vec<u8>,
+            ) -> ::core::result::Result<
+                $crate::bindings::family::mix::ffi::types::Reply,
+                $crate::bindings::family::mix::ffi::types::Failure,
+            > {
+                $crate::private::start(PLUGIN_FUNCTIONS, Self::own_session, function, args).await
+            }
+        }
+
+        #[allow(unsafe_code)]
+        mod plugin_family_export {
+            use super::PluginComponent;
+            $crate::bindings::family::__export_family!(PluginComponent);
+        }
+    };
+}
+
+/// The `binding` interface.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_binding_of_plugin {
+    () => {
+        impl $crate::bindings::binding::exports::mix::ffi::binding::Guest for PluginComponent {
+            fn bind(who: $crate::bindings::family::mix::ffi::types::Caller) {
+                $crate::private::bind(who);
+            }
+        }
+
+        #[allow(unsafe_code)]
+        mod plugin_binding_export {
+            use super::PluginComponent;
+            $crate::bindings::binding::__export_binding!(PluginComponent);
+        }
+    };
+}
+
+/// The `shared-family` interface.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_shared_of_plugin {
+    ($session:ty) => {
+        impl PluginComponent {
+            fn session(
+                number: u64,
+            ) -> ::core::result::Result<::std::rc::Rc<$session>, $crate::Failure> {
+                PLUGIN_SESSIONS.with(|sessions| sessions.get(number))
+            }
+        }
+
+        impl $crate::bindings::shared::exports::mix::ffi::shared_family::Guest for PluginComponent {
+            fn describe() -> Vec<$crate::bindings::family::mix::ffi::types::Function> {
+                $crate::private::describe(PLUGIN_FUNCTIONS)
+            }
+
+            fn open_session(who: $crate::bindings::family::mix::ffi::types::Caller) -> u64 {
+                let session = Self::open(who.into());
+                PLUGIN_SESSIONS.with(|sessions| sessions.open(session))
+            }
+
+            fn close_session(session: u64) {
+                PLUGIN_SESSIONS.with(|sessions| sessions.close(session));
+            }
+
+            fn call(
+                session: u64,
+                function: u32,
+                args: Vec<u8>,
+            ) -> ::core::result::Result<Vec<u8>, $crate::bindings::family::mix::ffi::types::Failure>
+            {
+                $crate::private::call(PLUGIN_FUNCTIONS, || Self::session(session), function, &args)
+            }
+
+            async fn start(
+                session: u64,
+                function: u32,
+                args: Vec<u8>,
+            ) -> ::core::result::Result<
+                $crate::bindings::family::mix::ffi::types::Reply,
+                $crate::bindings::family::mix::ffi::types::Failure,
+            > {
+                $crate::private::start(PLUGIN_FUNCTIONS, || Self::session(session), function, args)
+                    .await
+            }
+        }
+
+        #[allow(unsafe_code)]
+        mod plugin_shared_export {
+            use super::PluginComponent;
+            $crate::bindings::shared::__export_shared!(PluginComponent);
+        }
+    };
+}
+
+/// How a function of the list is run: arguments taken in order, result encoded.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __run {
+    (alone call ($($function:tt)+) ($($type:ty),*)) => {
+        $crate::Run::Call(|_session, #[allow(unused_mut, unused_variables)] mut arguments| {
+            $crate::IntoValue::encode($($function)+($(arguments.take::<$type>()?),*))
+        })
+    };
+    (alone start ($($function:tt)+) ($($type:ty),*)) => {
+        $crate::Run::Start(|_session, #[allow(unused_mut, unused_variables)] mut arguments| {
+            Box::pin(async move {
+                $crate::IntoAnswer::into_answer($($function)+($(arguments.take::<$type>()?),*).await)
+            })
+        })
+    };
+    (shared call ($($function:tt)+) ($($type:ty),*)) => {
+        $crate::Run::Call(|session, #[allow(unused_mut, unused_variables)] mut arguments| {
+            $crate::IntoValue::encode($($function)+(session, $(arguments.take::<$type>()?),*))
+        })
+    };
+    (shared start ($($function:tt)+) ($($type:ty),*)) => {
+        $crate::Run::Start(|session, #[allow(unused_mut, unused_variables)] mut arguments| {
+            Box::pin(async move {
+                $crate::IntoAnswer::into_answer($($function)+(session, $(arguments.take::<$type>()?),*).await)
+            })
+        })
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __unit {
+    ($type:ty) => {
+        ()
+    };
+}
