@@ -1,1 +1,54 @@
-//! Requests, responses and errors of the HTTP interface, without I/O.
+//! The HTTP interface as pure functions: no sockets, no clock, no engine.
+//!
+//! `mixer serve` and the front of a composed component answer the same request
+//! with the same bytes because both only do the input and output around this crate.
+//!
+//! # Data flow
+//!
+//! ```text
+//! Head ──plan()──► Plan::Reply(Response)                       done
+//!                  Plan::Body(NeedsBody)  ── bytes ──► Step::Reply(Response)
+//!                                                      Step::Run(AgentRun)    ── RunOutcome ──► Response
+//!                                                      Step::Call(FamilyCall) ── Result<Value, CallFailure> ──► Response
+//! ```
+//!
+//! A driver reads the request head, asks [`plan`], reads as much of the body as
+//! [`NeedsBody::limit`] allows, and gets a [`Step`]: a finished response, an
+//! agent to run, or a function of the record store to call. What came out of the run or the call
+//! is given to `finish`, which makes the response.
+//!
+//! # Main types
+//!
+//! * [`Settings`]: what the operator configured, as far as answers depend on it.
+//! * [`Head`]: method, target and headers of a request.
+//! * [`Response`]: status, headers, body.
+//! * [`ApiError`]: every failure with its stable code.
+//! * [`AgentRun`], [`RunOutcome`]: a run of an agent and what became of it.
+//! * [`FamilyCall`], [`CallFailure`]: a call of the record store.
+
+mod control;
+mod cors;
+mod error;
+mod form;
+mod head;
+mod json;
+mod multipart;
+mod names;
+mod params;
+mod plan;
+mod records;
+mod response;
+mod route;
+mod run;
+
+pub use error::ApiError;
+pub use head::Head;
+pub use names::{is_agent_name, is_app_name, is_workspace_name};
+pub use plan::{Facts, NeedsBody, Plan, Settings, Step, plan};
+pub use records::{CallFailure, FamilyCall};
+pub use response::Response;
+pub use route::{Permission, Route};
+pub use run::{AgentRun, RunOutcome};
+
+/// Decoding of a GET query or an urlencoded body: names and values in order.
+pub use form::parse_pairs;

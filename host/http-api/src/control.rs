@@ -1,0 +1,73 @@
+//! Control parameters of a run: read from the query string, never passed on.
+
+use crate::error::ApiError;
+use crate::form::boolean;
+use crate::plan::Settings;
+
+/// Names that are never agent parameters on GET.
+const NAMES: [&str; 7] = [
+    "timeout",
+    "include_raw_body",
+    "inputEscEnabled",
+    "outputEscEnabled",
+    "field",
+    "async",
+    "token",
+];
+
+/// Control parameters with their defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Control {
+    pub timeout_ms: u64,
+    pub include_raw_body: bool,
+    /// `None`: by the type of the body.
+    pub input_tags: Option<bool>,
+    pub output_tags: bool,
+    pub field: Option<String>,
+    pub asynchronous: bool,
+}
+
+/// Reads them and returns the other pairs.
+pub(crate) fn take(
+    settings: &Settings,
+    pairs: Vec<(String, String)>,
+) -> Result<(Control, Vec<(String, String)>), ApiError> {
+    let mut control = Control {
+        timeout_ms: settings.agent_timeout_ms,
+        include_raw_body: false,
+        input_tags: None,
+        output_tags: true,
+        field: None,
+        asynchronous: false,
+    };
+    let mut rest = Vec::new();
+    for (name, value) in pairs {
+        if !NAMES.contains(&name.as_str()) {
+            rest.push((name, value));
+            continue;
+        }
+        match name.as_str() {
+            "timeout" => control.timeout_ms = timeout(settings, &value)?,
+            "include_raw_body" => control.include_raw_body = boolean(&name, &value)?,
+            "inputEscEnabled" => control.input_tags = Some(boolean(&name, &value)?),
+            "outputEscEnabled" => control.output_tags = boolean(&name, &value)?,
+            "async" => control.asynchronous = boolean(&name, &value)?,
+            "field" => control.field = Some(value),
+            // A token was judged with the head; it is dropped here.
+            _ => {}
+        }
+    }
+    Ok((control, rest))
+}
+
+fn timeout(settings: &Settings, text: &str) -> Result<u64, ApiError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || text.bytes().all(|byte| byte == b'0') {
+        return Err(ApiError::bad_param(
+            "timeout must be a positive int (milliseconds)",
+        ));
+    }
+    // More digits than fit are just a very long time.
+    let wanted = text.parse::<u64>().unwrap_or(u64::MAX);
+    Ok(wanted.min(settings.agent_timeout_max_ms))
+}

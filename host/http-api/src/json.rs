@@ -1,0 +1,139 @@
+//! JSON bodies: one walk for depth, duplicate keys and the place of an error, then the value.
+
+use crate::error::ApiError;
+use mix_value::Value;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::collections::HashSet;
+use std::fmt;
+
+/// Reads a JSON body as a Mix value. `tags` interprets `{tag}` objects.
+pub(crate) fn body(bytes: &[u8], tags: bool) -> Result<Value, ApiError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        ApiError::new(400, "bad_json", "the body is not UTF-8")
+            .with_detail("offset", Value::Int(error.valid_up_to() as i64))
+    })?;
+    check(text)?;
+    let parsed = if tags {
+        mix_value::escjson::parse(text)
+    } else {
+        mix_value::escjson::parse_plain(text)
+    };
+    // The text is JSON, so what is left to fail is a tag.
+    let value = parsed.map_err(|error| ApiError::new(400, "bad_value", error.to_string()))?;
+    if matches!(value, Value::Undefined) {
+        return Err(ApiError::new(
+            400,
+            "bad_value",
+            "undefined cannot be a body",
+        ));
+    }
+    Ok(value)
+}
+
+/// Fails unless `text` is one JSON text of at most 128 levels without duplicate keys.
+pub(crate) fn check(text: &str) -> Result<(), ApiError> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let checked = Checked::deserialize(&mut reader).and_then(|_| reader.end());
+    checked.map_err(|error| {
+        let offset = offset_of(text, error.line(), error.column());
+        let message = error.to_string();
+        let reason = message
+            .split(" at line ")
+            .next()
+            .unwrap_or("malformed JSON");
+        ApiError::new(400, "bad_json", format!("{reason} at byte {offset}"))
+            .with_detail("offset", Value::Int(offset as i64))
+    })
+}
+
+/// serde_json counts lines and columns from 1, columns in bytes.
+fn offset_of(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text
+        .split_inclusive('\n')
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    (start + column.saturating_sub(1)).min(text.len())
+}
+
+/// Any JSON value, visited for its shape only.
+struct Checked;
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Shape)
+    }
+}
+
+struct Shape;
+
+impl<'de> Visitor<'de> for Shape {
+    type Value = Checked;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON value")
+    }
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Checked, A::Error> {
+        while items.next_element::<Checked>()?.is_some() {}
+        Ok(Checked)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Checked, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(key) = members.next_key::<String>()? {
+            if seen.contains(&key) {
+                return Err(de::Error::custom(format!("duplicate key {key:?}")));
+            }
+            members.next_value::<Checked>()?;
+            seen.insert(key);
+        }
+        Ok(Checked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> &'static str {
+        body(text.as_bytes(), true)
+            .expect_err("must be refused")
+            .code
+    }
+
+    #[test]
+    fn bad_bodies_have_codes() {
+        assert_eq!(code("{"), "bad_json");
+        assert_eq!(code(r#"{"a":1,"a":2}"#), "bad_json");
+        assert_eq!(code("1 2"), "bad_json");
+        assert_eq!(code(&"[".repeat(100_000)), "bad_json");
+        assert_eq!(
+            body(b"\"\xff\"", true).expect_err("not UTF-8").code,
+            "bad_json"
+        );
+        assert_eq!(code(r#"{"a":{"_rmx_type":"{tag}token"}}"#), "bad_value");
+    }
+
+    #[test]
+    fn the_offset_of_an_error_is_in_the_details() {
+        let error = body(b"{\n\"a\": x}", true).expect_err("malformed");
+        assert_eq!(error.details.get("offset"), Some(&Value::Int(7)));
+    }
+}

@@ -1,0 +1,315 @@
+//! Runs of agents: what the driver gets and what it gives back.
+
+use crate::control::{self, Control};
+use crate::error::ApiError;
+use crate::form::parse_pairs;
+use crate::head::Head;
+use crate::params;
+use crate::plan::Settings;
+use crate::response::{self, Format, Frame, Response};
+use mix_value::{Map, Value, msgpack};
+use std::sync::Arc;
+
+/// An agent to be run.
+#[derive(Debug, Clone)]
+pub struct AgentRun {
+    /// Workspace.
+    pub workspace: String,
+    /// App.
+    pub app: String,
+    /// Agent.
+    pub agent: String,
+    /// The parameter map in its wire form.
+    pub params: Vec<u8>,
+    /// Time for the run, already clamped.
+    pub timeout_ms: u64,
+    /// True if the run ends when the caller goes away.
+    pub cancel_on_disconnect: bool,
+    /// Method, headers (without credentials) and, if asked for, the body: for the environment of the run.
+    pub request_method: String,
+    /// Lower-case names.
+    pub request_headers: Vec<(String, String)>,
+    /// Only with `include_raw_body`.
+    pub request_body: Option<Vec<u8>>,
+    /// Id of the request.
+    pub request_id: String,
+    shape: Shape,
+    frame: Frame,
+}
+
+/// How the output is sent.
+#[derive(Debug, Clone)]
+struct Shape {
+    format: Format,
+    output_tags: bool,
+    field: Option<String>,
+    /// Type that a string or binary member is sent in, by `Accept`.
+    raw_type: Option<&'static str>,
+    body_limit: u64,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone)]
+pub enum RunOutcome {
+    /// Value of cell `output`.
+    Output(Value),
+    /// Runtime error of the program: code and message.
+    Failed {
+        /// `RT_…` or `ERR_…`.
+        code: String,
+        /// One line.
+        message: String,
+    },
+    /// Parameters were rejected before user code ran.
+    BadParameters(String),
+    /// Time over.
+    TimedOut,
+    /// Memory over.
+    OutOfMemory,
+    /// No free slot in time.
+    Busy,
+    /// The server is going down.
+    ShuttingDown,
+    /// No such workspace.
+    NoSuchWorkspace,
+    /// No such app.
+    NoSuchApp,
+    /// No such agent.
+    NoSuchAgent,
+    /// The program is damaged or of another version.
+    IncompatibleCode(String),
+    /// The program needs a function that no plugin brings.
+    MissingFunction(String),
+    /// A fault of the server; the cause is logged, not shown.
+    Internal,
+}
+
+impl RunOutcome {
+    /// The failure that the outcome is, `None` for an output.
+    pub fn error(&self, agent: &str) -> Option<ApiError> {
+        let text = |value: &str| Value::String(Arc::from(value));
+        Some(match self {
+            RunOutcome::Output(_) => return None,
+            RunOutcome::Failed { code, message } => ApiError::new(
+                500,
+                "agent_error",
+                format!("agent {agent} failed: {message}"),
+            )
+            .with_detail("code", text(code))
+            .with_detail("message", text(message)),
+            RunOutcome::BadParameters(message) => ApiError::new(400, "bad_value", message.clone()),
+            RunOutcome::TimedOut => ApiError::new(
+                504,
+                "agent_timeout",
+                format!("agent {agent} ran out of time"),
+            ),
+            RunOutcome::OutOfMemory => ApiError::new(
+                500,
+                "agent_memory",
+                format!("agent {agent} ran out of memory"),
+            ),
+            RunOutcome::Busy => ApiError::new(503, "busy", "all run slots are taken; try again"),
+            RunOutcome::ShuttingDown => {
+                ApiError::new(503, "shutting_down", "the server is shutting down")
+            }
+            RunOutcome::NoSuchWorkspace => ApiError::new(404, "no_such_ws", "no such workspace"),
+            RunOutcome::NoSuchApp => ApiError::new(404, "no_such_app", "no such app"),
+            RunOutcome::NoSuchAgent => ApiError::new(
+                404,
+                "no_such_agent",
+                format!("the app has no agent {agent}"),
+            ),
+            RunOutcome::IncompatibleCode(message) => {
+                ApiError::new(500, "incompatible_code", message.clone())
+            }
+            RunOutcome::MissingFunction(message) => {
+                ApiError::new(500, "missing_function", message.clone())
+            }
+            RunOutcome::Internal => ApiError::internal(),
+        })
+    }
+}
+
+/// Everything about a run that the head decides.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    control: Control,
+    /// Parameters of a GET.
+    query: Vec<(String, String)>,
+    raw_type: Option<&'static str>,
+    format: Format,
+}
+
+/// Checks the query string and `Accept`.
+pub(crate) fn prepare(settings: &Settings, head: &Head) -> Result<Prepared, ApiError> {
+    params::limit(settings, head.query().len())?;
+    let (control, query) = control::take(settings, parse_pairs(head.query())?)?;
+    if control.asynchronous {
+        return Err(ApiError::new(
+            401,
+            "unauthenticated",
+            "an asynchronous run needs a token",
+        ));
+    }
+    let (raw_type, format) = match &control.field {
+        None => (None, response::value_format(head)?),
+        Some(_) => field_format(head)?,
+    };
+    Ok(Prepared {
+        control,
+        query,
+        raw_type,
+        format,
+    })
+}
+
+/// With `field`, text types are offered beside the encodings of values.
+fn field_format(head: &Head) -> Result<(Option<&'static str>, Format), ApiError> {
+    const OFFERED: [&str; 6] = [
+        "application/json",
+        response::MSGPACK,
+        "text/plain",
+        "text/html",
+        "text/javascript",
+        "application/octet-stream",
+    ];
+    let tags = Format::Json { tags: true };
+    match response::negotiate(head, &OFFERED).ok_or_else(response::not_acceptable)? {
+        "application/json" => Ok((None, tags)),
+        response::MSGPACK => Ok((None, Format::MessagePack)),
+        raw => Ok((Some(raw), tags)),
+    }
+}
+
+/// The run, once the body is there.
+pub(crate) fn with_body(
+    settings: &Settings,
+    head: &Head,
+    frame: Frame,
+    (workspace, app, agent): (String, String, String),
+    prepared: Prepared,
+    body: &[u8],
+) -> Result<AgentRun, ApiError> {
+    let get = head.routed_method() == "GET";
+    let control = prepared.control;
+    let params = if get {
+        params::of_query(prepared.query)
+    } else {
+        params::of_body(settings, head, &control, body)?
+    };
+    let params = msgpack::encode(&params)
+        .map_err(|error| ApiError::new(400, "bad_value", error.to_string()))?;
+    if !control.include_raw_body {
+        params::limit(settings, params.len())?;
+    }
+    let request_headers = head
+        .headers
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "authorization" | "cookie" | "x-rmx-origin"))
+        .cloned()
+        .collect();
+    Ok(AgentRun {
+        workspace,
+        app,
+        agent,
+        params,
+        timeout_ms: control.timeout_ms,
+        cancel_on_disconnect: get,
+        request_method: head.method.clone(),
+        request_headers,
+        request_body: control.include_raw_body.then(|| body.to_vec()),
+        request_id: frame.request_id.clone(),
+        shape: Shape {
+            format: prepared.format,
+            output_tags: control.output_tags,
+            field: control.field,
+            raw_type: prepared.raw_type,
+            body_limit: settings.body_limit,
+        },
+        frame,
+    })
+}
+
+impl AgentRun {
+    /// The response to a finished run.
+    pub fn finish(&self, outcome: RunOutcome) -> Response {
+        let mut response = match (outcome.error(&self.agent), outcome) {
+            (Some(error), _) => self.frame.error(error),
+            (None, RunOutcome::Output(value)) => self
+                .output(value)
+                .unwrap_or_else(|error| self.frame.error(error)),
+            (None, _) => self.frame.error(ApiError::internal()),
+        };
+        response
+            .headers
+            .push(("x-run-timeout", self.timeout_ms.to_string()));
+        response
+    }
+
+    fn output(&self, value: Value) -> Result<Response, ApiError> {
+        let value = match (&self.shape.field, value) {
+            (None, value) => value,
+            (Some(field), Value::Map(mut map)) => map.remove(field.as_str()).unwrap_or(Value::Null),
+            (Some(_), _) => Value::Null,
+        };
+        let response = match (&value, self.shape.raw_type) {
+            (Value::String(text), Some(media_type)) if media_type.starts_with("text/") => {
+                self.raw(media_type, text.as_bytes().to_vec())
+            }
+            (Value::Binary(bytes), Some(media_type)) => self.raw(media_type, bytes.to_vec()),
+            _ => self.encoded(&value)?,
+        };
+        if response.body.len() as u64 > self.shape.body_limit {
+            return Err(ApiError::new(
+                500,
+                "output_too_large",
+                format!("the output is larger than {} bytes", self.shape.body_limit),
+            ));
+        }
+        Ok(response)
+    }
+
+    fn encoded(&self, value: &Value) -> Result<Response, ApiError> {
+        let format = match self.shape.format {
+            Format::Json { .. } => Format::Json {
+                tags: self.shape.output_tags,
+            },
+            other => other,
+        };
+        self.frame.value(200, value, format)
+    }
+
+    fn raw(&self, media_type: &str, body: Vec<u8>) -> Response {
+        let full = if media_type.starts_with("text/") {
+            format!("{media_type}; charset=utf-8")
+        } else {
+            media_type.to_owned()
+        };
+        let mut response = self.frame.respond(200, &full, body);
+        if matches!(media_type, "text/html" | "text/javascript") {
+            // Output of agents must not script against the interface of the server.
+            let policy = "sandbox allow-scripts allow-forms allow-popups";
+            response
+                .headers
+                .push(("content-security-policy", policy.to_owned()));
+        }
+        response
+    }
+
+    /// The response for a failure found by the driver.
+    pub fn refuse(&self, error: ApiError) -> Response {
+        self.frame.error(error)
+    }
+
+    /// The request headers as a Mix map.
+    pub fn header_map(&self) -> Value {
+        let mut map = Map::new();
+        for (name, value) in &self.request_headers {
+            map.insert(
+                Arc::from(name.as_str()),
+                Value::String(Arc::from(value.as_str())),
+            );
+        }
+        Value::Map(map)
+    }
+}
