@@ -1,0 +1,196 @@
+//! Values to text.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::{MAX_DEPTH, Map, Value, number};
+
+/// Why a value has no text form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// The kind has no text form (in plain mode: no native JSON form).
+    #[error("a value of kind {0} has no {1} form")]
+    NotSerializable(&'static str, &'static str),
+    /// Deeper than [`super::MAX_PARSE_DEPTH`].
+    #[error("value is nested too deeply")]
+    TooDeep,
+}
+
+/// The EscJSON text of a value. Undefined has one only as the whole value.
+pub fn format(value: &Value) -> Result<String, FormatError> {
+    let mut out = String::new();
+    if value.is_undefined() {
+        out.push_str(r#"{"_rmx_type":"{tag}undefined"}"#);
+    } else {
+        Formatter {
+            out: &mut out,
+            tagged: true,
+        }
+        .value(value, 0)?;
+    }
+    Ok(out)
+}
+
+/// The plain JSON text of a value.
+pub fn format_plain(value: &Value) -> Result<String, FormatError> {
+    let mut out = String::new();
+    Formatter {
+        out: &mut out,
+        tagged: false,
+    }
+    .value(value, 0)?;
+    Ok(out)
+}
+
+/// Appends a JSON string: only `"`, `\` and U+0000 to U+001F are escaped.
+pub fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    let mut clean = 0;
+    for (index, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(&text[clean..index]);
+        clean = index + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            8 => out.push_str("\\b"),
+            9 => out.push_str("\\t"),
+            10 => out.push_str("\\n"),
+            12 => out.push_str("\\f"),
+            13 => out.push_str("\\r"),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.push_str("\\u00");
+                out.push(char::from(HEX[usize::from(byte >> 4)]));
+                out.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+    out.push_str(&text[clean..]);
+    out.push('"');
+}
+
+/// Appends the JSON text of a finite float. An integral one beyond ±2^53
+/// keeps a mark of being a float, so that it is read as the float it is.
+fn write_finite(out: &mut String, float: f64) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let start = out.len();
+    number::write_float(out, float);
+    if float.abs() > EXACT && !out[start..].contains(['.', 'e']) {
+        out.push_str(".0");
+    }
+}
+
+struct Formatter<'a> {
+    out: &'a mut String,
+    tagged: bool,
+}
+
+impl Formatter<'_> {
+    fn value(&mut self, value: &Value, depth: usize) -> Result<(), FormatError> {
+        let limit = if self.tagged {
+            MAX_DEPTH.max(super::MAX_PARSE_DEPTH)
+        } else {
+            super::MAX_PARSE_DEPTH
+        };
+        if depth > limit {
+            return Err(FormatError::TooDeep);
+        }
+        match value {
+            Value::Null => self.out.push_str("null"),
+            Value::Bool(true) => self.out.push_str("true"),
+            Value::Bool(false) => self.out.push_str("false"),
+            Value::Int(i) => self.out.push_str(&number::format_int(*i)),
+            Value::Float(f) if f.is_finite() => write_finite(self.out, *f),
+            Value::String(text) => write_string(self.out, text),
+            Value::Array(items) => {
+                self.out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        self.out.push(',');
+                    }
+                    self.value(item, depth + 1)?;
+                }
+                self.out.push(']');
+            }
+            Value::Map(map) => self.map(map, depth)?,
+            Value::Undefined | Value::Token(_) | Value::Handle(_) => {
+                return Err(FormatError::NotSerializable(
+                    value.kind(),
+                    if self.tagged { "EscJSON" } else { "JSON" },
+                ));
+            }
+            _ if !self.tagged => {
+                return Err(FormatError::NotSerializable(exotic_kind(value), "JSON"));
+            }
+            Value::Float(f) if f.is_nan() => self.tag("nan"),
+            Value::Float(f) if *f > 0.0 => self.tag("posinf"),
+            Value::Float(_) => self.tag("neginf"),
+            Value::BigInt(big) => self.tag_text("int", &big.to_string()),
+            Value::Ref(r) => self.tag_text("case:db.ref", r.as_str()),
+            Value::Binary(bytes) => self.tag_text("bin", &STANDARD.encode(bytes)),
+            Value::Case(case) => {
+                self.out.push_str(r#"{"_rmx_type":"{tag}case:"#);
+                self.out.push_str(&case.name);
+                self.out.push('"');
+                if let Some(argument) = &case.argument {
+                    self.out.push_str(r#","_rmx_value":"#);
+                    self.value(argument, depth + 1)?;
+                }
+                self.out.push('}');
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, map: &Map, depth: usize) -> Result<(), FormatError> {
+        self.out.push('{');
+        for (index, (key, member)) in map.iter().enumerate() {
+            if index > 0 {
+                self.out.push(',');
+            }
+            write_string(self.out, key);
+            self.out.push(':');
+            match member {
+                Value::String(text) if self.tagged && &**key == "_rmx_type" && is_special(text) => {
+                    let mut escaped = String::with_capacity(text.len() + 5);
+                    escaped.push_str("{str}");
+                    escaped.push_str(text);
+                    write_string(self.out, &escaped);
+                }
+                _ => self.value(member, depth + 1)?,
+            }
+        }
+        self.out.push('}');
+        Ok(())
+    }
+
+    fn tag(&mut self, tag: &str) {
+        self.out.push_str(r#"{"_rmx_type":"{tag}"#);
+        self.out.push_str(tag);
+        self.out.push_str("\"}");
+    }
+
+    fn tag_text(&mut self, tag: &str, text: &str) {
+        self.out.push_str(r#"{"_rmx_type":"{tag}"#);
+        self.out.push_str(tag);
+        self.out.push_str(r#"","_rmx_value":"#);
+        write_string(self.out, text);
+        self.out.push('}');
+    }
+}
+
+fn is_special(text: &str) -> bool {
+    text.starts_with("{tag}") || text.starts_with("{str}")
+}
+
+fn exotic_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Float(f) if f.is_nan() => "NaN",
+        Value::Float(_) => "infinity",
+        Value::BigInt(_) => "integer beyond 64 bits",
+        other => other.kind(),
+    }
+}
