@@ -1,5 +1,9 @@
 //! From text to syntax tree.
 
 pub mod ast;
+pub mod escaped;
+pub mod lexer;
+pub mod parser;
+pub mod regex;
 pub mod source;
 pub mod span;

@@ -1,0 +1,325 @@
+//! Text to tokens.
+//!
+//! The whole text is cut into tokens at once. Bad text becomes a token of kind
+//! [`TokenKind::Error`] that carries its issue: the parser reports it when it
+//! gives up the phrase, so that there is one error per phrase.
+
+mod directive;
+mod string;
+mod token;
+
+pub use token::{Token, TokenKind};
+
+use super::ast::Symbol;
+use super::source::LineMapping;
+use super::span::{SourceId, Span};
+use crate::issue::{Code, Issue};
+use std::sync::Arc;
+
+/// What kind of text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A source file.
+    Unit,
+    /// REPL input: `#word` in column 1 is a command.
+    Session,
+}
+
+/// The tokens of a text; the last one is always [`TokenKind::End`].
+#[derive(Debug, Default)]
+pub struct Tokens {
+    /// In text order.
+    pub tokens: Vec<Token>,
+    /// Values of whole numbers.
+    pub ints: Vec<i64>,
+    /// Values of other numbers.
+    pub floats: Vec<f64>,
+    /// Decoded strings.
+    pub strings: Vec<Symbol>,
+    /// Issues of error tokens.
+    pub errors: Vec<Issue>,
+    /// Line mappings made by directives.
+    pub mappings: Vec<LineMapping>,
+}
+
+/// Cuts a text into tokens.
+pub fn tokenize(source: SourceId, file: &Arc<str>, text: &str, mode: Mode) -> Tokens {
+    let mut lexer = Lexer {
+        source,
+        text,
+        at: 0,
+        mode,
+        out: Tokens::default(),
+        directives: directive::Directives::new(file.clone()),
+    };
+    if text.starts_with('\u{feff}') {
+        lexer.at = '\u{feff}'.len_utf8();
+    }
+    lexer.run();
+    lexer.out.mappings = lexer.directives.finish();
+    lexer.out
+}
+
+struct Lexer<'a> {
+    source: SourceId,
+    text: &'a str,
+    at: usize,
+    mode: Mode,
+    out: Tokens,
+    directives: directive::Directives,
+}
+
+fn is_name_start(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_'
+}
+
+fn is_name_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+impl Lexer<'_> {
+    fn run(&mut self) {
+        while self.skip_space() {
+            let start = self.at;
+            match self.text.as_bytes()[start] {
+                b'#' if self.in_first_column() && self.command_or_directive() => {}
+                byte if is_name_start(byte) => self.name(),
+                byte if byte.is_ascii_digit() => self.number(),
+                b'"' => self.string(),
+                _ => self.punctuation(),
+            }
+        }
+        let end = self.text.len();
+        self.push(TokenKind::End, end, end);
+    }
+
+    fn byte(&self, offset: usize) -> u8 {
+        self.text
+            .as_bytes()
+            .get(self.at + offset)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.source, start as u32, end as u32)
+    }
+
+    fn push(&mut self, kind: TokenKind, start: usize, end: usize) {
+        let span = self.span(start, end);
+        self.out.tokens.push(Token { kind, span });
+    }
+
+    fn error(&mut self, issue: Issue, start: usize, end: usize) {
+        let index = self.out.errors.len() as u32;
+        self.out.errors.push(issue);
+        self.push(TokenKind::Error(index), start, end);
+    }
+
+    fn in_first_column(&self) -> bool {
+        let before = &self.text[..self.at];
+        before.is_empty() || before.ends_with('\n') || before == "\u{feff}"
+    }
+
+    /// Skips white space and comments; false at the end of the text.
+    fn skip_space(&mut self) -> bool {
+        loop {
+            match self.byte(0) {
+                b' ' | b'\t' | b'\r' | b'\n' | 0x0c => self.at += 1,
+                b'/' if self.byte(1) == b'/' => {
+                    self.at = self.text[self.at..]
+                        .find('\n')
+                        .map_or(self.text.len(), |length| self.at + length);
+                }
+                b'/' if self.byte(1) == b'*' => {
+                    let start = self.at;
+                    match self.text[start + 2..].find("*/") {
+                        Some(length) => self.at = start + 2 + length + 2,
+                        None => {
+                            self.at = self.text.len();
+                            let span = self.span(start, start + 2);
+                            let issue = Issue::new(Code::LexComment, span)
+                                .hint("block comments do not nest; close it with `*/`");
+                            self.error(issue, start, self.at);
+                        }
+                    }
+                }
+                _ => return self.at < self.text.len(),
+            }
+        }
+    }
+
+    fn name(&mut self) {
+        let start = self.at;
+        while is_name_part(self.byte(0)) {
+            self.at += 1;
+        }
+        let word = &self.text[start..self.at];
+        let kind = match word {
+            "_" => TokenKind::Underscore,
+            _ => TokenKind::keyword(word).unwrap_or(TokenKind::Ident),
+        };
+        self.push(kind, start, self.at);
+    }
+
+    fn digits(&mut self) {
+        while self.byte(0).is_ascii_digit() {
+            self.at += 1;
+        }
+    }
+
+    fn number(&mut self) {
+        let start = self.at;
+        self.digits();
+        let mut is_int = true;
+        if self.byte(0) == b'.' && self.byte(1).is_ascii_digit() {
+            is_int = false;
+            self.at += 1;
+            self.digits();
+        }
+        if matches!(self.byte(0), b'e' | b'E') {
+            let sign = usize::from(matches!(self.byte(1), b'+' | b'-'));
+            if self.byte(1 + sign).is_ascii_digit() {
+                is_int = false;
+                self.at += 1 + sign;
+                self.digits();
+            }
+        }
+        let malformed = is_name_part(self.byte(0));
+        while is_name_part(self.byte(0)) {
+            self.at += 1;
+        }
+        let text = &self.text[start..self.at];
+        let value = text.parse::<f64>().unwrap_or(f64::INFINITY);
+        if malformed || !value.is_finite() {
+            let issue =
+                Issue::new(Code::LexNumber, self.span(start, self.at)).with("text", shorten(text));
+            self.error(issue, start, self.at);
+            return;
+        }
+        let int = if is_int {
+            text.parse::<i64>().ok()
+        } else {
+            None
+        };
+        let kind = match int {
+            Some(int) => {
+                self.out.ints.push(int);
+                TokenKind::Int(self.out.ints.len() as u32 - 1)
+            }
+            None => {
+                self.out.floats.push(value);
+                TokenKind::Float(self.out.floats.len() as u32 - 1)
+            }
+        };
+        self.push(kind, start, self.at);
+    }
+
+    fn string(&mut self) {
+        let start = self.at;
+        let read = string::read(&self.text[start..]);
+        self.at = start + read.length;
+        match read.result {
+            Ok(text) => {
+                self.out.strings.push(Arc::from(text));
+                let kind = TokenKind::Str(self.out.strings.len() as u32 - 1);
+                self.push(kind, start, self.at);
+            }
+            Err(error) => {
+                let span = self.span(start + error.start, start + error.end);
+                let mut issue = Issue::new(error.code, span);
+                if error.code == Code::LexEscape {
+                    issue = issue.with("text", &self.text[start + error.start..start + error.end]);
+                }
+                self.error(issue.hint(error.hint), start, self.at);
+            }
+        }
+    }
+
+    fn punctuation(&mut self) {
+        let start = self.at;
+        let rest = &self.text[start..];
+        let found = token::PUNCTUATION.iter().find(|(text, _)| {
+            rest.starts_with(text)
+                && (!text.ends_with(":ci")
+                    || !rest
+                        .as_bytes()
+                        .get(text.len())
+                        .copied()
+                        .is_some_and(is_name_part))
+        });
+        if let Some((text, kind)) = found {
+            self.at += text.len();
+            self.push(*kind, start, self.at);
+            return;
+        }
+        let character = rest.chars().next().unwrap_or('\u{fffd}');
+        self.at += character.len_utf8();
+        let issue = Issue::new(Code::LexBadChar, self.span(start, self.at))
+            .with("char", printable(character));
+        let issue = match character {
+            '$' => issue.hint("names starting with `$` belong to the implementation"),
+            '!' => issue.hint("negation is written `not`"),
+            '&' => issue.hint("the conjunction is written `&&`"),
+            '\u{201c}' | '\u{201d}' => issue.hint("strings are written with straight quotes"),
+            _ => issue,
+        };
+        self.error(issue, start, self.at);
+    }
+
+    /// A `#` in column 1; false if it is an ordinary token.
+    fn command_or_directive(&mut self) -> bool {
+        let start = self.at;
+        let line_end = self.text[start..]
+            .find('\n')
+            .map_or(self.text.len(), |length| start + length);
+        let line = self.text[start..line_end].trim_end();
+        let word_end = line[1..]
+            .bytes()
+            .position(|byte| !is_name_part(byte))
+            .map_or(line.len(), |length| length + 1);
+        let word = &line[1..word_end];
+        let is_directive = match self.mode {
+            Mode::Unit => matches!(word, "line" | "push" | "pop"),
+            Mode::Session => word == "line",
+        };
+        if is_directive {
+            self.at = line_end;
+            let physical = self.text[..start].matches('\n').count() as u32 + 1;
+            if !self.directives.apply(word, &line[word_end..], physical) {
+                let end = start + line.len();
+                let issue = Issue::new(Code::LexDirective, self.span(start, end))
+                    .with("text", shorten(line))
+                    .hint("write `#line N \"file\"`, `#push N \"file\"` or `#pop`");
+                self.error(issue, start, end);
+            }
+            return true;
+        }
+        if self.mode == Mode::Session && word.bytes().next().is_some_and(is_name_start) {
+            self.at = line_end;
+            self.push(TokenKind::Command, start, start + line.len());
+            return true;
+        }
+        false
+    }
+}
+
+/// A character as shown in messages.
+fn printable(character: char) -> String {
+    if character.is_control() {
+        format!("U+{:04X}", character as u32)
+    } else {
+        character.to_string()
+    }
+}
+
+/// Keeps hostile input out of messages.
+fn shorten(text: &str) -> String {
+    const LIMIT: usize = 60;
+    if text.chars().count() <= LIMIT {
+        return text.to_string();
+    }
+    let mut short: String = text.chars().take(LIMIT).collect();
+    short.push('…');
+    short
+}

@@ -1,0 +1,390 @@
+//! Tokens to syntax tree, by recursive descent with one error per phrase.
+//!
+//! - `module`: units, sessions, modules; where recovery happens
+//! - `phrase`: definitions
+//! - `statement`: blocks and assignments
+//! - `expression`, `operand`, `literal`: the expression grammar
+//! - `pattern`, `types`, `constant`: the smaller grammars
+//! - `brackets`, `recover`: matching brackets and the end of a bad phrase
+//!
+//! Inside a phrase the first error ends the parse of that phrase; the phrase is
+//! kept as [`PhraseKind::Broken`](crate::syntax::ast::PhraseKind::Broken) with the
+//! names it would have defined. Nesting is bounded, so that hostile text cannot
+//! exhaust the stack of this or a later phase.
+
+mod brackets;
+mod constant;
+mod expression;
+mod lambda;
+mod literal;
+mod module;
+mod operand;
+mod pattern;
+mod phrase;
+mod recover;
+mod statement;
+mod types;
+
+use super::ast::*;
+use super::lexer::{self, Mode, Token, TokenKind, Tokens};
+use super::source::SourceMap;
+use super::span::{SourceId, Span};
+use crate::issue::{Code, Issue};
+use std::sync::Arc;
+
+/// Brackets, lambdas, blocks and the like may nest this deep.
+pub const MAX_NESTING: u32 = 400;
+
+/// A tree may be this high: bounds chains such as `a + b + c …` and `f(x)(y)…`.
+pub const MAX_HEIGHT: u32 = 4000;
+
+/// Hands out the node numbers of a compilation.
+#[derive(Debug, Default)]
+pub struct NodeIds {
+    next: u32,
+}
+
+impl NodeIds {
+    /// The next unused number.
+    pub fn fresh(&mut self) -> NodeId {
+        self.next += 1;
+        NodeId(self.next - 1)
+    }
+
+    /// How many were handed out.
+    pub fn count(&self) -> usize {
+        self.next as usize
+    }
+}
+
+/// Parses a source file and installs its line mappings.
+pub fn parse_unit(
+    sources: &mut SourceMap,
+    source: SourceId,
+    ids: &mut NodeIds,
+) -> (Unit, Vec<Issue>) {
+    let (text, tokens) = tokens_of(sources, source, Mode::Unit);
+    let mut parser = Parser::new(source, &text, &tokens, ids);
+    let items = parser.unit();
+    (Unit { items }, parser.issues)
+}
+
+/// Parses REPL input and installs its line mappings.
+pub fn parse_session(
+    sources: &mut SourceMap,
+    source: SourceId,
+    ids: &mut NodeIds,
+) -> (Vec<SessionItem>, Vec<Issue>) {
+    let (text, tokens) = tokens_of(sources, source, Mode::Session);
+    let mut parser = Parser::new(source, &text, &tokens, ids);
+    let items = parser.session();
+    (items, parser.issues)
+}
+
+fn tokens_of(sources: &mut SourceMap, source: SourceId, mode: Mode) -> (Arc<str>, Tokens) {
+    let (name, text) = sources.get(source).map_or_else(
+        || (Arc::from(""), Arc::from("")),
+        |source| (source.name.clone(), source.text.clone()),
+    );
+    let mut tokens = lexer::tokenize(source, &name, &text, mode);
+    sources.set_mappings(source, std::mem::take(&mut tokens.mappings));
+    (text, tokens)
+}
+
+/// Result of parsing a part of a phrase; the error ends the phrase.
+type Parse<T> = Result<T, Box<Issue>>;
+
+struct Parser<'a> {
+    source: SourceId,
+    text: &'a str,
+    tokens: &'a Tokens,
+    /// Partner of every matched bracket token.
+    partners: Vec<Option<u32>>,
+    at: usize,
+    ids: &'a mut NodeIds,
+    /// Height of the tree under every node made by this parser, by number since `first_id`.
+    heights: Vec<u32>,
+    first_id: u32,
+    depth: u32,
+    /// Highest tree made since the start of the innermost open block.
+    peak: u32,
+    /// An implicit projection was read for which no slot is closed yet.
+    projection: Option<Span>,
+    /// `: T` is no hint here (guard of a `switch` case).
+    no_hint: bool,
+    issues: Vec<Issue>,
+}
+
+impl<'a> Parser<'a> {
+    fn new(source: SourceId, text: &'a str, tokens: &'a Tokens, ids: &'a mut NodeIds) -> Self {
+        let first_id = ids.next;
+        Parser {
+            source,
+            text,
+            tokens,
+            partners: brackets::partners(&tokens.tokens),
+            at: 0,
+            ids,
+            heights: Vec::new(),
+            first_id,
+            depth: 0,
+            peak: 0,
+            projection: None,
+            no_hint: false,
+            issues: Vec::new(),
+        }
+    }
+
+    fn token(&self) -> Token {
+        self.tokens.tokens[self.at]
+    }
+
+    fn kind(&self) -> TokenKind {
+        self.token().kind
+    }
+
+    /// Kind of a later token; the end repeats.
+    fn peek(&self, offset: usize) -> TokenKind {
+        let last = self.tokens.tokens.len() - 1;
+        self.tokens.tokens[(self.at + offset).min(last)].kind
+    }
+
+    fn span(&self) -> Span {
+        self.token().span
+    }
+
+    /// The span of the token before the current one.
+    fn previous_span(&self) -> Span {
+        match self.at {
+            0 => Span::new(self.source, 0, 0),
+            at => self.tokens.tokens[at - 1].span,
+        }
+    }
+
+    /// From the start of `start` to the end of the last read token.
+    fn since(&self, start: Span) -> Span {
+        Span::new(
+            self.source,
+            start.start,
+            self.previous_span().end.max(start.start),
+        )
+    }
+
+    /// Moves on; never past the end.
+    fn advance(&mut self) -> Token {
+        let token = self.token();
+        if token.kind != TokenKind::End {
+            self.at += 1;
+        }
+        token
+    }
+
+    fn eat(&mut self, kind: TokenKind) -> bool {
+        let found = self.kind() == kind;
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    fn expect(&mut self, kind: TokenKind) -> Parse<Span> {
+        if self.kind() == kind {
+            return Ok(self.advance().span);
+        }
+        self.unexpected(&format!("`{}`", kind.spelling().unwrap_or("?")))
+    }
+
+    fn text_of(&self, span: Span) -> &'a str {
+        &self.text[span.start as usize..span.end as usize]
+    }
+
+    /// A name that is no keyword.
+    fn ident(&mut self, what: &str) -> Parse<Ident> {
+        if self.kind() == TokenKind::Ident {
+            return Ok(self.take_ident());
+        }
+        let keyword = self.kind().is_keyword();
+        let result = self.unexpected(what);
+        match result {
+            Err(issue) if keyword && issue.code == Code::SynUnexpected => {
+                Err(Box::new(issue.hint("this word is reserved")))
+            }
+            other => other,
+        }
+    }
+
+    /// The current token as a name, whatever it is.
+    fn take_ident(&mut self) -> Ident {
+        let token = self.advance();
+        Ident {
+            text: Arc::from(self.text_of(token.span)),
+            span: token.span,
+        }
+    }
+
+    /// Any identifier or keyword.
+    fn name(&mut self) -> Parse<Ident> {
+        if self.kind().is_name() {
+            return Ok(self.take_ident());
+        }
+        self.unexpected("a name")
+    }
+
+    /// The string literal at the current token, if it is one.
+    fn string(&mut self) -> Option<Ident> {
+        let TokenKind::Str(index) = self.kind() else {
+            return None;
+        };
+        let span = self.advance().span;
+        Some(Ident {
+            text: self.tokens.strings[index as usize].clone(),
+            span,
+        })
+    }
+
+    fn is_contextual(&self, word: &str) -> bool {
+        self.kind() == TokenKind::Ident && self.text_of(self.span()) == word
+    }
+
+    /// Is the current token an identifier that starts with an upper-case letter?
+    fn is_upper(&self) -> bool {
+        self.kind() == TokenKind::Ident
+            && self
+                .text_of(self.span())
+                .starts_with(|first: char| first.is_ascii_uppercase())
+    }
+
+    /// `item {, item}` up to the closing bracket, which is consumed; possibly empty.
+    fn list<T>(
+        &mut self,
+        close: TokenKind,
+        mut item: impl FnMut(&mut Self) -> Parse<T>,
+    ) -> Parse<Vec<T>> {
+        let mut items = Vec::new();
+        if self.eat(close) {
+            return Ok(items);
+        }
+        loop {
+            items.push(item(self)?);
+            if self.eat(close) {
+                return Ok(items);
+            }
+            let comma = self.separator(close)?;
+            if self.kind() == close {
+                let issue = self.unexpected_issue("an element after the comma");
+                return Err(Box::new(match issue.code {
+                    Code::SynUnexpected => Issue {
+                        span: comma,
+                        ..issue.hint("a list does not end with a comma")
+                    },
+                    _ => issue,
+                }));
+            }
+        }
+    }
+
+    fn separator(&mut self, close: TokenKind) -> Parse<Span> {
+        if self.kind() == TokenKind::Comma {
+            return Ok(self.advance().span);
+        }
+        self.unexpected_after_expression(&format!("`,` or `{}`", close.spelling().unwrap_or("?")))
+    }
+
+    /// Runs `parse` one level deeper; refuses to go too deep.
+    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
+        if self.depth >= MAX_NESTING {
+            return Err(self.too_deep(MAX_NESTING));
+        }
+        self.depth += 1;
+        let result = parse(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn too_deep(&self, limit: u32) -> Box<Issue> {
+        Box::new(
+            Issue::new(Code::SynNesting, self.span())
+                .with("what", "this text")
+                .with("limit", limit)
+                .hint("give the inner parts names of their own"),
+        )
+    }
+
+    /// A fresh node number for a tree one higher than its parts.
+    fn node(&mut self, parts: &[NodeId]) -> Parse<NodeId> {
+        let parts = parts.iter().map(|part| self.height(*part)).max();
+        self.node_above(parts.unwrap_or(0))
+    }
+
+    /// A fresh node number for a tree over parts of that height.
+    fn node_above(&mut self, parts: u32) -> Parse<NodeId> {
+        let height = 1 + parts;
+        if height > MAX_HEIGHT {
+            return Err(self.too_deep(MAX_HEIGHT));
+        }
+        self.peak = self.peak.max(height);
+        let id = self.ids.fresh();
+        self.heights.push(height);
+        Ok(id)
+    }
+
+    fn height(&self, id: NodeId) -> u32 {
+        id.0.checked_sub(self.first_id)
+            .and_then(|index| self.heights.get(index as usize))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn unexpected<T>(&self, expected: &str) -> Parse<T> {
+        Err(Box::new(self.unexpected_issue(expected)))
+    }
+
+    /// After a complete expression an `=` is an attempted assignment.
+    fn unexpected_after_expression<T>(&self, expected: &str) -> Parse<T> {
+        if self.kind() == TokenKind::Assign {
+            return Err(Box::new(self.statement_issue("assignment", self.span())));
+        }
+        if self.kind() == TokenKind::Arrow {
+            let issue = self.unexpected_issue(expected);
+            return Err(Box::new(
+                issue.hint("a lambda used as an operand needs parentheses around it"),
+            ));
+        }
+        self.unexpected(expected)
+    }
+
+    fn unexpected_issue(&self, expected: &str) -> Issue {
+        if let TokenKind::Error(index) = self.kind() {
+            return self.tokens.errors[index as usize].clone();
+        }
+        Issue::new(Code::SynUnexpected, self.span())
+            .with("found", self.found())
+            .with("expected", expected)
+    }
+
+    fn statement_issue(&self, what: &str, span: Span) -> Issue {
+        let hint = match what {
+            "assignment" => "write `do { x = … }`, compare with `==`, or bind with `let x = …;`",
+            "return" => "an expression needs no `return`; statements stand in `do { … }`",
+            _ => "write `do { … }` around it",
+        };
+        Issue::new(Code::SynStatement, span)
+            .with("what", what)
+            .hint(hint)
+    }
+
+    /// The current token as shown in messages.
+    fn found(&self) -> String {
+        match self.kind() {
+            TokenKind::End => "end of text".to_string(),
+            TokenKind::Str(_) => "string".to_string(),
+            TokenKind::Command => "command".to_string(),
+            TokenKind::Ident | TokenKind::Int(_) | TokenKind::Float(_) => {
+                let text = self.text_of(self.span());
+                let short: String = text.chars().take(40).collect();
+                format!("`{short}`")
+            }
+            kind => format!("`{}`", kind.spelling().unwrap_or("?")),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Units, sessions and modules: the levels at which errors are recovered from.
+
+use super::Parse;
+use super::Parser;
+use crate::issue::{Code, Issue};
+use crate::syntax::ast::*;
+use crate::syntax::lexer::TokenKind;
+use crate::syntax::span::Span;
+use std::sync::Arc;
+
+impl Parser<'_> {
+    pub(super) fn unit(&mut self) -> Vec<UnitItem> {
+        let mut items = Vec::new();
+        loop {
+            match self.kind() {
+                TokenKind::End => return items,
+                TokenKind::SemiSemi => {
+                    self.advance();
+                }
+                TokenKind::Module if self.is_module_alias() => {
+                    let start = self.at;
+                    match self.module_alias() {
+                        Ok(alias) => items.push(UnitItem::ModuleAlias(alias)),
+                        Err(issue) => {
+                            self.give_up(start, *issue);
+                        }
+                    }
+                }
+                TokenKind::Module | TokenKind::Static if !self.is_module_end() => {
+                    items.extend(self.module(false).map(UnitItem::Module));
+                }
+                _ => self.outside_of_modules(),
+            }
+        }
+    }
+
+    /// Something between modules of a source file.
+    fn outside_of_modules(&mut self) {
+        let start = self.at;
+        let span = self.span();
+        let issue = if self.is_module_end() {
+            Issue::new(Code::SynModule, span)
+                .with("what", "`module end` without a module")
+                .hint("the module was already ended, or its first line is missing")
+        } else if self.starts_phrase(start) {
+            Issue::new(Code::SynModule, span)
+                .with("what", "a definition outside of a module")
+                .hint("start the file with `module NAME`")
+        } else {
+            self.unexpected_issue("`module`")
+        };
+        self.give_up(start, issue);
+        if self.at == start {
+            self.advance();
+        }
+        // One report for everything up to the next module.
+        while self.kind() != TokenKind::End
+            && (!matches!(self.kind(), TokenKind::Module | TokenKind::Static)
+                || self.is_module_end())
+        {
+            self.advance();
+        }
+    }
+
+    pub(super) fn session(&mut self) -> Vec<SessionItem> {
+        let mut items = Vec::new();
+        loop {
+            let start = self.at;
+            match self.kind() {
+                TokenKind::End => return items,
+                TokenKind::SemiSemi => {
+                    self.advance();
+                }
+                TokenKind::Command => {
+                    let command = self.command();
+                    items.push(SessionItem::Command(command));
+                }
+                TokenKind::Module | TokenKind::Static if !self.is_module_alias() => {
+                    if self.is_module_end() {
+                        let issue = Issue::new(Code::SynModule, self.span())
+                            .with("what", "`module end` without a module");
+                        self.give_up(start, issue);
+                    } else {
+                        items.extend(self.module(true).map(SessionItem::Module));
+                    }
+                }
+                _ if self.starts_phrase(start) => match self.phrase() {
+                    Ok(phrase) => items.push(SessionItem::Phrase(phrase)),
+                    Err(issue) => items.push(SessionItem::Phrase(self.broken(start, *issue))),
+                },
+                _ => match self.session_expr() {
+                    Ok(expr) => items.push(SessionItem::Expr(expr)),
+                    Err(issue) => {
+                        self.give_up(start, *issue);
+                        if self.at == start {
+                            self.advance();
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn session_expr(&mut self) -> Parse<Expr> {
+        let expr = self.slot_expr()?;
+        match self.kind() {
+            TokenKind::Assign | TokenKind::Arrow | TokenKind::Comma | TokenKind::Bar => {
+                self.unexpected_after_expression("the end of the expression")
+            }
+            kind if kind.is_close() => self.unexpected("the end of the expression"),
+            TokenKind::Error(_) => self.unexpected("the end of the expression"),
+            _ => Ok(expr),
+        }
+    }
+
+    fn command(&mut self) -> ReplCommand {
+        let span = self.advance().span;
+        let line = self.text_of(span);
+        let length = line[1..]
+            .find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+            .map_or(line.len(), |length| length + 1);
+        let name = Ident {
+            text: Arc::from(&line[1..length]),
+            span: Span::new(span.source, span.start + 1, span.start + length as u32),
+        };
+        let rest = Arc::from(line[length..].trim());
+        ReplCommand { name, rest, span }
+    }
+
+    fn broken(&mut self, start: usize, issue: Issue) -> Phrase {
+        let first = self.tokens.tokens[start].span;
+        let broken = self.give_up(start, issue);
+        if self.at == start {
+            self.advance();
+        }
+        Phrase {
+            kind: PhraseKind::Broken(broken),
+            span: self.since(first),
+        }
+    }
+
+    /// `module A =`
+    fn is_module_alias(&self) -> bool {
+        self.kind() == TokenKind::Module
+            && self.peek(1) == TokenKind::Ident
+            && self.peek(2) == TokenKind::Assign
+    }
+
+    /// `module end`
+    fn is_module_end(&self) -> bool {
+        self.kind() == TokenKind::Module
+            && self.peek(1) == TokenKind::Ident
+            && self.text_of(self.tokens.tokens[self.at + 1].span) == "end"
+            && !self.is_module_alias()
+    }
+
+    pub(super) fn module_alias(&mut self) -> Parse<ModuleAlias> {
+        let start = self.expect(TokenKind::Module)?;
+        let name = self.ident("the name of a module")?;
+        self.expect(TokenKind::Assign)?;
+        let target = self.ident("the name of a module")?;
+        if self.kind() != TokenKind::BracketOpen {
+            return self.unexpected("`[` and the type arguments");
+        }
+        let type_binds = self.type_binds()?;
+        Ok(ModuleAlias {
+            name,
+            target,
+            type_binds,
+            span: self.since(start),
+        })
+    }
+
+    /// A module with its phrases; `None` if its first line is bad.
+    fn module(&mut self, must_end: bool) -> Option<Module> {
+        let start = self.span();
+        let start_at = self.at;
+        let mut module = match self.module_head() {
+            Ok(module) => module,
+            Err(issue) => {
+                self.give_up(start_at, *issue);
+                // The phrases of a module without a name have no place to go: check them only for syntax.
+                self.phrases(None);
+                self.end_of_module();
+                return None;
+            }
+        };
+        let is_redirect = module.source.is_some();
+        module.phrases = self.phrases(Some(is_redirect));
+        let ended = self.end_of_module();
+        if !ended && must_end {
+            let issue = self.unexpected_issue("`module end`");
+            self.issues.push(issue);
+        }
+        module.span = self.since(start);
+        self.check_initializer(&module);
+        Some(module)
+    }
+
+    fn end_of_module(&mut self) -> bool {
+        let ended = self.is_module_end();
+        if ended {
+            self.advance();
+            self.advance();
+        }
+        ended
+    }
+
+    fn module_head(&mut self) -> Parse<Module> {
+        let start = self.span();
+        let is_static = self.eat(TokenKind::Static);
+        self.expect(TokenKind::Module)?;
+        let name = self.ident("the name of the module")?;
+        let mut module = Module {
+            is_static,
+            name,
+            type_vars: Vec::new(),
+            params: Vec::new(),
+            meta: None,
+            source: None,
+            phrases: Vec::new(),
+            span: start,
+        };
+        if self.eat(TokenKind::Source) {
+            module.source = Some(self.constant()?);
+            return Ok(module);
+        }
+        if self.eat(TokenKind::BracketOpen) {
+            module.type_vars.push(self.type_var()?);
+            while self.eat(TokenKind::Comma) {
+                module.type_vars.push(self.type_var()?);
+            }
+            self.expect(TokenKind::BracketClose)?;
+        }
+        if self.eat(TokenKind::ParenOpen) {
+            module.params = self.params(&module.name.clone())?;
+        }
+        module.meta = self.meta()?;
+        Ok(module)
+    }
+
+    /// The phrases of a module up to its end. With `redirect` no phrase is allowed.
+    fn phrases(&mut self, redirect: Option<bool>) -> Vec<Phrase> {
+        let mut phrases = Vec::new();
+        loop {
+            let start = self.at;
+            match self.kind() {
+                TokenKind::End => return phrases,
+                TokenKind::SemiSemi => {
+                    self.advance();
+                }
+                TokenKind::Module if self.is_module_end() => return phrases,
+                TokenKind::Module | TokenKind::Static if !self.is_module_alias() => {
+                    // A module inside a module; reported once, its phrases are read as
+                    // those of a module of its own so that they are checked for syntax.
+                    let issue = Issue::new(Code::SynModule, self.span())
+                        .with("what", "a module inside a module")
+                        .hint("end the outer module with `module end` first");
+                    self.issues.push(issue);
+                    if self.module_head().is_err() {
+                        self.at = start + 1;
+                    }
+                    self.depth = 0;
+                    self.phrases(None);
+                    self.end_of_module();
+                }
+                _ if redirect == Some(true) => {
+                    let issue = Issue::new(Code::SynModule, self.span())
+                        .with("what", "a phrase in a module with `_source_`");
+                    phrases.push(self.broken(start, issue));
+                }
+                _ if self.starts_phrase(start) => {
+                    let result = self.phrase().and_then(|phrase| self.complete(phrase));
+                    phrases.push(match result {
+                        Ok(phrase) => phrase,
+                        Err(issue) => self.broken(start, *issue),
+                    });
+                }
+                _ => {
+                    let issue = self.stray_expression();
+                    phrases.push(self.broken(start, issue));
+                }
+            }
+        }
+    }
+
+    /// A phrase of a module ends where the next one can start.
+    fn complete(&mut self, phrase: Phrase) -> Parse<Phrase> {
+        let ends = matches!(self.kind(), TokenKind::End | TokenKind::SemiSemi)
+            || self.starts_phrase(self.at);
+        match ends {
+            true => Ok(phrase),
+            false => self.unexpected_after_expression("the next definition"),
+        }
+    }
+
+    fn stray_expression(&mut self) -> Issue {
+        let start = self.span();
+        let text = self.text_of(start);
+        let span = match self.slot_expr() {
+            Ok(expr) => expr.span,
+            Err(issue) if matches!(self.kind(), TokenKind::Error(_)) => return *issue,
+            Err(_) => start,
+        };
+        let issue = Issue::new(Code::SynExprPhrase, span);
+        match text {
+            "fun" | "function" | "let" | "var" | "const" | "fn" => {
+                issue.hint("definitions start with `def`")
+            }
+            _ => issue.hint("name it: `def NAME = …`, or run it for its effect: `def _ = …`"),
+        }
+    }
+
+    /// The initializer is the last phrase, pragmas aside, and there is one.
+    fn check_initializer(&mut self, module: &Module) {
+        let mut seen = false;
+        for phrase in &module.phrases {
+            match phrase.kind {
+                PhraseKind::Initializer(_) if !seen => seen = true,
+                PhraseKind::Pragma(_) | PhraseKind::Broken(_) => {}
+                _ if seen => {
+                    self.issues
+                        .push(Issue::new(Code::SynInitializer, phrase.span));
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+}
