@@ -242,10 +242,10 @@ impl FunctionBuilder {
         let registers = self.highest as u16;
         optimise::optimise(&mut self, registers);
         for op in &mut self.code {
-            if let Some(target) = op.target_mut() {
-                if let Some(Some(position)) = self.labels.get(target.index()) {
-                    *target = Target(*position);
-                }
+            if let Some(target) = op.target_mut()
+                && let Some(Some(position)) = self.labels.get(target.index())
+            {
+                *target = Target(*position);
             }
         }
         let mut lines: Vec<Line> = Vec::new();

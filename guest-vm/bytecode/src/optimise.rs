@@ -168,11 +168,11 @@ fn entered(builder: &FunctionBuilder) -> Vec<bool> {
 fn fuse_jumps(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
     let entered = entered(builder);
     let mut any = false;
-    for index in 1..builder.code.len() {
+    for (index, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
         let Op::JumpUnless { src, target } = builder.code[index] else {
             continue;
         };
-        if entered[index] || live.after(index, src.0) {
+        if *entered || live.after(index, src.0) {
             continue;
         }
         let fused = match builder.code[index - 1] {
@@ -195,7 +195,7 @@ fn fuse_jumps(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
 fn fuse_integers(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
     let entered = entered(builder);
     let mut any = false;
-    for index in 1..builder.code.len() {
+    for (index, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
         let Op::LoadInt { dst, value } = builder.code[index - 1] else {
             continue;
         };
@@ -248,7 +248,7 @@ fn fuse_integers(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
         let mut effects = Effects::default();
         effects.of(&fused);
         let overwritten = effects.writes.contains(&dst.0);
-        if entered[index]
+        if *entered
             || (is_jump && small.is_err())
             || effects.reads.contains(&dst.0)
             || (live.after(index, dst.0) && !overwritten)
