@@ -1,20 +1,42 @@
-//! core
-use mix_plugin_sdk::{Failure, Many, family};
-fn now() -> f64 {
-    1.0
-}
-async fn sleep(_s: f64) -> Result<(), Failure> {
-    Ok(())
-}
-async fn many(n: i64) -> Many {
-    Many::from_iter(0..n)
-}
+//! The family `core`: what every agent needs of its surroundings and the VM cannot know by
+//! itself.
+//!
+//! * [`clock`]: present time and sleeping;
+//! * [`log`]: lines for the operator, on standard error;
+//! * [`environment`]: the variables a run sees, from the WASI environment and from `bind`;
+//! * [`compress`]: gzip, zlib, deflate;
+//! * [`report`]: the stack of a reported error.
+//!
+//! All state is that of the instance, which works for one run.
+
+mod clock;
+mod compress;
+mod environment;
+mod log;
+mod report;
+
+use mix_plugin_sdk::{Bytes, Value, family};
+
 family! {
     bound;
-    /// Now.
-    call "$core_now" = now();
-    /// Sleep
-    start "$core_sleep" = sleep(f64);
-    /// Sleep
-    start "$core_many" = many(i64);
+    /// Seconds since 1970 UTC, with a fraction down to microseconds.
+    call "$core_now" = clock::now();
+    /// Seconds since some fixed moment; never decreases.
+    call "$core_monotonic" = clock::monotonic();
+    /// Suspends the calling routine for a number of seconds.
+    start "$core_sleep" = clock::sleep(f64);
+    /// Writes a line of a severity to the log.
+    call "$core_log" = log::log(String, String);
+    /// Writes a line of `debug` to the log.
+    call "$core_debug" = log::debug(String);
+    /// The environment variables of the run.
+    call "$core_env_current" = environment::current();
+    /// The environment variables that the run began with.
+    call "$core_env_initial" = environment::initial();
+    /// Compresses a binary; the format is gzip, deflate (with zlib header) or deflate-raw.
+    call "$binary_compress" = compress::compress(String, Bytes);
+    /// Undoes `$binary_compress`.
+    call "$binary_decompress" = compress::decompress(String, Bytes);
+    /// The `mixStack` of a raw backtrace.
+    call "$decode_error" = report::decode(Value);
 }

@@ -52,3 +52,15 @@ pub mod shared {
         generate_all,
     });
 }
+
+/// Waiting; a component imports it only when it calls [`crate::sleep`].
+pub mod clock {
+    wit_bindgen::generate!({
+        path: "../../wit/deps/clocks.wit",
+        inline: r"
+            package mix:plugin-sdk;
+            world sleeps { import wasi:clocks/monotonic-clock@0.3.0; }
+        ",
+        generate_all,
+    });
+}
