@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::{MAX_DEPTH, Map, Value, number};
+use crate::{Map, Value, number};
 
 /// Why a value has no text form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
