@@ -90,12 +90,7 @@ struct Formatter<'a> {
 
 impl Formatter<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), FormatError> {
-        let limit = if self.tagged {
-            MAX_DEPTH.max(super::MAX_PARSE_DEPTH)
-        } else {
-            super::MAX_PARSE_DEPTH
-        };
-        if depth > limit {
+        if depth > super::MAX_PARSE_DEPTH {
             return Err(FormatError::TooDeep);
         }
         match value {
