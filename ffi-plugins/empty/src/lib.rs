@@ -1,0 +1,54 @@
+//! The family without functions. One instance of it plugs every free slot of a
+//! switchboard, and the binding of every family that has none of its own.
+
+#[allow(unsafe_code, missing_docs, clippy::all)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit/ffi",
+        inline: r"
+            package mix:empty;
+            world empty {
+                export mix:ffi/family@0.1.0;
+                export mix:ffi/binding@0.1.0;
+            }
+        ",
+        generate_all,
+    });
+}
+
+use bindings::exports::mix::ffi::{binding, family};
+use bindings::mix::ffi::types::{Caller, Failure, Function, Reply};
+
+struct Empty;
+
+fn unknown(function: u32) -> Failure {
+    Failure {
+        code: "ERR_INTERNAL".to_string(),
+        message: format!("the empty family has no function {function}"),
+        detail: None,
+    }
+}
+
+impl family::Guest for Empty {
+    fn describe() -> Vec<Function> {
+        Vec::new()
+    }
+
+    fn call(function: u32, _args: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        Err(unknown(function))
+    }
+
+    async fn start(function: u32, _args: Vec<u8>) -> Result<Reply, Failure> {
+        Err(unknown(function))
+    }
+}
+
+impl binding::Guest for Empty {
+    fn bind(_who: Caller) {}
+}
+
+#[allow(unsafe_code)]
+mod export {
+    use super::{Empty, bindings};
+    bindings::export!(Empty with_types_in bindings);
+}
