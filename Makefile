@@ -9,7 +9,7 @@ GUEST_DIR := $(abspath $(TARGET_DIR))/wasm32-wasip2/guest
 MIXER := $(TARGET_DIR)/release/mixer
 
 # Components that are embedded in `mixer`, in one cargo call so that they share their dependencies.
-GUEST_PACKAGES := mix-vm-component mix-standalone mix-switchboard mix-plugin-core mix-plugin-crypto mix-plugin-files mix-plugin-http mix-plugin-db
+GUEST_PACKAGES := mix-vm-component mix-standalone mix-switchboard mix-plugin-empty mix-plugin-core mix-plugin-crypto mix-plugin-files mix-plugin-http mix-plugin-db
 
 export MIXER_GUESTS_DIR := $(GUEST_DIR)
 
@@ -34,7 +34,8 @@ run: mixer ## The main job: install examples/movies and run its agent on real da
 	@scripts/run-movies.sh $(MIXER)
 
 .PHONY: test
-test: mixer ## Format, lints and every test
+test: guests ## Format, lints and every test
+	$(CARGO) build --locked --release -p mixer -p stock-wasmtime
 	scripts/test.sh
 
 .PHONY: lint
