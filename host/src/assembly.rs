@@ -1,0 +1,392 @@
+//! Everything that runs share: the VM, the plugins, the table of functions.
+
+use crate::bindings::{
+    BINDING, Caller, Failure, Function, Issue, PROGRAM, Reply, SESSION, Summary, copy,
+};
+use crate::compose;
+use crate::engine;
+use crate::guests;
+use crate::instance::Instance;
+use crate::outbound::Outbound;
+use crate::plugin::{Access, PluginCode};
+use crate::run::RunContext;
+use crate::state::{Grants, GuestState};
+use crate::stream::{HostReply, Offered};
+use crate::workspace::Place;
+use anyhow::{Context, Result, bail};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use wasmtime::Engine;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, StreamReader};
+
+/// Linear memory of a plugin instance.
+const PLUGIN_MEMORY: usize = 256 << 20;
+
+/// Linear memory of the instance that holds an app's records.
+const RECORDS_MEMORY: usize = 1 << 30;
+
+/// Apps whose record instance is kept.
+const MAX_SHARED: usize = 256;
+
+/// What the operator decides about guests.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Further plugins.
+    pub plugins: Vec<PathBuf>,
+    /// Replacement for the VM component.
+    pub vm: Option<PathBuf>,
+    /// Environment variables of the families (`MIXER_HTTP_TIMEOUT`, ...).
+    pub variables: Vec<(String, String)>,
+}
+
+/// Prepared once, used by every run.
+pub struct Assembly {
+    /// The engine.
+    pub engine: Engine,
+    /// The VM with the families composed to it.
+    pub vm: VmCode,
+    /// Families behind the host, in the order in which they were linked.
+    pub plugins: Vec<Arc<PluginCode>>,
+    /// Their functions, one after another.
+    pub functions: Vec<Function>,
+    /// Plugin and number of each of them.
+    targets: Vec<Target>,
+    /// Outbound requests.
+    pub outbound: Arc<Outbound>,
+    variables: Vec<(String, String)>,
+    shared: Mutex<HashMap<(usize, PathBuf), Shared>>,
+}
+
+struct Shared {
+    instance: Arc<Instance>,
+    last_used: std::time::Instant,
+}
+
+/// A function of a plugin.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Number of the plugin.
+    pub plugin: usize,
+    /// Number of the function in it.
+    pub function: u32,
+}
+
+/// The VM, ready to be instantiated.
+pub struct VmCode {
+    /// The component with its imports filled.
+    pub pre: InstancePre<GuestState>,
+    /// `program.load`
+    pub load: ComponentExportIndex,
+    /// `session.run`
+    pub run: ComponentExportIndex,
+    /// `binding.bind`
+    pub bind: ComponentExportIndex,
+}
+
+/// Types of the exports of the VM.
+pub type LoadResult = std::result::Result<Summary, Issue>;
+
+impl Assembly {
+    /// Composes, compiles (or takes native code from the cache) and links everything.
+    pub async fn new(policy: &Policy, outbound: Arc<Outbound>) -> Result<Assembly> {
+        let engine = engine::engine()?;
+        let linker = plugin_linker(&engine)?;
+        let mut plugins = vec![
+            PluginCode::load(&engine, &linker, "db", guests::DB, Access::Records, true).await?,
+            PluginCode::load(
+                &engine,
+                &linker,
+                "files",
+                guests::FILES,
+                Access::Files,
+                true,
+            )
+            .await?,
+            PluginCode::load(
+                &engine,
+                &linker,
+                "http",
+                guests::HTTP,
+                Access::Network,
+                true,
+            )
+            .await?,
+        ];
+        for path in &policy.plugins {
+            let bytes = std::fs::read(path)
+                .with_context(|| format!("plugin {} cannot be read", path.display()))?;
+            let name = plugin_name(path);
+            plugins.push(
+                PluginCode::load(&engine, &linker, &name, &bytes, Access::Network, false).await?,
+            );
+        }
+        if !policy.plugins.is_empty() {
+            refuse_clashes(&engine, &linker, &plugins).await?;
+        }
+        let mut functions = Vec::new();
+        let mut targets = Vec::new();
+        for (number, plugin) in plugins.iter().enumerate() {
+            for (function, described) in (0u32..).zip(&plugin.functions) {
+                functions.push(copy(described));
+                targets.push(Target {
+                    plugin: number,
+                    function,
+                });
+            }
+        }
+        let vm = VmCode::load(&engine, policy.vm.as_deref())?;
+        Ok(Assembly {
+            engine,
+            vm,
+            plugins: plugins.into_iter().map(Arc::new).collect(),
+            functions,
+            targets,
+            outbound,
+            variables: policy.variables.clone(),
+            shared: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// The plugin function behind a number of the VM's import.
+    pub fn target(&self, function: u32) -> Option<Target> {
+        self.targets.get(function as usize).copied()
+    }
+
+    /// The plugin function of that name.
+    pub fn find(&self, name: &str) -> Option<Target> {
+        let number = self
+            .functions
+            .iter()
+            .position(|function| function.name == name)?;
+        self.targets.get(number).copied()
+    }
+
+    /// A fresh instance of a plugin for one run.
+    pub async fn instantiate(
+        &self,
+        plugin: usize,
+        place: &Place,
+        who: &Caller,
+    ) -> Result<Arc<Instance>> {
+        let code = &self.plugins[plugin];
+        let folder;
+        let mut grants = self.grants();
+        match code.access {
+            Access::Files => {
+                place.create()?;
+                folder = place.files();
+                grants.folders.push((&folder, "/files"));
+            }
+            Access::Records => {
+                place.create()?;
+                folder = place.folder();
+                grants.folders.push((&folder, "/app"));
+                grants.memory = RECORDS_MEMORY;
+                grants.own_thread = true;
+            }
+            Access::Network => grants.outbound = Some(self.outbound.clone()),
+        }
+        let live = code.instantiate(&self.engine, grants, Some(who)).await?;
+        Ok(Instance::new(code.clone(), live))
+    }
+
+    /// The instance that all runs of an app share.
+    pub async fn shared(
+        &self,
+        plugin: usize,
+        place: &Place,
+        who: &Caller,
+    ) -> Result<Arc<Instance>> {
+        let key = (plugin, place.folder());
+        let mut shared = self.shared.lock().await;
+        if let Some(found) = shared
+            .get_mut(&key)
+            .filter(|found| !found.instance.is_dead())
+        {
+            found.last_used = std::time::Instant::now();
+            return Ok(found.instance.clone());
+        }
+        if shared.len() >= MAX_SHARED {
+            // Only what nobody else holds may go.
+            let oldest = shared
+                .iter()
+                .filter(|(_, entry)| Arc::strong_count(&entry.instance) == 1)
+                .min_by_key(|(_, entry)| entry.last_used)
+                .map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
+                shared.remove(&oldest);
+            }
+        }
+        let instance = self.instantiate(plugin, place, who).await?;
+        let entry = Shared {
+            instance: instance.clone(),
+            last_used: std::time::Instant::now(),
+        };
+        shared.insert(key, entry);
+        Ok(instance)
+    }
+
+    /// All shared instances, to be flushed and dropped when the program ends.
+    pub async fn take_shared(&self) -> Vec<Arc<Instance>> {
+        self.shared
+            .lock()
+            .await
+            .drain()
+            .map(|(_, entry)| entry.instance)
+            .collect()
+    }
+
+    fn grants(&self) -> Grants<'_> {
+        Grants {
+            environment: self
+                .variables
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.clone()))
+                .collect(),
+            memory: PLUGIN_MEMORY,
+            ..Grants::default()
+        }
+    }
+}
+
+impl VmCode {
+    fn load(engine: &Engine, replacement: Option<&Path>) -> Result<VmCode> {
+        let composed = match replacement {
+            None => compose::cached_runtime()?,
+            Some(path) => {
+                let bytes = std::fs::read(path)
+                    .with_context(|| format!("{} cannot be read", path.display()))?;
+                compose::runtime(&bytes)?
+            }
+        };
+        let component = Component::new(engine, &composed)?;
+        let mut linker = plugin_linker(engine)?;
+        add_family(&mut linker)?;
+        let pre = linker.instantiate_pre(&component)?;
+        let function = |interface: &str, name: &str| {
+            let instance = component
+                .get_export_index(None, interface)
+                .with_context(|| format!("the VM does not export {interface}"))?;
+            component
+                .get_export_index(Some(&instance), name)
+                .with_context(|| format!("{interface} has no {name}"))
+        };
+        Ok(VmCode {
+            pre,
+            load: function(PROGRAM, "load")?,
+            run: function(SESSION, "run")?,
+            bind: function(BINDING, "bind")?,
+        })
+    }
+}
+
+/// What every guest may import: WASI, both generations.
+fn plugin_linker(engine: &Engine) -> Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// The family that the VM imports, with all plugins of the host behind it.
+fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
+    let mut family = linker.instance(crate::bindings::FAMILY)?;
+    family.func_wrap("describe", |context, (): ()| {
+        let functions = match &context.data().run {
+            Some(run) => run.assembly.functions.iter().map(copy).collect(),
+            None => Vec::new(),
+        };
+        Ok((functions,))
+    })?;
+    family.func_wrap_async("call", |context, (function, args): (u32, Vec<u8>)| {
+        let run = context.data().run.clone();
+        Box::new(async move {
+            let result: std::result::Result<Vec<u8>, Failure> = match run {
+                Some(run) => run.call(function, args).await,
+                None => Err(unknown(function)),
+            };
+            Ok((result,))
+        })
+    })?;
+    family.func_wrap_concurrent("start", |accessor, (function, args): (u32, Vec<u8>)| {
+        Box::pin(async move {
+            let run = accessor.with(|mut access| access.data_mut().run.clone());
+            let started = match &run {
+                Some(run) => run.start(function, args).await,
+                None => Err(unknown(function)),
+            };
+            let result: std::result::Result<Reply, Failure> = match started {
+                Err(failure) => Err(failure),
+                Ok(HostReply::One(value)) => Ok(Reply::One(value)),
+                Ok(HostReply::Many(incoming)) => {
+                    let producer = Offered::new(incoming, move |failure| {
+                        if let Some(run) = &run {
+                            run.break_with(failure);
+                        }
+                    });
+                    let reader = accessor.with(|access| StreamReader::new(access, producer))?;
+                    Ok(Reply::Many(reader))
+                }
+            };
+            Ok((result,))
+        })
+    })?;
+    Ok(())
+}
+
+/// The VM links names to numbers itself, so this is a fault of the VM.
+pub fn unknown(function: u32) -> Failure {
+    crate::instance::failure(
+        "ERR_FFI_MISSING",
+        format!("there is no foreign function number {function}"),
+    )
+}
+
+/// Name of a plugin in messages.
+fn plugin_name(path: &Path) -> String {
+    match path.file_stem() {
+        Some(stem) => stem.to_string_lossy().into_owned(),
+        None => path.display().to_string(),
+    }
+}
+
+/// Two plugins with a function of the same name cannot be linked.
+async fn refuse_clashes(
+    engine: &Engine,
+    linker: &Linker<GuestState>,
+    plugins: &[PluginCode],
+) -> Result<()> {
+    let core =
+        PluginCode::load(engine, linker, "core", guests::CORE, Access::Network, true).await?;
+    let crypto = PluginCode::load(
+        engine,
+        linker,
+        "crypto",
+        guests::CRYPTO,
+        Access::Network,
+        true,
+    )
+    .await?;
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    for plugin in [&core, &crypto].into_iter().chain(plugins) {
+        for function in &plugin.functions {
+            if let Some(other) = owners.insert(&function.name, &plugin.name) {
+                bail!(
+                    "function {} is offered by two plugins: {other} and {}",
+                    function.name,
+                    plugin.name
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A context for calls that no VM makes (documents, queries).
+pub fn outside(assembly: &Arc<Assembly>, place: Place, who: Caller) -> Arc<RunContext> {
+    RunContext::new(assembly.clone(), place, who)
+}

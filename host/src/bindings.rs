@@ -1,0 +1,38 @@
+//! Rust types of the contracts in `wit/`.
+
+// Generated code carries the comments of the WIT files where it can.
+#![allow(missing_docs)]
+
+mod generated {
+    wasmtime::component::bindgen!({
+        path: ["../wit/ffi", "../wit/vm", "wit"],
+        world: "mixer:host/runtime",
+        imports: { default: async },
+        exports: { default: async },
+    });
+}
+
+pub use generated::exports::mix::vm::session::{Action, AgentCall, Event};
+pub use generated::mix::ffi::types::{Caller, Failure, Function, Reply};
+pub use generated::mix::vm::types::{Issue, Summary};
+
+/// A copy of what a family says about a function.
+pub fn copy(function: &Function) -> Function {
+    Function {
+        name: function.name.clone(),
+        params: function.params,
+        waits: function.waits,
+        doc: function.doc.clone(),
+    }
+}
+
+/// Export of a plugin.
+pub const FAMILY: &str = "mix:ffi/family@0.1.0";
+/// Export of a plugin whose one instance serves many runs.
+pub const SHARED_FAMILY: &str = "mix:ffi/shared-family@0.1.0";
+/// Export of a plugin that wants to know its caller.
+pub const BINDING: &str = "mix:ffi/binding@0.1.0";
+/// Export of the VM.
+pub const PROGRAM: &str = "mix:vm/program@0.1.0";
+/// Export of the VM.
+pub const SESSION: &str = "mix:vm/session@0.1.0";

@@ -1,0 +1,257 @@
+//! Puts components together.
+//!
+//! Inside `mixer` the VM is composed with the families that keep no state over
+//! runs ([`runtime`]); the host stands behind the last slot of the switchboard for the others.
+
+use crate::bindings::{BINDING, FAMILY, PROGRAM, SESSION};
+use crate::guests;
+use anyhow::{Context, Result, anyhow};
+use sha2::{Digest, Sha256};
+use wac_graph::types::{BorrowedPackageKey, Package};
+use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
+
+/// Slots of the switchboard.
+pub const SLOTS: usize = 8;
+
+/// A graph that names its parts in errors.
+pub struct Composition {
+    graph: CompositionGraph,
+}
+
+impl Default for Composition {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Composition {
+    /// An empty composition.
+    pub fn new() -> Self {
+        Composition {
+            graph: CompositionGraph::new(),
+        }
+    }
+
+    /// Adds an instance of a component.
+    pub fn add(&mut self, name: &str, bytes: &[u8]) -> Result<Part> {
+        let key = format!("mixer:{name}");
+        let package = Package::from_bytes(&key, None, bytes.to_vec(), self.graph.types_mut())
+            .map_err(|error| {
+                anyhow!("{name} is not a component that can be composed: {error:#}")
+            })?;
+        let package = self
+            .graph
+            .register_package(package)
+            .map_err(|error| anyhow!("{name}: {error}"))?;
+        let node = self.graph.instantiate(package);
+        Ok(Part {
+            name: name.to_owned(),
+            package,
+            node,
+        })
+    }
+
+    /// True if the part exports that interface.
+    pub fn exports(&self, part: &Part, interface: &str) -> bool {
+        let world = self.graph[part.package].ty();
+        self.graph.types()[world].exports.contains_key(interface)
+    }
+
+    /// Names of everything that the part imports.
+    pub fn imports(&self, part: &Part) -> Vec<String> {
+        let world = self.graph[part.package].ty();
+        self.graph.types()[world].imports.keys().cloned().collect()
+    }
+
+    /// Gives an export of one part to an import of another.
+    pub fn connect(&mut self, from: &Part, export: &str, to: &Part, import: &str) -> Result<()> {
+        let alias = self
+            .graph
+            .alias_instance_export(from.node, export)
+            .map_err(|error| anyhow!("{} does not export {export}: {error}", from.name))?;
+        self.graph
+            .set_instantiation_argument(to.node, import, alias)
+            .map_err(|error| {
+                anyhow!(
+                    "{export} of {} does not fit {import} of {}: {error}",
+                    from.name,
+                    to.name
+                )
+            })
+    }
+
+    /// Turns an import of a part into an import of the whole, under a name of its own.
+    pub fn import(&mut self, part: &Part, import: &str, name: &str) -> Result<()> {
+        let world = self.graph[part.package].ty();
+        let kind = *self.graph.types()[world]
+            .imports
+            .get(import)
+            .with_context(|| format!("{} does not import {import}", part.name))?;
+        let node = self
+            .graph
+            .import(name, kind)
+            .map_err(|error| anyhow!("{import} of {}: {error}", part.name))?;
+        self.graph
+            .set_instantiation_argument(part.node, import, node)
+            .map_err(|error| anyhow!("{import} of {}: {error}", part.name))
+    }
+
+    /// Exports an export of a part.
+    pub fn export(&mut self, part: &Part, export: &str) -> Result<()> {
+        let alias = self
+            .graph
+            .alias_instance_export(part.node, export)
+            .map_err(|error| anyhow!("{} does not export {export}: {error}", part.name))?;
+        self.graph
+            .export(alias, export)
+            .map_err(|error| anyhow!("{export} of {}: {error}", part.name))?;
+        Ok(())
+    }
+
+    /// The composed component.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let options = EncodeOptions {
+            define_components: true,
+            validate: false,
+            ..EncodeOptions::default()
+        };
+        self.graph
+            .encode(options)
+            .map_err(|error| anyhow!("composing failed: {error:#}"))
+    }
+
+    /// True if a part of that name is there.
+    pub fn contains(&self, name: &str) -> bool {
+        let key = format!("mixer:{name}");
+        let key = BorrowedPackageKey::from_name_and_version(&key, None);
+        self.graph
+            .get_package_by_name(key.name, key.version)
+            .is_some()
+    }
+}
+
+/// An instance in a composition.
+pub struct Part {
+    name: String,
+    package: PackageId,
+    node: NodeId,
+}
+
+/// Families behind a switchboard, in the order of its slots.
+pub struct Switchboard {
+    /// The switchboard itself.
+    pub part: Part,
+    empty: Part,
+    used: usize,
+}
+
+impl Switchboard {
+    /// A switchboard with free slots only.
+    pub fn new(composition: &mut Composition) -> Result<Self> {
+        Ok(Switchboard {
+            part: composition.add("switchboard", guests::SWITCHBOARD)?,
+            empty: composition.add("empty", guests::EMPTY)?,
+            used: 0,
+        })
+    }
+
+    /// Puts a family into the next free slot.
+    pub fn plug(&mut self, composition: &mut Composition, family: &Part) -> Result<()> {
+        let slot = self.next(&family.name)?;
+        composition.connect(family, FAMILY, &self.part, &format!("slot{slot}"))?;
+        let binding = if composition.exports(family, BINDING) {
+            family
+        } else {
+            &self.empty
+        };
+        composition.connect(binding, BINDING, &self.part, &format!("binding{slot}"))
+    }
+
+    /// Leaves the next free slot to whoever instantiates the composition.
+    pub fn leave_open(&mut self, composition: &mut Composition) -> Result<()> {
+        let slot = self.next("the host")?;
+        composition.import(&self.part, &format!("slot{slot}"), FAMILY)?;
+        composition.connect(&self.empty, BINDING, &self.part, &format!("binding{slot}"))
+    }
+
+    /// Fills what is free.
+    pub fn close(&mut self, composition: &mut Composition) -> Result<()> {
+        while self.used < SLOTS {
+            let slot = self.used;
+            self.used += 1;
+            composition.connect(&self.empty, FAMILY, &self.part, &format!("slot{slot}"))?;
+            composition.connect(&self.empty, BINDING, &self.part, &format!("binding{slot}"))?;
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, family: &str) -> Result<usize> {
+        if self.used == SLOTS {
+            return Err(anyhow!(
+                "no slot left for {family}: a switchboard takes {SLOTS} families"
+            ));
+        }
+        self.used += 1;
+        Ok(self.used - 1)
+    }
+}
+
+/// The VM with the families that need no host, the last family left to the host.
+pub fn runtime(vm: &[u8]) -> Result<Vec<u8>> {
+    let mut composition = Composition::new();
+    let vm = composition.add("vm", vm)?;
+    let mut switchboard = Switchboard::new(&mut composition)?;
+    for (name, bytes) in [("core", guests::CORE), ("crypto", guests::CRYPTO)] {
+        let family = composition.add(name, bytes)?;
+        switchboard.plug(&mut composition, &family)?;
+    }
+    switchboard.leave_open(&mut composition)?;
+    switchboard.close(&mut composition)?;
+    composition.connect(&switchboard.part, FAMILY, &vm, FAMILY)?;
+    composition.export(&vm, PROGRAM)?;
+    composition.export(&vm, SESSION)?;
+    composition.export(&switchboard.part, BINDING)?;
+    composition.encode()
+}
+
+/// [`runtime`] of the built-in VM, kept in the cache folder under the hash of its parts.
+pub fn cached_runtime() -> Result<Vec<u8>> {
+    let parts = [
+        guests::VM,
+        guests::SWITCHBOARD,
+        guests::EMPTY,
+        guests::CORE,
+        guests::CRYPTO,
+    ];
+    cached("runtime", &parts, || runtime(guests::VM))
+}
+
+/// A composed component from the cache folder, made when it is not there.
+fn cached(name: &str, parts: &[&[u8]], make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    let Some(folder) = crate::engine::cache_folder() else {
+        return make();
+    };
+    let mut hasher = Sha256::new();
+    hasher.update(env!("CARGO_PKG_VERSION"));
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let key: String = hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let path = folder.join("composed").join(format!("{name}-{key}.wasm"));
+    if let Ok(found) = std::fs::read(&path)
+        && found.starts_with(b"\0asm")
+    {
+        return Ok(found);
+    }
+    let made = make()?;
+    // A cache that cannot be written costs time, nothing else.
+    if let Err(error) = crate::workspace::write_atomically(&path, &made) {
+        tracing::debug!(error = %format!("{error:#}"), "the composed component is not cached");
+    }
+    Ok(made)
+}

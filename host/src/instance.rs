@@ -1,0 +1,487 @@
+//! A plugin instance of one run, or of one app.
+//!
+//! An instance is idle, at work, or dead. A synchronous function of an idle
+//! instance is called on the spot, by the task of its caller: no hop, no queue.
+//! The first function that waits moves the instance into a task of its own,
+//! which serves any number of functions at the same time and gives the
+//! instance back when the last of them, and the last stream, has ended.
+//!
+//! A trap, a hang or too much memory kills the instance, never anything else:
+//! the calls in flight fail with a stable code and the owner makes a new instance for the next call.
+
+use crate::bindings::{Caller, Failure};
+use crate::plugin::{CallResult, Entry, Live, PluginCode, StartResult};
+use crate::state::GuestState;
+use crate::stream::{self, HostReply, OpenStreams};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::AbortHandle;
+use wasmtime::component::Accessor;
+use wasmtime::{Store, Trap};
+
+/// Time for a function that never waits.
+const CALL_LIMIT: Duration = Duration::from_secs(1);
+
+/// Time for a shared instance between two answers while guest code is spinning.
+const SPIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Largest value that a plugin may return, and largest item of a stream.
+pub const MAX_VALUE: usize = 64 << 20;
+
+/// Result of a function that waits.
+pub type Started = Result<HostReply, Failure>;
+
+/// A plugin instance and who may use it.
+pub struct Instance {
+    code: Arc<PluginCode>,
+    state: Mutex<State>,
+    /// Why it died.
+    death: StdMutex<Option<Death>>,
+    task: StdMutex<Option<AbortHandle>>,
+}
+
+enum State {
+    Idle(Box<Live>),
+    Busy(mpsc::UnboundedSender<Job>),
+    Dead,
+}
+
+/// Why an instance is gone.
+#[derive(Clone)]
+struct Death {
+    code: &'static str,
+    what: &'static str,
+    function: u32,
+}
+
+/// Work for the task of an instance.
+enum Job {
+    Call(Address, oneshot::Sender<CallResult>),
+    Start(Address, oneshot::Sender<Started>),
+    Open(Caller, oneshot::Sender<u64>),
+    Close(u64),
+}
+
+/// Which function, for whom, with what.
+pub struct Address {
+    /// Session of a shared instance, 0 otherwise.
+    pub session: u64,
+    /// Number of the function.
+    pub function: u32,
+    /// Encoded arguments.
+    pub args: Vec<u8>,
+}
+
+impl Instance {
+    /// An instance that was just made.
+    pub fn new(code: Arc<PluginCode>, live: Live) -> Arc<Instance> {
+        Arc::new(Instance {
+            code,
+            state: Mutex::new(State::Idle(Box::new(live))),
+            death: StdMutex::new(None),
+            task: StdMutex::new(None),
+        })
+    }
+
+    /// True if it can be used no more.
+    pub fn is_dead(&self) -> bool {
+        self.death
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
+    /// Calls a function that never waits.
+    pub async fn call(self: &Arc<Self>, address: Address) -> CallResult {
+        let function = address.function;
+        let mut state = self.state.lock().await;
+        let answer = match &mut *state {
+            State::Dead => return Err(self.failure(function)),
+            State::Idle(live) => {
+                let result = call_now(live, address).await;
+                let store = &live.store;
+                let failure = match result {
+                    Ok(result) => return self.checked_call(function, result),
+                    Err(error) => self.bury(store, function, error),
+                };
+                *state = State::Dead;
+                return Err(failure);
+            }
+            State::Busy(jobs) => {
+                let (send, answer) = oneshot::channel();
+                if jobs.send(Job::Call(address, send)).is_err() {
+                    return Err(self.failure(function));
+                }
+                answer
+            }
+        };
+        drop(state);
+        // How long that takes depends on what else the instance does; the deadline of the run ends the waiting.
+        match answer.await {
+            Ok(result) => self.checked_call(function, result),
+            Err(_) => Err(self.failure(function)),
+        }
+    }
+
+    /// Starts a function that may wait.
+    pub async fn start(self: &Arc<Self>, address: Address) -> Started {
+        let function = address.function;
+        let (send, answer) = oneshot::channel();
+        if self.submit(Job::Start(address, send)).await.is_err() {
+            return Err(self.failure(function));
+        }
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(self.failure(function)),
+        }
+    }
+
+    /// Opens a session of a shared instance.
+    pub async fn open(self: &Arc<Self>, who: Caller) -> Result<u64, Failure> {
+        let (send, answer) = oneshot::channel();
+        if self.submit(Job::Open(who, send)).await.is_err() {
+            return Err(self.failure(u32::MAX));
+        }
+        answer.await.map_err(|_| self.failure(u32::MAX))
+    }
+
+    /// Ends a session.
+    pub async fn close(self: &Arc<Self>, session: u64) {
+        // A dead instance has no sessions left to close.
+        let _ = self.submit(Job::Close(session)).await;
+    }
+
+    /// Stops whatever it does; the run that owns it is over.
+    pub fn abort(&self) {
+        if let Some(task) = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            task.abort();
+        }
+    }
+
+    /// Hands a job to the task of the instance, which is started if there is none.
+    async fn submit(self: &Arc<Self>, job: Job) -> Result<(), ()> {
+        let mut state = self.state.lock().await;
+        if let State::Busy(jobs) = &*state {
+            return jobs.send(job).map_err(|_| ());
+        }
+        match std::mem::replace(&mut *state, State::Dead) {
+            State::Idle(live) => {
+                let (send, jobs) = mpsc::unbounded_channel();
+                send.send(job).map_err(|_| ())?;
+                *state = State::Busy(send);
+                let work = self.clone().work(live, jobs);
+                let task = match crate::threads::of_shared(self.code.is_shared()) {
+                    Some(runtime) => runtime.spawn(work),
+                    None => tokio::spawn(work),
+                };
+                *self.task.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(task.abort_handle());
+                Ok(())
+            }
+            _ => Err(()),
+        }
+    }
+
+    /// The task of the instance.
+    async fn work(self: Arc<Self>, mut live: Box<Live>, mut jobs: mpsc::UnboundedReceiver<Job>) {
+        loop {
+            let entry = live.entry.clone();
+            let shared = self.code.is_shared();
+            live.store.data_mut().deadline = shared.then(|| Instant::now() + SPIN_LIMIT);
+            let current = StdMutex::new(u32::MAX);
+            let served = live
+                .store
+                .run_concurrent(async |accessor| {
+                    self.serve(accessor, &entry, &mut jobs, &current).await
+                })
+                .await;
+            live.store.data_mut().deadline = None;
+            let function = *current.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = served.and_then(|served| served) {
+                let mut state = self.state.lock().await;
+                self.bury(&live.store, function, error);
+                *state = State::Dead;
+                return;
+            }
+            let mut state = self.state.lock().await;
+            // Senders hold the lock, so an empty queue stays empty.
+            if jobs.is_empty() {
+                *state = State::Idle(live);
+                return;
+            }
+        }
+    }
+
+    /// Serves jobs until none is left.
+    async fn serve(
+        self: &Arc<Self>,
+        accessor: &Accessor<GuestState>,
+        entry: &Entry,
+        jobs: &mut mpsc::UnboundedReceiver<Job>,
+        current: &StdMutex<u32>,
+    ) -> wasmtime::Result<()> {
+        let streams = OpenStreams::default();
+        let mut in_flight: FuturesUnordered<BoxFuture<'_, wasmtime::Result<()>>> =
+            FuturesUnordered::new();
+        loop {
+            // Everything that waits in the queue goes first, so that the idle check below sees it.
+            while let Ok(job) = jobs.try_recv() {
+                in_flight.push(self.job(accessor, entry, job, &streams, current).boxed());
+            }
+            if in_flight.is_empty() && streams.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                job = jobs.recv() => match job {
+                    Some(job) => in_flight.push(self.job(accessor, entry, job, &streams, current).boxed()),
+                    None => return Ok(()),
+                },
+                Some(done) = in_flight.next(), if !in_flight.is_empty() => done?,
+                () = streams.changed(), if !streams.is_empty() => {}
+            }
+        }
+    }
+
+    async fn job(
+        self: &Arc<Self>,
+        accessor: &Accessor<GuestState>,
+        entry: &Entry,
+        job: Job,
+        streams: &OpenStreams,
+        current: &StdMutex<u32>,
+    ) -> wasmtime::Result<()> {
+        let note =
+            |function: u32| *current.lock().unwrap_or_else(PoisonError::into_inner) = function;
+        match job {
+            Job::Call(address, answer) => {
+                note(address.function);
+                let (result,) = match entry {
+                    Entry::Single { call, .. } => {
+                        call.call_concurrent(accessor, (address.function, address.args))
+                            .await?
+                    }
+                    Entry::Shared { call, .. } => {
+                        call.call_concurrent(
+                            accessor,
+                            (address.session, address.function, address.args),
+                        )
+                        .await?
+                    }
+                };
+                // A caller that is gone needs no answer.
+                let _ = answer.send(result);
+            }
+            Job::Start(address, answer) => {
+                let function = address.function;
+                note(function);
+                let (result,) = match entry {
+                    Entry::Single { start, .. } => {
+                        start
+                            .call_concurrent(accessor, (function, address.args))
+                            .await?
+                    }
+                    Entry::Shared { start, .. } => {
+                        start
+                            .call_concurrent(accessor, (address.session, function, address.args))
+                            .await?
+                    }
+                };
+                let started = self.receive(accessor, function, result, streams)?;
+                let _ = answer.send(started);
+            }
+            Job::Open(who, answer) => {
+                if let Entry::Shared { open, .. } = entry {
+                    let (session,) = open.call_concurrent(accessor, (who,)).await?;
+                    let _ = answer.send(session);
+                }
+            }
+            Job::Close(session) => {
+                if let Entry::Shared { close, .. } = entry {
+                    close.call_concurrent(accessor, (session,)).await?;
+                }
+            }
+        }
+        if self.code.is_shared() {
+            accessor
+                .with(|mut access| access.data_mut().deadline = Some(Instant::now() + SPIN_LIMIT));
+        }
+        Ok(())
+    }
+
+    /// Takes a reply out of the plugin's store.
+    fn receive(
+        self: &Arc<Self>,
+        accessor: &Accessor<GuestState>,
+        function: u32,
+        result: StartResult,
+        streams: &OpenStreams,
+    ) -> wasmtime::Result<Started> {
+        use crate::bindings::Reply;
+        Ok(match result {
+            Err(failure) => Err(failure),
+            Ok(Reply::One(value)) => self.checked(function, value).map(HostReply::One),
+            Ok(Reply::Many(items)) => {
+                let (consumer, receiver) = stream::outgoing(streams, self.clone(), function);
+                accessor.with(|access| items.pipe(access, consumer))?;
+                Ok(HostReply::Many(receiver))
+            }
+        })
+    }
+
+    fn checked_call(&self, function: u32, result: CallResult) -> CallResult {
+        result.and_then(|value| self.checked(function, value))
+    }
+
+    /// Refuses what is too large or no value at all.
+    fn checked(&self, function: u32, value: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        if value.len() > MAX_VALUE {
+            let message = format!(
+                "the reply of {} is larger than {MAX_VALUE} bytes",
+                self.label(function)
+            );
+            return Err(failure("ERR_TOO_LARGE", message));
+        }
+        if !self.code.trusted && !stream::is_value(&value) {
+            return Err(failure(
+                "ERR_INTERNAL",
+                format!("the reply of {} is no Mix value", self.label(function)),
+            ));
+        }
+        Ok(value)
+    }
+
+    /// Notes why the instance died.
+    fn bury(&self, store: &Store<GuestState>, function: u32, error: wasmtime::Error) -> Failure {
+        let interrupted =
+            matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) || error.is::<TooSlow>();
+        let (code, what) = if store.data().limits.exceeded {
+            ("ERR_TOO_LARGE", "ran out of memory in")
+        } else if interrupted {
+            ("ERR_TIMEOUT", "did not answer in time in")
+        } else {
+            ("ERR_INTERNAL", "trapped in")
+        };
+        tracing::warn!(
+            plugin = %self.code.name,
+            function = %self.function_name(function),
+            stderr = %store.data().stderr(),
+            error = %format!("{error:#}").lines().next().unwrap_or_default(),
+            "plugin instance dropped"
+        );
+        *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(Death {
+            code,
+            what,
+            function,
+        });
+        self.failure(function)
+    }
+
+    /// What a caller is told whose call died with the instance.
+    fn failure(&self, function: u32) -> Failure {
+        let death = self
+            .death
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let death = death.unwrap_or(Death {
+            code: "ERR_INTERNAL",
+            what: "was stopped in",
+            function,
+        });
+        let at = if death.function == u32::MAX {
+            function
+        } else {
+            death.function
+        };
+        let message = format!(
+            "plugin {} {} {}",
+            self.code.name,
+            death.what,
+            self.function_name(at)
+        );
+        failure(death.code, message)
+    }
+
+    /// True if replies have to be checked.
+    pub fn is_untrusted(&self) -> bool {
+        !self.code.trusted
+    }
+
+    /// Why the instance died, for somebody who waits for function number `function`.
+    pub fn death_of(&self, function: u32) -> Option<Failure> {
+        self.is_dead().then(|| self.failure(function))
+    }
+
+    fn label(&self, function: u32) -> String {
+        format!(
+            "{} (plugin {})",
+            self.function_name(function),
+            self.code.name
+        )
+    }
+
+    fn function_name(&self, function: u32) -> &str {
+        match self.code.functions.get(function as usize) {
+            Some(found) => &found.name,
+            None => "an unknown function",
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+/// A call on an idle instance.
+async fn call_now(live: &mut Live, address: Address) -> wasmtime::Result<CallResult> {
+    live.store.data_mut().deadline = Some(Instant::now() + CALL_LIMIT);
+    let Live { store, entry } = live;
+    let calling = async {
+        let (result,) = match entry {
+            Entry::Single { call, .. } => {
+                call.call_async(&mut *store, (address.function, address.args))
+                    .await?
+            }
+            Entry::Shared { call, .. } => {
+                call.call_async(
+                    &mut *store,
+                    (address.session, address.function, address.args),
+                )
+                .await?
+            }
+        };
+        Ok(result)
+    };
+    // The deadline of the epoch stops what spins; this stops what sleeps.
+    let result = match tokio::time::timeout(CALL_LIMIT * 2, calling).await {
+        Ok(result) => result,
+        Err(_) => Err(wasmtime::Error::new(TooSlow)),
+    };
+    live.store.data_mut().deadline = None;
+    result
+}
+
+/// A synchronous function slept.
+#[derive(Debug, thiserror::Error)]
+#[error("a function that must not wait did wait")]
+struct TooSlow;
+
+/// A failure made by the host.
+pub fn failure(code: &str, message: String) -> Failure {
+    Failure {
+        code: code.to_owned(),
+        message,
+        detail: None,
+    }
+}

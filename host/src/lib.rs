@@ -1,0 +1,34 @@
+//! `mixer`: runs Mix programs.
+//!
+//! # Rooms
+//!
+//! * [`engine`]: the one engine configuration, the cache of native code, the epoch ticker.
+//! * [`compose`]: components out of components.
+//! * [`assembly`]: what all runs share: the VM, the plugins, the table of foreign functions.
+//! * [`run`]: one run: a fresh VM instance, its limits, what it reaches.
+//! * [`plugin`], [`instance`], [`stream`]: plugins behind the host, each in a store of its own.
+//! * [`outbound`]: HTTP requests of guests, guarded and pooled.
+//! * [`workspace`]: folders of workspaces and apps.
+//!
+//! # Data flow of a run
+//!
+//! ```text
+//! RunRequest ─► fresh store + VM instance ─► load(program) ─► session(run-agent) ─► Outcome
+//!                    │ family import
+//!                    ├─ core, crypto        composed with the VM, no host involved
+//!                    └─ db, files, http, …  RunContext ─► Instance (own store) ─► plugin
+//! ```
+
+pub mod assembly;
+pub mod bindings;
+pub mod compose;
+pub mod engine;
+pub mod guests;
+pub mod instance;
+pub mod outbound;
+pub mod plugin;
+pub mod run;
+pub mod state;
+pub mod stream;
+pub mod threads;
+pub mod workspace;

@@ -1,0 +1,215 @@
+//! Outbound HTTP of guests: judged, pinned, pooled.
+//!
+//! Every request of a guest goes through [`Outbound::send`]: the URL is judged
+//! by [`guard`], the name is resolved once, every answer is judged, and the
+//! connection goes to one of the judged addresses and to no other.
+
+pub mod guard;
+mod resolver;
+
+use crate::outbound::resolver::{GuardedResolver, Refused};
+use http_body_util::BodyExt;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::error::Error as StdError;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+/// Oldest connection that is used again.
+const POOL_AGE: Duration = Duration::from_secs(60);
+
+/// Time to connect if the guest sets none.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Time to the first byte if the guest sets none.
+const ANSWER_LIMIT: Duration = Duration::from_secs(300);
+
+type PooledClient = Client<HttpsConnector<HttpConnector<GuardedResolver>>, WasiBody>;
+
+/// Outbound requests of all guests.
+pub struct Outbound {
+    dangerous: bool,
+    own: Arc<RwLock<Vec<SocketAddr>>>,
+    client: Mutex<Option<(Instant, PooledClient)>>,
+}
+
+impl Outbound {
+    /// `dangerous` lifts the rules about schemes, hosts and addresses.
+    pub fn new(dangerous: bool) -> Arc<Outbound> {
+        Arc::new(Outbound {
+            dangerous,
+            own: Arc::new(RwLock::new(Vec::new())),
+            client: Mutex::new(None),
+        })
+    }
+
+    /// An address of this server, which guests may not reach.
+    pub fn add_own_address(&self, address: SocketAddr) {
+        self.own
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(address);
+    }
+
+    /// Connections are kept apart by scheme, host and port; a new pool replaces the old one before its connections get too old.
+    fn client(&self) -> Result<PooledClient, Error> {
+        let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = slot
+            .as_ref()
+            .filter(|(made, _)| made.elapsed() < POOL_AGE / 2)
+        {
+            return Ok(client.clone());
+        }
+        let mut connector = HttpConnector::new_with_resolver(GuardedResolver {
+            dangerous: self.dangerous,
+            own: self.own.clone(),
+        });
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_LIMIT));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|_| Error::TlsProtocolError)?
+            .with_webpki_roots()
+            .with_no_client_auth();
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_AGE / 2)
+            .pool_max_idle_per_host(64)
+            .build(connector);
+        *slot = Some((Instant::now(), client.clone()));
+        Ok(client)
+    }
+
+    /// Sends a request of a guest.
+    pub async fn send(
+        &self,
+        mut request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Result<http::Response<WasiBody>, Error> {
+        let uri = request.uri();
+        if self.dangerous {
+            tracing::warn!(
+                host = uri.host().unwrap_or_default(),
+                "outbound request without the address rules"
+            );
+        }
+        guard::check_uri(uri, self.dangerous, &self.own_addresses()).map_err(|reason| {
+            tracing::info!(%reason, "outbound request refused");
+            match reason {
+                guard::Reason::Address => Error::DestinationIpProhibited,
+                guard::Reason::Parse => Error::HttpRequestUriInvalid,
+                _ => Error::HttpRequestDenied,
+            }
+        })?;
+        // The client writes the version that the connection has.
+        *request.version_mut() = http::Version::HTTP_11;
+        let wait = options
+            .and_then(|options| options.first_byte_timeout)
+            .unwrap_or(ANSWER_LIMIT);
+        let sending = self.client()?.request(request);
+        let response = match tokio::time::timeout(wait, sending).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(translate(error)),
+            Err(_) => return Err(Error::HttpResponseTimeout),
+        };
+        Ok(response.map(|body| body.map_err(Error::from).boxed_unsync()))
+    }
+
+    fn own_addresses(&self) -> Vec<SocketAddr> {
+        self.own
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// The kind of failure that a guest can make use of.
+fn translate(error: hyper_util::client::legacy::Error) -> Error {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+    while let Some(at) = cause {
+        if let Some(refused) = at.downcast_ref::<Refused>() {
+            return match refused {
+                Refused::Address => Error::DestinationIpProhibited,
+                Refused::NoAnswer => Error::DnsError {
+                    rcode: None,
+                    info_code: None,
+                },
+            };
+        }
+        if at.is::<rustls::Error>() {
+            return Error::TlsCertificateError;
+        }
+        if let Some(io) = at.downcast_ref::<std::io::Error>() {
+            match io.kind() {
+                std::io::ErrorKind::ConnectionRefused => return Error::ConnectionRefused,
+                std::io::ErrorKind::TimedOut => return Error::ConnectionTimeout,
+                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
+                    return Error::ConnectionTerminated;
+                }
+                // TLS failures come wrapped.
+                _ if io
+                    .get_ref()
+                    .is_some_and(|inner| inner.is::<rustls::Error>()) =>
+                {
+                    return Error::TlsCertificateError;
+                }
+                _ if io.get_ref().is_some_and(|inner| inner.is::<Refused>()) => {
+                    cause = io.get_ref().map(|inner| inner as &(dyn StdError + 'static));
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        cause = at.source();
+    }
+    if error.is_connect() {
+        Error::DestinationUnavailable
+    } else {
+        Error::HttpProtocolError
+    }
+}
+
+/// Outbound requests of one store.
+pub struct OutboundHooks {
+    outbound: Option<Arc<Outbound>>,
+}
+
+impl OutboundHooks {
+    /// Without an [`Outbound`] every request is refused.
+    pub fn new(outbound: Option<Arc<Outbound>>) -> Self {
+        OutboundHooks { outbound }
+    }
+}
+
+type Driver = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Sending = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Driver), Error>> + Send>;
+
+impl WasiHttpHooks for OutboundHooks {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _done: Driver,
+    ) -> Sending {
+        let outbound = self.outbound.clone();
+        Box::new(async move {
+            let outbound = outbound.ok_or(Error::HttpRequestDenied)?;
+            let response = outbound.send(request, options).await?;
+            // The pool drives its connections itself.
+            let driver: Driver = Box::new(async { Ok(()) });
+            Ok((response, driver))
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! Plugins: compiled, described, ready to be instantiated.
+
+use crate::bindings::{BINDING, Caller, FAMILY, Failure, Function, Reply, SHARED_FAMILY};
+use crate::state::{Grants, GuestState};
+use anyhow::{Context, Result, anyhow, bail};
+use std::time::{Duration, Instant};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc};
+use wasmtime::{Engine, Store};
+
+/// Result of a synchronous function.
+pub type CallResult = std::result::Result<Vec<u8>, Failure>;
+/// Result of a function that waits, still tied to the plugin's store.
+pub type StartResult = std::result::Result<Reply, Failure>;
+
+/// Time that a plugin may take to start and to say what it offers.
+const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// A plugin that can be instantiated.
+pub struct PluginCode {
+    /// Name in messages: `db`, or the file name of a `--plugin`.
+    pub name: String,
+    /// Its functions, in the order of their numbers.
+    pub functions: Vec<Function>,
+    /// What its instances are given.
+    pub access: Access,
+    /// True for the families that are part of this program: their replies need no check.
+    pub trusted: bool,
+    pre: InstancePre<GuestState>,
+    indexes: Indexes,
+}
+
+/// What an instance is given of its run's app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The app's folder at `/app`, one instance for all runs of the app.
+    Records,
+    /// The app's files at `/files`.
+    Files,
+    /// Guarded outbound requests.
+    Network,
+}
+
+/// Places of the exports, looked up once.
+struct Indexes {
+    shared: Option<SharedIndexes>,
+    call: ComponentExportIndex,
+    start: ComponentExportIndex,
+    describe: ComponentExportIndex,
+    bind: Option<ComponentExportIndex>,
+}
+
+struct SharedIndexes {
+    open: ComponentExportIndex,
+    close: ComponentExportIndex,
+}
+
+/// An instance in its store.
+pub struct Live {
+    /// The store.
+    pub store: Store<GuestState>,
+    /// The exports.
+    pub entry: Entry,
+}
+
+/// Typed exports of an instance.
+#[derive(Clone)]
+pub enum Entry {
+    /// `family`: serves one run.
+    Single {
+        /// `call`.
+        call: TypedFunc<(u32, Vec<u8>), (CallResult,)>,
+        /// `start`.
+        start: TypedFunc<(u32, Vec<u8>), (StartResult,)>,
+    },
+    /// `shared-family`: serves many runs.
+    Shared {
+        /// `call`.
+        call: TypedFunc<(u64, u32, Vec<u8>), (CallResult,)>,
+        /// `start`.
+        start: TypedFunc<(u64, u32, Vec<u8>), (StartResult,)>,
+        /// `open-session`.
+        open: TypedFunc<(Caller,), (u64,)>,
+        /// `close-session`.
+        close: TypedFunc<(u64,), ()>,
+    },
+}
+
+impl PluginCode {
+    /// Compiles a plugin (or takes its native code from the cache) and asks it for its functions.
+    pub async fn load(
+        engine: &Engine,
+        linker: &Linker<GuestState>,
+        name: &str,
+        bytes: &[u8],
+        access: Access,
+        trusted: bool,
+    ) -> Result<PluginCode> {
+        let component = Component::new(engine, bytes)
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("plugin {name} is not a component of this engine"))?;
+        let indexes = Indexes::find(&component).with_context(|| format!("plugin {name}"))?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("plugin {name} imports what the host does not offer"))?;
+        let mut code = PluginCode {
+            name: name.to_owned(),
+            functions: Vec::new(),
+            access,
+            trusted,
+            pre,
+            indexes,
+        };
+        code.functions = code
+            .describe(engine)
+            .await
+            .with_context(|| format!("plugin {name} cannot be asked for its functions"))?;
+        Ok(code)
+    }
+
+    /// True if one instance serves many runs.
+    pub fn is_shared(&self) -> bool {
+        self.indexes.shared.is_some()
+    }
+
+    /// A fresh instance that knows its caller, if it wants to.
+    pub async fn instantiate(
+        &self,
+        engine: &Engine,
+        grants: Grants<'_>,
+        who: Option<&Caller>,
+    ) -> Result<Live> {
+        let mut store = GuestState::store(engine, grants)?;
+        store.data_mut().deadline = Some(Instant::now() + START_LIMIT);
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        let at = &self.indexes;
+        let entry = match &at.shared {
+            None => Entry::Single {
+                call: instance.get_typed_func(&mut store, &at.call)?,
+                start: instance.get_typed_func(&mut store, &at.start)?,
+            },
+            Some(shared) => Entry::Shared {
+                call: instance.get_typed_func(&mut store, &at.call)?,
+                start: instance.get_typed_func(&mut store, &at.start)?,
+                open: instance.get_typed_func(&mut store, &shared.open)?,
+                close: instance.get_typed_func(&mut store, &shared.close)?,
+            },
+        };
+        if let (Some(index), Some(who)) = (&at.bind, who) {
+            let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut store, index)?;
+            bind.call_async(&mut store, (who.clone(),)).await?;
+        }
+        store.data_mut().deadline = None;
+        Ok(Live { store, entry })
+    }
+
+    async fn describe(&self, engine: &Engine) -> Result<Vec<Function>> {
+        let grants = Grants {
+            memory: 64 << 20,
+            ..Grants::default()
+        };
+        let mut store = GuestState::store(engine, grants)?;
+        store.data_mut().deadline = Some(Instant::now() + START_LIMIT);
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        let describe: TypedFunc<(), (Vec<Function>,)> =
+            instance.get_typed_func(&mut store, &self.indexes.describe)?;
+        let (functions,) = describe.call_async(&mut store, ()).await?;
+        Ok(functions)
+    }
+}
+
+impl Indexes {
+    fn find(component: &Component) -> Result<Indexes> {
+        let interface = |name: &str| component.get_export_index(None, name);
+        let function = |instance: &ComponentExportIndex, name: &str| {
+            component
+                .get_export_index(Some(instance), name)
+                .ok_or_else(|| anyhow!("its interface has no function {name}"))
+        };
+        let shared = interface(SHARED_FAMILY);
+        let Some(family) = shared.or_else(|| interface(FAMILY)) else {
+            bail!("{}", missing_family(component));
+        };
+        let bind = match interface(BINDING) {
+            Some(binding) if shared.is_none() => Some(function(&binding, "bind")?),
+            _ => None,
+        };
+        Ok(Indexes {
+            shared: match &shared {
+                Some(shared) => Some(SharedIndexes {
+                    open: function(shared, "open-session")?,
+                    close: function(shared, "close-session")?,
+                }),
+                None => None,
+            },
+            call: function(&family, "call")?,
+            start: function(&family, "start")?,
+            describe: function(&family, "describe")?,
+            bind,
+        })
+    }
+}
+
+/// Names what was found instead, so that another version is recognised as such.
+fn missing_family(component: &Component) -> String {
+    let engine = component.engine();
+    let found: Vec<String> = component
+        .component_type()
+        .exports(engine)
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("mix:ffi/"))
+        .collect();
+    if found.is_empty() {
+        format!("it does not export {FAMILY}")
+    } else {
+        format!(
+            "it exports {} and this program knows {FAMILY}: build the plugin for that version",
+            found.join(", ")
+        )
+    }
+}

@@ -1,0 +1,334 @@
+//! One run of an agent: a fresh VM instance and what it reaches.
+
+use crate::assembly::{Assembly, LoadResult, unknown};
+use crate::bindings::{Action, AgentCall, Caller, Event, Failure, Issue};
+use crate::instance::{Address, Instance, Started, failure};
+use crate::state::{Grants, GuestState};
+use crate::workspace::Place;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Mutex, mpsc};
+use wasmtime::component::{Source, StreamConsumer, StreamReader, StreamResult, TypedFunc};
+use wasmtime::{Store, StoreContextMut, Trap};
+
+/// What is to be run.
+pub struct RunRequest {
+    /// Where.
+    pub place: Place,
+    /// Which agent.
+    pub agent: String,
+    /// Encoded parameters.
+    pub params: Vec<u8>,
+    /// The program.
+    pub program: Arc<Vec<u8>>,
+    /// On whose behalf.
+    pub user: String,
+    /// Time.
+    pub timeout: Duration,
+    /// Linear memory.
+    pub memory: usize,
+    /// Variables of the run, for `env`.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Encoded value of cell `output`.
+    Output(Vec<u8>),
+    /// Runtime error, or a program that cannot be loaded.
+    Issue(Box<Issue>),
+    /// Failure found by the host.
+    Failed(Box<Failure>),
+    /// Time over.
+    TimedOut,
+    /// Memory over.
+    OutOfMemory,
+    /// The VM itself failed; the text is for the log.
+    Broken(String),
+}
+
+/// What a run reaches outside of its VM.
+pub struct RunContext {
+    /// Everything shared.
+    pub assembly: Arc<Assembly>,
+    place: Place,
+    caller: Caller,
+    links: Mutex<HashMap<usize, Link>>,
+    /// Set when a stream broke in a way that the VM cannot be told.
+    broken: StdMutex<Option<Failure>>,
+}
+
+#[derive(Clone)]
+struct Link {
+    instance: Arc<Instance>,
+    session: u64,
+}
+
+impl RunContext {
+    /// A context without any instance yet.
+    pub fn new(assembly: Arc<Assembly>, place: Place, caller: Caller) -> Arc<RunContext> {
+        Arc::new(RunContext {
+            assembly,
+            place,
+            caller,
+            links: Mutex::new(HashMap::new()),
+            broken: StdMutex::new(None),
+        })
+    }
+
+    /// A synchronous function, by its number in the VM's import.
+    pub async fn call(&self, function: u32, args: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let target = self
+            .assembly
+            .target(function)
+            .ok_or_else(|| unknown(function))?;
+        let link = self.link(target.plugin).await?;
+        let address = Address {
+            session: link.session,
+            function: target.function,
+            args,
+        };
+        link.instance.call(address).await
+    }
+
+    /// A function that may wait.
+    pub async fn start(&self, function: u32, args: Vec<u8>) -> Started {
+        let target = self
+            .assembly
+            .target(function)
+            .ok_or_else(|| unknown(function))?;
+        self.start_target(target, args).await
+    }
+
+    /// A function that may wait, by plugin and number.
+    pub async fn start_target(&self, target: crate::assembly::Target, args: Vec<u8>) -> Started {
+        let link = self.link(target.plugin).await?;
+        let address = Address {
+            session: link.session,
+            function: target.function,
+            args,
+        };
+        link.instance.start(address).await
+    }
+
+    /// Notes a failure that reached the VM as the end of a stream.
+    pub fn break_with(&self, failure: Failure) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    fn broken(&self) -> Option<Failure> {
+        self.broken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// The instance of a plugin for this run, made at the first call.
+    async fn link(&self, plugin: usize) -> Result<Link, Failure> {
+        let mut links = self.links.lock().await;
+        if let Some(link) = links.get(&plugin).filter(|link| !link.instance.is_dead()) {
+            return Ok(link.clone());
+        }
+        let code = &self.assembly.plugins[plugin];
+        let refused = |error: anyhow::Error| {
+            tracing::warn!(plugin = %code.name, error = %format!("{error:#}"), "plugin cannot be instantiated");
+            failure("ERR_INTERNAL", format!("plugin {} cannot start", code.name))
+        };
+        let link = if code.is_shared() {
+            let instance = self
+                .assembly
+                .shared(plugin, &self.place, &self.caller)
+                .await
+                .map_err(refused)?;
+            let session = instance.open(self.caller.clone()).await?;
+            Link { instance, session }
+        } else {
+            let instance = self
+                .assembly
+                .instantiate(plugin, &self.place, &self.caller)
+                .await
+                .map_err(refused)?;
+            Link {
+                instance,
+                session: 0,
+            }
+        };
+        links.insert(plugin, link.clone());
+        Ok(link)
+    }
+
+    /// Releases what the run held.
+    pub async fn close(&self) {
+        let links: Vec<Link> = self
+            .links
+            .lock()
+            .await
+            .drain()
+            .map(|(_, link)| link)
+            .collect();
+        for link in links {
+            if link.session != 0 {
+                link.instance.close(link.session).await;
+            } else {
+                link.instance.abort();
+            }
+        }
+    }
+}
+
+/// The caller of a run, with its deadline.
+pub fn caller(place: &Place, agent: &str, user: &str, timeout: Option<Duration>) -> Caller {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Caller {
+        workspace: place.workspace.clone(),
+        app: place.app.clone(),
+        agent: agent.to_owned(),
+        user: user.to_owned(),
+        deadline: timeout.map_or(0, |timeout| (now + timeout).as_millis() as u64),
+    }
+}
+
+/// Runs an agent to its end.
+pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
+    let who = caller(
+        &request.place,
+        &request.agent,
+        &request.user,
+        Some(request.timeout),
+    );
+    let context = RunContext::new(assembly.clone(), request.place.clone(), who.clone());
+    let deadline = Instant::now() + request.timeout;
+    let grants = Grants {
+        environment: request.environment.clone(),
+        memory: request.memory,
+        ..Grants::default()
+    };
+    let outcome = match GuestState::store(&assembly.engine, grants) {
+        Err(error) => Outcome::Broken(format!("{error:#}")),
+        Ok(mut store) => {
+            store.data_mut().deadline = Some(deadline);
+            store.data_mut().run = Some(context.clone());
+            let running = drive(&assembly, &mut store, &who, &request);
+            let result =
+                tokio::time::timeout_at((deadline + Duration::from_millis(50)).into(), running)
+                    .await;
+            match result {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => judge(&store, &context, error),
+                Err(_) => Outcome::TimedOut,
+            }
+        }
+    };
+    context.close().await;
+    outcome
+}
+
+async fn drive(
+    assembly: &Assembly,
+    store: &mut Store<GuestState>,
+    who: &Caller,
+    request: &RunRequest,
+) -> wasmtime::Result<Outcome> {
+    let vm = &assembly.vm;
+    let instance = vm.pre.instantiate_async(&mut *store).await?;
+    let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut *store, &vm.bind)?;
+    bind.call_async(&mut *store, (who.clone(),)).await?;
+    let load: TypedFunc<(&[u8],), (LoadResult,)> =
+        instance.get_typed_func(&mut *store, &vm.load)?;
+    let (loaded,) = load
+        .call_async(&mut *store, (request.program.as_slice(),))
+        .await?;
+    if let Err(issue) = loaded {
+        return Ok(Outcome::Issue(Box::new(issue)));
+    }
+    let run: TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)> =
+        instance.get_typed_func(&mut *store, &vm.run)?;
+    let action = Action::RunAgent(AgentCall {
+        agent: request.agent.clone(),
+        params: request.params.clone(),
+    });
+    store
+        .run_concurrent(async |accessor| {
+            let actions = accessor.with(|access| StreamReader::new(access, vec![action]))?;
+            let (events,) = run.call_concurrent(accessor, (actions,)).await?;
+            let (send, mut received) = mpsc::unbounded_channel();
+            accessor.with(|access| events.pipe(access, Listener { events: send }))?;
+            let mut outcome = None;
+            while let Some(event) = received.recv().await {
+                match event {
+                    Event::Result(value) => outcome = Some(Outcome::Output(value)),
+                    Event::Issue(issue) if outcome.is_none() => {
+                        outcome = Some(Outcome::Issue(Box::new(issue)))
+                    }
+                    Event::Issue(issue) => {
+                        tracing::warn!(target: "mix-vm", code = %issue.code, "{}", issue.message)
+                    }
+                    Event::Log(line) => log(&line, request),
+                    Event::Output(_)
+                    | Event::ClientActions(_)
+                    | Event::IdleActions(_)
+                    | Event::Done(_) => {}
+                }
+            }
+            Ok(outcome.unwrap_or_else(|| {
+                Outcome::Broken("the session ended without a result".to_owned())
+            }))
+        })
+        .await?
+}
+
+fn log(line: &str, request: &RunRequest) {
+    tracing::info!(
+        target: "mix-vm",
+        workspace = %request.place.workspace,
+        app = %request.place.app,
+        agent = %request.agent,
+        "{line}"
+    );
+}
+
+/// What a trap of the VM means.
+fn judge(store: &Store<GuestState>, context: &RunContext, error: wasmtime::Error) -> Outcome {
+    if let Some(failure) = context.broken() {
+        return Outcome::Failed(Box::new(failure));
+    }
+    if store.data().limits.exceeded {
+        return Outcome::OutOfMemory;
+    }
+    if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
+        return Outcome::TimedOut;
+    }
+    Outcome::Broken(format!("{error:#}\n{}", store.data().stderr()))
+}
+
+/// Takes events out of the VM's store.
+struct Listener {
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl StreamConsumer<GuestState> for Listener {
+    type Item = Event;
+
+    fn poll_consume(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        store: StoreContextMut<GuestState>,
+        mut source: Source<'_, Event>,
+        _finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let mut events = Vec::with_capacity(16);
+        source.read(store, &mut events)?;
+        for event in events {
+            if self.events.send(event).is_err() {
+                return Poll::Ready(Ok(StreamResult::Dropped));
+            }
+        }
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}

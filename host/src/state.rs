@@ -1,0 +1,168 @@
+//! What every guest store holds: its WASI context, its limits, its deadline.
+
+use crate::outbound::{Outbound, OutboundHooks};
+use crate::run::RunContext;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// Bytes of a guest's standard error that are kept for the log.
+const STDERR_LIMIT: usize = 16 << 10;
+
+/// WASI handles (files, requests, ...) alive in one store.
+const MAX_HANDLES: usize = 10_000;
+
+/// Data of a guest store.
+pub struct GuestState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: OutboundHooks,
+    /// Memory in use and allowed.
+    pub limits: Limits,
+    /// When guest code is stopped; `None`: never.
+    pub deadline: Option<Instant>,
+    /// The run that a VM belongs to; none in the store of a plugin.
+    pub run: Option<Arc<RunContext>>,
+    stderr: MemoryOutputPipe,
+}
+
+/// What a guest is given.
+#[derive(Clone, Default)]
+pub struct Grants<'a> {
+    /// Folders of the host and their names in the guest, all read-write.
+    pub folders: Vec<(&'a Path, &'a str)>,
+    /// Environment variables.
+    pub environment: Vec<(&'a str, String)>,
+    /// Outbound requests; `None`: refused.
+    pub outbound: Option<Arc<Outbound>>,
+    /// Most linear memory, over all memories of the store.
+    pub memory: usize,
+    /// True if file operations may block the thread, because it is the store's own.
+    pub own_thread: bool,
+}
+
+/// Memory of a store.
+pub struct Limits {
+    allowed: usize,
+    used: usize,
+    /// Set when a growth was refused: the trap that follows is one of memory.
+    pub exceeded: bool,
+}
+
+impl GuestState {
+    /// A store for one guest.
+    pub fn store(engine: &Engine, grants: Grants<'_>) -> anyhow::Result<Store<GuestState>> {
+        let stderr = MemoryOutputPipe::new(STDERR_LIMIT);
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stderr(stderr.clone());
+        wasi.stdout(stderr.clone());
+        wasi.allow_blocking_current_thread(grants.own_thread);
+        for (name, value) in &grants.environment {
+            wasi.env(name, value);
+        }
+        for (folder, name) in &grants.folders {
+            wasi.preopened_dir(folder, name, FsPerms::ReadWrite)?;
+        }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let mut store = Store::new(
+            engine,
+            GuestState {
+                wasi: wasi.build(),
+                table,
+                http: WasiHttpCtx::new(),
+                hooks: OutboundHooks::new(grants.outbound),
+                limits: Limits {
+                    allowed: grants.memory,
+                    used: 0,
+                    exceeded: false,
+                },
+                deadline: None,
+                run: None,
+                stderr,
+            },
+        );
+        store.limiter(|state| &mut state.limits);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| match context.data().deadline {
+            Some(deadline) if Instant::now() >= deadline => Ok(UpdateDeadline::Interrupt),
+            _ => Ok(UpdateDeadline::Yield(1)),
+        });
+        Ok(store)
+    }
+
+    /// What the guest wrote to its standard error, for the log.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.contents())
+            .trim_end()
+            .to_owned()
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self.used + desired.saturating_sub(current);
+        if used > self.allowed {
+            self.exceeded = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= 20_000)
+    }
+}
+
+/// A flag that several tasks look at.
+#[derive(Clone, Default)]
+pub struct Flag(Arc<AtomicBool>);
+
+impl Flag {
+    /// Raises it.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// True once raised.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,226 @@
+//! Streams of values between stores.
+//!
+//! A stream of one store cannot be given to another. The host reads batches
+//! from the one and offers them to the other through a channel of one batch,
+//! so a slow reader stops the writer, and dropping the reader ends it.
+
+use crate::bindings::Failure;
+use crate::instance::{Instance, MAX_VALUE, failure};
+use futures::Stream;
+use futures::channel::mpsc;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use tokio::sync::Notify;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{
+    Destination, Source, StreamConsumer, StreamProducer, StreamResult, VecBuffer,
+};
+
+/// Items read at once.
+const BATCH: usize = 100;
+
+/// What a function that waits gives, free of any store.
+pub enum HostReply {
+    /// One value.
+    One(Vec<u8>),
+    /// A stream of values.
+    Many(Incoming),
+}
+
+/// Items on their way, or what went wrong with them.
+pub type Batch = Result<Vec<Vec<u8>>, Failure>;
+
+/// The streams that an instance still has to feed.
+#[derive(Clone, Default)]
+pub struct OpenStreams(Arc<Open>);
+
+#[derive(Default)]
+struct Open {
+    count: AtomicUsize,
+    changed: Notify,
+}
+
+impl OpenStreams {
+    /// True if none is open.
+    pub fn is_empty(&self) -> bool {
+        self.0.count.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until one was closed.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    fn enter(&self) -> OpenGuard {
+        self.0.count.fetch_add(1, Ordering::AcqRel);
+        OpenGuard(self.clone())
+    }
+}
+
+struct OpenGuard(OpenStreams);
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.0.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.0.changed.notify_one();
+    }
+}
+
+/// The two ends of a stream that leaves a store.
+pub fn outgoing(
+    streams: &OpenStreams,
+    owner: Arc<Instance>,
+    function: u32,
+) -> (Outgoing, Incoming) {
+    // One batch waits in the channel and one in the sender.
+    let (sender, receiver) = mpsc::channel(0);
+    let outgoing = Outgoing {
+        sender,
+        check: owner.is_untrusted(),
+        finished: false,
+        _open: streams.enter(),
+    };
+    (
+        outgoing,
+        Incoming {
+            receiver,
+            owner,
+            function,
+        },
+    )
+}
+
+/// Takes items out of a store.
+pub struct Outgoing {
+    sender: mpsc::Sender<Batch>,
+    check: bool,
+    finished: bool,
+    _open: OpenGuard,
+}
+
+impl StreamConsumer<crate::state::GuestState> for Outgoing {
+    type Item = Vec<u8>;
+
+    fn poll_consume(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        store: StoreContextMut<crate::state::GuestState>,
+        mut source: Source<'_, Vec<u8>>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        if self.finished {
+            return Poll::Ready(Ok(StreamResult::Dropped));
+        }
+        match self.sender.poll_ready(context) {
+            Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(_)) => return Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Ready(Ok(())) => {}
+        }
+        let mut items: Vec<Vec<u8>> = Vec::with_capacity(BATCH);
+        source.read(store, &mut items)?;
+        if items.is_empty() {
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let batch = check(items, self.check);
+        self.finished = batch.is_err();
+        if self.sender.start_send(batch).is_err() || self.finished {
+            return Poll::Ready(Ok(StreamResult::Dropped));
+        }
+        Poll::Ready(Ok(StreamResult::Completed))
+    }
+}
+
+fn check(items: Vec<Vec<u8>>, thorough: bool) -> Batch {
+    if items.iter().any(|item| item.len() > MAX_VALUE) {
+        let message = format!("an item of a stream is larger than {MAX_VALUE} bytes");
+        return Err(failure("ERR_TOO_LARGE", message));
+    }
+    if thorough && !items.iter().all(|item| is_value(item)) {
+        return Err(failure(
+            "ERR_INTERNAL",
+            "an item of a stream is no Mix value".to_owned(),
+        ));
+    }
+    Ok(items)
+}
+
+/// True if the bytes are one encoded value and nothing else.
+pub fn is_value(bytes: &[u8]) -> bool {
+    matches!(mix_value::msgpack::skip(bytes), Ok(length) if length == bytes.len())
+}
+
+/// The reading end, outside of any store.
+pub struct Incoming {
+    receiver: mpsc::Receiver<Batch>,
+    owner: Arc<Instance>,
+    function: u32,
+}
+
+impl Incoming {
+    /// The next batch; `None` at the end.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Batch>> {
+        let next = std::task::ready!(Pin::new(&mut self.receiver).poll_next(context));
+        // A writer that died must not look like one that was done.
+        let death = if next.is_none() {
+            self.owner.death_of(self.function)
+        } else {
+            None
+        };
+        Poll::Ready(next.or(death.map(Err)))
+    }
+
+    /// All items that are left.
+    pub async fn collect(mut self) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut all = Vec::new();
+        while let Some(batch) = std::future::poll_fn(|context| self.poll_next(context)).await {
+            all.extend(batch?);
+        }
+        Ok(all)
+    }
+}
+
+/// Offers items to a store.
+pub struct Offered {
+    incoming: Incoming,
+    failed: Box<dyn Fn(Failure) + Send>,
+}
+
+impl Offered {
+    /// A producer for `StreamReader::new`; `failed` is told why a stream broke, and the reader traps.
+    pub fn new(incoming: Incoming, failed: impl Fn(Failure) + Send + 'static) -> Self {
+        Offered {
+            incoming,
+            failed: Box::new(failed),
+        }
+    }
+}
+
+impl StreamProducer<crate::state::GuestState> for Offered {
+    type Item = Vec<u8>;
+    type Buffer = VecBuffer<Vec<u8>>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        _store: StoreContextMut<'a, crate::state::GuestState>,
+        mut destination: Destination<'a, Vec<u8>, VecBuffer<Vec<u8>>>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        match self.incoming.poll_next(context) {
+            Poll::Ready(Some(Ok(items))) => {
+                destination.set_buffer(items.into());
+                Poll::Ready(Ok(StreamResult::Completed))
+            }
+            Poll::Ready(Some(Err(failure))) => {
+                (self.failed)(failure);
+                Poll::Ready(Err(wasmtime::Error::msg("a stream of a plugin broke")))
+            }
+            Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

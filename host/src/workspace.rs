@@ -1,0 +1,112 @@
+//! Folders of workspaces and apps.
+
+use anyhow::{Context, Result, bail};
+use mix_http_api::{is_app_name, is_workspace_name};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// An app of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Folder of workspaces.
+    pub ws_dir: PathBuf,
+    /// Workspace.
+    pub workspace: String,
+    /// App.
+    pub app: String,
+}
+
+impl Place {
+    /// An app by its names, which are checked.
+    pub fn new(ws_dir: &Path, workspace: &str, app: &str) -> Result<Place> {
+        if !is_workspace_name(workspace) {
+            bail!("{workspace:?} is no workspace name");
+        }
+        if !is_app_name(app) {
+            bail!("{app:?} is no app name");
+        }
+        Ok(Place {
+            ws_dir: std::path::absolute(ws_dir)?,
+            workspace: workspace.to_owned(),
+            app: app.to_owned(),
+        })
+    }
+
+    /// Folder of the workspace.
+    pub fn workspace_folder(&self) -> PathBuf {
+        self.ws_dir.join(&self.workspace)
+    }
+
+    /// Folder of the app.
+    pub fn folder(&self) -> PathBuf {
+        self.workspace_folder().join(folder_name(&self.app))
+    }
+
+    /// Folder of the app's files.
+    pub fn files(&self) -> PathBuf {
+        self.folder().join("files")
+    }
+
+    /// Folder of the app's programs.
+    pub fn code(&self) -> PathBuf {
+        self.files().join("code")
+    }
+
+    /// Makes the folders that are missing.
+    pub fn create(&self) -> Result<()> {
+        let folder = self.code();
+        private_folder(&folder).with_context(|| format!("{} cannot be created", folder.display()))
+    }
+}
+
+/// App names may contain bytes that folder names shall not have.
+fn folder_name(app: &str) -> String {
+    let mut name = String::with_capacity(app.len());
+    for byte in app.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') {
+            name.push(byte as char);
+        } else {
+            name.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    name
+}
+
+/// A folder, with its parents, that only its owner can enter.
+pub fn private_folder(folder: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
+/// Writes a file so that a reader sees the old content or the new, never a part.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path
+        .parent()
+        .with_context(|| format!("{} has no folder", path.display()))?;
+    private_folder(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)
+        .with_context(|| format!("{} cannot be written", folder.display()))?;
+    file.write_all(content)?;
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.as_file().sync_all()?;
+    file.persist(path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_names_are_reversible() {
+        assert_eq!(folder_name("my.app-1_x"), "my%2Eapp-1_x");
+        assert!(Place::new(Path::new("/w"), "local", "../x").is_err());
+        assert!(Place::new(Path::new("/w"), "..", "app").is_err());
+    }
+}
