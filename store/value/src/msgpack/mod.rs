@@ -21,7 +21,7 @@ mod writer;
 
 pub use codec::{decode, encode, encode_into};
 pub use reader::{Reader, Token, skip};
-pub use writer::Writer;
+pub use writer::{OpenCase, Writer};
 
 pub(crate) const EXT_UNDEFINED: u8 = 1;
 pub(crate) const EXT_REF: u8 = 2;
