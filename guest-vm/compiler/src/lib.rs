@@ -1,5 +1,30 @@
-//! The Mix compiler: source text to bytecode.
+//! The Mix compiler: source text to a linked bytecode program.
+//!
+//! ```text
+//! text ── syntax::lexer ──> tokens ── syntax::parser ──> syntax::ast
+//!      ── check (names, types, effects) ──> core ── codegen (translate, link) ──> mix_bytecode::Program
+//! ```
+//!
+//! - [`compile`] builds an executable from source files, [`check`] only reports issues,
+//!   [`compile_expression`] builds a program that computes one expression.
+//! - [`syntax`]: tokens, the syntax tree ([`syntax::ast`]), places ([`syntax::source`])
+//! - [`core`]: the resolved, typed and desugared program between checker and code generation
+//! - [`codegen`]: bytecode, of what the entry modules reach
+//! - [`issue`]: errors and warnings with stable codes; [`issue::render`] shows them
+//!
+//! Errors never stop the compiler early: a phrase with an error is left out and the others
+//! are still read and checked. What the compiler cannot translate yet is refused with the
+//! code `SYN_UNSUPPORTED` and its name. Nesting is bounded by the parser, and everything
+//! runs on a stack large enough for the deepest tree it lets through, so that no source
+//! text makes the compiler abort.
+//!
+//! The standard library is compiled from source together with the program, but only the
+//! modules a program names, and of these only the functions it reaches are linked.
 
+pub mod codegen;
 pub mod core;
 pub mod issue;
+mod pipeline;
 pub mod syntax;
+
+pub use pipeline::{Compilation, CompileOptions, SourceFile, check, compile, compile_expression};

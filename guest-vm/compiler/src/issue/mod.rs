@@ -2,6 +2,7 @@
 //! template, the place and, where one is known, a mend.
 
 mod code;
+pub mod render;
 
 pub use code::{Class, Code, WARNINGS};
 

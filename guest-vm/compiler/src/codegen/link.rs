@@ -1,0 +1,354 @@
+//! The linker: numbers modules, functions and imports on demand and works until
+//! nothing new is reached.
+
+use super::Goal;
+use super::function::{FunctionCode, Sort};
+use super::module::{Bodies, has_place};
+use crate::core::{self, ForeignFunction, Instancing, SlotKind};
+use crate::issue::{Code, Issue};
+use crate::syntax::source::SourceMap;
+use crate::syntax::span::Span;
+use mix_bytecode::{
+    BuiltinId, ConstId, FuncId, FunctionBuilder, ImportId, ModuleId, Op, Place, ProgramBuilder,
+    SlotId, builtins,
+};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+/// A function that is numbered and waits for its code.
+struct Task<'a> {
+    id: FuncId,
+    module: core::ModuleId,
+    function: &'a core::Function,
+    sort: Sort,
+}
+
+/// What the linker knows of a reached module.
+pub(super) struct Linked {
+    pub id: ModuleId,
+    /// Slots of the instance by slots of the core module.
+    pub slots: HashMap<core::SlotId, SlotId>,
+    /// Core slots in the order of their numbers, parameters excluded.
+    pub order: Vec<core::SlotId>,
+    functions: HashMap<core::SlotId, FuncId>,
+    actions: HashMap<u32, FuncId>,
+}
+
+/// Who supplies a foreign function, resolved.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Host {
+    Builtin(BuiltinId),
+    Import(ImportId),
+}
+
+pub(super) struct Linker<'a> {
+    pub program: &'a core::Program,
+    sources: &'a SourceMap,
+    pub out: ProgramBuilder,
+    linked: HashMap<core::ModuleId, Linked>,
+    /// Reached modules in the order they were reached.
+    reached: Vec<core::ModuleId>,
+    tasks: VecDeque<Task<'a>>,
+    bodies: HashMap<core::ModuleId, Bodies>,
+    /// Replacements of imports that are known.
+    arms: HashSet<(ImportId, Arc<str>)>,
+    places: HashMap<Span, Option<Place>>,
+    files: HashMap<Arc<str>, ConstId>,
+    pub issues: Vec<Issue>,
+}
+
+impl<'a> Linker<'a> {
+    pub fn new(program: &'a core::Program, sources: &'a SourceMap) -> Self {
+        Linker {
+            program,
+            sources,
+            out: ProgramBuilder::new(),
+            linked: HashMap::new(),
+            reached: Vec::new(),
+            tasks: VecDeque::new(),
+            bodies: HashMap::new(),
+            arms: HashSet::new(),
+            places: HashMap::new(),
+            files: HashMap::new(),
+            issues: Vec::new(),
+        }
+    }
+
+    pub fn run(mut self, goal: Goal) -> Result<mix_bytecode::Program, Vec<Issue>> {
+        match goal {
+            Goal::Modules(names) => {
+                for &entry in &self.program.entries {
+                    let name = &self.program.module(entry).name;
+                    if names.is_empty() || names.iter().any(|wanted| **wanted == **name) {
+                        let id = self.module(entry).id;
+                        self.out.entry(id);
+                    }
+                }
+            }
+            Goal::Expression { module, name } => self.expression(module, name),
+        }
+        // Modules are completed when no code is left that could need more of them;
+        // completing one may bring new code.
+        let mut completed = 0;
+        loop {
+            if let Some(task) = self.tasks.pop_front() {
+                self.compile(task);
+            } else if completed < self.reached.len() {
+                self.declare_bodies(self.reached[completed]);
+                completed += 1;
+            } else {
+                break;
+            }
+        }
+        for module in self.reached.clone() {
+            self.define_module(module);
+        }
+        if !self.issues.is_empty() {
+            return Err(self.issues);
+        }
+        self.out.finish().map_err(|error| {
+            vec![
+                Issue::new(Code::CompilerInternal, Span::default())
+                    .with("detail", error.to_string()),
+            ]
+        })
+    }
+
+    fn expression(&mut self, module: &str, name: &str) {
+        let program = self.program;
+        let found = program
+            .modules
+            .iter()
+            .position(|found| &*found.name == module);
+        let Some(index) = found else {
+            return self.internal(Span::default(), "the module of the expression is missing");
+        };
+        let id = core::ModuleId(index as u32);
+        let Some(slot) = program.module(id).find(name) else {
+            return self.internal(Span::default(), "the expression is missing");
+        };
+        let slot_entry = program.slot(id, slot);
+        if program.module(id).instancing != Instancing::Shared {
+            return self.unsupported("an expression together with cells", slot_entry.span);
+        }
+        let module = self.module(id).id;
+        let function = match &slot_entry.kind {
+            SlotKind::Value(body) => self.function(id, body, Sort::Plain),
+            SlotKind::Function(_) => {
+                // The value is a function: a body that gives it.
+                let target = self.function_of(id, slot);
+                let mut builder = FunctionBuilder::new("it", module, 0, 0);
+                let value = builder.fresh();
+                builder.emit(Op::MakeClosure {
+                    count: 0,
+                    dst: mix_bytecode::Dst(value.0),
+                    base: mix_bytecode::Base(value.0),
+                    function: target.unwrap_or(FuncId(0)),
+                });
+                builder.emit(Op::Return { src: value });
+                match builder.finish() {
+                    Ok(function) => self.out.function(function),
+                    Err(error) => return self.internal(slot_entry.span, error),
+                }
+            }
+            _ => return self.internal(slot_entry.span, "the expression is no value"),
+        };
+        self.out.expression(function);
+    }
+
+    fn compile(&mut self, task: Task<'a>) {
+        let module = self.module(task.module).id;
+        let code = FunctionCode::new(self, task.module, module, task.function, task.sort);
+        match code.generate() {
+            Ok(function) => self.out.define_function(task.id, function),
+            Err(error) => self.internal(task.function.span, error),
+        }
+    }
+
+    /// Numbers a function and queues its translation.
+    pub fn function(
+        &mut self,
+        module: core::ModuleId,
+        function: &'a core::Function,
+        sort: Sort,
+    ) -> FuncId {
+        let id = self.out.declare_function();
+        self.tasks.push_back(Task {
+            id,
+            module,
+            function,
+            sort,
+        });
+        id
+    }
+
+    /// The reached module, numbered now if it was not.
+    pub fn module(&mut self, module: core::ModuleId) -> &mut Linked {
+        if !self.linked.contains_key(&module) {
+            let id = self.out.declare_module();
+            let mut linked = Linked {
+                id,
+                slots: HashMap::new(),
+                order: Vec::new(),
+                functions: HashMap::new(),
+                actions: HashMap::new(),
+            };
+            let core = self.program.module(module);
+            for (index, param) in core.params.iter().enumerate() {
+                if let Some(slot) = param.slot {
+                    linked.slots.insert(slot, SlotId(index as u32));
+                }
+            }
+            // A library module without state keeps only the values that are used.
+            if core.instancing != Instancing::Shared || !core.library {
+                for (index, slot) in core.slots.iter().enumerate() {
+                    if has_place(&slot.kind) {
+                        linked.place(core::SlotId(index as u32), core.params.len());
+                    }
+                }
+            }
+            self.linked.insert(module, linked);
+            self.reached.push(module);
+        }
+        self.linked.get_mut(&module).expect("inserted just above")
+    }
+
+    /// The place of a param, import, value def or cell in instances of its module.
+    pub fn slot(&mut self, module: core::ModuleId, slot: core::SlotId) -> SlotId {
+        let program = self.program;
+        let params = program.module(module).params.len();
+        let id = self.module(module).place(slot, params);
+        self.slot_body(module, slot);
+        id
+    }
+
+    /// The number of the function a slot holds; `None` if it holds none.
+    pub fn function_of(&mut self, module: core::ModuleId, slot: core::SlotId) -> Option<FuncId> {
+        if let Some(id) = self.module(module).functions.get(&slot) {
+            return Some(*id);
+        }
+        let program = self.program;
+        let SlotKind::Function(function) = &program.slot(module, slot).kind else {
+            return None;
+        };
+        let id = self.function(module, function, Sort::Plain);
+        self.module(module).functions.insert(slot, id);
+        Some(id)
+    }
+
+    /// The body of an action of a module.
+    pub fn action(&mut self, module: core::ModuleId, number: u32) -> Option<FuncId> {
+        if let Some(id) = self.module(module).actions.get(&number) {
+            return Some(*id);
+        }
+        let program = self.program;
+        let action = program.module(module).actions.get(number as usize)?;
+        let id = self.function(module, &action.function, Sort::Action(number));
+        self.module(module).actions.insert(number, id);
+        Some(id)
+    }
+
+    /// Resolves a foreign function that code of `user` reaches.
+    pub fn host(
+        &mut self,
+        owner: core::ModuleId,
+        foreign: &'a ForeignFunction,
+        user: core::ModuleId,
+        span: Span,
+    ) -> Option<Host> {
+        match foreign.kind {
+            core::ForeignKind::Builtin => {
+                let Some((id, builtin)) = builtins::find(&foreign.host) else {
+                    self.internal(span, format!("there is no builtin {}", foreign.host));
+                    return None;
+                };
+                if u32::from(builtin.params) != foreign.arity {
+                    self.internal(
+                        span,
+                        format!(
+                            "builtin {} takes {} arguments, declared with {}",
+                            foreign.host, builtin.params, foreign.arity
+                        ),
+                    );
+                    return None;
+                }
+                Some(Host::Builtin(id))
+            }
+            core::ForeignKind::Import => {
+                let Ok(params) = u8::try_from(wire_arity(foreign)) else {
+                    self.unsupported("a foreign function of more than 255 parameters", span);
+                    return None;
+                };
+                let id = self.out.import(&foreign.host, params);
+                let program = self.program;
+                self.out.import_used_by(id, &program.module(user).name);
+                for arm in &foreign.arms {
+                    // A known arm is not added again, so its code is made once only.
+                    if self.arms.insert((id, arm.environment.clone())) {
+                        let body = self.function(owner, &arm.body, Sort::Plain);
+                        self.out.import_arm(id, &arm.environment, body);
+                    }
+                }
+                Some(Host::Import(id))
+            }
+        }
+    }
+
+    /// The numbered bodies of a module.
+    pub fn bodies(&mut self, module: core::ModuleId) -> &mut Bodies {
+        self.bodies.entry(module).or_default()
+    }
+
+    /// The place of a span in the line table.
+    pub fn place(&mut self, span: Span) -> Option<Place> {
+        if let Some(place) = self.places.get(&span) {
+            return *place;
+        }
+        let location = self.sources.locate(span);
+        let place = self.sources.get(span.source).map(|_| {
+            let out = &mut self.out;
+            let file = *self
+                .files
+                .entry(location.file.clone())
+                .or_insert_with(|| out.string(&location.file));
+            Place {
+                file,
+                line: location.start_line,
+                column: location.start_column,
+                end_line: location.end_line,
+                end_column: location.end_column,
+            }
+        });
+        self.places.insert(span, place);
+        place
+    }
+
+    /// Reports a part of the language that cannot be translated yet.
+    pub fn unsupported(&mut self, what: &str, span: Span) {
+        self.issues
+            .push(Issue::new(Code::SynUnsupported, span).with("what", what));
+    }
+
+    /// Reports a defect of the compiler.
+    pub fn internal(&mut self, span: Span, detail: impl ToString) {
+        self.issues
+            .push(Issue::new(Code::CompilerInternal, span).with("detail", detail));
+    }
+}
+
+impl Linked {
+    fn place(&mut self, slot: core::SlotId, params: usize) -> SlotId {
+        if let Some(id) = self.slots.get(&slot) {
+            return *id;
+        }
+        let id = SlotId((params + self.order.len()) as u32);
+        self.order.push(slot);
+        self.slots.insert(slot, id);
+        id
+    }
+}
+
+/// How many arguments cross the boundary: the dummy argument of `null -> T` does not.
+pub(super) fn wire_arity(foreign: &ForeignFunction) -> u32 {
+    foreign.arity
+}

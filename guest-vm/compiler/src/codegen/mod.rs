@@ -1,0 +1,54 @@
+//! Core program to bytecode, linking only what is reachable.
+//!
+//! - [`link`]: from the entry modules on, which modules, functions, builtins and
+//!   imports end up in the executable, and with which numbers
+//! - `module`: slots, cells, observers and creation steps of a module
+//! - `function`: one function: registers of locals, places, the frame of everything below
+//! - `expression`, `call`, `data`, `cell`, `pattern`, `statement`: the translation proper
+//! - `types`: run-time types, `walk`: visiting all parts of an expression
+//!
+//! Registers: a local lives in one register from its binding to the end of its
+//! scope; an immutable local bound to the value of another one shares its
+//! register. Results are computed into the register where they are wanted. The
+//! bytecode builder does the rest: moves on last use and fused instructions.
+
+mod call;
+mod cell;
+mod data;
+mod expression;
+mod function;
+mod link;
+mod module;
+mod pattern;
+mod statement;
+mod types;
+mod walk;
+
+use crate::core;
+use crate::issue::Issue;
+use crate::syntax::source::SourceMap;
+
+/// What the executable is built for.
+#[derive(Debug, Clone, Copy)]
+pub enum Goal<'a> {
+    /// These modules (by name), or all modules of the given sources if empty.
+    Modules(&'a [String]),
+    /// The value of this def of this module.
+    Expression {
+        /// The module.
+        module: &'a str,
+        /// The def.
+        name: &'a str,
+    },
+}
+
+/// Generates and links the code of a checked program.
+///
+/// Issues: language parts that are not supported yet, and limits of the executable format.
+pub fn generate(
+    program: &core::Program,
+    sources: &SourceMap,
+    goal: Goal,
+) -> Result<mix_bytecode::Program, Vec<Issue>> {
+    link::Linker::new(program, sources).run(goal)
+}

@@ -1,0 +1,329 @@
+//! The phases in order: parse, check, generate; and the stack they run on.
+
+use crate::codegen::{self, Goal};
+use crate::core;
+use crate::issue::{Code, Issue, Severity, render};
+use crate::syntax::ast::{
+    Def, DefForm, Ident, Import, Module, Phrase, PhraseKind, SessionItem, Symbol, Unit, UnitItem,
+};
+use crate::syntax::parser::{self, NodeIds};
+use crate::syntax::source::SourceMap;
+use crate::syntax::span::{SourceId, Span};
+
+/// A source text with the name shown in messages.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// Usually a path.
+    pub name: String,
+    /// The text; UTF-8 is checked by the compiler.
+    pub text: Vec<u8>,
+}
+
+impl SourceFile {
+    /// A source.
+    pub fn new(name: impl Into<String>, text: impl Into<Vec<u8>>) -> Self {
+        SourceFile {
+            name: name.into(),
+            text: text.into(),
+        }
+    }
+}
+
+/// What is built.
+#[derive(Debug, Clone, Default)]
+pub struct CompileOptions {
+    /// Names of modules that must be agents (have a cell `output`).
+    pub agents: Vec<String>,
+    /// Names of the modules the executable is for; all given ones if empty.
+    pub entries: Vec<String>,
+}
+
+/// What a compilation delivers.
+#[derive(Debug)]
+pub struct Compilation {
+    /// The linked program; `None` if there are errors, or if only checking was asked for.
+    pub program: Option<mix_bytecode::Program>,
+    /// Issues that stop the build.
+    pub errors: Vec<Issue>,
+    /// Other issues.
+    pub warnings: Vec<Issue>,
+    /// The texts that the issues refer to.
+    pub sources: SourceMap,
+}
+
+impl Compilation {
+    /// `{"errors":[…],"warnings":[…]}`
+    pub fn report(&self) -> serde_json::Value {
+        render::report(&self.errors, &self.warnings, &self.sources)
+    }
+
+    /// All issues for people, errors first.
+    pub fn text(&self) -> String {
+        self.errors
+            .iter()
+            .chain(&self.warnings)
+            .map(|issue| render::to_text(issue, &self.sources))
+            .collect()
+    }
+}
+
+/// Compiles and links the modules of some sources.
+pub fn compile(files: &[SourceFile], options: &CompileOptions) -> Compilation {
+    on_large_stack(|| Build::new(options).units(files, true))
+}
+
+/// Finds the errors and warnings of some sources.
+pub fn check(files: &[SourceFile], options: &CompileOptions) -> Compilation {
+    on_large_stack(|| Build::new(options).units(files, false))
+}
+
+/// Compiles session input (definitions, modules and one expression, the last part) into a
+/// program whose `expression` computes the value. The modules of `files` can be imported.
+pub fn compile_expression(
+    text: &str,
+    files: &[SourceFile],
+    options: &CompileOptions,
+) -> Compilation {
+    on_large_stack(|| Build::new(options).expression(text, files))
+}
+
+/// The name of the module that stands for a session.
+const SESSION: &str = "";
+
+/// The def that holds the value of the expression of a session. No program can use the name.
+const RESULT: &str = "$it";
+
+/// Enough for the deepest trees that the parser lets through.
+const STACK_BYTES: usize = 512 << 20;
+
+/// Runs the compiler on a stack of its own, which is only touched as far as it is needed.
+#[cfg(not(target_family = "wasm"))]
+fn on_large_stack(work: impl FnOnce() -> Compilation + Send) -> Compilation {
+    let result = std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("mix-compiler".to_string())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map(|thread| thread.join())
+    });
+    match result {
+        Ok(Ok(compilation)) => compilation,
+        // The message of the panic is on standard error already.
+        Ok(Err(_)) => failed("it stopped unexpectedly"),
+        Err(error) => failed(&format!("no thread: {error}")),
+    }
+}
+
+#[cfg(target_family = "wasm")]
+fn on_large_stack(work: impl FnOnce() -> Compilation) -> Compilation {
+    work()
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn failed(detail: &str) -> Compilation {
+    let issue = Issue::new(Code::CompilerInternal, Span::default()).with("detail", detail);
+    Compilation {
+        program: None,
+        errors: vec![issue],
+        warnings: Vec::new(),
+        sources: SourceMap::new(),
+    }
+}
+
+struct Build<'o> {
+    options: &'o CompileOptions,
+    sources: SourceMap,
+    ids: NodeIds,
+    issues: Vec<Issue>,
+}
+
+impl<'o> Build<'o> {
+    fn new(options: &'o CompileOptions) -> Self {
+        Build {
+            options,
+            sources: SourceMap::new(),
+            ids: NodeIds::default(),
+            issues: Vec::new(),
+        }
+    }
+
+    fn units(mut self, files: &[SourceFile], generate: bool) -> Compilation {
+        let units = self.parse(files);
+        let core = self.check(&units, None);
+        let entries = &self.options.entries;
+        for name in entries {
+            let known = units.iter().flat_map(|unit| &unit.items).any(
+                |item| matches!(item, UnitItem::Module(module) if *module.name.text == **name),
+            );
+            if !known {
+                let issue = Issue::new(Code::ModUnknown, Span::default()).with("name", name);
+                self.issues.push(issue);
+            }
+        }
+        let goal = generate.then_some(Goal::Modules(entries));
+        self.finish(core, goal)
+    }
+
+    fn expression(mut self, text: &str, files: &[SourceFile]) -> Compilation {
+        let mut units = self.parse(files);
+        let source = self.sources.add("<expression>", text);
+        let (items, issues) = parser::parse_session(&mut self.sources, source, &mut self.ids);
+        self.issues.extend(issues);
+        let name = |text: &str, span: Span| Ident {
+            text: Symbol::from(text),
+            span,
+        };
+        let whole = Span::new(source, 0, text.len() as u32);
+        let mut phrases = Vec::new();
+        let mut modules = Vec::new();
+        let mut has_result = false;
+        let last_expression = items
+            .iter()
+            .rposition(|item| matches!(item, SessionItem::Expr(_)));
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                SessionItem::Phrase(phrase) => phrases.push(phrase),
+                SessionItem::Expr(body) => {
+                    let span = body.span;
+                    let is_result = Some(index) == last_expression;
+                    has_result |= is_result;
+                    let form = match is_result {
+                        true => DefForm::Value {
+                            ty: None,
+                            meta: None,
+                            body,
+                        },
+                        false => DefForm::Effect { body },
+                    };
+                    let kind = PhraseKind::Def(Def {
+                        private: false,
+                        name: name(if is_result { RESULT } else { "_" }, span),
+                        form,
+                    });
+                    phrases.push(Phrase { kind, span });
+                }
+                SessionItem::Module(module) => {
+                    if module.params.is_empty() {
+                        let kind = PhraseKind::Import(Import {
+                            binding: None,
+                            module: module.name.clone(),
+                            type_binds: Vec::new(),
+                            args: None,
+                        });
+                        let span = module.name.span;
+                        phrases.push(Phrase { kind, span });
+                    }
+                    modules.push(UnitItem::Module(module));
+                }
+                SessionItem::Command(command) => self.issues.push(
+                    Issue::new(Code::SynUnexpected, command.span)
+                        .with("found", "a command")
+                        .with("expected", "an expression"),
+                ),
+            }
+        }
+        if !has_result && self.issues.is_empty() {
+            self.issues.push(
+                Issue::new(Code::SynUnexpected, whole.after())
+                    .with("found", "end of text")
+                    .with("expected", "an expression"),
+            );
+        }
+        let session = Module {
+            is_static: false,
+            name: name(SESSION, whole),
+            type_vars: Vec::new(),
+            params: Vec::new(),
+            meta: None,
+            source: None,
+            phrases,
+            span: whole,
+        };
+        units.push(Unit { items: modules });
+        units.push(Unit {
+            items: vec![UnitItem::Module(session)],
+        });
+        let core = self.check(&units, Some(SESSION.to_string()));
+        let goal = Goal::Expression {
+            module: SESSION,
+            name: RESULT,
+        };
+        self.finish(core, Some(goal))
+    }
+
+    fn parse(&mut self, files: &[SourceFile]) -> Vec<Unit> {
+        let mut units = Vec::with_capacity(files.len());
+        for file in files {
+            match std::str::from_utf8(&file.text) {
+                Ok(text) => {
+                    let source = self.sources.add(file.name.as_str(), text);
+                    units.push(parse_into(
+                        &mut self.sources,
+                        source,
+                        &mut self.ids,
+                        &mut self.issues,
+                    ));
+                }
+                Err(error) => {
+                    let text = String::from_utf8_lossy(&file.text);
+                    let source = self.sources.add(file.name.as_str(), &*text);
+                    let at = error.valid_up_to();
+                    let bytes = &file.text[at..file.text.len().min(at + 1)];
+                    let span = Span::new(source, at as u32, at as u32);
+                    let shown = bytes.first().map_or(0, |byte| *byte);
+                    self.issues.push(
+                        Issue::new(Code::LexBadChar, span)
+                            .with("char", format!("byte {shown:#04x}"))
+                            .hint("source text is UTF-8"),
+                    );
+                }
+            }
+        }
+        units
+    }
+
+    fn check(&mut self, units: &[Unit], session: Option<String>) -> Option<core::Program> {
+        let _ = (units, session, &self.ids, &self.sources);
+        self.issues.push(
+            Issue::new(Code::SynUnsupported, Span::default()).with("what", "checking programs"),
+        );
+        None
+    }
+
+    fn finish(mut self, core: Option<core::Program>, goal: Option<Goal>) -> Compilation {
+        let is_error = |issue: &Issue| issue.severity() == Severity::Error;
+        let mut program = None;
+        if let Some(goal) = goal
+            && !self.issues.iter().any(is_error)
+        {
+            match core {
+                Some(core) => match codegen::generate(&core, &self.sources, goal) {
+                    Ok(linked) => program = Some(linked),
+                    Err(issues) => self.issues.extend(issues),
+                },
+                None => self.issues.push(
+                    Issue::new(Code::CompilerInternal, Span::default())
+                        .with("detail", "checking found no error but no program either"),
+                ),
+            }
+        }
+        let (errors, warnings) = self.issues.into_iter().partition(is_error);
+        Compilation {
+            program,
+            errors,
+            warnings,
+            sources: self.sources,
+        }
+    }
+}
+
+fn parse_into(
+    sources: &mut SourceMap,
+    source: SourceId,
+    ids: &mut NodeIds,
+    issues: &mut Vec<Issue>,
+) -> Unit {
+    let (unit, found) = parser::parse_unit(sources, source, ids);
+    issues.extend(found);
+    unit
+}
