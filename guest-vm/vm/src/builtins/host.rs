@@ -1,0 +1,189 @@
+//! What library functions hand to the host: requests (module `http`), file
+//! designators (`file`), log texts (`logging`), variables (`env`).
+
+use super::Builtin;
+use super::args;
+use super::number_text::{self, Parsed};
+use crate::failure::Failure;
+use crate::heap::{Map, Value};
+use crate::surroundings::Surroundings;
+
+/// Longest log message in bytes.
+const MAX_LOG: usize = 64 * 1024;
+
+pub(super) fn find(name: &str) -> Option<Builtin> {
+    Some(match name {
+        "#http_request" => http_request,
+        "#http_body" => http_body,
+        "#file_designator" => file_designator,
+        "#log_text" => log_text,
+        "#env_variable" => env_variable,
+        "#env_number" => env_number,
+        "#env_client" => env_client,
+        _ => return None,
+    })
+}
+
+/// `(method, url, config)`: one map with all of it, the config checked.
+fn http_request(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    let method = args::text(&args[0])?.to_uppercase();
+    let url = args::text(&args[1])?.clone();
+    let mut request = match args[2].take() {
+        Value::Null => Map::new(),
+        mut config => args::take_map(&mut config)?,
+    };
+    check_config(&request)?;
+    request.remove("body");
+    request.insert("method".into(), Value::text(method));
+    request.insert("url".into(), Value::Text(url));
+    Ok(Value::Map(request))
+}
+
+fn check_config(config: &Map) -> Result<(), Failure> {
+    let given = |key: &str| config.get(key).filter(|value| !matches!(value, Value::Null));
+    if let Some(params) = given("params") {
+        args::map(params)?;
+    }
+    if let Some(headers) = given("headers") {
+        for value in args::map(headers)?.values() {
+            match value {
+                Value::Array(values) => {
+                    for value in values.items() {
+                        args::text(value)?;
+                    }
+                }
+                value => {
+                    args::text(value)?;
+                }
+            }
+        }
+    }
+    if let Some(auth) = given("basicAuth") {
+        for key in ["username", "password"] {
+            let part = args::map(auth)?.get(key).cloned().unwrap_or_default();
+            args::text(&part)?;
+        }
+        if given("oauthToken").is_some() {
+            return Err(Failure::range("basicAuth and oauthToken exclude each other"));
+        }
+    }
+    if let Some(token) = given("oauthToken")
+        && !matches!(token, Value::Token(_))
+    {
+        args::text(token)?;
+    }
+    if let Some(tls) = given("clientTLS") {
+        for key in ["key", "certificate"] {
+            let part = args::map(tls)?.get(key).cloned().unwrap_or_default();
+            args::text(&part)?;
+        }
+    }
+    if let Some(timeout) = given("timeout") {
+        let seconds = args::number(timeout)?.float();
+        if seconds.is_nan() || seconds < 0.0 {
+            return Err(Failure::range("timeout is a number of seconds, 0 or more"));
+        }
+    }
+    if let Some(from) = given("sendFrom")
+        && !matches!(args::text(from)?.as_str(), "auto" | "server" | "client")
+    {
+        return Err(Failure::range("sendFrom is \"auto\", \"server\" or \"client\""));
+    }
+    if let Some(flag) = given("returnBinaryResponseBody") {
+        args::boolean(flag)?;
+    }
+    if let Some(types) = given("mediaTypes") {
+        for mode in args::map(types)?.values() {
+            match mode {
+                Value::Case(case)
+                    if matches!(case.name().as_str(), "http.textMode" | "http.binaryMode") => {}
+                other => {
+                    let what = "http.textMode or http.binaryMode";
+                    return Err(Failure::expected("ERR_EXPECTED_CASE", what, other));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The body of a request: a string or a binary.
+fn http_body(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    match args[0].take() {
+        body @ Value::Binary(_) => Ok(body),
+        body => Ok(Value::Text(args::text(&body)?.clone())),
+    }
+}
+
+/// `null`, `some(app)` or a case of module `file`.
+fn file_designator(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    match &args[0] {
+        Value::Null => Ok(Value::Null),
+        Value::Undefined => Err(Failure::undefined("the designator of the app")),
+        Value::Case(case) => {
+            match (case.name().as_str(), case.argument()) {
+                ("some" | "file.workspace_app", Some(app)) => {
+                    args::text(app)?;
+                }
+                ("file.remote_app", Some(app)) => {
+                    args::map(app)?;
+                }
+                _ => return Err(Failure::expected("ERR_EXPECTED_CASE", "a designator", &args[0])),
+            }
+            Ok(args[0].take())
+        }
+        other => Err(Failure::expected("ERR_EXPECTED_CASE", "null or some(app)", other)),
+    }
+}
+
+/// A message, cut to what a log line holds.
+fn log_text(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    let text = args::text(&args[0])?;
+    if text.len() <= MAX_LOG {
+        return Ok(Value::Text(text.clone()));
+    }
+    Ok(Value::text(&text.as_str()[..text.floor_char_boundary(MAX_LOG)]))
+}
+
+/// `(name, variables)`: the variable of that name; if there is none, a dotted
+/// name descends into variables that are maps.
+fn env_variable(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    let name = args::text(&args[0])?;
+    let mut here = args::map(&args[1])?;
+    if let Some(value) = here.get(name) {
+        return Ok(value.clone());
+    }
+    let mut steps = name.split('.').peekable();
+    while let Some(step) = steps.next() {
+        match here.get(step) {
+            Some(value) if steps.peek().is_none() => return Ok(value.clone()),
+            Some(Value::Map(map)) => here = map,
+            _ => break,
+        }
+    }
+    Ok(Value::Undefined)
+}
+
+/// A number or the number that a string is; undefined otherwise.
+fn env_number(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    Ok(match &args[0] {
+        number @ (Value::Int(_) | Value::Float(_)) => number.clone(),
+        Value::Text(text) => match number_text::parse(text) {
+            Ok(Parsed::Int(int)) => Value::Int(int),
+            Ok(Parsed::Float(float)) => Value::Float(float),
+            Err(_) => Value::Undefined,
+        },
+        _ => Value::Undefined,
+    })
+}
+
+/// The variables that start with `client_`, without that prefix.
+fn env_client(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    let mut entries = Vec::new();
+    for (key, value) in args::map(&args[0])?.iter() {
+        if let Some(name) = key.strip_prefix("client_") {
+            entries.push((name.into(), value.clone()));
+        }
+    }
+    Ok(Value::Map(Map::of_entries(entries)))
+}

@@ -1,0 +1,66 @@
+//! Refs of records (module `db`) and what an index holds (module `query`).
+
+use super::Builtin;
+use super::args;
+use crate::failure::Failure;
+use crate::heap::{Text, Value};
+use crate::surroundings::Surroundings;
+
+/// Longest string that an index must hold, in characters.
+const INDEXED_TEXT: usize = 256;
+
+pub(super) fn find(name: &str) -> Option<Builtin> {
+    Some(match name {
+        "#db_make_ref" => make_ref,
+        "#db_string_ref" => string_ref,
+        "#db_is_ref" => |_, args| Ok(Value::Bool(matches!(args[0], Value::Ref(_)))),
+        "#query_indexable" => |_, args| Ok(Value::Bool(indexable(&args[0]))),
+        _ => return None,
+    })
+}
+
+fn make_ref(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    if let Value::Ref(_) = &args[0] {
+        return Ok(args[0].take());
+    }
+    let text = args::text(&args[0])?;
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    let id = match text.strip_prefix("{ref}") {
+        Some("") | None => text.as_str(),
+        Some(id) => id,
+    };
+    match mix_value::Ref::new(id) {
+        Ok(_) => Ok(Value::Ref(Text::new(id))),
+        Err(error) => Err(Failure::range(error.to_string())),
+    }
+}
+
+fn string_ref(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    match &args[0] {
+        Value::Null => Ok(Value::text("")),
+        Value::Text(id) => Ok(Value::text(id.strip_prefix("{ref}").unwrap_or(id))),
+        Value::Ref(id) => Ok(Value::Text(id.clone())),
+        Value::Undefined => Err(Failure::undefined("the ref")),
+        other => Err(Failure::expected("ERR_EXPECTED_REF", "a ref", other)),
+    }
+}
+
+/// Must an engine find this value through an index (database 7.4)?
+fn indexable(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Ref(_) => true,
+        Value::Text(text) => text.scalars() <= INDEXED_TEXT,
+        Value::Case(case) => match case.argument() {
+            Some(Value::Map(map)) => match map.get("_rmx_index") {
+                Some(index @ (Value::Text(_) | Value::Ref(_) | Value::Bool(_) | Value::Null)) => {
+                    indexable(index)
+                }
+                _ => false,
+            },
+            _ => false,
+        },
+        _ => false,
+    }
+}
