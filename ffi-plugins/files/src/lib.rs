@@ -1,1 +1,90 @@
-//! Family component: files.
+//! The family `files`: the stored files of an app.
+//!
+//! Everything lies below one folder that the host grants: `/files`, or, in a composed
+//! component, `/ws/<workspace>/<app folder>/files`. A path of the program is checked and
+//! taken apart ([`path`]), each segment is percent-encoded into a name on disk, and
+//! symbolic links are never followed ([`storage`]). Writes are atomic: a temporary file is
+//! synced and renamed.
+//!
+//! * [`path`]: what a path may be, and its form on disk;
+//! * [`designator`]: whose files are meant;
+//! * [`storage`]: files of one app on disk;
+//! * [`info`]: what a program is told about a file.
+
+mod designator;
+mod info;
+mod path;
+mod storage;
+
+use designator::Designator;
+use mix_plugin_sdk::{Bytes, Failure, Map, Value, family};
+use path::{FilePath, FolderPath};
+
+async fn get(app: Designator, path: String) -> Result<Map, Failure> {
+    app.storage()?.get(&FilePath::parse(&path)?)
+}
+
+async fn read(app: Designator, path: String) -> Result<Vec<u8>, Failure> {
+    app.storage()?.read(&FilePath::parse(&path)?)
+}
+
+async fn list(app: Designator, folder: String) -> Result<Vec<Value>, Failure> {
+    let files = app.storage()?.list(&FolderPath::parse(&folder)?)?;
+    Ok(files.into_iter().map(Value::Map).collect())
+}
+
+async fn create(app: Designator, path: String, content: Bytes) -> Result<Map, Failure> {
+    app.storage()?.create(&FilePath::parse(&path)?, &content)
+}
+
+async fn delete(app: Designator, path: String) -> Result<(), Failure> {
+    app.storage()?.delete(&FilePath::parse(&path)?)
+}
+
+async fn rename(app: Designator, from: String, to: String) -> Result<Map, Failure> {
+    app.storage()?
+        .rename(&FilePath::parse(&from)?, &FilePath::parse(&to)?)
+}
+
+async fn copy(
+    from_app: Designator,
+    from: String,
+    to_app: Designator,
+    to: String,
+) -> Result<Map, Failure> {
+    let (from, to) = (FilePath::parse(&from)?, FilePath::parse(&to)?);
+    let content = from_app.storage()?.read(&from)?;
+    to_app.storage()?.create(&to, &content)
+}
+
+async fn register(
+    _app: Designator,
+    path: String,
+    _url: String,
+    _metadata: Map,
+) -> Result<Map, Failure> {
+    FilePath::parse(&path)?;
+    Err(Failure::unsupported(
+        "this host gives no addresses for uploads by clients",
+    ))
+}
+
+family! {
+    bound;
+    /// Describes a file.
+    start "$file_get" = get(Designator, String);
+    /// The content of a file.
+    start "$file_read" = read(Designator, String);
+    /// All files below a folder, ascending by path; "" is the whole app.
+    start "$file_list" = list(Designator, String);
+    /// Writes a file atomically, replacing an existing one.
+    start "$file_create" = create(Designator, String, Bytes);
+    /// Deletes a file.
+    start "$file_delete" = delete(Designator, String);
+    /// Renames a file; an existing target is not replaced.
+    start "$file_rename" = rename(Designator, String, String);
+    /// Copies a file, also between apps; an existing target is replaced.
+    start "$file_copy" = copy(Designator, String, Designator, String);
+    /// Reserves a path for a direct upload by a client.
+    start "$file_register" = register(Designator, String, String, Map);
+}
