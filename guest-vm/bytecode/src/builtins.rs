@@ -286,4 +286,14 @@ pub const BUILTINS: &[Builtin] = &[
     row("#random_int", 2),
     row("#random_float", 1),
     row("#random_string", 2),
+    // ---- regular expressions
+    row("#regex_prefix_length", 3),
+    row("#regex_compile", 1),
+    row("#regex_quote", 1),
+    row("#regex_match", 2),
+    row("#regex_find_submatch", 2),
+    row("#regex_find_submatch_index", 2),
+    row("#regex_find_all_submatch", 3),
+    row("#regex_find_all_submatch_index", 3),
+    row("#regex_replace_all", 3),
 ];

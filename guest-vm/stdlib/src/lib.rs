@@ -47,6 +47,7 @@ const MODULES: &[Module] = library![
     "prelude",
     "query",
     "random",
+    "regex",
     "result",
     "set",
     "stream",

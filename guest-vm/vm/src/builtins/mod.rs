@@ -14,6 +14,7 @@
 //! - [`boolean`], [`number`], [`string`], [`binary`], [`json`], [`url`], [`random`]:
 //!   scalars, where any undefined argument makes the result undefined
 //! - [`array`], [`keys`], [`map`], [`container`], [`builder`]: containers
+//! - [`regex`]: patterns
 //! - [`records`], [`host`]: what goes to families of foreign functions
 
 mod args;
@@ -33,8 +34,11 @@ mod number_text;
 mod prelude;
 mod random;
 mod records;
+mod regex;
 mod string;
 mod url;
+
+pub use regex::compile as compile_regex;
 
 use crate::failure::Failure;
 use crate::heap::Value;
@@ -63,6 +67,7 @@ pub fn find(name: &str) -> Option<Builtin> {
         host::find,
         records::find,
         random::find,
+        regex::find,
     ];
     MODULES.iter().find_map(|find| find(name))
 }
