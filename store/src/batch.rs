@@ -1,0 +1,333 @@
+//! From prepared records to rows: ids, revisions, engine-owned fields.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mix_value::{Map, Ref, Value, escjson, msgpack};
+use sha2::{Digest, Sha256};
+
+use crate::data::write_row;
+use crate::error::{Result, StoreError};
+use crate::fields;
+use crate::ids::{Id, draw, id_of, text_of};
+use crate::options::SaveOptions;
+use crate::prepare::{Prepared, clean_original, replace_refs};
+use crate::raw;
+use crate::record::Record;
+use crate::table::{NewRow, Table};
+use crate::time::format_time;
+
+/// Longest encoded record.
+const MAX_RECORD: usize = 16 << 20;
+/// Longest encoded batch.
+pub(crate) const MAX_BATCH: usize = 64 << 20;
+
+/// Rows of one commit, being built.
+pub(crate) struct Batch<'a> {
+    table: &'a Table,
+    first_row: u32,
+    time: i64,
+    actor: &'a str,
+    /// Newest versions made by this batch.
+    pending: HashMap<Id, Pending>,
+    pub rows: Vec<NewRow>,
+    /// The rows as they lie on disk.
+    pub framed: Vec<u8>,
+}
+
+#[derive(Clone)]
+struct Pending {
+    rev: Id,
+    body: Arc<[u8]>,
+    deleted: bool,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(table: &'a Table, time: i64, actor: &'a str) -> Batch<'a> {
+        Batch {
+            table,
+            first_row: table.len(),
+            time,
+            actor,
+            pending: HashMap::new(),
+            rows: Vec::new(),
+            framed: Vec::new(),
+        }
+    }
+
+    /// Builds the rows of saved records and gives those of the input, in order.
+    pub fn save(
+        &mut self,
+        mut records: Vec<Prepared>,
+        options: &SaveOptions,
+    ) -> Result<Vec<Record>> {
+        let ids = self.choose_ids(&records, options)?;
+        let mut aliases = HashMap::new();
+        for (record, id) in records.iter().zip(&ids) {
+            if let Some(input) = &record.id
+                && id_of(input.as_str()) != Some(*id)
+            {
+                aliases.insert(input.clone(), reference(id)?);
+            }
+        }
+        for record in &mut records {
+            for (key, member) in &mut record.content {
+                replace_refs(member, &aliases)
+                    .map_err(|error| named(error.under(key), record.index))?;
+            }
+        }
+        let mut saved = Vec::new();
+        for (record, id) in records.into_iter().zip(ids) {
+            let index = record.index;
+            let stored = self
+                .version(record, id, options)
+                .map_err(|error| named(error, index))?;
+            if index.is_some() {
+                saved.push(stored);
+            }
+        }
+        Ok(saved)
+    }
+
+    /// Chooses the id that each record is stored under.
+    fn choose_ids(&self, records: &[Prepared], options: &SaveOptions) -> Result<Vec<Id>> {
+        let mut chosen: Vec<Id> = Vec::with_capacity(records.len());
+        let mut inputs: HashMap<&Ref, usize> = HashMap::new();
+        for (position, record) in records.iter().enumerate() {
+            let id = match &record.id {
+                None => draw()?,
+                Some(input) => match (id_of(input.as_str()), inputs.get(input)) {
+                    (None, Some(_)) => {
+                        let shown = input.as_str().chars().take(60).collect();
+                        return Err(named(StoreError::DuplicateAlias(shown), record.index));
+                    }
+                    // Two copies of one record stay one record.
+                    (Some(_), Some(earlier)) => chosen[*earlier],
+                    (None, None) => draw()?,
+                    (Some(id), None) => self
+                        .id_for(id, options)
+                        .map_err(|error| named(error, record.index))?,
+                },
+            };
+            if let Some(input) = &record.id {
+                inputs.insert(input, position);
+            }
+            chosen.push(id);
+        }
+        Ok(chosen)
+    }
+
+    fn id_for(&self, id: Id, options: &SaveOptions) -> Result<Id> {
+        if self.table.newest(&id, u32::MAX).is_some() {
+            return Ok(id);
+        }
+        if options.dont_use_id {
+            return draw();
+        }
+        if self.table.revision(&id, u32::MAX).is_some() {
+            return Err(StoreError::IdConflict(text_of(&id).to_owned()));
+        }
+        Ok(id)
+    }
+
+    /// The newest version of an id: its revision, its body and whether it is a tombstone.
+    fn newest(&self, id: &Id) -> Result<Option<Pending>> {
+        if let Some(pending) = self.pending.get(id) {
+            return Ok(Some(pending.clone()));
+        }
+        let Some(row) = self.table.newest(id, u32::MAX) else {
+            return Ok(None);
+        };
+        let body = self.table.body(row)?;
+        let missing = || StoreError::Corrupt(format!("row {row} has no revision"));
+        let rev = raw::member(&body, fields::REV).and_then(|bytes| msgpack::decode(bytes).ok());
+        let rev = rev
+            .as_ref()
+            .and_then(Value::as_ref_value)
+            .and_then(|rev| id_of(rev.as_str()))
+            .ok_or_else(missing)?;
+        let deleted = self.table.meta(row).is_some_and(|meta| meta.deleted);
+        Ok(Some(Pending { rev, body, deleted }))
+    }
+
+    fn version(&mut self, record: Prepared, id: Id, options: &SaveOptions) -> Result<Record> {
+        let previous = self.newest(&id)?;
+        let mut content = match &previous {
+            Some(current) if options.upsert && !current.deleted => {
+                let Ok(Value::Map(mut current)) = msgpack::decode(&current.body) else {
+                    return Err(StoreError::Corrupt(format!(
+                        "the record {} cannot be decoded",
+                        text_of(&id)
+                    )));
+                };
+                current.retain(|key, _| !fields::is_engine_owned(key));
+                current
+            }
+            _ => Map::new(),
+        };
+        for (key, member) in record.content {
+            if member.is_undefined() {
+                content.remove(&key);
+            } else {
+                content.insert(key, member);
+            }
+        }
+        let hash = content_hash(&content)?;
+        let mut map = content;
+        map.insert(fields::CONTENT_HASH.into(), Value::from(hash));
+        let input_id = record.id.filter(|_| record.index.is_some());
+        if let Some(input) = input_id {
+            let differs = input.is_well_formed() && id_of(input.as_str()) != Some(id);
+            if differs || options.original_id_always {
+                map.insert(fields::ORIGINAL_ID.into(), Value::Ref(input));
+                if let Some(rev) = record.rev {
+                    map.insert(fields::ORIGINAL_REV.into(), rev);
+                }
+            }
+        }
+        if options.keep_original {
+            map.insert(
+                fields::ORIGINAL.into(),
+                Value::Map(clean_original(record.owned)?),
+            );
+        }
+        self.push(map, id, previous.as_ref(), false)
+    }
+
+    /// Builds the tombstone of a live record and gives its last version; none
+    /// if there is no such record.
+    pub fn delete(&mut self, id: &str) -> Result<Option<Record>> {
+        let Some(id) = id_of(id) else { return Ok(None) };
+        let Some(current) = self.newest(&id)?.filter(|current| !current.deleted) else {
+            return Ok(None);
+        };
+        let last = Record::new(
+            self.table.newest(&id, u32::MAX).unwrap_or(self.first_row),
+            Arc::clone(&current.body),
+        );
+        let map = Map::from([(fields::DELETED.into(), Value::Bool(true))]);
+        self.push(map, id, Some(&current), true)?;
+        Ok(Some(last))
+    }
+
+    /// Adds the engine-owned fields and the row.
+    fn push(
+        &mut self,
+        mut map: Map,
+        id: Id,
+        previous: Option<&Pending>,
+        deleted: bool,
+    ) -> Result<Record> {
+        let rev: Id = draw()?;
+        let row = self
+            .first_row
+            .checked_add(self.rows.len() as u32)
+            .filter(|row| *row != u32::MAX);
+        let row = row.ok_or_else(|| StoreError::DbFull("no more than 2^32-1 rows".into()))?;
+        let now = Value::from(format_time(self.time));
+        let actor = Value::from(self.actor);
+        let first = |field: &str, value: &Value| {
+            let copied = previous.and_then(|previous| raw::member(&previous.body, field));
+            copied
+                .and_then(|bytes| msgpack::decode(bytes).ok())
+                .unwrap_or_else(|| value.clone())
+        };
+        map.insert(fields::CREATED_AT.into(), first(fields::CREATED_AT, &now));
+        map.insert(fields::CREATED_BY.into(), first(fields::CREATED_BY, &actor));
+        map.insert(fields::MODIFIED_AT.into(), now);
+        map.insert(fields::MODIFIED_BY.into(), actor);
+        map.insert(fields::ID.into(), Value::Ref(reference(&id)?));
+        map.insert(fields::REV.into(), Value::Ref(reference(&rev)?));
+        map.insert(fields::ROW.into(), Value::Int(i64::from(row)));
+        if let Some(previous) = previous {
+            map.insert(
+                fields::PREVIOUS.into(),
+                Value::Ref(reference(&previous.rev)?),
+            );
+        }
+        let body = msgpack::encode(&Value::Map(map)).map_err(|error| match error {
+            msgpack::EncodeError::TooDeep => StoreError::TooDeep {
+                path: String::new(),
+            },
+            msgpack::EncodeError::TooLarge => StoreError::TooLarge(error.to_string()),
+        })?;
+        if body.len() > MAX_RECORD {
+            return Err(StoreError::TooLarge(format!(
+                "a record has at most {MAX_RECORD} bytes, not {}",
+                body.len()
+            )));
+        }
+        let start = self.framed.len();
+        write_row(&mut self.framed, &body);
+        if self.framed.len() > MAX_BATCH {
+            return Err(StoreError::TooLarge(format!(
+                "a batch has at most {MAX_BATCH} bytes"
+            )));
+        }
+        let body: Arc<[u8]> = body.into();
+        let framed = &self.framed[start..];
+        self.rows.push(NewRow {
+            id,
+            rev,
+            time: self.time,
+            deleted,
+            body: Arc::clone(&body),
+            crc: crc32c::crc32c(framed),
+            // At most MAX_BATCH.
+            len: framed.len() as u32,
+        });
+        self.pending.insert(
+            id,
+            Pending {
+                rev,
+                body: Arc::clone(&body),
+                deleted,
+            },
+        );
+        Ok(Record::new(row, body))
+    }
+}
+
+/// Hash of user content: 20 bytes of the SHA-256 of its text.
+pub fn content_hash(content: &Map) -> Result<String> {
+    let text =
+        escjson::format(&Value::Map(content.clone())).map_err(|error| StoreError::BadValue {
+            path: String::new(),
+            reason: error.to_string(),
+        })?;
+    let digest = Sha256::digest(text.as_bytes());
+    Ok(URL_SAFE_NO_PAD.encode(&digest[..20]))
+}
+
+fn reference(id: &Id) -> Result<Ref> {
+    Ref::new(text_of(id)).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+fn named(error: StoreError, index: Option<usize>) -> StoreError {
+    match index {
+        Some(index) => error.in_record(index),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hash_of_the_example() {
+        let content = Map::from([
+            ("age".into(), Value::Int(41)),
+            ("entity".into(), Value::from("person")),
+            ("name".into(), Value::from("Ada")),
+            ("nick".into(), Value::Null),
+            ("score".into(), Value::Float(2.5)),
+        ]);
+        assert_eq!(
+            content_hash(&content).expect("has a text"),
+            "zJmOjhyRsKB4lc0EZPZYur09dBQ"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! Checkpoints: what is in the log moves into the data files.
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::Disk;
+use crate::data;
+use crate::error::{Doing, Result, StoreError};
+use crate::folder::Folder;
+use crate::log::{HEADER_LEN, Header, log_name};
+use crate::state::{State, state_name};
+use crate::table::{NONE, Table};
+
+pub(super) const FLAGS_HEADER: [u8; 4] = [0x4d, 0x58, 0x46, 0x02];
+const LOG_BYTES: u64 = 4 << 20;
+const LOG_ROWS: u32 = 10_000;
+const IDLE: i64 = 30_000;
+/// Files that were replaced stay this long for readers who are about to open them.
+const KEEP_REPLACED: i64 = 10 * 60 * 1000;
+/// Logs of lower fences stay this long for writers who were stopped.
+const KEEP_LOGS: i64 = 24 * 60 * 60 * 1000;
+
+impl Disk {
+    /// True if the log has grown so long, or rests so long, that a checkpoint is due.
+    pub fn wants_checkpoint(&self, table: &Table) -> bool {
+        let Some(open) = &self.open else { return false };
+        let rows = table.len().saturating_sub(open.state.rows);
+        let idle =
+            self.last_commit != i64::MIN && self.now().saturating_sub(self.last_commit) > IDLE;
+        open.end > LOG_BYTES || rows >= LOG_ROWS || idle && open.end > HEADER_LEN as u64
+    }
+
+    /// Writes all acknowledged commits into the data files and starts the log anew.
+    pub fn checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
+        let Some(open) = &self.open else {
+            return Err(StoreError::Failed("no turn is under way".into()));
+        };
+        if open.end <= HEADER_LEN as u64 {
+            return Ok(());
+        }
+        let (header, sequence, old_flags) = (open.header, open.sequence, open.state.flags.clone());
+        let replaced_state = open.state.fence;
+        let (first, rows) = table.unstored();
+        write_rows(&*self.folder, first, &rows)?;
+        let flags = self.write_flags(table, sequence)?;
+        let state = State {
+            fence: header.fence,
+            generation: header.generation,
+            rows: table.len(),
+            dat_len: table.end(),
+            sequence,
+            time: table.last_time().max(0),
+            flags: flags.clone(),
+        };
+        self.write_whole(&state_name(header.fence), &state.encode())?;
+        let fresh = Header {
+            base: sequence,
+            ..header
+        };
+        self.write_whole(&log_name(header.fence), &fresh.encode())?;
+        let name = log_name(header.fence);
+        let file = self
+            .folder
+            .open(&name, true)
+            .doing(|| format!("opening {name}"))?;
+        if let Some(open) = &mut self.open {
+            open.header = fresh;
+            open.file = file;
+            open.end = HEADER_LEN as u64;
+            open.state = state;
+        }
+        table.set_stored(table.len());
+        if old_flags != flags && !old_flags.is_empty() {
+            self.superseded_files.push((old_flags, self.now()));
+        }
+        if replaced_state < header.fence {
+            self.superseded_files
+                .push((state_name(replaced_state), self.now()));
+            self.superseded_files
+                .push((format!("LEASE.{replaced_state}"), self.now()));
+        }
+        if self.overtaken(header.fence)? {
+            self.open = None;
+            return Ok(());
+        }
+        self.clean_up(header.fence);
+        Ok(())
+    }
+
+    /// Writes the flags file, if flags were set by hand; gives its name.
+    fn write_flags(&self, table: &Table, sequence: u64) -> Result<String> {
+        let overrides = table.overrides();
+        if overrides.superseded.is_empty() && overrides.deleted.is_empty() {
+            return Ok(String::new());
+        }
+        let (mut superseded, mut deleted) = (RoaringBitmap::new(), RoaringBitmap::new());
+        for row in 0..table.len() {
+            let Some(meta) = table.meta(row) else {
+                continue;
+            };
+            if overrides
+                .superseded
+                .get(&row)
+                .copied()
+                .unwrap_or(meta.next != NONE)
+            {
+                superseded.insert(row);
+            }
+            if overrides.deleted.get(&row).copied().unwrap_or(meta.deleted) {
+                deleted.insert(row);
+            }
+        }
+        let mut bytes = FLAGS_HEADER.to_vec();
+        for bitmap in [superseded, deleted] {
+            // A bitmap over u32 stays far below 4 GiB.
+            bytes.extend((bitmap.serialized_size() as u32).to_le_bytes());
+            bitmap
+                .serialize_into(&mut bytes)
+                .doing(|| "writing flags".into())?;
+        }
+        bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
+        let name = format!("flags-{sequence}.rbm");
+        self.write_whole(&name, &bytes)?;
+        Ok(name)
+    }
+
+    /// Removes what nobody needs any longer. A failure is no harm: the files are only in the way.
+    fn clean_up(&mut self, fence: u64) {
+        let now = self.now();
+        let folder = Arc::clone(&self.folder);
+        self.superseded_files.retain(|(name, since)| {
+            let keep = if name.starts_with("write.log.") {
+                KEEP_LOGS
+            } else {
+                KEEP_REPLACED
+            };
+            if now.saturating_sub(*since) < keep {
+                return true;
+            }
+            let _ = folder.remove(name);
+            false
+        });
+        // Lower logs are noticed here first and removed, lowest first, a day later.
+        for lower in super::numbered(&*folder, "write.log.").unwrap_or_default() {
+            let name = log_name(lower);
+            let noted = self
+                .superseded_files
+                .iter()
+                .any(|(other, _)| *other == name);
+            if !noted && lower < fence {
+                self.superseded_files.push((name, now));
+            }
+        }
+    }
+}
+
+/// Writes rows at their places in the three data files and syncs them.
+fn write_rows(
+    folder: &dyn Folder,
+    first: u32,
+    rows: &[(crate::table::RowMeta, Arc<[u8]>)],
+) -> Result<()> {
+    let Some((start, _)) = rows.first() else {
+        return Ok(());
+    };
+    let start = start.start;
+    let (mut dat, mut off, mut crc) = (Vec::new(), Vec::new(), Vec::new());
+    for (meta, body) in rows {
+        off.extend(meta.start.to_le_bytes());
+        crc.extend(meta.crc.to_le_bytes());
+        data::write_row(&mut dat, body);
+    }
+    let first = u64::from(first);
+    for (name, offset, bytes) in [
+        (data::DAT, start, dat),
+        (data::OFF, 4 + 8 * first, off),
+        (data::CRC, 4 + 4 * first, crc),
+    ] {
+        let file = folder
+            .open(name, true)
+            .doing(|| format!("opening {name}"))?;
+        file.write_at(offset, &bytes)
+            .doing(|| format!("writing {name}"))?;
+        file.sync().doing(|| format!("syncing {name}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,459 @@
+//! Reading the files: recovery when a database is opened, and what others
+//! wrote since the last turn.
+
+use std::io;
+use std::sync::Arc;
+
+use mix_value::msgpack::{Reader, Token};
+use mix_value::{Value, msgpack};
+use roaring::RoaringBitmap;
+
+use super::seal::read_state;
+use super::{Disk, Open, newest, read_header};
+use crate::data::{self, DataFile, checked_body};
+use crate::error::{Doing, Result, StoreError};
+use crate::fields;
+use crate::folder::{Folder, read_to_end};
+use crate::ids::{Id, id_of};
+use crate::log::{Frame, FrameKind, HEADER_LEN, Header, log_name, read_frames};
+use crate::state::{State, state_name};
+use crate::table::{NewRow, Overrides, Table};
+use crate::time::parse_time;
+
+/// Rows are read in pieces of this size.
+const PIECE: u64 = 1 << 20;
+
+impl Disk {
+    /// Brings `table` up to date with the log of `fence`, whose lease is held.
+    pub(super) fn catch_up(&mut self, fence: u64, table: &mut Arc<Table>) -> Result<()> {
+        let name = log_name(fence);
+        let mut file = self
+            .folder
+            .open(&name, true)
+            .doing(|| format!("opening {name}"))?;
+        if file.is_empty().doing(|| format!("reading {name}"))? {
+            self.seal(fence)?;
+            file = self
+                .folder
+                .open(&name, true)
+                .doing(|| format!("opening {name}"))?;
+        }
+        let missing = || StoreError::Corrupt(format!("{name} has no header"));
+        let header = read_header(&*file, fence)?.ok_or_else(missing)?;
+        let known = self.open.take();
+        if let Some(known) = known.filter(|known| known.header == header) {
+            let bytes = read_to_end(&*file, known.end).doing(|| format!("reading {name}"))?;
+            let read = read_frames(&bytes, known.sequence, &header)?;
+            let end = known.end + read.end as u64;
+            if read.end < bytes.len() {
+                file.set_len(end).doing(|| format!("truncating {name}"))?;
+            }
+            let sequence = read
+                .frames
+                .last()
+                .map_or(known.sequence, |frame| frame.sequence);
+            for frame in &read.frames {
+                apply(table, frame)?;
+            }
+            let durable = if read.frames.is_empty() {
+                known.durable
+            } else {
+                sequence
+            };
+            self.open = Some(Open {
+                file,
+                end,
+                sequence,
+                durable,
+                ..known
+            });
+            return Ok(());
+        }
+        let state = match read_state(&*self.folder)? {
+            Some(state) => state,
+            None => self.create(&header, &*file)?,
+        };
+        let (loaded, warnings) = load_stored(&*self.folder, &state)?;
+        self.warnings.extend(warnings);
+        let bytes = read_to_end(&*file, HEADER_LEN as u64).doing(|| format!("reading {name}"))?;
+        let (end, sequence) = load_log(&loaded, &state, &header, &bytes)?;
+        if end < bytes.len() {
+            self.warnings.push(format!(
+                "{} bytes of an unfinished commit were cut off {name}",
+                bytes.len() - end
+            ));
+            file.set_len((HEADER_LEN + end) as u64)
+                .doing(|| format!("truncating {name}"))?;
+        }
+        // What is in the log may never have been synced by the one who wrote it.
+        file.sync().doing(|| format!("syncing {name}"))?;
+        *table = Arc::new(loaded);
+        self.open = Some(Open {
+            header,
+            file,
+            end: (HEADER_LEN + end) as u64,
+            sequence,
+            durable: sequence,
+            state,
+        });
+        Ok(())
+    }
+
+    /// The state of a database that has none: a new one, or bare files to adopt.
+    fn create(&mut self, header: &Header, log: &dyn crate::folder::FolderFile) -> Result<State> {
+        let log_len = log.len().doing(|| "reading the write log".into())?;
+        if log_len > HEADER_LEN as u64 || header.base > 0 {
+            return Err(StoreError::Corrupt(
+                "there is a write log without a state".into(),
+            ));
+        }
+        if let Some(state) = self.adopt(header)? {
+            return Ok(state);
+        }
+        if let Some(name) = self.options.name.clone()
+            && !self
+                .folder
+                .exists("name.txt")
+                .doing(|| "looking for name.txt".into())?
+        {
+            self.write_whole("name.txt", format!("{name}\n").as_bytes())?;
+        }
+        data::create_files(&*self.folder)?;
+        let state = State {
+            fence: header.fence,
+            generation: header.generation,
+            rows: 0,
+            dat_len: 0,
+            sequence: 0,
+            time: 0,
+            flags: String::new(),
+        };
+        self.write_whole(&state_name(header.fence), &state.encode())?;
+        Ok(state)
+    }
+
+    /// Takes over `db.off` and `db.dat` without a state and checksums.
+    fn adopt(&mut self, header: &Header) -> Result<Option<State>> {
+        let read = |name: &str| -> Result<Vec<u8>> {
+            match self.folder.open(name, false) {
+                Ok(file) => read_to_end(&*file, 0).doing(|| format!("reading {name}")),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+                Err(error) => Err(error).doing(|| format!("opening {name}")),
+            }
+        };
+        let (offsets, data) = (read(data::OFF)?, read(data::DAT)?);
+        if data.is_empty() && offsets.len() <= 4 {
+            return Ok(None);
+        }
+        if !offsets.starts_with(&data::OFF_HEADER) {
+            return Err(StoreError::Corrupt("db.off has a wrong header".into()));
+        }
+        let starts: Vec<u64> = offsets[4..]
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|bytes| u64::from_le_bytes(*bytes))
+            .collect();
+        let mut sums = data::CRC_HEADER.to_vec();
+        let (mut position, mut rows, mut time) = (0_usize, 0_u32, 0);
+        for (row, start) in starts.iter().enumerate() {
+            let damaged = || StoreError::Corrupt(format!("row {row} is damaged"));
+            if *start != position as u64 {
+                return Err(damaged());
+            }
+            let rest = &data[position..];
+            let whole = mix_value::varcode::read(rest)
+                .ok()
+                .and_then(|(len, prefix)| {
+                    let end = prefix.checked_add(usize::try_from(len).ok()?)?;
+                    rest.get(..end)
+                });
+            let Some(framed) = whole else {
+                if row + 1 == starts.len() {
+                    self.warnings
+                        .push(format!("the last row {row} is incomplete and was left out"));
+                    break;
+                }
+                return Err(damaged());
+            };
+            let body = data::body_of(framed).ok_or_else(damaged)?;
+            msgpack::decode(body).map_err(|_| damaged())?;
+            time = row_facts(body).ok_or_else(damaged)?.time;
+            sums.extend(crc32c::crc32c(framed).to_le_bytes());
+            position += framed.len();
+            rows = u32::try_from(row + 1).map_err(|_| damaged())?;
+        }
+        self.write_whole(data::CRC, &sums)?;
+        let state = State {
+            fence: header.fence,
+            generation: header.generation,
+            rows,
+            dat_len: position as u64,
+            sequence: 0,
+            time,
+            flags: String::new(),
+        };
+        self.write_whole(&state_name(header.fence), &state.encode())?;
+        Ok(Some(state))
+    }
+}
+
+/// A fixed snapshot of the files, without any lock: table, generation, warnings.
+pub(crate) fn read_only(folder: &dyn Folder) -> Result<(Table, [u8; 8], Vec<String>)> {
+    for _ in 0..3 {
+        let logs_before = newest(folder, "write.log.")?;
+        let Some(state) = read_state(folder)? else {
+            return Err(StoreError::NoSuchDb("in this folder".into()));
+        };
+        let (table, mut warnings) = load_stored(folder, &state)?;
+        let mut fence = logs_before;
+        while fence > 0 {
+            let name = log_name(fence);
+            let Ok(file) = folder.open(&name, false) else {
+                break;
+            };
+            if let Some(header) = read_header(&*file, fence)? {
+                let bytes =
+                    read_to_end(&*file, HEADER_LEN as u64).doing(|| format!("reading {name}"))?;
+                let (end, _) = load_log(&table, &state, &header, &bytes)?;
+                if end < bytes.len() {
+                    warnings.push(format!(
+                        "{} bytes of an unfinished commit were ignored",
+                        bytes.len() - end
+                    ));
+                }
+                break;
+            }
+            fence -= 1;
+        }
+        if read_state(folder)?.as_ref() == Some(&state)
+            && newest(folder, "write.log.")? == logs_before
+        {
+            return Ok((table, state.generation, warnings));
+        }
+    }
+    Err(StoreError::Busy)
+}
+
+/// The checkpointed rows and flags.
+fn load_stored(folder: &dyn Folder, state: &State) -> Result<(Table, Vec<String>)> {
+    let entries = data::read_tables(folder, state.rows, state.dat_len)?;
+    let file = Arc::new(DataFile::open(folder)?);
+    if file.len()? < state.dat_len {
+        return Err(StoreError::Corrupt(format!("{} is too short", data::DAT)));
+    }
+    let table = Table::new(Some(Arc::clone(&file)));
+    let mut row = 0;
+    while row < entries.len() {
+        let start = entries[row].0;
+        let count = entries[row..]
+            .partition_point(|(at, len, _)| at + u64::from(*len) <= start + PIECE)
+            .max(1);
+        let (at, len, _) = entries[row + count - 1];
+        let bytes = file.read(start, at + u64::from(len))?;
+        let mut rows = Vec::with_capacity(count);
+        for (number, (at, len, crc)) in entries[row..row + count].iter().enumerate() {
+            let from = (at - start) as usize;
+            // Rows are numbered in u32, so the sum fits.
+            let body = checked_body(
+                (row + number) as u32,
+                &bytes[from..from + *len as usize],
+                *crc,
+            )?;
+            rows.push(new_row((row + number) as u32, body, *crc, *len)?);
+        }
+        table.append(rows)?;
+        row += count;
+        table.set_stored(row as u32);
+    }
+    let mut warnings = Vec::new();
+    if !state.flags.is_empty() {
+        match read_flags(folder, &state.flags) {
+            Some((superseded, deleted)) => {
+                table.add_overrides(differences(&table, &superseded, &deleted))
+            }
+            None => warnings.push(format!(
+                "{} is missing or damaged; the flags were derived",
+                state.flags
+            )),
+        }
+    }
+    Ok((table, warnings))
+}
+
+/// Applies the frames of a log that the state does not contain; gives the
+/// bytes of good frames and the last sequence.
+fn load_log(table: &Table, state: &State, header: &Header, bytes: &[u8]) -> Result<(usize, u64)> {
+    if header.generation != state.generation {
+        return Err(StoreError::Corrupt(
+            "write log and state are of different generations".into(),
+        ));
+    }
+    if header.base > state.sequence {
+        return Err(StoreError::Corrupt(
+            "the write log begins after the state".into(),
+        ));
+    }
+    let read = read_frames(bytes, header.base, header)?;
+    let sequence = read
+        .frames
+        .last()
+        .map_or(header.base, |frame| frame.sequence);
+    if sequence < state.sequence {
+        return Err(StoreError::Corrupt(
+            "the write log ends before the state".into(),
+        ));
+    }
+    for frame in read
+        .frames
+        .iter()
+        .filter(|frame| frame.sequence > state.sequence)
+    {
+        apply(table, frame)?;
+    }
+    Ok((read.end, sequence))
+}
+
+/// Appends the rows, or sets the flags, of a commit.
+pub(super) fn apply(table: &Table, frame: &Frame<'_>) -> Result<()> {
+    let damaged = |what: &str| StoreError::Corrupt(format!("commit {} {what}", frame.sequence));
+    if frame.kind == FrameKind::Flags {
+        let value = msgpack::decode(frame.body).map_err(|_| damaged("has malformed flags"))?;
+        table.add_overrides(overrides_of(&value).ok_or_else(|| damaged("has malformed flags"))?);
+        return Ok(());
+    }
+    let rows = data::split_rows(frame.body).ok_or_else(|| damaged("has malformed rows"))?;
+    let first = table.len();
+    if frame.first_row != u64::from(first) || frame.count as usize != rows.len() {
+        return Err(damaged("does not follow the rows before it"));
+    }
+    let mut new = Vec::with_capacity(rows.len());
+    for (number, framed) in rows.into_iter().enumerate() {
+        let body = data::body_of(framed).ok_or_else(|| damaged("has malformed rows"))?;
+        let row = first.saturating_add(number as u32);
+        new.push(new_row(
+            row,
+            body,
+            crc32c::crc32c(framed),
+            framed.len() as u32,
+        )?);
+    }
+    table.append(new)
+}
+
+fn new_row(row: u32, body: &[u8], crc: u32, len: u32) -> Result<NewRow> {
+    let facts =
+        row_facts(body).ok_or_else(|| StoreError::Corrupt(format!("row {row} is no record")))?;
+    Ok(NewRow {
+        id: facts.id,
+        rev: facts.rev,
+        time: facts.time,
+        deleted: facts.deleted,
+        body: body.into(),
+        crc,
+        len,
+    })
+}
+
+struct Facts {
+    id: Id,
+    rev: Id,
+    time: i64,
+    deleted: bool,
+}
+
+/// What the table needs to know of a row, in one pass.
+fn row_facts(body: &[u8]) -> Option<Facts> {
+    let mut reader = Reader::new(body);
+    let Ok(Token::MapStart(count)) = reader.next() else {
+        return None;
+    };
+    let (mut id, mut rev, mut time, mut deleted) = (None, None, None, false);
+    for _ in 0..count {
+        let Ok(Token::Key(key)) = reader.next() else {
+            return None;
+        };
+        match key {
+            fields::ID => match reader.next() {
+                Ok(Token::Ref(text)) => id = id_of(text),
+                _ => return None,
+            },
+            fields::REV => match reader.next() {
+                Ok(Token::Ref(text)) => rev = id_of(text),
+                _ => return None,
+            },
+            fields::MODIFIED_AT => match reader.next() {
+                Ok(Token::Str(text)) => time = parse_time(text),
+                _ => return None,
+            },
+            fields::DELETED => match reader.next() {
+                Ok(Token::Bool(flag)) => deleted = flag,
+                _ => return None,
+            },
+            _ => reader.skip_value().ok()?,
+        }
+    }
+    Some(Facts {
+        id: id?,
+        rev: rev?,
+        time: time?,
+        deleted,
+    })
+}
+
+fn overrides_of(value: &Value) -> Option<Overrides> {
+    let mut overrides = Overrides::default();
+    for (key, flags) in [
+        ("superseded", &mut overrides.superseded),
+        ("deleted", &mut overrides.deleted),
+    ] {
+        for (list, set) in [("set", true), ("clear", false)] {
+            let Some(rows) = value.get(key).and_then(|flag| flag.get(list)) else {
+                continue;
+            };
+            for row in rows.as_array()? {
+                flags.insert(u32::try_from(row.as_int()?).ok()?, set);
+            }
+        }
+    }
+    Some(overrides)
+}
+
+/// The two bitmaps of a flags file; none if it is missing or damaged.
+fn read_flags(folder: &dyn Folder, name: &str) -> Option<(RoaringBitmap, RoaringBitmap)> {
+    let file = folder.open(name, false).ok()?;
+    let bytes = read_to_end(&*file, 0).ok()?;
+    let (checked, crc) = bytes.split_last_chunk::<4>()?;
+    let rest = checked.strip_prefix(&super::checkpoint::FLAGS_HEADER)?;
+    if crc32c::crc32c(checked) != u32::from_le_bytes(*crc) {
+        return None;
+    }
+    let (superseded, rest) = read_bitmap(rest)?;
+    let (deleted, rest) = read_bitmap(rest)?;
+    rest.is_empty().then_some((superseded, deleted))
+}
+
+fn read_bitmap(bytes: &[u8]) -> Option<(RoaringBitmap, &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let (bitmap, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+    Some((RoaringBitmap::deserialize_from(bitmap).ok()?, rest))
+}
+
+/// Where flags of a file differ from the derived ones.
+fn differences(table: &Table, superseded: &RoaringBitmap, deleted: &RoaringBitmap) -> Overrides {
+    let mut overrides = Overrides::default();
+    for row in 0..table.len() {
+        let Some(meta) = table.meta(row) else {
+            continue;
+        };
+        let is_superseded = superseded.contains(row);
+        if is_superseded != (meta.next != crate::table::NONE) {
+            overrides.superseded.insert(row, is_superseded);
+        }
+        let is_deleted = deleted.contains(row);
+        if is_deleted != meta.deleted {
+            overrides.deleted.insert(row, is_deleted);
+        }
+    }
+    overrides
+}

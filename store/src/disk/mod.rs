@@ -1,0 +1,183 @@
+//! A database on disk: who may write, commits, and how the files are read again.
+//!
+//! All writing happens in *turns*. A turn holds the lease of the present fence
+//! (`lease`), catches up with what others wrote (`load`), writes, and gives the
+//! lease back. So several processes, natively or as components, can share a
+//! folder. A commit is one frame at the end of the write log (`commit`); the
+//! data files follow at a checkpoint (`checkpoint`).
+
+mod checkpoint;
+mod commit;
+mod lease;
+mod load;
+mod seal;
+
+use std::io;
+use std::sync::Arc;
+
+use crate::error::{Doing, Result, StoreError};
+use crate::folder::{Folder, FolderFile, read_exact_at};
+use crate::ids::{draw, text_of};
+use crate::log::{HEADER_LEN, Header, log_name};
+use crate::options::OpenOptions;
+use crate::state::State;
+use crate::table::Table;
+
+pub(crate) use load::read_only;
+
+/// The files of one database.
+pub(crate) struct Disk {
+    folder: Arc<dyn Folder>,
+    options: OpenOptions,
+    /// True if the OS lock of the folder is held.
+    os_locked: bool,
+    owner: String,
+    open: Option<Open>,
+    failed: Option<String>,
+    lease: Option<u64>,
+    last_commit: i64,
+    superseded_files: Vec<(String, i64)>,
+    /// What was found and mended while opening.
+    pub warnings: Vec<String>,
+}
+
+/// What is known of the files since the last turn.
+struct Open {
+    header: Header,
+    file: Box<dyn FolderFile>,
+    /// End of the last good frame.
+    end: u64,
+    /// Sequence of the last good frame.
+    sequence: u64,
+    /// Highest sequence known to be synced.
+    durable: u64,
+    state: State,
+}
+
+impl Disk {
+    pub fn new(folder: Arc<dyn Folder>, options: OpenOptions, os_locked: bool) -> Result<Disk> {
+        let owner: [u8; 32] = draw()?;
+        Ok(Disk {
+            folder,
+            options,
+            os_locked,
+            owner: text_of(&owner).to_owned(),
+            open: None,
+            failed: None,
+            lease: None,
+            last_commit: i64::MIN,
+            superseded_files: Vec::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Runs `work` as the only writer, on a table that is up to date. A table
+    /// that had to be loaded anew is put into `table`.
+    pub fn turn<R>(
+        &mut self,
+        table: &mut Arc<Table>,
+        work: impl FnOnce(&mut Disk, &Arc<Table>) -> Result<R>,
+    ) -> Result<R> {
+        if let Some(reason) = &self.failed {
+            return Err(StoreError::Failed(reason.clone()));
+        }
+        let fence = self.acquire()?;
+        let result = self.catch_up(fence, table).and_then(|()| work(self, table));
+        self.release();
+        result
+    }
+
+    /// Forgets a failure, so that the next turn reads the files again.
+    pub fn reopen(&mut self) {
+        self.failed = None;
+        self.open = None;
+    }
+
+    /// The generation; none before the first turn.
+    pub fn generation(&self) -> Option<[u8; 8]> {
+        self.open.as_ref().map(|open| open.header.generation)
+    }
+
+    fn now(&self) -> i64 {
+        self.options.clock.now()
+    }
+
+    /// Stops writing until the files are read again.
+    fn poison(&mut self, reason: &str) {
+        self.failed = Some(reason.to_owned());
+        self.open = None;
+    }
+
+    fn create_empty(&self, name: &str) -> Result<()> {
+        match self.folder.create_new(name) {
+            Ok(_) => self.folder.sync().doing(|| "syncing the folder".into()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error).doing(|| format!("creating {name}")),
+        }
+    }
+
+    /// The greatest k of the names `<prefix><k>`; 0 without one.
+    fn newest(&self, prefix: &str) -> Result<u64> {
+        newest(&*self.folder, prefix)
+    }
+
+    /// Writes a file so that it is there whole or not at all.
+    fn write_whole(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let suffix: [u8; 8] = draw()?;
+        let temporary = format!("tmp-{}", text_of(&suffix));
+        let written = self
+            .folder
+            .create_new(&temporary)
+            .and_then(|file| file.write_at(0, bytes).and_then(|()| file.sync()))
+            .and_then(|()| self.folder.rename(&temporary, name));
+        if written.is_err() {
+            // The error of the write is the one to report.
+            let _ = self.folder.remove(&temporary);
+        }
+        written.doing(|| format!("writing {name}"))?;
+        self.folder.sync().doing(|| "syncing the folder".into())
+    }
+}
+
+/// The greatest k of the names `<prefix><k>`; 0 without one.
+pub(crate) fn newest(folder: &dyn Folder, prefix: &str) -> Result<u64> {
+    Ok(numbered(folder, prefix)?.last().copied().unwrap_or(0))
+}
+
+/// All k of the names `<prefix><k>`, ascending.
+fn numbered(folder: &dyn Folder, prefix: &str) -> Result<Vec<u64>> {
+    /// No fence rises so far; a file with such a name is not the store's.
+    const LIMIT: u64 = 1 << 53;
+    let names = folder.list().doing(|| "listing the folder".into())?;
+    let mut numbers: Vec<u64> = names
+        .iter()
+        .filter_map(|name| name.strip_prefix(prefix))
+        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0'))
+        .filter_map(|digits| digits.parse().ok())
+        .filter(|number| *number < LIMIT)
+        .collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The header of a log, or none for an announced (empty) one.
+fn read_header(file: &dyn FolderFile, fence: u64) -> Result<Option<Header>> {
+    let name = log_name(fence);
+    let len = file.len().doing(|| format!("reading {name}"))?;
+    if len == 0 {
+        return Ok(None);
+    }
+    if len < HEADER_LEN as u64 {
+        return Err(StoreError::Corrupt(format!("{name} has no whole header")));
+    }
+    let mut bytes = [0; HEADER_LEN];
+    read_exact_at(file, 0, &mut bytes).doing(|| format!("reading {name}"))?;
+    let header = Header::decode(&bytes)?;
+    if header.fence != fence {
+        return Err(StoreError::Corrupt(format!(
+            "{name} is of fence {}",
+            header.fence
+        )));
+    }
+    Ok(Some(header))
+}

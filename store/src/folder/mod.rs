@@ -1,0 +1,94 @@
+//! What the store needs of a file system: one flat folder of files.
+//!
+//! [`NativeFolder`] is `std::fs`, natively and for components on a preopened
+//! folder. Tests bring folders that lose unsynced writes or fail on purpose.
+
+mod native;
+
+use std::io;
+
+pub use native::NativeFolder;
+
+/// One folder.
+pub trait Folder: Send + Sync {
+    /// Opens a file that exists.
+    fn open(&self, name: &str, write: bool) -> io::Result<Box<dyn FolderFile>>;
+
+    /// Creates a file exclusively: [`io::ErrorKind::AlreadyExists`] if it is there.
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn FolderFile>>;
+
+    /// Renames a file over another.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Names of all files.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Whether a file is there, for everybody and now.
+    fn exists(&self, name: &str) -> io::Result<bool>;
+
+    /// Makes created and renamed names durable, where the platform can.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// One open file.
+pub trait FolderFile: Send + Sync {
+    /// Reads up to `buffer.len()` bytes; 0 at the end.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes all of `bytes`.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// True if there are no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Cuts or extends to a length.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Makes the content durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Reads exactly `buffer.len()` bytes.
+pub(crate) fn read_exact_at(
+    file: &dyn FolderFile,
+    mut offset: u64,
+    mut buffer: &mut [u8],
+) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match file.read_at(offset, buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                offset += count as u64;
+                buffer = &mut buffer[count..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file from `offset` to its end.
+pub(crate) fn read_to_end(file: &dyn FolderFile, mut offset: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        match file.read_at(offset, &mut chunk) {
+            Ok(0) => return Ok(content),
+            Ok(count) => {
+                content.extend_from_slice(&chunk[..count]);
+                offset += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A folder of the operating system.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Folder, FolderFile};
+
+/// A folder of the operating system, or a preopened one of a component.
+#[derive(Debug, Clone)]
+pub struct NativeFolder {
+    path: PathBuf,
+}
+
+impl NativeFolder {
+    /// The folder at `path`, which exists.
+    pub fn new(path: impl Into<PathBuf>) -> NativeFolder {
+        NativeFolder { path: path.into() }
+    }
+
+    /// Creates the folder, only for its owner where the platform knows owners.
+    pub fn create(path: &Path) -> io::Result<NativeFolder> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::DirBuilderExt;
+            builder.mode(0o700);
+        }
+        builder.create(path)?;
+        Ok(NativeFolder::new(path))
+    }
+
+    fn options() -> OpenOptions {
+        #[allow(unused_mut)] // Only changed on platforms with file modes.
+        let mut options = OpenOptions::new();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
+        options
+    }
+}
+
+impl Folder for NativeFolder {
+    fn open(&self, name: &str, write: bool) -> io::Result<Box<dyn FolderFile>> {
+        let file = NativeFolder::options()
+            .read(true)
+            .write(write)
+            .open(self.path.join(name))?;
+        Ok(Box::new(NativeFile::new(file)))
+    }
+
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn FolderFile>> {
+        let file = NativeFolder::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(self.path.join(name))?;
+        Ok(Box::new(NativeFile::new(file)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            // Names that are not UTF-8 are none of the store's.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.path.join(name).try_exists()
+    }
+
+    #[cfg(unix)]
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Components cannot sync a folder; the order of renames has to do.
+    #[cfg(not(unix))]
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+struct NativeFile {
+    file: File,
+}
+
+#[cfg(unix)]
+impl NativeFile {
+    fn new(file: File) -> NativeFile {
+        NativeFile { file }
+    }
+}
+
+#[cfg(unix)]
+impl FolderFile for NativeFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.file, buffer, offset)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, offset)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+/// Without positioned reads and writes the cursor is shared, hence the lock.
+#[cfg(not(unix))]
+struct NativeFile {
+    file: std::sync::Mutex<File>,
+}
+
+#[cfg(not(unix))]
+impl NativeFile {
+    fn new(file: File) -> NativeFile {
+        NativeFile {
+            file: std::sync::Mutex::new(file),
+        }
+    }
+
+    fn file(&self) -> std::sync::MutexGuard<'_, File> {
+        // A panic while holding the lock leaves the cursor anywhere, and every use sets it first.
+        self.file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(not(unix))]
+impl FolderFile for NativeFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        use std::io::{Read, Seek};
+        let mut file = self.file();
+        file.seek(io::SeekFrom::Start(offset))?;
+        file.read(buffer)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        use std::io::{Seek, Write};
+        let mut file = self.file();
+        file.seek(io::SeekFrom::Start(offset))?;
+        file.write_all(bytes)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file().metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file().set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file().sync_data()
+    }
+}

@@ -1,0 +1,112 @@
+//! Options of saving and opening.
+
+use std::sync::Arc;
+
+use crate::error::{Result, StoreError};
+use crate::time::{Clock, SystemClock};
+
+/// How records are saved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SaveOptions {
+    /// Store every engine-owned field of the input in `_rmx_original`.
+    pub keep_original: bool,
+    /// Store `_rmx_original_id` and `_rmx_original_rev` whenever the input had them.
+    pub original_id_always: bool,
+    /// Do not insert under an id that is not known yet.
+    pub dont_use_id: bool,
+    /// Put the members over the current content instead of replacing it.
+    pub upsert: bool,
+    /// Who saves; empty is `anonymous`.
+    pub actor: String,
+}
+
+impl SaveOptions {
+    /// Sets options by their names, with either initial case.
+    pub fn with_names<'a>(
+        mut self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<SaveOptions> {
+        for name in names {
+            match name {
+                "KeepOriginal" | "keepOriginal" => self.keep_original = true,
+                "OriginalIdAlways" | "originalIdAlways" => self.original_id_always = true,
+                "DontUseId" | "dontUseId" => self.dont_use_id = true,
+                "TryToUseId" | "tryToUseId" => self.dont_use_id = false,
+                "Upsert" | "upsert" => self.upsert = true,
+                _ => return Err(StoreError::BadOption(name.chars().take(60).collect())),
+            }
+        }
+        Ok(self)
+    }
+
+    /// Sets who saves.
+    pub fn with_actor(mut self, actor: impl Into<String>) -> SaveOptions {
+        self.actor = actor.into();
+        self
+    }
+
+    pub(crate) fn actor(&self) -> &str {
+        if self.actor.is_empty() {
+            "anonymous"
+        } else {
+            &self.actor
+        }
+    }
+}
+
+/// When a commit is made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sync {
+    /// Before it is acknowledged.
+    #[default]
+    Full,
+    /// Whenever the system likes: only process crashes are covered.
+    Off,
+}
+
+/// How a database is opened.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// Name of the app, written to or compared with `name.txt`.
+    pub name: Option<String>,
+    /// Only read, take no lock.
+    pub read_only: bool,
+    /// Create it if it is not there.
+    pub create: bool,
+    /// Durability of commits.
+    pub sync: Sync,
+    /// How long to wait for the lease of another writer, in milliseconds.
+    pub wait: u64,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// What the lease says about its holder.
+    pub program: String,
+    /// Most bytes of a database in memory.
+    pub memory_limit: u64,
+}
+
+impl Default for OpenOptions {
+    fn default() -> OpenOptions {
+        OpenOptions {
+            name: None,
+            read_only: false,
+            create: true,
+            sync: Sync::Full,
+            wait: 15_000,
+            clock: Arc::new(SystemClock),
+            program: "mix-store".into(),
+            memory_limit: 64 << 20,
+        }
+    }
+}
+
+impl std::fmt::Debug for OpenOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenOptions")
+            .field("name", &self.name)
+            .field("read_only", &self.read_only)
+            .field("create", &self.create)
+            .field("sync", &self.sync)
+            .finish_non_exhaustive()
+    }
+}

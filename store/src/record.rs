@@ -1,0 +1,68 @@
+//! Records as they are handed out.
+
+use std::sync::Arc;
+
+use mix_value::{Ref, Value, msgpack};
+
+use crate::error::{Result, StoreError};
+use crate::{fields, raw};
+
+/// One version of a record, as its stored bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    row: u32,
+    encoded: Arc<[u8]>,
+}
+
+impl Record {
+    pub(crate) fn new(row: u32, encoded: Arc<[u8]>) -> Record {
+        Record { row, encoded }
+    }
+
+    /// The same with `_rmx_superseded: true`.
+    pub(crate) fn superseded(self) -> Record {
+        match raw::with_true(&self.encoded, fields::SUPERSEDED) {
+            Some(encoded) => Record {
+                encoded: encoded.into(),
+                ..self
+            },
+            None => self,
+        }
+    }
+
+    /// Row number.
+    pub fn row(&self) -> u32 {
+        self.row
+    }
+
+    /// The MessagePack map.
+    pub fn encoded(&self) -> &Arc<[u8]> {
+        &self.encoded
+    }
+
+    /// The record as a value.
+    pub fn value(&self) -> Result<Value> {
+        msgpack::decode(&self.encoded)
+            .map_err(|error| StoreError::Corrupt(format!("row {}: {error}", self.row)))
+    }
+
+    /// The id of the record.
+    pub fn id(&self) -> Result<Ref> {
+        self.reference(fields::ID)
+    }
+
+    /// The revision.
+    pub fn rev(&self) -> Result<Ref> {
+        self.reference(fields::REV)
+    }
+
+    fn reference(&self, field: &str) -> Result<Ref> {
+        match raw::member(&self.encoded, field).map(msgpack::decode) {
+            Some(Ok(Value::Ref(id))) => Ok(id),
+            _ => Err(StoreError::Corrupt(format!(
+                "row {} has no {field}",
+                self.row
+            ))),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `db.state.<k>`: the commit point of the checkpointed part.
+
+use mix_value::{Map, Value, escjson};
+
+use crate::error::{Result, StoreError};
+
+/// Name of the state at a fence.
+pub(crate) fn state_name(fence: u64) -> String {
+    format!("db.state.{fence}")
+}
+
+/// What the data files contain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    pub fence: u64,
+    pub generation: [u8; 8],
+    pub rows: u32,
+    pub dat_len: u64,
+    /// Last commit contained in the data files.
+    pub sequence: u64,
+    /// Time of that commit.
+    pub time: i64,
+    /// Name of the flags file, or empty.
+    pub flags: String,
+}
+
+impl State {
+    pub fn encode(&self) -> Vec<u8> {
+        let int = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+        let map = Value::map([
+            ("dat_len", int(self.dat_len)),
+            ("fence", int(self.fence)),
+            ("flags", Value::from(self.flags.as_str())),
+            ("format", Value::Int(2)),
+            (
+                "generation",
+                Value::from(crate::ids::text_of(&self.generation)),
+            ),
+            ("rows", Value::Int(i64::from(self.rows))),
+            ("segments", Value::Array(Vec::new())),
+            ("seq", int(self.sequence)),
+            ("time", Value::Int(self.time)),
+        ]);
+        // Strings and ints always have a text.
+        let line = escjson::format_plain(&map).unwrap_or_default();
+        format!("{line}\n{:08x}\n", crc32c::crc32c(line.as_bytes())).into_bytes()
+    }
+
+    pub fn decode(bytes: &[u8], fence: u64) -> Result<State> {
+        let name = state_name(fence);
+        let damaged = || StoreError::Corrupt(format!("{name} is damaged"));
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
+        let (line, sum) = text
+            .strip_suffix('\n')
+            .and_then(|text| text.split_once('\n'))
+            .ok_or_else(damaged)?;
+        if sum != format!("{:08x}", crc32c::crc32c(line.as_bytes())) {
+            return Err(damaged());
+        }
+        let value = escjson::parse_plain(line).map_err(|_| damaged())?;
+        let map = value.as_map().ok_or_else(damaged)?;
+        let format = int(map, "format").ok_or_else(damaged)?;
+        if format != 2 {
+            return Err(StoreError::UnsupportedFormat(format!("{format} of {name}")));
+        }
+        let unsigned = |key: &str| {
+            int(map, key)
+                .and_then(|number| u64::try_from(number).ok())
+                .ok_or_else(damaged)
+        };
+        let generation = map
+            .get("generation")
+            .and_then(Value::as_str)
+            .and_then(|text| <[u8; 8]>::try_from(text.as_bytes()).ok())
+            .filter(|bytes| bytes.iter().all(u8::is_ascii_alphanumeric))
+            .ok_or_else(damaged)?;
+        let state = State {
+            fence: unsigned("fence")?,
+            generation,
+            rows: u32::try_from(unsigned("rows")?).map_err(|_| damaged())?,
+            dat_len: unsigned("dat_len")?,
+            sequence: unsigned("seq")?,
+            time: int(map, "time").ok_or_else(damaged)?,
+            flags: map
+                .get("flags")
+                .and_then(Value::as_str)
+                .ok_or_else(damaged)?
+                .to_owned(),
+        };
+        if state.fence != fence || state.flags.contains(['/', '\\']) {
+            return Err(damaged());
+        }
+        Ok(state)
+    }
+}
+
+fn int(map: &Map, key: &str) -> Option<i64> {
+    match map.get(key)? {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example() {
+        let state = State {
+            fence: 1,
+            generation: *b"k3f9a0Zq",
+            rows: 2,
+            dat_len: 14,
+            sequence: 1,
+            time: 1_709_251_200_000,
+            flags: String::new(),
+        };
+        let text = "{\"dat_len\":14,\"fence\":1,\"flags\":\"\",\"format\":2,\"generation\":\"k3f9a0Zq\",\"rows\":2,\"segments\":[],\"seq\":1,\"time\":1709251200000}\n173fa355\n";
+        assert_eq!(String::from_utf8(state.encode()).expect("UTF-8"), text);
+        assert_eq!(State::decode(text.as_bytes(), 1).expect("valid"), state);
+        for cut in 0..text.len() {
+            assert!(State::decode(&text.as_bytes()[..cut], 1).is_err());
+        }
+        assert!(State::decode(text.as_bytes(), 2).is_err());
+    }
+}

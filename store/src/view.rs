@@ -1,0 +1,228 @@
+//! Row views: which rows of which moment a reader sees.
+
+use std::sync::Arc;
+
+use mix_value::{Ref, Value};
+
+use crate::error::{Result, StoreError};
+use crate::ids::{id_of, text_of};
+use crate::record::Record;
+use crate::table::{NONE, Overrides, Table};
+use crate::time::parse_time;
+
+/// A moment of the past.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AsOf {
+    /// The first n rows.
+    Rows(u32),
+    /// The rows of a watermark.
+    Watermark(String),
+    /// The rows with a time up to this one, in milliseconds since 1970.
+    Time(i64),
+}
+
+impl AsOf {
+    /// Reads a watermark, a row count or a time text.
+    pub fn from_value(value: &Value) -> Result<AsOf> {
+        let bad = || StoreError::BadDb("asOf must be a watermark, a row count or a time".into());
+        match value {
+            Value::String(text) => match parse_time(text) {
+                Some(time) => Ok(AsOf::Time(time)),
+                None if text.contains('.') => Ok(AsOf::Watermark(text.to_string())),
+                None => Err(bad()),
+            },
+            other => other
+                .as_int()
+                .and_then(|rows| u32::try_from(rows).ok())
+                .map(AsOf::Rows)
+                .ok_or_else(bad),
+        }
+    }
+}
+
+/// The rows of one moment. It never changes, whatever is committed later.
+#[derive(Clone)]
+pub struct View {
+    table: Arc<Table>,
+    generation: [u8; 8],
+    bound: u32,
+    include_deleted: bool,
+    include_superseded: bool,
+    /// None for views of the past, which setFlags does not touch.
+    overrides: Option<Arc<Overrides>>,
+}
+
+impl View {
+    pub(crate) fn new(table: Arc<Table>, generation: [u8; 8]) -> View {
+        let (bound, overrides) = (table.len(), table.overrides());
+        let plain = overrides.superseded.is_empty() && overrides.deleted.is_empty();
+        View {
+            table,
+            generation,
+            bound,
+            include_deleted: false,
+            include_superseded: false,
+            overrides: (!plain).then_some(overrides),
+        }
+    }
+
+    /// The same moment with other rows.
+    pub fn including(mut self, deleted: bool, superseded: bool) -> View {
+        self.include_deleted = deleted;
+        self.include_superseded = superseded;
+        self
+    }
+
+    /// The view of an earlier moment.
+    pub fn as_of(mut self, moment: &AsOf) -> Result<View> {
+        let bound = match moment {
+            AsOf::Rows(rows) => *rows,
+            AsOf::Watermark(watermark) => self.row_of_watermark(watermark)?,
+            AsOf::Time(time) => self.table.rows_until(*time),
+        };
+        self.bound = self.bound.min(bound);
+        self.overrides = None;
+        Ok(self)
+    }
+
+    /// Rows below this one exist in the view.
+    pub fn bound(&self) -> u32 {
+        self.bound
+    }
+
+    /// The generation of the row numbers.
+    pub fn generation(&self) -> &str {
+        text_of(&self.generation)
+    }
+
+    /// `<generation>.<rows>`.
+    pub fn watermark(&self) -> String {
+        format!("{}.{}", self.generation(), self.bound)
+    }
+
+    /// The row count of a watermark of this generation.
+    pub fn row_of_watermark(&self, watermark: &str) -> Result<u32> {
+        let stale = || StoreError::StaleWatermark(watermark.chars().take(60).collect());
+        let (generation, rows) = watermark.split_once('.').ok_or_else(stale)?;
+        if generation != self.generation()
+            || rows.is_empty()
+            || !rows.bytes().all(|b| b.is_ascii_digit())
+        {
+            return Err(stale());
+        }
+        rows.parse().map_err(|_| stale())
+    }
+
+    /// Up to `count` visible rows from `from` on, ascending.
+    pub fn rows(&self, from: u32, count: usize) -> Vec<u32> {
+        self.table.scan(from, self.bound, count, |row, meta| {
+            self.shows(row, meta.next, meta.deleted)
+        })
+    }
+
+    /// Whether a row is visible.
+    pub fn contains(&self, row: u32) -> bool {
+        row < self.bound
+            && self
+                .table
+                .meta(row)
+                .is_some_and(|meta| self.shows(row, meta.next, meta.deleted))
+    }
+
+    fn shows(&self, row: u32, next: u32, deleted: bool) -> bool {
+        let (mut superseded, mut deleted) = (next < self.bound, deleted);
+        if let Some(overrides) = &self.overrides {
+            superseded = overrides
+                .superseded
+                .get(&row)
+                .copied()
+                .unwrap_or(superseded);
+            deleted = overrides.deleted.get(&row).copied().unwrap_or(deleted);
+        }
+        (!deleted || self.include_deleted) && (!superseded || self.include_superseded)
+    }
+
+    /// Whether a row is not the newest of its id.
+    pub fn is_superseded(&self, row: u32) -> bool {
+        if let Some(set) = self
+            .overrides
+            .as_ref()
+            .and_then(|overrides| overrides.superseded.get(&row))
+        {
+            return *set;
+        }
+        self.table
+            .meta(row)
+            .is_some_and(|meta| meta.next != NONE && meta.next < self.bound)
+    }
+
+    fn is_deleted(&self, row: u32) -> bool {
+        if let Some(set) = self
+            .overrides
+            .as_ref()
+            .and_then(|overrides| overrides.deleted.get(&row))
+        {
+            return *set;
+        }
+        self.table.meta(row).is_some_and(|meta| meta.deleted)
+    }
+
+    /// The stored bytes of a row, without `_rmx_superseded`.
+    pub fn stored(&self, row: u32) -> Result<Arc<[u8]>> {
+        self.table.body(row)
+    }
+
+    /// A row as readers get it.
+    pub fn record(&self, row: u32) -> Result<Record> {
+        let record = Record::new(row, self.table.body(row)?);
+        Ok(if self.is_superseded(row) {
+            record.superseded()
+        } else {
+            record
+        })
+    }
+
+    /// The row a ref stands for: the live current version of an id, or exactly
+    /// the version of a revision.
+    pub fn resolve(&self, id: &str) -> Option<u32> {
+        let id = id_of(id)?;
+        if let Some(row) = self
+            .table
+            .newest(&id, self.bound)
+            .filter(|row| !self.is_deleted(*row))
+        {
+            return Some(row);
+        }
+        self.table.revision(&id, self.bound)
+    }
+
+    /// The row of a revision.
+    pub fn row_of_revision(&self, rev: &str) -> Option<u32> {
+        self.table.revision(&id_of(rev)?, self.bound)
+    }
+
+    /// The record a ref stands for.
+    pub fn get(&self, id: &str) -> Result<Option<Record>> {
+        self.resolve(id).map(|row| self.record(row)).transpose()
+    }
+
+    /// Whether the id names a record whose current version is a tombstone.
+    pub fn is_tombstoned(&self, id: &str) -> bool {
+        id_of(id)
+            .and_then(|id| self.table.newest(&id, self.bound))
+            .is_some_and(|row| self.is_deleted(row))
+    }
+}
+
+/// The text of an id argument: a ref, or a string that is not empty.
+pub fn id_argument(value: &Value) -> Result<Ref> {
+    match value {
+        Value::Ref(id) => Ok(id.clone()),
+        Value::String(text) => Ref::new(text).map_err(|_| StoreError::ExpectedRef {
+            found: "an empty or overlong string".into(),
+        }),
+        other => Err(StoreError::ExpectedRef {
+            found: other.kind().into(),
+        }),
+    }
+}
