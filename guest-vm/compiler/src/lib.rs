@@ -21,6 +21,7 @@
 //! The standard library is compiled from source together with the program, but only the
 //! modules a program names, and of these only the functions it reaches are linked.
 
+pub mod check;
 pub mod codegen;
 pub mod core;
 pub mod issue;

@@ -1,5 +1,6 @@
 //! The phases in order: parse, check, generate; and the stack they run on.
 
+use crate::check::CheckOptions;
 use crate::codegen::{self, Goal};
 use crate::core;
 use crate::issue::{Code, Issue, Severity, render};
@@ -9,6 +10,7 @@ use crate::syntax::ast::{
 use crate::syntax::parser::{self, NodeIds};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::{SourceId, Span};
+use std::sync::Arc;
 
 /// A source text with the name shown in messages.
 #[derive(Debug, Clone)]
@@ -283,11 +285,23 @@ impl<'o> Build<'o> {
     }
 
     fn check(&mut self, units: &[Unit], session: Option<String>) -> Option<core::Program> {
-        let _ = (units, session, &self.ids, &self.sources);
-        self.issues.push(
-            Issue::new(Code::SynUnsupported, Span::default()).with("what", "checking programs"),
-        );
-        None
+        let options = CheckOptions {
+            agents: self.options.agents.clone(),
+            session,
+        };
+        let (sources, ids) = (&mut self.sources, &mut self.ids);
+        let mut loader = |name: &str| {
+            let text = mix_stdlib::source(name)?;
+            let source = sources.add(format!("<library>/{name}.mix"), text);
+            let (unit, issues) = parser::parse_unit(sources, source, ids);
+            let broken = issues
+                .iter()
+                .any(|issue| issue.severity() == Severity::Error);
+            Some(if broken { Err(issues) } else { Ok(unit) })
+        };
+        let result = crate::check::check(units, &options, &mut loader);
+        self.issues.extend(result.issues);
+        result.program
     }
 
     fn finish(mut self, core: Option<core::Program>, goal: Option<Goal>) -> Compilation {

@@ -17,7 +17,7 @@ pub struct SlotId(pub u32);
 /// library modules they use.
 #[derive(Debug, Clone, Default)]
 pub struct Program {
-    /// All modules; a module comes after the modules it imports.
+    /// All modules, in the order they were first needed.
     pub modules: Vec<Module>,
     /// The modules of the given sources in text order (library modules excluded).
     pub entries: Vec<ModuleId>,
@@ -162,6 +162,9 @@ pub struct ForeignFunction {
     pub kind: ForeignKind,
     /// Number of parameters: the arrows of its declared type.
     pub arity: u32,
+    /// Its declared type is `null -> T` with nothing more: an import of that kind takes
+    /// no argument on the wire.
+    pub nullary: bool,
     /// Replacements used when the host lacks the function.
     pub arms: Vec<ForeignArm>,
 }

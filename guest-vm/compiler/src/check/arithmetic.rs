@@ -1,0 +1,196 @@
+//! Operators: which operands they take and what they give.
+
+use super::Checker;
+use super::env::Checked;
+use super::operator::{Plus, comparable, solve_plus};
+use super::types::{Node, Ty};
+use crate::core::{self, Expr, ExprKind};
+use crate::issue::{Code, Issue};
+use crate::syntax::ast::{self, BinaryOp, CompareOp};
+use crate::syntax::span::Span;
+
+/// What a bool is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operand {
+    /// `if`, `while`, `for`, guards.
+    Condition,
+    /// `&& || not`
+    Logical,
+}
+
+impl Checker<'_> {
+    /// A condition or logical operand. Values of type `data` are checked when they are used.
+    pub(super) fn check_bool(&mut self, e: &ast::Expr, _operand: Operand) -> Checked<Expr> {
+        let (expr, ty) = self.infer(e)?;
+        self.settle()?;
+        match self.types.node(ty) {
+            Node::Bool => Ok(expr),
+            Node::Data | Node::Var { soft: true, .. } if !self.cur.pragmas.strict => Ok(expr),
+            _ if self.types.attempt(|types| types.subtype(ty, Ty::BOOL)) => Ok(expr),
+            _ => Err(self.mismatch(Ty::BOOL, ty, e.span)),
+        }
+    }
+
+    /// A numeric operand. Values of type `data` and `word` are checked when they are used.
+    pub(super) fn check_number(&mut self, e: &ast::Expr, _op: &str) -> Checked<Expr> {
+        let (expr, ty) = self.infer(e)?;
+        self.settle()?;
+        match self.types.node(ty) {
+            Node::Number => Ok(expr),
+            Node::Data | Node::Word | Node::Var { soft: true, .. } if !self.cur.pragmas.strict => {
+                Ok(expr)
+            }
+            Node::Any if self.cur.library => Ok(expr),
+            Node::Plus(..) => {
+                if !self.types.attempt(|types| types.force_plus(ty, Ty::NUMBER))
+                    && self.cur.pragmas.strict
+                {
+                    return Err(self.mismatch(Ty::NUMBER, ty, e.span));
+                }
+                Ok(expr)
+            }
+            _ if self.types.attempt(|types| types.subtype(ty, Ty::NUMBER)) => Ok(expr),
+            _ => Err(self.mismatch(Ty::NUMBER, ty, e.span)),
+        }
+    }
+
+    pub(super) fn infer_binary(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        span: Span,
+    ) -> Checked<(Expr, Ty)> {
+        let (core_op, name) = match op {
+            BinaryOp::Add => {
+                let (left_expr, left_ty) = self.infer(left)?;
+                let (right_expr, right_ty) = self.infer(right)?;
+                let ty = self.sum(left_ty, right_ty, op_span, span)?;
+                return Ok((binary(core::BinaryOp::Add, left_expr, right_expr, span), ty));
+            }
+            BinaryOp::Append => {
+                let (left_expr, left_ty) = self.stream_operand(left)?;
+                let (right_expr, right_ty) = self.stream_operand(right)?;
+                let element = self.join_branches(left_ty, right_ty, right.span)?;
+                let ty = self.types.stream(element);
+                return Ok((
+                    binary(core::BinaryOp::Append, left_expr, right_expr, span),
+                    ty,
+                ));
+            }
+            BinaryOp::Compare(compare) => return self.infer_comparison(compare, left, right, span),
+            BinaryOp::Subtract => (core::BinaryOp::Subtract, "-"),
+            BinaryOp::Multiply => (core::BinaryOp::Multiply, "*"),
+            BinaryOp::Divide => (core::BinaryOp::Divide, "/"),
+            BinaryOp::Remainder => (core::BinaryOp::Remainder, "%"),
+            BinaryOp::And | BinaryOp::Or => (core::BinaryOp::Add, "&&"),
+        };
+        let left = self.check_number(left, name)?;
+        let right = self.check_number(right, name)?;
+        Ok((binary(core_op, left, right, span), Ty::NUMBER))
+    }
+
+    /// The type of a sum.
+    fn sum(&mut self, left: Ty, right: Ty, op_span: Span, span: Span) -> Checked<Ty> {
+        self.settle()?;
+        let data = matches!(self.types.node(left), Node::Data)
+            || matches!(self.types.node(right), Node::Data);
+        match solve_plus(&mut self.types, left, right) {
+            Plus::Known(ty) if !(data && self.cur.pragmas.strict) => Ok(ty),
+            Plus::Delayed => {
+                let ty = self.types.add(Node::Plus(left, right));
+                self.cur.sums.push((ty, op_span));
+                Ok(ty)
+            }
+            _ if self.types.exhausted() => Err(self.too_large(span)),
+            _ => {
+                let left = self.types.show(left);
+                let right = self.types.show(right);
+                Err(Issue::new(Code::TypeOperator, span)
+                    .with("op", "+")
+                    .with("left", left)
+                    .with("right", right)
+                    .into())
+            }
+        }
+    }
+
+    /// An operand of `++`: a stream, or a value that becomes one. Gives the type of its elements.
+    fn stream_operand(&mut self, e: &ast::Expr) -> Checked<(Expr, Ty)> {
+        let (expr, ty) = self.infer(e)?;
+        match self.types.node(ty) {
+            Node::Stream(element) => Ok((expr, element)),
+            Node::Var { .. } => {
+                let element = self.types.fresh();
+                let stream = self.types.stream(element);
+                let expr = self.coerce(expr, ty, stream, e.span)?;
+                Ok((expr, element))
+            }
+            _ if self.cur.pragmas.auto_make_stream => Ok((
+                Expr {
+                    span: e.span,
+                    kind: ExprKind::MakeStream(Box::new(expr)),
+                },
+                ty,
+            )),
+            _ => {
+                let element = self.types.fresh();
+                let stream = self.types.stream(element);
+                Err(self.mismatch(stream, ty, e.span))
+            }
+        }
+    }
+
+    fn infer_comparison(
+        &mut self,
+        op: CompareOp,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        span: Span,
+    ) -> Checked<(Expr, Ty)> {
+        let (left_expr, left_ty) = self.infer(left)?;
+        let (right_expr, right_ty) = self.infer(right)?;
+        self.settle()?;
+        // `f === undefined` compares no function.
+        let only_presence = matches!(op, CompareOp::Same | CompareOp::NotSame)
+            && (matches!(left.kind, ast::ExprKind::Undefined)
+                || matches!(right.kind, ast::ExprKind::Undefined));
+        if !only_presence {
+            for (ty, operand) in [(left_ty, left), (right_ty, right)] {
+                if !comparable(&mut self.types, ty) {
+                    let shown = self.types.show(ty);
+                    return Err(Issue::new(Code::TypeNotComparable, operand.span)
+                        .with("type", shown)
+                        .into());
+                }
+            }
+        }
+        if self.cur.pragmas.strict && !only_presence {
+            let any_data = matches!(self.types.node(left_ty), Node::Data)
+                || matches!(self.types.node(right_ty), Node::Data);
+            let equality = matches!(
+                op,
+                CompareOp::Equal | CompareOp::NotEqual | CompareOp::Same | CompareOp::NotSame
+            );
+            if any_data && !equality || self.types.join(left_ty, right_ty, true).is_none() {
+                return Err(self.mismatch(left_ty, right_ty, right.span));
+            }
+        }
+        Ok((
+            binary(core::BinaryOp::Compare(op), left_expr, right_expr, span),
+            Ty::BOOL,
+        ))
+    }
+}
+
+fn binary(op: core::BinaryOp, left: Expr, right: Expr, span: Span) -> Expr {
+    Expr {
+        span,
+        kind: ExprKind::Binary {
+            op,
+            left: Box::new(left),
+            right: Box::new(right),
+        },
+    }
+}

@@ -1,0 +1,501 @@
+//! Statement blocks.
+
+use super::Checker;
+use super::arithmetic::Operand;
+use super::env::{Checked, MemberKind, ReturnSlot};
+use super::lambda::Bound;
+use super::lookup::Found;
+use super::types::{Node, Ty};
+use crate::core::{
+    Block, Expr, ExprKind, LocalId, Pattern, PatternKind, PlaceRoot, Statement, StatementKind,
+    SwitchArm,
+};
+use crate::issue::{Code, Issue};
+use crate::syntax::ast::{self, For, LValue, Symbol};
+use crate::syntax::span::Span;
+
+impl Checker<'_> {
+    /// `do { … }`
+    pub(super) fn do_block(
+        &mut self,
+        block: &ast::Block,
+        span: Span,
+        expected: Option<Ty>,
+    ) -> Checked<(Expr, Ty)> {
+        let first_local = self.function().locals.len();
+        self.function().returns.push(ReturnSlot {
+            expected,
+            joined: None,
+        });
+        let outcome = self.block(block);
+        let slot = self.function().returns.pop();
+        let block_code = outcome?;
+        let mut ty = match (expected, slot.and_then(|slot| slot.joined)) {
+            (Some(ty), _) => ty,
+            (None, Some(joined)) => joined,
+            (None, None) => Ty::NULL,
+        };
+        if expected.is_none() && !ends_with_return(block) && self.types.find(ty) != Ty::NULL {
+            // Falling off the end gives null; types without null are left as they are.
+            self.settle()?;
+            if let Some(joined) = self.types.join(ty, Ty::NULL, self.cur.pragmas.strict) {
+                ty = joined;
+            }
+        }
+        self.check_escape(first_local, ty, span)?;
+        Ok((
+            Expr {
+                span,
+                kind: ExprKind::Do(block_code),
+            },
+            ty,
+        ))
+    }
+
+    /// Functions that share a `var` of this block must not leave it.
+    fn check_escape(&mut self, first_local: usize, ty: Ty, span: Span) -> Checked<()> {
+        let boxed = self.function().locals[first_local..]
+            .iter()
+            .find(|local| local.boxed && !local.name.starts_with("_"))
+            .map(|local| local.name.clone());
+        let Some(name) = boxed else {
+            return Ok(());
+        };
+        self.settle()?;
+        let leaves = self
+            .types
+            .mentions(ty, &|node| matches!(node, Node::Fun(..) | Node::Stream(_)));
+        if leaves {
+            return Err(Issue::new(Code::TypeVarEscape, span)
+                .with("name", name)
+                .hint("copy it to a let first")
+                .into());
+        }
+        Ok(())
+    }
+
+    /// Statements in a scope of their own.
+    pub(super) fn block(&mut self, block: &ast::Block) -> Checked<Block> {
+        let mark = self.enter_scope();
+        let outcome = self.statements(block);
+        self.leave_scope(mark);
+        outcome
+    }
+
+    fn statements(&mut self, block: &ast::Block) -> Checked<Block> {
+        let mut statements = Vec::new();
+        for statement in &block.statements {
+            let span = statement.span;
+            let kind = self.statement(statement)?;
+            if let Some(kind) = kind {
+                statements.push(Statement { kind, span });
+            }
+        }
+        Ok(Block { statements })
+    }
+
+    fn statement(&mut self, statement: &ast::Statement) -> Checked<Option<StatementKind>> {
+        let span = statement.span;
+        Ok(Some(match &statement.kind {
+            ast::StatementKind::Let(bind) => match self.bind(bind, span)? {
+                Bound::Alias => return Ok(None),
+                Bound::Name(local, value) => StatementKind::Bind { local, value },
+                Bound::Pattern(pattern, value) => StatementKind::BindPattern { pattern, value },
+            },
+            ast::StatementKind::Var { name, ty, value } => {
+                let (value, ty) = match ty {
+                    Some(ty) => {
+                        let ty = self.hint(ty)?;
+                        (self.check(value, ty)?, ty)
+                    }
+                    None => self.infer(value)?,
+                };
+                self.refuse_appstate(ty, span)?;
+                let local = self.bind_local(&name.text, ty, true);
+                StatementKind::Bind { local, value }
+            }
+            ast::StatementKind::Assign { target, value } => self.assignment(target, value)?,
+            ast::StatementKind::Return(value) => {
+                StatementKind::Return(self.returned(value.as_ref(), span)?)
+            }
+            ast::StatementKind::If(statement) => {
+                let condition = self.check_bool(&statement.condition, Operand::Condition)?;
+                let then = self.block(&statement.then)?;
+                let otherwise = match &statement.otherwise {
+                    Some(block) => Some(self.block(block)?),
+                    None => None,
+                };
+                StatementKind::If {
+                    condition,
+                    then,
+                    otherwise,
+                }
+            }
+            ast::StatementKind::While { condition, body } => {
+                let condition = self.check_bool(condition, Operand::Condition)?;
+                StatementKind::While {
+                    condition,
+                    body: self.block(body)?,
+                    step: None,
+                }
+            }
+            ast::StatementKind::For(For::Counting {
+                is_var,
+                name,
+                start,
+                condition,
+                step_target,
+                step_value,
+                body,
+            }) => {
+                let mark = self.enter_scope();
+                let outcome = self.counting(
+                    *is_var,
+                    &name.text,
+                    (start, condition, step_target, step_value),
+                    body,
+                    span,
+                );
+                self.leave_scope(mark);
+                outcome?
+            }
+            ast::StatementKind::For(For::Each {
+                is_var,
+                pattern,
+                subject,
+                body,
+            }) => {
+                let mark = self.enter_scope();
+                let outcome = self.each(*is_var, pattern, subject, body);
+                self.leave_scope(mark);
+                outcome?
+            }
+            ast::StatementKind::Switch { subject, cases } => self.switch(subject, cases, span)?,
+            ast::StatementKind::Block(block) => StatementKind::Block(self.block(block)?),
+            ast::StatementKind::Expr(e) => StatementKind::Expr(self.infer(e)?.0),
+        }))
+    }
+
+    fn returned(&mut self, value: Option<&ast::Expr>, span: Span) -> Checked<Option<Expr>> {
+        let Some(slot) = self.function().returns.last() else {
+            return Err(Issue::new(Code::SynStatement, span)
+                .with("what", "return")
+                .into());
+        };
+        let expected = slot.expected;
+        let joined = slot.joined;
+        match (value, expected) {
+            (None, None) => {
+                let ty = match joined {
+                    None => Ty::NULL,
+                    Some(so_far) => self.join_branches(so_far, Ty::NULL, span)?,
+                };
+                self.set_joined(ty);
+                Ok(None)
+            }
+            (None, Some(expected)) => {
+                let null = self.null(span);
+                Ok(Some(self.coerce(null, Ty::NULL, expected, span)?))
+            }
+            (Some(value), Some(expected)) => Ok(Some(self.check(value, expected)?)),
+            (Some(value), None) => {
+                let (expr, ty) = self.infer(value)?;
+                self.refuse_appstate(ty, value.span)?;
+                let ty = match joined {
+                    None => ty,
+                    Some(so_far) => self.join_branches(so_far, ty, value.span)?,
+                };
+                self.set_joined(ty);
+                Ok(Some(expr))
+            }
+        }
+    }
+
+    fn set_joined(&mut self, ty: Ty) {
+        if let Some(slot) = self.function().returns.last_mut() {
+            slot.joined = Some(ty);
+        }
+    }
+
+    /// Appstate must not be stored or returned.
+    pub(super) fn refuse_appstate(&mut self, ty: Ty, span: Span) -> Checked<()> {
+        let holds = match self.types.node(ty) {
+            Node::Appstate => true,
+            Node::Tuple(_) | Node::Record(_) | Node::Array(_) | Node::Map(_) => {
+                let parts = self.types.children(ty);
+                parts
+                    .into_iter()
+                    .any(|part| matches!(self.types.node(part), Node::Appstate))
+            }
+            _ => false,
+        };
+        if holds && !self.cur.library {
+            return Err(Issue::new(Code::CellAppstateEscape, span).into());
+        }
+        Ok(())
+    }
+
+    fn counting(
+        &mut self,
+        is_var: bool,
+        name: &Symbol,
+        (start, condition, step_target, step_value): (&ast::Expr, &ast::Expr, &LValue, &ast::Expr),
+        body: &ast::Block,
+        span: Span,
+    ) -> Checked<StatementKind> {
+        let (start, ty) = self.infer(start)?;
+        let header = self.bind_local(name, ty, true);
+        let condition = self.check_bool(condition, Operand::Condition)?;
+        let step = self.assignment(step_target, step_value)?;
+        let mut statements = Vec::new();
+        if !is_var {
+            // The body sees a copy, so that functions made in it keep the value of their round.
+            let copy = self.bind_local(name, ty, false);
+            statements.push(Statement {
+                kind: StatementKind::Bind {
+                    local: copy,
+                    value: Expr {
+                        span,
+                        kind: ExprKind::Local(header),
+                    },
+                },
+                span,
+            });
+        }
+        statements.extend(self.block(body)?.statements);
+        let loop_kind = StatementKind::While {
+            condition,
+            body: Block { statements },
+            step: Some(Box::new(Statement {
+                kind: step,
+                span: step_target.span,
+            })),
+        };
+        Ok(StatementKind::Block(Block {
+            statements: vec![
+                Statement {
+                    kind: StatementKind::Bind {
+                        local: header,
+                        value: start,
+                    },
+                    span,
+                },
+                Statement {
+                    kind: loop_kind,
+                    span,
+                },
+            ],
+        }))
+    }
+
+    fn each(
+        &mut self,
+        is_var: bool,
+        pattern: &ast::Pattern,
+        subject: &ast::Expr,
+        body: &ast::Block,
+    ) -> Checked<StatementKind> {
+        let (subject_expr, ty) = self.infer(subject)?;
+        self.settle()?;
+        let element = match self.types.node(ty) {
+            Node::Array(element) | Node::Stream(element) => element,
+            Node::Tuple(_) | Node::Labeled(_) => {
+                let mut joined: Option<Ty> = None;
+                for part in self.types.children(ty) {
+                    joined = Some(match joined {
+                        None => part,
+                        Some(so_far) => self.join_branches(so_far, part, subject.span)?,
+                    });
+                }
+                joined.unwrap_or(Ty::DATA)
+            }
+            // A stream or an array: which one shows when it runs.
+            Node::Data | Node::Var { .. } | Node::Plus(..) | Node::Rigid { .. } => Ty::DATA,
+            Node::Any => Ty::ANY,
+            _ => {
+                let element = self.types.fresh();
+                let stream = self.types.stream(element);
+                return Err(self.mismatch(stream, ty, subject.span));
+            }
+        };
+        let pattern = match &pattern.kind {
+            ast::PatternKind::Name(name) if is_var => Pattern {
+                kind: PatternKind::Bind(self.bind_local(name, element, true)),
+                span: pattern.span,
+            },
+            _ => self.pattern(pattern, element, &mut Vec::new())?,
+        };
+        let body = self.block(body)?;
+        Ok(StatementKind::ForEach {
+            pattern,
+            subject: subject_expr,
+            body,
+        })
+    }
+
+    fn switch(
+        &mut self,
+        subject: &ast::Expr,
+        cases: &[ast::SwitchCase],
+        span: Span,
+    ) -> Checked<StatementKind> {
+        let (subject_expr, ty) = self.infer(subject)?;
+        self.settle()?;
+        let patterns: Vec<&ast::Pattern> = cases.iter().map(|case| &case.pattern).collect();
+        if self.types.is_var(ty) && !self.types.is_soft(ty) {
+            let guarded = vec![false; patterns.len()];
+            let wanted = self.pattern_type(&patterns, &guarded, span)?;
+            if !self.types.attempt(|types| types.unify(ty, wanted)) {
+                return Err(self.mismatch(wanted, ty, subject.span));
+            }
+        }
+        let mut arms = Vec::new();
+        for case in cases {
+            let mark = self.enter_scope();
+            let pattern = self.pattern(&case.pattern, ty, &mut Vec::new())?;
+            let guard = match &case.guard {
+                Some(guard) => Some(self.check_bool(guard, Operand::Condition)?),
+                None => None,
+            };
+            let body = self.block(&case.body)?;
+            self.leave_scope(mark);
+            arms.push(SwitchArm {
+                pattern,
+                guard,
+                body,
+            });
+        }
+        if self.cur.pragmas.wants(Code::WarnNonexhaustive) && !self.cur.library {
+            let open: Vec<&ast::Pattern> = cases
+                .iter()
+                .filter(|case| case.guard.is_none())
+                .map(|case| &case.pattern)
+                .collect();
+            self.warn_missing(&open, ty, span);
+        }
+        Ok(StatementKind::Switch {
+            subject: subject_expr,
+            arms,
+        })
+    }
+
+    /// `place = value`
+    fn assignment(&mut self, target: &LValue, value: &ast::Expr) -> Checked<StatementKind> {
+        let (root, ty) = self.place_root(target)?;
+        let (steps, value_expr) = if target.steps.is_empty() {
+            (Vec::new(), self.check(value, ty)?)
+        } else {
+            let (steps, value, _) = self.update(ty, &target.steps, value)?;
+            (steps, value)
+        };
+        self.refuse_appstate(ty, target.span)?;
+        Ok(StatementKind::Assign {
+            root,
+            steps,
+            value: value_expr,
+        })
+    }
+
+    fn place_root(&mut self, target: &LValue) -> Checked<(PlaceRoot, Ty)> {
+        let name = &target.name.text;
+        let span = target.name.span;
+        let found = if target.through_self {
+            match self.own_member(name) {
+                Some(member) => Found::Own(name.clone(), member),
+                None => return Err(self.unbound(name, span)),
+            }
+        } else {
+            self.lookup(name, span)?
+        };
+        let immutable = || -> super::env::Stop {
+            Issue::new(Code::NameImmutable, span)
+                .with("name", name)
+                .into()
+        };
+        match found {
+            Found::Local {
+                depth,
+                id,
+                ty,
+                mutable: true,
+            } => {
+                let copied = self.cur.functions[depth + 1..]
+                    .iter()
+                    .any(|function| function.by_value);
+                if copied {
+                    return Err(Issue::new(Code::SynActionVar, span)
+                        .with("name", name)
+                        .into());
+                }
+                let local: LocalId = self.capture(depth, id);
+                Ok((PlaceRoot::Local(local), ty))
+            }
+            Found::Local { depth, id, ty, .. } => match self.types.node(ty) {
+                Node::Link(content, true) => {
+                    self.need_appstate(name, span)?;
+                    let link = self.read_local(depth, id, span);
+                    Ok((PlaceRoot::Link(link), content))
+                }
+                Node::Link(_, false) => Err(Issue::new(Code::CellReadonly, span)
+                    .with("name", name)
+                    .into()),
+                _ => Err(immutable()),
+            },
+            Found::Own(name, member) => match member.kind {
+                MemberKind::Broken => Err(self.silent()),
+                MemberKind::Cell { assignable, .. } => {
+                    if !assignable {
+                        return Err(Issue::new(Code::CellReadonly, span)
+                            .with("name", &name)
+                            .hint(format!("define it with var cell {name}"))
+                            .into());
+                    }
+                    self.need_appstate(&name, span)?;
+                    Ok((PlaceRoot::Cell(member.slot), member.ty))
+                }
+                MemberKind::Param | MemberKind::Def => match self.types.node(member.ty) {
+                    Node::Link(content, true) => {
+                        self.need_appstate(&name, span)?;
+                        let link = self.own_slot(member.slot, span);
+                        Ok((PlaceRoot::Link(link), content))
+                    }
+                    _ => Err(immutable()),
+                },
+                _ => Err(immutable()),
+            },
+            _ => Err(immutable()),
+        }
+    }
+
+    pub(super) fn need_appstate(&mut self, name: &Symbol, span: Span) -> Checked<()> {
+        if self.has_appstate() {
+            return Ok(());
+        }
+        Err(Issue::new(Code::CellNeedsAppstate, span)
+            .with("name", name)
+            .hint("cells are assigned in actions, observers, initializers and functions with a parameter appstate")
+            .into())
+    }
+}
+
+/// The block cannot fall off its end.
+fn ends_with_return(block: &ast::Block) -> bool {
+    let Some(last) = block.statements.last() else {
+        return false;
+    };
+    match &last.kind {
+        ast::StatementKind::Return(_) => true,
+        ast::StatementKind::Block(block) => ends_with_return(block),
+        ast::StatementKind::If(statement) => {
+            ends_with_return(&statement.then)
+                && statement.otherwise.as_ref().is_some_and(ends_with_return)
+        }
+        ast::StatementKind::Switch { cases, .. } => {
+            cases.iter().all(|case| ends_with_return(&case.body))
+        }
+        ast::StatementKind::While { condition, .. } => {
+            matches!(condition.kind, ast::ExprKind::Bool(true))
+        }
+        _ => false,
+    }
+}

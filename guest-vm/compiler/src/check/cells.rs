@@ -1,0 +1,396 @@
+//! The predefined cell forms, actions and view requests.
+
+use super::Checker;
+use super::env::{Checked, MemberKind, Place, ScopeEntry, ScopeTarget};
+use super::types::{Node, Ty};
+use crate::core::{self, CellForm, CellView, Expr, ExprKind, FunctionName};
+use crate::issue::{Code, Issue};
+use crate::syntax::ast::{self, Ident, Symbol};
+use crate::syntax::span::Span;
+
+impl Checker<'_> {
+    /// A predefined form used without a call.
+    pub(super) fn use_form(&mut self, form: &'static str, span: Span) -> Checked<(Expr, Ty)> {
+        let nullary = match form {
+            "onRefresh" => Some(CellForm::OnRefresh),
+            "onView" => Some(CellForm::OnView),
+            "never" => Some(CellForm::Never),
+            _ => None,
+        };
+        if let Some(kind) = nullary {
+            return Ok((cell_form(kind, Vec::new(), span), Ty::NULL));
+        }
+        match form {
+            "thisCell" => {
+                let Some((name, _)) = self.cur.this_cell.clone() else {
+                    return Err(Issue::new(Code::CellExpected, span)
+                        .with("what", "thisCell")
+                        .into());
+                };
+                Err(Issue::new(Code::CellCycle, span)
+                    .with("path", format!("{name} -> {name}"))
+                    .into())
+            }
+            "currentInstanceId" => {
+                self.open_function(false);
+                let param = self.new_local("_", false);
+                let body = self.instance_id(span);
+                let scope = self.close_function();
+                let lambda = super::lambda::close(scope, vec![param], body, span);
+                let ty = self.types.fun(Ty::NULL, Ty::NUMBER);
+                Ok((
+                    Expr {
+                        span,
+                        kind: ExprKind::Lambda(Box::new(lambda)),
+                    },
+                    ty,
+                ))
+            }
+            _ => Err(Issue::new(Code::CellExpected, span)
+                .with("what", form)
+                .hint(format!("{form} is a form and must be applied: {form}(...)"))
+                .into()),
+        }
+    }
+
+    fn instance_id(&mut self, span: Span) -> Expr {
+        if self.infos[self.cur.id.0 as usize].instancing == core::Instancing::Shared {
+            self.cur.needs_instance = true;
+        }
+        Expr {
+            span,
+            kind: ExprKind::InstanceId,
+        }
+    }
+
+    /// A predefined form applied to arguments.
+    pub(super) fn call_form(
+        &mut self,
+        form: &'static str,
+        args: &[ast::Expr],
+        piped: Option<(Expr, Ty, Span)>,
+        span: Span,
+    ) -> Checked<(Expr, Ty)> {
+        if let Some((value, _, _)) = piped {
+            let _ = value;
+            return Err(Issue::new(Code::SynUnsupported, span)
+                .with("what", format!("a pipe into {form} with further arguments"))
+                .into());
+        }
+        let wrong = || -> super::env::Stop {
+            Issue::new(Code::CellExpected, span)
+                .with("what", form)
+                .into()
+        };
+        let one = |index: usize| args.get(index).ok_or_else(wrong);
+        let view = match form {
+            "cellVersion" => Some(CellView::Version),
+            "cellAge" => Some(CellView::Age),
+            "cellUpdated" => Some(CellView::Updated),
+            "cellChanged" => Some(CellView::Changed),
+            _ => None,
+        };
+        if let Some(view) = view {
+            let Some((name, member)) = self.cell_named(one(0)?) else {
+                return Err(wrong());
+            };
+            return self.read_cell(&name, &member, view, span);
+        }
+        match form {
+            "currentInstanceId" => Ok((self.instance_id(span), Ty::NUMBER)),
+            "link" => {
+                if let ast::ExprKind::Name(name) = &one(0)?.kind
+                    && &**name == "thisCell"
+                    && let Some((_, ty)) = self.cur.this_cell.clone()
+                {
+                    let ty = self.types.add(Node::Link(ty, false));
+                    return Ok((cell_form(CellForm::ThisLink, Vec::new(), span), ty));
+                }
+                if let Some((_, member)) = self.cell_named(one(0)?) {
+                    return Ok(self.cell_link(&member, span));
+                }
+                // A member of an import is a link already.
+                let (expr, ty) = self.infer(one(0)?)?;
+                self.link_content(ty, form, one(0)?.span)?;
+                Ok((expr, ty))
+            }
+            "contents" => {
+                if let Some((name, member)) = self.cell_named(one(0)?) {
+                    return self.read_cell(&name, &member, CellView::Contents, span);
+                }
+                let (link, ty) = self.infer(one(0)?)?;
+                let (content, _) = self.link_content(ty, form, one(0)?.span)?;
+                Ok((
+                    cell_form(CellForm::ContentsOfLink, vec![link], span),
+                    content,
+                ))
+            }
+            "cellSelect" | "cellSelectNotNull" | "cellSelectNotUnset" => {
+                let kind = match form {
+                    "cellSelect" => CellForm::Select,
+                    "cellSelectNotNull" => CellForm::SelectNotNull,
+                    _ => CellForm::SelectNotUnset,
+                };
+                let mut links = Vec::new();
+                let mut joined: Option<Ty> = None;
+                one(0)?;
+                for arg in args {
+                    let Some((name, member)) = self.cell_named(arg) else {
+                        return Err(wrong());
+                    };
+                    let (_, ty) = self.read_cell(&name, &member, CellView::Value, arg.span)?;
+                    links.push(self.cell_link(&member, arg.span).0);
+                    joined = Some(match joined {
+                        None => ty,
+                        Some(so_far) => self.join_branches(so_far, ty, arg.span)?,
+                    });
+                }
+                Ok((cell_form(kind, links, span), joined.unwrap_or(Ty::DATA)))
+            }
+            "cellName" | "inCellName" | "isCellAlive" => {
+                let (link, ty) = self.link_argument(one(0)?)?;
+                self.link_content(ty, form, one(0)?.span)?;
+                let (kind, ty) = match form {
+                    "cellName" => (CellForm::Name, Ty::STRING),
+                    "inCellName" => (CellForm::InnerName, Ty::STRING),
+                    _ => (CellForm::IsAlive, Ty::BOOL),
+                };
+                Ok((cell_form(kind, vec![link], span), ty))
+            }
+            "newConstCell" | "newVarCell" => {
+                if self.infos[self.cur.id.0 as usize].instancing == core::Instancing::Shared {
+                    self.cur.needs_instance = true;
+                }
+                let (value, ty) = self.infer(one(0)?)?;
+                let var = form == "newVarCell";
+                let kind = if var {
+                    CellForm::NewVar
+                } else {
+                    CellForm::NewConst
+                };
+                let ty = self.types.add(Node::Link(ty, var));
+                Ok((cell_form(kind, vec![value], span), ty))
+            }
+            "freeze" => {
+                if !self.has_appstate() {
+                    return Err(Issue::new(Code::CellNeedsAppstate, span)
+                        .with("name", "with freeze")
+                        .into());
+                }
+                let (link, ty) = self.link_argument(one(0)?)?;
+                self.link_content(ty, form, one(0)?.span)?;
+                Ok((cell_form(CellForm::Freeze, vec![link], span), Ty::NULL))
+            }
+            "cellMutate" => {
+                self.check(one(0)?, Ty::APPSTATE)?;
+                let (link, ty) = self.link_argument(one(1)?)?;
+                let (content, assignable) = self.link_content(ty, form, one(1)?.span)?;
+                if !assignable {
+                    return Err(Issue::new(Code::CellReadonly, one(1)?.span)
+                        .with("name", "behind the link")
+                        .into());
+                }
+                let value = self.check(one(2)?, content)?;
+                Ok((
+                    cell_form(CellForm::Mutate, vec![link, value], span),
+                    Ty::NULL,
+                ))
+            }
+            "cellSessionScope" | "cellScreenScope" => {
+                self.check(one(0)?, Ty::APPSTATE)?;
+                let (link, ty) = self.link_argument(one(1)?)?;
+                self.link_content(ty, form, one(1)?.span)?;
+                let kind = if form == "cellSessionScope" {
+                    CellForm::SessionScope
+                } else {
+                    CellForm::ScreenScope
+                };
+                Ok((cell_form(kind, vec![link], span), Ty::NULL))
+            }
+            "dependentLink" => {
+                let content = self.types.fresh();
+                let link = self.types.add(Node::Link(content, false));
+                let make_ty = self.types.fun(Ty::NULL, link);
+                let make = self.check(one(0)?, make_ty)?;
+                let any = self.types.fresh();
+                let dep_ty = self.types.fun(Ty::NULL, any);
+                let dep = self.check(one(1)?, dep_ty)?;
+                Ok((
+                    cell_form(CellForm::DependentLink, vec![make, dep], span),
+                    link,
+                ))
+            }
+            "mapLinkArray" => {
+                let row = self.types.fresh();
+                let content = self.types.fresh();
+                let link = self.types.add(Node::Link(content, false));
+                let rows_ty = self.types.array(row);
+                let rows = self.check(one(1)?, rows_ty)?;
+                let make_ty = self.types.funs(&[Ty::NUMBER, row], link);
+                let make = self.check(one(0)?, make_ty)?;
+                let contents = self.types.array(content);
+                let ty = self.types.add(Node::Link(contents, false));
+                Ok((
+                    cell_form(CellForm::MapLinkArray, vec![make, rows], span),
+                    ty,
+                ))
+            }
+            "polyFunction" => {
+                let e = one(0)?;
+                let (expr, ty) = match &e.kind {
+                    ast::ExprKind::Name(name) => {
+                        let (expr, _) = self.infer_name(name, e.span)?;
+                        let ty = match self.lookup(name, e.span)? {
+                            super::lookup::Found::Local { ty, .. } => ty,
+                            super::lookup::Found::Own(_, member)
+                            | super::lookup::Found::Prelude(_, member) => member.ty,
+                            _ => return Err(wrong()),
+                        };
+                        (expr, ty)
+                    }
+                    _ => {
+                        return Err(Issue::new(Code::SynUnsupported, e.span)
+                            .with("what", "polyFunction of something other than a name")
+                            .into());
+                    }
+                };
+                Ok((expr, self.types.add(Node::Forall(ty))))
+            }
+            _ => self.use_form(form, span),
+        }
+    }
+
+    /// A cell name as its link, or an expression that is one.
+    fn link_argument(&mut self, e: &ast::Expr) -> Checked<(Expr, Ty)> {
+        match self.cell_named(e) {
+            Some((_, member)) => Ok(self.cell_link(&member, e.span)),
+            None => self.infer(e),
+        }
+    }
+
+    /// The content type of a link and whether it is assignable.
+    pub(super) fn link_content(&mut self, ty: Ty, what: &str, span: Span) -> Checked<(Ty, bool)> {
+        match self.types.node(ty) {
+            Node::Link(content, assignable) => Ok((content, assignable)),
+            Node::Var { .. } => {
+                let content = self.types.fresh();
+                let link = self.types.add(Node::Link(content, false));
+                self.types.attempt(|types| types.unify(ty, link));
+                Ok((content, false))
+            }
+            _ => Err(Issue::new(Code::CellExpected, span)
+                .with("what", what)
+                .into()),
+        }
+    }
+
+    /// `action (v) { … }`
+    pub(super) fn action(
+        &mut self,
+        param: Option<&Ident>,
+        body: &ast::Block,
+        span: Span,
+    ) -> Checked<(Expr, Ty)> {
+        let number = self.cur.actions.len() as u32;
+        // Actions inside this one get higher numbers.
+        self.cur.actions.push(None);
+        self.open_function(true);
+        self.function().place = Place::Effect;
+        self.offer_appstate();
+        let argument = match param {
+            Some(name) => self.bind_local(&name.text, Ty::DATA, false),
+            None => self.new_local("_", false),
+        };
+        let outcome = self.do_block(body, body.span, None);
+        let scope = self.close_function();
+        let (body, _) = outcome?;
+        let captures = scope.captures.clone();
+        let mut params = vec![argument];
+        params.extend(captures.iter().map(|capture| capture.inner));
+        let function = core::Function {
+            name: FunctionName::Action(number),
+            params,
+            locals: scope.locals,
+            captures: Vec::new(),
+            body: Box::new(body),
+            span,
+        };
+        self.cur.actions[number as usize] = Some(core::Action { function, span });
+        let captured = captures
+            .into_iter()
+            .map(|capture| Expr {
+                span,
+                kind: ExprKind::Local(capture.outer),
+            })
+            .collect();
+        Ok((
+            Expr {
+                span,
+                kind: ExprKind::Action { number, captured },
+            },
+            Ty::DATA,
+        ))
+    }
+
+    /// Puts the name `appstate` in scope.
+    pub(super) fn offer_appstate(&mut self) {
+        let name = Symbol::from("appstate");
+        let function = self.function();
+        function.scope.push(ScopeEntry {
+            name: name.clone(),
+            target: ScopeTarget::Appstate,
+        });
+        function.appstates.push(name);
+    }
+
+    /// `appView M(args)`
+    pub(super) fn app_view(
+        &mut self,
+        module: &Ident,
+        args: &[ast::Expr],
+        span: Span,
+    ) -> Checked<(Expr, Ty)> {
+        let params = match self.cur.declared_views.get(&module.text) {
+            Some(params) => Some(params.clone()),
+            None => match self.own_member(&module.text).map(|member| member.kind) {
+                Some(MemberKind::Import(import)) => {
+                    Some(self.infos[import.module.0 as usize].params.clone())
+                }
+                _ => None,
+            },
+        };
+        if let Some(params) = &params
+            && params.len() != args.len()
+        {
+            return Err(Issue::new(Code::ModParams, span)
+                .with("name", &module.text)
+                .into());
+        }
+        let mut values = Vec::new();
+        for (index, arg) in args.iter().enumerate() {
+            let wanted = params.as_ref().map_or(Ty::DATA, |params| params[index]);
+            let value = self.check(arg, wanted)?;
+            if !self.types.is_data_range(wanted) {
+                return Err(self.mismatch(Ty::DATA, wanted, arg.span));
+            }
+            values.push(value);
+        }
+        Ok((
+            Expr {
+                span,
+                kind: ExprKind::AppView {
+                    module: module.text.clone(),
+                    args: values,
+                },
+            },
+            Ty::DATA,
+        ))
+    }
+}
+
+fn cell_form(form: CellForm, args: Vec<Expr>, span: Span) -> Expr {
+    Expr {
+        span,
+        kind: ExprKind::CellForm { form, args },
+    }
+}

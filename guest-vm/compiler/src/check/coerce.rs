@@ -1,0 +1,453 @@
+//! Coercion points: what happens where a value of one type meets another.
+
+use super::env::{Checked, Stop};
+use super::types::{Node, Range, Ty};
+use super::{Checker, FieldWait};
+use crate::core::{Check, CheckId, Expr, ExprKind, RuntimeType};
+use crate::issue::{Code, Issue};
+use crate::syntax::ast::Symbol;
+use crate::syntax::span::Span;
+
+impl Checker<'_> {
+    /// Makes an expression of one type fit another, with run-time checks where needed.
+    pub(super) fn coerce(&mut self, expr: Expr, from: Ty, to: Ty, span: Span) -> Checked<Expr> {
+        let from = self.types.find(from);
+        let to = self.types.find(to);
+        if from == to {
+            return Ok(expr);
+        }
+        if self.types.is_var(from) && !self.cur.waits.is_empty() {
+            self.settle()?;
+        }
+        if self.cur.library {
+            // Library sources are trusted to know what an `any` is.
+            if matches!(self.types.node(from), Node::Any) {
+                return Ok(expr);
+            }
+        }
+        if self.types.is_var(from) || self.types.is_var(to) {
+            if self.types.attempt(|types| types.unify(from, to)) {
+                return Ok(expr);
+            }
+            return Err(self.mismatch(to, from, span));
+        }
+        if self.types.attempt(|types| types.subtype(from, to)) {
+            return Ok(expr);
+        }
+        if let Node::Stream(element) = self.types.node(to)
+            && self.cur.pragmas.auto_make_stream
+            && !matches!(self.types.node(from), Node::Stream(_))
+        {
+            let inner = self.coerce(expr, from, element, span)?;
+            return Ok(Expr {
+                span: inner.span,
+                kind: ExprKind::MakeStream(Box::new(inner)),
+            });
+        }
+        if let Some(done) = self.container_join(from, to) {
+            if done {
+                return Ok(expr);
+            }
+        }
+        if self.cur.pragmas.auto_type_assertion {
+            if let Some(check) = self.downcast(from, to, span) {
+                return Ok(Expr {
+                    span: expr.span,
+                    kind: ExprKind::Assert {
+                        value: Box::new(expr),
+                        check,
+                    },
+                });
+            }
+            if let Some(wrapped) = self.wrap_function(&expr, from, to, span)? {
+                return Ok(wrapped);
+            }
+        }
+        Err(self.mismatch(to, from, span))
+    }
+
+    /// A tuple or record with unlike parts where a container of one still unknown type is
+    /// expected: that type is their join.
+    fn container_join(&mut self, from: Ty, to: Ty) -> Option<bool> {
+        let element = match (self.types.node(from), self.types.node(to)) {
+            (Node::Tuple(_) | Node::Labeled(_), Node::Array(element))
+            | (Node::Record(_), Node::Map(element)) => element,
+            _ => return None,
+        };
+        if !self.types.is_var(element) {
+            return None;
+        }
+        let mut joined: Option<Ty> = None;
+        for part in self.types.children(from) {
+            joined = Some(match joined {
+                None => part,
+                Some(so_far) => self.types.join(so_far, part, false)?,
+            });
+        }
+        let joined = joined?;
+        Some(self.types.attempt(|types| types.unify(element, joined)))
+    }
+
+    /// The check for using a value of type `from` as a `to`, if that is a downcast.
+    fn downcast(&mut self, from: Ty, to: Ty, span: Span) -> Option<CheckId> {
+        if matches!(self.types.node(to), Node::Null | Node::Any) || !self.may_be_data(to) {
+            return None;
+        }
+        if matches!(self.types.node(from), Node::Plus(..)) {
+            // A sum that is still open: its value is checked.
+            self.types.make_data_range(from);
+        } else {
+            let fits = self.types.attempt(|types| {
+                types.data_vars(to);
+                types.subtype(to, from)
+            });
+            if !fits {
+                return None;
+            }
+        }
+        self.types.data_vars(to);
+        let check = self.types.runtime(to)?;
+        self.warn_downcast(from, to, span);
+        Some(self.new_check(Check::Conforms(check)))
+    }
+
+    fn may_be_data(&mut self, ty: Ty) -> bool {
+        self.types.attempt(|types| types.make_data_range(ty))
+    }
+
+    fn warn_downcast(&mut self, from: Ty, to: Ty, span: Span) {
+        if self.cur.pragmas.wants(Code::WarnDowncast) && !self.cur.library {
+            let expected = self.types.show(to);
+            let found = self.types.show(from);
+            self.warn(
+                Issue::new(Code::WarnDowncast, span)
+                    .with("expected", expected)
+                    .with("found", found),
+            );
+        }
+    }
+
+    /// A function whose parameters are narrower than expected becomes a function that checks
+    /// its arguments, as a lambda around it would.
+    fn wrap_function(
+        &mut self,
+        expr: &Expr,
+        from: Ty,
+        to: Ty,
+        span: Span,
+    ) -> Checked<Option<Expr>> {
+        let count = self.types.arity(to) as usize;
+        let (expected, expected_result) = self.types.peel(to, count);
+        let (actual, actual_result) = self.types.peel(from, count);
+        if count == 0 || actual.len() != count {
+            return Ok(None);
+        }
+        let possible = self.types.attempt(|types| {
+            for (wide, narrow) in expected.iter().zip(&actual) {
+                if !types.attempt(|types| types.subtype(*wide, *narrow))
+                    && !types.attempt(|types| {
+                        types.make_data_range(*narrow) && types.subtype(*narrow, *wide)
+                    })
+                {
+                    return false;
+                }
+            }
+            types.attempt(|types| types.subtype(actual_result, expected_result))
+                || types.attempt(|types| {
+                    types.make_data_range(expected_result)
+                        && !matches!(types.node(expected_result), Node::Null)
+                        && types.subtype(expected_result, actual_result)
+                })
+        });
+        if !possible {
+            return Ok(None);
+        }
+        let held = self.new_local("_function", false);
+        self.open_function(false);
+        let outcome = self.wrapper_body(
+            held,
+            &expected,
+            expected_result,
+            &actual,
+            actual_result,
+            span,
+        );
+        let scope = self.close_function();
+        let (params, body) = outcome?;
+        let lambda = super::lambda::close(scope, params, body, span);
+        Ok(Some(Expr {
+            span,
+            kind: ExprKind::Let {
+                local: held,
+                value: Box::new(expr.clone()),
+                body: Box::new(Expr {
+                    span,
+                    kind: ExprKind::Lambda(Box::new(lambda)),
+                }),
+            },
+        }))
+    }
+
+    fn wrapper_body(
+        &mut self,
+        held: crate::core::LocalId,
+        expected: &[Ty],
+        expected_result: Ty,
+        actual: &[Ty],
+        actual_result: Ty,
+        span: Span,
+    ) -> Checked<(Vec<crate::core::LocalId>, Expr)> {
+        let depth = self.cur.functions.len() - 2;
+        let callee = self.capture(depth, held);
+        let mut params = Vec::new();
+        let mut args = Vec::new();
+        for (wide, narrow) in expected.iter().zip(actual) {
+            let param = self.new_local("_argument", false);
+            params.push(param);
+            let read = Expr {
+                span,
+                kind: ExprKind::Local(param),
+            };
+            args.push(self.coerce(read, *wide, *narrow, span)?);
+        }
+        let call = Expr {
+            span,
+            kind: ExprKind::Call {
+                callee: Box::new(Expr {
+                    span,
+                    kind: ExprKind::Local(callee),
+                }),
+                args,
+            },
+        };
+        let body = self.coerce(call, actual_result, expected_result, span)?;
+        Ok((params, body))
+    }
+
+    /// A place for a check that may turn out to be none.
+    pub(super) fn new_check(&mut self, check: Check) -> CheckId {
+        if let Check::Conforms(_) = check
+            && let Some(index) = self.cur.checks.iter().position(|old| *old == check)
+            && !self
+                .cur
+                .waits
+                .iter()
+                .any(|wait| wait.check.0 as usize == index)
+        {
+            return CheckId(index as u32);
+        }
+        self.cur.checks.push(check);
+        CheckId(self.cur.checks.len() as u32 - 1)
+    }
+
+    /// An assertion of a known run-time type.
+    pub(super) fn assert(&mut self, value: Expr, ty: RuntimeType) -> Expr {
+        let check = self.new_check(Check::Conforms(ty));
+        Expr {
+            span: value.span,
+            kind: ExprKind::Assert {
+                value: Box::new(value),
+                check,
+            },
+        }
+    }
+
+    /// The issue for a value that does not fit.
+    pub(super) fn mismatch(&mut self, expected: Ty, found: Ty, span: Span) -> Stop {
+        if self.types.exhausted() {
+            return self.too_large(span);
+        }
+        let rigid = |node: &Node| matches!(node, Node::Rigid { .. });
+        let sides_rigid = self.types.mentions(expected, &rigid)
+            || matches!(self.types.node(found), Node::Rigid { .. });
+        if let Some((name, declared)) = self.cur.declaring.clone()
+            && sides_rigid
+        {
+            let declared = self.types.show(declared);
+            let mut names = super::display::Names::default();
+            let expected = self.types.show_with(expected, &mut names);
+            let found = self.types.show_with(found, &mut names);
+            return Issue::new(Code::TypeGenerality, span)
+                .with("name", name)
+                .with("declared", declared)
+                .hint(format!("here {expected} is expected and {found} found"))
+                .into();
+        }
+        let infinite = {
+            let (a, b) = (self.types.find(expected), self.types.find(found));
+            (self.types.is_var(a) && self.contains(b, a))
+                || (self.types.is_var(b) && self.contains(a, b))
+        };
+        if infinite {
+            return Issue::new(Code::TypeInfinite, span).into();
+        }
+        let mut names = super::display::Names::default();
+        let expected = self.types.show_with(expected, &mut names);
+        let found = self.types.show_with(found, &mut names);
+        Issue::new(Code::TypeMismatch, span)
+            .with("expected", expected)
+            .with("found", found)
+            .into()
+    }
+
+    fn contains(&mut self, ty: Ty, part: Ty) -> bool {
+        let ty = self.types.find(ty);
+        ty == part
+            || self.types.step()
+                && self
+                    .types
+                    .children(ty)
+                    .into_iter()
+                    .any(|child| self.contains(child, part))
+    }
+
+    /// The issue for types that outgrow the checker.
+    pub(super) fn too_large(&self, span: Span) -> Stop {
+        Issue::new(Code::SynNesting, span)
+            .with("what", "the type of this phrase")
+            .with("limit", "4000000")
+            .hint("name parts of it with declared types")
+            .into()
+    }
+
+    /// The type of field `name` of a value of a still unknown type.
+    pub(super) fn wait_for_field(&mut self, base: Ty, name: &Symbol, span: Span) -> (Ty, CheckId) {
+        let result = self.types.fresh_soft();
+        self.cur.checks.push(Check::None);
+        let check = CheckId(self.cur.checks.len() as u32 - 1);
+        self.cur.waits.push(FieldWait {
+            base,
+            name: name.clone(),
+            result,
+            check,
+            span,
+        });
+        (result, check)
+    }
+
+    /// Settles the fields whose base became known.
+    pub(super) fn settle(&mut self) -> Checked<()> {
+        let mut again = true;
+        while again {
+            again = false;
+            let mut index = 0;
+            while index < self.cur.waits.len() {
+                let base = self.cur.waits[index].base;
+                if self.types.is_var(base) {
+                    index += 1;
+                } else {
+                    let wait = self.cur.waits.remove(index);
+                    self.settle_field(wait)?;
+                    again = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles all fields whose base has a level above the given one: unknown bases are `data`.
+    pub(super) fn settle_above(&mut self, level: u32) -> Checked<()> {
+        self.settle()?;
+        loop {
+            let found = self
+                .cur
+                .waits
+                .iter()
+                .map(|wait| wait.base)
+                .collect::<Vec<_>>();
+            let next = found.into_iter().find(
+                |base| matches!(self.types.node(*base), Node::Var { level: l, .. } if l > level),
+            );
+            let Some(base) = next else {
+                return Ok(());
+            };
+            if self.cur.pragmas.strict
+                && let Some(wait) = self.cur.waits.iter().find(|wait| wait.base == base)
+            {
+                return Err(Issue::new(Code::TypeNeedsHint, wait.span)
+                    .with(
+                        "what",
+                        format!("the value whose field {} is read", wait.name),
+                    )
+                    .into());
+            }
+            if !self.types.bind(base, Ty::DATA) {
+                return Err(Stop::Silent);
+            }
+            self.settle()?;
+        }
+    }
+
+    fn settle_field(&mut self, wait: FieldWait) -> Checked<()> {
+        let actual = match self.types.node(wait.base) {
+            // An `+` that stays open: its result is only known when it is run.
+            Node::Plus(..) => {
+                self.types.default_to_data(wait.base);
+                Ty::DATA
+            }
+            _ => self.field_type(wait.base, &wait.name, wait.span)?,
+        };
+        let result = self.types.find(wait.result);
+        if self.types.is_var(result) {
+            return if self.types.unify(result, actual) {
+                Ok(())
+            } else {
+                Err(self.mismatch(result, actual, wait.span))
+            };
+        }
+        if self.types.attempt(|types| types.subtype(actual, result)) {
+            return Ok(());
+        }
+        if self.cur.pragmas.auto_type_assertion
+            && let Some(check) = self.downcast(actual, result, wait.span)
+        {
+            self.cur.checks[wait.check.0 as usize] = self.cur.checks[check.0 as usize].clone();
+            return Ok(());
+        }
+        Err(self.mismatch(result, actual, wait.span))
+    }
+
+    /// Checks the delayed sums of the phrase that are known by now.
+    pub(super) fn verify_sums(&mut self) -> Checked<()> {
+        for (sum, span) in std::mem::take(&mut self.cur.sums) {
+            let sum = self.types.find(sum);
+            if let Node::Plus(left, right) = self.types.node(sum)
+                && let super::operator::Plus::Never =
+                    super::operator::solve_plus(&mut self.types, left, right)
+            {
+                let left = self.types.show(left);
+                let right = self.types.show(right);
+                return Err(Issue::new(Code::TypeOperator, span)
+                    .with("op", "+")
+                    .with("left", left)
+                    .with("right", right)
+                    .into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl super::types::Types {
+    /// Sets the unsolved variables of an asserted type to `data`.
+    pub(super) fn data_vars(&mut self, ty: Ty) {
+        match self.node(ty) {
+            Node::Var {
+                range: Range::Word, ..
+            } => {
+                self.unify(ty, Ty::WORD);
+            }
+            Node::Var { level, .. } if level != super::types::GENERIC => {
+                self.unify(ty, Ty::DATA);
+            }
+            Node::Var { .. } => {}
+            _ => {
+                if self.step() {
+                    for child in self.children(ty) {
+                        self.data_vars(child);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! Container literals and constants.
+
+use super::Checker;
+use super::env::{Checked, Stop};
+use super::types::{Node, Ty};
+use crate::core::{Constant, Expr, ExprKind};
+use crate::issue::{Code, Issue};
+use crate::syntax::ast::{self, Const, ConstKind, Ident, MapKey, Symbol};
+use crate::syntax::span::Span;
+
+impl Checker<'_> {
+    /// The type of a literal without an expected type: `data` if all parts are data.
+    fn literal_type(&mut self, parts: &[Ty], concrete: Ty) -> Checked<Ty> {
+        self.settle()?;
+        if self.cur.pragmas.strict_containers {
+            return Ok(concrete);
+        }
+        let data = parts.iter().all(|part| self.types.is_data_range(*part));
+        if !data {
+            return Ok(concrete);
+        }
+        // Fields of values of unknown type become data here at the latest.
+        for part in parts {
+            self.types.make_data_range(*part);
+        }
+        Ok(Ty::DATA)
+    }
+
+    pub(super) fn infer_array(&mut self, items: &[ast::Expr], span: Span) -> Checked<(Expr, Ty)> {
+        let mut exprs = Vec::new();
+        let mut types = Vec::new();
+        for item in items {
+            let (expr, ty) = self.infer(item)?;
+            exprs.push(expr);
+            types.push(ty);
+        }
+        let concrete = self.types.add(Node::Tuple(types.clone().into()));
+        let ty = self.literal_type(&types, concrete)?;
+        Ok((
+            Expr {
+                span,
+                kind: ExprKind::Array(exprs),
+            },
+            ty,
+        ))
+    }
+
+    /// An array literal where a tuple, array or data is expected; `None` if it does not have that shape.
+    pub(super) fn check_array(
+        &mut self,
+        items: &[ast::Expr],
+        expected: Ty,
+        span: Span,
+    ) -> Checked<Option<Expr>> {
+        let exprs = match self.types.node(expected) {
+            Node::Tuple(parts) if parts.len() == items.len() => items
+                .iter()
+                .zip(parts.iter())
+                .map(|(item, part)| self.check(item, *part))
+                .collect::<Checked<Vec<_>>>()?,
+            Node::Array(element) => self.check_elements(items, element)?,
+            Node::Data => items
+                .iter()
+                .map(|item| self.check(item, Ty::DATA))
+                .collect::<Checked<Vec<_>>>()?,
+            _ => return Ok(None),
+        };
+        Ok(Some(Expr {
+            span,
+            kind: ExprKind::Array(exprs),
+        }))
+    }
+
+    /// Parts with one expected type; if that is still unknown it becomes their join.
+    fn check_elements(&mut self, items: &[ast::Expr], element: Ty) -> Checked<Vec<Expr>> {
+        if !self.types.is_var(element) {
+            return items.iter().map(|item| self.check(item, element)).collect();
+        }
+        let mut exprs = Vec::new();
+        let mut joined: Option<Ty> = None;
+        for item in items {
+            let (expr, ty) = self.infer(item)?;
+            exprs.push(expr);
+            joined = Some(match joined {
+                None => ty,
+                Some(so_far) => self.join_elements(so_far, ty, item.span)?,
+            });
+        }
+        if let Some(joined) = joined
+            && !self.types.attempt(|types| types.unify(element, joined))
+        {
+            let span = items.first().map_or_else(Span::default, |item| item.span);
+            return Err(self.mismatch(element, joined, span));
+        }
+        Ok(exprs)
+    }
+
+    fn join_elements(&mut self, first: Ty, second: Ty, span: Span) -> Checked<Ty> {
+        self.settle()?;
+        match self.types.join(first, second, false) {
+            Some(ty) => Ok(ty),
+            None => Err(self.mismatch(first, second, span)),
+        }
+    }
+
+    pub(super) fn infer_map(
+        &mut self,
+        entries: &[ast::MapEntry],
+        span: Span,
+    ) -> Checked<(Expr, Ty)> {
+        unique_keys(entries)?;
+        let mut exprs = Vec::new();
+        let mut fields: Vec<(Symbol, Ty)> = Vec::new();
+        let mut types = Vec::new();
+        let mut computed = false;
+        for entry in entries {
+            let key = self.map_key(&entry.key)?;
+            let (expr, ty) = self.infer(&entry.value)?;
+            types.push(ty);
+            match &entry.key {
+                MapKey::Constant(name) => fields.push((name.text.clone(), ty)),
+                MapKey::Computed(_) => computed = true,
+            }
+            exprs.push((key, expr));
+        }
+        let concrete = if computed {
+            let mut joined: Option<Ty> = None;
+            for (ty, entry) in types.iter().zip(entries) {
+                joined = Some(match joined {
+                    None => *ty,
+                    Some(so_far) => self.join_elements(so_far, *ty, entry.value.span)?,
+                });
+            }
+            let element = joined.unwrap_or_else(|| self.types.fresh());
+            self.types.map(element)
+        } else {
+            self.types.record(fields)
+        };
+        let ty = self.literal_type(&types, concrete)?;
+        Ok((
+            Expr {
+                span,
+                kind: ExprKind::Map(exprs),
+            },
+            ty,
+        ))
+    }
+
+    fn map_key(&mut self, key: &MapKey) -> Checked<Expr> {
+        match key {
+            MapKey::Constant(name) => {
+                Ok(self.constant(Constant::Str(name.text.clone()), name.span))
+            }
+            MapKey::Computed(e) => self.key(e),
+        }
+    }
+
+    /// A computed key: a string.
+    pub(super) fn key(&mut self, e: &ast::Expr) -> Checked<Expr> {
+        let (expr, ty) = self.infer(e)?;
+        self.settle()?;
+        match self.types.node(ty) {
+            // Keys are checked when they are used.
+            Node::Data | Node::Word | Node::Var { soft: true, .. } if !self.cur.pragmas.strict => {
+                Ok(expr)
+            }
+            _ => self.coerce(expr, ty, Ty::STRING, e.span),
+        }
+    }
+
+    /// A map literal where a map, record or data is expected; `None` if it does not have that shape.
+    pub(super) fn check_map(
+        &mut self,
+        entries: &[ast::MapEntry],
+        expected: Ty,
+        span: Span,
+    ) -> Checked<Option<Expr>> {
+        let computed = entries
+            .iter()
+            .any(|entry| matches!(entry.key, MapKey::Computed(_)));
+        let node = self.types.node(expected);
+        if computed && matches!(node, Node::Record(_)) {
+            return Ok(None);
+        }
+        unique_keys(entries)?;
+        let mut exprs = Vec::new();
+        match node {
+            Node::Map(element) => {
+                let mut keys = Vec::new();
+                let mut values = Vec::new();
+                if self.types.is_var(element) {
+                    // The join of the values, as in arrays; keys are checked in between.
+                    let mut joined: Option<Ty> = None;
+                    for entry in entries {
+                        keys.push(self.map_key(&entry.key)?);
+                        let (expr, ty) = self.infer(&entry.value)?;
+                        values.push(expr);
+                        joined = Some(match joined {
+                            None => ty,
+                            Some(so_far) => self.join_elements(so_far, ty, entry.value.span)?,
+                        });
+                    }
+                    if let Some(joined) = joined
+                        && !self.types.attempt(|types| types.unify(element, joined))
+                    {
+                        return Err(self.mismatch(element, joined, span));
+                    }
+                } else {
+                    for entry in entries {
+                        keys.push(self.map_key(&entry.key)?);
+                        values.push(self.check(&entry.value, element)?);
+                    }
+                }
+                return Ok(Some(map(keys.into_iter().zip(values).collect(), span)));
+            }
+            Node::Record(fields) => {
+                let missing = fields.iter().any(|(name, _)| {
+                    !entries.iter().any(
+                        |entry| matches!(&entry.key, MapKey::Constant(key) if key.text == *name),
+                    )
+                });
+                let mut found = Vec::new();
+                for entry in entries {
+                    let MapKey::Constant(name) = &entry.key else {
+                        continue;
+                    };
+                    let wanted = fields.iter().find(|(field, _)| *field == name.text);
+                    let key = self.map_key(&entry.key)?;
+                    let value = match wanted {
+                        Some((_, ty)) if !missing => self.check(&entry.value, *ty)?,
+                        _ => {
+                            let (expr, ty) = self.infer(&entry.value)?;
+                            found.push((name.text.clone(), ty));
+                            expr
+                        }
+                    };
+                    exprs.push((key, value));
+                }
+                if missing {
+                    let found = self.types.record(found);
+                    return Err(self.mismatch(expected, found, span));
+                }
+            }
+            _ => {
+                for entry in entries {
+                    let key = self.map_key(&entry.key)?;
+                    let value = self.check(&entry.value, Ty::DATA)?;
+                    exprs.push((key, value));
+                }
+            }
+        }
+        Ok(Some(map(exprs, span)))
+    }
+
+    /// A labeled literal: every label once, in any order; evaluated as written, stored as typed.
+    pub(super) fn check_labeled(
+        &mut self,
+        fields: &[(Ident, ast::Expr)],
+        expected: Ty,
+        span: Span,
+    ) -> Checked<Expr> {
+        let Node::Labeled(labels) = self.types.node(expected) else {
+            return Err(Issue::new(Code::TypeLabels, span).into());
+        };
+        let once = fields.len() == labels.len()
+            && labels.iter().all(|(label, _)| {
+                fields
+                    .iter()
+                    .filter(|(name, _)| name.text == *label)
+                    .count()
+                    == 1
+            });
+        if !once {
+            return Err(Issue::new(Code::TypeLabels, span).into());
+        }
+        let mark = self.enter_scope();
+        let mut locals = Vec::new();
+        for (name, e) in fields {
+            let Some((_, ty)) = labels.iter().find(|(label, _)| *label == name.text) else {
+                continue;
+            };
+            let value = self.check(e, *ty)?;
+            let local = self.new_local("_part", false);
+            locals.push((name.text.clone(), local, value));
+        }
+        self.leave_scope(mark);
+        let items = labels
+            .iter()
+            .filter_map(|(label, _)| locals.iter().find(|(name, ..)| name == label))
+            .map(|(_, local, _)| Expr {
+                span,
+                kind: ExprKind::Local(*local),
+            })
+            .collect();
+        let mut result = Expr {
+            span,
+            kind: ExprKind::Array(items),
+        };
+        for (_, local, value) in locals.into_iter().rev() {
+            result = Expr {
+                span,
+                kind: ExprKind::Let {
+                    local,
+                    value: Box::new(value),
+                    body: Box::new(result),
+                },
+            };
+        }
+        Ok(result)
+    }
+}
+
+fn map(entries: Vec<(Expr, Expr)>, span: Span) -> Expr {
+    Expr {
+        span,
+        kind: ExprKind::Map(entries),
+    }
+}
+
+fn unique_keys(entries: &[ast::MapEntry]) -> Checked<()> {
+    let mut seen = std::collections::HashSet::new();
+    for entry in entries {
+        if let MapKey::Constant(name) = &entry.key
+            && !seen.insert(&name.text)
+        {
+            return Err(Issue::new(Code::NameDupKey, name.span)
+                .with("name", &name.text)
+                .into());
+        }
+    }
+    Ok(())
+}
+
+/// The value of an `_escJSON_` constant as an expression.
+pub(super) fn escjson(constant: &Const) -> Checked<Expr> {
+    let span = constant.span;
+    let bad = |why: &str| -> Stop { Issue::new(Code::SynEscjson, span).with("why", why).into() };
+    let constant_expr = |constant: Constant| Expr {
+        span,
+        kind: ExprKind::Constant(constant),
+    };
+    Ok(match &constant.kind {
+        ConstKind::Null => constant_expr(Constant::Null),
+        ConstKind::Bool(value) => constant_expr(Constant::Bool(*value)),
+        ConstKind::Int(value) => constant_expr(Constant::Int(*value)),
+        ConstKind::Float(value) => constant_expr(Constant::Float(*value)),
+        ConstKind::Str(text) => constant_expr(Constant::Str(text.clone())),
+        ConstKind::Array(items) => Expr {
+            span,
+            kind: ExprKind::Array(items.iter().map(escjson).collect::<Checked<_>>()?),
+        },
+        ConstKind::Object(entries) => {
+            let tag = entries
+                .iter()
+                .rev()
+                .find_map(|(key, value)| match &value.kind {
+                    ConstKind::Str(text) if &*key.text == "_rmx_type" => Some(text.clone()),
+                    _ => None,
+                });
+            match tag.as_deref().and_then(|tag| tag.strip_prefix("{tag}")) {
+                Some(tag) => {
+                    let value = entries
+                        .iter()
+                        .rev()
+                        .find(|(key, _)| matches!(&*key.text, "_rmx_value" | "data"))
+                        .map(|(_, value)| value);
+                    tagged(tag, value, span).ok_or_else(|| bad("unknown or malformed tag"))??
+                }
+                None => {
+                    let mut parts = Vec::new();
+                    for (key, value) in entries {
+                        let mut value = escjson(value)?;
+                        // One level of escaping ends here.
+                        if &*key.text == "_rmx_type"
+                            && let ExprKind::Constant(Constant::Str(text)) = &value.kind
+                            && let Some(rest) = text.strip_prefix("{str}")
+                        {
+                            value = constant_expr(Constant::Str(rest.into()));
+                        }
+                        parts.push((constant_expr(Constant::Str(key.text.clone())), value));
+                    }
+                    map(parts, span)
+                }
+            }
+        }
+    })
+}
+
+/// A tagged object; `None` if it is malformed.
+fn tagged(tag: &str, value: Option<&Const>, span: Span) -> Option<Checked<Expr>> {
+    let constant = |constant: Constant| Expr {
+        span,
+        kind: ExprKind::Constant(constant),
+    };
+    let text = || match value.map(|value| &value.kind) {
+        Some(ConstKind::Str(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let expr = match tag {
+        "case:db.ref" | "ref" => constant(Constant::Ref(text().filter(|id| !id.is_empty())?)),
+        "undefined" => constant(Constant::Undefined),
+        "null" => constant(Constant::Null),
+        "nan" => constant(Constant::Float(f64::NAN)),
+        "posinf" => constant(Constant::Float(f64::INFINITY)),
+        "neginf" => constant(Constant::Float(f64::NEG_INFINITY)),
+        "str" => constant(Constant::Str(text()?)),
+        "bool" => match value.map(|value| &value.kind) {
+            Some(ConstKind::Bool(value)) => constant(Constant::Bool(*value)),
+            _ => return None,
+        },
+        "int" => {
+            let text = text()?;
+            match text.parse::<i64>() {
+                Ok(value) => constant(Constant::Int(value)),
+                Err(_) => constant(Constant::Float(text.parse().ok()?)),
+            }
+        }
+        _ => {
+            if let Some(name) = tag.strip_prefix("case:") {
+                let argument = match value.map(escjson) {
+                    None => None,
+                    Some(Ok(argument)) => Some(Box::new(argument)),
+                    Some(Err(stop)) => return Some(Err(stop)),
+                };
+                Expr {
+                    span,
+                    kind: ExprKind::Case {
+                        full_name: name.into(),
+                        argument,
+                    },
+                }
+            } else {
+                return Some(Err(Issue::new(Code::SynUnsupported, span)
+                    .with("what", format!("the tag {tag} in a constant"))
+                    .into()));
+            }
+        }
+    };
+    Some(Ok(expr))
+}

@@ -1,0 +1,444 @@
+//! Names: what an identifier stands for.
+
+use super::env::{
+    CaseInfo, Checked, FunctionScope, Member, MemberKind, Place, ScopeEntry, ScopeTarget, Stop,
+    TypeInfo,
+};
+use super::types::{Range, Ty, Types};
+use super::{Checker, suggest::suggest};
+use crate::core::{self, Capture, Expr, ExprKind, Local, LocalId, ModuleId};
+use crate::issue::{Code, Issue};
+use crate::syntax::ast::Symbol;
+use crate::syntax::span::Span;
+use std::collections::HashMap;
+
+/// The predefined forms that are no ordinary functions.
+pub const FORMS: &[&str] = &[
+    "link",
+    "contents",
+    "cellVersion",
+    "cellAge",
+    "cellUpdated",
+    "cellChanged",
+    "cellSelect",
+    "cellSelectNotNull",
+    "cellSelectNotUnset",
+    "cellName",
+    "inCellName",
+    "isCellAlive",
+    "onRefresh",
+    "onView",
+    "never",
+    "thisCell",
+    "newConstCell",
+    "newVarCell",
+    "freeze",
+    "cellMutate",
+    "dependentLink",
+    "mapLinkArray",
+    "cellSessionScope",
+    "cellScreenScope",
+    "polyFunction",
+    "currentInstanceId",
+];
+
+/// What a name stands for.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// A local of the function at that depth.
+    Local {
+        depth: usize,
+        id: LocalId,
+        ty: Ty,
+        mutable: bool,
+    },
+    /// The permission of an effect body.
+    Appstate,
+    /// A name of the module being checked.
+    Own(Symbol, Member),
+    /// A predefined case.
+    Case(CaseInfo),
+    /// A predefined form.
+    Form(&'static str),
+    /// A predefined function.
+    Prelude(ModuleId, Member),
+    /// A library module.
+    Module(ModuleId),
+}
+
+/// The predefined cases and types.
+pub fn predefined(
+    types: &mut Types,
+) -> (
+    HashMap<&'static str, CaseInfo>,
+    HashMap<&'static str, TypeInfo>,
+) {
+    let mut cases = HashMap::new();
+    for name in ["some", "ok", "error", "unset"] {
+        let argument = (name != "unset").then(|| types.generic(Some("A".into()), Range::Any));
+        cases.insert(
+            name,
+            CaseInfo {
+                full_name: Symbol::from(name),
+                argument,
+                private: false,
+            },
+        );
+    }
+    let mut named = HashMap::new();
+    let content = types.generic(Some("A".into()), Range::Any);
+    let body = types.union(vec![("some".into(), Some(content))], true);
+    named.insert(
+        "option",
+        TypeInfo {
+            params: vec![content],
+            body,
+        },
+    );
+    let error = types.generic(Some("E".into()), Range::Any);
+    let content = types.generic(Some("A".into()), Range::Any);
+    let body = types.union(
+        vec![("error".into(), Some(error)), ("ok".into(), Some(content))],
+        false,
+    );
+    named.insert(
+        "result",
+        TypeInfo {
+            params: vec![error, content],
+            body,
+        },
+    );
+    (cases, named)
+}
+
+impl Checker<'_> {
+    /// Something poisoned was used: the phrase stops without an issue of its own.
+    pub(super) fn silent(&mut self) -> Stop {
+        self.cur.failed = true;
+        Stop::Silent
+    }
+
+    /// A name of the module being checked.
+    pub(super) fn own_member(&self, name: &str) -> Option<Member> {
+        self.infos[self.cur.id.0 as usize]
+            .members
+            .get(name)
+            .cloned()
+    }
+
+    /// What an unqualified name stands for.
+    pub(super) fn lookup(&mut self, name: &Symbol, span: Span) -> Checked<Found> {
+        if let Some(found) = self.lookup_local(name) {
+            return Ok(found);
+        }
+        if let Some(member) = self.own_member(name) {
+            return Ok(Found::Own(name.clone(), member));
+        }
+        if let Some(found) = self.lookup_predefined(name, span)? {
+            return Ok(found);
+        }
+        if self.cur.defining.as_ref() == Some(name) {
+            return Err(Issue::new(Code::NameUndeclaredRecursion, span)
+                .with("name", name)
+                .hint(format!("declare it first: def {name} : T"))
+                .into());
+        }
+        if let Some(id) = self.library_module(name, span)? {
+            return Ok(Found::Module(id));
+        }
+        Err(self.unbound(name, span))
+    }
+
+    fn lookup_local(&self, name: &str) -> Option<Found> {
+        for (depth, function) in self.cur.functions.iter().enumerate().rev() {
+            for entry in function.scope.iter().rev() {
+                if &*entry.name != name {
+                    continue;
+                }
+                return Some(match &entry.target {
+                    ScopeTarget::Local { id, ty, mutable } => Found::Local {
+                        depth,
+                        id: *id,
+                        ty: *ty,
+                        mutable: *mutable,
+                    },
+                    ScopeTarget::Appstate => Found::Appstate,
+                    ScopeTarget::Cell(cell) => {
+                        let member = self.own_member(cell)?;
+                        Found::Own(cell.clone(), member)
+                    }
+                });
+            }
+        }
+        None
+    }
+
+    /// What `global.name` stands for.
+    pub(super) fn lookup_predefined(&mut self, name: &str, span: Span) -> Checked<Option<Found>> {
+        if let Some(case) = self.predefined_cases.get(name) {
+            return Ok(Some(Found::Case(case.clone())));
+        }
+        if let Some(form) = FORMS.iter().find(|form| **form == name) {
+            return Ok(Some(Found::Form(form)));
+        }
+        if &*self.cur.name != "prelude"
+            && let Some(id) = self.library_module("prelude", span)?
+        {
+            let member = self.infos[id.0 as usize].members.get(name).cloned();
+            if let Some(member) = member
+                && !member.private
+            {
+                return Ok(Some(Found::Prelude(id, member)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A library module that needs no import.
+    pub(super) fn library_module(&mut self, name: &str, span: Span) -> Checked<Option<ModuleId>> {
+        if let Some(state) = self.states.get(name) {
+            return match state {
+                super::ModuleState::Done(id) if self.program.module(*id).library => Ok(Some(*id)),
+                super::ModuleState::Waiting(_, true) | super::ModuleState::Running
+                    if self.is_library_name(name) =>
+                {
+                    Ok(Some(self.require(&Symbol::from(name), span)?.0))
+                }
+                _ => Ok(None),
+            };
+        }
+        if !self.load(name)? {
+            return Ok(None);
+        }
+        Ok(Some(self.require(&Symbol::from(name), span)?.0))
+    }
+
+    fn is_library_name(&self, name: &str) -> bool {
+        match self.states.get(name) {
+            Some(super::ModuleState::Waiting(_, library)) => *library,
+            Some(super::ModuleState::Done(id)) => self.program.module(*id).library,
+            // A library module under way: only library modules can see it.
+            Some(super::ModuleState::Running) => self.cur.library && *self.cur.name != *name,
+            _ => false,
+        }
+    }
+
+    /// The issue for an unknown name.
+    pub(super) fn unbound(&mut self, name: &Symbol, span: Span) -> Stop {
+        let mut known: Vec<Symbol> = Vec::new();
+        for function in &self.cur.functions {
+            known.extend(function.scope.iter().map(|entry| entry.name.clone()));
+        }
+        known.extend(self.infos[self.cur.id.0 as usize].members.keys().cloned());
+        known.extend(self.predefined_cases.keys().map(|name| Symbol::from(*name)));
+        if let Some(super::ModuleState::Done(id)) = self.states.get("prelude") {
+            known.extend(
+                self.infos[id.0 as usize]
+                    .members
+                    .iter()
+                    .filter(|(_, member)| !member.private)
+                    .map(|(name, _)| name.clone()),
+            );
+        }
+        let issue = Issue::new(Code::NameUnbound, span).with("name", name);
+        if self.states.contains_key(name) {
+            return issue.hint(format!("add import {name}")).into();
+        }
+        if self.cur.slot_of.contains_key(name) {
+            return issue
+                .hint(format!(
+                    "it is defined further down; declare it before: def {name} : T"
+                ))
+                .into();
+        }
+        match suggest(name, known.iter().map(|name| &**name)) {
+            Some(hint) => issue.hint(format!("did you mean {hint}?")).into(),
+            None => issue.into(),
+        }
+    }
+
+    /// The running function.
+    pub(super) fn function(&mut self) -> &mut FunctionScope {
+        if self.cur.functions.is_empty() {
+            self.cur
+                .functions
+                .push(FunctionScope::new(Place::Def, false));
+        }
+        let last = self.cur.functions.len() - 1;
+        &mut self.cur.functions[last]
+    }
+
+    /// A new local of the running function that is not visible by name.
+    pub(super) fn new_local(&mut self, name: &str, mutable: bool) -> LocalId {
+        let function = self.function();
+        function.locals.push(Local {
+            name: Symbol::from(name),
+            mutable,
+            boxed: false,
+        });
+        LocalId(function.locals.len() as u32 - 1)
+    }
+
+    /// A new visible local.
+    pub(super) fn bind_local(&mut self, name: &Symbol, ty: Ty, mutable: bool) -> LocalId {
+        let id = self.new_local(name, mutable);
+        self.name_local(name, id, ty, mutable);
+        id
+    }
+
+    /// Makes a local visible under a name.
+    pub(super) fn name_local(&mut self, name: &Symbol, id: LocalId, ty: Ty, mutable: bool) {
+        let function = self.function();
+        function.scope.push(ScopeEntry {
+            name: name.clone(),
+            target: ScopeTarget::Local { id, ty, mutable },
+        });
+    }
+
+    /// How many names are visible; for [`Checker::leave_scope`].
+    pub(super) fn enter_scope(&mut self) -> (usize, usize) {
+        let function = self.function();
+        (function.scope.len(), function.appstates.len())
+    }
+
+    /// Forgets the names bound since.
+    pub(super) fn leave_scope(&mut self, mark: (usize, usize)) {
+        let function = self.function();
+        function.scope.truncate(mark.0);
+        function.appstates.truncate(mark.1);
+    }
+
+    /// Starts a nested function.
+    pub(super) fn open_function(&mut self, by_value: bool) {
+        let place = match self.cur.functions.last() {
+            Some(function) => function.place,
+            None => Place::Def,
+        };
+        self.cur.functions.push(FunctionScope::new(place, by_value));
+    }
+
+    /// Ends a nested function.
+    pub(super) fn close_function(&mut self) -> FunctionScope {
+        self.cur
+            .functions
+            .pop()
+            .unwrap_or_else(|| FunctionScope::new(Place::Def, false))
+    }
+
+    /// The local of the running function for a local of an enclosing one.
+    pub(super) fn capture(&mut self, depth: usize, id: LocalId) -> LocalId {
+        let mut at = id;
+        for inner in depth + 1..self.cur.functions.len() {
+            let outer_local = self.cur.functions[inner - 1].locals[at.0 as usize].clone();
+            let by_value = self.cur.functions[inner].by_value;
+            let known = self.cur.functions[inner]
+                .captures
+                .iter()
+                .find(|capture| capture.outer == at)
+                .map(|capture| capture.inner);
+            at = match known {
+                Some(local) => local,
+                None => {
+                    let shared = outer_local.mutable && !by_value;
+                    if shared {
+                        self.cur.functions[inner - 1].locals[at.0 as usize].boxed = true;
+                    }
+                    let function = &mut self.cur.functions[inner];
+                    function.locals.push(Local {
+                        name: outer_local.name.clone(),
+                        mutable: shared,
+                        boxed: shared,
+                    });
+                    let local = LocalId(function.locals.len() as u32 - 1);
+                    function.captures.push(Capture {
+                        outer: at,
+                        inner: local,
+                    });
+                    local
+                }
+            };
+        }
+        at
+    }
+
+    /// Reads a local.
+    pub(super) fn read_local(&mut self, depth: usize, id: LocalId, span: Span) -> Expr {
+        let local = self.capture(depth, id);
+        Expr {
+            span,
+            kind: ExprKind::Local(local),
+        }
+    }
+
+    /// The innermost appstate as an expression, if one is in scope.
+    pub(super) fn innermost_appstate(&mut self, span: Span) -> Option<Expr> {
+        for depth in (0..self.cur.functions.len()).rev() {
+            let Some(name) = self.cur.functions[depth].appstates.last().cloned() else {
+                continue;
+            };
+            let entry = self.cur.functions[depth]
+                .scope
+                .iter()
+                .rev()
+                .find(|entry| entry.name == name)
+                .cloned()?;
+            return Some(match entry.target {
+                ScopeTarget::Local { id, .. } => self.read_local(depth, id, span),
+                _ => Expr {
+                    span,
+                    kind: ExprKind::Appstate,
+                },
+            });
+        }
+        None
+    }
+
+    /// Whether code here may change state.
+    pub(super) fn has_appstate(&self) -> bool {
+        self.cur
+            .functions
+            .iter()
+            .any(|function| !function.appstates.is_empty())
+    }
+
+    /// Where the running code stands.
+    pub(super) fn place(&self) -> Place {
+        self.cur
+            .functions
+            .last()
+            .map_or(Place::Def, |function| function.place)
+    }
+
+    /// Reads a def, param or import of the module being checked.
+    pub(super) fn own_slot(&self, slot: core::SlotId, span: Span) -> Expr {
+        let kind = if self.infos[self.cur.id.0 as usize].instancing == core::Instancing::Shared {
+            ExprKind::Static {
+                module: self.cur.id,
+                slot,
+            }
+        } else {
+            ExprKind::Slot(slot)
+        };
+        Expr { span, kind }
+    }
+
+    /// Whether a member is an import that may be used here.
+    pub(super) fn visible_import(
+        &mut self,
+        name: &Symbol,
+        member: &Member,
+        span: Span,
+    ) -> Checked<()> {
+        if let MemberKind::Import(import) = &member.kind
+            && import.reactive
+        {
+            if matches!(self.place(), Place::Def | Place::StaticDef) && !self.has_appstate() {
+                return Err(Issue::new(Code::CellInDef, span).with("name", name).into());
+            }
+            if self.place() == Place::Formula {
+                self.cur.dependencies.push(member.slot);
+            }
+        }
+        Ok(())
+    }
+}

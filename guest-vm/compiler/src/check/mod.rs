@@ -1,0 +1,219 @@
+//! Name resolution, effect checks and type inference: syntax tree to core program.
+//!
+//! One walk does all three, because they need each other: the type of `e` decides
+//! what `e.f` is, the expected type decides whether a cell name is read or passed
+//! as a link, and a coercion becomes code. The walk goes phrase by phrase in text
+//! order, as the scoping rules do; an error stops its phrase, and names whose
+//! definition failed are poisoned so that nothing is reported twice.
+//!
+//! - [`types`]: the arena of types, unification variables, undo
+//! - [`relation`]: unification, subtyping, joins
+//! - [`coerce`]: the coercion points and what they insert
+//! - [`expr`], [`call`], [`lambda`], [`pattern`], [`block`], [`access`], [`cells`]: the walk
+//! - [`module`]: phrases and instances; [`type_expr`]: written types; [`lookup`]: names
+//!
+//! Modules are checked when they are first needed: the given ones all, those of the
+//! standard library on demand through the loader of [`check`].
+
+mod access;
+mod arithmetic;
+mod block;
+mod call;
+mod cells;
+mod coerce;
+mod cycles;
+mod display;
+mod env;
+mod expr;
+mod lambda;
+mod literal;
+mod lookup;
+mod module;
+mod operator;
+mod pattern;
+mod pattern_type;
+mod pragma;
+mod query;
+mod reference;
+mod relation;
+mod runtime;
+mod suggest;
+mod type_expr;
+mod types;
+
+use crate::core::{self, ModuleId};
+use crate::issue::{Issue, Severity};
+use crate::syntax::ast::{self, Symbol};
+use crate::syntax::span::Span;
+use env::{CaseInfo, FunctionScope, ModuleInfo};
+use std::collections::HashMap;
+use std::rc::Rc;
+use types::{Ty, Types};
+
+/// Finds a standard library module: its syntax tree, or the issues of its source.
+pub type Loader<'a> = dyn FnMut(&str) -> Option<Result<ast::Unit, Vec<Issue>>> + 'a;
+
+/// What is compiled how.
+#[derive(Debug, Clone, Default)]
+pub struct CheckOptions {
+    /// Modules that a command names as agents.
+    pub agents: Vec<String>,
+    /// A module standing for a REPL session: its cases have plain names.
+    pub session: Option<String>,
+}
+
+/// What checking delivers.
+#[derive(Debug)]
+pub struct CheckResult {
+    /// The program; `None` if there are errors.
+    pub program: Option<core::Program>,
+    /// Errors and warnings in the order they were found.
+    pub issues: Vec<Issue>,
+}
+
+/// Checks the modules of some units together with the library modules they use.
+pub fn check(units: &[ast::Unit], options: &CheckOptions, loader: &mut Loader) -> CheckResult {
+    let mut checker = Checker::new(options, loader);
+    checker.run(units);
+    let failed = checker
+        .issues
+        .iter()
+        .any(|issue| issue.severity() == Severity::Error);
+    CheckResult {
+        program: (!failed && !checker.failed).then_some(checker.program),
+        issues: checker.issues,
+    }
+}
+
+/// How far a module is.
+#[derive(Clone)]
+enum ModuleState {
+    /// Known by name, not looked at yet.
+    Waiting(Rc<ast::Module>, bool),
+    /// Being checked: importing it now is a cycle.
+    Running,
+    /// Checked.
+    Done(ModuleId),
+    /// An alias of another module with type arguments.
+    Alias(Rc<ast::ModuleAlias>),
+    /// Not usable; reported.
+    Failed,
+}
+
+/// Everything about the running compilation.
+pub(crate) struct Checker<'a> {
+    options: &'a CheckOptions,
+    loader: &'a mut Loader<'a>,
+    issues: Vec<Issue>,
+    failed: bool,
+    program: core::Program,
+    infos: Vec<ModuleInfo>,
+    states: HashMap<Symbol, ModuleState>,
+    /// Modules being checked, outermost first.
+    path: Vec<Symbol>,
+    types: Types,
+    predefined_cases: HashMap<&'static str, CaseInfo>,
+    predefined_types: HashMap<&'static str, env::TypeInfo>,
+    cur: Current,
+}
+
+/// The type of a field of a value whose type was unknown.
+struct FieldWait {
+    base: Ty,
+    name: Symbol,
+    result: Ty,
+    check: core::CheckId,
+    span: Span,
+}
+
+/// What is known of the module being checked.
+struct Current {
+    id: ModuleId,
+    name: Symbol,
+    library: bool,
+    is_static: bool,
+    slots: Vec<core::Slot>,
+    actions: Vec<Option<core::Action>>,
+    checks: Vec<core::Check>,
+    observers: Vec<core::Observer>,
+    initializer: Option<core::Function>,
+    pragmas: pragma::Pragmas,
+    /// Functions whose bodies are being checked, outermost first.
+    functions: Vec<FunctionScope>,
+    /// Cells read by the running formula.
+    dependencies: Vec<core::SlotId>,
+    /// Names whose definition is running (self-use without declaration).
+    defining: Option<Symbol>,
+    /// The cell being defined.
+    this_cell: Option<(Symbol, Ty)>,
+    waits: Vec<FieldWait>,
+    sums: Vec<(Ty, Span)>,
+    /// Type variables written in the running phrase.
+    type_names: HashMap<Symbol, Ty>,
+    /// Name and declared type of the definition being compared with its declaration.
+    declaring: Option<(Symbol, Ty)>,
+    /// `declare M(params)`
+    declared_views: HashMap<Symbol, Vec<Ty>>,
+    /// Own types whose definition is running.
+    defining_type: Option<Symbol>,
+    /// The module needs an instance after all.
+    needs_instance: bool,
+    /// Issues of this module (dropped when it is checked again).
+    issues: Vec<Issue>,
+    /// Something poisoned was used: no program even without an issue here.
+    failed: bool,
+    /// Places of names in the order of their last definitions.
+    slot_of: HashMap<Symbol, core::SlotId>,
+}
+
+impl Current {
+    fn empty() -> Self {
+        Current {
+            id: ModuleId(0),
+            name: Symbol::from(""),
+            library: false,
+            is_static: false,
+            slots: Vec::new(),
+            actions: Vec::new(),
+            checks: Vec::new(),
+            observers: Vec::new(),
+            initializer: None,
+            pragmas: pragma::Pragmas::default(),
+            functions: Vec::new(),
+            dependencies: Vec::new(),
+            defining: None,
+            this_cell: None,
+            waits: Vec::new(),
+            sums: Vec::new(),
+            type_names: HashMap::new(),
+            declaring: None,
+            declared_views: HashMap::new(),
+            defining_type: None,
+            needs_instance: false,
+            issues: Vec::new(),
+            failed: false,
+            slot_of: HashMap::new(),
+        }
+    }
+}
+
+impl<'a> Checker<'a> {
+    fn new(options: &'a CheckOptions, loader: &'a mut Loader<'a>) -> Self {
+        let mut types = Types::new();
+        let (predefined_cases, predefined_types) = lookup::predefined(&mut types);
+        Checker {
+            options,
+            loader,
+            issues: Vec::new(),
+            failed: false,
+            program: core::Program::default(),
+            infos: Vec::new(),
+            states: HashMap::new(),
+            path: Vec::new(),
+            types,
+            predefined_cases,
+            predefined_types,
+            cur: Current::empty(),
+        }
+    }
+}

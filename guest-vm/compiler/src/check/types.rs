@@ -1,0 +1,655 @@
+//! Types during inference: an arena of nodes with variables bound in place.
+//!
+//! Bindings go over a trail so that a failed attempt can be undone
+//! ([`Types::mark`], [`Types::undo`]). All walks share a budget per phrase, so
+//! that types of exponential size end in an error and not in a hang.
+
+use crate::syntax::ast::Symbol;
+use std::rc::Rc;
+
+/// A type: index of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ty(pub u32);
+
+/// What a variable may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Range {
+    /// Any type.
+    Any,
+    /// Data-range types.
+    Data,
+    /// Types below `word`.
+    Word,
+}
+
+/// Level of quantified variables.
+pub const GENERIC: u32 = u32::MAX;
+
+/// A type node. Lists are shared, so a node is cheap to copy.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// A solved variable.
+    Bound(Ty),
+    /// An unsolved (or, at level [`GENERIC`], quantified) variable.
+    Var {
+        level: u32,
+        range: Range,
+        name: Option<Symbol>,
+        /// The type of a field of a still unknown type: becomes `data` at the latest.
+        soft: bool,
+    },
+    /// A named variable of the declaration that is being checked.
+    Rigid {
+        name: Symbol,
+        range: Range,
+    },
+    Null,
+    Bool,
+    Number,
+    String,
+    Word,
+    Data,
+    Binary,
+    Ref,
+    Token,
+    Appstate,
+    Any,
+    Opaque(Symbol, Rc<[Ty]>),
+    Array(Ty),
+    Map(Ty),
+    Stream(Ty),
+    /// `link(T)`, `link(T)<var>`
+    Link(Ty, bool),
+    Tuple(Rc<[Ty]>),
+    Labeled(Rc<[(Symbol, Ty)]>),
+    /// Fields ascending.
+    Record(Rc<[(Symbol, Ty)]>),
+    /// Full name and argument.
+    Case(Symbol, Option<Ty>),
+    /// Cases ascending by name; whether null is a written member.
+    Union(Rc<[(Symbol, Option<Ty>)]>, bool),
+    Fun(Ty, Ty),
+    /// Instances of a module, with its type arguments.
+    Module(u32, Rc<[Ty]>),
+    /// The delayed result of `+`.
+    Plus(Ty, Ty),
+    /// `~forall`: generic variables inside.
+    Forall(Ty),
+}
+
+impl Ty {
+    pub const NULL: Ty = Ty(0);
+    pub const BOOL: Ty = Ty(1);
+    pub const NUMBER: Ty = Ty(2);
+    pub const STRING: Ty = Ty(3);
+    pub const WORD: Ty = Ty(4);
+    pub const DATA: Ty = Ty(5);
+    pub const BINARY: Ty = Ty(6);
+    pub const REF: Ty = Ty(7);
+    pub const TOKEN: Ty = Ty(8);
+    pub const APPSTATE: Ty = Ty(9);
+    pub const ANY: Ty = Ty(10);
+}
+
+/// A point to undo to.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(usize);
+
+/// The arena.
+#[derive(Debug)]
+pub struct Types {
+    nodes: Vec<Node>,
+    trail: Vec<(Ty, Node)>,
+    /// Steps left for the running phrase.
+    budget: u32,
+    pub level: u32,
+}
+
+/// Steps of type walks per phrase.
+const BUDGET: u32 = 4_000_000;
+
+impl Types {
+    pub fn new() -> Self {
+        Types {
+            nodes: vec![
+                Node::Null,
+                Node::Bool,
+                Node::Number,
+                Node::String,
+                Node::Word,
+                Node::Data,
+                Node::Binary,
+                Node::Ref,
+                Node::Token,
+                Node::Appstate,
+                Node::Any,
+            ],
+            trail: Vec::new(),
+            budget: BUDGET,
+            level: 1,
+        }
+    }
+
+    /// A new phrase: full budget, nothing to undo.
+    pub fn start_phrase(&mut self) {
+        self.budget = BUDGET;
+        self.trail.clear();
+    }
+
+    /// Counts a step; false when the budget is used up.
+    pub fn step(&mut self) -> bool {
+        if self.budget == 0 {
+            return false;
+        }
+        self.budget -= 1;
+        true
+    }
+
+    pub fn exhausted(&self) -> bool {
+        self.budget == 0
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark(self.trail.len())
+    }
+
+    pub fn undo(&mut self, mark: Mark) {
+        while self.trail.len() > mark.0 {
+            if let Some((ty, node)) = self.trail.pop() {
+                self.nodes[ty.0 as usize] = node;
+            }
+        }
+    }
+
+    fn set(&mut self, ty: Ty, node: Node) {
+        let old = std::mem::replace(&mut self.nodes[ty.0 as usize], node);
+        self.trail.push((ty, old));
+    }
+
+    pub fn add(&mut self, node: Node) -> Ty {
+        self.nodes.push(node);
+        Ty(self.nodes.len() as u32 - 1)
+    }
+
+    pub fn fresh(&mut self) -> Ty {
+        self.fresh_in(Range::Any)
+    }
+
+    pub fn fresh_in(&mut self, range: Range) -> Ty {
+        let level = self.level;
+        self.add(Node::Var {
+            level,
+            range,
+            name: None,
+            soft: false,
+        })
+    }
+
+    pub fn fresh_soft(&mut self) -> Ty {
+        let level = self.level;
+        self.add(Node::Var {
+            level,
+            range: Range::Any,
+            name: None,
+            soft: true,
+        })
+    }
+
+    pub fn generic(&mut self, name: Option<Symbol>, range: Range) -> Ty {
+        self.add(Node::Var {
+            level: GENERIC,
+            range,
+            name,
+            soft: false,
+        })
+    }
+
+    pub fn array(&mut self, element: Ty) -> Ty {
+        self.add(Node::Array(element))
+    }
+
+    pub fn map(&mut self, element: Ty) -> Ty {
+        self.add(Node::Map(element))
+    }
+
+    pub fn stream(&mut self, element: Ty) -> Ty {
+        self.add(Node::Stream(element))
+    }
+
+    pub fn fun(&mut self, from: Ty, to: Ty) -> Ty {
+        self.add(Node::Fun(from, to))
+    }
+
+    pub fn funs(&mut self, params: &[Ty], result: Ty) -> Ty {
+        let mut ty = result;
+        for param in params.iter().rev() {
+            ty = self.fun(*param, ty);
+        }
+        ty
+    }
+
+    pub fn record(&mut self, mut fields: Vec<(Symbol, Ty)>) -> Ty {
+        fields.sort_by(|a, b| a.0.cmp(&b.0));
+        self.add(Node::Record(fields.into()))
+    }
+
+    pub fn case(&mut self, name: &Symbol, argument: Option<Ty>) -> Ty {
+        self.add(Node::Case(name.clone(), argument))
+    }
+
+    /// A union in canonical form (one case without null is that case).
+    pub fn union(&mut self, mut cases: Vec<(Symbol, Option<Ty>)>, nullable: bool) -> Ty {
+        cases.sort_by(|a, b| a.0.cmp(&b.0));
+        match (&cases[..], nullable) {
+            ([], _) => Ty::NULL,
+            ([(name, argument)], false) => {
+                let (name, argument) = (name.clone(), *argument);
+                self.add(Node::Case(name, argument))
+            }
+            _ => self.add(Node::Union(cases.into(), nullable)),
+        }
+    }
+
+    /// Follows solved variables and solves delayed sums that can be.
+    pub fn find(&mut self, ty: Ty) -> Ty {
+        let mut at = ty;
+        loop {
+            match self.nodes[at.0 as usize] {
+                Node::Bound(next) => at = next,
+                Node::Plus(left, right) => {
+                    if !self.step() {
+                        return at;
+                    }
+                    match super::operator::solve_plus(self, left, right) {
+                        super::operator::Plus::Known(result) => {
+                            let result = self.find(result);
+                            if result == at {
+                                return at;
+                            }
+                            self.set(at, Node::Bound(result));
+                            at = result;
+                        }
+                        super::operator::Plus::Delayed | super::operator::Plus::Never => {
+                            return at;
+                        }
+                    }
+                }
+                _ => return at,
+            }
+        }
+    }
+
+    /// The node a type stands for.
+    pub fn node(&mut self, ty: Ty) -> Node {
+        let at = self.find(ty);
+        self.nodes[at.0 as usize].clone()
+    }
+
+    pub fn is_var(&mut self, ty: Ty) -> bool {
+        matches!(self.node(ty), Node::Var { .. })
+    }
+
+    pub fn is_soft(&mut self, ty: Ty) -> bool {
+        matches!(self.node(ty), Node::Var { soft: true, .. })
+    }
+
+    /// Restricts an unsolved variable.
+    pub fn restrict(&mut self, ty: Ty, range: Range) {
+        let at = self.find(ty);
+        if let Node::Var {
+            level,
+            range: old,
+            name,
+            soft,
+        } = self.nodes[at.0 as usize].clone()
+            && old < range
+        {
+            self.set(
+                at,
+                Node::Var {
+                    level,
+                    range,
+                    name,
+                    soft,
+                },
+            );
+        }
+    }
+
+    /// Binds an unsolved variable; false if the type contains it or does not fit its range.
+    pub fn bind(&mut self, var: Ty, ty: Ty) -> bool {
+        let var = self.find(var);
+        let ty = self.find(ty);
+        if var == ty {
+            return true;
+        }
+        let Node::Var { level, range, .. } = self.nodes[var.0 as usize].clone() else {
+            return false;
+        };
+        if !self.prepare(var, ty, level) {
+            return false;
+        }
+        let fits = match range {
+            Range::Any => true,
+            Range::Data => self.make_data_range(ty),
+            Range::Word => self.make_word_range(ty),
+        };
+        if !fits {
+            return false;
+        }
+        self.set(var, Node::Bound(ty));
+        true
+    }
+
+    /// Occurs check and lowering of levels.
+    fn prepare(&mut self, var: Ty, ty: Ty, level: u32) -> bool {
+        let ty = self.find(ty);
+        if !self.step() || var == ty {
+            return false;
+        }
+        if let Node::Var {
+            level: other,
+            range,
+            name,
+            soft,
+        } = self.nodes[ty.0 as usize].clone()
+        {
+            if other > level && other != GENERIC {
+                self.set(
+                    ty,
+                    Node::Var {
+                        level,
+                        range,
+                        name,
+                        soft,
+                    },
+                );
+            }
+            return true;
+        }
+        self.children(ty)
+            .into_iter()
+            .all(|child| self.prepare(var, child, level))
+    }
+
+    /// The parts of a type.
+    pub fn children(&mut self, ty: Ty) -> Vec<Ty> {
+        match self.node(ty) {
+            Node::Array(t) | Node::Map(t) | Node::Stream(t) | Node::Link(t, _) => vec![t],
+            Node::Forall(t) => vec![t],
+            Node::Tuple(parts) | Node::Opaque(_, parts) | Node::Module(_, parts) => parts.to_vec(),
+            Node::Labeled(fields) | Node::Record(fields) => {
+                fields.iter().map(|(_, t)| *t).collect()
+            }
+            Node::Case(_, argument) => argument.into_iter().collect(),
+            Node::Union(cases, _) => cases.iter().filter_map(|(_, t)| *t).collect(),
+            Node::Fun(a, b) | Node::Plus(a, b) => vec![a, b],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a type has only data values, without changing variables: unsolved ones
+    /// count by their range.
+    pub fn is_data_range(&mut self, ty: Ty) -> bool {
+        self.data_range(ty, false)
+    }
+
+    /// The same, restricting unsolved variables to make it true.
+    pub fn make_data_range(&mut self, ty: Ty) -> bool {
+        self.data_range(ty, true)
+    }
+
+    fn data_range(&mut self, ty: Ty, restrict: bool) -> bool {
+        if !self.step() {
+            return false;
+        }
+        match self.node(ty) {
+            Node::Null
+            | Node::Bool
+            | Node::Number
+            | Node::String
+            | Node::Word
+            | Node::Data
+            | Node::Binary
+            | Node::Ref
+            | Node::Token => true,
+            Node::Var {
+                range, level, soft, ..
+            } => {
+                if range == Range::Any && restrict && level != GENERIC {
+                    self.restrict(ty, Range::Data);
+                }
+                range != Range::Any || soft || (restrict && level != GENERIC)
+            }
+            Node::Rigid { range, .. } => range != Range::Any,
+            Node::Array(_)
+            | Node::Map(_)
+            | Node::Tuple(_)
+            | Node::Labeled(_)
+            | Node::Record(_)
+            | Node::Case(..)
+            | Node::Union(..)
+            | Node::Plus(..) => self
+                .children(ty)
+                .into_iter()
+                .all(|child| self.data_range(child, restrict)),
+            _ => false,
+        }
+    }
+
+    fn make_word_range(&mut self, ty: Ty) -> bool {
+        match self.node(ty) {
+            Node::Null | Node::Number | Node::String | Node::Word => true,
+            Node::Var { level, .. } if level != GENERIC => {
+                self.restrict(ty, Range::Word);
+                true
+            }
+            Node::Rigid { range, .. } => range == Range::Word,
+            _ => false,
+        }
+    }
+
+    /// Whether a type mentions a node that the test accepts.
+    pub fn mentions(&mut self, ty: Ty, test: &dyn Fn(&Node) -> bool) -> bool {
+        if !self.step() {
+            return false;
+        }
+        let node = self.node(ty);
+        if test(&node) {
+            return true;
+        }
+        self.children(ty)
+            .into_iter()
+            .any(|child| self.mentions(child, test))
+    }
+
+    /// Sets all unsolved variables in a type to `data` (those that may be).
+    pub fn default_to_data(&mut self, ty: Ty) {
+        if !self.step() {
+            return;
+        }
+        match self.node(ty) {
+            Node::Var { level, .. } if level != GENERIC => {
+                let target = match self.node(ty) {
+                    Node::Var {
+                        range: Range::Word, ..
+                    } => Ty::WORD,
+                    _ => Ty::DATA,
+                };
+                self.bind(ty, target);
+            }
+            _ => {
+                for child in self.children(ty) {
+                    self.default_to_data(child);
+                }
+            }
+        }
+    }
+
+    /// Quantifies the variables above the current level.
+    pub fn generalize(&mut self, ty: Ty) {
+        let ty = self.find(ty);
+        if !self.step() {
+            return;
+        }
+        if let Node::Var {
+            level, range, name, ..
+        } = self.nodes[ty.0 as usize].clone()
+        {
+            if level > self.level && level != GENERIC {
+                self.set(
+                    ty,
+                    Node::Var {
+                        level: GENERIC,
+                        range,
+                        name,
+                        soft: false,
+                    },
+                );
+            }
+            return;
+        }
+        for child in self.children(ty) {
+            self.generalize(child);
+        }
+    }
+
+    /// Replaces the parts of a type for which `replace` gives another; unchanged types are shared.
+    pub fn rewrite(
+        &mut self,
+        ty: Ty,
+        replace: &mut dyn FnMut(&mut Types, Ty, &Node) -> Option<Ty>,
+    ) -> Ty {
+        let ty = self.find(ty);
+        if !self.step() {
+            return ty;
+        }
+        let node = self.nodes[ty.0 as usize].clone();
+        if let Some(new) = replace(self, ty, &node) {
+            return new;
+        }
+        let children = self.children(ty);
+        if children.is_empty() {
+            return ty;
+        }
+        let mut changed = false;
+        let new: Vec<Ty> = children
+            .iter()
+            .map(|child| {
+                let result = self.rewrite(*child, replace);
+                changed |= result != self.find(*child);
+                result
+            })
+            .collect();
+        if !changed {
+            return ty;
+        }
+        let mut rest = new.iter().copied();
+        let mut next = || rest.next().unwrap_or(Ty::DATA);
+        let rebuilt = match node {
+            Node::Array(_) => Node::Array(next()),
+            Node::Map(_) => Node::Map(next()),
+            Node::Stream(_) => Node::Stream(next()),
+            Node::Link(_, var) => Node::Link(next(), var),
+            Node::Forall(_) => Node::Forall(next()),
+            Node::Tuple(_) => Node::Tuple(new.clone().into()),
+            Node::Opaque(name, _) => Node::Opaque(name, new.clone().into()),
+            Node::Module(id, _) => Node::Module(id, new.clone().into()),
+            Node::Labeled(fields) => {
+                Node::Labeled(fields.iter().map(|(l, _)| (l.clone(), next())).collect())
+            }
+            Node::Record(fields) => {
+                Node::Record(fields.iter().map(|(l, _)| (l.clone(), next())).collect())
+            }
+            Node::Case(name, argument) => Node::Case(name, argument.map(|_| next())),
+            Node::Union(cases, nullable) => Node::Union(
+                cases
+                    .iter()
+                    .map(|(name, argument)| (name.clone(), argument.map(|_| next())))
+                    .collect(),
+                nullable,
+            ),
+            Node::Fun(..) => Node::Fun(next(), next()),
+            Node::Plus(..) => Node::Plus(next(), next()),
+            other => other,
+        };
+        self.add(rebuilt)
+    }
+
+    /// A copy with fresh variables for the quantified ones. Also lists the delayed sums in it.
+    pub fn instantiate(&mut self, ty: Ty, sums: &mut Vec<Ty>) -> Ty {
+        let mut fresh: Vec<(Ty, Ty)> = Vec::new();
+        self.instantiate_with(ty, &mut fresh, sums)
+    }
+
+    /// The same with given replacements, which grow.
+    pub fn instantiate_with(
+        &mut self,
+        ty: Ty,
+        fresh: &mut Vec<(Ty, Ty)>,
+        sums: &mut Vec<Ty>,
+    ) -> Ty {
+        let result = self.rewrite(ty, &mut |types, at, node| match node {
+            Node::Var {
+                level: GENERIC,
+                range,
+                ..
+            } => {
+                if let Some((_, new)) = fresh.iter().find(|(old, _)| *old == at) {
+                    return Some(*new);
+                }
+                let new = types.fresh_in(*range);
+                fresh.push((at, new));
+                Some(new)
+            }
+            Node::Rigid { .. } => fresh
+                .iter()
+                .find(|(old, _)| *old == at)
+                .map(|(_, new)| *new),
+            Node::Forall(_) => Some(at),
+            _ => None,
+        });
+        self.collect_sums(result, sums);
+        result
+    }
+
+    fn collect_sums(&mut self, ty: Ty, sums: &mut Vec<Ty>) {
+        if !self.step() {
+            return;
+        }
+        let ty = self.find(ty);
+        if matches!(self.nodes[ty.0 as usize], Node::Plus(..)) {
+            sums.push(ty);
+        }
+        for child in self.children(ty) {
+            self.collect_sums(child, sums);
+        }
+    }
+
+    /// Splits `n` parameters off a function type as far as it is one.
+    pub fn peel(&mut self, ty: Ty, n: usize) -> (Vec<Ty>, Ty) {
+        let mut params = Vec::new();
+        let mut rest = ty;
+        while params.len() < n {
+            match self.node(rest) {
+                Node::Fun(from, to) => {
+                    params.push(from);
+                    rest = to;
+                }
+                _ => break,
+            }
+        }
+        (params, rest)
+    }
+
+    /// Number of arrows.
+    pub fn arity(&mut self, ty: Ty) -> u32 {
+        let mut count = 0;
+        let mut rest = ty;
+        while let Node::Fun(_, to) = self.node(rest) {
+            count += 1;
+            rest = to;
+        }
+        count
+    }
+}
