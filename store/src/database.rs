@@ -99,7 +99,10 @@ impl Database {
                 options,
             ));
         }
-        let mut disk = Disk::new(folder, options.clone(), lock.is_some())?;
+        let mut disk = {
+            let locked = lock.is_some() || options.os_lock_held;
+            Disk::new(folder, options.clone(), locked)?
+        };
         let mut table = Arc::new(Table::default());
         disk.turn(&mut table, |_, _| Ok(()))?;
         let generation = disk.generation().unwrap_or_default();
@@ -297,12 +300,14 @@ impl Database {
         self.view().watermark()
     }
 
-    /// Reads what other processes committed since the last write.
+    /// Reads what other processes committed since the last write. Cheap while
+    /// there is nothing.
     pub fn refresh(&self) -> Result<()> {
-        match self.write(|_, _| Ok(())) {
-            Err(StoreError::ReadOnly) => Ok(()),
-            other => other,
+        match &self.writer().backing {
+            Backing::Disk(disk) if !disk.is_current() => {}
+            _ => return Ok(()),
         }
+        self.write(|_, _| Ok(()))
     }
 
     /// Moves all commits from the log into the data files.

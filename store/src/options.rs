@@ -83,6 +83,8 @@ pub struct OpenOptions {
     pub program: String,
     /// Most bytes of a database in memory.
     pub memory_limit: u64,
+    /// The caller holds the OS lock of the folder already, on behalf of this process.
+    pub os_lock_held: bool,
 }
 
 impl Default for OpenOptions {
@@ -96,6 +98,7 @@ impl Default for OpenOptions {
             clock: Arc::new(SystemClock),
             program: "mix-store".into(),
             memory_limit: 64 << 20,
+            os_lock_held: false,
         }
     }
 }
