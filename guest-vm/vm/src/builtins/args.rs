@@ -85,7 +85,9 @@ pub(super) fn integral(value: &Value) -> Result<i64, Failure> {
 /// A count, clamped to 0 ..= `limit`.
 pub(super) fn clamped(value: &Value, limit: usize) -> Result<usize, Failure> {
     let count = integral(value)?;
-    Ok(usize::try_from(count.max(0)).unwrap_or(usize::MAX).min(limit))
+    Ok(usize::try_from(count.max(0))
+        .unwrap_or(usize::MAX)
+        .min(limit))
 }
 
 /// Bytes.
@@ -140,7 +142,11 @@ pub(super) fn stream(value: &Value) -> Result<&Rc<Stream>, Failure> {
 pub(super) fn opaque(value: &Value) -> Result<&Opaque, Failure> {
     match value {
         Value::Opaque(object) => Ok(object),
-        other => Err(wrong("ERR_EXPECTED_OPAQUE", "an object of the library", other)),
+        other => Err(wrong(
+            "ERR_EXPECTED_OPAQUE",
+            "an object of the library",
+            other,
+        )),
     }
 }
 

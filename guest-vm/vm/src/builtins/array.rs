@@ -69,7 +69,10 @@ fn keys(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 fn enumerate(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     let count = args::clamped(&args[0], usize::MAX)?;
     if count > MAX_COUNT {
-        return Err(Failure::new("ERR_TOO_LARGE", "an array has at most 100000000 elements"));
+        return Err(Failure::new(
+            "ERR_TOO_LARGE",
+            "an array has at most 100000000 elements",
+        ));
     }
     Ok(numbers(count))
 }
@@ -98,8 +101,13 @@ fn get(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 }
 
 fn safe_get(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    let Value::Array(array) = &args[1] else { return Ok(Value::Undefined) };
-    Ok(position(&args[0]).and_then(|at| array.items().get(at)).cloned().unwrap_or_default())
+    let Value::Array(array) = &args[1] else {
+        return Ok(Value::Undefined);
+    };
+    Ok(position(&args[0])
+        .and_then(|at| array.items().get(at))
+        .cloned()
+        .unwrap_or_default())
 }
 
 fn set(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
@@ -122,7 +130,10 @@ fn add(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 }
 
 fn zip(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    let (a, b) = (args::array(&args[0])?.items(), args::array(&args[1])?.items());
+    let (a, b) = (
+        args::array(&args[0])?.items(),
+        args::array(&args[1])?.items(),
+    );
     if a.len() != b.len() {
         return Err(Failure::new(
             "ERR_LENGTH_MISMATCH",
@@ -166,7 +177,10 @@ fn contains(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> 
 }
 
 fn features_one(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    let (a, b) = (args::array(&args[0])?.items(), args::array(&args[1])?.items());
+    let (a, b) = (
+        args::array(&args[0])?.items(),
+        args::array(&args[1])?.items(),
+    );
     for item in b {
         if has(a, item)? {
             return Ok(Value::Bool(true));
@@ -176,7 +190,10 @@ fn features_one(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failu
 }
 
 fn features_all(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    let (a, b) = (args::array(&args[0])?.items(), args::array(&args[1])?.items());
+    let (a, b) = (
+        args::array(&args[0])?.items(),
+        args::array(&args[1])?.items(),
+    );
     for item in b {
         if !has(a, item)? {
             return Ok(Value::Bool(false));
@@ -229,7 +246,10 @@ fn positions(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure>
     for (index, item) in args::array(&args[0])?.items().iter().enumerate() {
         first.entry(args::text(item)?.clone()).or_insert(index);
     }
-    let entries = first.into_iter().map(|(key, index)| (key, Value::Int(index as i64))).collect();
+    let entries = first
+        .into_iter()
+        .map(|(key, index)| (key, Value::Int(index as i64)))
+        .collect();
     Ok(Value::Map(Map::of_entries(entries)))
 }
 

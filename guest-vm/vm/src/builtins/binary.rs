@@ -45,7 +45,9 @@ fn sub(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     let bytes = args::binary(&args[2])?;
     let start = args::clamped(&args[0], bytes.len())?;
     let end = args::clamped(&args[1], bytes.len())?;
-    Ok(Value::binary(bytes.get(start..end).unwrap_or_default().to_vec()))
+    Ok(Value::binary(
+        bytes.get(start..end).unwrap_or_default().to_vec(),
+    ))
 }
 
 fn concat(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
@@ -54,7 +56,10 @@ fn concat(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     for item in args::array(&args[0])?.items() {
         out.extend_from_slice(args::binary(item)?);
         if out.len() > MAX_BINARY {
-            return Err(Failure::new("ERR_TOO_LARGE", "the binary would have more than 256 MiB"));
+            return Err(Failure::new(
+                "ERR_TOO_LARGE",
+                "the binary would have more than 256 MiB",
+            ));
         }
     }
     Ok(Value::binary(out))
@@ -70,7 +75,9 @@ fn index_of_left(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Fail
 fn byte_at(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
     let bytes = args::binary(&args[1])?;
-    let found = usize::try_from(args::integral(&args[0])?).ok().and_then(|at| bytes.get(at));
+    let found = usize::try_from(args::integral(&args[0])?)
+        .ok()
+        .and_then(|at| bytes.get(at));
     Ok(found.map_or(Value::Undefined, |byte| Value::Int(i64::from(*byte))))
 }
 
@@ -92,7 +99,10 @@ fn to_string(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure>
     pass_undefined!(args);
     match std::str::from_utf8(args::binary(&args[0])?) {
         Ok(text) => Ok(Value::text(text)),
-        Err(error) => Err(Failure::new("ERR_UTF8", format!("the bytes are not UTF-8: {error}"))),
+        Err(error) => Err(Failure::new(
+            "ERR_UTF8",
+            format!("the bytes are not UTF-8: {error}"),
+        )),
     }
 }
 
@@ -145,7 +155,9 @@ fn to_base64(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure>
     let bytes = args::binary(&args[0])?;
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte))
+        let group = chunk
+            .iter()
+            .fold(0_u32, |group, byte| group << 8 | u32::from(*byte))
             << (8 * (3 - chunk.len()));
         for place in 0..4 {
             if place <= chunk.len() {
@@ -203,7 +215,11 @@ fn like(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     match &args[0] {
         Value::Binary(bytes) => Ok(Value::Binary(Rc::clone(bytes))),
         Value::Text(text) | Value::Ref(text) => Ok(Value::binary(text.as_bytes().to_vec())),
-        other => Err(Failure::expected("ERR_EXPECTED_BINARY", "a string or a binary", other)),
+        other => Err(Failure::expected(
+            "ERR_EXPECTED_BINARY",
+            "a string or a binary",
+            other,
+        )),
     }
 }
 
@@ -212,6 +228,11 @@ fn equal_constant_time(_: &mut Surroundings, args: &mut [Value]) -> Result<Value
     pass_undefined!(args);
     let (a, b) = (args::binary(&args[0])?, args::binary(&args[1])?);
     let same_length = a.len() == b.len();
-    let difference = a.iter().zip(b.iter()).fold(0_u8, |sum, (x, y)| sum | (x ^ y));
-    Ok(Value::Bool(same_length && std::hint::black_box(difference) == 0))
+    let difference = a
+        .iter()
+        .zip(b.iter())
+        .fold(0_u8, |sum, (x, y)| sum | (x ^ y));
+    Ok(Value::Bool(
+        same_length && std::hint::black_box(difference) == 0,
+    ))
 }

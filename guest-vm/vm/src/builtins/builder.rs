@@ -64,7 +64,10 @@ fn append(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 
 /// The first value, removed; undefined without one.
 fn shift(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    Ok(items(&args[0])?.borrow_mut().pop_front().unwrap_or_default())
+    Ok(items(&args[0])?
+        .borrow_mut()
+        .pop_front()
+        .unwrap_or_default())
 }
 
 fn array(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {

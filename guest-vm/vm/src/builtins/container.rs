@@ -56,9 +56,10 @@ fn children(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> 
 fn child(key: &Value, container: &Value) -> Value {
     match (key, container) {
         (Value::Text(key), Value::Map(map)) => map.get(key).cloned().unwrap_or_default(),
-        (key, Value::Array(array)) => {
-            position(key).and_then(|at| array.items().get(at)).cloned().unwrap_or_default()
-        }
+        (key, Value::Array(array)) => position(key)
+            .and_then(|at| array.items().get(at))
+            .cloned()
+            .unwrap_or_default(),
         _ => Value::Undefined,
     }
 }
@@ -138,7 +139,12 @@ fn step_into_map<'a>(
     let Value::Map(map) = here else {
         return Err(Failure::expected("ERR_EXPECTED_MAP", "a map", here));
     };
-    let missing = || Failure::new("ERR_KEY_NOT_FOUND", format!("there is no key {:?}", name.as_str()));
+    let missing = || {
+        Failure::new(
+            "ERR_KEY_NOT_FOUND",
+            format!("there is no key {:?}", name.as_str()),
+        )
+    };
     if !map.contains(name) {
         if !may_be_missing {
             return Err(missing());
@@ -181,10 +187,26 @@ struct Rules {
     null_keeps: bool,
 }
 
-const SHALLOW: Rules = Rules { deep: false, arrays: true, null_keeps: false };
-const DEEP: Rules = Rules { deep: true, arrays: true, null_keeps: false };
-const BUILDER: Rules = Rules { deep: true, arrays: true, null_keeps: true };
-const REPLACE: Rules = Rules { deep: true, arrays: false, null_keeps: false };
+const SHALLOW: Rules = Rules {
+    deep: false,
+    arrays: true,
+    null_keeps: false,
+};
+const DEEP: Rules = Rules {
+    deep: true,
+    arrays: true,
+    null_keeps: false,
+};
+const BUILDER: Rules = Rules {
+    deep: true,
+    arrays: true,
+    null_keeps: true,
+};
+const REPLACE: Rules = Rules {
+    deep: true,
+    arrays: false,
+    null_keeps: false,
+};
 
 fn merge(args: &mut [Value], rules: &Rules) -> Result<Value, Failure> {
     let first = args::defined(&mut args[0], "the first container")?;
@@ -194,10 +216,17 @@ fn merge(args: &mut [Value], rules: &Rules) -> Result<Value, Failure> {
 
 fn merged(first: Value, second: &Value, rules: &Rules, depth: usize) -> Result<Value, Failure> {
     if depth > MAX_DEPTH {
-        return Err(Failure::new("ERR_TOO_LARGE", "containers nested deeper than 1000 levels"));
+        return Err(Failure::new(
+            "ERR_TOO_LARGE",
+            "containers nested deeper than 1000 levels",
+        ));
     }
     let part = |own: Value, other: &Value| {
-        if rules.deep { merged(own, other, rules, depth + 1) } else { Ok(other.clone()) }
+        if rules.deep {
+            merged(own, other, rules, depth + 1)
+        } else {
+            Ok(other.clone())
+        }
     };
     match (first, second) {
         (Value::Map(mut map), Value::Map(other)) => {

@@ -54,7 +54,10 @@ fn stream(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 }
 
 fn stream_singleton(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    Ok(Value::Stream(Stream::singleton(args::defined(&mut args[0], "the element")?)))
+    Ok(Value::Stream(Stream::singleton(args::defined(
+        &mut args[0],
+        "the element",
+    )?)))
 }
 
 /// An integral number, negative ones as 0.

@@ -40,7 +40,11 @@ fn http_request(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failu
 }
 
 fn check_config(config: &Map) -> Result<(), Failure> {
-    let given = |key: &str| config.get(key).filter(|value| !matches!(value, Value::Null));
+    let given = |key: &str| {
+        config
+            .get(key)
+            .filter(|value| !matches!(value, Value::Null))
+    };
     if let Some(params) = given("params") {
         args::map(params)?;
     }
@@ -64,7 +68,9 @@ fn check_config(config: &Map) -> Result<(), Failure> {
             args::text(&part)?;
         }
         if given("oauthToken").is_some() {
-            return Err(Failure::range("basicAuth and oauthToken exclude each other"));
+            return Err(Failure::range(
+                "basicAuth and oauthToken exclude each other",
+            ));
         }
     }
     if let Some(token) = given("oauthToken")
@@ -87,7 +93,9 @@ fn check_config(config: &Map) -> Result<(), Failure> {
     if let Some(from) = given("sendFrom")
         && !matches!(args::text(from)?.as_str(), "auto" | "server" | "client")
     {
-        return Err(Failure::range("sendFrom is \"auto\", \"server\" or \"client\""));
+        return Err(Failure::range(
+            "sendFrom is \"auto\", \"server\" or \"client\"",
+        ));
     }
     if let Some(flag) = given("returnBinaryResponseBody") {
         args::boolean(flag)?;
@@ -128,11 +136,21 @@ fn file_designator(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Fa
                 ("file.remote_app", Some(app)) => {
                     args::map(app)?;
                 }
-                _ => return Err(Failure::expected("ERR_EXPECTED_CASE", "a designator", &args[0])),
+                _ => {
+                    return Err(Failure::expected(
+                        "ERR_EXPECTED_CASE",
+                        "a designator",
+                        &args[0],
+                    ));
+                }
             }
             Ok(args[0].take())
         }
-        other => Err(Failure::expected("ERR_EXPECTED_CASE", "null or some(app)", other)),
+        other => Err(Failure::expected(
+            "ERR_EXPECTED_CASE",
+            "null or some(app)",
+            other,
+        )),
     }
 }
 
@@ -142,7 +160,9 @@ fn log_text(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> 
     if text.len() <= MAX_LOG {
         return Ok(Value::Text(text.clone()));
     }
-    Ok(Value::text(&text.as_str()[..text.floor_char_boundary(MAX_LOG)]))
+    Ok(Value::text(
+        &text.as_str()[..text.floor_char_boundary(MAX_LOG)],
+    ))
 }
 
 /// `(name, variables)`: the variable of that name; if there is none, a dotted

@@ -24,9 +24,13 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
 fn parse(args: &[Value], mode: Mode) -> Result<Value, Failure> {
     pass_undefined!(args);
     let text = args::text(&args[0])?;
-    let options = Options { mode, max_depth: MAX_PARSE_DEPTH, ..Options::default() };
-    let value = parse_with(text, &options)
-        .map_err(|error| Failure::new("ERR_PARSE", error.to_string()))?;
+    let options = Options {
+        mode,
+        max_depth: MAX_PARSE_DEPTH,
+        ..Options::default()
+    };
+    let value =
+        parse_with(text, &options).map_err(|error| Failure::new("ERR_PARSE", error.to_string()))?;
     Ok(Importer::default().import(value))
 }
 
@@ -79,7 +83,11 @@ impl Importer {
     fn import_map(&mut self, map: mix_value::Map) -> Value {
         let known = self.shapes.iter().position(|shape| {
             shape.keys().len() == map.len()
-                && shape.keys().iter().zip(map.keys()).all(|(known, key)| known.as_str() == &**key)
+                && shape
+                    .keys()
+                    .iter()
+                    .zip(map.keys())
+                    .all(|(known, key)| known.as_str() == &**key)
         });
         let shape = match known {
             Some(index) => Rc::clone(&self.shapes[index]),

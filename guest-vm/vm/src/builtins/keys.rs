@@ -66,14 +66,22 @@ fn extreme(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     let greatest = args::boolean(&args[0])?;
     let keys = take_items(&args[1])?;
     comparable(&keys)?;
-    let wanted = if greatest { Ordering::Greater } else { Ordering::Less };
+    let wanted = if greatest {
+        Ordering::Greater
+    } else {
+        Ordering::Less
+    };
     let mut best = 0;
     for (index, key) in keys.iter().enumerate() {
         if compare::sort_order(key, &keys[best]) == wanted {
             best = index;
         }
     }
-    Ok(if keys.is_empty() { Value::Undefined } else { Value::Int(best as i64) })
+    Ok(if keys.is_empty() {
+        Value::Undefined
+    } else {
+        Value::Int(best as i64)
+    })
 }
 
 /// `(descending, ignore case, keys, array)`: a stable sort in either direction.
@@ -95,7 +103,12 @@ fn sort(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
         let order = compare::sort_order(&keys[*a], &keys[*b]);
         if descending { order.reverse() } else { order }
     });
-    Ok(Value::array(order.into_iter().map(|index| items[index].clone()).collect()))
+    Ok(Value::array(
+        order
+            .into_iter()
+            .map(|index| items[index].clone())
+            .collect(),
+    ))
 }
 
 /// `(keep the last, keys, array)`: one element for each key.
@@ -137,7 +150,10 @@ fn split(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 
 /// `(keys, array, keys, array)`: merges two sorted arrays, the first wins ties.
 fn merge(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    let (a, b) = (args::array(&args[1])?.items(), args::array(&args[3])?.items());
+    let (a, b) = (
+        args::array(&args[1])?.items(),
+        args::array(&args[3])?.items(),
+    );
     let (keys_a, keys_b) = (keys_for(&args[0], a.len())?, keys_for(&args[2], b.len())?);
     comparable(&keys_a)?;
     comparable(&keys_b)?;
@@ -175,13 +191,18 @@ fn group(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
         groups[place].1.push(item.clone());
     }
     let groups: BTreeMap<Text, Vec<Value>> = groups.into_iter().collect();
-    let entries = groups.into_iter().map(|(key, items)| (key, Value::array(items))).collect();
+    let entries = groups
+        .into_iter()
+        .map(|(key, items)| (key, Value::array(items)))
+        .collect();
     Ok(Value::Map(Map::of_entries(entries)))
 }
 
 fn order_before(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     comparable(args)?;
-    Ok(Value::Bool(compare::sort_order(&args[0], &args[1]) == Ordering::Less))
+    Ok(Value::Bool(
+        compare::sort_order(&args[0], &args[1]) == Ordering::Less,
+    ))
 }
 
 fn same(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {

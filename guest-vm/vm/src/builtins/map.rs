@@ -44,19 +44,24 @@ fn keys(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     match &args[0] {
         Value::Undefined => Ok(Value::Undefined),
         Value::Null => Ok(Value::array(Vec::new())),
-        value => Ok(Value::array(args::map(value)?.keys().cloned().map(Value::Text).collect())),
+        value => Ok(Value::array(
+            args::map(value)?.keys().cloned().map(Value::Text).collect(),
+        )),
     }
 }
 
 fn values(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    Ok(Value::array(args::map(&args[0])?.values().cloned().collect()))
+    Ok(Value::array(
+        args::map(&args[0])?.values().cloned().collect(),
+    ))
 }
 
 fn bindings(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    let pair = |(key, value): (&Text, &Value)| {
-        Value::array(vec![Value::Text(key.clone()), value.clone()])
-    };
-    Ok(Value::array(args::map(&args[0])?.iter().map(pair).collect()))
+    let pair =
+        |(key, value): (&Text, &Value)| Value::array(vec![Value::Text(key.clone()), value.clone()]);
+    Ok(Value::array(
+        args::map(&args[0])?.iter().map(pair).collect(),
+    ))
 }
 
 fn get(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
@@ -112,7 +117,10 @@ fn descend(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
         let key = args::text(step)?;
         let next = args::map(&here)?.get(key).cloned();
         here = next.ok_or_else(|| {
-            Failure::new("ERR_KEY_NOT_FOUND", format!("there is no key {:?}", key.as_str()))
+            Failure::new(
+                "ERR_KEY_NOT_FOUND",
+                format!("there is no key {:?}", key.as_str()),
+            )
         })?;
     }
     Ok(here)
@@ -139,12 +147,20 @@ fn invert(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     let mut members: BTreeMap<Text, BTreeSet<Text>> = BTreeMap::new();
     for (key, value) in args::map(&args[0])?.iter() {
         for member in args::array(value)?.items() {
-            members.entry(args::text(member)?.clone()).or_default().insert(key.clone());
+            members
+                .entry(args::text(member)?.clone())
+                .or_default()
+                .insert(key.clone());
         }
     }
     let entries = members
         .into_iter()
-        .map(|(member, keys)| (member, Value::array(keys.into_iter().map(Value::Text).collect())))
+        .map(|(member, keys)| {
+            (
+                member,
+                Value::array(keys.into_iter().map(Value::Text).collect()),
+            )
+        })
         .collect();
     Ok(Value::Map(Map::of_entries(entries)))
 }
@@ -178,7 +194,9 @@ fn set_union(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure>
 fn select(args: &[Value], keep: fn(&str, &Map) -> bool) -> Result<Value, Failure> {
     let (first, second) = (args::map(&args[0])?, args::map(&args[1])?);
     let kept = first.iter().filter(|(key, _)| keep(key, second));
-    let entries = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let entries = kept
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     Ok(Value::Map(Map::of_entries(entries)))
 }
 

@@ -100,7 +100,11 @@ fn floored_remainder(x: f64, y: f64) -> f64 {
 
 fn floored_remainder_int(x: i128, y: i128) -> Option<i128> {
     let remainder = x.checked_rem(y)?;
-    Some(if remainder != 0 && (remainder < 0) != (y < 0) { remainder + y } else { remainder })
+    Some(if remainder != 0 && (remainder < 0) != (y < 0) {
+        remainder + y
+    } else {
+        remainder
+    })
 }
 
 fn neg(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
@@ -108,9 +112,9 @@ fn neg(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
         Value::Undefined => Value::Undefined,
         Value::Null => Value::Null,
         value => match args::number(value)? {
-            Number::Int(int) => {
-                int.checked_neg().map_or(Value::Float(-(int as f64)), Value::Int)
-            }
+            Number::Int(int) => int
+                .checked_neg()
+                .map_or(Value::Float(-(int as f64)), Value::Int),
             Number::Float(float) => Value::Float(-float),
         },
     })
@@ -122,14 +126,13 @@ fn whole(value: &Value) -> Result<i128, Failure> {
     match args::number(value)? {
         Number::Int(int) => Ok(i128::from(int)),
         Number::Float(float) if float.is_finite() && float.abs() < 1e38 => Ok(float as i128),
-        Number::Float(float) => Err(Failure::range(format!("{float} is outside of the integers"))),
+        Number::Float(float) => Err(Failure::range(format!(
+            "{float} is outside of the integers"
+        ))),
     }
 }
 
-fn truncated(
-    args: &[Value],
-    operation: fn(i128, i128) -> Option<i128>,
-) -> Result<Value, Failure> {
+fn truncated(args: &[Value], operation: fn(i128, i128) -> Option<i128>) -> Result<Value, Failure> {
     pass_undefined!(args);
     let (x, y) = (whole(&args[0])?, whole(&args[1])?);
     let result = operation(x, y).ok_or_else(|| Failure::range("the divisor is zero"))?;
@@ -141,9 +144,9 @@ fn abs(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     Ok(match &args[0] {
         Value::Null => Value::Null,
         value => match args::number(value)? {
-            Number::Int(int) => {
-                int.checked_abs().map_or(Value::Float((int as f64).abs()), Value::Int)
-            }
+            Number::Int(int) => int
+                .checked_abs()
+                .map_or(Value::Float((int as f64).abs()), Value::Int),
             Number::Float(float) => Value::Float(float.abs()),
         },
     })
@@ -158,7 +161,11 @@ fn extreme(args: &[Value], second: fn(f64, f64) -> bool) -> Result<Value, Failur
     let wins = match (x, y) {
         // Ints that floats cannot tell apart.
         (Number::Int(a), Number::Int(b)) if a as f64 == b as f64 => {
-            if second(0.0, 1.0) { b > a } else { b < a }
+            if second(0.0, 1.0) {
+                b > a
+            } else {
+                b < a
+            }
         }
         _ => second(x.float(), y.float()),
     };
@@ -189,7 +196,11 @@ fn copysign(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> 
     let (x, y) = (args::number(&args[0])?, args::number(&args[1])?);
     let negative = y.float().is_sign_negative();
     Ok(match x {
-        Number::Int(int) => match if negative { Some(-int.saturating_abs()) } else { int.checked_abs() } {
+        Number::Int(int) => match if negative {
+            Some(-int.saturating_abs())
+        } else {
+            int.checked_abs()
+        } {
             Some(result) if int != i64::MIN => Value::Int(result),
             _ => Value::Float((int as f64).copysign(y.float())),
         },
@@ -200,7 +211,9 @@ fn copysign(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> 
 fn to_string(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
     let number = args::number(&args[0])?;
-    Ok(Value::text(plain_text(&number.value()).unwrap_or_else(|| "".into())))
+    Ok(Value::text(
+        plain_text(&number.value()).unwrap_or_else(|| "".into()),
+    ))
 }
 
 fn parse(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
@@ -226,11 +239,17 @@ fn format_hex_int(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Fai
     pass_undefined!(args);
     let width = args::clamped(&args[0], usize::MAX)?;
     if width > MAX_WIDTH {
-        return Err(Failure::range("the width of a number is at most 10000 digits"));
+        return Err(Failure::range(
+            "the width of a number is at most 10000 digits",
+        ));
     }
     let number = whole(&args[1])?;
     let digits = format!("{:x}", number.unsigned_abs());
-    Ok(Value::text(number_text::format_hex(width, number < 0, &digits)))
+    Ok(Value::text(number_text::format_hex(
+        width,
+        number < 0,
+        &digits,
+    )))
 }
 
 /// A set of 32 bits: a number modulo 2^32.
@@ -293,7 +312,9 @@ fn format(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     };
     let locale = option(options, "locale", "en-US")?;
     if locale != "en-US" {
-        return Err(Failure::range(format!("unknown locale {locale:?}; there is only \"en-US\"")));
+        return Err(Failure::range(format!(
+            "unknown locale {locale:?}; there is only \"en-US\""
+        )));
     }
     let plain = Signs::default();
     let signs = Signs {

@@ -17,7 +17,12 @@ pub(crate) struct Signs<'a> {
 
 impl Default for Signs<'_> {
     fn default() -> Self {
-        Signs { decimal: ".", group: ",", plus: "+", minus: "-" }
+        Signs {
+            decimal: ".",
+            group: ",",
+            plus: "+",
+            minus: "-",
+        }
     }
 }
 
@@ -42,8 +47,13 @@ struct Pattern {
 impl Pattern {
     fn parse(text: &str) -> Result<Pattern, Failure> {
         let bad = |why: &str| Failure::new("ERR_PARSE", format!("number pattern {text:?}: {why}"));
-        let mut pattern =
-            Pattern { signs: Vec::new(), integer: 0, group: 0, fraction_min: 0, fraction_max: 0 };
+        let mut pattern = Pattern {
+            signs: Vec::new(),
+            integer: 0,
+            group: 0,
+            fraction_min: 0,
+            fraction_max: 0,
+        };
         let mut rest = text;
         while let Some(sign @ ('+' | '-')) = rest.chars().next() {
             if pattern.signs.contains(&sign) {
@@ -89,7 +99,9 @@ impl Pattern {
             }
         }
         if positions.max(pattern.fraction_max) > MAX_DIGITS {
-            return Err(Failure::range("a number pattern has at most 1000 digit positions"));
+            return Err(Failure::range(
+                "a number pattern has at most 1000 digit positions",
+            ));
         }
         Ok(pattern)
     }
@@ -107,7 +119,11 @@ fn digits(text: &str) -> (Vec<u8>, Vec<u8>) {
     let mut whole: Vec<u8> = whole.bytes().map(|b| b - b'0').collect();
     let mut fraction: Vec<u8> = fraction.bytes().map(|b| b - b'0').collect();
     for _ in 0..exponent.max(0) {
-        whole.push(if fraction.is_empty() { 0 } else { fraction.remove(0) });
+        whole.push(if fraction.is_empty() {
+            0
+        } else {
+            fraction.remove(0)
+        });
     }
     for _ in exponent.min(0)..0 {
         fraction.insert(0, whole.pop().unwrap_or(0));

@@ -36,7 +36,11 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, Failure> {
     }
     let (negative, body) = sign_of(text);
     if body == "Infinity" {
-        return Ok(Parsed::Float(if negative { f64::NEG_INFINITY } else { f64::INFINITY }));
+        return Ok(Parsed::Float(if negative {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
+        }));
     }
     let whole = digit_run(body);
     let mut rest = &body[whole..];
@@ -67,7 +71,9 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, Failure> {
         return Ok(Parsed::Int(int));
     }
     // The grammar above is within that of Rust's floats.
-    text.parse::<f64>().map(Parsed::Float).map_err(|_| malformed(text))
+    text.parse::<f64>()
+        .map(Parsed::Float)
+        .map_err(|_| malformed(text))
 }
 
 /// Digits of a base after a sign, as a 64-bit integer.
@@ -93,7 +99,10 @@ pub(crate) fn parse_int(text: &str) -> Result<i64, Failure> {
 /// `number.parseHex`: hexadecimal digits with an optional sign and `0x`.
 pub(crate) fn parse_hex(text: &str) -> Result<i64, Failure> {
     let (negative, body) = sign_of(text);
-    let digits = body.strip_prefix("0x").or_else(|| body.strip_prefix("0X")).unwrap_or(body);
+    let digits = body
+        .strip_prefix("0x")
+        .or_else(|| body.strip_prefix("0X"))
+        .unwrap_or(body);
     integer(text, negative, digits, 16)
 }
 
@@ -122,11 +131,14 @@ mod tests {
         assert_eq!(read(".5"), Ok(Parsed::Float(0.5)));
         assert_eq!(read("5."), Ok(Parsed::Float(5.0)));
         assert_eq!(read("1e999"), Ok(Parsed::Float(f64::INFINITY)));
-        assert_eq!(read("9223372036854775808"), Ok(Parsed::Float(9_223_372_036_854_775_808.0)));
+        assert_eq!(
+            read("9223372036854775808"),
+            Ok(Parsed::Float(9_223_372_036_854_775_808.0))
+        );
         assert_eq!(read("-Infinity"), Ok(Parsed::Float(f64::NEG_INFINITY)));
-        for text in
-            ["", " 1", "1 ", "12px", ".", "e5", "1e", "1e+", "inf", "nan", "0x1", "--1", "+NaN"]
-        {
+        for text in [
+            "", " 1", "1 ", "12px", ".", "e5", "1e", "1e+", "inf", "nan", "0x1", "--1", "+NaN",
+        ] {
             assert_eq!(read(text), Err("ERR_PARSE".to_owned()), "{text:?}");
         }
     }

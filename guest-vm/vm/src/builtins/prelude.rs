@@ -39,7 +39,11 @@ fn fail(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 fn fail_code(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     let code = message(&args[0])?.to_owned();
     let text = message(&args[1])?;
-    Err(if code == "RT_FAIL" { Failure::fail(text) } else { Failure::new(code, text) })
+    Err(if code == "RT_FAIL" {
+        Failure::fail(text)
+    } else {
+        Failure::new(code, text)
+    })
 }
 
 /// Raises the string form of an error: with the code that it starts with, or
@@ -48,7 +52,9 @@ fn fail_text(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure>
     let text = message(&args[0])?;
     let coded = text.split_once(": ").filter(|(code, _)| {
         (code.starts_with("ERR_") || code.starts_with("RT_"))
-            && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+            && code
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     });
     Err(match coded {
         Some((code, _)) if !is_ordinary(code) => Failure::fail(text),
@@ -100,7 +106,11 @@ fn actions(value: &mut Value) -> Result<Vec<Value>, Failure> {
     match value.take() {
         Value::Array(array) => Ok(array.into_items()),
         Value::Undefined => Err(Failure::undefined("the list of actions")),
-        other => Err(Failure::expected("ERR_EXPECTED_ARRAY", "an array of actions", &other)),
+        other => Err(Failure::expected(
+            "ERR_EXPECTED_ARRAY",
+            "an array of actions",
+            &other,
+        )),
     }
 }
 

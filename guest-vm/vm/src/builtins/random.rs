@@ -54,7 +54,9 @@ fn random_int(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<Val
     pass_undefined!(args);
     let (least, greatest) = (args::integral(&args[0])?, args::integral(&args[1])?);
     if least > greatest {
-        return Err(Failure::range(format!("{least} is greater than {greatest}")));
+        return Err(Failure::range(format!(
+            "{least} is greater than {greatest}"
+        )));
     }
     let span = least.abs_diff(greatest);
     let offset = match span.checked_add(1) {
@@ -69,9 +71,10 @@ fn wanted(args: &[Value]) -> Result<(Vec<char>, usize), Failure> {
     let alphabet: Vec<char> = args::text(&args[0])?.chars().collect();
     let length = args::integral(&args[1])?;
     match usize::try_from(length) {
-        Ok(length) if length > MAX_LENGTH => {
-            Err(Failure::new("ERR_TOO_LARGE", "a random text has at most 1000000 characters"))
-        }
+        Ok(length) if length > MAX_LENGTH => Err(Failure::new(
+            "ERR_TOO_LARGE",
+            "a random text has at most 1000000 characters",
+        )),
         Ok(length) if length == 0 || !alphabet.is_empty() => Ok((alphabet, length)),
         Ok(_) => Err(Failure::range("there is no character to choose")),
         Err(_) => Err(Failure::range(format!("{length} is not a length"))),
@@ -101,7 +104,9 @@ fn choose(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     let range = u64::from(u32::MAX) + 1;
     let mut out = String::new();
     for bytes in args::binary(&args[2])?.chunks_exact(4).take(length) {
-        let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let number = bytes
+            .iter()
+            .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         // Numbers beyond the last whole multiple would favour some characters.
         if size > 0 && number < range - range % size {
             out.push(alphabet[(number % size) as usize]);

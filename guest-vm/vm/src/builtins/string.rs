@@ -22,9 +22,11 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "#string_index_of_right" => |_, args| index(args, |text, needle| text.rfind(needle)),
         "#string_index_of_left_ci" => index_of_left_ci,
         "#string_contains" => |_, args| test(args, |needle, text| text.contains(needle)),
-        "#string_contains_ci" => {
-            |_, args| test(args, |needle, text| fold_string(text).contains(&fold_string(needle)))
-        }
+        "#string_contains_ci" => |_, args| {
+            test(args, |needle, text| {
+                fold_string(text).contains(&fold_string(needle))
+            })
+        },
         "#string_has_prefix" => |_, args| test(args, |prefix, text| text.starts_with(prefix)),
         "#string_has_suffix" => |_, args| test(args, |suffix, text| text.ends_with(suffix)),
         "#string_strip_prefix" => |_, args| strip(args, |text, prefix| text.strip_prefix(prefix)),
@@ -74,7 +76,9 @@ fn from_code_point(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Fa
     let number = args::integral(&args[0])?;
     match u32::try_from(number).ok().and_then(char::from_u32) {
         Some(c) => Ok(Value::text(c.to_string())),
-        None => Err(Failure::range(format!("{number} is not the number of a character"))),
+        None => Err(Failure::range(format!(
+            "{number} is not the number of a character"
+        ))),
     }
 }
 
@@ -99,14 +103,18 @@ fn sub(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     if start == 0 && end == text.scalars() {
         return Ok(Value::Text(text.clone()));
     }
-    Ok(Value::text(&text.as_str()[text.offset(start)..text.offset(end)]))
+    Ok(Value::text(
+        &text.as_str()[text.offset(start)..text.offset(end)],
+    ))
 }
 
 fn index(args: &[Value], search: fn(&str, &str) -> Option<usize>) -> Result<Value, Failure> {
     pass_undefined!(args);
     let (needle, text) = (args::text(&args[0])?, args::text(&args[1])?);
     let found = search(text, needle);
-    Ok(found.map_or(Value::Undefined, |offset| Value::Int(text.position(offset) as i64)))
+    Ok(found.map_or(Value::Undefined, |offset| {
+        Value::Int(text.position(offset) as i64)
+    }))
 }
 
 fn index_of_left_ci(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
@@ -140,7 +148,11 @@ fn strip(
 
 fn replace_all(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
-    let (old, new, text) = (args::text(&args[0])?, args::text(&args[1])?, args::text(&args[2])?);
+    let (old, new, text) = (
+        args::text(&args[0])?,
+        args::text(&args[1])?,
+        args::text(&args[2])?,
+    );
     if old.is_empty() {
         return Ok(Value::Text(text.clone()));
     }
@@ -161,7 +173,12 @@ fn change(args: &[Value], change: fn(&str) -> Option<String>) -> Result<Value, F
 
 fn capitalized(text: &str) -> Option<String> {
     let first = text.chars().next()?;
-    Some(first.to_uppercase().chain(text[first.len_utf8()..].chars()).collect())
+    Some(
+        first
+            .to_uppercase()
+            .chain(text[first.len_utf8()..].chars())
+            .collect(),
+    )
 }
 
 fn part(args: &[Value], part: fn(&str) -> &str) -> Result<Value, Failure> {
@@ -226,10 +243,18 @@ fn like_parts(pattern: &str) -> Vec<String> {
 /// leftmost place after the part before it.
 fn matches_like(text: &str, pattern: &str) -> bool {
     let parts = like_parts(pattern);
-    let [first, middle @ ..] = parts.as_slice() else { return false };
-    let [middle @ .., last] = middle else { return text == first };
-    let Some(mut rest) = text.strip_prefix(first.as_str()) else { return false };
-    let Some(inner) = rest.strip_suffix(last.as_str()) else { return false };
+    let [first, middle @ ..] = parts.as_slice() else {
+        return false;
+    };
+    let [middle @ .., last] = middle else {
+        return text == first;
+    };
+    let Some(mut rest) = text.strip_prefix(first.as_str()) else {
+        return false;
+    };
+    let Some(inner) = rest.strip_suffix(last.as_str()) else {
+        return false;
+    };
     rest = inner;
     for part in middle {
         match rest.find(part.as_str()) {
@@ -260,7 +285,11 @@ mod tests {
             ("100%", "%%%", false),
             ("%x", "%%%", true),
         ] {
-            assert_eq!(matches_like(text, pattern), expected, "{text} like {pattern}");
+            assert_eq!(
+                matches_like(text, pattern),
+                expected,
+                "{text} like {pattern}"
+            );
         }
     }
 }

@@ -54,7 +54,10 @@ fn unescape_component(_: &mut Surroundings, args: &mut [Value]) -> Result<Value,
         }
         let mut digit = || bytes.next().and_then(|byte| char::from(byte).to_digit(16));
         let (Some(high), Some(low)) = (digit(), digit()) else {
-            return Err(Failure::new("ERR_PARSE", "% without two hexadecimal digits"));
+            return Err(Failure::new(
+                "ERR_PARSE",
+                "% without two hexadecimal digits",
+            ));
         };
         out.push((high * 16 + low) as u8);
     }

@@ -90,9 +90,7 @@ fn adapt(tree: &mut Ast) -> Result<(), String> {
                 AssertionKind::WordBoundaryStart
                 | AssertionKind::WordBoundaryEnd
                 | AssertionKind::WordBoundaryStartHalf
-                | AssertionKind::WordBoundaryEndHalf => {
-                    Err("\\b{…} is not supported".into())
-                }
+                | AssertionKind::WordBoundaryEndHalf => Err("\\b{…} is not supported".into()),
                 _ => Ok(()),
             }
         }
@@ -101,7 +99,11 @@ fn adapt(tree: &mut Ast) -> Result<(), String> {
 }
 
 fn literal(tree: &mut Ast, span: ast::Span, c: char) -> Result<(), String> {
-    *tree = Ast::literal(Literal { span, kind: LiteralKind::Superfluous, c });
+    *tree = Ast::literal(Literal {
+        span,
+        kind: LiteralKind::Superfluous,
+        c,
+    });
     Ok(())
 }
 
@@ -109,7 +111,10 @@ fn ascii_flags(span: ast::Span) -> Flags {
     let item = |kind| FlagsItem { span, kind };
     Flags {
         span,
-        items: vec![item(FlagsItemKind::Negation), item(FlagsItemKind::Flag(Flag::Unicode))],
+        items: vec![
+            item(FlagsItemKind::Negation),
+            item(FlagsItemKind::Flag(Flag::Unicode)),
+        ],
     }
 }
 
@@ -119,7 +124,11 @@ fn ascii_class(class: &ClassPerl) -> ClassAscii {
         ClassPerlKind::Space => ClassAsciiKind::Space,
         ClassPerlKind::Word => ClassAsciiKind::Word,
     };
-    ClassAscii { span: class.span, kind, negated: class.negated }
+    ClassAscii {
+        span: class.span,
+        kind,
+        negated: class.negated,
+    }
 }
 
 fn adapt_set(set: &mut ClassSet) {
@@ -151,5 +160,9 @@ fn check_flags(flags: &Flags) -> Result<(), String> {
                 )
         )
     });
-    if known { Ok(()) } else { Err("the flags are i, m and s".into()) }
+    if known {
+        Ok(())
+    } else {
+        Err("the flags are i, m and s".into())
+    }
 }

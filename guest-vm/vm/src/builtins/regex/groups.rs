@@ -35,7 +35,15 @@ pub(super) fn capture(nfa: &NFA, text: &[u8], span: (usize, usize)) -> Groups {
     let (mut now, mut next) = (Threads::default(), Threads::default());
     // Every state explored in this step, also those that need no input.
     let mut seen = vec![usize::MAX; count];
-    add(nfa, text, span.0, nfa.start_anchored(), vec![None; slots], &mut now, &mut seen);
+    add(
+        nfa,
+        text,
+        span.0,
+        nfa.start_anchored(),
+        vec![None; slots],
+        &mut now,
+        &mut seen,
+    );
     for at in span.0..span.1 {
         next.clear();
         for (state, slots) in now.states.iter().zip(&now.slots) {
@@ -46,7 +54,15 @@ pub(super) fn capture(nfa: &NFA, text: &[u8], span: (usize, usize)) -> Groups {
                 _ => None,
             };
             if let Some(target) = target {
-                add(nfa, text, at + 1, target, slots.clone(), &mut next, &mut seen);
+                add(
+                    nfa,
+                    text,
+                    at + 1,
+                    target,
+                    slots.clone(),
+                    &mut next,
+                    &mut seen,
+                );
             }
         }
         std::mem::swap(&mut now, &mut next);
@@ -113,10 +129,7 @@ fn add(
                 work.push(Step::State(*next));
             }
             State::Fail => {}
-            State::ByteRange { .. }
-            | State::Sparse(_)
-            | State::Dense(_)
-            | State::Match { .. } => {
+            State::ByteRange { .. } | State::Sparse(_) | State::Dense(_) | State::Match { .. } => {
                 threads.states.push(state);
                 threads.slots.push(slots.clone());
             }

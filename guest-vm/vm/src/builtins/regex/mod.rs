@@ -53,12 +53,18 @@ pub(crate) struct Pattern {
 /// Compiles a pattern; `ERR_REGEX` if it is bad or too large.
 pub fn compile(pattern: &str) -> Result<Value, Failure> {
     let pattern = Pattern::new(pattern)?;
-    Ok(Value::opaque(Opaque::Object { name: NAME, object: Box::new(pattern) }))
+    Ok(Value::opaque(Opaque::Object {
+        name: NAME,
+        object: Box::new(pattern),
+    }))
 }
 
 fn bad(pattern: &str, why: impl std::fmt::Display) -> Failure {
     let shown: String = pattern.chars().take(60).collect();
-    Failure::new("ERR_REGEX", format!("bad regular expression {shown:?}: {why}"))
+    Failure::new(
+        "ERR_REGEX",
+        format!("bad regular expression {shown:?}: {why}"),
+    )
 }
 
 /// Byte offsets of a match and of its groups; group 0 is the whole match.
@@ -77,9 +83,15 @@ impl Pattern {
         let nfa = build(config.clone().which_captures(thompson::WhichCaptures::All))?;
         let plain = build(config.clone().which_captures(thompson::WhichCaptures::None))?;
         let reverse = build(
-            config.reverse(true).which_captures(thompson::WhichCaptures::None),
+            config
+                .reverse(true)
+                .which_captures(thompson::WhichCaptures::None),
         )?;
-        let lazy = |kind| dfa::Config::new().match_kind(kind).skip_cache_capacity_check(true);
+        let lazy = |kind| {
+            dfa::Config::new()
+                .match_kind(kind)
+                .skip_cache_capacity_check(true)
+        };
         let automaton = |kind, nfa| {
             dfa::Builder::new()
                 .configure(lazy(kind))
@@ -91,11 +103,21 @@ impl Pattern {
         let longest = automaton(MatchKind::All, plain)?;
         let leftmost = regex::Builder::new().build_from_dfas(forward, backward);
         let caches = RefCell::new((leftmost.create_cache(), longest.create_cache()));
-        Ok(Pattern { leftmost, longest, nfa, caches })
+        Ok(Pattern {
+            leftmost,
+            longest,
+            nfa,
+            caches,
+        })
     }
 
     /// The leftmost-longest match from a byte offset on.
-    fn find(&self, text: &str, from: usize, anchored: bool) -> Result<Option<(usize, usize)>, Failure> {
+    fn find(
+        &self,
+        text: &str,
+        from: usize,
+        anchored: bool,
+    ) -> Result<Option<(usize, usize)>, Failure> {
         let internal = |error: regex_automata::MatchError| Failure::internal(&error.to_string());
         let mut caches = self.caches.borrow_mut();
         let (leftmost, longest) = &mut *caches;
@@ -103,13 +125,20 @@ impl Pattern {
             from
         } else {
             let input = Input::new(text).range(from..);
-            match self.leftmost.try_search(leftmost, &input).map_err(internal)? {
+            match self
+                .leftmost
+                .try_search(leftmost, &input)
+                .map_err(internal)?
+            {
                 Some(found) => found.start(),
                 None => return Ok(None),
             }
         };
         let input = Input::new(text).range(start..).anchored(Anchored::Yes);
-        let end = self.longest.try_search_fwd(longest, &input).map_err(internal)?;
+        let end = self
+            .longest
+            .try_search_fwd(longest, &input)
+            .map_err(internal)?;
         Ok(end.map(|end| (start, end.offset())))
     }
 
@@ -124,7 +153,9 @@ impl Pattern {
         let mut found: Vec<(usize, usize)> = Vec::new();
         let mut from = 0;
         while found.len() < limit && from <= text.len() {
-            let Some((start, end)) = self.find(text, from, false)? else { break };
+            let Some((start, end)) = self.find(text, from, false)? else {
+                break;
+            };
             let empty = start == end;
             if !(empty && found.last().is_some_and(|last| last.1 == start)) {
                 found.push((start, end));
@@ -174,7 +205,9 @@ fn quote(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 fn is_match(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
     let text = args::text(&args[1])?;
-    Ok(Value::Bool(pattern(&args[0])?.find(text, 0, false)?.is_some()))
+    Ok(Value::Bool(
+        pattern(&args[0])?.find(text, 0, false)?.is_some(),
+    ))
 }
 
 /// The texts of groups, `""` for unused ones.
@@ -195,7 +228,11 @@ struct Positions<'a> {
 
 impl<'a> Positions<'a> {
     fn new(text: &'a Text) -> Positions<'a> {
-        Positions { text, offset: 0, characters: 0 }
+        Positions {
+            text,
+            offset: 0,
+            characters: 0,
+        }
     }
 
     /// Number of characters before a byte offset within a match that starts at
@@ -218,7 +255,8 @@ impl<'a> Positions<'a> {
         }
         let mut out = Vec::with_capacity(groups.len() * 2);
         for group in groups {
-            let (start, end) = group.map_or((-1, -1), |(start, end)| (self.at(start), self.at(end)));
+            let (start, end) =
+                group.map_or((-1, -1), |(start, end)| (self.at(start), self.at(end)));
             out.extend([Value::Int(start), Value::Int(end)]);
         }
         Value::array(out)
@@ -229,7 +267,9 @@ impl<'a> Positions<'a> {
 fn first_groups(args: &[Value]) -> Result<Option<Groups>, Failure> {
     let text = args::text(&args[1])?;
     let pattern = pattern(&args[0])?;
-    Ok(pattern.find(text, 0, false)?.map(|span| pattern.groups(text, span)))
+    Ok(pattern
+        .find(text, 0, false)?
+        .map(|span| pattern.groups(text, span)))
 }
 
 fn find_submatch(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
@@ -243,7 +283,9 @@ fn find_submatch_index(_: &mut Surroundings, args: &mut [Value]) -> Result<Value
     pass_undefined!(args);
     let found = first_groups(args)?;
     let text = args::text(&args[1])?;
-    Ok(found.map_or(Value::Undefined, |groups| Positions::new(text).flat(&groups)))
+    Ok(found.map_or(Value::Undefined, |groups| {
+        Positions::new(text).flat(&groups)
+    }))
 }
 
 /// `(n, pattern, text)`: groups of up to n matches, of all if n < 0.
@@ -252,21 +294,28 @@ fn all_groups(args: &[Value]) -> Result<Vec<Groups>, Failure> {
     let text = args::text(&args[2])?;
     let pattern = pattern(&args[1])?;
     let found = pattern.find_all(text, limit)?;
-    Ok(found.into_iter().map(|span| pattern.groups(text, span)).collect())
+    Ok(found
+        .into_iter()
+        .map(|span| pattern.groups(text, span))
+        .collect())
 }
 
 fn find_all_submatch(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
     let found = all_groups(args)?;
     let text = args::text(&args[2])?;
-    Ok(Value::array(found.iter().map(|groups| texts(text, groups)).collect()))
+    Ok(Value::array(
+        found.iter().map(|groups| texts(text, groups)).collect(),
+    ))
 }
 
 fn find_all_submatch_index(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
     let found = all_groups(args)?;
     let mut positions = Positions::new(args::text(&args[2])?);
-    Ok(Value::array(found.iter().map(|groups| positions.flat(groups)).collect()))
+    Ok(Value::array(
+        found.iter().map(|groups| positions.flat(groups)).collect(),
+    ))
 }
 
 /// `(pattern, replacement, text)`; `$1`, `${1}` are groups, `$$` is `$`.
@@ -275,13 +324,18 @@ fn replace_all(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failur
     let (replacement, text) = (args::text(&args[1])?, args::text(&args[2])?);
     let pattern = pattern(&args[0])?;
     let parts = replacement_parts(replacement);
-    let needs_groups = parts.iter().any(|part| matches!(part, Part::Group(number) if *number > 0));
+    let needs_groups = parts
+        .iter()
+        .any(|part| matches!(part, Part::Group(number) if *number > 0));
     let mut out = String::new();
     let mut done = 0;
     for (start, end) in pattern.find_all(text, usize::MAX)? {
         out.push_str(&text[done..start]);
-        let groups =
-            if needs_groups { pattern.groups(text, (start, end)) } else { vec![Some((start, end))] };
+        let groups = if needs_groups {
+            pattern.groups(text, (start, end))
+        } else {
+            vec![Some((start, end))]
+        };
         for part in &parts {
             match part {
                 Part::Text(literal) => out.push_str(literal),
@@ -293,7 +347,10 @@ fn replace_all(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failur
             }
         }
         if out.len() > 256 * 1024 * 1024 {
-            return Err(Failure::new("ERR_TOO_LARGE", "the text would have more than 256 MiB"));
+            return Err(Failure::new(
+                "ERR_TOO_LARGE",
+                "the text would have more than 256 MiB",
+            ));
         }
         done = end;
     }
@@ -345,7 +402,9 @@ fn prefix_length(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Fail
     let from = text.offset(args::clamped(&args[1], text.scalars())?);
     let rest = &text.as_str()[from..];
     let found = pattern(&args[0])?.find(rest, 0, true)?;
-    Ok(found.map_or(Value::Undefined, |(_, end)| Value::Int(rest[..end].chars().count() as i64)))
+    Ok(found.map_or(Value::Undefined, |(_, end)| {
+        Value::Int(rest[..end].chars().count() as i64)
+    }))
 }
 
 #[cfg(test)]

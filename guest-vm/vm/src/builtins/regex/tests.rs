@@ -4,13 +4,21 @@ use super::*;
 
 fn all(pattern: &str, text: &str) -> Vec<String> {
     let pattern = Pattern::new(pattern).expect("a good pattern");
-    let found = pattern.find_all(text, usize::MAX).expect("a search cannot fail");
-    found.into_iter().map(|(start, end)| text[start..end].to_owned()).collect()
+    let found = pattern
+        .find_all(text, usize::MAX)
+        .expect("a search cannot fail");
+    found
+        .into_iter()
+        .map(|(start, end)| text[start..end].to_owned())
+        .collect()
 }
 
 fn groups(pattern: &str, text: &str) -> Vec<String> {
     let pattern = Pattern::new(pattern).expect("a good pattern");
-    let span = pattern.find(text, 0, false).expect("a search cannot fail").expect("a match");
+    let span = pattern
+        .find(text, 0, false)
+        .expect("a search cannot fail")
+        .expect("a match");
     pattern
         .groups(text, span)
         .into_iter()
@@ -38,7 +46,10 @@ fn leftmost_longest() {
 fn groups_follow_greedy_order() {
     assert_eq!(groups("(a+)(b*)", "caabx"), ["aab", "aa", "b"]);
     assert_eq!(groups("(x)|(y)", "y"), ["y", "-", "y"]);
-    assert_eq!(groups("(a|ab)(c|bcd)(d*)", "abcd"), ["abcd", "a", "bcd", ""]);
+    assert_eq!(
+        groups("(a|ab)(c|bcd)(d*)", "abcd"),
+        ["abcd", "a", "bcd", ""]
+    );
     assert_eq!(groups("(a*)(a*)", "aaa"), ["aaa", "aaa", ""]);
     assert_eq!(groups("(?:(a)|b)*", "ab"), ["ab", "a"]);
     assert_eq!(groups(r"(a|ab)\b", "ab"), ["ab", "ab"]);
@@ -46,8 +57,20 @@ fn groups_follow_greedy_order() {
 
 #[test]
 fn refuses_what_the_dialect_lacks() {
-    for pattern in ["a*?", "(?=a)", r"\1", "(", "a{1001}", "(?x)a", "[z-a]", r"\b{start}", "(?U)a*"] {
-        let refused = Pattern::new(pattern).err().map(|failure| failure.code().to_owned());
+    for pattern in [
+        "a*?",
+        "(?=a)",
+        r"\1",
+        "(",
+        "a{1001}",
+        "(?x)a",
+        "[z-a]",
+        r"\b{start}",
+        "(?U)a*",
+    ] {
+        let refused = Pattern::new(pattern)
+            .err()
+            .map(|failure| failure.code().to_owned());
         assert_eq!(refused.as_deref(), Some("ERR_REGEX"), "{pattern}");
     }
     // Too large once the repetitions are written out.

@@ -1,0 +1,287 @@
+//! What passes between a VM and the component or program that drives it.
+
+use std::fmt;
+
+/// Where a foreign function is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// Its number in the family that the VM imports.
+    pub index: u32,
+    /// Number of arguments.
+    pub params: u8,
+    /// False: reached with [`Host::call`]. True: started as [`Pending::Start`].
+    pub waits: bool,
+}
+
+/// Names of the foreign functions that are there.
+pub trait FunctionTable {
+    /// The function with that name (`$db_get_one`).
+    fn find(&self, name: &str) -> Option<Linked>;
+}
+
+/// No foreign functions at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoFunctions;
+
+impl FunctionTable for NoFunctions {
+    fn find(&self, _: &str) -> Option<Linked> {
+        None
+    }
+}
+
+impl<F: Fn(&str) -> Option<Linked>> FunctionTable for F {
+    fn find(&self, name: &str) -> Option<Linked> {
+        self(name)
+    }
+}
+
+/// Calls that return at once.
+pub trait Host {
+    /// Calls a function that never waits. `args` is one encoded array.
+    fn call(&mut self, function: u32, args: Vec<u8>) -> Result<Vec<u8>, HostFailure>;
+}
+
+/// A host without functions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHost;
+
+impl Host for NoHost {
+    fn call(&mut self, function: u32, _: Vec<u8>) -> Result<Vec<u8>, HostFailure> {
+        Err(HostFailure {
+            code: "ERR_UNSUPPORTED".into(),
+            message: format!("there is no foreign function {function}"),
+            detail: None,
+        })
+    }
+}
+
+/// Why a foreign function gave no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFailure {
+    /// Stable code.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+    /// Further facts, one encoded value.
+    pub detail: Option<Vec<u8>>,
+}
+
+/// Work that the driver must do before the session can go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// Start a function that may wait; answer with [`Reply::One`], `Many` or `Failed`.
+    Start {
+        /// Names the request in [`Session::resume`](crate::Session::resume).
+        call: u64,
+        /// Number of the function.
+        function: u32,
+        /// One encoded array of arguments.
+        args: Vec<u8>,
+    },
+    /// Fetch elements of a stream; answer with [`Reply::Batch`] or `Failed`.
+    Pull {
+        /// Names the request.
+        call: u64,
+        /// The stream, as named in `Reply::Many`.
+        stream: u64,
+        /// Most elements wanted.
+        at_most: u32,
+    },
+}
+
+/// The answer to a [`Pending`] request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// One encoded value.
+    One(Vec<u8>),
+    /// A stream; the driver chooses its number, unique in the session.
+    Many(u64),
+    /// Elements of a stream.
+    Batch {
+        /// Encoded values.
+        items: Vec<Vec<u8>>,
+        /// True if none follow.
+        end: bool,
+    },
+    /// The function failed.
+    Failed(HostFailure),
+}
+
+/// A place in a source text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// File name.
+    pub file: String,
+    /// First line, from 1.
+    pub start_line: u32,
+    /// First column, from 1.
+    pub start_column: u32,
+    /// Last line.
+    pub end_line: u32,
+    /// Column after the last.
+    pub end_column: u32,
+}
+
+/// One frame of the Mix stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceFrame {
+    /// Module.
+    pub module: String,
+    /// Function, `cell c`, `action k`, ...
+    pub function: String,
+    /// Line, from 1; 0 if unknown.
+    pub line: u32,
+}
+
+/// An error in the issue format (language 7.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issue {
+    /// Stable code.
+    pub code: String,
+    /// `runtime` or `internal`.
+    pub class: String,
+    /// One line for people.
+    pub message: String,
+    /// Encoded map of the values in the message.
+    pub params: Vec<u8>,
+    /// Place of the failing operation.
+    pub location: Option<Location>,
+    /// Innermost frame first.
+    pub mix_stack: Vec<TraceFrame>,
+}
+
+impl Issue {
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            class: if code == "RT_INTERNAL" {
+                "internal"
+            } else {
+                "runtime"
+            }
+            .into(),
+            message: message.into(),
+            // An empty map.
+            params: vec![0x80],
+            location: None,
+            mix_stack: Vec::new(),
+        }
+    }
+
+    /// `CODE: message`; of `fail` the message alone.
+    #[must_use]
+    pub fn text(&self) -> String {
+        if self.code == "RT_FAIL" {
+            self.message.clone()
+        } else {
+            format!("{}: {}", self.code, self.message)
+        }
+    }
+}
+
+impl fmt::Display for Issue {
+    /// The printed form of language 7.3.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error {}: {}", self.code, self.message)?;
+        for frame in &self.mix_stack {
+            write!(
+                f,
+                "\n  at {}.{}:{}",
+                frame.module, frame.function, frame.line
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Issue {}
+
+/// What a driver asks of a session. All values are encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Runs an agent in a view of its own, to the end. Without a name: evaluates the
+    /// expression of the program and gives its value as [`Event::Result`].
+    RunAgent {
+        /// Module.
+        agent: String,
+        /// Its parameter value.
+        params: Vec<u8>,
+    },
+    /// Replaces all views by an instance of a module.
+    Load {
+        /// Module.
+        module: String,
+        /// One array of arguments.
+        args: Vec<u8>,
+    },
+    /// Puts an instance on top.
+    Push {
+        /// Module.
+        module: String,
+        /// One array of arguments.
+        args: Vec<u8>,
+    },
+    /// Removes the top view.
+    Pop,
+    /// Assigns a cell of the top view.
+    Input {
+        /// Its name, with or without the module.
+        cell: String,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// Invokes an action.
+    Invoke {
+        /// Name of the closure or action cell.
+        name: String,
+        /// Its environment, or `$agent_environment`.
+        env: String,
+        /// Argument.
+        arg: Vec<u8>,
+        /// Chain of further actions: an array.
+        next_actions: Vec<u8>,
+    },
+    /// Evaluates the expression of the program (`mixer eval`); gives [`Event::Evaluated`].
+    Evaluate,
+}
+
+/// What a session tells its driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A public cell has a new value.
+    Output {
+        /// Name of the cell.
+        cell: String,
+        /// Number of its updates.
+        version: u64,
+        /// Encoded value.
+        value: Vec<u8>,
+    },
+    /// A line for the log.
+    Log(String),
+    /// Actions for the client, an encoded array.
+    ClientActions(Vec<u8>),
+    /// The result of an agent: the encoded value of cell `output`.
+    Result(Vec<u8>),
+    /// The value of the expression, in the form that a REPL prints.
+    Evaluated(String),
+    /// Idle actions wait, an encoded array.
+    IdleActions(Vec<u8>),
+    /// The interaction failed; its changes were undone.
+    Issue(Issue),
+    /// The action with this number (from 0) is finished.
+    Done(u64),
+}
+
+/// How far a session got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The fuel of this slice is used up; run again.
+    Ready,
+    /// Requests that were not yet reported (possibly none): nothing can go on before one is answered.
+    Waiting(Vec<Pending>),
+    /// Something to tell; run again.
+    Event(Event),
+    /// All actions are done.
+    Idle,
+}

@@ -1,0 +1,174 @@
+//! Run-time types: `conforms` and `matches` of language 5.6.
+
+use mix_bytecode::{Program, TypeDesc, TypeId};
+
+use crate::failure::Failure;
+use crate::heap::Value;
+
+/// Fails with `RT_TYPE` unless undefined or conforming.
+pub fn assert(program: &Program, value: &Value, id: TypeId) -> Result<(), Failure> {
+    if value.is_undefined() || conforms(program, value, id) {
+        return Ok(());
+    }
+    let mut path = String::from("value");
+    let (part, expected) = blame(program, value, id, &mut path);
+    let kind = part.kind();
+    let text = program.type_text(expected);
+    Err(Failure::new(
+        "RT_TYPE",
+        format!("{kind} at {path} does not conform to {text}"),
+    )
+    .with("kind", kind)
+    .with("path", path)
+    .with("type", text))
+}
+
+/// The pattern `type(T)`.
+#[must_use]
+pub fn matches(program: &Program, value: &Value, id: TypeId) -> bool {
+    match value {
+        Value::Undefined => false,
+        Value::Null => admits_null(program, id),
+        value => conforms(program, value, id),
+    }
+}
+
+fn admits_null(program: &Program, id: TypeId) -> bool {
+    match &program.types[id.index()] {
+        TypeDesc::Null | TypeDesc::Data => true,
+        TypeDesc::Union(members) => members.iter().any(|member| admits_null(program, *member)),
+        _ => false,
+    }
+}
+
+/// True if the value is of the type. Recursion is bounded by the depth of the
+/// type, which the verifier limits.
+#[must_use]
+pub fn conforms(program: &Program, value: &Value, id: TypeId) -> bool {
+    if matches!(value, Value::Null) {
+        return true;
+    }
+    match (&program.types[id.index()], value) {
+        (TypeDesc::Data, value) => is_data(value),
+        (TypeDesc::Bool, Value::Bool(_))
+        | (TypeDesc::Number, Value::Int(_) | Value::Float(_))
+        | (TypeDesc::String, Value::Text(_))
+        | (TypeDesc::Word, Value::Int(_) | Value::Float(_) | Value::Text(_))
+        | (TypeDesc::Binary, Value::Binary(_))
+        | (TypeDesc::Token, Value::Token(_))
+        | (TypeDesc::Ref, Value::Ref(_)) => true,
+        (TypeDesc::Array(element), Value::Array(array)) => array
+            .items()
+            .iter()
+            .all(|item| conforms(program, item, *element)),
+        (TypeDesc::Tuple(elements), Value::Array(array)) => {
+            let items = array.items();
+            items.len() == elements.len()
+                && items
+                    .iter()
+                    .zip(elements)
+                    .all(|(item, element)| conforms(program, item, *element))
+        }
+        (TypeDesc::Map(element), Value::Map(map)) => map
+            .values()
+            .all(|member| conforms(program, member, *element)),
+        (TypeDesc::Record(fields), Value::Map(map)) => fields.iter().all(|(key, field)| {
+            let member = program.string(*key).and_then(|key| map.get(key));
+            member.is_some_and(|member| conforms(program, member, *field))
+        }),
+        (TypeDesc::Case(name, argument), Value::Case(case)) => {
+            program.string(*name) == Some(case.name().as_str())
+                && match (argument, case.argument()) {
+                    (None, None) => true,
+                    (Some(argument), Some(value)) => conforms(program, value, *argument),
+                    _ => false,
+                }
+        }
+        (TypeDesc::Union(members), value) => members
+            .iter()
+            .any(|member| conforms(program, value, *member)),
+        _ => false,
+    }
+}
+
+/// True for serializable values and tokens; walks without recursion.
+#[must_use]
+pub fn is_data(value: &Value) -> bool {
+    let mut work = vec![value];
+    while let Some(value) = work.pop() {
+        match value {
+            Value::Array(array) => work.extend(array.items()),
+            Value::Map(map) => work.extend(map.values()),
+            Value::Case(case) => work.extend(case.argument()),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::Ref(_)
+            | Value::Binary(_)
+            | Value::Token(_) => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// The part that does not conform and the type it should have.
+fn blame<'v>(
+    program: &Program,
+    value: &'v Value,
+    id: TypeId,
+    path: &mut String,
+) -> (&'v Value, TypeId) {
+    let bad = |value: &Value, id: TypeId| !conforms(program, value, id);
+    match (&program.types[id.index()], value) {
+        (TypeDesc::Array(element), Value::Array(array)) => {
+            let found = array
+                .items()
+                .iter()
+                .enumerate()
+                .find(|(_, item)| bad(item, *element));
+            if let Some((index, item)) = found {
+                path.push_str(&format!("[{index}]"));
+                return blame(program, item, *element, path);
+            }
+        }
+        (TypeDesc::Tuple(elements), Value::Array(array))
+            if array.items().len() == elements.len() =>
+        {
+            let mut pairs = array.items().iter().zip(elements).enumerate();
+            if let Some((index, (item, element))) = pairs.find(|(_, (item, t))| bad(item, **t)) {
+                path.push_str(&format!("[{index}]"));
+                return blame(program, item, *element, path);
+            }
+        }
+        (TypeDesc::Map(element), Value::Map(map)) => {
+            if let Some((key, member)) = map.iter().find(|(_, member)| bad(member, *element)) {
+                path.push_str(&format!(".{key}"));
+                return blame(program, member, *element, path);
+            }
+        }
+        (TypeDesc::Record(fields), Value::Map(map)) => {
+            for (key, field) in fields {
+                let key = program.string(*key).unwrap_or_default();
+                if let Some(member) = map.get(key)
+                    && bad(member, *field)
+                {
+                    path.push_str(&format!(".{key}"));
+                    return blame(program, member, *field, path);
+                }
+            }
+        }
+        (TypeDesc::Case(name, Some(argument)), Value::Case(case))
+            if program.string(*name) == Some(case.name().as_str()) =>
+        {
+            if let Some(value) = case.argument() {
+                path.push('^');
+                return blame(program, value, *argument, path);
+            }
+        }
+        _ => {}
+    }
+    (value, id)
+}

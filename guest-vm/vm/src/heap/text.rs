@@ -1,0 +1,167 @@
+//! Strings of the heap.
+
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::rc::Rc;
+
+/// A string, shared. Positions count Unicode scalar values; texts that are all
+/// ASCII, the usual case, find them without a search. Appending to a text that
+/// nobody else holds happens in place.
+#[derive(Clone)]
+pub struct Text(Rc<Node>);
+
+struct Node {
+    text: String,
+    /// Number of scalar values plus one; 0 while unknown.
+    scalars: Cell<u32>,
+}
+
+impl Text {
+    /// A text with this content.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Rc::new(Node {
+            text: text.into(),
+            scalars: Cell::new(0),
+        }))
+    }
+
+    /// The content.
+    #[must_use]
+    #[inline]
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Number of Unicode scalar values.
+    #[must_use]
+    pub fn scalars(&self) -> usize {
+        match self.0.scalars.get() {
+            0 => {
+                let count = self.0.text.chars().count();
+                // A longer text is counted anew each time.
+                if let Ok(known) = u32::try_from(count + 1) {
+                    self.0.scalars.set(known);
+                }
+                count
+            }
+            known => known as usize - 1,
+        }
+    }
+
+    /// Byte offset of the scalar value number `position`; the length in bytes if there are fewer.
+    #[must_use]
+    pub fn offset(&self, position: usize) -> usize {
+        let text = &self.0.text;
+        if self.scalars() == text.len() {
+            return position.min(text.len());
+        }
+        text.char_indices()
+            .nth(position)
+            .map_or(text.len(), |(offset, _)| offset)
+    }
+
+    /// Number of the scalar value that starts at a byte offset.
+    #[must_use]
+    pub fn position(&self, offset: usize) -> usize {
+        let text = &self.0.text;
+        if self.scalars() == text.len() {
+            return offset;
+        }
+        text.get(..offset)
+            .map_or(0, |before| before.chars().count())
+    }
+
+    /// Appends to the text, in place if it is not shared.
+    pub fn push_str(&mut self, more: &str) {
+        match Rc::get_mut(&mut self.0) {
+            Some(node) => {
+                node.text.push_str(more);
+                node.scalars.set(0);
+            }
+            None => {
+                let mut text = String::with_capacity(self.0.text.len() + more.len());
+                text.push_str(&self.0.text);
+                text.push_str(more);
+                *self = Self::new(text);
+            }
+        }
+    }
+
+    /// True if both are the same object, which implies equality.
+    #[must_use]
+    #[inline]
+    pub fn is_same_object(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl std::borrow::Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same_object(other) || self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.is_same_object(other) {
+            Ordering::Equal
+        } else {
+            self.as_str().cmp(other.as_str())
+        }
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}

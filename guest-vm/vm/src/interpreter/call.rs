@@ -1,0 +1,426 @@
+//! Calls: frames, function values with too few or too many arguments, builtins
+//! and foreign functions, and where results go.
+
+use std::rc::Rc;
+
+use crate::boundary::{Host, HostFailure, Pending, Reply};
+use crate::failure::Failure;
+use crate::heap::stream::Source;
+use crate::heap::{Callable, Case, Function, InstanceId, Stream, Value};
+use crate::interpreter::intrinsic::Intrinsic;
+use crate::loaded::{Entry, Foreign};
+use crate::machine::{
+    FIRST_REGISTERS, Frame, MAX_FRAMES, MAX_REGISTERS, Machine, Native, Next, Ret, Routine, Wait,
+};
+
+/// `RT_STACK`.
+pub(super) fn stack_failure() -> Failure {
+    Failure::new("RT_STACK", "stack limit exceeded")
+}
+
+/// Makes room for the registers of a new frame.
+#[inline]
+pub(super) fn make_room(stack: &mut Vec<Value>, end: usize) -> Result<(), Failure> {
+    if stack.len() < end {
+        grow(stack, end)?;
+    }
+    Ok(())
+}
+
+#[cold]
+fn grow(stack: &mut Vec<Value>, end: usize) -> Result<(), Failure> {
+    if end > MAX_REGISTERS {
+        return Err(stack_failure());
+    }
+    let length = (end * 2).clamp(FIRST_REGISTERS, MAX_REGISTERS);
+    stack.resize(length, Value::Undefined);
+    Ok(())
+}
+
+impl Routine {
+    /// First register above all frames.
+    pub fn top(&self, machine: &Machine) -> usize {
+        self.frames.last().map_or(0, |frame| {
+            let function = &machine.loaded.program.functions[frame.function as usize];
+            frame.base as usize + usize::from(function.registers)
+        })
+    }
+}
+
+impl Machine {
+    /// Starts a compiled function with its arguments.
+    pub fn enter(
+        &mut self,
+        routine: &mut Routine,
+        function: u32,
+        instance: InstanceId,
+        closure: Option<Rc<Function>>,
+        arguments: Vec<Value>,
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        let base = routine.top(self);
+        let code = &self.loaded.program.functions[function as usize];
+        if routine.frames.len() >= MAX_FRAMES {
+            return Err(stack_failure());
+        }
+        make_room(&mut routine.stack, base + usize::from(code.registers))?;
+        for (register, argument) in routine.stack[base..].iter_mut().zip(arguments) {
+            *register = argument;
+        }
+        routine.frames.push(Frame {
+            function,
+            pc: 0,
+            // `make_room` limits the registers far below 2^32.
+            base: base as u32,
+            instance,
+            ret,
+            closure,
+        });
+        Ok(Next::Run)
+    }
+
+    /// Applies a function value to arguments, at least one.
+    pub fn apply(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        callee: &Value,
+        mut arguments: Vec<Value>,
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        let Value::Function(function) = callee else {
+            let kind = callee.kind();
+            return Err(
+                Failure::new("RT_NOT_FUNCTION", format!("{kind} cannot be called"))
+                    .with("kind", kind),
+            );
+        };
+        let mut function = Rc::clone(function);
+        let arity = usize::from(function.arity);
+        if arguments.len() < arity {
+            // Below the arity, which is a byte.
+            let missing = function.arity - arguments.len() as u8;
+            let target = Callable::Partial {
+                callee: function,
+                arguments,
+            };
+            let partial = Function {
+                arity: missing,
+                target,
+            };
+            return Ok(Next::Value(Value::Function(Rc::new(partial)), ret));
+        }
+        let mut ret = ret;
+        if arguments.len() > arity {
+            let rest = arguments.split_off(arity);
+            routine.natives.push(Native::Apply {
+                arguments: rest,
+                ret,
+            });
+            ret = Native::RET;
+        }
+        // Partial applications hold their first arguments.
+        while let Callable::Partial {
+            callee,
+            arguments: first,
+        } = &function.target
+        {
+            let mut all = first.clone();
+            all.append(&mut arguments);
+            arguments = all;
+            function = Rc::clone(callee);
+        }
+        match &function.target {
+            Callable::Closure {
+                function: number,
+                instance,
+                ..
+            } => {
+                let (number, instance) = (*number, *instance);
+                self.enter(routine, number, instance, Some(function), arguments, ret)
+            }
+            // Taken off just above.
+            Callable::Partial { .. } => Err(Failure::internal("partial application")),
+            Callable::Constructor(name) => match arguments.pop() {
+                Some(argument) if !argument.is_undefined() => Ok(Next::Value(
+                    Value::Case(Case::new(name.clone(), Some(argument))),
+                    ret,
+                )),
+                _ => Err(Failure::undefined_stored("a case")),
+            },
+            Callable::Builtin(number) => {
+                self.call_builtin(routine, host, *number, &mut arguments, ret)
+            }
+            Callable::Foreign(number) => {
+                // A function without arguments is applied to one null.
+                let params = self.loaded.program.imports[*number as usize].params;
+                arguments.truncate(usize::from(params));
+                self.call_foreign(routine, host, *number, &arguments, ret)
+            }
+            Callable::Module(module) => self.instantiate(routine, *module, arguments, ret),
+        }
+    }
+
+    /// Runs a builtin.
+    pub fn call_builtin(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        number: u32,
+        arguments: &mut [Value],
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        match self.loaded.builtins[number as usize] {
+            Entry::Function(function) => Ok(Next::Value(
+                function(&mut self.surroundings, arguments)?,
+                ret,
+            )),
+            Entry::Intrinsic(intrinsic) => {
+                self.call_intrinsic(routine, host, intrinsic, arguments, ret)
+            }
+            Entry::Unused => Err(Failure::internal("builtin is not linked")),
+        }
+    }
+
+    fn call_intrinsic(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        intrinsic: Intrinsic,
+        arguments: &mut [Value],
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        let argument = arguments.first_mut().map(Value::take).unwrap_or_default();
+        let stream = |value: Value| match value {
+            Value::Stream(stream) => Ok(stream),
+            Value::Undefined => Err(Failure::undefined("the stream")),
+            other => Err(Failure::expected("ERR_EXPECTED_STREAM", "a stream", &other)),
+        };
+        let function = |value: Value| match value {
+            Value::Function(function) => Ok(function),
+            Value::Undefined => Err(Failure::undefined("the function")),
+            other => Err(Failure::expected(
+                "ERR_EXPECTED_FUNCTION",
+                "a function",
+                &other,
+            )),
+        };
+        match intrinsic {
+            Intrinsic::StreamNext => self.pull(routine, host, &stream(argument)?, ret),
+            Intrinsic::StreamIsEmpty => {
+                let stream = stream(argument)?;
+                if !stream.buffered.borrow().is_undefined() {
+                    return Ok(Next::Value(Value::Bool(false), ret));
+                }
+                routine.natives.push(Native::IsEmpty {
+                    stream: Rc::clone(&stream),
+                    ret,
+                });
+                self.pull(routine, host, &stream, Native::RET)
+            }
+            Intrinsic::StreamToArray => {
+                let stream = stream(argument)?;
+                let items = Vec::new();
+                routine.natives.push(Native::Collect {
+                    stream: Rc::clone(&stream),
+                    items,
+                    ret,
+                });
+                self.pull(routine, host, &stream, Native::RET)
+            }
+            Intrinsic::StreamGenerate => {
+                let source = Source::Generator(function(argument)?);
+                Ok(Next::Value(Value::Stream(Stream::new(source)), ret))
+            }
+            Intrinsic::StreamLazy => {
+                let source = Source::Lazy(function(argument)?);
+                Ok(Next::Value(Value::Stream(Stream::new(source)), ret))
+            }
+        }
+    }
+
+    /// Calls or starts a foreign function.
+    pub fn call_foreign(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        number: u32,
+        arguments: &[Value],
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        match self.loaded.foreign[number as usize] {
+            Foreign::Arm(function) => {
+                // The arm gives the function, which is then applied.
+                let arguments = if arguments.is_empty() {
+                    vec![Value::Null]
+                } else {
+                    arguments.to_vec()
+                };
+                routine.natives.push(Native::Apply { arguments, ret });
+                let module = self.loaded.program.functions[function as usize].module;
+                self.enter(
+                    routine,
+                    function,
+                    InstanceId(module.0),
+                    None,
+                    Vec::new(),
+                    Native::RET,
+                )
+            }
+            Foreign::Linked {
+                index,
+                waits: false,
+            } => {
+                let args = crate::wire::encode_arguments(arguments)?;
+                match host.call(index, args) {
+                    Ok(bytes) => Ok(Next::Value(self.decode(&bytes)?, ret)),
+                    Err(failure) => Err(host_failure(failure)),
+                }
+            }
+            Foreign::Linked { index, waits: true } => {
+                let args = crate::wire::encode_arguments(arguments)?;
+                let call = self.new_call();
+                self.requests.push(Pending::Start {
+                    call,
+                    function: index,
+                    args,
+                });
+                routine.waiting.insert(call, Wait::Result(ret));
+                Ok(Next::Wait)
+            }
+        }
+    }
+
+    /// The number of the next request.
+    pub fn new_call(&mut self) -> u64 {
+        self.next_call += 1;
+        self.next_call
+    }
+
+    /// A value from the host.
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Value, Failure> {
+        self.decoder.decode(bytes).map_err(|error| {
+            Failure::new(
+                "ERR_INTERNAL",
+                format!("a plugin sent a malformed value: {error}"),
+            )
+        })
+    }
+
+    /// Takes the answer to a request; the routine then goes on from `Next`.
+    pub fn answer(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        wait: Wait,
+        reply: Reply,
+    ) -> Result<Next, Failure> {
+        match (wait, reply) {
+            (Wait::Result(ret), Reply::One(bytes)) => Ok(Next::Value(self.decode(&bytes)?, ret)),
+            (Wait::Result(ret), Reply::Many(id)) => {
+                let source = Source::Host {
+                    id,
+                    ready: std::collections::VecDeque::new(),
+                    ended: false,
+                    dropped: Rc::clone(&self.dropped_streams),
+                };
+                Ok(Next::Value(Value::Stream(Stream::new(source)), ret))
+            }
+            (Wait::Result(_), Reply::Failed(failure)) => Err(host_failure(failure)),
+            (Wait::Batch(stream, ret), reply) => {
+                self.accept_batch(routine, host, &stream, reply, ret)
+            }
+            (Wait::Result(_), Reply::Batch { .. }) => {
+                Err(Failure::internal("a batch answers a call"))
+            }
+        }
+    }
+
+    /// Brings a value to its place and does what follows from it.
+    pub fn settle(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        next: Next,
+    ) -> Result<Next, Failure> {
+        let mut next = next;
+        loop {
+            match next {
+                Next::Value(value, Ret::Reg(register)) => {
+                    let Some(frame) = routine.frames.last() else {
+                        return Err(Failure::internal("result without a frame"));
+                    };
+                    let place = frame.base as usize + usize::from(register);
+                    routine.stack[place] = value;
+                    return Ok(Next::Run);
+                }
+                Next::Value(value, Ret::Native) => {
+                    let Some(native) = routine.natives.pop() else {
+                        return Err(Failure::internal("result without a receiver"));
+                    };
+                    next = self.receive(routine, host, native, value)?;
+                }
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn receive(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        native: Native,
+        value: Value,
+    ) -> Result<Next, Failure> {
+        match native {
+            Native::Root => Ok(Next::Done(value)),
+            Native::Apply { arguments, ret } => self.apply(routine, host, &value, arguments, ret),
+            Native::Slot {
+                instance,
+                slot,
+                again,
+            } => {
+                self.sheet.store_slot(instance, slot, value);
+                Ok(if again {
+                    Next::Run
+                } else {
+                    Next::Value(Value::Null, Native::RET)
+                })
+            }
+            Native::Generated { stream, ret } => Ok(Machine::generated(&stream, value, ret)),
+            Native::Lazy { stream, ret } => self.lazy_made(routine, host, &stream, value, ret),
+            Native::Chain { stream, ret } => self.chained(routine, host, &stream, value, ret),
+            Native::Collect {
+                stream,
+                mut items,
+                ret,
+            } => {
+                if value.is_undefined() {
+                    return Ok(Next::Value(Value::array(items), ret));
+                }
+                items.push(value);
+                self.collect(routine, host, stream, items, ret)
+            }
+            Native::IsEmpty { stream, ret } => {
+                let empty = value.is_undefined();
+                if !empty {
+                    stream.buffered.replace(value);
+                }
+                Ok(Next::Value(Value::Bool(empty), ret))
+            }
+            Native::Force(force) => self.forced(routine, force, value),
+            Native::Instantiate(work) => self.instance_step(routine, work),
+            Native::Interaction(work) => self.interaction_step(routine, work, value),
+        }
+    }
+}
+
+impl Native {
+    /// For results that go to a native.
+    pub const RET: Ret = Ret::Native;
+}
+
+/// A failure of the host as a runtime error.
+pub(crate) fn host_failure(failure: HostFailure) -> Failure {
+    Failure::new(failure.code, failure.message)
+}

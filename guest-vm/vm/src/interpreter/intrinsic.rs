@@ -1,0 +1,29 @@
+//! Builtins that the interpreter performs itself, because they pull streams.
+
+/// A builtin that may call Mix code or wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intrinsic {
+    /// `#stream_next`
+    StreamNext,
+    /// `#stream_is_empty`
+    StreamIsEmpty,
+    /// `#stream_generate`
+    StreamGenerate,
+    /// `#stream_lazy`
+    StreamLazy,
+    /// `#stream_to_array`
+    StreamToArray,
+}
+
+/// The intrinsic with that name.
+#[must_use]
+pub fn find(name: &str) -> Option<Intrinsic> {
+    Some(match name {
+        "#stream_next" => Intrinsic::StreamNext,
+        "#stream_is_empty" => Intrinsic::StreamIsEmpty,
+        "#stream_generate" => Intrinsic::StreamGenerate,
+        "#stream_lazy" => Intrinsic::StreamLazy,
+        "#stream_to_array" => Intrinsic::StreamToArray,
+        _ => return None,
+    })
+}

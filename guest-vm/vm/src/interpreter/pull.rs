@@ -1,0 +1,260 @@
+//! Pulling elements of streams. Undefined stands for the end; elements are
+//! never undefined.
+//!
+//! A pull may call Mix code or wait, so it is a chain of [`Native`]s rather than
+//! a recursion: streams of streams of any depth use no Rust stack.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::boundary::{Host, Pending, Reply};
+use crate::failure::Failure;
+use crate::heap::stream::Source;
+use crate::heap::{Function, Stream, Value};
+use crate::machine::{Machine, Native, Next, Ret, Routine, Wait};
+
+/// Elements asked of the host at a time.
+const BATCH: u32 = 100;
+
+/// What the source says, once its borrow is over.
+enum Plan {
+    Element(Value),
+    End,
+    Fail(Failure),
+    Call(Rc<Function>),
+    MakeLazy(Rc<Function>),
+    First(Rc<Stream>),
+    Fetch(u64),
+}
+
+impl Machine {
+    /// Pulls one element into `ret`.
+    pub fn pull(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        stream: &Rc<Stream>,
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        let mut stream = Rc::clone(stream);
+        let mut ret = ret;
+        loop {
+            let buffered = stream.buffered.take();
+            if !buffered.is_undefined() {
+                return Ok(Next::Value(buffered, ret));
+            }
+            if stream.busy.get() {
+                return Err(Failure::new(
+                    "RT_FAIL",
+                    "a stream pulls itself while it computes an element",
+                ));
+            }
+            match plan(&stream) {
+                Plan::Element(value) => return Ok(Next::Value(value, ret)),
+                Plan::End => return Ok(Next::Value(Value::Undefined, ret)),
+                Plan::Fail(failure) => return Err(failure),
+                Plan::Call(function) => {
+                    stream.busy.set(true);
+                    routine.natives.push(Native::Generated { stream, ret });
+                    let callee = Value::Function(function);
+                    return self.apply(routine, host, &callee, vec![Value::Null], Native::RET);
+                }
+                Plan::MakeLazy(function) => {
+                    stream.busy.set(true);
+                    routine.natives.push(Native::Lazy { stream, ret });
+                    let callee = Value::Function(function);
+                    return self.apply(routine, host, &callee, vec![Value::Null], Native::RET);
+                }
+                Plan::First(first) => {
+                    stream.busy.set(true);
+                    routine.natives.push(Native::Chain { stream, ret });
+                    stream = first;
+                    ret = Native::RET;
+                }
+                Plan::Fetch(id) => {
+                    stream.busy.set(true);
+                    let call = self.new_call();
+                    self.requests.push(Pending::Pull {
+                        call,
+                        stream: id,
+                        at_most: BATCH,
+                    });
+                    routine.waiting.insert(call, Wait::Batch(stream, ret));
+                    return Ok(Next::Wait);
+                }
+            }
+        }
+    }
+
+    /// A generator gave `value`.
+    pub(super) fn generated(stream: &Rc<Stream>, value: Value, ret: Ret) -> Next {
+        stream.busy.set(false);
+        if value.is_undefined() {
+            stream.source.replace(Source::Ended);
+        }
+        Next::Value(value, ret)
+    }
+
+    /// A lazy stream gave its stream, from which the first element is pulled.
+    pub(super) fn lazy_made(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        stream: &Rc<Stream>,
+        value: Value,
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        stream.busy.set(false);
+        let Value::Stream(made) = value else {
+            let failure = Failure::expected("ERR_EXPECTED_STREAM", "a stream", &value);
+            stream.source.replace(Source::Failed(failure.clone()));
+            return Err(failure);
+        };
+        stream.source.replace(Source::Chain(VecDeque::from([made])));
+        self.pull(routine, host, stream, ret)
+    }
+
+    /// The first stream of a chain gave `value`; at its end the next one is pulled.
+    pub(super) fn chained(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        stream: &Rc<Stream>,
+        value: Value,
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        stream.busy.set(false);
+        if !value.is_undefined() {
+            return Ok(Next::Value(value, ret));
+        }
+        // The finished stream is dropped only after the borrow.
+        let finished = match &mut *stream.source.borrow_mut() {
+            Source::Chain(streams) => streams.pop_front(),
+            _ => None,
+        };
+        drop(finished);
+        self.pull(routine, host, stream, ret)
+    }
+
+    /// Takes as many elements as are there without calls, then pulls on.
+    pub(super) fn collect(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        stream: Rc<Stream>,
+        mut items: Vec<Value>,
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        loop {
+            match plan(&stream) {
+                Plan::Element(value) => items.push(value),
+                Plan::End => return Ok(Next::Value(Value::array(items), ret)),
+                _ => break,
+            }
+        }
+        // Each call counts, so that an endless stream ends with the fuel.
+        self.fuel = self.fuel.saturating_sub(1);
+        routine.natives.push(Native::Collect {
+            stream: Rc::clone(&stream),
+            items,
+            ret,
+        });
+        self.pull(routine, host, &stream, Native::RET)
+    }
+
+    /// Elements of a stream of the host have come.
+    pub(super) fn accept_batch(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        stream: &Rc<Stream>,
+        reply: Reply,
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        stream.busy.set(false);
+        let outcome = match reply {
+            Reply::Batch { items, end } => {
+                let decoded: Result<VecDeque<Value>, Failure> =
+                    items.iter().map(|item| self.decode(item)).collect();
+                decoded.map(|decoded| (decoded, end))
+            }
+            Reply::Failed(failure) => Err(super::call::host_failure(failure)),
+            _ => Err(Failure::internal("a value answers a pull")),
+        };
+        match outcome {
+            Ok((items, end)) => {
+                if items.iter().any(Value::is_undefined) {
+                    return Err(fail(stream, Failure::undefined("an element of a stream")));
+                }
+                if let Source::Host { ready, ended, .. } = &mut *stream.source.borrow_mut() {
+                    ready.extend(items);
+                    *ended = end;
+                }
+                self.pull(routine, host, stream, ret)
+            }
+            Err(failure) => Err(fail(stream, failure)),
+        }
+    }
+}
+
+/// Makes every later pull fail the same way.
+pub(super) fn fail(stream: &Rc<Stream>, failure: Failure) -> Failure {
+    stream.busy.set(false);
+    stream.source.replace(Source::Failed(failure.clone()));
+    failure
+}
+
+fn plan(stream: &Rc<Stream>) -> Plan {
+    let mut source = stream.source.borrow_mut();
+    match &mut *source {
+        Source::Ended => Plan::End,
+        Source::Failed(failure) => Plan::Fail(failure.clone()),
+        Source::Array { array, next, end } => {
+            if next < end
+                && let Some(item) = array.items().get(*next)
+            {
+                *next += 1;
+                return Plan::Element(item.clone());
+            }
+            Plan::End
+        }
+        Source::Values(values) => values.pop_front().map_or(Plan::End, Plan::Element),
+        Source::Chain(streams) => {
+            flatten(streams);
+            match streams.front() {
+                Some(first) => Plan::First(Rc::clone(first)),
+                None => Plan::End,
+            }
+        }
+        Source::Generator(function) => Plan::Call(Rc::clone(function)),
+        Source::Lazy(function) => Plan::MakeLazy(Rc::clone(function)),
+        Source::Host {
+            id, ready, ended, ..
+        } => match ready.pop_front() {
+            Some(value) => Plan::Element(value),
+            None if *ended => Plan::End,
+            None => Plan::Fetch(*id),
+        },
+    }
+}
+
+/// Takes over the parts of a leading chain that nobody else holds, so that
+/// long chains cost constant time per element however they are nested.
+fn flatten(streams: &mut VecDeque<Rc<Stream>>) {
+    while let Some(first) = streams.front_mut() {
+        let Some(own) = Rc::get_mut(first) else {
+            return;
+        };
+        if own.busy.get() || !own.buffered.get_mut().is_undefined() {
+            return;
+        }
+        let Source::Chain(parts) = own.source.get_mut() else {
+            return;
+        };
+        let parts = std::mem::take(parts);
+        streams.pop_front();
+        for part in parts.into_iter().rev() {
+            streams.push_front(part);
+        }
+    }
+}

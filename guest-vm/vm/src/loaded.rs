@@ -1,0 +1,198 @@
+//! A program made ready to run: verified, linked, constants on the heap.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use mix_bytecode::{Constant, Op, Program};
+
+use crate::boundary::{FunctionTable, Issue};
+use crate::builtins::{self, Builtin};
+use crate::heap::{Shape, Text, Value};
+use crate::interpreter::intrinsic::{self, Intrinsic};
+
+/// A program ready to run.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub program: Program,
+    pub constants: Vec<Value>,
+    pub shapes: Vec<Rc<Shape>>,
+    pub builtins: Vec<Entry>,
+    pub foreign: Vec<Foreign>,
+    /// For each function and instruction a guess where in a map a field is.
+    pub guesses: Vec<Box<[Cell<u8>]>>,
+}
+
+/// How a builtin is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entry {
+    Function(Builtin),
+    Intrinsic(Intrinsic),
+    /// Not used by the program.
+    Unused,
+}
+
+/// How a foreign function is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Foreign {
+    Linked {
+        index: u32,
+        waits: bool,
+    },
+    /// Its replacement for this environment: a function without parameters.
+    Arm(u32),
+}
+
+impl Loaded {
+    /// Reads, verifies and links an executable.
+    pub fn new(
+        executable: &[u8],
+        functions: &dyn FunctionTable,
+        environment: &str,
+    ) -> Result<Self, Issue> {
+        let refused =
+            |error: &dyn std::fmt::Display| Issue::new("ERR_EXECUTABLE", error.to_string());
+        let program = mix_bytecode::decode(executable).map_err(|error| refused(&error))?;
+        mix_bytecode::verify(&program)
+            .map_err(|error| refused(&format!("executable does not verify: {error}")))?;
+        Self::of_program(program, functions, environment)
+    }
+
+    /// Links a verified program.
+    pub fn of_program(
+        program: Program,
+        functions: &dyn FunctionTable,
+        environment: &str,
+    ) -> Result<Self, Issue> {
+        let constants = program
+            .constants
+            .iter()
+            .map(constant)
+            .collect::<Result<Vec<_>, _>>()?;
+        let shapes = program
+            .shapes
+            .iter()
+            .map(|keys| {
+                Shape::new(
+                    keys.iter()
+                        .map(|key| text(&constants, key.index()))
+                        .collect(),
+                )
+            })
+            .collect();
+        let foreign = program
+            .imports
+            .iter()
+            .map(|import| {
+                if let Some(linked) = functions.find(&import.name) {
+                    if linked.params != import.params {
+                        return Err(Issue::new(
+                            "ERR_FFI_MISSING",
+                            format!(
+                                "foreign function {} takes {} arguments here, the program passes {}; used by {}",
+                                import.name,
+                                linked.params,
+                                import.params,
+                                import.used_by.join(", ")
+                            ),
+                        ));
+                    }
+                    return Ok(Foreign::Linked { index: linked.index, waits: linked.waits });
+                }
+                let arm = import.arms.iter().find(|(name, _)| &**name == environment);
+                arm.map(|(_, function)| Foreign::Arm(function.0)).ok_or_else(|| {
+                    missing_function(&import.name, &import.used_by)
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let mut entries = vec![Entry::Unused; mix_bytecode::builtins::BUILTINS.len()];
+        for function in &program.functions {
+            for op in &function.code {
+                if let Op::CallBuiltin { builtin, .. } | Op::MakeBuiltin { builtin, .. } = op {
+                    let row = &mix_bytecode::builtins::BUILTINS[builtin.index()];
+                    if matches!(entries[builtin.index()], Entry::Unused) {
+                        entries[builtin.index()] = entry(row.name)?;
+                    }
+                }
+            }
+        }
+        let guesses = program
+            .functions
+            .iter()
+            .map(|function| function.code.iter().map(|_| Cell::new(0)).collect())
+            .collect();
+        Ok(Self {
+            program,
+            constants,
+            shapes,
+            builtins: entries,
+            foreign,
+            guesses,
+        })
+    }
+
+    /// A string constant of a verified program.
+    pub fn text(&self, id: mix_bytecode::ConstId) -> Text {
+        text(&self.constants, id.index())
+    }
+
+    /// The string constant itself.
+    pub fn text_ref(&self, id: mix_bytecode::ConstId) -> Option<&Text> {
+        match self.constants.get(id.index()) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+fn text(constants: &[Value], index: usize) -> Text {
+    match constants.get(index) {
+        Some(Value::Text(text)) => text.clone(),
+        // Verification admits strings only.
+        _ => Text::new(""),
+    }
+}
+
+fn entry(name: &str) -> Result<Entry, Issue> {
+    if let Some(intrinsic) = intrinsic::find(name) {
+        return Ok(Entry::Intrinsic(intrinsic));
+    }
+    builtins::find(name).map(Entry::Function).ok_or_else(|| {
+        Issue::new(
+            "ERR_UNSUPPORTED",
+            format!("builtin {name} is not part of this runtime"),
+        )
+    })
+}
+
+fn missing_function(name: &str, used_by: &[Box<str>]) -> Issue {
+    // `$db_get_one` belongs to the family `db`.
+    let family = name
+        .trim_start_matches('$')
+        .split('_')
+        .next()
+        .unwrap_or(name);
+    Issue::new(
+        "ERR_FFI_MISSING",
+        format!(
+            "foreign function {name} is missing: no plugin brings it (used by module {}); add the plugin of family {family}",
+            used_by.join(", ")
+        ),
+    )
+}
+
+fn constant(constant: &Constant) -> Result<Value, Issue> {
+    Ok(match constant {
+        Constant::Int(number) => Value::Int(*number),
+        Constant::Float(number) => Value::Float(*number),
+        Constant::String(text) => Value::text(&**text),
+        Constant::Case(name) => Value::constant(&**name),
+        Constant::Value(bytes) => crate::wire::decode(bytes).map_err(|error| {
+            Issue::new(
+                "ERR_EXECUTABLE",
+                format!("a constant of the executable is malformed: {error}"),
+            )
+        })?,
+        Constant::Regex(pattern) => builtins::compile_regex(pattern)
+            .map_err(|failure| Issue::new(failure.code(), failure.message()))?,
+    })
+}

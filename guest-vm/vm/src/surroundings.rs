@@ -1,0 +1,55 @@
+//! What builtins may touch besides their arguments.
+
+use std::collections::VecDeque;
+
+use crate::heap::Value;
+
+/// Most log lines kept until the driver fetches them; the oldest give way.
+const LOG_LINES: usize = 10_000;
+
+/// Longest log line in bytes; what is beyond is cut.
+const LOG_LINE: usize = 64 * 1024;
+
+/// State of a run that builtins read and change.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Lines for the log, not yet fetched.
+    lines: VecDeque<String>,
+    /// The chain of next actions of the running interaction (language 4.15).
+    pub next_actions: Vec<Value>,
+    /// Actions that wait until all requests are finished.
+    pub idle_actions: Vec<Value>,
+    /// Source of numbers that are unique within the run.
+    pub counter: u64,
+    /// Seed of the random numbers; the driver sets it, builtins advance it.
+    pub random: u64,
+}
+
+impl Surroundings {
+    /// Writes a line to the log.
+    pub fn log(&mut self, mut line: String) {
+        if line.len() > LOG_LINE {
+            let mut end = LOG_LINE;
+            while !line.is_char_boundary(end) {
+                end -= 1;
+            }
+            line.truncate(end);
+            line.push('…');
+        }
+        if self.lines.len() >= LOG_LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    /// A number that was not given before in this run, from 1.
+    pub fn unique(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// The oldest line not yet fetched.
+    pub fn next_line(&mut self) -> Option<String> {
+        self.lines.pop_front()
+    }
+}

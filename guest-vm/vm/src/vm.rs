@@ -1,0 +1,114 @@
+//! A loaded program, from which sessions are started.
+
+use std::rc::Rc;
+
+use mix_bytecode::Program;
+
+use crate::boundary::{FunctionTable, Issue};
+use crate::loaded::Loaded;
+use crate::session::Session;
+
+/// How a program is loaded.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which arm replaces a missing foreign function (language 4.17).
+    pub environment: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            environment: "agentServerEnvironment".into(),
+        }
+    }
+}
+
+/// A module that can be pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleInfo {
+    /// Name.
+    pub name: String,
+    /// Number of parameters.
+    pub params: u32,
+    /// True if it has a cell `output`.
+    pub agent: bool,
+}
+
+/// What a program offers and needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Modules that it was built for, in source order.
+    pub modules: Vec<ModuleInfo>,
+    /// Foreign functions that it can reach.
+    pub foreign: Vec<String>,
+}
+
+/// A program that is verified and linked.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    loaded: Rc<Loaded>,
+}
+
+impl Vm {
+    /// Reads, verifies and links an executable.
+    pub fn load(
+        executable: &[u8],
+        functions: &dyn FunctionTable,
+        options: &Options,
+    ) -> Result<Self, Issue> {
+        let loaded = Loaded::new(executable, functions, &options.environment)?;
+        Ok(Self {
+            loaded: Rc::new(loaded),
+        })
+    }
+
+    /// Links a program that was just built; it is verified too.
+    pub fn of_program(
+        program: Program,
+        functions: &dyn FunctionTable,
+        options: &Options,
+    ) -> Result<Self, Issue> {
+        mix_bytecode::verify(&program).map_err(|error| {
+            Issue::new(
+                "ERR_EXECUTABLE",
+                format!("program does not verify: {error}"),
+            )
+        })?;
+        let loaded = Loaded::of_program(program, functions, &options.environment)?;
+        Ok(Self {
+            loaded: Rc::new(loaded),
+        })
+    }
+
+    /// What the program offers.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let program = &self.loaded.program;
+        Summary {
+            modules: program
+                .entries
+                .iter()
+                .map(|id| {
+                    let module = &program.modules[id.index()];
+                    ModuleInfo {
+                        name: module.name.to_string(),
+                        // Verified to be at most 255.
+                        params: module.params.len() as u32,
+                        agent: module.is_agent(),
+                    }
+                })
+                .collect(),
+            foreign: program
+                .imports
+                .iter()
+                .map(|import| import.name.to_string())
+                .collect(),
+        }
+    }
+
+    /// A new session of the program, independent of all others.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        Session::new(Rc::clone(&self.loaded))
+    }
+}
