@@ -38,6 +38,10 @@ test: guests ## Format, lints and every test
 	$(CARGO) build --locked --release -p mixer -p stock-wasmtime
 	scripts/test.sh
 
+.PHONY: examples
+examples: toolchain ## Build the example plugins
+	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-example-words
+
 .PHONY: lint
 lint: ## Format and clippy only
 	$(CARGO) fmt --all --check

@@ -11,6 +11,6 @@ cargo fmt --all --check
 step "lints"
 cargo clippy --locked --release --workspace --all-targets -- -D warnings
 step "components for tests"
-cargo build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile
+cargo build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-example-words
 step "tests"
 cargo test --locked --release --workspace --no-fail-fast
