@@ -1,0 +1,67 @@
+//! Composition of families behind a switchboard.
+
+use anyhow::{Result, anyhow};
+use wac_graph::types::Package;
+use wac_graph::{CompositionGraph, EncodeOptions, NodeId};
+
+use crate::guest;
+
+const FAMILY: &str = "mix:ffi/family@0.1.0";
+const BINDING: &str = "mix:ffi/binding@0.1.0";
+const SLOTS: usize = 8;
+
+/// One component of a switchboard and the families given, free slots plugged.
+pub fn compose(families: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut graph = CompositionGraph::new();
+    let switchboard = add(&mut graph, "test:switchboard", guest("mix_switchboard"))?;
+    let empty = add(&mut graph, "test:empty", guest("mix_plugin_empty"))?;
+    for slot in 0..SLOTS {
+        let family = match families.get(slot) {
+            Some(bytes) => add(&mut graph, &format!("test:family{slot}"), bytes.clone())?,
+            None => empty,
+        };
+        plug(
+            &mut graph,
+            family,
+            FAMILY,
+            switchboard,
+            &format!("slot{slot}"),
+        )?;
+        let bound = if graph.alias_instance_export(family, BINDING).is_ok() {
+            family
+        } else {
+            empty
+        };
+        plug(
+            &mut graph,
+            bound,
+            BINDING,
+            switchboard,
+            &format!("binding{slot}"),
+        )?;
+    }
+    for interface in [FAMILY, BINDING] {
+        let export = graph.alias_instance_export(switchboard, interface)?;
+        graph.export(export, interface)?;
+    }
+    Ok(graph.encode(EncodeOptions::default())?)
+}
+
+fn add(graph: &mut CompositionGraph, name: &str, bytes: Vec<u8>) -> Result<NodeId> {
+    let package = Package::from_bytes(name, None, bytes, graph.types_mut())
+        .map_err(|error| anyhow!("{name} cannot be composed: {error:#}"))?;
+    let package = graph.register_package(package)?;
+    Ok(graph.instantiate(package))
+}
+
+fn plug(
+    graph: &mut CompositionGraph,
+    from: NodeId,
+    export: &str,
+    to: NodeId,
+    import: &str,
+) -> Result<()> {
+    let node = graph.alias_instance_export(from, export)?;
+    graph.set_instantiation_argument(to, import, node)?;
+    Ok(())
+}

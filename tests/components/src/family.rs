@@ -1,0 +1,226 @@
+//! A family to call.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use anyhow::{Context as _, Result, bail};
+use mix_value::{Value, msgpack};
+use wasmtime::component::{Component, Instance, Source, StreamConsumer, StreamResult, TypedFunc};
+use wasmtime::{Store, StoreContextMut};
+
+use crate::contract::{Caller, Failure, Function, Reply};
+use crate::state::{State, Surroundings, engine, linker, store};
+
+/// An instance of a component that exports `mix:ffi/family`.
+pub struct Family {
+    store: Store<State>,
+    instance: Instance,
+    functions: Vec<Function>,
+}
+
+/// What a function answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// One value.
+    One(Value),
+    /// All items of a stream.
+    Many(Vec<Value>),
+}
+
+impl Family {
+    /// Instantiates a component and asks it for its functions.
+    pub async fn new(bytes: &[u8], surroundings: &Surroundings<'_>) -> Result<Family> {
+        let component = Component::new(engine(), bytes)?;
+        let mut store = store(surroundings)?;
+        let instance = linker()?.instantiate_async(&mut store, &component).await?;
+        let mut family = Family {
+            store,
+            instance,
+            functions: Vec::new(),
+        };
+        let describe = family.export::<(), (Vec<Function>,)>("mix:ffi/family@0.1.0", "describe")?;
+        (family.functions,) = describe.call_async(&mut family.store, ()).await?;
+        Ok(family)
+    }
+
+    /// What the family says about itself.
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// Number of a function.
+    pub fn number(&self, name: &str) -> Result<u32> {
+        let position = self
+            .functions
+            .iter()
+            .position(|function| function.name == name);
+        Ok(position.with_context(|| format!("no function {name}"))? as u32)
+    }
+
+    /// Binds the instance to a user of an app.
+    pub async fn bind(&mut self, app: &str, user: &str) -> Result<()> {
+        let bind = self.export::<(Caller,), ()>("mix:ffi/binding@0.1.0", "bind")?;
+        let who = Caller {
+            workspace: "local".into(),
+            app: app.into(),
+            agent: "agent".into(),
+            user: user.into(),
+            deadline: 0,
+        };
+        bind.call_async(&mut self.store, (who,)).await?;
+        Ok(())
+    }
+
+    /// Calls a function that never waits.
+    pub async fn call(&mut self, name: &str, args: &[Value]) -> Result<Result<Value, Failure>> {
+        let number = self.number(name)?;
+        let args = msgpack::encode(&Value::Array(args.to_vec()))?;
+        Ok(self
+            .call_raw(number, args)
+            .await?
+            .map(|bytes| msgpack::decode(&bytes).expect("a value")))
+    }
+
+    /// Calls by number with bytes.
+    pub async fn call_raw(
+        &mut self,
+        number: u32,
+        args: Vec<u8>,
+    ) -> Result<Result<Vec<u8>, Failure>> {
+        let call = self.export::<(u32, Vec<u8>), (Result<Vec<u8>, Failure>,)>(
+            "mix:ffi/family@0.1.0",
+            "call",
+        )?;
+        let (result,) = call.call_async(&mut self.store, (number, args)).await?;
+        Ok(result)
+    }
+
+    /// Starts a function that may wait and reads its answer, at most `most` items of a stream.
+    pub async fn start(
+        &mut self,
+        name: &str,
+        args: &[Value],
+        most: usize,
+    ) -> Result<Result<Answer, Failure>> {
+        let mut answers = self.start_all(&[(name, args)], most).await?;
+        answers.pop().context("one answer for one call")
+    }
+
+    /// Starts several functions at the same time.
+    pub async fn start_all(
+        &mut self,
+        calls: &[(&str, &[Value])],
+        most: usize,
+    ) -> Result<Vec<Result<Answer, Failure>>> {
+        let start = self
+            .export::<(u32, Vec<u8>), (Result<Reply, Failure>,)>("mix:ffi/family@0.1.0", "start")?;
+        let mut encoded = Vec::new();
+        for (name, args) in calls {
+            encoded.push((
+                self.number(name)?,
+                msgpack::encode(&Value::Array(args.to_vec()))?,
+            ));
+        }
+        let answers = self
+            .store
+            .run_concurrent(async |accessor| -> Result<Vec<Result<Answer, Failure>>> {
+                let one =
+                    async |(number, args): (u32, Vec<u8>)| -> Result<Result<Answer, Failure>> {
+                        let (reply,) = start.call_concurrent(accessor, (number, args)).await?;
+                        match reply {
+                            Err(failure) => Ok(Err(failure)),
+                            Ok(Reply::One(value)) => Ok(Ok(Answer::One(msgpack::decode(&value)?))),
+                            Ok(Reply::Many(reader)) => {
+                                let (done, ended) = tokio::sync::oneshot::channel();
+                                let items = Arc::new(Mutex::new(Vec::new()));
+                                let collect = Collect {
+                                    items: items.clone(),
+                                    most,
+                                    _done: done,
+                                };
+                                accessor.with(|access| reader.pipe(access, collect))?;
+                                // The consumer is dropped at the end of the stream, and its sender with it.
+                                let _ = ended.await;
+                                let items = std::mem::take(&mut *items.lock().expect("one thread"));
+                                let values = items.iter().map(|item| Ok(msgpack::decode(item)?));
+                                Ok(Ok(Answer::Many(values.collect::<Result<_>>()?)))
+                            }
+                        }
+                    };
+                let mut running: Vec<_> = encoded
+                    .into_iter()
+                    .map(|call| Box::pin(one(call)))
+                    .collect();
+                let mut answers: Vec<Option<Result<Answer, Failure>>> =
+                    running.iter().map(|_| None).collect();
+                std::future::poll_fn(|cx| {
+                    for (call, answer) in running.iter_mut().zip(&mut answers) {
+                        if answer.is_none() {
+                            match call.as_mut().poll(cx) {
+                                Poll::Ready(Ok(result)) => *answer = Some(result),
+                                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                                Poll::Pending => {}
+                            }
+                        }
+                    }
+                    if answers.iter().all(Option::is_some) {
+                        Poll::Ready(Ok(()))
+                    } else {
+                        Poll::Pending
+                    }
+                })
+                .await?;
+                Ok(answers.into_iter().flatten().collect())
+            })
+            .await??;
+        Ok(answers)
+    }
+
+    fn export<P, R>(&mut self, interface: &str, function: &str) -> Result<TypedFunc<P, R>>
+    where
+        P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower,
+        R: wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
+    {
+        let Some(interface_index) =
+            self.instance
+                .get_export_index(&mut self.store, None, interface)
+        else {
+            bail!("no export {interface}");
+        };
+        let index = self
+            .instance
+            .get_export_index(&mut self.store, Some(&interface_index), function)
+            .with_context(|| format!("no function {function} in {interface}"))?;
+        Ok(self.instance.get_typed_func(&mut self.store, index)?)
+    }
+}
+
+/// Takes items until there are enough of them, then drops the stream.
+struct Collect {
+    items: Arc<Mutex<Vec<Vec<u8>>>>,
+    most: usize,
+    _done: tokio::sync::oneshot::Sender<()>,
+}
+
+impl StreamConsumer<State> for Collect {
+    type Item = Vec<u8>;
+
+    fn poll_consume(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        store: StoreContextMut<State>,
+        mut source: Source<'_, Vec<u8>>,
+        _finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let mut batch = Vec::with_capacity(100);
+        source.read(store, &mut batch)?;
+        let mut items = self.items.lock().expect("one thread");
+        items.extend(batch);
+        Poll::Ready(Ok(if items.len() >= self.most {
+            StreamResult::Dropped
+        } else {
+            StreamResult::Completed
+        }))
+    }
+}
