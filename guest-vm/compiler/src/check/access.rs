@@ -308,6 +308,18 @@ impl Checker<'_> {
         Err(Issue::new(Code::TypeLabels, label.span).into())
     }
 
+    /// An array that becomes a stream: a literal is known by its elements.
+    pub(super) fn array_operand(&mut self, e: &ast::Expr) -> Checked<(Expr, Ty)> {
+        if let ast::ExprKind::Array(items) = &e.kind {
+            let element = self.types.fresh();
+            let array = self.types.array(element);
+            if let Some(expr) = self.check_array(items, array, e.span)? {
+                return Ok((expr, array));
+            }
+        }
+        self.infer(e)
+    }
+
     /// `base[from..to]`
     pub(super) fn infer_slice(
         &mut self,
@@ -316,7 +328,7 @@ impl Checker<'_> {
         to: Option<&ast::Expr>,
         span: Span,
     ) -> Checked<(Expr, Ty)> {
-        let (base_expr, ty) = self.infer(base)?;
+        let (base_expr, ty) = self.array_operand(base)?;
         let from = match from {
             Some(from) => Some(Box::new(self.check_number(from, "..")?)),
             None => None,

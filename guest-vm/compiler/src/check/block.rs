@@ -295,7 +295,7 @@ impl Checker<'_> {
         subject: &ast::Expr,
         body: &ast::Block,
     ) -> Checked<StatementKind> {
-        let (subject_expr, ty) = self.infer(subject)?;
+        let (subject_expr, ty) = self.array_operand(subject)?;
         self.settle()?;
         let element = match self.types.node(ty) {
             Node::Array(element) | Node::Stream(element) => element,

@@ -44,6 +44,13 @@ impl Checker<'_> {
                 kind: ExprKind::MakeStream(Box::new(inner)),
             });
         }
+        if let (Node::Stream(had), Node::Stream(wanted)) =
+            (self.types.node(from), self.types.node(to))
+            && self.cur.pragmas.auto_type_assertion
+            && let Some(check) = self.downcast(had, wanted, span)
+        {
+            return self.checked_stream(expr, check, span);
+        }
         if let Some(done) = self.container_join(from, to) {
             if done {
                 return Ok(expr);
@@ -64,6 +71,47 @@ impl Checker<'_> {
             }
         }
         Err(self.mismatch(to, from, span))
+    }
+
+    /// A stream whose elements are checked as they are pulled.
+    fn checked_stream(&mut self, stream: Expr, check: CheckId, span: Span) -> Checked<Expr> {
+        if self.cur.library {
+            // Library sources are trusted to know what their streams deliver.
+            return Ok(stream);
+        }
+        let Some(module) = self.library_module("stream", span)? else {
+            return Ok(stream);
+        };
+        let Some(map) = self.infos[module.0 as usize]
+            .members
+            .get("map")
+            .map(|member| member.slot)
+        else {
+            return Ok(stream);
+        };
+        self.open_function(false);
+        let param = self.new_local("_element", false);
+        let body = Expr {
+            span,
+            kind: ExprKind::Assert {
+                value: Box::new(Expr {
+                    span,
+                    kind: ExprKind::Local(param),
+                }),
+                check,
+            },
+        };
+        let scope = self.close_function();
+        let lambda = super::lambda::close(scope, vec![param], body, span);
+        let function = Expr {
+            span,
+            kind: ExprKind::Lambda(Box::new(lambda)),
+        };
+        let callee = Expr {
+            span,
+            kind: ExprKind::Static { module, slot: map },
+        };
+        Ok(super::call::call(callee, vec![function, stream], span))
     }
 
     /// A tuple or record with unlike parts where a container of one still unknown type is

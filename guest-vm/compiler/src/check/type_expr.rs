@@ -33,7 +33,12 @@ impl Checker<'_> {
 
     /// The type of a declaration; the names of variables are not shared with other types.
     pub(super) fn declared_type(&mut self, ty: &TypeExpr) -> Checked<Ty> {
-        let saved = std::mem::take(&mut self.cur.type_names);
+        let own = self.infos[self.cur.id.0 as usize]
+            .type_vars
+            .iter()
+            .cloned()
+            .collect();
+        let saved = std::mem::replace(&mut self.cur.type_names, own);
         let result = self.written(ty, VarMode::Quantified);
         self.cur.type_names = saved;
         result
