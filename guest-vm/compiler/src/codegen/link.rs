@@ -54,6 +54,7 @@ pub(super) struct Linker<'a> {
     arms: HashSet<(ImportId, Arc<str>)>,
     places: HashMap<Span, Option<Place>>,
     files: HashMap<Arc<str>, ConstId>,
+    is_expression: bool,
     pub issues: Vec<Issue>,
 }
 
@@ -70,6 +71,7 @@ impl<'a> Linker<'a> {
             arms: HashSet::new(),
             places: HashMap::new(),
             files: HashMap::new(),
+            is_expression: false,
             issues: Vec::new(),
         }
     }
@@ -85,7 +87,10 @@ impl<'a> Linker<'a> {
                     }
                 }
             }
-            Goal::Expression { module, name } => self.expression(module, name),
+            Goal::Expression { module, name } => {
+                self.is_expression = true;
+                self.expression(module, name);
+            }
         }
         // Modules are completed when no code is left that could need more of them;
         // completing one may bring new code.
@@ -199,8 +204,9 @@ impl<'a> Linker<'a> {
                     linked.slots.insert(slot, SlotId(index as u32));
                 }
             }
-            // A library module without state keeps only the values that are used.
-            if core.instancing != Instancing::Shared || !core.library {
+            // A library module without state keeps only the values that are used, and so
+            // does everything an expression is evaluated with.
+            if core.instancing != Instancing::Shared || !(core.library || self.is_expression) {
                 for (index, slot) in core.slots.iter().enumerate() {
                     if has_place(&slot.kind) {
                         linked.place(core::SlotId(index as u32), core.params.len());
@@ -350,5 +356,8 @@ impl Linked {
 
 /// How many arguments cross the boundary: the dummy argument of `null -> T` does not.
 pub(super) fn wire_arity(foreign: &ForeignFunction) -> u32 {
-    foreign.arity
+    match foreign.nullary {
+        true => 0,
+        false => foreign.arity,
+    }
 }

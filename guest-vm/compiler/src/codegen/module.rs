@@ -123,20 +123,21 @@ impl<'a> Linker<'a> {
             slots.push(bytecode::Slot { name, kind });
         }
         let steps = self.steps(module);
+        let watched: Vec<Vec<bytecode::SlotId>> = core
+            .observers
+            .iter()
+            .map(|observer| self.cells(module, &observer.watched))
+            .collect();
         let bodies = std::mem::take(self.bodies(module));
-        let mut observers = Vec::new();
-        for (observer, (guard, body)) in core.observers.iter().zip(bodies.observers) {
-            let watched = observer
-                .watched
-                .iter()
-                .map(|slot| self.slot(module, *slot))
-                .collect();
-            observers.push(bytecode::Observer {
+        let observers = watched
+            .into_iter()
+            .zip(bodies.observers)
+            .map(|(watched, (guard, body))| bytecode::Observer {
                 watched,
                 guard,
                 body,
-            });
-        }
+            })
+            .collect();
         let kind = match core.instancing {
             Instancing::Shared => ModuleKind::Stateless,
             Instancing::PerImport => ModuleKind::Instance,
