@@ -1,0 +1,103 @@
+//! Conformance: the rules of the language and of the library as small Mix
+//! programs with their expected results beside them.
+//!
+//! The files lie in `language/` and `stdlib/`; [`case_file`] describes their
+//! format. Each block is compiled with the compiler and run on the native VM
+//! ([`session`]), and what happened is compared with what is expected
+//! ([`expect`]). Blocks that cannot pass yet are listed in `known-gaps.txt`; a
+//! block there that passes is an error, so that the list cannot rot.
+//!
+//! `cargo run -p mix-conformance -- FILE…` shows the results of some files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+pub mod case_file;
+pub mod expect;
+pub mod session;
+
+/// The result of a block.
+#[derive(Debug)]
+pub struct Verdict {
+    /// `folder/file.mix NAME`
+    pub id: String,
+    /// Where it stands, for people.
+    pub place: String,
+    /// What differed; `None` if all is as expected.
+    pub difference: Option<String>,
+}
+
+/// The folder with the files.
+#[must_use]
+pub fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files, in order.
+pub fn files() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for section in ["language", "stdlib"] {
+        let folder = folder().join(section);
+        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "mix") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Runs all blocks of a file.
+pub fn run_file(path: &Path) -> Result<Vec<Verdict>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let shown = path.strip_prefix(folder()).unwrap_or(path).display().to_string();
+    let blocks = case_file::parse(&text);
+    Ok(blocks
+        .iter()
+        .map(|block| Verdict {
+            id: format!("{shown} {}", block.name),
+            place: format!("{}:{}", path.display(), block.line),
+            difference: difference(block),
+        })
+        .collect())
+}
+
+/// What in a block is not as expected.
+fn difference(block: &case_file::Block) -> Option<String> {
+    let run = match session::run(block) {
+        Ok(run) => run,
+        Err(error) => return Some(format!("{error:#}")),
+    };
+    if let Some(expected) = &block.expected {
+        let outcome = run.source.as_ref()?;
+        if !expect::fits(expected, outcome, &run.warnings) {
+            return Some(format!("expected {expected}\n     got {outcome:?}"));
+        }
+    }
+    for ((command, expected), outcome) in block.commands.iter().zip(&run.commands) {
+        if !expect::fits(expected, outcome, &run.warnings) {
+            return Some(format!("{command}\n  expected {expected}\n       got {outcome:?}"));
+        }
+    }
+    None
+}
+
+/// Blocks that cannot pass yet, with the reason of each.
+pub fn known_gaps() -> Result<BTreeMap<String, String>> {
+    let path = folder().join("known-gaps.txt");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let mut gaps = BTreeMap::new();
+    for line in text.lines() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (id, reason) =
+            line.split_once(" : ").with_context(|| format!("known-gaps.txt: no reason in {line:?}"))?;
+        gaps.insert(id.trim().to_owned(), reason.trim().to_owned());
+    }
+    Ok(gaps)
+}

@@ -1,0 +1,208 @@
+//! Compiling a block and running it on the native VM.
+
+use anyhow::{Context, Result, bail};
+use mix_compiler::{Compilation, CompileOptions, SourceFile, compile, compile_expression};
+use mix_value::{Value, escjson, msgpack};
+use mix_vm::{Action, Event, NoFunctions, NoHost, Options, Session, Step, Vm};
+
+use crate::case_file::Block;
+use crate::expect::{Outcome, Problem};
+
+/// Steps that one command may take.
+const BUDGET: u64 = 50_000_000;
+
+/// What a block gave.
+#[derive(Debug)]
+pub struct Run {
+    /// Of the source text itself, if something is expected of it.
+    pub source: Option<Outcome>,
+    /// Of each command.
+    pub commands: Vec<Outcome>,
+    /// Codes of the warnings of the compiler.
+    pub warnings: Vec<String>,
+}
+
+/// Compiles a block and runs its commands.
+pub fn run(block: &Block) -> Result<Run> {
+    let is_program = block
+        .source
+        .lines()
+        .filter(|line| !line.starts_with("//"))
+        .any(|line| line.starts_with("module ") || line.starts_with("static module "));
+    let compilation = if is_program {
+        let files = [SourceFile::new("test.mix", block.source.as_str())];
+        compile(&files, &CompileOptions::default())
+    } else {
+        compile_expression(&block.source, &[], &CompileOptions::default())
+    };
+    let warnings = codes(&compilation, "warnings");
+    if let Some(problem) = first_error(&compilation) {
+        let outcome = Outcome::Error(problem);
+        let commands = block.commands.iter().map(|_| outcome.clone()).collect();
+        return Ok(Run { source: Some(outcome), commands, warnings });
+    }
+    let Some(program) = compilation.program else {
+        bail!("the compiler gave neither a program nor an error");
+    };
+    let is_expression = program.expression.is_some();
+    let vm = match Vm::of_program(program, &NoFunctions, &Options::default()) {
+        Ok(vm) => vm,
+        Err(issue) => {
+            let outcome = Outcome::Error(problem_of(&issue));
+            let commands = block.commands.iter().map(|_| outcome.clone()).collect();
+            return Ok(Run { source: Some(outcome), commands, warnings });
+        }
+    };
+    let mut session = vm.session();
+    session.set_random_seed(1);
+    let source = match (&block.expected, is_expression) {
+        (None, _) => None,
+        (Some(_), true) => Some(act(&mut session, Action::Evaluate)?),
+        (Some(_), false) => Some(Outcome::Compiled),
+    };
+    let mut commands = Vec::new();
+    for (command, _) in &block.commands {
+        let action = parse_command(command).with_context(|| format!("command {command}"))?;
+        commands.push(act(&mut session, action)?);
+    }
+    Ok(Run { source, commands, warnings })
+}
+
+fn codes(compilation: &Compilation, list: &str) -> Vec<String> {
+    let report = compilation.report();
+    let issues = report.get(list).and_then(|issues| issues.as_array().cloned()).unwrap_or_default();
+    issues.iter().filter_map(|issue| Some(issue.get("code")?.as_str()?.to_owned())).collect()
+}
+
+fn first_error(compilation: &Compilation) -> Option<Problem> {
+    let report = compilation.report();
+    let issue = report.get("errors")?.as_array()?.first()?;
+    let text = |key: &str| issue.get(key).and_then(|v| v.as_str()).unwrap_or("").to_owned();
+    Some(Problem {
+        code: text("code"),
+        message: text("message"),
+        location: issue.get("location").map(ToString::to_string).unwrap_or_default(),
+        stack: String::new(),
+    })
+}
+
+fn problem_of(issue: &mix_vm::Issue) -> Problem {
+    let frames: Vec<String> = issue
+        .mix_stack
+        .iter()
+        .map(|frame| format!("[\"{}\",\"{}\",{}]", frame.module, frame.function, frame.line))
+        .collect();
+    let location = issue.location.as_ref().map_or(String::new(), |at| {
+        let (line, column) = (at.start_line, at.start_column);
+        format!("[\"{}\",{line},{column},{},{}]", at.file, at.end_line, at.end_column)
+    });
+    Problem {
+        code: issue.code.clone(),
+        message: issue.message.clone(),
+        location,
+        stack: format!("[{}]", frames.join(",")),
+    }
+}
+
+/// Does one action and collects what the session tells.
+fn act(session: &mut Session, action: Action) -> Result<Outcome> {
+    let is_agent = matches!(action, Action::RunAgent { .. });
+    session.set_budget(Some(BUDGET));
+    let number = session.act(action);
+    let mut cells = Vec::new();
+    let mut problem = None;
+    let mut value = None;
+    loop {
+        match session.run(&mut NoHost, 1_000_000) {
+            Step::Ready => {}
+            Step::Waiting(_) => bail!("the program waits for a foreign function"),
+            Step::Idle => break,
+            Step::Event(event) => match event {
+                Event::Output { cell, value, .. } => {
+                    let name = cell.rsplit('.').next().unwrap_or(&cell).to_owned();
+                    cells.push((name, show(&value)?));
+                }
+                Event::Issue(issue) => {
+                    problem.get_or_insert_with(|| problem_of(&issue));
+                }
+                Event::Result(result) => {
+                    let ok = mix_value::Case::new("ok", Some(msgpack::decode(&result)?))?;
+                    value = Some(escjson::format(&Value::Case(ok))?);
+                }
+                Event::Evaluated(text) => value = Some(text),
+                Event::Done(done) if done == number => break,
+                Event::Log(_) | Event::ClientActions(_) | Event::IdleActions(_) | Event::Done(_) => {}
+            },
+        }
+    }
+    Ok(match (problem, value) {
+        (Some(problem), _) => Outcome::Error(problem),
+        (None, Some(value)) => Outcome::Value(value),
+        (None, None) if is_agent => bail!("the agent gave no result"),
+        (None, None) => Outcome::Cells(cells),
+    })
+}
+
+fn show(encoded: &[u8]) -> Result<String> {
+    Ok(escjson::format(&msgpack::decode(encoded)?)?)
+}
+
+/// A command line of a REPL.
+fn parse_command(line: &str) -> Result<Action> {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let rest = rest.trim();
+    let (name, arguments) = rest.split_once(' ').unwrap_or((rest, ""));
+    let name = name.to_owned();
+    Ok(match word {
+        "#load" => Action::Load { module: name, args: array(arguments)? },
+        "#push" => Action::Push { module: name, args: array(arguments)? },
+        "#pop" => Action::Pop,
+        "#input" => Action::Input { cell: name, value: encode(arguments)? },
+        "#agent" => Action::RunAgent { agent: name, params: encode(arguments)? },
+        "#invoke" => {
+            let values = split_constants(arguments);
+            let env = match values.first() {
+                Some(text) => text.trim_matches('"').to_owned(),
+                None => bail!("#invoke needs an environment"),
+            };
+            let arg = encode(values.get(1).map_or("null", |text| text.as_str()))?;
+            Action::Invoke { name, env, arg, next_actions: encode("[]")? }
+        }
+        other => bail!("unknown command {other}"),
+    })
+}
+
+fn encode(text: &str) -> Result<Vec<u8>> {
+    let value = escjson::parse(text).with_context(|| format!("constant {text:?}"))?;
+    Ok(msgpack::encode(&value)?)
+}
+
+/// Constants separated by spaces, as one encoded array.
+fn array(text: &str) -> Result<Vec<u8>> {
+    encode(&format!("[{}]", split_constants(text).join(",")))
+}
+
+/// Splits at spaces outside of strings and brackets.
+fn split_constants(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for c in text.chars() {
+        if !quoted && depth == 0 && c == ' ' {
+            parts.push(String::new());
+            continue;
+        }
+        match c {
+            '"' if !escaped => quoted = !quoted,
+            '[' | '{' if !quoted => depth += 1,
+            ']' | '}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        escaped = quoted && c == '\\' && !escaped;
+        // The list is never empty.
+        if let Some(last) = parts.last_mut() {
+            last.push(c);
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
