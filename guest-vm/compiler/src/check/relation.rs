@@ -58,7 +58,10 @@ impl Types {
                 self.unify(a, c) && self.unify(b, d)
             }
             (Node::Module(a, s), Node::Module(b, t)) => a == b && self.unify_all(&s, &t),
-            (Node::Opaque(a, s), Node::Opaque(b, t)) => a == b && self.unify_all(&s, &t),
+            (Node::Opaque(a, s), Node::Opaque(b, t)) => {
+                // The library may write the bare opaque type for one with parameters.
+                a == b && (s.is_empty() || t.is_empty() || self.unify_all(&s, &t))
+            }
             (Node::Forall(a), Node::Forall(b)) => self.quantified_subtype(a, b),
             (Node::Plus(..), _) => self.force_plus(left, right),
             (_, Node::Plus(..)) => self.force_plus(right, left),
@@ -145,7 +148,10 @@ impl Types {
             }
             (Node::Fun(a, b), Node::Fun(c, d)) => self.subtype(c, a) && self.subtype(b, d),
             (Node::Module(a, s), Node::Module(b, t)) => a == b && self.unify_all(&s, &t),
-            (Node::Opaque(a, s), Node::Opaque(b, t)) => a == b && self.unify_all(&s, &t),
+            (Node::Opaque(a, s), Node::Opaque(b, t)) => {
+                // The library may write the bare opaque type for one with parameters.
+                a == b && (s.is_empty() || t.is_empty() || self.unify_all(&s, &t))
+            }
             (Node::Forall(a), Node::Forall(b)) => self.quantified_subtype(a, b),
             (Node::Forall(a), _) => {
                 let instance = self.instantiate(a, &mut Vec::new());

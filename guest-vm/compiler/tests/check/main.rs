@@ -1,5 +1,6 @@
 //! What the checker accepts, refuses and warns about.
 
+mod examples;
 mod library;
 mod worked_examples;
 
