@@ -10,7 +10,6 @@ use crate::syntax::ast::{
 use crate::syntax::parser::{self, NodeIds};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::{SourceId, Span};
-use std::sync::Arc;
 
 /// A source text with the name shown in messages.
 #[derive(Debug, Clone)]

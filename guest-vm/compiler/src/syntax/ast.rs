@@ -423,6 +423,10 @@ pub struct Statement {
 }
 
 /// The kinds of statements.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per statement; boxing would only burden every reader"
+)]
 #[derive(Debug, Clone)]
 pub enum StatementKind {
     /// `let p = e`; its names are visible in the following statements of the block.
@@ -481,6 +485,10 @@ pub struct IfStatement {
 }
 
 /// The two forms of `for`.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one per statement; boxing would only burden every reader"
+)]
 #[derive(Debug, Clone)]
 pub enum For {
     /// `for (let i = a; c; i = s) { … }`

@@ -118,8 +118,8 @@ impl Parser<'_> {
             TokenKind::Import => broken.names.extend(ident(at + 1)),
             TokenKind::Type => broken.types.extend(ident(at + 1)),
             TokenKind::Case => {
-                for position in at..end {
-                    if matches!(tokens[position].kind, TokenKind::Case | TokenKind::Bar) {
+                for (position, token) in tokens.iter().enumerate().take(end).skip(at) {
+                    if matches!(token.kind, TokenKind::Case | TokenKind::Bar) {
                         broken.names.extend(ident(position + 1));
                         broken.types.extend(ident(position + 1));
                     }
