@@ -1,0 +1,181 @@
+//! One exchange: a request, its redirects, its response, within its time.
+
+use std::pin::pin;
+
+use futures::future::{Either, select};
+use mix_plugin_sdk::{Failure, Map, sleep};
+use url::Url;
+
+use crate::guard;
+use crate::limits::Limits;
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::response::{Response, Wishes};
+use crate::transport;
+
+/// Most redirects that are followed.
+const MOST_REDIRECTS: usize = 10;
+
+/// Headers that are for one origin only.
+const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+/// Performs the request of a map; the result is a response map in any case.
+pub async fn perform(map: &Map) -> Result<Map, Failure> {
+    let request = match Request::parse(map)? {
+        Ok(request) => request,
+        Err(refusal) => return Ok(refusal.response()),
+    };
+    let limits = Limits::of_environment();
+    let time = request
+        .timeout
+        .unwrap_or(limits.timeout)
+        .min(limits.timeout);
+    let requested = request.url.to_string();
+    let (binary, undo_gzip) = (request.binary, request.undo_gzip);
+    let table = request.media_types.clone();
+    let answer = match select(pin!(follow(request, &limits)), pin!(sleep(time))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(Refusal::new(
+            "ERR_TIMEOUT",
+            format!("no complete response within {} s", time.as_secs_f64()),
+        )),
+    };
+    let wishes = Wishes {
+        binary,
+        media_types: table.as_ref(),
+        undo_gzip,
+        limit: limits.response,
+    };
+    let described = answer.and_then(|response| response.describe(&requested, wishes));
+    Ok(described.unwrap_or_else(|refusal| refusal.response()))
+}
+
+/// Sends a request and follows redirects.
+async fn follow(mut request: Request, limits: &Limits) -> Result<Response, Refusal> {
+    for _ in 0..=MOST_REDIRECTS {
+        guard::check(&request.url, limits.dangerous)?;
+        let response = transport::send(&request, limits.response).await?;
+        match target(&request.url, &response)? {
+            None => return Ok(response),
+            Some(url) => redirect(&mut request, response.status, url),
+        }
+    }
+    Err(Refusal::blocked("redirects"))
+}
+
+/// Where a response redirects to, if it does.
+fn target(base: &Url, response: &Response) -> Result<Option<Url>, Refusal> {
+    if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(location) = response.header("location") else {
+        return Ok(None);
+    };
+    let mut url = base
+        .join(&location)
+        .map_err(|error| Refusal::new("ERR_URL", format!("bad redirect: {error}")))?;
+    url.set_fragment(None);
+    guard::parse(url.as_str()).map(Some)
+}
+
+fn redirect(request: &mut Request, status: u16, url: Url) {
+    if matches!(status, 301..=303) && request.method != "HEAD" {
+        request.method = "GET".to_string();
+        request.body = None;
+        request
+            .headers
+            .retain(|(name, _)| !name.starts_with("content-"));
+    }
+    if request.url.origin() != url.origin() {
+        request
+            .headers
+            .retain(|(name, _)| !SECRET.contains(&name.as_str()));
+    }
+    request.url = url;
+}
+
+#[cfg(test)]
+mod tests {
+    use mix_plugin_sdk::Value;
+
+    use super::*;
+
+    fn request(method: &str) -> Request {
+        let map = Map::from([
+            ("url".into(), Value::string("https://a.example.com/x/y")),
+            ("method".into(), Value::string(method)),
+            ("body".into(), Value::string("b")),
+            ("oauthToken".into(), Value::string("t")),
+        ]);
+        Request::parse(&map).unwrap().unwrap()
+    }
+
+    fn answer(status: u16, location: &str) -> Response {
+        Response {
+            status,
+            headers: vec![("Location".into(), location.as_bytes().to_vec())],
+            body: vec![],
+        }
+    }
+
+    fn has(request: &Request, name: &str) -> bool {
+        request.headers.iter().any(|(own, _)| own == name)
+    }
+
+    #[test]
+    fn methods_of_redirects() {
+        for (status, method, next) in [
+            (301, "POST", "GET"),
+            (302, "PUT", "GET"),
+            (303, "HEAD", "HEAD"),
+            (307, "POST", "POST"),
+            (308, "PATCH", "PATCH"),
+        ] {
+            let mut request = request(method);
+            let url = target(&request.url, &answer(status, "../z?q"))
+                .unwrap()
+                .unwrap();
+            redirect(&mut request, status, url);
+            assert_eq!(
+                (request.method.as_str(), request.url.as_str()),
+                (next, "https://a.example.com/z?q")
+            );
+            assert_eq!(request.body.is_some(), next != "GET", "{status}");
+            assert_eq!(has(&request, "content-type"), next != "GET");
+            assert!(has(&request, "authorization"));
+        }
+    }
+
+    #[test]
+    fn secrets_stay_with_their_origin() {
+        for location in [
+            "https://b.example.com/",
+            "http://a.example.com/",
+            "https://a.example.com:444/",
+        ] {
+            let mut request = request("GET");
+            let url = target(&request.url, &answer(302, location))
+                .unwrap()
+                .unwrap();
+            redirect(&mut request, 302, url);
+            assert!(!has(&request, "authorization"), "{location}");
+        }
+    }
+
+    #[test]
+    fn other_answers_are_final() {
+        let base = Url::parse("https://a.example.com/").unwrap();
+        assert_eq!(target(&base, &answer(200, "/x")), Ok(None));
+        assert_eq!(target(&base, &answer(304, "/x")), Ok(None));
+        let silent = Response {
+            status: 302,
+            headers: vec![],
+            body: vec![],
+        };
+        assert_eq!(target(&base, &silent), Ok(None));
+        assert_eq!(
+            target(&base, &answer(302, "https://[")).unwrap_err().code,
+            "ERR_URL"
+        );
+    }
+}

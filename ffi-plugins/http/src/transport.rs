@@ -1,0 +1,213 @@
+//! One request and its response over `wasi:http`.
+
+use std::pin::pin;
+
+use futures::future::{Either, select};
+use wit_bindgen::{StreamReader, StreamResult};
+
+use crate::bindings::wasi::http::client;
+use crate::bindings::wasi::http::types::{
+    ErrorCode, Fields, HeaderError, Method, Request as WasiRequest, Response as WasiResponse,
+    Scheme, Trailers,
+};
+use crate::bindings::{wit_future, wit_stream};
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::response::{Response, too_large};
+
+/// Read from a body at once.
+const CHUNK: usize = 64 * 1024;
+/// Most bytes of all headers of a response.
+const LARGEST_HEAD: usize = 64 * 1024;
+
+/// Sends a request and reads the whole response, at most `limit` bytes of it.
+pub async fn send(request: &Request, limit: usize) -> Result<Response, Refusal> {
+    let mut headers = request.headers.clone();
+    if let Some(body) = &request.body {
+        headers.push((
+            "content-length".to_string(),
+            body.len().to_string().into_bytes(),
+        ));
+    }
+    let headers = Fields::from_list(&headers).map_err(|error| bad_header(&error))?;
+    let (mut writer, body) = wit_stream::new();
+    let (trailers, no_trailers) =
+        wit_future::new::<Result<Option<Trailers>, ErrorCode>>(|| Ok(None));
+    let contents = request.body.as_ref().map(|_| body);
+    let (wasi, _sent) = WasiRequest::new(headers, contents, no_trailers, None);
+    address(&wasi, request)?;
+
+    // The body is written while the response is awaited: a server may answer early.
+    let upload = async move {
+        if let Some(body) = &request.body {
+            // What is left over was not wanted by the server.
+            writer.write_all(body.to_vec()).await;
+        }
+        drop(writer);
+        // Whoever does not read the trailers does not need them.
+        let _ = trailers.write(Ok(None)).await;
+        std::future::pending::<()>().await;
+    };
+    let download = async {
+        let response = client::send(wasi).await.map_err(refusal)?;
+        read(response, limit).await
+    };
+    match select(pin!(download), pin!(upload)).await {
+        Either::Left((response, _)) => response,
+        Either::Right(((), _)) => Err(Refusal::new("ERR_NETWORK", "the upload ended the exchange")),
+    }
+}
+
+fn address(wasi: &WasiRequest, request: &Request) -> Result<(), Refusal> {
+    let url = &request.url;
+    let scheme = match url.scheme() {
+        "https" => Scheme::Https,
+        _ => Scheme::Http,
+    };
+    let host = url.host_str().unwrap_or_default();
+    let authority = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_string(),
+    };
+    let path = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_string(),
+    };
+    wasi.set_method(&method(&request.method)).map_err(|()| {
+        Refusal::new(
+            "ERR_RANGE",
+            format!("method {} is not possible", request.method),
+        )
+    })?;
+    wasi.set_scheme(Some(&scheme))
+        .and_then(|()| wasi.set_authority(Some(&authority)))
+        .and_then(|()| wasi.set_path_with_query(Some(&path)))
+        .map_err(|()| Refusal::new("ERR_URL", "the host does not accept this URL"))
+}
+
+fn method(name: &str) -> Method {
+    match name {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "DELETE" => Method::Delete,
+        "CONNECT" => Method::Connect,
+        "OPTIONS" => Method::Options,
+        "TRACE" => Method::Trace,
+        "PATCH" => Method::Patch,
+        other => Method::Other(other.to_string()),
+    }
+}
+
+async fn read(response: WasiResponse, limit: usize) -> Result<Response, Refusal> {
+    let status = response.get_status_code();
+    let headers = response.get_headers().copy_all();
+    let size: usize = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum();
+    if size > LARGEST_HEAD {
+        return Err(too_large(LARGEST_HEAD));
+    }
+    let (consumed, outcome) = wit_future::new::<Result<(), ErrorCode>>(|| Ok(()));
+    let (stream, trailers) = WasiResponse::consume_body(response, outcome);
+    let body = collect(stream, limit).await?;
+    drop(consumed);
+    // Tells whether the body ended as it should.
+    trailers.await.map_err(refusal)?;
+    Ok(Response {
+        status,
+        headers,
+        body,
+    })
+}
+
+async fn collect(mut stream: StreamReader<u8>, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let mut body = Vec::new();
+    let mut buffer = Vec::with_capacity(CHUNK);
+    loop {
+        let result;
+        (result, buffer) = stream.read(buffer).await;
+        if body.len() + buffer.len() > limit {
+            return Err(too_large(limit));
+        }
+        body.append(&mut buffer);
+        if !matches!(result, StreamResult::Complete(_)) {
+            return Ok(body);
+        }
+    }
+}
+
+fn bad_header(error: &HeaderError) -> Refusal {
+    let text = match error {
+        HeaderError::InvalidSyntax => "a header is malformed",
+        HeaderError::Forbidden => "a header may not be set in this host",
+        HeaderError::SizeExceeded => "the headers are too large",
+        _ => "the headers are not accepted by this host",
+    };
+    Refusal::new("ERR_RANGE", text)
+}
+
+/// What an error of the host means to a program.
+fn refusal(error: ErrorCode) -> Refusal {
+    use ErrorCode as E;
+    let (code, text): (_, String) = match error {
+        E::DestinationIpProhibited => return Refusal::blocked("address"),
+        E::HttpRequestDenied => return Refusal::blocked("host"),
+        E::DnsTimeout => (
+            "ERR_NETWORK",
+            "the name could not be looked up in time".into(),
+        ),
+        E::DnsError(_) | E::DestinationNotFound => {
+            ("ERR_NETWORK", "the host name has no address".into())
+        }
+        E::DestinationUnavailable | E::DestinationIpUnroutable => {
+            ("ERR_NETWORK", "the host is not reachable".into())
+        }
+        E::ConnectionRefused => ("ERR_NETWORK", "connection refused".into()),
+        E::ConnectionTerminated => ("ERR_NETWORK", "the connection broke off".into()),
+        E::ConnectionLimitReached => ("ERR_NETWORK", "too many connections".into()),
+        E::ConnectionTimeout
+        | E::ConnectionReadTimeout
+        | E::ConnectionWriteTimeout
+        | E::HttpResponseTimeout => ("ERR_TIMEOUT", "the host does not answer".into()),
+        E::TlsProtocolError | E::TlsAlertReceived(_) => {
+            ("ERR_TLS", "no secure connection to the host".into())
+        }
+        E::TlsCertificateError => ("ERR_TLS", "the certificate of the host is not valid".into()),
+        E::HttpRequestUriInvalid | E::HttpRequestUriTooLong => {
+            ("ERR_URL", "the URL is not accepted".into())
+        }
+        E::HttpRequestMethodInvalid => ("ERR_RANGE", "the method is not accepted".into()),
+        E::HttpResponseHeaderSectionSize(_)
+        | E::HttpResponseHeaderSize(_)
+        | E::HttpResponseBodySize(_)
+        | E::HttpResponseTrailerSectionSize(_)
+        | E::HttpResponseTrailerSize(_) => ("ERR_TOO_LARGE", "the response is too large".into()),
+        E::HttpResponseIncomplete => ("ERR_NETWORK", "the response broke off".into()),
+        E::HttpProtocolError => ("ERR_NETWORK", "the host does not speak HTTP".into()),
+        E::InternalError(Some(text)) => return told(&text),
+        other => ("ERR_NETWORK", format!("{other:?}")),
+    };
+    Refusal::new(code, text)
+}
+
+/// A host may name code and reason itself, as `ERR_X: text`.
+fn told(text: &str) -> Refusal {
+    const CODES: [&str; 6] = [
+        "ERR_URL_BLOCKED",
+        "ERR_NETWORK",
+        "ERR_TLS",
+        "ERR_TIMEOUT",
+        "ERR_TOO_LARGE",
+        "ERR_CANCELED",
+    ];
+    let named = text
+        .split_once(": ")
+        .and_then(|(code, text)| Some((CODES.iter().find(|known| **known == code)?, text)));
+    match named {
+        Some((code, text)) => Refusal::new(code, text),
+        None => Refusal::new("ERR_NETWORK", "the exchange failed"),
+    }
+}
