@@ -11,6 +11,7 @@ mod ids;
 mod log;
 mod options;
 mod prepare;
+pub mod query;
 pub mod raw;
 mod record;
 mod state;

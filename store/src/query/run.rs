@@ -1,0 +1,450 @@
+//! Runs a plan: rows go one by one through the steps of a segment; at a barrier
+//! they are gathered, and what comes out of it is the input of the next segment.
+
+mod gather;
+
+use std::sync::Arc;
+
+use mix_value::msgpack::EncodeError;
+use mix_value::{Value, msgpack};
+
+use super::ast::Pipeline;
+use super::budget::{Budget, footprint};
+use super::error::QueryError;
+use super::eval::{Evaluator, Scope};
+use super::options::QueryOptions;
+use super::plan::{Barrier, Mark, Needs, Plan, Step, compile};
+use super::source::{Atom, RecordSource, StoredRow};
+use gather::{Gather, Held};
+
+/// A pipeline with its parameters, checked as far as that needs no data.
+#[derive(Debug)]
+pub struct PreparedQuery {
+    plan: Plan,
+}
+
+impl PreparedQuery {
+    /// Checks a pipeline and fills in the parameters.
+    pub fn new(pipeline: &Pipeline, options: &QueryOptions) -> Result<PreparedQuery, QueryError> {
+        super::limits::check(pipeline)?;
+        Ok(PreparedQuery {
+            plan: compile(pipeline, &options.params, options.skip, options.limit)?,
+        })
+    }
+
+    /// What every result passes; for explanations and indexes.
+    pub fn atoms(&self) -> &[Atom] {
+        &self.plan.atoms
+    }
+
+    /// Runs over the rows of a source. Marks of `after` are looked up now, rows are read when results are asked for.
+    pub fn run<S: RecordSource>(
+        self,
+        source: S,
+        options: &QueryOptions,
+    ) -> Result<Execution<S>, S::Error> {
+        Execution::new(self.plan, source, options, None)
+    }
+
+    /// Runs over values instead of the rows of the source, which is used for refs alone.
+    pub fn run_over<S: RecordSource>(
+        self,
+        values: Vec<Value>,
+        source: S,
+        options: &QueryOptions,
+    ) -> Result<Execution<S>, S::Error> {
+        Execution::new(self.plan, source, options, Some(values))
+    }
+}
+
+/// One result.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueryItem {
+    /// A record as it is stored.
+    Stored(StoredRow),
+    /// A value the query made.
+    Value(Value),
+}
+
+impl QueryItem {
+    /// The value.
+    pub fn into_value(self) -> Result<Value, msgpack::DecodeError> {
+        match self {
+            QueryItem::Value(value) => Ok(value),
+            QueryItem::Stored(row) => {
+                let mut value = msgpack::decode(&row.bytes)?;
+                if row.superseded
+                    && let Value::Map(map) = &mut value
+                {
+                    map.insert("_rmx_superseded".into(), Value::Bool(true));
+                }
+                Ok(value)
+            }
+        }
+    }
+
+    /// The value in MessagePack: a stored record as it is, byte for byte,
+    /// unless it is superseded. A stored row that does not decode is given as it is.
+    pub fn into_bytes(self) -> Result<Arc<[u8]>, EncodeError> {
+        match self {
+            QueryItem::Stored(row) if !row.superseded => Ok(row.bytes),
+            QueryItem::Stored(row) => {
+                let bytes = row.bytes.clone();
+                match QueryItem::Stored(row).into_value() {
+                    Ok(value) => msgpack::encode(&value).map(Arc::from),
+                    Err(_) => Ok(bytes),
+                }
+            }
+            QueryItem::Value(value) => msgpack::encode(&value).map(Arc::from),
+        }
+    }
+}
+
+/// A running query. Results come in order with [`Execution::next_batch`] or as
+/// an iterator; after an error there are no more.
+pub struct Execution<S: RecordSource> {
+    evaluator: Evaluator<S>,
+    plan: Plan,
+    /// Index of the segment that runs.
+    segment: usize,
+    input: Input,
+    /// Counters of the skip and limit steps of the segment, by step.
+    counters: Vec<u64>,
+    finished: bool,
+}
+
+/// Where a segment's values come from.
+enum Input {
+    /// Rows from here on.
+    Rows(u64),
+    /// These rows, if they are visible.
+    Candidates(std::vec::IntoIter<u64>),
+    /// What a barrier let out.
+    Held(Box<dyn Iterator<Item = Held>>),
+}
+
+/// A value on its way.
+enum Flow {
+    /// A stored row, decoded as far as the segment needs it.
+    Row {
+        row: StoredRow,
+        value: Option<Value>,
+    },
+    /// Something else.
+    Value(Value),
+}
+
+/// What became of a value in the steps.
+enum Passed {
+    Through(Flow),
+    /// Dropped by a filter, a projection or skip.
+    Dropped,
+    /// Dropped by a limit, as all that follow would be.
+    Ended,
+}
+
+impl<S: RecordSource> Execution<S> {
+    fn new(
+        plan: Plan,
+        source: S,
+        options: &QueryOptions,
+        values: Option<Vec<Value>>,
+    ) -> Result<Execution<S>, S::Error> {
+        let budget = Budget::new(options.max_bytes, options.deadline, options.cancel.clone());
+        let mut evaluator = Evaluator::new(source, budget);
+        for mark in &plan.marks {
+            let first = first_row(&evaluator.source, mark)?;
+            evaluator.first_rows.push(first);
+        }
+        let start = plan
+            .leading_marks
+            .iter()
+            .filter_map(|mark| evaluator.first_rows.get(*mark))
+            .max()
+            .copied();
+        let start = start.unwrap_or(0);
+        let input = match values {
+            Some(values) => Input::Held(Box::new(values.into_iter().map(Held::of_value))),
+            None => {
+                let candidates = match plan.atoms.as_slice() {
+                    [] => None,
+                    atoms => evaluator.source.candidates(atoms)?,
+                };
+                match candidates {
+                    Some(mut rows) => {
+                        rows.retain(|row| *row >= start);
+                        Input::Candidates(rows.into_iter())
+                    }
+                    None => Input::Rows(start),
+                }
+            }
+        };
+        let mut execution = Execution {
+            evaluator,
+            plan,
+            segment: 0,
+            input,
+            counters: Vec::new(),
+            finished: false,
+        };
+        execution.reset_counters();
+        Ok(execution)
+    }
+
+    fn reset_counters(&mut self) {
+        let steps = self
+            .plan
+            .segments
+            .get(self.segment)
+            .map_or(0, |segment| segment.steps.len());
+        self.counters = vec![0; steps];
+    }
+
+    /// The next results: at most `max`, none at the end.
+    pub fn next_batch(&mut self, max: usize) -> Result<Vec<QueryItem>, S::Error> {
+        let mut batch = Vec::new();
+        while batch.len() < max {
+            match self.next_item()? {
+                Some(item) => batch.push(item),
+                None => break,
+            }
+        }
+        Ok(batch)
+    }
+
+    /// All results as values, within the memory of the query.
+    pub fn collect_values(mut self) -> Result<Vec<Value>, S::Error> {
+        let mut values = Vec::new();
+        while let Some(item) = self.next_item()? {
+            let value = match item {
+                QueryItem::Value(value) => value,
+                QueryItem::Stored(row) => {
+                    self.evaluator.budget.next_value();
+                    self.evaluator.decode(&row, &Needs::All)?
+                }
+            };
+            self.evaluator.budget.hold(footprint(&value)?)?;
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// The next result.
+    pub fn next_item(&mut self) -> Result<Option<QueryItem>, S::Error> {
+        if self.finished {
+            return Ok(None);
+        }
+        let result = self.advance();
+        if !matches!(result, Ok(Some(_))) {
+            self.finished = true;
+            self.input = Input::Candidates(Vec::new().into_iter());
+        }
+        result
+    }
+
+    fn advance(&mut self) -> Result<Option<QueryItem>, S::Error> {
+        while self.segment + 1 < self.plan.segments.len() {
+            self.pass_barrier()?;
+        }
+        Ok(self.next_flow()?.map(|flow| match flow {
+            Flow::Row { row, .. } => QueryItem::Stored(row),
+            Flow::Value(value) => QueryItem::Value(value),
+        }))
+    }
+
+    /// Runs the present segment to its end and goes on with what its barrier lets out.
+    fn pass_barrier(&mut self) -> Result<(), S::Error> {
+        let mut gather = Gather::default();
+        while let Some(flow) = self.next_flow()? {
+            if let Some(segment) = self.plan.segments.get(self.segment)
+                && let Some(barrier) = &segment.barrier
+            {
+                gather.add(flow, barrier, &segment.needs, &self.evaluator)?;
+            }
+        }
+        let barrier = self
+            .plan
+            .segments
+            .get(self.segment)
+            .and_then(|segment| segment.barrier.as_ref());
+        let held: Box<dyn Iterator<Item = Held>> = match barrier {
+            Some(Barrier::Count) => Box::new(std::iter::once(Held::of_value(gather.count()))),
+            Some(Barrier::Group(_)) => Box::new(gather.grouped()),
+            Some(Barrier::Order { descending, .. }) => Box::new(gather.ordered(*descending)),
+            Some(Barrier::Reverse) | None => Box::new(gather.reversed()),
+        };
+        self.input = Input::Held(held);
+        self.segment += 1;
+        self.reset_counters();
+        Ok(())
+    }
+
+    /// The next value that passes all steps of the present segment.
+    fn next_flow(&mut self) -> Result<Option<Flow>, S::Error> {
+        let exhausted = self.plan.segments.get(self.segment).is_none_or(|segment| {
+            let mut steps = segment.steps.iter().zip(&self.counters);
+            steps.any(|(step, passed)| matches!(step, Step::Limit(limit) if passed >= limit))
+        });
+        if exhausted {
+            return Ok(None);
+        }
+        loop {
+            self.evaluator.budget.next_value();
+            let Some(flow) = self.take_input()? else {
+                return Ok(None);
+            };
+            match self.through_steps(flow)? {
+                Passed::Through(flow) => return Ok(Some(flow)),
+                Passed::Dropped => {}
+                Passed::Ended => return Ok(None),
+            }
+        }
+    }
+
+    fn take_input(&mut self) -> Result<Option<Flow>, S::Error> {
+        let source = &self.evaluator.source;
+        match &mut self.input {
+            Input::Rows(from) => {
+                self.evaluator.budget.check_time()?;
+                let row = source.next_row(*from)?;
+                // A row number beyond all others ends the scan without overflow.
+                *from = row
+                    .as_ref()
+                    .map_or(u64::MAX, |row| row.row.saturating_add(1));
+                Ok(row.map(Flow::of_row))
+            }
+            Input::Candidates(rows) => {
+                for candidate in rows {
+                    self.evaluator.budget.check_time()?;
+                    if let Some(row) = source.next_row(candidate)?
+                        && row.row == candidate
+                    {
+                        return Ok(Some(Flow::of_row(row)));
+                    }
+                }
+                Ok(None)
+            }
+            Input::Held(held) => match held.next() {
+                Some(held) => {
+                    self.evaluator.budget.check_time()?;
+                    held.release(&self.evaluator)
+                }
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn through_steps(&mut self, mut flow: Flow) -> Result<Passed, S::Error> {
+        // The segment is there: `next_flow` has looked.
+        let Some(segment) = self.plan.segments.get(self.segment) else {
+            return Ok(Passed::Ended);
+        };
+        let mut last = false;
+        for (step, counter) in segment.steps.iter().zip(&mut self.counters) {
+            match step {
+                Step::Keep(condition) => {
+                    let (value, row) = flow.view(&self.evaluator, &segment.needs)?;
+                    let scope = Scope {
+                        root: value,
+                        current: value,
+                        row,
+                    };
+                    if self.evaluator.test(condition, scope)? != Some(true) {
+                        return Ok(if last { Passed::Ended } else { Passed::Dropped });
+                    }
+                }
+                Step::Map(compute) => {
+                    let (value, row) = flow.view(&self.evaluator, &segment.needs)?;
+                    let scope = Scope {
+                        root: value,
+                        current: value,
+                        row,
+                    };
+                    let result = self.evaluator.compute(compute, scope)?;
+                    let result = self.evaluator.own(result)?;
+                    // Bounds the depth of what the next stage works on.
+                    footprint(&result)?;
+                    if result.is_undefined() {
+                        return Ok(if last { Passed::Ended } else { Passed::Dropped });
+                    }
+                    flow = Flow::Value(result);
+                }
+                Step::Skip(count) => {
+                    if *counter < *count {
+                        *counter += 1;
+                        return Ok(if last { Passed::Ended } else { Passed::Dropped });
+                    }
+                }
+                Step::Limit(count) => {
+                    if *counter >= *count {
+                        return Ok(Passed::Ended);
+                    }
+                    *counter += 1;
+                    // Nothing gets here after this one: if it is dropped further on, that is the end.
+                    last |= *counter >= *count;
+                }
+            }
+        }
+        Ok(Passed::Through(flow))
+    }
+}
+
+impl<S: RecordSource> Iterator for Execution<S> {
+    type Item = Result<QueryItem, S::Error>;
+
+    fn next(&mut self) -> Option<Result<QueryItem, S::Error>> {
+        self.next_item().transpose()
+    }
+}
+
+impl Flow {
+    fn of_row(row: StoredRow) -> Flow {
+        Flow::Row { row, value: None }
+    }
+
+    /// The value, decoded if it was not, and its row number.
+    fn view<S: RecordSource>(
+        &mut self,
+        evaluator: &Evaluator<S>,
+        needs: &Needs,
+    ) -> Result<(&Value, Option<u64>), S::Error> {
+        match self {
+            Flow::Value(value) => {
+                // Values that do not come from this source may say their row.
+                let row = value
+                    .get("_rmx_row")
+                    .and_then(Value::as_int)
+                    .and_then(|row| u64::try_from(row).ok());
+                Ok((value, row))
+            }
+            Flow::Row { row, value } => {
+                let number = row.row;
+                let decoded = match value.take() {
+                    Some(decoded) => decoded,
+                    None => evaluator.decode(row, needs)?,
+                };
+                Ok((value.insert(decoded), Some(number)))
+            }
+        }
+    }
+}
+
+fn first_row<S: RecordSource>(source: &S, mark: &Mark) -> Result<u64, S::Error> {
+    let stale = |name: &str| {
+        QueryError::new(
+            super::QueryErrorCode::StaleWatermark,
+            format!("there is no watermark or revision {name}"),
+        )
+    };
+    match mark {
+        Mark::Row(row) => Ok(*row),
+        Mark::Watermark { generation, rows } => match source.row_of_watermark(generation, *rows)? {
+            Some(row) => Ok(row),
+            None => Err(stale(&format!("{generation}.{rows}")).into()),
+        },
+        Mark::Revision(revision) => match source.row_of_revision(revision)? {
+            Some(row) => Ok(row.saturating_add(1)),
+            None => Err(stale(revision.as_str()).into()),
+        },
+    }
+}

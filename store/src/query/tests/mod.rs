@@ -1,0 +1,5 @@
+//! Tests of the query language.
+
+mod errors;
+mod memory;
+mod worked;
