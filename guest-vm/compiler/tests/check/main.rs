@@ -2,6 +2,7 @@
 
 mod examples;
 mod library;
+mod queries;
 mod worked_examples;
 
 use mix_compiler::{CompileOptions, SourceFile, compile_expression};
