@@ -1,1 +1,34 @@
-//! The Mix VM as a component.
+//! The Mix VM as a component (`mix:vm/vm` in `wit/vm`).
+//!
+//! The machine of `mix-vm` neither blocks nor does input and output. This crate is its
+//! driver: it links a program against the imported family ([`program`]), and for each
+//! session takes actions from one stream, steps the machine, starts and awaits the foreign
+//! functions it asks for, and puts events into another stream ([`session`], [`requests`]).
+//! [`wire`] turns the shapes of the machine into those of the contract.
+//!
+//! One instance may run several sessions at the same time; they share nothing but the
+//! program. Time, memory and fuel of the instance are the host's to limit.
+
+mod program;
+mod requests;
+mod session;
+mod wire;
+
+#[allow(unsafe_code, missing_docs, clippy::all)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: ["../../wit/ffi", "../../wit/vm"],
+        world: "mix:vm/vm",
+        // The function returns at once and its task goes on to feed the stream.
+        async: ["export:mix:vm/session@0.1.0#run"],
+        generate_all,
+    });
+}
+
+struct Component;
+
+#[allow(unsafe_code)]
+mod export {
+    use super::{Component, bindings};
+    bindings::export!(Component with_types_in bindings);
+}

@@ -1,0 +1,56 @@
+//! Loading a program.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+
+use mix_vm::{FunctionTable, Linked, Options, Vm};
+
+use crate::bindings::exports::mix::vm::program;
+use crate::bindings::mix::ffi::family;
+use crate::{Component, wire};
+
+thread_local! {
+    static PROGRAM: RefCell<Option<Vm>> = const { RefCell::new(None) };
+}
+
+/// The program that new sessions run.
+pub fn loaded() -> Option<Vm> {
+    PROGRAM.with_borrow(Clone::clone)
+}
+
+impl program::Guest for Component {
+    fn load(executable: Vec<u8>) -> Result<program::Summary, program::Issue> {
+        let vm =
+            Vm::load(&executable, &Family::default(), &Options::default()).map_err(wire::issue)?;
+        let summary = wire::summary(vm.summary());
+        // Running sessions keep the program they began with.
+        PROGRAM.set(Some(vm));
+        Ok(summary)
+    }
+}
+
+/// The imported family by name. It is asked for its functions when the first name is
+/// looked up: a program without foreign functions costs no crossing.
+#[derive(Default)]
+struct Family {
+    functions: OnceCell<HashMap<String, Linked>>,
+}
+
+impl FunctionTable for Family {
+    fn find(&self, name: &str) -> Option<Linked> {
+        let functions = self.functions.get_or_init(|| {
+            let described = family::describe().into_iter().zip(0u32..);
+            described
+                .map(|(function, index)| {
+                    let linked = Linked {
+                        index,
+                        params: function.params,
+                        waits: function.waits,
+                    };
+                    (function.name, linked)
+                })
+                .collect()
+        });
+        functions.get(name).copied()
+    }
+}

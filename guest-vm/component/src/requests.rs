@@ -1,0 +1,153 @@
+//! The requests of a session that are under way.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use mix_vm::{Host, HostFailure, Pending, Reply, Session};
+use wit_bindgen::{StreamReader, StreamResult};
+
+use crate::bindings::mix::ffi::{family, types};
+use crate::wire;
+
+/// Most items fetched from a stream at once, whatever the machine asks for.
+const MOST_ITEMS: u32 = 1000;
+
+type Item = Vec<u8>;
+
+/// Foreign functions and stream reads in flight, and the streams at rest.
+#[derive(Default)]
+pub struct Requests {
+    running: FuturesUnordered<Pin<Box<dyn Future<Output = Finished>>>>,
+    streams: HashMap<u64, StreamReader<Item>>,
+    /// Streams that are being read and no longer needed.
+    unwanted: HashSet<u64>,
+    last_stream: u64,
+}
+
+/// A request that is answered.
+enum Finished {
+    Started {
+        call: u64,
+        result: Result<types::Reply, types::Failure>,
+    },
+    Read {
+        call: u64,
+        stream: u64,
+        reader: StreamReader<Item>,
+        items: Vec<Item>,
+        end: bool,
+    },
+}
+
+impl Requests {
+    /// True if nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Begins a request of the machine.
+    pub fn begin(&mut self, request: Pending, session: &mut Session) {
+        match request {
+            Pending::Start {
+                call,
+                function,
+                args,
+            } => self.running.push(Box::pin(async move {
+                let result = family::start(function, args).await;
+                Finished::Started { call, result }
+            })),
+            Pending::Pull {
+                call,
+                stream,
+                at_most,
+            } => match self.streams.remove(&stream) {
+                Some(reader) => self
+                    .running
+                    .push(Box::pin(read(call, stream, reader, at_most))),
+                None => session.resume(call, Reply::Failed(unknown_stream(stream))),
+            },
+        }
+    }
+
+    /// Awaits one answer and gives it to the machine.
+    pub async fn settle(&mut self, session: &mut Session) {
+        match self.running.next().await {
+            None => {}
+            Some(Finished::Started {
+                call,
+                result: Err(failure),
+            }) => {
+                session.resume(call, Reply::Failed(wire::failure(failure)));
+            }
+            Some(Finished::Started {
+                call,
+                result: Ok(types::Reply::One(value)),
+            }) => {
+                session.resume(call, Reply::One(value));
+            }
+            Some(Finished::Started {
+                call,
+                result: Ok(types::Reply::Many(reader)),
+            }) => {
+                self.last_stream += 1;
+                self.streams.insert(self.last_stream, reader);
+                session.resume(call, Reply::Many(self.last_stream));
+            }
+            Some(Finished::Read {
+                call,
+                stream,
+                reader,
+                items,
+                end,
+            }) => {
+                // A stream at its end or out of use is dropped here, which ends the work behind it.
+                let unwanted = self.unwanted.remove(&stream);
+                if !end && !unwanted {
+                    self.streams.insert(stream, reader);
+                }
+                session.resume(call, Reply::Batch { items, end });
+            }
+        }
+    }
+
+    /// Drops the streams that the program no longer needs.
+    pub fn drop_streams(&mut self, session: &mut Session) {
+        for stream in session.dropped_streams() {
+            if self.streams.remove(&stream).is_none() {
+                self.unwanted.insert(stream);
+            }
+        }
+    }
+}
+
+async fn read(call: u64, stream: u64, mut reader: StreamReader<Item>, at_most: u32) -> Finished {
+    let size = at_most.clamp(1, MOST_ITEMS) as usize;
+    let (result, items) = reader.read(Vec::with_capacity(size)).await;
+    Finished::Read {
+        call,
+        stream,
+        reader,
+        items,
+        end: !matches!(result, StreamResult::Complete(_)),
+    }
+}
+
+fn unknown_stream(stream: u64) -> HostFailure {
+    HostFailure {
+        code: "ERR_INTERNAL".to_string(),
+        message: format!("stream {stream} is not open"),
+        detail: None,
+    }
+}
+
+/// The functions that never wait.
+pub struct Family;
+
+impl Host for Family {
+    fn call(&mut self, function: u32, args: Vec<u8>) -> Result<Vec<u8>, HostFailure> {
+        family::call(function, &args).map_err(wire::failure)
+    }
+}
