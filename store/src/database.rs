@@ -325,6 +325,11 @@ impl Database {
         result
     }
 
+    /// Whether a failure stopped writing until [`Database::reopen`].
+    pub fn has_failed(&self) -> bool {
+        matches!(&self.writer().backing, Backing::Disk(disk) if disk.has_failed())
+    }
+
     /// Reads the files again after a failure that stopped writing.
     pub fn reopen(&self) -> Result<()> {
         if let Backing::Disk(disk) = &mut self.writer().backing {

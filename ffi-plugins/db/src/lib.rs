@@ -1,1 +1,55 @@
-//! Family component: db.
+//! Family component `db`: the record store for Mix programs.
+//!
+//! One instance serves many runs. Databases stay open between them
+//! ([`databases`]); what belongs to one run, its caller and its session
+//! databases, is a [`session::Session`]. Functions for programs are in
+//! [`reading`] and [`writing`].
+//!
+//! Records leave as the bytes that are stored: nothing is re-encoded.
+//!
+//! Where databases are: below the preopened folder `/app` if there is one (the
+//! folder of the app), else below `/ws/<workspace>/<app>`.
+
+mod answers;
+mod databases;
+mod failures;
+mod reading;
+mod session;
+mod writing;
+
+use mix_plugin_sdk::{Value, shared_family};
+
+use session::Session;
+
+shared_family! {
+    session Session = Session::open;
+
+    /// The current version of a record, or exactly a revision; null without one.
+    start "$db_get_one" = reading::get_one(Value, Value);
+    /// As `$db_get_one`, position by position, all of one moment.
+    start "$db_get_a" = reading::get_many(Value, Vec<Value>);
+    /// Saves a record and gives what is stored.
+    start "$db_save_one" = writing::save_one(Value, Value);
+    /// Saves records as one commit and gives their refs.
+    start "$db_save_a" = writing::save_refs(Value, Vec<Value>);
+    /// Saves records as one commit and gives what is stored.
+    start "$db_save_ar" = writing::save_records(Value, Vec<Value>);
+    /// As `$db_save_a`, keeping the fields that are not given.
+    start "$db_upsert_a" = writing::upsert_refs(Value, Vec<Value>);
+    /// As `$db_save_ar`, keeping the fields that are not given.
+    start "$db_upsert_ar" = writing::upsert_records(Value, Vec<Value>);
+    /// Deletes a record and gives its last version; `{}` without one.
+    start "$db_delete_one" = writing::delete_one(Value, Value);
+    /// Deletes records as one commit and gives the refs of those that were there.
+    start "$db_delete_a" = writing::delete_refs(Value, Vec<Value>);
+    /// Deletes records as one commit and gives the last version of each.
+    start "$db_delete_ar" = writing::delete_records(Value, Vec<Value>);
+    /// The watermark: grows with each commit.
+    start "$db_getWatermark" = reading::watermark(Value);
+    /// Waits until there are commits after a watermark and gives the newer one.
+    start "$db_waitChange" = reading::wait_change(Value, String, bool);
+    /// Returns when all commits are durable.
+    start "$db_flush" = writing::flush(Value);
+    /// The same as `$db_flush`.
+    start "db_flush" = writing::flush(Value);
+}

@@ -87,6 +87,11 @@ impl Disk {
         result
     }
 
+    /// Whether a failure stopped writing.
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// Forgets a failure, so that the next turn reads the files again.
     pub fn reopen(&mut self) {
         self.failed = None;

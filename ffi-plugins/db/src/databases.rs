@@ -1,0 +1,273 @@
+//! Which database a value names, and the databases that stay open.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use mix_plugin_sdk::{Failure, Map, Value};
+use mix_store::{AsOf, Database, OpenOptions, SaveOptions, StoreError, View};
+
+use crate::failures::failure;
+use crate::session::Session;
+
+/// Most open databases on disk; the longest unused one is closed first.
+const MAX_OPEN: usize = 256;
+/// Most in-memory databases of one workspace.
+const MAX_IN_MEMORY: usize = 64;
+
+thread_local! {
+    static OPEN: RefCell<Open> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Open {
+    on_disk: HashMap<PathBuf, (Database, u64)>,
+    in_memory: HashMap<(String, String), Database>,
+    uses: u64,
+}
+
+/// A database with what its value asks for.
+pub(crate) struct Target {
+    pub database: Database,
+    pub options: SaveOptions,
+    as_of: Option<AsOf>,
+}
+
+impl Target {
+    /// The rows of this moment, or of the one the value names.
+    pub fn view(&self) -> Result<View, Failure> {
+        self.database
+            .view_as_of(self.as_of.as_ref())
+            .map_err(failure)
+    }
+
+    /// The database, if it may be written.
+    pub fn writable(&self) -> Result<&Database, Failure> {
+        if self.as_of.is_some() {
+            Err(failure(StoreError::ReadOnly))
+        } else {
+            Ok(&self.database)
+        }
+    }
+}
+
+fn bad_db(message: impl Into<String>) -> Failure {
+    failure(StoreError::BadDb(message.into()))
+}
+
+/// The database a value names, for a run.
+pub(crate) fn resolve(session: &Session, value: &Value) -> Result<Target, Failure> {
+    let options = SaveOptions::default().with_actor(session.actor());
+    let map = match value {
+        Value::Null => {
+            return Ok(Target {
+                database: main(session)?,
+                options,
+                as_of: None,
+            });
+        }
+        Value::Map(map) => map,
+        other => {
+            return Err(bad_db(format!(
+                "null or a map is expected, not {}",
+                other.kind()
+            )));
+        }
+    };
+    let (options, as_of) = extras(map, options)?;
+    let database = named(session, map)?;
+    Ok(Target {
+        database,
+        options,
+        as_of,
+    })
+}
+
+/// The members allowed in all kinds.
+fn extras(map: &Map, mut options: SaveOptions) -> Result<(SaveOptions, Option<AsOf>), Failure> {
+    if let Some(names) = map.get("options") {
+        let names = names
+            .as_array()
+            .ok_or_else(|| bad_db("options must be an array of strings"))?;
+        let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
+        let names = names.ok_or_else(|| bad_db("options must be an array of strings"))?;
+        options = options.with_names(names).map_err(failure)?;
+    }
+    let as_of = map
+        .get("asOf")
+        .map(AsOf::from_value)
+        .transpose()
+        .map_err(failure)?;
+    Ok((options, as_of))
+}
+
+fn named(session: &Session, map: &Map) -> Result<Database, Failure> {
+    let text = |key: &str| map.get(key).and_then(Value::as_str);
+    let known = |allowed: &[&str]| match map.keys().find(|key| !allowed.contains(&&***key)) {
+        Some(key) => Err(bad_db(format!(
+            "unknown member {:?}",
+            key.chars().take(60).collect::<String>()
+        ))),
+        None => Ok(()),
+    };
+    let name = || match text("db") {
+        Some(name) if !name.is_empty() && name.len() <= 255 => Ok(name),
+        _ => Err(bad_db("db must be a name")),
+    };
+    match (text("type"), text("scope")) {
+        (Some("rmx"), Some("main")) => {
+            known(&["type", "scope", "options", "asOf"])?;
+            main(session)
+        }
+        (Some("rmx"), Some("session")) => {
+            known(&["type", "scope", "db", "options", "asOf"])?;
+            session.database(name()?)
+        }
+        (Some("rmx"), Some("global")) => {
+            known(&["type", "scope", "db", "inmem", "options", "asOf"])?;
+            match map.get("inmem") {
+                Some(Value::Bool(true)) => in_memory(&session.who.workspace, name()?),
+                None | Some(Value::Bool(false)) => app(session, name()?),
+                Some(_) => Err(bad_db("inmem must be a bool")),
+            }
+        }
+        (Some("rmx_remote"), _) => Err(Failure::unsupported(
+            "remote databases are reached over HTTP (module dbRemote), not through the store",
+        )),
+        (Some("minidb"), _) => Err(bad_db("minidb is a database of the language library")),
+        (Some(other), _) => {
+            let shown: String = other.chars().take(60).collect();
+            Err(bad_db(format!("unknown type or scope of {shown:?}")))
+        }
+        (None, _) => Err(bad_db("the type is missing")),
+    }
+}
+
+/// The database of the app the run belongs to.
+fn main(session: &Session) -> Result<Database, Failure> {
+    let own = Path::new("/app");
+    let name = (!session.who.app.is_empty()).then_some(session.who.app.as_str());
+    if own.is_dir() {
+        return on_disk(session, own.to_path_buf(), name, true);
+    }
+    let folder = workspace(session)?.join(folder_name(name.unwrap_or("main")));
+    on_disk(session, folder, name, true)
+}
+
+/// The database of an app of the same workspace.
+fn app(session: &Session, name: &str) -> Result<Database, Failure> {
+    if name == session.who.app {
+        return main(session);
+    }
+    if Path::new("/app").is_dir() {
+        return Err(failure(StoreError::NoSuchDb(format!(
+            "{name:?} within reach: this run has only the data of its own app"
+        ))));
+    }
+    on_disk(
+        session,
+        workspace(session)?.join(folder_name(name)),
+        Some(name),
+        false,
+    )
+}
+
+fn workspace(session: &Session) -> Result<PathBuf, Failure> {
+    let root = Path::new("/ws");
+    if !root.is_dir() {
+        return Err(failure(StoreError::NoSuchDb(
+            "here: no folder is granted at /app or /ws".into(),
+        )));
+    }
+    let name = match session.who.workspace.as_str() {
+        "" => std::env::var("MIXER_WS").unwrap_or_else(|_| "local".into()),
+        name => name.to_owned(),
+    };
+    Ok(root.join(folder_name(&name)))
+}
+
+/// Every byte outside of `[A-Za-z0-9_-]` as `%XX`.
+fn folder_name(name: &str) -> String {
+    let mut folder = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            folder.push(char::from(byte));
+        } else {
+            folder.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    folder
+}
+
+fn on_disk(
+    session: &Session,
+    folder: PathBuf,
+    name: Option<&str>,
+    create: bool,
+) -> Result<Database, Failure> {
+    let known = OPEN.with_borrow_mut(|open| {
+        open.uses += 1;
+        let now = open.uses;
+        open.on_disk.get_mut(&folder).map(|(database, used)| {
+            *used = now;
+            database.clone()
+        })
+    });
+    if let Some(database) = known {
+        if session.first_look(&folder.to_string_lossy()) {
+            database.refresh().map_err(failure)?;
+        }
+        return Ok(database);
+    }
+    let options = OpenOptions {
+        name: name.map(str::to_owned),
+        create,
+        program: "mix db".into(),
+        os_lock_held: std::env::var("MIXER_DB_LOCKED").is_ok_and(|set| set == "1"),
+        ..OpenOptions::default()
+    };
+    let database = Database::open(&folder, options).map_err(failure)?;
+    session.first_look(&folder.to_string_lossy());
+    let closed = OPEN.with_borrow_mut(|open| {
+        let mut closed = None;
+        if open.on_disk.len() >= MAX_OPEN {
+            let oldest = open
+                .on_disk
+                .iter()
+                .min_by_key(|(_, (_, used))| *used)
+                .map(|(path, _)| path.clone());
+            closed = oldest.and_then(|oldest| open.on_disk.remove(&oldest));
+        }
+        let now = open.uses;
+        open.on_disk.insert(folder, (database.clone(), now));
+        closed
+    });
+    if let Some((closed, _)) = closed {
+        // Its commits are durable already; the checkpoint only saves time at the next opening.
+        let _ = closed.close();
+    }
+    Ok(database)
+}
+
+fn in_memory(workspace: &str, name: &str) -> Result<Database, Failure> {
+    OPEN.with_borrow_mut(|open| {
+        let key = (workspace.to_owned(), name.to_owned());
+        if let Some(database) = open.in_memory.get(&key) {
+            return Ok(database.clone());
+        }
+        if open
+            .in_memory
+            .keys()
+            .filter(|(of, _)| of == workspace)
+            .count()
+            >= MAX_IN_MEMORY
+        {
+            return Err(failure(StoreError::DbFull(format!(
+                "at most {MAX_IN_MEMORY} databases in memory"
+            ))));
+        }
+        let database = Database::in_memory(OpenOptions::default()).map_err(failure)?;
+        open.in_memory.insert(key, database.clone());
+        Ok(database)
+    })
+}
