@@ -22,6 +22,15 @@ pub struct Run {
     pub warnings: Vec<String>,
 }
 
+/// What phrases that are no expressions start with.
+const DEFINITIONS: &[&str] = &["def ", "type ", "case ", "private ", "foreign "];
+
+/// The first line that is neither a comment nor a directive.
+fn first_code(block: &Block) -> &str {
+    let mut lines = block.source.lines();
+    lines.find(|line| !line.starts_with("//") && !line.starts_with('#')).unwrap_or("")
+}
+
 /// Compiles a block and runs its commands.
 pub fn run(block: &Block) -> Result<Run> {
     let is_program = block
@@ -33,7 +42,11 @@ pub fn run(block: &Block) -> Result<Run> {
         let files = [SourceFile::new("test.mix", block.source.as_str())];
         compile(&files, &CompileOptions::default())
     } else {
-        compile_expression(&block.source, &[], &CompileOptions::default())
+        // Definitions alone need an expression to be a program.
+        let is_definition = DEFINITIONS.iter().any(|word| first_code(block).starts_with(word));
+        let end = if is_definition { ";; null" } else { "" };
+        let text = format!("{}{end}", block.source);
+        compile_expression(&text, &[], &CompileOptions::default())
     };
     let warnings = codes(&compilation, "warnings");
     if let Some(problem) = first_error(&compilation) {
