@@ -223,13 +223,6 @@ impl<'o> Build<'o> {
                 ),
             }
         }
-        if !has_result && self.issues.is_empty() {
-            self.issues.push(
-                Issue::new(Code::SynUnexpected, whole.after())
-                    .with("found", "end of text")
-                    .with("expected", "an expression"),
-            );
-        }
         let session = Module {
             is_static: false,
             name: name(SESSION, whole),
@@ -249,6 +242,17 @@ impl<'o> Build<'o> {
             module: SESSION,
             name: RESULT,
         };
+        let failed = self
+            .issues
+            .iter()
+            .any(|issue| issue.severity() == Severity::Error);
+        if !has_result && !failed {
+            self.issues.push(
+                Issue::new(Code::SynUnexpected, whole.after())
+                    .with("found", "end of text")
+                    .with("expected", "an expression"),
+            );
+        }
         self.finish(core, Some(goal))
     }
 
