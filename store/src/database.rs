@@ -13,6 +13,7 @@ use crate::ids::draw;
 use crate::log::FrameKind;
 use crate::options::{OpenOptions, SaveOptions};
 use crate::prepare::{MAX_RECORDS, prepare};
+use crate::query::{Execution, Pipeline, QueryOptions};
 use crate::record::Record;
 use crate::table::Table;
 use crate::view::{AsOf, View};
@@ -293,6 +294,15 @@ impl Database {
     ) -> Result<Vec<Option<Record>>> {
         let view = self.view();
         ids.into_iter().map(|id| view.get(id)).collect()
+    }
+
+    /// Runs a query over the rows of this moment, or of the one its options
+    /// name. Results are computed when they are asked for; later commits do not
+    /// touch them.
+    pub fn query(&self, pipeline: &Pipeline, options: &QueryOptions) -> Result<Execution<View>> {
+        let moment = options.as_of.as_ref().map(AsOf::from_value).transpose()?;
+        let view = self.view_as_of(moment.as_ref())?;
+        view.query(pipeline, options)
     }
 
     /// `<generation>.<rows>`.

@@ -4,6 +4,8 @@ use std::io;
 
 use mix_value::{Map, Value};
 
+use crate::query::QueryError;
+
 /// Result of the store's calls.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -122,6 +124,9 @@ pub enum StoreError {
     /// A watermark of another generation, or an unknown revision.
     #[error("stale watermark {0:?}")]
     StaleWatermark(String),
+    /// A query was refused or stopped.
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// One record of a batch was refused, and so the whole batch.
     #[error("record {index}: {source}")]
     InRecord {
@@ -169,6 +174,7 @@ impl StoreError {
             StoreError::Corrupt(_) => "db_corrupt",
             StoreError::UnsupportedFormat(_) => "unsupported_format",
             StoreError::StaleWatermark(_) => "stale_watermark",
+            StoreError::Query(error) => error.code.as_str(),
             StoreError::InRecord { source, .. } => source.code(),
         }
     }
@@ -213,6 +219,23 @@ impl StoreError {
             | StoreError::TooDeep { path }
             | StoreError::NotStorable { path, .. } => {
                 map.insert("path".into(), Value::from(path.as_str()));
+            }
+            StoreError::Query(error) => {
+                let offset = error
+                    .offset()
+                    .and_then(|offset| i64::try_from(offset).ok())
+                    .map(Value::Int);
+                let facts = [
+                    ("offset", offset),
+                    ("expected", error.expected_text().map(Value::from)),
+                    ("path", error.path().map(Value::from)),
+                    ("param", error.param().map(Value::from)),
+                ];
+                for (key, value) in facts {
+                    if let Some(value) = value {
+                        map.insert(key.into(), value);
+                    }
+                }
             }
             _ => {}
         }

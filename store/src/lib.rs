@@ -24,4 +24,4 @@ pub use database::Database;
 pub use error::{Result, StoreError};
 pub use options::{OpenOptions, SaveOptions, Sync};
 pub use record::Record;
-pub use view::{AsOf, View, id_argument};
+pub use view::{AsOf, Stat, View, id_argument};

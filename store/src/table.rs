@@ -207,6 +207,13 @@ impl Table {
             .collect()
     }
 
+    /// The first row of `from..bound` that passes `keep`.
+    pub fn next(&self, from: u32, bound: u32, keep: impl Fn(u32, &RowMeta) -> bool) -> Option<u32> {
+        let inner = self.read();
+        (from..bound.min(inner.rows.len() as u32))
+            .find(|row| keep(*row, &inner.rows[*row as usize]))
+    }
+
     /// Number of rows with a time up to `time`; times never decrease.
     pub fn rows_until(&self, time: i64) -> u32 {
         self.read().rows.partition_point(|row| row.time <= time) as u32

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use mix_value::msgpack::DecodeError;
 use mix_value::{Ref, Value};
 
+use crate::batch::content_hash;
 use crate::error::{Result, StoreError};
+use crate::fields;
 use crate::ids::{id_of, text_of};
+use crate::query::{Execution, Pipeline, PreparedQuery, QueryOptions, RecordSource, StoredRow};
 use crate::record::Record;
 use crate::table::{NONE, Overrides, Table};
 use crate::time::parse_time;
@@ -206,11 +210,157 @@ impl View {
         self.resolve(id).map(|row| self.record(row)).transpose()
     }
 
+    /// Runs a query over this moment, with the deleted and superseded rows its
+    /// options ask for.
+    pub fn query(self, pipeline: &Pipeline, options: &QueryOptions) -> Result<Execution<View>> {
+        let view = self.including(options.include_deleted, options.include_superseded);
+        PreparedQuery::new(pipeline, options)?.run(view, options)
+    }
+
     /// Whether the id names a record whose current version is a tombstone.
     pub fn is_tombstoned(&self, id: &str) -> bool {
         id_of(id)
             .and_then(|id| self.table.newest(&id, self.bound))
             .is_some_and(|row| self.is_deleted(row))
+    }
+}
+
+/// Numbers about a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// All rows.
+    pub rows: u64,
+    /// Rows of live current versions.
+    pub live: u64,
+    /// Bytes all rows take.
+    pub bytes: u64,
+}
+
+impl View {
+    /// Numbers about the moment of this view.
+    pub fn stat(&self) -> Stat {
+        let head = self.clone().including(false, false);
+        let live = head.rows(0, usize::MAX).len() as u64;
+        let bytes = match self
+            .bound
+            .checked_sub(1)
+            .and_then(|row| self.table.meta(row))
+        {
+            Some(meta) => meta.start + u64::from(meta.len),
+            None => 0,
+        };
+        Stat {
+            rows: u64::from(self.bound),
+            live,
+            bytes,
+        }
+    }
+
+    /// Reads every row and checks what hangs together; one line for each finding, at most 1000.
+    pub fn check(&self) -> Vec<String> {
+        let mut findings = Vec::new();
+        for row in 0..self.bound {
+            if findings.len() >= 1000 {
+                findings.push("there is more".into());
+                break;
+            }
+            if let Err(finding) = self.check_row(row) {
+                findings.push(format!("row {row}: {finding}"));
+            }
+        }
+        findings
+    }
+
+    fn check_row(&self, row: u32) -> std::result::Result<(), String> {
+        let record = Record::new(
+            row,
+            self.table.body(row).map_err(|error| error.to_string())?,
+        );
+        let value = record.value().map_err(|error| error.to_string())?;
+        let meta = self.table.meta(row).ok_or("is not in the table")?;
+        let text = |field: &str| {
+            value
+                .get(field)
+                .and_then(Value::as_ref_value)
+                .map(|id| id.as_str().to_owned())
+        };
+        let rev = text(fields::REV).ok_or("has no revision")?;
+        if self.row_of_revision(&rev) != Some(row) {
+            return Err(format!("its revision {rev} belongs to another row"));
+        }
+        let previous = text(fields::PREVIOUS);
+        let expected = match meta.previous {
+            NONE => None,
+            before => Some(Record::new(
+                before,
+                self.table.body(before).map_err(|error| error.to_string())?,
+            )),
+        };
+        let expected = expected
+            .and_then(|record| record.rev().ok())
+            .map(|rev| rev.as_str().to_owned());
+        if previous != expected {
+            return Err(format!(
+                "{} is {previous:?}, the version before is {expected:?}",
+                fields::PREVIOUS
+            ));
+        }
+        let Some(stored) = value.get(fields::CONTENT_HASH).and_then(Value::as_str) else {
+            return if meta.deleted {
+                Ok(())
+            } else {
+                Err("has no content hash".into())
+            };
+        };
+        let content = value.as_map().into_iter().flatten();
+        let content = content.filter(|(key, _)| !fields::is_engine_owned(key));
+        let content = content
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        match content_hash(&content) {
+            Ok(hash) if hash == stored => Ok(()),
+            _ => Err("its content does not match its hash".into()),
+        }
+    }
+
+    fn stored_row(&self, row: u32) -> Result<StoredRow> {
+        Ok(StoredRow {
+            row: u64::from(row),
+            bytes: self.table.body(row)?,
+            superseded: self.is_superseded(row),
+        })
+    }
+}
+
+impl RecordSource for View {
+    type Error = StoreError;
+
+    fn next_row(&self, from: u64) -> Result<Option<StoredRow>> {
+        let Ok(from) = u32::try_from(from) else {
+            return Ok(None);
+        };
+        let found = self.table.next(from, self.bound, |row, meta| {
+            self.shows(row, meta.next, meta.deleted)
+        });
+        found.map(|row| self.stored_row(row)).transpose()
+    }
+
+    fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>> {
+        View::resolve(self, reference.as_str())
+            .map(|row| self.stored_row(row))
+            .transpose()
+    }
+
+    fn row_of_revision(&self, revision: &Ref) -> Result<Option<u64>> {
+        Ok(View::row_of_revision(self, revision.as_str()).map(u64::from))
+    }
+
+    fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>> {
+        Ok((generation == self.generation()).then_some(rows))
+    }
+
+    fn corrupt(&self, row: u64, error: DecodeError) -> StoreError {
+        StoreError::Corrupt(format!("row {row}: {error}"))
     }
 }
 

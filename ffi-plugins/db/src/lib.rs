@@ -3,7 +3,8 @@
 //! One instance serves many runs. Databases stay open between them
 //! ([`databases`]); what belongs to one run, its caller and its session
 //! databases, is a [`session::Session`]. Functions for programs are in
-//! [`reading`] and [`writing`].
+//! [`reading`], [`writing`] and [`querying`]; those in [`http`] give HTTP
+//! endpoints and tools the same store with the errors and shapes they need.
 //!
 //! Records leave as the bytes that are stored: nothing is re-encoded.
 //!
@@ -13,11 +14,13 @@
 mod answers;
 mod databases;
 mod failures;
+mod http;
+mod querying;
 mod reading;
 mod session;
 mod writing;
 
-use mix_plugin_sdk::{Value, shared_family};
+use mix_plugin_sdk::{Map, Value, shared_family};
 
 use session::Session;
 
@@ -44,6 +47,10 @@ shared_family! {
     start "$db_delete_a" = writing::delete_refs(Value, Vec<Value>);
     /// Deletes records as one commit and gives the last version of each.
     start "$db_delete_ar" = writing::delete_records(Value, Vec<Value>);
+    /// Runs a query given as clauses; the rows of one snapshot, lazily.
+    start "$db_fromAST_result" = querying::run(Value, Vec<Value>, Map);
+    /// The clauses of a query text; one clause if the last argument is true.
+    call "$db_parse" = querying::parse(Value, String, bool);
     /// The watermark: grows with each commit.
     start "$db_getWatermark" = reading::watermark(Value);
     /// Waits until there are commits after a watermark and gives the newer one.
@@ -52,4 +59,18 @@ shared_family! {
     start "$db_flush" = writing::flush(Value);
     /// The same as `$db_flush`.
     start "db_flush" = writing::flush(Value);
+    /// For HTTP endpoints: a record, or a failure whose detail says `not_found` or `deleted`.
+    start "$db_http_get" = http::get(Value, String);
+    /// For HTTP endpoints: save, upsert or delete as one commit.
+    start "$db_http_save" = http::save(Value, Map);
+    /// For HTTP endpoints: a query by text or clauses, all rows at once.
+    start "$db_http_query" = http::query(Value, Map);
+    /// For HTTP endpoints: clauses and parameters of a query.
+    start "$db_http_parse" = http::parse(Value, Map);
+    /// For HTTP endpoints: deletes one record that must be there.
+    start "$db_http_delete" = http::delete(Value, Value);
+    /// For tools: numbers about a database.
+    start "$db_stat" = http::stat(Value);
+    /// For tools: reads and checks every row.
+    start "$db_check" = http::check(Value);
 }

@@ -101,14 +101,19 @@ impl Disk {
     /// Whether nobody wrote since the last turn, as far as a look without the
     /// lease can tell. A writer that stopped after a failure stays as it is.
     pub fn is_current(&self) -> bool {
-        let Some(open) = &self.open else { return self.failed.is_some() };
+        let Some(open) = &self.open else {
+            return self.failed.is_some();
+        };
         let fence = open.header.fence;
         let look = || -> Result<bool> {
             if self.log_exists(fence + 1)? {
                 return Ok(false);
             }
             let name = log_name(fence);
-            let file = self.folder.open(&name, false).doing(|| format!("opening {name}"))?;
+            let file = self
+                .folder
+                .open(&name, false)
+                .doing(|| format!("opening {name}"))?;
             let same = read_header(&*file, fence)? == Some(open.header);
             Ok(same && file.len().doing(|| format!("reading {name}"))? == open.end)
         };

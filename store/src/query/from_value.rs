@@ -277,7 +277,11 @@ impl Reader {
                 match node.operand(1).as_int() {
                     Some(row) => Filter::AfterRow(row),
                     None => {
-                        return Err(self.error_at(QueryErrorCode::Type, 1, "a row number expected"));
+                        return Err(self.error_at(
+                            QueryErrorCode::Type,
+                            1,
+                            "a row number expected",
+                        ));
                     }
                 }
             }

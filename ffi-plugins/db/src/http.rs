@@ -1,0 +1,272 @@
+//! The store for HTTP endpoints and tools: same calls, their shapes.
+
+use std::rc::Rc;
+
+use mix_plugin_sdk::mix_value::msgpack::Writer;
+use mix_plugin_sdk::{Encoded, Failure, Map, Value};
+use mix_store::query::{Pipeline, PreparedQuery, QueryOptions};
+use mix_store::{Record, SaveOptions, View, id_argument};
+
+use crate::answers::{array, records, refs};
+use crate::databases::resolve;
+use crate::failures::{bad_value, coded, failure};
+use crate::querying::{encode, options, start};
+use crate::session::Session;
+use crate::writing::{delete as delete_many, write};
+
+/// Most bytes of the rows of one answer.
+const MAX_ANSWER: usize = 64 << 20;
+
+fn absent(view: &View, id: &str) -> Failure {
+    let shown: String = id.chars().take(60).collect();
+    if view.is_tombstoned(id) {
+        coded(
+            "ERR_NOT_FOUND",
+            "deleted",
+            &format!("the record {shown} was deleted"),
+        )
+    } else {
+        coded(
+            "ERR_NOT_FOUND",
+            "not_found",
+            &format!("there is no record {shown}"),
+        )
+    }
+}
+
+pub(crate) async fn get(
+    session: Rc<Session>,
+    database: Value,
+    id: String,
+) -> Result<Encoded, Failure> {
+    let view = resolve(&session, &database)?.view()?;
+    match view.get(&id).map_err(failure)? {
+        Some(record) => Ok(Encoded(record.encoded().to_vec())),
+        None => Err(absent(&view, &id)),
+    }
+}
+
+pub(crate) async fn delete(
+    session: Rc<Session>,
+    database: Value,
+    id: Value,
+) -> Result<(), Failure> {
+    let view = resolve(&session, &database)?.view()?;
+    let deleted = delete_many(&session, &database, std::slice::from_ref(&id))?;
+    match deleted.first() {
+        Some(Some(_)) => Ok(()),
+        _ => Err(absent(&view, id_argument(&id).map_err(failure)?.as_str())),
+    }
+}
+
+/// What a save answers with.
+enum Want {
+    Records,
+    Ids,
+    Nothing,
+}
+
+pub(crate) async fn save(
+    session: Rc<Session>,
+    database: Value,
+    request: Map,
+) -> Result<Encoded, Failure> {
+    let Some(Value::Array(input)) = request.get("records") else {
+        return Err(bad_value("records must be an array"));
+    };
+    let want = match request.get("want").map_or(Some("records"), Value::as_str) {
+        Some("records") => Want::Records,
+        Some("ids") => Want::Ids,
+        Some("none") => Want::Nothing,
+        _ => return Err(bad_value("want must be \"records\", \"ids\" or \"none\"")),
+    };
+    let projection = match request.get("projection") {
+        None | Some(Value::Null) => None,
+        Some(ast) => Some(Pipeline::from_value(ast).map_err(|error| failure(error.into()))?),
+    };
+    let saved = match request.get("op").map_or(Some("save"), Value::as_str) {
+        Some("delete") => delete_many(&session, &database, input)?
+            .into_iter()
+            .flatten()
+            .collect(),
+        Some("save") => store(&session, &database, input, &request, false)?,
+        Some("upsert") => store(&session, &database, input, &request, true)?,
+        _ => return Err(bad_value("op must be \"save\", \"upsert\" or \"delete\"")),
+    };
+    let view = resolve(&session, &database)?.view()?;
+    let watermark = view.watermark();
+    match want {
+        Want::Nothing => answer(None, &watermark),
+        Want::Ids => {
+            let ids = Value::Array(refs(&saved)?);
+            answer(
+                Some(("ids", mix_plugin_sdk::IntoValue::encode(ids)?)),
+                &watermark,
+            )
+        }
+        Want::Records => {
+            let rows = match projection {
+                None => records(&saved)?,
+                Some(projection) => project(&saved, view, &projection)?,
+            };
+            answer(Some(("records", rows)), &watermark)
+        }
+    }
+}
+
+fn store(
+    session: &Session,
+    database: &Value,
+    input: &[Value],
+    request: &Map,
+    upsert: bool,
+) -> Result<Vec<Record>, Failure> {
+    let target = resolve(session, database)?;
+    let mut options: SaveOptions = target.options.clone();
+    if let Some(names) = request.get("options") {
+        let names = names
+            .as_array()
+            .ok_or_else(|| bad_value("options must be an array of strings"))?;
+        let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
+        let names = names.ok_or_else(|| bad_value("options must be an array of strings"))?;
+        options = options.with_names(names).map_err(failure)?;
+    }
+    options.upsert |= upsert;
+    write(target.writable()?, |database| {
+        database.save(input.to_vec(), &options)
+    })
+}
+
+fn project(saved: &[Record], view: View, projection: &Pipeline) -> Result<Encoded, Failure> {
+    let values = saved
+        .iter()
+        .map(Record::value)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failure)?;
+    let options = QueryOptions::default();
+    let prepared =
+        PreparedQuery::new(projection, &options).map_err(|error| failure(error.into()))?;
+    let mut execution = prepared.run_over(values, view, &options).map_err(failure)?;
+    let mut rows = Vec::new();
+    loop {
+        let batch = execution.next_batch(100).map_err(failure)?;
+        if batch.is_empty() {
+            return array(rows.iter().map(|Encoded(row): &Encoded| row.as_slice()));
+        }
+        for item in batch {
+            rows.push(encode(item)?);
+        }
+    }
+}
+
+/// A map of the encoded member and the watermark.
+fn answer(member: Option<(&str, Encoded)>, watermark: &str) -> Result<Encoded, Failure> {
+    let too_large = |error: mix_plugin_sdk::mix_value::msgpack::EncodeError| {
+        Failure::new("ERR_TOO_LARGE", error.to_string())
+    };
+    let mut out = Vec::new();
+    let mut writer = Writer::new(&mut out);
+    writer
+        .map(1 + usize::from(member.is_some()))
+        .map_err(too_large)?;
+    if let Some((key, Encoded(bytes))) = &member {
+        writer.str(key).map_err(too_large)?;
+        writer.raw(bytes);
+    }
+    writer.str("watermark").map_err(too_large)?;
+    writer.str(watermark).map_err(too_large)?;
+    Ok(Encoded(out))
+}
+
+/// The pipeline of a request: `query` as text or `queryAST` as clauses.
+fn pipeline(request: &Map) -> Result<Pipeline, Failure> {
+    let given = |key: &str| request.get(key).filter(|value| !value.is_null());
+    match (given("query"), given("queryAST")) {
+        (Some(_), Some(_)) => Err(bad_value("give query or queryAST, not both")),
+        (Some(Value::String(text)), None) => {
+            Pipeline::parse(text).map_err(|error| failure(error.into()))
+        }
+        (Some(_), None) => Err(bad_value("query must be a string")),
+        (None, Some(ast)) => Pipeline::from_value(ast).map_err(|error| failure(error.into())),
+        (None, None) => Pipeline::parse("").map_err(|error| failure(error.into())),
+    }
+}
+
+pub(crate) async fn query(
+    session: Rc<Session>,
+    database: Value,
+    request: Map,
+) -> Result<Encoded, Failure> {
+    let pipeline = pipeline(&request)?;
+    let options = options(&session, &request)?;
+    let (mut execution, watermark) = start(&resolve(&session, &database)?, &pipeline, &options)?;
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let batch = execution.next_batch(100).map_err(failure)?;
+        if batch.is_empty() {
+            break;
+        }
+        for item in batch {
+            let row = encode(item)?;
+            bytes += row.0.len();
+            if bytes > MAX_ANSWER {
+                return Err(coded(
+                    "ERR_QUERY",
+                    "result_too_large",
+                    "the rows take more than 64 MiB; use limit",
+                ));
+            }
+            rows.push(row);
+        }
+    }
+    let rows = array(rows.iter().map(|Encoded(row)| row.as_slice()))?;
+    answer(Some(("rows", rows)), &watermark)
+}
+
+pub(crate) async fn parse(
+    session: Rc<Session>,
+    database: Value,
+    request: Map,
+) -> Result<Map, Failure> {
+    // Every database has the same language.
+    let _ = (session, database);
+    let pipeline = pipeline(&request)?;
+    let params = pipeline.params().into_iter().map(Value::String).collect();
+    Ok(Map::from([
+        ("ast".into(), pipeline.to_value()),
+        ("params".into(), Value::Array(params)),
+    ]))
+}
+
+pub(crate) async fn stat(session: Rc<Session>, database: Value) -> Result<Map, Failure> {
+    let target = resolve(&session, &database)?;
+    let view = target.view()?;
+    let stat = view.stat();
+    let int = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let warnings = target
+        .database
+        .take_warnings()
+        .into_iter()
+        .map(Value::from)
+        .collect();
+    Ok(Map::from([
+        ("watermark".into(), Value::from(view.watermark())),
+        ("generation".into(), Value::from(view.generation())),
+        ("rows".into(), int(stat.rows)),
+        ("live".into(), int(stat.live)),
+        ("bytes".into(), int(stat.bytes)),
+        ("warnings".into(), Value::Array(warnings)),
+    ]))
+}
+
+pub(crate) async fn check(session: Rc<Session>, database: Value) -> Result<Map, Failure> {
+    let findings = resolve(&session, &database)?.view()?.check();
+    Ok(Map::from([
+        ("ok".into(), Value::Bool(findings.is_empty())),
+        (
+            "findings".into(),
+            Value::Array(findings.into_iter().map(Value::from).collect()),
+        ),
+    ]))
+}

@@ -1,0 +1,120 @@
+//! Queries as programs run them.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mix_plugin_sdk::{Answer, Encoded, Failure, Many, Map, Value};
+use mix_store::query::{Execution, Pipeline, QueryItem, QueryOptions};
+use mix_store::{AsOf, StoreError, View};
+
+use crate::databases::{Target, resolve};
+use crate::failures::failure;
+use crate::session::Session;
+
+/// Rows computed at a time while a stream is read.
+const BATCH: usize = 100;
+
+/// Options of a query with what the run adds to them.
+pub(crate) fn options(session: &Session, map: &Map) -> Result<QueryOptions, Failure> {
+    let mut options = QueryOptions::from_map(map).map_err(|error| failure(error.into()))?;
+    // Programs say `all` for every version.
+    options.include_superseded |= matches!(map.get("all"), Some(Value::Bool(true)));
+    options.deadline = deadline(session.who.deadline);
+    Ok(options)
+}
+
+/// The moment the run ends, on the clock that queries look at.
+fn deadline(milliseconds: u64) -> Option<Instant> {
+    if milliseconds == 0 {
+        return None;
+    }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let left = Duration::from_millis(milliseconds).saturating_sub(now);
+    Instant::now().checked_add(left)
+}
+
+/// Starts a query on the moment that the options or the database name.
+pub(crate) fn start(
+    target: &Target,
+    pipeline: &Pipeline,
+    options: &QueryOptions,
+) -> Result<(Execution<View>, String), Failure> {
+    let mut view = target.view()?;
+    if let Some(moment) = &options.as_of {
+        let moment = AsOf::from_value(moment).map_err(failure)?;
+        view = view.as_of(&moment).map_err(failure)?;
+    }
+    let watermark = view.watermark();
+    Ok((view.query(pipeline, options).map_err(failure)?, watermark))
+}
+
+/// The wire form of a result.
+pub(crate) fn encode(item: QueryItem) -> Result<Encoded, Failure> {
+    let bytes = item
+        .into_bytes()
+        .map_err(|error| Failure::new("ERR_TOO_LARGE", error.to_string()))?;
+    Ok(Encoded(bytes.to_vec()))
+}
+
+pub(crate) async fn run(
+    session: Rc<Session>,
+    database: Value,
+    clauses: Vec<Value>,
+    map: Map,
+) -> Result<Answer, Failure> {
+    let pipeline =
+        Pipeline::from_value(&Value::Array(clauses)).map_err(|error| failure(error.into()))?;
+    let options = options(&session, &map)?;
+    let (mut execution, _) = start(&resolve(&session, &database)?, &pipeline, &options)?;
+    Ok(Answer::Many(Many::new(async move |mut sink| {
+        loop {
+            let batch = execution
+                .next_batch(BATCH)
+                .map_err(failure)
+                .and_then(|items| {
+                    items
+                        .into_iter()
+                        .map(encode)
+                        .collect::<Result<Vec<Encoded>, Failure>>()
+                });
+            match batch {
+                Ok(batch) if batch.is_empty() => return,
+                Ok(batch) => {
+                    if sink.send_all(batch).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => return sink.fail(error).await,
+            }
+        }
+    })))
+}
+
+pub(crate) fn parse(
+    session: &Rc<Session>,
+    database: Value,
+    text: String,
+    single: bool,
+) -> Result<Value, Failure> {
+    // Every database has the same language.
+    let _ = (session, database);
+    let ast = Pipeline::parse(&text)
+        .map_err(|error| failure(error.into()))?
+        .to_value();
+    if !single {
+        return Ok(ast);
+    }
+    match ast {
+        Value::Array(mut stages) if stages.len() == 1 => Ok(stages.remove(0)),
+        _ => Err(failure(StoreError::BadValue {
+            path: String::new(),
+            reason: "one clause is expected".into(),
+        }))
+        .map_err(|error| Failure {
+            code: "ERR_QUERY".into(),
+            ..error
+        }),
+    }
+}
