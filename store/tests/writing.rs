@@ -16,8 +16,14 @@ fn memory() -> Database {
 }
 
 fn save(db: &Database, text: &str) -> Vec<Record> {
-    let Value::Array(records) = v(text) else { panic!("an array") };
-    db.save(records, &SaveOptions::default().with_actor("ada@example.com")).expect(text)
+    let Value::Array(records) = v(text) else {
+        panic!("an array")
+    };
+    db.save(
+        records,
+        &SaveOptions::default().with_actor("ada@example.com"),
+    )
+    .expect(text)
 }
 
 fn code(result: Result<Vec<Record>, StoreError>) -> &'static str {
@@ -29,7 +35,12 @@ fn save_one(db: &Database, record: Value, options: &SaveOptions) -> Record {
 }
 
 fn field(record: &Record, name: &str) -> Value {
-    record.value().expect("decodes").get(name).cloned().unwrap_or_default()
+    record
+        .value()
+        .expect("decodes")
+        .get(name)
+        .cloned()
+        .unwrap_or_default()
 }
 
 const UNKNOWN: &str = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF";
@@ -37,18 +48,36 @@ const UNKNOWN: &str = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF";
 #[test]
 fn a_first_version_has_all_engine_fields() {
     let db = memory();
-    let saved = save(&db, r#"[{"age":41,"entity":"person","name":"Ada","nick":null,"score":2.5,"_rmx_row":99,"_rmx_created_by":"x"}]"#);
+    let saved = save(
+        &db,
+        r#"[{"age":41,"entity":"person","name":"Ada","nick":null,"score":2.5,"_rmx_row":99,"_rmx_created_by":"x"}]"#,
+    );
     let record = saved[0].value().expect("decodes");
     assert!(saved[0].id().expect("id").is_well_formed());
     assert!(saved[0].rev().expect("rev").is_well_formed());
     assert_eq!(record.get("_rmx_row"), Some(&Value::Int(0)));
-    assert_eq!(record.get("_rmx_created_by"), Some(&Value::from("ada@example.com")));
-    assert_eq!(record.get("_rmx_last_modified_by"), Some(&Value::from("ada@example.com")));
-    assert_eq!(record.get("_rmx_created_at"), record.get("_rmx_last_modified_at"));
-    assert_eq!(record.get("_rmx_content_hash"), Some(&Value::from("zJmOjhyRsKB4lc0EZPZYur09dBQ")));
+    assert_eq!(
+        record.get("_rmx_created_by"),
+        Some(&Value::from("ada@example.com"))
+    );
+    assert_eq!(
+        record.get("_rmx_last_modified_by"),
+        Some(&Value::from("ada@example.com"))
+    );
+    assert_eq!(
+        record.get("_rmx_created_at"),
+        record.get("_rmx_last_modified_at")
+    );
+    assert_eq!(
+        record.get("_rmx_content_hash"),
+        Some(&Value::from("zJmOjhyRsKB4lc0EZPZYur09dBQ"))
+    );
     assert_eq!(record.get("_rmx_previous"), None);
     assert_eq!(record.as_map().expect("map").len(), 13);
-    let got = db.get_one(saved[0].id().expect("id").as_str()).expect("reads").expect("is there");
+    let got = db
+        .get_one(saved[0].id().expect("id").as_str())
+        .expect("reads")
+        .expect("is there");
     assert_eq!(got, saved[0]);
 }
 
@@ -60,39 +89,100 @@ fn versions_replace_and_history_stays() {
     let update = Value::map([("_rmx_id", Value::Ref(id.clone())), ("a", Value::Int(3))]);
     let second = save_one(&db, update, &SaveOptions::default().with_actor("bo"));
     assert_eq!(field(&second, "b"), Value::Undefined);
-    assert_eq!(field(&second, "_rmx_previous"), Value::Ref(first.rev().expect("rev")));
-    assert_eq!(field(&second, "_rmx_created_by"), Value::from("ada@example.com"));
+    assert_eq!(
+        field(&second, "_rmx_previous"),
+        Value::Ref(first.rev().expect("rev"))
+    );
+    assert_eq!(
+        field(&second, "_rmx_created_by"),
+        Value::from("ada@example.com")
+    );
     assert_eq!(field(&second, "_rmx_last_modified_by"), Value::from("bo"));
-    let old = db.get_one(first.rev().expect("rev").as_str()).expect("reads").expect("is there");
+    let old = db
+        .get_one(first.rev().expect("rev").as_str())
+        .expect("reads")
+        .expect("is there");
     assert_eq!(field(&old, "_rmx_superseded"), Value::Bool(true));
     assert_eq!(field(&old, "a"), Value::Int(1));
-    assert_eq!(db.get_one(id.as_str()).expect("reads").expect("is there"), second);
+    assert_eq!(
+        db.get_one(id.as_str()).expect("reads").expect("is there"),
+        second
+    );
 
-    let patch = Value::map([("_rmx_id", Value::Ref(id.clone())), ("a", Value::Undefined), ("c", Value::Null)]);
-    let third = db.upsert(vec![patch], &SaveOptions::default()).expect("upserts").remove(0);
-    assert_eq!((field(&third, "a"), field(&third, "c")), (Value::Undefined, Value::Null));
+    let patch = Value::map([
+        ("_rmx_id", Value::Ref(id.clone())),
+        ("a", Value::Undefined),
+        ("c", Value::Null),
+    ]);
+    let third = db
+        .upsert(vec![patch], &SaveOptions::default())
+        .expect("upserts")
+        .remove(0);
+    assert_eq!(
+        (field(&third, "a"), field(&third, "c")),
+        (Value::Undefined, Value::Null)
+    );
 
-    let last = db.delete(std::slice::from_ref(&id), "bo").expect("deletes").remove(0).expect("was there");
+    let last = db
+        .delete(std::slice::from_ref(&id), "bo")
+        .expect("deletes")
+        .remove(0)
+        .expect("was there");
     assert_eq!(last, third);
     assert_eq!(db.get_one(id.as_str()).expect("reads"), None);
-    assert_eq!(db.delete(&[id.clone(), first.rev().expect("rev")], "bo").expect("deletes"), vec![None, None]);
+    assert_eq!(
+        db.delete(&[id.clone(), first.rev().expect("rev")], "bo")
+            .expect("deletes"),
+        vec![None, None]
+    );
     let tombstone = db.view().including(true, false).record(3).expect("row 3");
     assert_eq!(field(&tombstone, "_rmx_deleted"), Value::Bool(true));
     assert_eq!(field(&tombstone, "_rmx_content_hash"), Value::Undefined);
-    assert_eq!(field(&tombstone, "_rmx_previous"), Value::Ref(third.rev().expect("rev")));
+    assert_eq!(
+        field(&tombstone, "_rmx_previous"),
+        Value::Ref(third.rev().expect("rev"))
+    );
 
-    let revived = save_one(&db, Value::map([("_rmx_id", Value::Ref(id.clone())), ("z", Value::Int(1))]), &SaveOptions::default());
-    assert_eq!(field(&revived, "_rmx_created_by"), Value::from("ada@example.com"));
+    let revived = save_one(
+        &db,
+        Value::map([("_rmx_id", Value::Ref(id.clone())), ("z", Value::Int(1))]),
+        &SaveOptions::default(),
+    );
+    assert_eq!(
+        field(&revived, "_rmx_created_by"),
+        Value::from("ada@example.com")
+    );
     assert_eq!(db.view().rows(0, 100), vec![4]);
-    assert_eq!(db.view().including(false, true).rows(0, 100), vec![0, 1, 2, 4]);
-    assert_eq!(db.view().including(true, true).rows(0, 100), vec![0, 1, 2, 3, 4]);
+    assert_eq!(
+        db.view().including(false, true).rows(0, 100),
+        vec![0, 1, 2, 4]
+    );
+    assert_eq!(
+        db.view().including(true, true).rows(0, 100),
+        vec![0, 1, 2, 3, 4]
+    );
     let past = db.view().as_of(&AsOf::Rows(2)).expect("a row count");
     assert_eq!(past.rows(0, 100), vec![1]);
-    assert_eq!(past.get(id.as_str()).expect("reads").map(|record| record.row()), Some(1));
+    assert_eq!(
+        past.get(id.as_str())
+            .expect("reads")
+            .map(|record| record.row()),
+        Some(1)
+    );
     let watermark = db.watermark();
     assert!(watermark.ends_with(".5"));
-    assert_eq!(db.view().as_of(&AsOf::Watermark(watermark)).expect("own watermark").bound(), 5);
-    assert!(db.view().as_of(&AsOf::Watermark("otherone.5".into())).is_err());
+    assert_eq!(
+        db.view()
+            .as_of(&AsOf::Watermark(watermark))
+            .expect("own watermark")
+            .bound(),
+        5
+    );
+    assert!(
+        db.view()
+            .as_of(&AsOf::Watermark("otherone.5".into()))
+            .is_err()
+    );
 }
 
 #[test]
@@ -100,28 +190,55 @@ fn ids_follow_the_table() {
     let db = memory();
     let with_id = |id: &str| Value::map([("_rmx_id", reference(id)), ("a", Value::Int(1))]);
     let plain = SaveOptions::default();
-    let dont = SaveOptions { dont_use_id: true, ..SaveOptions::default() };
+    let dont = SaveOptions {
+        dont_use_id: true,
+        ..SaveOptions::default()
+    };
     let inserted = save_one(&db, with_id(UNKNOWN), &plain);
     assert_eq!(inserted.id().expect("id").as_str(), UNKNOWN);
     assert_eq!(field(&inserted, "_rmx_original_id"), Value::Undefined);
     let again = save_one(&db, with_id(UNKNOWN), &dont);
     assert_eq!(again.id().expect("id").as_str(), UNKNOWN);
     let rev = inserted.rev().expect("rev");
-    assert_eq!(code(db.save(vec![with_id(rev.as_str())], &plain)), "id_conflict");
+    assert_eq!(
+        code(db.save(vec![with_id(rev.as_str())], &plain)),
+        "id_conflict"
+    );
     let moved = save_one(&db, with_id(rev.as_str()), &dont);
     assert_ne!(moved.id().expect("id"), rev);
     assert_eq!(field(&moved, "_rmx_original_id"), Value::Ref(rev));
     let temporary = save_one(&db, with_id("p"), &plain);
     assert_eq!(field(&temporary, "_rmx_original_id"), Value::Undefined);
-    let always = SaveOptions { original_id_always: true, keep_original: true, ..SaveOptions::default() };
+    let always = SaveOptions {
+        original_id_always: true,
+        keep_original: true,
+        ..SaveOptions::default()
+    };
     let kept = save_one(&db, with_id("p"), &always);
     assert_eq!(field(&kept, "_rmx_original_id"), reference("p"));
-    assert_eq!(field(&kept, "_rmx_original"), Value::map([("_rmx_id", reference("p"))]));
+    assert_eq!(
+        field(&kept, "_rmx_original"),
+        Value::map([("_rmx_id", reference("p"))])
+    );
     for bad in [Value::from("x"), Value::Int(1), Value::map::<&str>([])] {
-        assert_eq!(code(db.save(vec![Value::map([("_rmx_id", bad)])], &plain)), "expected_ref");
+        assert_eq!(
+            code(db.save(vec![Value::map([("_rmx_id", bad)])], &plain)),
+            "expected_ref"
+        );
     }
-    assert_eq!(SaveOptions::default().with_names(["Nope"]).expect_err("unknown").code(), "bad_option");
-    assert!(SaveOptions::default().with_names(["upsert", "KeepOriginal"]).expect("known").upsert);
+    assert_eq!(
+        SaveOptions::default()
+            .with_names(["Nope"])
+            .expect_err("unknown")
+            .code(),
+        "bad_option"
+    );
+    assert!(
+        SaveOptions::default()
+            .with_names(["upsert", "KeepOriginal"])
+            .expect("known")
+            .upsert
+    );
 }
 
 #[test]
@@ -134,17 +251,41 @@ fn temporary_refs_are_replaced_everywhere_in_the_batch() {
     );
     let id = Value::Ref(saved[1].id().expect("id"));
     assert_eq!(field(&saved[0], "boss"), id);
-    assert_eq!(field(&saved[0], "deep"), Value::Array(vec![Value::map([("x", id.clone())])]));
+    assert_eq!(
+        field(&saved[0], "deep"),
+        Value::Array(vec![Value::map([("x", id.clone())])])
+    );
     assert_eq!(field(&saved[1], "self"), id);
     let plain = SaveOptions::default();
-    let two = vec![Value::map([("_rmx_id", reference("p"))]), Value::map([("_rmx_id", reference("p"))])];
+    let two = vec![
+        Value::map([("_rmx_id", reference("p"))]),
+        Value::map([("_rmx_id", reference("p"))]),
+    ];
     assert_eq!(code(db.save(two, &plain)), "duplicate_alias");
-    let error = db.save(vec![v("{}"), Value::map([("a", Value::Array(vec![reference("q")]))])], &plain).expect_err("left over");
+    let error = db
+        .save(
+            vec![
+                v("{}"),
+                Value::map([("a", Value::Array(vec![reference("q")]))]),
+            ],
+            &plain,
+        )
+        .expect_err("left over");
     assert_eq!(error.code(), "unresolved_ref");
-    assert_eq!(error.to_string(), "record 1: the temporary ref \"q\" names no record of the batch at .a[0]");
-    assert_eq!(db.watermark().rsplit('.').next(), Some("2"), "nothing of a refused batch is there");
+    assert_eq!(
+        error.to_string(),
+        "record 1: the temporary ref \"q\" names no record of the batch at .a[0]"
+    );
+    assert_eq!(
+        db.watermark().rsplit('.').next(),
+        Some("2"),
+        "nothing of a refused batch is there"
+    );
     let dangling = Value::map([("a", reference(UNKNOWN))]);
-    assert_eq!(field(&save_one(&db, dangling, &plain), "a"), reference(UNKNOWN));
+    assert_eq!(
+        field(&save_one(&db, dangling, &plain), "a"),
+        reference(UNKNOWN)
+    );
 }
 
 #[test]
@@ -155,7 +296,9 @@ fn blobs_become_records_before_their_owner() {
         r#"[{"n":1,"picture":{"_rmx_type":"{tag}blob:image/png","data":{"_rmx_type":"{tag}bin","_rmx_value":"AQI="}}}]"#,
     );
     assert_eq!((saved.len(), saved[0].row()), (1, 1));
-    let Value::Ref(id) = field(&saved[0], "picture") else { panic!("a ref") };
+    let Value::Ref(id) = field(&saved[0], "picture") else {
+        panic!("a ref")
+    };
     let blob = db.get_one(id.as_str()).expect("reads").expect("is there");
     assert_eq!(blob.row(), 0);
     assert_eq!(field(&blob, "data"), Value::binary(vec![1, 2]));
@@ -169,61 +312,123 @@ fn what_cannot_be_stored_is_refused_with_its_place() {
     let plain = SaveOptions::default();
     let record = |value: Value| vec![Value::map([("a", Value::map([("b", value)]))])];
     assert_eq!(code(db.save(vec![Value::Int(1)], &plain)), "bad_record");
-    let error = db.save(record(Value::Handle(1)), &plain).expect_err("a handle");
-    assert_eq!((error.code(), error.to_string()), ("not_storable", "record 0: a handle cannot be stored at .a.b".into()));
+    let error = db
+        .save(record(Value::Handle(1)), &plain)
+        .expect_err("a handle");
+    assert_eq!(
+        (error.code(), error.to_string()),
+        (
+            "not_storable",
+            "record 0: a handle cannot be stored at .a.b".into()
+        )
+    );
     assert_eq!(error.program_code(), "ERR_NOT_SERIALIZABLE");
-    assert_eq!(code(db.save(record(Value::Array(vec![Value::Undefined])), &plain)), "bad_value");
+    assert_eq!(
+        code(db.save(record(Value::Array(vec![Value::Undefined])), &plain)),
+        "bad_value"
+    );
     let mut deep = Value::Null;
     for _ in 0..126 {
         deep = Value::Array(vec![deep]);
     }
     assert!(db.save(record(deep.clone()), &plain).is_ok());
-    assert_eq!(code(db.save(record(Value::Array(vec![deep])), &plain)), "too_deep");
-    assert_eq!(code(db.save(vec![Value::map([("k".repeat(1025), Value::Null)])], &plain)), "too_large");
-    assert_eq!(code(db.save(record(Value::binary(vec![0; 17 << 20])), &plain)), "too_large");
+    assert_eq!(
+        code(db.save(record(Value::Array(vec![deep])), &plain)),
+        "too_deep"
+    );
+    assert_eq!(
+        code(db.save(vec![Value::map([("k".repeat(1025), Value::Null)])], &plain)),
+        "too_large"
+    );
+    assert_eq!(
+        code(db.save(record(Value::binary(vec![0; 17 << 20])), &plain)),
+        "too_large"
+    );
     let undefined = save_one(&db, record(Value::Undefined).remove(0), &plain);
     assert_eq!(field(&undefined, "a"), Value::map::<&str>([]));
 }
 
 #[test]
 fn memory_is_limited() {
-    let db = Database::in_memory(OpenOptions { memory_limit: 1000, ..OpenOptions::default() }).expect("in memory");
+    let db = Database::in_memory(OpenOptions {
+        memory_limit: 1000,
+        ..OpenOptions::default()
+    })
+    .expect("in memory");
     assert!(db.save(vec![v("{}")], &SaveOptions::default()).is_ok());
-    assert_eq!(code(db.save(vec![Value::map([("a", Value::from("x".repeat(1000)))])], &SaveOptions::default())), "db_full");
+    assert_eq!(
+        code(db.save(
+            vec![Value::map([("a", Value::from("x".repeat(1000)))])],
+            &SaveOptions::default()
+        )),
+        "db_full"
+    );
 }
 
 #[test]
 fn files_are_read_again() {
     let folder = tempfile::tempdir().expect("scratch");
     let open = |options: OpenOptions| Database::open(folder.path(), options);
-    let options = || OpenOptions { name: Some("movies".into()), ..OpenOptions::default() };
+    let options = || OpenOptions {
+        name: Some("movies".into()),
+        ..OpenOptions::default()
+    };
     let db = open(options()).expect("new");
     let first = save(&db, r#"[{"a":1},{"a":2}]"#);
     assert_eq!(open(options()).expect_err("one writer").code(), "db_locked");
-    let reader = open(OpenOptions { read_only: true, ..options() }).expect("readers take no lock");
+    let reader = open(OpenOptions {
+        read_only: true,
+        ..options()
+    })
+    .expect("readers take no lock");
     assert_eq!(reader.view().rows(0, 10), vec![0, 1]);
-    assert_eq!(code(reader.save(vec![v("{}")], &SaveOptions::default())), "read_only");
+    assert_eq!(
+        code(reader.save(vec![v("{}")], &SaveOptions::default())),
+        "read_only"
+    );
     let generation = db.watermark();
     drop(db);
 
     let db = open(options()).expect("from the log");
     assert_eq!(db.watermark(), generation);
     let id = first[0].id().expect("id");
-    assert_eq!(db.get_one(id.as_str()).expect("reads").as_ref(), Some(&first[0]));
+    assert_eq!(
+        db.get_one(id.as_str()).expect("reads").as_ref(),
+        Some(&first[0])
+    );
     db.flush().expect("checkpoint");
     save(&db, r#"[{"a":3}]"#);
     drop(db);
 
     let db = open(options()).expect("from data files and log");
     assert_eq!(db.view().rows(0, 10), vec![0, 1, 2]);
-    assert_eq!(db.get_one(id.as_str()).expect("reads").as_ref(), Some(&first[0]));
+    assert_eq!(
+        db.get_one(id.as_str()).expect("reads").as_ref(),
+        Some(&first[0])
+    );
     db.delete(&[id.clone()], "x").expect("deletes");
     db.close().expect("checkpoint");
     let db = open(options()).expect("from data files");
     assert_eq!(db.view().rows(0, 10), vec![1, 2]);
     drop(db);
-    assert_eq!(open(OpenOptions { name: Some("other".into()), ..options() }).expect_err("other name").code(), "name_mismatch");
+    assert_eq!(
+        open(OpenOptions {
+            name: Some("other".into()),
+            ..options()
+        })
+        .expect_err("other name")
+        .code(),
+        "name_mismatch"
+    );
     let empty = tempfile::tempdir().expect("scratch");
-    let missing = OpenOptions { create: false, ..OpenOptions::default() };
-    assert_eq!(Database::open(empty.path(), missing).expect_err("missing").code(), "no_such_db");
+    let missing = OpenOptions {
+        create: false,
+        ..OpenOptions::default()
+    };
+    assert_eq!(
+        Database::open(empty.path(), missing)
+            .expect_err("missing")
+            .code(),
+        "no_such_db"
+    );
 }
