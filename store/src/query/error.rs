@@ -1,6 +1,9 @@
 //! Why a query is refused or stopped.
 
 use std::fmt;
+use std::sync::Arc;
+
+use mix_value::{Map, Value};
 
 /// The stable codes of query errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,6 +167,37 @@ impl QueryError {
 
     pub(super) fn too_large(message: &str) -> QueryError {
         QueryError::new(QueryErrorCode::ResultTooLarge, message)
+    }
+
+    /// The stable code as text.
+    pub fn code(&self) -> &'static str {
+        self.code.as_str()
+    }
+
+    /// What machines are told: `code`, and `offset` and `expected`, `path` or `param`.
+    pub fn details(&self) -> Map {
+        let mut details = Map::from([(Arc::from("code"), Value::from(self.code()))]);
+        let mut add = |name: &str, value: Value| details.insert(name.into(), value);
+        match &self.place {
+            Place::Whole => {}
+            Place::Text { offset, expected } => {
+                // Texts are at most 64 KiB long.
+                add(
+                    "offset",
+                    Value::Int(i64::try_from(*offset).unwrap_or(i64::MAX)),
+                );
+                if let Some(expected) = expected {
+                    add("expected", Value::from(expected.as_str()));
+                }
+            }
+            Place::Json(path) => {
+                add("path", Value::from(path.as_str()));
+            }
+            Place::Param(name) => {
+                add("param", Value::from(name.as_str()));
+            }
+        }
+        details
     }
 
     /// Character offset, for errors of the text.

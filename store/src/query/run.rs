@@ -120,7 +120,7 @@ enum Input {
     /// These rows, if they are visible.
     Candidates(std::vec::IntoIter<u64>),
     /// What a barrier let out.
-    Held(Box<dyn Iterator<Item = Held>>),
+    Held(Box<dyn Iterator<Item = Held> + Send>),
 }
 
 /// A value on its way.
@@ -267,7 +267,7 @@ impl<S: RecordSource> Execution<S> {
             .segments
             .get(self.segment)
             .and_then(|segment| segment.barrier.as_ref());
-        let held: Box<dyn Iterator<Item = Held>> = match barrier {
+        let held: Box<dyn Iterator<Item = Held> + Send> = match barrier {
             Some(Barrier::Count) => Box::new(std::iter::once(Held::of_value(gather.count()))),
             Some(Barrier::Group(_)) => Box::new(gather.grouped()),
             Some(Barrier::Order { descending, .. }) => Box::new(gather.ordered(*descending)),

@@ -79,6 +79,34 @@ impl<S: RecordSource + ?Sized> RecordSource for &S {
     }
 }
 
+impl<S: RecordSource + ?Sized> RecordSource for Arc<S> {
+    type Error = S::Error;
+
+    fn next_row(&self, from: u64) -> Result<Option<StoredRow>, S::Error> {
+        (**self).next_row(from)
+    }
+
+    fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>, S::Error> {
+        (**self).resolve(reference)
+    }
+
+    fn row_of_revision(&self, revision: &Ref) -> Result<Option<u64>, S::Error> {
+        (**self).row_of_revision(revision)
+    }
+
+    fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>, S::Error> {
+        (**self).row_of_watermark(generation, rows)
+    }
+
+    fn candidates(&self, atoms: &[Atom]) -> Result<Option<Vec<u64>>, S::Error> {
+        (**self).candidates(atoms)
+    }
+
+    fn corrupt(&self, row: u64, error: DecodeError) -> S::Error {
+        (**self).corrupt(row, error)
+    }
+}
+
 /// A condition that every result of a query passes, from its leading filters:
 /// food for an index.
 #[derive(Debug, Clone, PartialEq)]

@@ -160,6 +160,11 @@ impl Parser {
         match self.disjunction("stage")? {
             Parsed::Filter(filter) => Ok(Stage::Filter(filter)),
             Parsed::Truth { value, .. } => Ok(Stage::Filter(condition::truth(value))),
+            Parsed::Term(term)
+                if term.is_constant() && !self.at_symbol("|") && *self.peek() != TokenKind::End =>
+            {
+                Err(self.expected("comparison operator"))
+            }
             Parsed::Term(term) if term.is_constant() => Err(QueryError::syntax(
                 offset,
                 "a constant alone is not a stage",

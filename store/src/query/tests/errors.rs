@@ -59,6 +59,12 @@ fn errors_of_the_table() {
             .message
             .starts_with("unterminated string")
     );
+    let details = Value::Map(refused("a == b").details());
+    let text = escjson::format(&details).expect("details have a text");
+    assert_eq!(
+        text,
+        r#"{"code":"query_syntax","expected":"quote the string or write `.b`","offset":5}"#
+    );
     assert_eq!(code("{ ++boss }"), "query_unsupported");
     let missing = refused("a == $p");
     assert_eq!(

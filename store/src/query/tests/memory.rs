@@ -12,7 +12,7 @@ pub(super) const GENERATION: &str = "k3f9a0Zq";
 
 /// Rows of one database under one row view.
 pub(super) struct Memory {
-    rows: Vec<(Value, Arc<[u8]>)>,
+    pub(super) rows: Vec<(Value, Arc<[u8]>)>,
     pub(super) bound: u64,
     pub(super) include_deleted: bool,
     pub(super) include_superseded: bool,
