@@ -141,6 +141,7 @@ impl Checker<'_> {
         if matches!(self.types.node(to), Node::Null | Node::Any) || !self.may_be_data(to) {
             return None;
         }
+        let to = self.reachable_members(from, to);
         if matches!(self.types.node(from), Node::Plus(..)) {
             // A sum that is still open: its value is checked.
             self.types.make_data_range(from);
@@ -157,6 +158,24 @@ impl Checker<'_> {
         let check = self.types.runtime(to)?;
         self.warn_downcast(from, to, span);
         Some(self.new_check(Check::Conforms(check)))
+    }
+
+    /// The part of a union that values of a case type or smaller union can be in.
+    fn reachable_members(&mut self, from: Ty, to: Ty) -> Ty {
+        let unions = |node: &Node| matches!(node, Node::Case(..) | Node::Union(..));
+        if !unions(&self.types.node(from)) || !unions(&self.types.node(to)) {
+            return to;
+        }
+        let (had, nullable) = self.types.members(from);
+        let (wanted, _) = self.types.members(to);
+        let kept: Vec<_> = wanted
+            .into_iter()
+            .filter(|(name, _)| had.iter().any(|(n, _)| n == name))
+            .collect();
+        if kept.len() != had.len() {
+            return to;
+        }
+        self.types.union(kept, nullable)
     }
 
     fn may_be_data(&mut self, ty: Ty) -> bool {

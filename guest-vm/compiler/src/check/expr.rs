@@ -265,18 +265,64 @@ impl Checker<'_> {
                     return self.coerce(expr, ty, expected, span);
                 }
             }
-            (
-                ast::ExprKind::Name(_) | ast::ExprKind::Field { .. } | ast::ExprKind::SelfName(_),
-                Node::Any,
-            ) if self.cell_named(e).is_some_and(|_| false) => {}
-            (
-                ast::ExprKind::Call { .. } | ast::ExprKind::Pipe { .. },
-                Node::Stream(_) | Node::Array(_) | Node::Map(_),
-            ) => {}
+            (ast::ExprKind::Call { callee, args }, Node::Case(..) | Node::Union(..))
+                if args.len() == 1 =>
+            {
+                if let Some(expr) = self.check_constructor(callee, &args[0], expected, span)? {
+                    return Ok(expr);
+                }
+            }
             _ => {}
         }
         let (expr, ty) = self.infer(e)?;
         self.coerce(expr, ty, expected, span)
+    }
+
+    /// A constructor applied where its case is expected: the expected type of the argument is
+    /// known. `None` if the call is no such thing.
+    fn check_constructor(
+        &mut self,
+        callee: &ast::Expr,
+        arg: &ast::Expr,
+        expected: Ty,
+        span: Span,
+    ) -> Checked<Option<Expr>> {
+        if !matches!(
+            callee.kind,
+            ast::ExprKind::Name(_)
+                | ast::ExprKind::SelfName(_)
+                | ast::ExprKind::GlobalName(_)
+                | ast::ExprKind::Field { .. }
+        ) {
+            return Ok(None);
+        }
+        let Ok(case) = self.case_of(callee) else {
+            return Ok(None);
+        };
+        if case.private && matches!(callee.kind, ast::ExprKind::Field { .. }) {
+            return Ok(None);
+        }
+        let (members, _) = self.types.members(expected);
+        let (Some((_, Some(wanted))), Some(declared)) = (
+            members
+                .into_iter()
+                .find(|(name, _)| *name == case.full_name),
+            case.argument,
+        ) else {
+            return Ok(None);
+        };
+        let declared = self.instantiate(declared, span);
+        if !self.types.attempt(|types| types.unify(declared, wanted)) {
+            return Ok(None);
+        }
+        let argument = self.check(arg, wanted)?;
+        Ok(Some(Expr {
+            span,
+            kind: ExprKind::Case {
+                full_name: case.full_name,
+                argument: Some(Box::new(argument)),
+            },
+        }))
     }
 
     fn infer_if(

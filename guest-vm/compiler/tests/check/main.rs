@@ -2,6 +2,7 @@
 
 mod examples;
 mod library;
+mod programs;
 mod queries;
 mod worked_examples;
 
