@@ -296,4 +296,19 @@ pub const BUILTINS: &[Builtin] = &[
     row("#regex_find_all_submatch", 3),
     row("#regex_find_all_submatch_index", 3),
     row("#regex_replace_all", 3),
+    // ---- values kept for the session
+    row("#registry_put", 1),
+    row("#registry_at", 1),
+    // ---- sets of integers
+    row("#bitset_of_array", 1),
+    row("#bitset_length", 1),
+    row("#bitset_contains", 2),
+    row("#bitset_add", 2),
+    row("#bitset_remove", 2),
+    row("#bitset_to_array", 1),
+    row("#bitset_equal", 2),
+    row("#bitset_is_subset", 2),
+    row("#bitset_union", 2),
+    row("#bitset_intersection", 2),
+    row("#bitset_difference", 2),
 ];

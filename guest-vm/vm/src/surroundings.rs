@@ -19,6 +19,8 @@ pub struct Surroundings {
     pub next_actions: Vec<Value>,
     /// Actions that wait until all requests are finished.
     pub idle_actions: Vec<Value>,
+    /// Case values that the library module `registry` keeps for the session.
+    pub registry: Vec<Value>,
     /// Source of numbers that are unique within the run.
     pub counter: u64,
     /// Seed of the random numbers; the driver sets it, builtins advance it.

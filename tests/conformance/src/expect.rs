@@ -37,12 +37,16 @@ pub fn fits(expected: &str, outcome: &Outcome, warnings: &[String]) -> bool {
         None => (expected, None),
     };
     if let Some(warning) = warning
-        && !warnings.iter().any(|code| code.strip_prefix("WARN_") == Some(warning))
+        && !warnings
+            .iter()
+            .any(|code| code.strip_prefix("WARN_") == Some(warning))
     {
         return false;
     }
     match outcome {
-        Outcome::Error(problem) => expected.strip_prefix('!').is_some_and(|e| fits_error(e, problem)),
+        Outcome::Error(problem) => expected
+            .strip_prefix('!')
+            .is_some_and(|e| fits_error(e, problem)),
         Outcome::Value(value) => {
             let expected = if expected == "U" { UNDEFINED } else { expected };
             normal(value) == expected
@@ -118,7 +122,11 @@ mod tests {
     use super::*;
 
     fn cells(list: &[(&str, &str)]) -> Outcome {
-        Outcome::Cells(list.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect())
+        Outcome::Cells(
+            list.iter()
+                .map(|(n, v)| ((*n).into(), (*v).into()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -126,16 +134,32 @@ mod tests {
         assert!(fits("7", &Outcome::Value("7".into()), &[]));
         assert!(fits("U", &Outcome::Value(UNDEFINED.into()), &[]));
         assert!(!fits("8", &Outcome::Value("7".into()), &[]));
-        let problem = Problem { code: "RT_FAIL".into(), message: "no".into(), ..Problem::default() };
+        let problem = Problem {
+            code: "RT_FAIL".into(),
+            message: "no".into(),
+            ..Problem::default()
+        };
         assert!(fits("!RT_FAIL", &Outcome::Error(problem.clone()), &[]));
-        assert!(fits("!RT_FAIL message \"no\"", &Outcome::Error(problem.clone()), &[]));
+        assert!(fits(
+            "!RT_FAIL message \"no\"",
+            &Outcome::Error(problem.clone()),
+            &[]
+        ));
         assert!(!fits("!RT_INDEX", &Outcome::Error(problem), &[]));
         let set = r#"{"_rmx_type":"msg_view_invoke","env":"$cloenv_1","name":"$closure_ab_0"}"#;
         let outcome = cells(&[("a", "1"), ("set", set), ("b", "[2]")]);
         assert!(fits("a = 1 ; b = [2]", &outcome, &[]));
         assert!(fits("a = 1   then   b = [2]", &outcome, &[]));
-        assert!(fits("a = 1 with WARN_X", &cells(&[("a", "1")]), &["WARN_X".into()]));
-        assert!(!fits("a = 1 with WARN_Y", &cells(&[("a", "1")]), &["WARN_X".into()]));
+        assert!(fits(
+            "a = 1 with WARN_X",
+            &cells(&[("a", "1")]),
+            &["WARN_X".into()]
+        ));
+        assert!(!fits(
+            "a = 1 with WARN_Y",
+            &cells(&[("a", "1")]),
+            &["WARN_X".into()]
+        ));
         assert!(fits("(nothing)", &cells(&[("set", set)]), &[]));
         assert_eq!(normal(set).matches("$closure_X_0").count(), 1);
     }

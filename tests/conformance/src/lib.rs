@@ -54,7 +54,11 @@ pub fn files() -> Result<Vec<PathBuf>> {
 /// Runs all blocks of a file.
 pub fn run_file(path: &Path) -> Result<Vec<Verdict>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let shown = path.strip_prefix(folder()).unwrap_or(path).display().to_string();
+    let shown = path
+        .strip_prefix(folder())
+        .unwrap_or(path)
+        .display()
+        .to_string();
     let blocks = case_file::parse(&text);
     Ok(blocks
         .iter()
@@ -80,7 +84,9 @@ fn difference(block: &case_file::Block) -> Option<String> {
     }
     for ((command, expected), outcome) in block.commands.iter().zip(&run.commands) {
         if !expect::fits(expected, outcome, &run.warnings) {
-            return Some(format!("{command}\n  expected {expected}\n       got {outcome:?}"));
+            return Some(format!(
+                "{command}\n  expected {expected}\n       got {outcome:?}"
+            ));
         }
     }
     None
@@ -95,8 +101,9 @@ pub fn known_gaps() -> Result<BTreeMap<String, String>> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (id, reason) =
-            line.split_once(" : ").with_context(|| format!("known-gaps.txt: no reason in {line:?}"))?;
+        let (id, reason) = line
+            .split_once(" : ")
+            .with_context(|| format!("known-gaps.txt: no reason in {line:?}"))?;
         gaps.insert(id.trim().to_owned(), reason.trim().to_owned());
     }
     Ok(gaps)

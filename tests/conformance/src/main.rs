@@ -7,7 +7,11 @@ use anyhow::Result;
 
 fn main() -> Result<ExitCode> {
     let given: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let files = if given.is_empty() { mix_conformance::files()? } else { given };
+    let files = if given.is_empty() {
+        mix_conformance::files()?
+    } else {
+        given
+    };
     let (mut passed, mut failed) = (0, 0);
     for file in files {
         for verdict in mix_conformance::run_file(&file)? {
@@ -21,5 +25,9 @@ fn main() -> Result<ExitCode> {
         }
     }
     println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

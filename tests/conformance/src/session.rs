@@ -28,7 +28,9 @@ const DEFINITIONS: &[&str] = &["def ", "type ", "case ", "private ", "foreign "]
 /// The first line that is neither a comment nor a directive.
 fn first_code(block: &Block) -> &str {
     let mut lines = block.source.lines();
-    lines.find(|line| !line.starts_with("//") && !line.starts_with('#')).unwrap_or("")
+    lines
+        .find(|line| !line.starts_with("//") && !line.starts_with('#'))
+        .unwrap_or("")
 }
 
 /// Compiles a block and runs its commands.
@@ -43,7 +45,9 @@ pub fn run(block: &Block) -> Result<Run> {
         compile(&files, &CompileOptions::default())
     } else {
         // Definitions alone need an expression to be a program.
-        let is_definition = DEFINITIONS.iter().any(|word| first_code(block).starts_with(word));
+        let is_definition = DEFINITIONS
+            .iter()
+            .any(|word| first_code(block).starts_with(word));
         let end = if is_definition { ";; null" } else { "" };
         let text = format!("{}{end}", block.source);
         compile_expression(&text, &[], &CompileOptions::default())
@@ -52,7 +56,11 @@ pub fn run(block: &Block) -> Result<Run> {
     if let Some(problem) = first_error(&compilation) {
         let outcome = Outcome::Error(problem);
         let commands = block.commands.iter().map(|_| outcome.clone()).collect();
-        return Ok(Run { source: Some(outcome), commands, warnings });
+        return Ok(Run {
+            source: Some(outcome),
+            commands,
+            warnings,
+        });
     }
     let Some(program) = compilation.program else {
         bail!("the compiler gave neither a program nor an error");
@@ -63,7 +71,11 @@ pub fn run(block: &Block) -> Result<Run> {
         Err(issue) => {
             let outcome = Outcome::Error(problem_of(&issue));
             let commands = block.commands.iter().map(|_| outcome.clone()).collect();
-            return Ok(Run { source: Some(outcome), commands, warnings });
+            return Ok(Run {
+                source: Some(outcome),
+                commands,
+                warnings,
+            });
         }
     };
     let mut session = vm.session();
@@ -78,23 +90,42 @@ pub fn run(block: &Block) -> Result<Run> {
         let action = parse_command(command).with_context(|| format!("command {command}"))?;
         commands.push(act(&mut session, action)?);
     }
-    Ok(Run { source, commands, warnings })
+    Ok(Run {
+        source,
+        commands,
+        warnings,
+    })
 }
 
 fn codes(compilation: &Compilation, list: &str) -> Vec<String> {
     let report = compilation.report();
-    let issues = report.get(list).and_then(|issues| issues.as_array().cloned()).unwrap_or_default();
-    issues.iter().filter_map(|issue| Some(issue.get("code")?.as_str()?.to_owned())).collect()
+    let issues = report
+        .get(list)
+        .and_then(|issues| issues.as_array().cloned())
+        .unwrap_or_default();
+    issues
+        .iter()
+        .filter_map(|issue| Some(issue.get("code")?.as_str()?.to_owned()))
+        .collect()
 }
 
 fn first_error(compilation: &Compilation) -> Option<Problem> {
     let report = compilation.report();
     let issue = report.get("errors")?.as_array()?.first()?;
-    let text = |key: &str| issue.get(key).and_then(|v| v.as_str()).unwrap_or("").to_owned();
+    let text = |key: &str| {
+        issue
+            .get(key)
+            .and_then(|v| v.as_str())
+            .unwrap_or("")
+            .to_owned()
+    };
     Some(Problem {
         code: text("code"),
         message: text("message"),
-        location: issue.get("location").map(ToString::to_string).unwrap_or_default(),
+        location: issue
+            .get("location")
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         stack: String::new(),
     })
 }
@@ -103,11 +134,19 @@ fn problem_of(issue: &mix_vm::Issue) -> Problem {
     let frames: Vec<String> = issue
         .mix_stack
         .iter()
-        .map(|frame| format!("[\"{}\",\"{}\",{}]", frame.module, frame.function, frame.line))
+        .map(|frame| {
+            format!(
+                "[\"{}\",\"{}\",{}]",
+                frame.module, frame.function, frame.line
+            )
+        })
         .collect();
     let location = issue.location.as_ref().map_or(String::new(), |at| {
         let (line, column) = (at.start_line, at.start_column);
-        format!("[\"{}\",{line},{column},{},{}]", at.file, at.end_line, at.end_column)
+        format!(
+            "[\"{}\",{line},{column},{},{}]",
+            at.file, at.end_line, at.end_column
+        )
     });
     Problem {
         code: issue.code.clone(),
@@ -144,7 +183,10 @@ fn act(session: &mut Session, action: Action) -> Result<Outcome> {
                 }
                 Event::Evaluated(text) => value = Some(text),
                 Event::Done(done) if done == number => break,
-                Event::Log(_) | Event::ClientActions(_) | Event::IdleActions(_) | Event::Done(_) => {}
+                Event::Log(_)
+                | Event::ClientActions(_)
+                | Event::IdleActions(_)
+                | Event::Done(_) => {}
             },
         }
     }
@@ -167,11 +209,23 @@ fn parse_command(line: &str) -> Result<Action> {
     let (name, arguments) = rest.split_once(' ').unwrap_or((rest, ""));
     let name = name.to_owned();
     Ok(match word {
-        "#load" => Action::Load { module: name, args: array(arguments)? },
-        "#push" => Action::Push { module: name, args: array(arguments)? },
+        "#load" => Action::Load {
+            module: name,
+            args: array(arguments)?,
+        },
+        "#push" => Action::Push {
+            module: name,
+            args: array(arguments)?,
+        },
         "#pop" => Action::Pop,
-        "#input" => Action::Input { cell: name, value: encode(arguments)? },
-        "#agent" => Action::RunAgent { agent: name, params: encode(arguments)? },
+        "#input" => Action::Input {
+            cell: name,
+            value: encode(arguments)?,
+        },
+        "#agent" => Action::RunAgent {
+            agent: name,
+            params: encode(arguments)?,
+        },
         "#invoke" => {
             let values = split_constants(arguments);
             let env = match values.first() {
@@ -179,7 +233,12 @@ fn parse_command(line: &str) -> Result<Action> {
                 None => bail!("#invoke needs an environment"),
             };
             let arg = encode(values.get(1).map_or("null", |text| text.as_str()))?;
-            Action::Invoke { name, env, arg, next_actions: encode("[]")? }
+            Action::Invoke {
+                name,
+                env,
+                arg,
+                next_actions: encode("[]")?,
+            }
         }
         other => bail!("unknown command {other}"),
     })

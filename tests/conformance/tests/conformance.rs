@@ -16,13 +16,23 @@ fn all_files() -> anyhow::Result<()> {
                     verdict.id
                 )),
                 (Some(difference), None) => {
-                    wrong.push(format!("{} ({})\n     {difference}", verdict.id, verdict.place));
+                    wrong.push(format!(
+                        "{} ({})\n     {difference}",
+                        verdict.id, verdict.place
+                    ));
                 }
             }
         }
     }
-    wrong.extend(gaps.into_keys().map(|id| format!("{id} is in known-gaps.txt but nowhere else")));
-    assert!(wrong.is_empty(), "{passed} passed, but:\n{}", wrong.join("\n"));
+    wrong.extend(
+        gaps.into_keys()
+            .map(|id| format!("{id} is in known-gaps.txt but nowhere else")),
+    );
+    assert!(
+        wrong.is_empty(),
+        "{passed} passed, but:\n{}",
+        wrong.join("\n")
+    );
     println!("{passed} blocks passed");
     Ok(())
 }

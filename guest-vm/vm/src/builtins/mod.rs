@@ -14,12 +14,13 @@
 //! - [`boolean`], [`number`], [`string`], [`binary`], [`json`], [`url`], [`random`]:
 //!   scalars, where any undefined argument makes the result undefined
 //! - [`array`], [`keys`], [`map`], [`container`], [`builder`]: containers
-//! - [`regex`]: patterns
+//! - [`regex`]: patterns; [`bitset`]: sets of integers
 //! - [`records`], [`host`]: what goes to families of foreign functions
 
 mod args;
 mod array;
 mod binary;
+mod bitset;
 mod boolean;
 mod builder;
 mod container;
@@ -68,6 +69,7 @@ pub fn find(name: &str) -> Option<Builtin> {
         records::find,
         random::find,
         regex::find,
+        bitset::find,
     ];
     MODULES.iter().find_map(|find| find(name))
 }

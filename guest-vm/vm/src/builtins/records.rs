@@ -1,4 +1,5 @@
-//! Refs of records (module `db`) and what an index holds (module `query`).
+//! Refs of records (module `db`), what an index holds (`query`), and values kept
+//! for the session (`registry`).
 
 use super::Builtin;
 use super::args;
@@ -11,12 +12,39 @@ const INDEXED_TEXT: usize = 256;
 
 pub(super) fn find(name: &str) -> Option<Builtin> {
     Some(match name {
+        "#registry_put" => registry_put,
+        "#registry_at" => registry_at,
         "#db_make_ref" => make_ref,
         "#db_string_ref" => string_ref,
         "#db_is_ref" => |_, args| Ok(Value::Bool(matches!(args[0], Value::Ref(_)))),
         "#query_indexable" => |_, args| Ok(Value::Bool(indexable(&args[0]))),
         _ => return None,
     })
+}
+
+/// Most values that a session keeps.
+const MAX_REGISTRY: usize = 1_000_000;
+
+/// Keeps a case value; its number.
+fn registry_put(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    match args[0].take() {
+        case @ Value::Case(_) => {
+            let number = surroundings.registry.len();
+            if number >= MAX_REGISTRY {
+                return Err(Failure::new("ERR_TOO_LARGE", "the registry holds 1000000 values"));
+            }
+            surroundings.registry.push(case);
+            Ok(Value::Int(number as i64))
+        }
+        Value::Undefined => Err(Failure::undefined("the value")),
+        other => Err(Failure::expected("ERR_EXPECTED_CASE", "a case", &other)),
+    }
+}
+
+/// The value with a number; undefined without one.
+fn registry_at(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    let number = crate::access::position(&args[0]);
+    Ok(number.and_then(|at| surroundings.registry.get(at)).cloned().unwrap_or_default())
 }
 
 fn make_ref(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
