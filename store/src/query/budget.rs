@@ -12,6 +12,8 @@ use super::limits::MAX_VALUE_DEPTH;
 
 /// Steps between two looks at the clock.
 const TICKS: u32 = 256;
+/// Bytes of a row that count as one step.
+const BYTES_PER_TICK: usize = 1024;
 /// What a value takes by itself.
 pub(super) const VALUE_SIZE: usize = size_of::<Value>();
 /// What an entry of a map takes besides key text and value.
@@ -52,7 +54,13 @@ impl Budget {
 
     /// Counts a small step of work.
     pub(super) fn tick(&self) -> Result<(), QueryError> {
-        let ticks = self.ticks.get() + 1;
+        self.work(0)
+    }
+
+    /// Counts the work on so many bytes.
+    pub(super) fn work(&self, bytes: usize) -> Result<(), QueryError> {
+        let steps = u32::try_from(bytes / BYTES_PER_TICK).unwrap_or(TICKS);
+        let ticks = self.ticks.get().saturating_add(steps).saturating_add(1);
         if ticks < TICKS {
             self.ticks.set(ticks);
             return Ok(());
@@ -61,7 +69,7 @@ impl Budget {
     }
 
     /// Looks at the clock.
-    pub(super) fn check_time(&self) -> Result<(), QueryError> {
+    fn check_time(&self) -> Result<(), QueryError> {
         self.ticks.set(0);
         if self
             .cancel

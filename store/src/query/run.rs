@@ -305,8 +305,10 @@ impl<S: RecordSource> Execution<S> {
         let source = &self.evaluator.source;
         match &mut self.input {
             Input::Rows(from) => {
-                self.evaluator.budget.check_time()?;
                 let row = source.next_row(*from)?;
+                self.evaluator
+                    .budget
+                    .work(row.as_ref().map_or(0, |row| row.bytes.len()))?;
                 // A row number beyond all others ends the scan without overflow.
                 *from = row
                     .as_ref()
@@ -315,8 +317,11 @@ impl<S: RecordSource> Execution<S> {
             }
             Input::Candidates(rows) => {
                 for candidate in rows {
-                    self.evaluator.budget.check_time()?;
-                    if let Some(row) = source.next_row(candidate)?
+                    let row = source.next_row(candidate)?;
+                    self.evaluator
+                        .budget
+                        .work(row.as_ref().map_or(0, |row| row.bytes.len()))?;
+                    if let Some(row) = row
                         && row.row == candidate
                     {
                         return Ok(Some(Flow::of_row(row)));
@@ -326,7 +331,7 @@ impl<S: RecordSource> Execution<S> {
             }
             Input::Held(held) => match held.next() {
                 Some(held) => {
-                    self.evaluator.budget.check_time()?;
+                    self.evaluator.budget.tick()?;
                     held.release(&self.evaluator)
                 }
                 None => Ok(None),
