@@ -1,0 +1,317 @@
+//! A folder that forgets: what was not synced may be lost when the power goes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use mix_store::folder::{Folder, FolderFile};
+
+/// Small, seeded, good enough to choose what survives.
+#[derive(Debug, Clone)]
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit.max(1)
+    }
+}
+
+#[derive(Clone)]
+enum Change {
+    Write(u64, Vec<u8>),
+    Length(u64),
+}
+
+#[derive(Clone, Default)]
+struct Inode {
+    current: Vec<u8>,
+    durable: Vec<u8>,
+    pending: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Naming {
+    Set(String, usize),
+    Remove(String),
+}
+
+/// What happens at an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// This operation and all later ones fail: the power is gone.
+    PowerCut,
+    /// Only this operation fails.
+    Once,
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct State {
+    inodes: Vec<Inode>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    pending_names: Vec<Naming>,
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+    /// Runs before an operation with this name, once.
+    hook: Option<(&'static str, Hook)>,
+}
+
+/// The folder; clones are the same one.
+#[derive(Clone, Default)]
+pub struct ForgetfulFolder {
+    state: Arc<Mutex<State>>,
+}
+
+struct OpenFile {
+    folder: ForgetfulFolder,
+    inode: usize,
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Write(offset, written) => {
+            let end = *offset as usize + written.len();
+            if bytes.len() < end {
+                bytes.resize(end, 0);
+            }
+            bytes[*offset as usize..end].copy_from_slice(written);
+        }
+        Change::Length(len) => bytes.resize(*len as usize, 0),
+    }
+}
+
+impl ForgetfulFolder {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics while holding it")
+    }
+
+    /// Plans a fault `after` more changing operations.
+    pub fn plan(&self, after: u64, fault: Fault) {
+        let mut state = self.state();
+        state.fault = Some((state.operations + after, fault));
+    }
+
+    /// Runs `hook` before the next operation called `operation`.
+    pub fn before(&self, operation: &'static str, hook: impl FnOnce() + Send + 'static) {
+        self.state().hook = Some((operation, Box::new(hook)));
+    }
+
+    /// What a power cut leaves: everything that was synced, and as much of the
+    /// rest as the dice say. Names survive in order, contents in any.
+    pub fn after_power_cut(&self, dice: &mut Dice) -> ForgetfulFolder {
+        let state = self.state();
+        let mut names = state.durable_names.clone();
+        let kept = dice.below(state.pending_names.len() as u64 + 1) as usize;
+        for naming in &state.pending_names[..kept] {
+            match naming {
+                Naming::Set(name, inode) => names.insert(name.clone(), *inode),
+                Naming::Remove(name) => names.remove(name),
+            };
+        }
+        let inodes = state
+            .inodes
+            .iter()
+            .map(|inode| {
+                let mut bytes = inode.durable.clone();
+                for change in &inode.pending {
+                    match (dice.below(4), change) {
+                        (0, _) => {}
+                        (1, Change::Write(offset, written)) => {
+                            let torn = dice.below(written.len() as u64 + 1) as usize;
+                            apply(
+                                &mut bytes,
+                                &Change::Write(*offset, written[..torn].to_vec()),
+                            );
+                        }
+                        _ => apply(&mut bytes, change),
+                    }
+                }
+                Inode {
+                    current: bytes.clone(),
+                    durable: bytes,
+                    pending: Vec::new(),
+                }
+            })
+            .collect();
+        let image = State {
+            inodes,
+            names: names.clone(),
+            durable_names: names,
+            ..State::default()
+        };
+        ForgetfulFolder {
+            state: Arc::new(Mutex::new(image)),
+        }
+    }
+
+    /// The content of a file.
+    pub fn content(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        state
+            .names
+            .get(name)
+            .map(|inode| state.inodes[*inode].current.clone())
+    }
+
+    /// A copy with one file replaced.
+    pub fn with_content(&self, name: &str, bytes: Vec<u8>) -> ForgetfulFolder {
+        let state = self.state();
+        let mut inodes = state.inodes.clone();
+        let mut names = state.names.clone();
+        inodes.push(Inode {
+            current: bytes.clone(),
+            durable: bytes,
+            pending: Vec::new(),
+        });
+        names.insert(name.to_owned(), inodes.len() - 1);
+        let image = State {
+            inodes,
+            names: names.clone(),
+            durable_names: names,
+            ..State::default()
+        };
+        ForgetfulFolder {
+            state: Arc::new(Mutex::new(image)),
+        }
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.state().names.keys().cloned().collect()
+    }
+
+    /// Counts a changing operation and fails if one is planned.
+    fn operation(&self, name: &'static str) -> io::Result<MutexGuard<'_, State>> {
+        let hook = {
+            let mut state = self.state();
+            match &state.hook {
+                Some((wanted, _)) if *wanted == name => state.hook.take(),
+                _ => None,
+            }
+        };
+        if let Some((_, hook)) = hook {
+            hook();
+        }
+        let mut state = self.state();
+        state.operations += 1;
+        if let Some((at, fault)) = state.fault {
+            let now = state.operations;
+            if now == at || fault == Fault::PowerCut && now > at {
+                return Err(io::Error::other("planned fault"));
+            }
+        }
+        Ok(state)
+    }
+}
+
+fn not_found() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+impl Folder for ForgetfulFolder {
+    fn open(&self, name: &str, _write: bool) -> io::Result<Box<dyn FolderFile>> {
+        let inode = *self.state().names.get(name).ok_or_else(not_found)?;
+        Ok(Box::new(OpenFile {
+            folder: self.clone(),
+            inode,
+        }))
+    }
+
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn FolderFile>> {
+        let mut state = self.operation("create")?;
+        if state.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.inodes.push(Inode::default());
+        let inode = state.inodes.len() - 1;
+        state.names.insert(name.to_owned(), inode);
+        state
+            .pending_names
+            .push(Naming::Set(name.to_owned(), inode));
+        drop(state);
+        Ok(Box::new(OpenFile {
+            folder: self.clone(),
+            inode,
+        }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.operation("rename")?;
+        let inode = state.names.remove(from).ok_or_else(not_found)?;
+        state.names.insert(to.to_owned(), inode);
+        state.pending_names.push(Naming::Remove(from.to_owned()));
+        state.pending_names.push(Naming::Set(to.to_owned(), inode));
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.operation("remove")?;
+        state.names.remove(name).ok_or_else(not_found)?;
+        state.pending_names.push(Naming::Remove(name.to_owned()));
+        Ok(())
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.names())
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(self.state().names.contains_key(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.operation("sync folder")?;
+        state.durable_names = state.names.clone();
+        state.pending_names.clear();
+        Ok(())
+    }
+}
+
+impl FolderFile for OpenFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let state = self.folder.state();
+        let bytes = &state.inodes[self.inode].current;
+        let rest = bytes.get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.folder.operation("write")?;
+        let inode = &mut state.inodes[self.inode];
+        let change = Change::Write(offset, bytes.to_vec());
+        apply(&mut inode.current, &change);
+        inode.pending.push(change);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.folder.state().inodes[self.inode].current.len() as u64)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.folder.operation("set_len")?;
+        let inode = &mut state.inodes[self.inode];
+        let change = Change::Length(len);
+        apply(&mut inode.current, &change);
+        inode.pending.push(change);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.folder.operation("sync")?;
+        let inode = &mut state.inodes[self.inode];
+        inode.durable = inode.current.clone();
+        inode.pending.clear();
+        Ok(())
+    }
+}

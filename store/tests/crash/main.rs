@@ -1,0 +1,406 @@
+//! Power cuts, I/O errors, stalled writers and kill -9: no acknowledged commit
+//! is lost, no commit is there in part.
+
+mod disk;
+mod kill;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use disk::{Dice, Fault, ForgetfulFolder};
+use mix_store::time::Clock;
+use mix_store::{Database, OpenOptions, SaveOptions, StoreError};
+use mix_value::{Ref, Value};
+
+/// A clock that only moves when somebody waits.
+#[derive(Default)]
+struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> i64 {
+        1_700_000_000_000 + self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn sleep(&self, milliseconds: u64) {
+        self.0.fetch_add(milliseconds as i64, Ordering::Relaxed);
+    }
+}
+
+fn options(clock: &Arc<TestClock>) -> OpenOptions {
+    OpenOptions {
+        clock: clock.clone(),
+        ..OpenOptions::default()
+    }
+}
+
+fn open(folder: &ForgetfulFolder, clock: &Arc<TestClock>) -> Result<Database, StoreError> {
+    Database::open_in(Arc::new(folder.clone()), options(clock))
+}
+
+/// Revisions of all rows, in order, each checked.
+fn revisions(db: &Database) -> Vec<String> {
+    let view = db.view().including(true, true);
+    assert_eq!(view.check(), Vec::<String>::new());
+    let rows = view.rows(0, usize::MAX);
+    rows.iter()
+        .map(|row| {
+            view.record(*row)
+                .and_then(|record| record.rev())
+                .expect("a row")
+                .to_string()
+        })
+        .collect()
+}
+
+fn record(number: u64, id: Option<&Ref>) -> Value {
+    let mut pairs = vec![
+        ("n", Value::Int(number as i64)),
+        ("text", Value::from("x".repeat((number % 90) as usize))),
+    ];
+    pairs.extend(id.map(|id| ("_rmx_id", Value::Ref(id.clone()))));
+    Value::map(pairs)
+}
+
+/// What is known of the rows: those of acknowledged commits.
+#[derive(Default, Clone)]
+struct Model {
+    acknowledged: Vec<String>,
+    ids: Vec<Ref>,
+}
+
+/// One random call. Err: it failed, and its rows may be there or not.
+fn step(db: &Database, dice: &mut Dice, model: &mut Model) -> Result<(), StoreError> {
+    match dice.below(10) {
+        0 => db.flush(),
+        1 if !model.ids.is_empty() => {
+            let id = model.ids[dice.below(model.ids.len() as u64) as usize].clone();
+            let rows_before = db.view().bound();
+            db.delete(&[id], "x")?;
+            let view = db.view();
+            for row in rows_before..view.bound() {
+                model
+                    .acknowledged
+                    .push(view.record(row)?.rev()?.to_string());
+            }
+            Ok(())
+        }
+        _ => {
+            let count = 1 + dice.below(4);
+            let known = (dice.below(2) == 0)
+                .then(|| model.ids.last().cloned())
+                .flatten();
+            let records = (0..count)
+                .map(|i| record(dice.below(1000), known.as_ref().filter(|_| i == 0)))
+                .collect();
+            for saved in db.save(records, &SaveOptions::default())? {
+                model.acknowledged.push(saved.rev()?.to_string());
+                model.ids.push(saved.id()?);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// After a crash: everything acknowledged is there, then at most one commit more.
+fn verify(found: &[String], model: &Model, context: &str) {
+    assert!(
+        found.len() >= model.acknowledged.len(),
+        "{context}: {} of {} rows",
+        found.len(),
+        model.acknowledged.len()
+    );
+    assert_eq!(
+        &found[..model.acknowledged.len()],
+        &model.acknowledged[..],
+        "{context}"
+    );
+    assert!(
+        found.len() - model.acknowledged.len() <= 4,
+        "{context}: more than one commit too many"
+    );
+}
+
+#[test]
+fn power_cuts_lose_nothing_acknowledged() {
+    for seed in 1..=400 {
+        let mut dice = Dice::new(seed);
+        let clock = Arc::new(TestClock::default());
+        let mut folder = ForgetfulFolder::default();
+        let mut model = Model::default();
+        for life in 0..5 {
+            let context = format!("seed {seed}, life {life}");
+            folder.plan(1 + dice.below(120), Fault::PowerCut);
+            if let Ok(db) = open(&folder, &clock) {
+                let found = revisions(&db);
+                verify(&found, &model, &context);
+                // What is visible after recovery stays.
+                model.acknowledged = found;
+                while step(&db, &mut dice, &mut model).is_ok() {}
+            }
+            folder = folder.after_power_cut(&mut dice);
+        }
+        let db = open(&folder, &clock).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        verify(&revisions(&db), &model, &format!("seed {seed}, end"));
+        step(&db, &mut dice, &mut model).expect("the database works again");
+    }
+}
+
+#[test]
+fn one_failing_operation_does_no_harm() {
+    for seed in 1..=60 {
+        for at in 1..=60 {
+            let mut dice = Dice::new(seed);
+            let clock = Arc::new(TestClock::default());
+            let folder = ForgetfulFolder::default();
+            let mut model = Model::default();
+            let db = open(&folder, &clock).expect("new");
+            folder.plan(at, Fault::Once);
+            let context = format!("seed {seed}, operation {at}");
+            for _ in 0..25 {
+                match step(&db, &mut dice, &mut model) {
+                    Ok(()) => {}
+                    Err(error @ StoreError::CommitUnknown(_)) => {
+                        assert!(db.has_failed(), "{context}: {error}");
+                        assert_eq!(
+                            revisions(&db),
+                            model.acknowledged,
+                            "{context}: readers see the last published state"
+                        );
+                        db.reopen()
+                            .unwrap_or_else(|error| panic!("{context}: {error}"));
+                        let found = revisions(&db);
+                        verify(&found, &model, &context);
+                        model.acknowledged = found;
+                    }
+                    Err(error) => {
+                        assert!(matches!(error, StoreError::Io { .. }), "{context}: {error}");
+                        assert_eq!(
+                            revisions(&db),
+                            model.acknowledged,
+                            "{context}: a failed call leaves no trace"
+                        );
+                    }
+                }
+            }
+            assert_eq!(revisions(&db), model.acknowledged, "{context}");
+            drop(db);
+            let db = open(&folder, &clock).unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert_eq!(revisions(&db), model.acknowledged, "{context}: reopened");
+        }
+    }
+}
+
+#[test]
+fn every_prefix_of_the_log_opens_with_whole_commits() {
+    let clock = Arc::new(TestClock::default());
+    let folder = ForgetfulFolder::default();
+    let db = open(&folder, &clock).expect("new");
+    let mut ends = vec![(folder.content("write.log.1").expect("log").len(), 0)];
+    for number in 0..6 {
+        db.save(
+            vec![record(number, None), record(number + 30, None)],
+            &SaveOptions::default(),
+        )
+        .expect("saves");
+        ends.push((
+            folder.content("write.log.1").expect("log").len(),
+            db.view().bound(),
+        ));
+    }
+    drop(db);
+    let log = folder.content("write.log.1").expect("log");
+    for cut in 56..=log.len() {
+        let db = open(
+            &folder.with_content("write.log.1", log[..cut].to_vec()),
+            &clock,
+        )
+        .expect("a torn tail is cut");
+        let rows = ends
+            .iter()
+            .rev()
+            .find(|(end, _)| *end <= cut)
+            .expect("the header")
+            .1;
+        assert_eq!(db.view().bound(), rows, "cut at {cut}");
+        db.save(vec![record(1, None)], &SaveOptions::default())
+            .expect("writes again");
+    }
+    for cut in 1..56 {
+        let error = open(
+            &folder.with_content("write.log.1", log[..cut].to_vec()),
+            &clock,
+        )
+        .expect_err("half a header");
+        assert_eq!(error.code(), "db_corrupt");
+    }
+    // Damage to a commit that a later one knows to be durable is reported, and deletes nothing.
+    let damaged_until = ends[ends.len() - 2].0;
+    for at in (56..damaged_until).step_by(7) {
+        let mut bytes = log.clone();
+        bytes[at] ^= 0x10;
+        let folder = folder.with_content("write.log.1", bytes.clone());
+        assert_eq!(
+            open(&folder, &clock).expect_err("damage").code(),
+            "db_corrupt",
+            "byte {at}"
+        );
+        assert_eq!(folder.content("write.log.1"), Some(bytes));
+    }
+}
+
+#[test]
+fn damage_to_data_files_is_found() {
+    let clock = Arc::new(TestClock::default());
+    let folder = ForgetfulFolder::default();
+    let db = open(&folder, &clock).expect("new");
+    for number in 0..5 {
+        db.save(vec![record(number, None)], &SaveOptions::default())
+            .expect("saves");
+    }
+    db.close().expect("checkpoint");
+    for name in ["db.dat", "db.off", "db.crc", "db.state.1"] {
+        let bytes = folder.content(name).expect(name);
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x04;
+            let error = open(&folder.with_content(name, damaged), &clock).expect_err("damage");
+            assert!(
+                matches!(error.code(), "db_corrupt" | "unsupported_format"),
+                "{name} byte {at}: {error}"
+            );
+        }
+        let error = open(
+            &folder.with_content(name, bytes[..bytes.len() - 1].to_vec()),
+            &clock,
+        )
+        .expect_err("short");
+        assert_eq!(error.code(), "db_corrupt", "{name}");
+    }
+}
+
+#[test]
+fn bare_files_are_adopted() {
+    let clock = Arc::new(TestClock::default());
+    let folder = ForgetfulFolder::default();
+    let db = open(&folder, &clock).expect("new");
+    for number in 0..5 {
+        db.save(vec![record(number, None)], &SaveOptions::default())
+            .expect("saves");
+    }
+    let expected = revisions(&db);
+    db.close().expect("checkpoint");
+    let bare = ForgetfulFolder::default();
+    let mut bare = bare.with_content("name.txt", b"x\n".to_vec());
+    for name in ["db.dat", "db.off"] {
+        bare = bare.with_content(name, folder.content(name).expect(name));
+    }
+    let db = open(&bare, &clock).expect("adopts");
+    assert_eq!(revisions(&db), expected);
+    db.save(vec![record(1, None)], &SaveOptions::default())
+        .expect("saves");
+    drop(db);
+    assert_eq!(open(&bare, &clock).expect("opens").view().bound(), 6);
+
+    let dat = folder.content("db.dat").expect("data");
+    let cut = bare.with_content("db.dat", dat[..dat.len() - 3].to_vec());
+    let cut = {
+        let fresh = ForgetfulFolder::default();
+        fresh
+            .with_content("db.dat", cut.content("db.dat").expect("data"))
+            .with_content("db.off", folder.content("db.off").expect("offsets"))
+    };
+    assert_eq!(
+        revisions(&open(&cut, &clock).expect("adopts")),
+        expected[..4]
+    );
+}
+
+#[test]
+fn a_writer_that_was_overtaken_learns_the_fate_of_its_commit() {
+    for (operation, saved) in [("write", false), ("sync", true)] {
+        let clock = Arc::new(TestClock::default());
+        let folder = ForgetfulFolder::default();
+        let slow = open(&folder, &clock).expect("new");
+        slow.save(vec![record(1, None)], &SaveOptions::default())
+            .expect("saves");
+        let (other, other_clock) = (folder.clone(), clock.clone());
+        let (inner, inner_clock) = (folder.clone(), clock.clone());
+        // The first write of a turn is that of the lease; the one of the log comes after it.
+        let takeover = move || {
+            other_clock.sleep(11_000);
+            let quick = open(&other, &other_clock).expect("takes over a silent lease");
+            quick
+                .save(vec![record(2, None)], &SaveOptions::default())
+                .expect("saves");
+        };
+        if operation == "write" {
+            folder.before("write", move || inner.before("write", takeover));
+        } else {
+            folder.before("sync", takeover);
+        }
+        let _ = inner_clock;
+        let result = slow.save(vec![record(3, None)], &SaveOptions::default());
+        match result {
+            Ok(_) => assert!(saved, "{operation}: not in the seal, so not saved"),
+            Err(error) => {
+                assert!(!saved, "{operation}: {error}");
+                assert_eq!(error.code(), "lease_lost");
+            }
+        }
+        slow.save(vec![record(4, None)], &SaveOptions::default())
+            .expect("catches up and goes on");
+        let numbers = |db: &Database| -> Vec<Value> {
+            let view = db.view();
+            let rows = view.rows(0, 100);
+            rows.iter()
+                .map(|row| {
+                    view.record(*row)
+                        .and_then(|r| r.value())
+                        .expect("row")
+                        .get("n")
+                        .cloned()
+                        .expect("n")
+                })
+                .collect()
+        };
+        let expected: Vec<Value> = if saved {
+            vec![1, 3, 2, 4]
+        } else {
+            vec![1, 2, 4]
+        }
+        .into_iter()
+        .map(Value::Int)
+        .collect();
+        assert_eq!(numbers(&slow), expected);
+        drop(slow);
+        assert_eq!(numbers(&open(&folder, &clock).expect("opens")), expected);
+    }
+}
+
+#[test]
+fn two_writers_share_a_folder_by_turns() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let native = || Arc::new(mix_store::folder::NativeFolder::new(folder.path()));
+    let writers: Vec<_> = (0..2)
+        .map(|writer| {
+            let db = Database::open_in(native(), OpenOptions::default()).expect("opens");
+            std::thread::spawn(move || {
+                for number in 0..40 {
+                    db.save(
+                        vec![record(writer * 100 + number, None)],
+                        &SaveOptions::default(),
+                    )
+                    .expect("saves");
+                    if number % 16 == 15 {
+                        db.flush().expect("flushes");
+                    }
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.join().expect("no panic");
+    }
+    let db = Database::open_in(native(), OpenOptions::default()).expect("opens");
+    assert_eq!(revisions(&db).len(), 80);
+}
