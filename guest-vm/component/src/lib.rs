@@ -19,8 +19,6 @@ mod bindings {
     wit_bindgen::generate!({
         path: ["../../wit/ffi", "../../wit/vm"],
         world: "mix:vm/vm",
-        // The function returns at once and its task goes on to feed the stream.
-        async: ["export:mix:vm/session@0.1.0#run"],
         generate_all,
     });
 }

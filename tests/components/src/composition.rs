@@ -10,6 +10,24 @@ const FAMILY: &str = "mix:ffi/family@0.1.0";
 const BINDING: &str = "mix:ffi/binding@0.1.0";
 const SLOTS: usize = 8;
 
+/// One component of the VM, a switchboard and the families given.
+pub fn compose_vm(families: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut graph = CompositionGraph::new();
+    let family = add(&mut graph, "test:families", compose(families)?)?;
+    let vm = add(&mut graph, "test:vm", guest("mix_vm_component"))?;
+    plug(&mut graph, family, FAMILY, vm, FAMILY)?;
+    for (part, interface) in [
+        (vm, "mix:vm/program@0.1.0"),
+        (vm, "mix:vm/session@0.1.0"),
+        (family, FAMILY),
+        (family, BINDING),
+    ] {
+        let export = graph.alias_instance_export(part, interface)?;
+        graph.export(export, interface)?;
+    }
+    Ok(graph.encode(EncodeOptions::default())?)
+}
+
 /// One component of a switchboard and the families given, free slots plugged.
 pub fn compose(families: &[Vec<u8>]) -> Result<Vec<u8>> {
     let mut graph = CompositionGraph::new();

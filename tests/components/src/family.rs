@@ -1,14 +1,13 @@
 //! A family to call.
 
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use anyhow::{Context as _, Result, bail};
 use mix_value::{Value, msgpack};
-use wasmtime::component::{Component, Instance, Source, StreamConsumer, StreamResult, TypedFunc};
-use wasmtime::{Store, StoreContextMut};
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, TypedFunc};
 
+use crate::collect::collect;
 use crate::contract::{Caller, Failure, Function, Reply};
 use crate::state::{State, Surroundings, engine, linker, store};
 
@@ -132,17 +131,10 @@ impl Family {
                             Err(failure) => Ok(Err(failure)),
                             Ok(Reply::One(value)) => Ok(Ok(Answer::One(msgpack::decode(&value)?))),
                             Ok(Reply::Many(reader)) => {
-                                let (done, ended) = tokio::sync::oneshot::channel();
-                                let items = Arc::new(Mutex::new(Vec::new()));
-                                let collect = Collect {
-                                    items: items.clone(),
-                                    most,
-                                    _done: done,
-                                };
-                                accessor.with(|access| reader.pipe(access, collect))?;
-                                // The consumer is dropped at the end of the stream, and its sender with it.
-                                let _ = ended.await;
-                                let items = std::mem::take(&mut *items.lock().expect("one thread"));
+                                let items = accessor
+                                    .with(|access| collect(reader, access, most))?
+                                    .items()
+                                    .await;
                                 let values = items.iter().map(|item| Ok(msgpack::decode(item)?));
                                 Ok(Ok(Answer::Many(values.collect::<Result<_>>()?)))
                             }
@@ -193,34 +185,5 @@ impl Family {
             .get_export_index(&mut self.store, Some(&interface_index), function)
             .with_context(|| format!("no function {function} in {interface}"))?;
         Ok(self.instance.get_typed_func(&mut self.store, index)?)
-    }
-}
-
-/// Takes items until there are enough of them, then drops the stream.
-struct Collect {
-    items: Arc<Mutex<Vec<Vec<u8>>>>,
-    most: usize,
-    _done: tokio::sync::oneshot::Sender<()>,
-}
-
-impl StreamConsumer<State> for Collect {
-    type Item = Vec<u8>;
-
-    fn poll_consume(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        store: StoreContextMut<State>,
-        mut source: Source<'_, Vec<u8>>,
-        _finish: bool,
-    ) -> Poll<wasmtime::Result<StreamResult>> {
-        let mut batch = Vec::with_capacity(100);
-        source.read(store, &mut batch)?;
-        let mut items = self.items.lock().expect("one thread");
-        items.extend(batch);
-        Poll::Ready(Ok(if items.len() >= self.most {
-            StreamResult::Dropped
-        } else {
-            StreamResult::Completed
-        }))
     }
 }
