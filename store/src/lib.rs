@@ -8,6 +8,7 @@ pub mod error;
 pub mod fields;
 pub mod folder;
 mod ids;
+mod index;
 mod log;
 mod options;
 mod prepare;

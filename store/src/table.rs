@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::data::DataFile;
 use crate::error::{Result, StoreError};
 use crate::ids::Id;
+use crate::index::Indexes;
 
 /// Bodies of rows that can be read again from the data file are kept up to
 /// this many bytes.
@@ -77,6 +78,8 @@ pub(crate) struct Overrides {
 #[derive(Default)]
 pub(crate) struct Table {
     inner: RwLock<Inner>,
+    /// Built on demand from the rows.
+    pub indexes: Indexes,
 }
 
 impl Table {
@@ -87,6 +90,7 @@ impl Table {
                 file,
                 ..Inner::default()
             }),
+            indexes: Indexes::default(),
         }
     }
 

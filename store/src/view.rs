@@ -9,7 +9,9 @@ use crate::batch::content_hash;
 use crate::error::{Result, StoreError};
 use crate::fields;
 use crate::ids::{id_of, text_of};
-use crate::query::{Execution, Pipeline, PreparedQuery, QueryOptions, RecordSource, StoredRow};
+use crate::query::{
+    Atom, Execution, Pipeline, PreparedQuery, QueryOptions, RecordSource, StoredRow,
+};
 use crate::record::Record;
 use crate::table::{NONE, Overrides, Table};
 use crate::time::parse_time;
@@ -357,6 +359,12 @@ impl RecordSource for View {
 
     fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>> {
         Ok((generation == self.generation()).then_some(rows))
+    }
+
+    fn candidates(&self, atoms: &[Atom]) -> Result<Option<Vec<u64>>> {
+        self.table
+            .indexes
+            .candidates(&self.table, atoms, self.bound)
     }
 
     fn corrupt(&self, row: u64, error: DecodeError) -> StoreError {
