@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 
 pub mod case_file;
 pub mod expect;
+pub mod families;
 pub mod session;
 
 /// The result of a block.

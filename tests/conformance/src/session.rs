@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result, bail};
 use mix_compiler::{Compilation, CompileOptions, SourceFile, compile, compile_expression};
-use mix_value::{Value, escjson, msgpack};
-use mix_vm::{Action, Event, NoFunctions, NoHost, Options, Session, Step, Vm};
+use mix_value::{escjson, msgpack};
+use mix_vm::{Action, Event, Options, Session, Step, Vm};
 
 use crate::case_file::Block;
 use crate::expect::{Outcome, Problem};
+use crate::families::{Families, Table, ok};
 
 /// Steps that one command may take.
 const BUDGET: u64 = 50_000_000;
@@ -66,7 +67,7 @@ pub fn run(block: &Block) -> Result<Run> {
         bail!("the compiler gave neither a program nor an error");
     };
     let is_expression = program.expression.is_some();
-    let vm = match Vm::of_program(program, &NoFunctions, &Options::default()) {
+    let vm = match Vm::of_program(program, &Table, &Options::default()) {
         Ok(vm) => vm,
         Err(issue) => {
             let outcome = Outcome::Error(problem_of(&issue));
@@ -80,15 +81,16 @@ pub fn run(block: &Block) -> Result<Run> {
     };
     let mut session = vm.session();
     session.set_random_seed(1);
+    let mut families = Families::new()?;
     let source = match (&block.expected, is_expression) {
         (None, _) => None,
-        (Some(_), true) => Some(act(&mut session, Action::Evaluate)?),
+        (Some(_), true) => Some(act(&mut session, &mut families, Action::Evaluate)?),
         (Some(_), false) => Some(Outcome::Compiled),
     };
     let mut commands = Vec::new();
     for (command, _) in &block.commands {
         let action = parse_command(command).with_context(|| format!("command {command}"))?;
-        commands.push(act(&mut session, action)?);
+        commands.push(act(&mut session, &mut families, action)?);
     }
     Ok(Run {
         source,
@@ -157,7 +159,7 @@ fn problem_of(issue: &mix_vm::Issue) -> Problem {
 }
 
 /// Does one action and collects what the session tells.
-fn act(session: &mut Session, action: Action) -> Result<Outcome> {
+pub fn act(session: &mut Session, families: &mut Families, action: Action) -> Result<Outcome> {
     let is_agent = matches!(action, Action::RunAgent { .. });
     session.set_budget(Some(BUDGET));
     let number = session.act(action);
@@ -165,9 +167,17 @@ fn act(session: &mut Session, action: Action) -> Result<Outcome> {
     let mut problem = None;
     let mut value = None;
     loop {
-        match session.run(&mut NoHost, 1_000_000) {
+        match session.run(families, 1_000_000) {
             Step::Ready => {}
-            Step::Waiting(_) => bail!("the program waits for a foreign function"),
+            Step::Waiting(requests) if requests.is_empty() => {
+                bail!("the session waits for nothing")
+            }
+            Step::Waiting(requests) => {
+                for request in requests {
+                    let (call, reply) = families.answer(request);
+                    session.resume(call, reply);
+                }
+            }
             Step::Idle => break,
             Step::Event(event) => match event {
                 Event::Output { cell, value, .. } => {
@@ -178,8 +188,7 @@ fn act(session: &mut Session, action: Action) -> Result<Outcome> {
                     problem.get_or_insert_with(|| problem_of(&issue));
                 }
                 Event::Result(result) => {
-                    let ok = mix_value::Case::new("ok", Some(msgpack::decode(&result)?))?;
-                    value = Some(escjson::format(&Value::Case(ok))?);
+                    value = Some(escjson::format(&ok(msgpack::decode(&result)?)?)?);
                 }
                 Event::Evaluated(text) => value = Some(text),
                 Event::Done(done) if done == number => break,
