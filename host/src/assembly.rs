@@ -6,7 +6,8 @@ use crate::bindings::{
 use crate::compose;
 use crate::engine;
 use crate::guests;
-use crate::instance::Instance;
+use crate::instance::{Address, Instance};
+use crate::lock;
 use crate::outbound::Outbound;
 use crate::plugin::{Access, PluginCode};
 use crate::run::RunContext;
@@ -172,6 +173,7 @@ impl Assembly {
     ) -> Result<Arc<Instance>> {
         let code = &self.plugins[plugin];
         let folder;
+        let mut lock = None;
         let mut grants = self.grants();
         match code.access {
             Access::Files => {
@@ -185,11 +187,13 @@ impl Assembly {
                 grants.folders.push((&folder, "/app"));
                 grants.memory = RECORDS_MEMORY;
                 grants.own_thread = true;
+                grants.environment.push(("MIXER_DB_LOCKED", "1".to_owned()));
+                lock = Some(lock::take(&folder).await?);
             }
             Access::Network => grants.outbound = Some(self.outbound.clone()),
         }
         let live = code.instantiate(&self.engine, grants, Some(who)).await?;
-        Ok(Instance::new(code.clone(), live))
+        Ok(Instance::new(code.clone(), live, lock))
     }
 
     /// The instance that all runs of an app share.
@@ -228,14 +232,43 @@ impl Assembly {
         Ok(instance)
     }
 
-    /// All shared instances, to be flushed and dropped when the program ends.
-    pub async fn take_shared(&self) -> Vec<Arc<Instance>> {
-        self.shared
+    /// Flushes and drops all shared instances; the program is about to end.
+    pub async fn flush(&self) {
+        let all: Vec<(usize, Arc<Instance>)> = self
+            .shared
             .lock()
             .await
             .drain()
-            .map(|(_, entry)| entry.instance)
-            .collect()
+            .map(|((plugin, _), entry)| (plugin, entry.instance))
+            .collect();
+        for (plugin, instance) in all.iter().filter(|(_, instance)| !instance.is_dead()) {
+            let flush = self.plugins[*plugin]
+                .functions
+                .iter()
+                .position(|function| function.name == "$db_flush");
+            let Some(function) = flush else { continue };
+            let who = Caller {
+                workspace: String::new(),
+                app: String::new(),
+                agent: String::new(),
+                user: "_rmx_system".to_owned(),
+                deadline: 0,
+            };
+            let Ok(session) = instance.open(who).await else {
+                continue;
+            };
+            let address = Address {
+                session,
+                function: function as u32,
+                // An array with null: the app's own database.
+                args: vec![0x91, 0xc0],
+            };
+            if let Err(failure) = instance.start(address).await {
+                tracing::error!(code = %failure.code, "records are not flushed: {}", failure.message);
+            }
+            instance.close(session).await;
+            instance.settle().await;
+        }
     }
 
     fn grants(&self) -> Grants<'_> {
@@ -388,5 +421,5 @@ async fn refuse_clashes(
 
 /// A context for calls that no VM makes (documents, queries).
 pub fn outside(assembly: &Arc<Assembly>, place: Place, who: Caller) -> Arc<RunContext> {
-    RunContext::new(assembly.clone(), place, who)
+    RunContext::new(assembly.clone(), place, who, None)
 }

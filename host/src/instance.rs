@@ -10,6 +10,7 @@
 //! the calls in flight fail with a stable code and the owner makes a new instance for the next call.
 
 use crate::bindings::{Caller, Failure};
+use crate::lock::AppLock;
 use crate::plugin::{CallResult, Entry, Live, PluginCode, StartResult};
 use crate::state::GuestState;
 use crate::stream::{self, HostReply, OpenStreams};
@@ -42,6 +43,8 @@ pub struct Instance {
     /// Why it died.
     death: StdMutex<Option<Death>>,
     task: StdMutex<Option<AbortHandle>>,
+    /// Held as long as the instance lives.
+    _lock: Option<AppLock>,
 }
 
 enum State {
@@ -78,12 +81,13 @@ pub struct Address {
 
 impl Instance {
     /// An instance that was just made.
-    pub fn new(code: Arc<PluginCode>, live: Live) -> Arc<Instance> {
+    pub fn new(code: Arc<PluginCode>, live: Live, lock: Option<AppLock>) -> Arc<Instance> {
         Arc::new(Instance {
             code,
             state: Mutex::new(State::Idle(Box::new(live))),
             death: StdMutex::new(None),
             task: StdMutex::new(None),
+            _lock: lock,
         })
     }
 
@@ -153,6 +157,16 @@ impl Instance {
     pub async fn close(self: &Arc<Self>, session: u64) {
         // A dead instance has no sessions left to close.
         let _ = self.submit(Job::Close(session)).await;
+    }
+
+    /// Waits until everything that was asked for is done.
+    pub async fn settle(&self) {
+        for _ in 0..500 {
+            if !matches!(&*self.state.lock().await, State::Busy(_)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Stops whatever it does; the run that owns it is over.

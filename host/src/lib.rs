@@ -8,7 +8,8 @@
 //! * [`run`]: one run: a fresh VM instance, its limits, what it reaches.
 //! * [`plugin`], [`instance`], [`stream`]: plugins behind the host, each in a store of its own.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
-//! * [`workspace`]: folders of workspaces and apps.
+//! * [`workspace`], [`programs`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
+//! * [`server`]: the HTTP interface; [`cli`]: the command line.
 //!
 //! # Data flow of a run
 //!
@@ -21,13 +22,19 @@
 
 pub mod assembly;
 pub mod bindings;
+pub mod cli;
 pub mod compose;
 pub mod engine;
+pub mod environment;
 pub mod guests;
 pub mod instance;
+pub mod lock;
 pub mod outbound;
 pub mod plugin;
+pub mod programs;
 pub mod run;
+pub mod server;
+pub mod standalone;
 pub mod state;
 pub mod stream;
 pub mod threads;

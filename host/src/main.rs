@@ -1,3 +1,7 @@
-//! The host program: engine, linking, sessions, HTTP API, command line.
+//! The program `mixer`; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(mixer::cli::main())
+}

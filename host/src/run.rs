@@ -3,6 +3,8 @@
 use crate::assembly::{Assembly, LoadResult, unknown};
 use crate::bindings::{Action, AgentCall, Caller, Event, Failure, Issue};
 use crate::instance::{Address, Instance, Started, failure};
+use crate::lock::Locked;
+use crate::plugin::Access;
 use crate::state::{Grants, GuestState};
 use crate::workspace::Place;
 use std::collections::HashMap;
@@ -32,6 +34,8 @@ pub struct RunRequest {
     pub memory: usize,
     /// Variables of the run, for `env`.
     pub environment: Vec<(&'static str, String)>,
+    /// Kinds of plugins that the run may reach; `None`: all.
+    pub allowed: Option<Vec<Access>>,
 }
 
 /// What became of it.
@@ -39,8 +43,10 @@ pub struct RunRequest {
 pub enum Outcome {
     /// Encoded value of cell `output`.
     Output(Vec<u8>),
-    /// Runtime error, or a program that cannot be loaded.
+    /// Runtime error.
     Issue(Box<Issue>),
+    /// The program cannot be loaded.
+    NotLoaded(Box<Issue>),
     /// Failure found by the host.
     Failed(Box<Failure>),
     /// Time over.
@@ -57,6 +63,7 @@ pub struct RunContext {
     pub assembly: Arc<Assembly>,
     place: Place,
     caller: Caller,
+    allowed: Option<Vec<Access>>,
     links: Mutex<HashMap<usize, Link>>,
     /// Set when a stream broke in a way that the VM cannot be told.
     broken: StdMutex<Option<Failure>>,
@@ -70,11 +77,17 @@ struct Link {
 
 impl RunContext {
     /// A context without any instance yet.
-    pub fn new(assembly: Arc<Assembly>, place: Place, caller: Caller) -> Arc<RunContext> {
+    pub fn new(
+        assembly: Arc<Assembly>,
+        place: Place,
+        caller: Caller,
+        allowed: Option<Vec<Access>>,
+    ) -> Arc<RunContext> {
         Arc::new(RunContext {
             assembly,
             place,
             caller,
+            allowed,
             links: Mutex::new(HashMap::new()),
             broken: StdMutex::new(None),
         })
@@ -134,7 +147,18 @@ impl RunContext {
             return Ok(link.clone());
         }
         let code = &self.assembly.plugins[plugin];
+        if self
+            .allowed
+            .as_ref()
+            .is_some_and(|allowed| !allowed.contains(&code.access))
+        {
+            let message = format!("plugin {} is not allowed here (--allow)", code.name);
+            return Err(failure("ERR_PERMISSION", message));
+        }
         let refused = |error: anyhow::Error| {
+            if let Some(locked) = error.downcast_ref::<Locked>() {
+                return locked.failure();
+            }
             tracing::warn!(plugin = %code.name, error = %format!("{error:#}"), "plugin cannot be instantiated");
             failure("ERR_INTERNAL", format!("plugin {} cannot start", code.name))
         };
@@ -160,24 +184,24 @@ impl RunContext {
         links.insert(plugin, link.clone());
         Ok(link)
     }
+}
 
-    /// Releases what the run held.
-    pub async fn close(&self) {
-        let links: Vec<Link> = self
-            .links
-            .lock()
-            .await
-            .drain()
-            .map(|(_, link)| link)
-            .collect();
-        for link in links {
-            if link.session != 0 {
-                link.instance.close(link.session).await;
-            } else {
+impl Drop for RunContext {
+    fn drop(&mut self) {
+        for (_, link) in self.links.get_mut().drain() {
+            if link.session == 0 {
                 link.instance.abort();
+            } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                // Whoever stopped the run shall not wait for the store.
+                runtime.spawn(async move { link.instance.close(link.session).await });
             }
         }
     }
+}
+
+/// Makes everything durable before the program ends.
+pub async fn flush(assembly: &Arc<Assembly>) {
+    assembly.flush().await;
 }
 
 /// The caller of a run, with its deadline.
@@ -202,7 +226,12 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         &request.user,
         Some(request.timeout),
     );
-    let context = RunContext::new(assembly.clone(), request.place.clone(), who.clone());
+    let context = RunContext::new(
+        assembly.clone(),
+        request.place.clone(),
+        who.clone(),
+        request.allowed.clone(),
+    );
     let deadline = Instant::now() + request.timeout;
     let grants = Grants {
         environment: request.environment.clone(),
@@ -214,7 +243,7 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         Ok(mut store) => {
             store.data_mut().deadline = Some(deadline);
             store.data_mut().run = Some(context.clone());
-            let running = drive(&assembly, &mut store, &who, &request);
+            let running = drive(assembly, &mut store, &who, &request);
             let result =
                 tokio::time::timeout_at((deadline + Duration::from_millis(50)).into(), running)
                     .await;
@@ -225,7 +254,6 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
             }
         }
     };
-    context.close().await;
     outcome
 }
 
@@ -245,7 +273,7 @@ async fn drive(
         .call_async(&mut *store, (request.program.as_slice(),))
         .await?;
     if let Err(issue) = loaded {
-        return Ok(Outcome::Issue(Box::new(issue)));
+        return Ok(Outcome::NotLoaded(Box::new(issue)));
     }
     let run: TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)> =
         instance.get_typed_func(&mut *store, &vm.run)?;

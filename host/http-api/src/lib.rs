@@ -44,7 +44,7 @@ mod run;
 pub use error::ApiError;
 pub use head::Head;
 pub use names::{is_agent_name, is_app_name, is_workspace_name};
-pub use plan::{Facts, NeedsBody, Plan, Settings, Step, plan};
+pub use plan::{Facts, NeedsBody, Plan, Settings, Step, plan, refuse};
 pub use records::{CallFailure, FamilyCall};
 pub use response::Response;
 pub use route::{Permission, Route};

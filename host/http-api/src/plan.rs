@@ -333,3 +333,8 @@ impl NeedsBody {
         made.unwrap_or_else(|error| Step::Reply(frame.error(error)))
     }
 }
+
+/// The response for a failure found before there was a plan.
+pub fn refuse(settings: &Settings, facts: &Facts, error: ApiError) -> Response {
+    Frame::new(settings, &Head::default(), facts).error(error)
+}

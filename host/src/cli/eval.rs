@@ -1,0 +1,90 @@
+//! `mixer eval`.
+
+use super::Exit;
+use super::check::sources;
+use super::run::print;
+use super::runtime;
+use super::select::GuestFlags;
+use super::units;
+use crate::environment;
+use crate::plugin::Access;
+use crate::programs;
+use crate::run::{self, RunRequest};
+use crate::workspace::Place;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Evaluates one expression.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// The expression, possibly after definitions.
+    #[arg(allow_hyphen_values = true)]
+    expression: String,
+    /// Sources whose modules can be used; may be repeated.
+    #[arg(long, value_name = "F")]
+    file: Vec<PathBuf>,
+    /// Plain JSON, no tags.
+    #[arg(long)]
+    no_esc: bool,
+    /// Time.
+    #[arg(long, value_name = "D", default_value = "60s", value_parser = units::duration)]
+    timeout: Duration,
+    /// What the expression may reach.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    allow: Vec<Allowed>,
+    #[command(flatten)]
+    guests: GuestFlags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Allowed {
+    /// Records of a temporary app.
+    Db,
+    /// Requests.
+    Http,
+    /// Files of a temporary app.
+    Files,
+}
+
+impl Eval {
+    pub fn execute(self) -> Result<(), Exit> {
+        let files = sources(&self.file)?;
+        let compiled = programs::compile_expression(&self.expression, &files)?;
+        eprint!("{}", compiled.text);
+        let program = compiled.executable.ok_or_else(Exit::reported)?;
+        let scratch = tempfile::Builder::new()
+            .prefix("mixer-")
+            .tempdir()
+            .map_err(Exit::io)?;
+        let place = Place::new(scratch.path(), "local", "eval").map_err(Exit::usage)?;
+        let allowed = self
+            .allow
+            .iter()
+            .map(|allowed| match allowed {
+                Allowed::Db => Access::Records,
+                Allowed::Http => Access::Network,
+                Allowed::Files => Access::Files,
+            })
+            .collect();
+        let request = RunRequest {
+            environment: environment::of_command(&place, "", self.guests.environment()?),
+            place,
+            agent: String::new(),
+            params: vec![0xc0],
+            program: Arc::new(program),
+            user: "anonymous".to_owned(),
+            timeout: self.timeout,
+            memory: self.guests.agent_memory as usize,
+            allowed: Some(allowed),
+        };
+        let outcome = runtime()?.block_on(async {
+            let assembly = self.guests.assemble().await?;
+            let outcome = run::run(&assembly, request).await;
+            run::flush(&assembly).await;
+            Ok::<_, Exit>(outcome)
+        })?;
+        print(outcome, "the expression", false, !self.no_esc)
+    }
+}

@@ -1,0 +1,149 @@
+//! The command line: flags, exit codes, one module per command.
+
+mod build;
+mod check;
+mod codec;
+mod compose;
+mod db;
+mod disasm;
+mod eval;
+mod exit;
+mod install;
+mod logging;
+mod run;
+mod select;
+mod serve;
+mod units;
+
+pub use exit::Exit;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs Mix programs: agents, their server, their compiler.
+#[derive(Debug, Parser)]
+#[command(name = "mixer", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// How log lines look (default: pretty on a terminal, else json).
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<LogFormat>,
+    /// Only errors in the log.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// More in the log; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Colours in messages.
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Look of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves workspaces over HTTP.
+    Serve(Box<serve::Serve>),
+    /// Runs one agent and prints its output.
+    Run(run::Run),
+    /// Installs a program and its files into an app.
+    Install(install::Install),
+    /// Checks sources and prints what is wrong with them.
+    Check(check::Check),
+    /// Compiles sources into an executable.
+    Build(build::Build),
+    /// Evaluates one expression.
+    Eval(eval::Eval),
+    /// Makes one component that stock WASI hosts can serve.
+    Compose(compose::Compose),
+    /// Inspects and changes the records of an app.
+    Db(db::Db),
+    /// Prints the instructions of an executable.
+    Disasm(disasm::Disasm),
+    /// Converts values between encodings, standard input to standard output.
+    #[command(hide = true)]
+    Codec(codec::Codec),
+}
+
+/// Runs the program; the result is its exit code.
+pub fn main() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    logging::start(cli.log_format, cli.quiet, cli.verbose, cli.color);
+    let done = match cli.command {
+        Command::Serve(command) => command.execute(),
+        Command::Run(command) => command.execute(),
+        Command::Install(command) => command.execute(),
+        Command::Check(command) => command.execute(),
+        Command::Build(command) => command.execute(),
+        Command::Eval(command) => command.execute(),
+        Command::Compose(command) => command.execute(),
+        Command::Db(command) => command.execute(),
+        Command::Disasm(command) => command.execute(),
+        Command::Codec(command) => command.execute(),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(exit) => exit.report(),
+    }
+}
+
+/// Help and version go to standard output; mistakes are one line on standard error.
+fn usage(error: &clap::Error) -> u8 {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            print!("{error}");
+            0
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{error}");
+            2
+        }
+        _ => {
+            let text = error.to_string();
+            let lines: Vec<&str> = text
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .collect();
+            let message: Vec<&str> = lines
+                .into_iter()
+                .take_while(|line| {
+                    !line.starts_with("Usage:") && !line.starts_with("For more information")
+                })
+                .collect();
+            eprintln!("{}", message.join(" "));
+            2
+        }
+    }
+}
+
+/// The async runtime of a command.
+fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::io(format!("the runtime cannot start: {error}")))
+}

@@ -1,0 +1,228 @@
+//! `mixer run`.
+
+use super::Exit;
+use super::install::Program;
+use super::runtime;
+use super::select::GuestFlags;
+use super::units;
+use crate::bindings::Issue;
+use crate::environment;
+use crate::programs::{self, Installed, Missing};
+use crate::run::{self, Outcome, RunRequest};
+use crate::workspace::Place;
+use clap::Args;
+use mix_value::{Map, Value, escjson, msgpack};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Runs one agent.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// `PATH AGENT` (a `.mix`, a `.mixexe` or a folder), or `AGENT` of an installed app.
+    #[arg(required = true, num_args = 1..=2, value_names = ["PATH", "AGENT"])]
+    what: Vec<String>,
+    /// Folder of workspaces; a temporary one without it.
+    #[arg(long, value_name = "DIR", env = "MIXER_WS_DIR")]
+    ws_dir: Option<PathBuf>,
+    /// Workspace.
+    #[arg(long, value_name = "W", default_value = "local")]
+    ws: String,
+    /// App; named after PATH without it.
+    #[arg(long, value_name = "A")]
+    app: Option<String>,
+    /// Parameters as EscJSON: the text, `@FILE`, or `-` for standard input.
+    #[arg(long, value_name = "JSON|@FILE|-", default_value = "{}")]
+    params: String,
+    /// On whose behalf.
+    #[arg(long, value_name = "NAME", default_value = "anonymous")]
+    user: String,
+    /// Run time.
+    #[arg(long, value_name = "D", default_value = "60s", value_parser = units::duration)]
+    timeout: Duration,
+    /// Strings and binaries are printed as they are.
+    #[arg(long)]
+    raw: bool,
+    /// Plain JSON, no tags.
+    #[arg(long)]
+    no_esc: bool,
+    #[command(flatten)]
+    guests: GuestFlags,
+}
+
+impl Run {
+    pub fn execute(self) -> Result<(), Exit> {
+        let params = params(&self.params)?;
+        let environment = self.guests.environment()?;
+        let scratch;
+        let (place, agent, program) = match self.what.as_slice() {
+            [agent] => {
+                let (Some(ws_dir), Some(app)) = (&self.ws_dir, &self.app) else {
+                    return Err(Exit::usage(
+                        "running an installed agent needs --ws-dir and --app (or give PATH AGENT)",
+                    ));
+                };
+                let place = Place::new(ws_dir, &self.ws, app).map_err(Exit::usage)?;
+                let program = Installed::new(u64::MAX)
+                    .find(&place, agent)
+                    .map_err(|missing| missing_exit(&missing, &place, agent))?;
+                (place, agent, program)
+            }
+            [path, agent] => {
+                let path = Path::new(path);
+                let app = self
+                    .app
+                    .clone()
+                    .unwrap_or_else(|| programs::name_after(path));
+                let ws_dir = match &self.ws_dir {
+                    Some(ws_dir) => ws_dir.clone(),
+                    None => {
+                        scratch = tempfile::Builder::new()
+                            .prefix("mixer-")
+                            .tempdir()
+                            .map_err(Exit::io)?;
+                        scratch.path().to_owned()
+                    }
+                };
+                let place = Place::new(&ws_dir, &self.ws, &app).map_err(Exit::usage)?;
+                let program = Program::load(path, &[])?;
+                program
+                    .install(&place)
+                    .map_err(|error| Exit::io(format!("{error:#}")))?;
+                (place, agent, program.executable.bytes)
+            }
+            _ => return Err(Exit::usage("give PATH AGENT or AGENT")),
+        };
+        let request = RunRequest {
+            environment: environment::of_command(&place, agent, environment),
+            place,
+            agent: agent.clone(),
+            params,
+            program,
+            user: self.user.clone(),
+            timeout: self.timeout,
+            memory: self.guests.agent_memory as usize,
+            allowed: None,
+        };
+        let outcome = runtime()?.block_on(async {
+            let assembly = self.guests.assemble().await?;
+            let outcome = run::run(&assembly, request).await;
+            run::flush(&assembly).await;
+            Ok::<_, Exit>(outcome)
+        })?;
+        print(outcome, &self.what.join(" "), self.raw, !self.no_esc)
+    }
+}
+
+/// Parameters in their wire form.
+fn params(text: &str) -> Result<Vec<u8>, Exit> {
+    let read;
+    let text = match text.strip_prefix('@') {
+        Some(path) => {
+            read = std::fs::read_to_string(path)
+                .map_err(|error| Exit::io(format!("{path}: {error}")))?;
+            read.as_str()
+        }
+        None if text == "-" => {
+            let mut input = String::new();
+            std::io::stdin()
+                .read_to_string(&mut input)
+                .map_err(|error| Exit::io(format!("standard input: {error}")))?;
+            read = input;
+            read.as_str()
+        }
+        None => text,
+    };
+    let value = if text.trim().is_empty() {
+        Value::Map(Map::new())
+    } else {
+        escjson::parse(text).map_err(|error| Exit::usage(format!("--params: {error}")))?
+    };
+    msgpack::encode(&value).map_err(|error| Exit::usage(format!("--params: {error}")))
+}
+
+fn missing_exit(missing: &Missing, place: &Place, agent: &str) -> Exit {
+    match missing {
+        Missing::Workspace => Exit::failed(format!(
+            "error no_such_ws: no workspace {}",
+            place.workspace
+        )),
+        Missing::App => Exit::failed(format!("error no_such_app: no app {}", place.app)),
+        Missing::Agent => Exit::failed(format!(
+            "error no_such_agent: app {} has no agent {agent}",
+            place.app
+        )),
+        Missing::Damaged(reason) => Exit::failed(format!("error incompatible_code: {reason}")),
+    }
+}
+
+/// Prints an output, or says why there is none.
+pub fn print(outcome: Outcome, what: &str, raw: bool, tags: bool) -> Result<(), Exit> {
+    match outcome {
+        Outcome::Output(bytes) => {
+            let value = msgpack::decode(&bytes).map_err(|error| {
+                Exit::failed(format!(
+                    "error RT_INTERNAL: the output is no value: {error}"
+                ))
+            })?;
+            let text = match (&value, raw) {
+                (Value::String(text), true) => text.as_bytes().to_vec(),
+                (Value::Binary(bytes), true) => bytes.to_vec(),
+                _ => {
+                    let text = if tags {
+                        escjson::format(&value).map_err(|error| error.to_string())
+                    } else {
+                        escjson::format_plain(&value).map_err(|error| error.to_string())
+                    };
+                    (text.map_err(|error| {
+                        Exit::failed(format!("error ERR_NOT_SERIALIZABLE: {error}"))
+                    })? + "\n")
+                        .into_bytes()
+                }
+            };
+            let mut out = std::io::stdout().lock();
+            out.write_all(&text)
+                .and_then(|()| out.flush())
+                .map_err(|error| Exit::io(format!("standard output: {error}")))
+        }
+        Outcome::Issue(issue) if issue.code == "RT_TIMEOUT" => {
+            Err(Exit::timed_out(describe(&issue)))
+        }
+        Outcome::Issue(issue) => Err(Exit::failed(describe(&issue))),
+        Outcome::NotLoaded(issue) => Err(Exit::failed(format!("{} ({what})", describe(&issue)))),
+        Outcome::Failed(failure) => Err(Exit::failed(format!(
+            "error {}: {}",
+            failure.code, failure.message
+        ))),
+        Outcome::TimedOut => Err(Exit::timed_out(format!(
+            "error RT_TIMEOUT: {what} ran out of time"
+        ))),
+        Outcome::OutOfMemory => Err(Exit::failed(format!(
+            "error RT_MEMORY: {what} ran out of memory"
+        ))),
+        Outcome::Broken(reason) => {
+            tracing::error!(%reason, "the VM failed");
+            Err(Exit::failed(
+                "error RT_INTERNAL: the VM failed; the log says how",
+            ))
+        }
+    }
+}
+
+/// `error CODE: message`, the place, the stack.
+fn describe(issue: &Issue) -> String {
+    let mut text = format!("error {}: {}", issue.code, issue.message);
+    if let Some(place) = &issue.location {
+        text.push_str(&format!(
+            "\n  at {}:{}:{}",
+            place.file, place.start_line, place.start_column
+        ));
+    }
+    for frame in &issue.mix_stack {
+        text.push_str(&format!(
+            "\n  at {}.{}:{}",
+            frame.module, frame.function, frame.line
+        ));
+    }
+    text
+}

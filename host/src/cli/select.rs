@@ -1,0 +1,131 @@
+//! Which agent of which app: shared by the commands that take a workspace.
+
+use super::Exit;
+use super::units;
+use crate::assembly::{Assembly, Policy};
+use crate::outbound::Outbound;
+use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Flags that decide what guests can do; shared by `run`, `eval` and `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct GuestFlags {
+    /// Further foreign functions (a component); may be repeated.
+    #[arg(
+        long = "plugin",
+        value_name = "FILE",
+        env = "MIXER_PLUGIN",
+        value_delimiter = ','
+    )]
+    pub plugins: Vec<PathBuf>,
+    /// Replacement for the VM component.
+    #[arg(long, value_name = "FILE", env = "MIXER_MIXRT_WASM")]
+    pub mixrt_wasm: Option<PathBuf>,
+    /// Lifts the rules about addresses and schemes of outbound requests.
+    #[arg(long, env = "MIXER_DANGEROUS_HTTP_MODE")]
+    pub dangerous_http_mode: bool,
+    /// Time of an outbound request.
+    #[arg(long, value_name = "D", env = "MIXER_HTTP_TIMEOUT", default_value = "60s", value_parser = units::duration)]
+    pub http_timeout: Duration,
+    /// Largest response to an outbound request.
+    #[arg(long, value_name = "SIZE", env = "MIXER_HTTP_RESPONSE_LIMIT", default_value = "100MiB", value_parser = units::size)]
+    pub http_response_limit: u64,
+    /// Extra variables that agents see, a JSON object.
+    #[arg(long, value_name = "JSON", env = "MIXER_ENV")]
+    pub env: Option<String>,
+    /// Linear memory of a run.
+    #[arg(long, value_name = "SIZE", env = "MIXER_AGENT_MEMORY", default_value = "256MiB", value_parser = units::size)]
+    pub agent_memory: u64,
+}
+
+/// Variables that `--env` may not set.
+const RESERVED: [&str; 27] = [
+    "hostEnvironment",
+    "isAgent",
+    "isBuilder",
+    "workspace",
+    "org",
+    "app",
+    "agent",
+    "user",
+    "userID",
+    "userIsAnonymous",
+    "userIsVerified",
+    "userPseudonym",
+    "token",
+    "baseURL",
+    "agentBaseURL",
+    "localAgentBaseURL",
+    "session",
+    "cloudAgentDomain",
+    "errorInfo",
+    "timezone",
+    "platformVersion",
+    "requestHeaders",
+    "requestMethod",
+    "requestBody",
+    "m_params",
+    "output",
+    "rmx",
+];
+
+impl GuestFlags {
+    /// Everything that runs share.
+    pub async fn assemble(&self) -> Result<Arc<Assembly>, Exit> {
+        for plugin in &self.plugins {
+            if let Err(error) = std::fs::File::open(plugin) {
+                return Err(Exit::usage(format!("plugin {}: {error}", plugin.display())));
+            }
+        }
+        let mut variables = vec![
+            (
+                "MIXER_HTTP_TIMEOUT".to_owned(),
+                self.http_timeout.as_secs().max(1).to_string(),
+            ),
+            (
+                "MIXER_HTTP_RESPONSE_LIMIT".to_owned(),
+                self.http_response_limit.to_string(),
+            ),
+        ];
+        if self.dangerous_http_mode {
+            tracing::warn!(
+                "outbound requests are not limited to public addresses (--dangerous-http-mode)"
+            );
+            variables.push(("MIXER_DANGEROUS_HTTP_MODE".to_owned(), "true".to_owned()));
+        }
+        let policy = Policy {
+            plugins: self.plugins.clone(),
+            vm: self.mixrt_wasm.clone(),
+            variables,
+        };
+        let outbound = Outbound::new(self.dangerous_http_mode);
+        match Assembly::new(&policy, outbound).await {
+            Ok(assembly) => Ok(Arc::new(assembly)),
+            Err(error) if !self.plugins.is_empty() || self.mixrt_wasm.is_some() => {
+                Err(Exit::usage(format!("{error:#}")))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The checked text of `--env`.
+    pub fn environment(&self) -> Result<Option<String>, Exit> {
+        let Some(text) = &self.env else {
+            return Ok(None);
+        };
+        let parsed: serde_json::Value = serde_json::from_str(text)
+            .map_err(|error| Exit::usage(format!("--env is no JSON: {error}")))?;
+        let serde_json::Value::Object(members) = parsed else {
+            return Err(Exit::usage("--env must be a JSON object"));
+        };
+        if let Some(name) = members
+            .keys()
+            .find(|name| RESERVED.contains(&name.as_str()))
+        {
+            return Err(Exit::usage(format!("--env must not set {name}")));
+        }
+        Ok(Some(text.clone()))
+    }
+}

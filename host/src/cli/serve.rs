@@ -1,0 +1,129 @@
+//! `mixer serve`.
+
+use super::Exit;
+use super::runtime;
+use super::select::GuestFlags;
+use super::units;
+use crate::lock;
+use crate::server::{self, Options};
+use clap::Args;
+use mix_http_api::Settings;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Serves workspaces over HTTP.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Folder of workspaces; created if absent.
+    #[arg(long, value_name = "DIR", env = "MIXER_WS_DIR")]
+    ws_dir: PathBuf,
+    /// Address to listen on.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "MIXER_HOST",
+        default_value = "127.0.0.1"
+    )]
+    host: String,
+    /// Port to listen on; 0: any free one.
+    #[arg(long, value_name = "N", env = "MIXER_PORT", default_value_t = 8000)]
+    port: u16,
+    /// Public URL.
+    #[arg(long, value_name = "URL", env = "MIXER_BASE_URL")]
+    base_url: Option<String>,
+    /// Run time of an agent.
+    #[arg(long, value_name = "D", env = "MIXER_AGENT_TIMEOUT", default_value = "60s", value_parser = units::duration)]
+    agent_timeout: Duration,
+    /// Greatest run time that a caller can ask for.
+    #[arg(long, value_name = "D", env = "MIXER_AGENT_TIMEOUT_MAX", default_value = "300s", value_parser = units::duration)]
+    agent_timeout_max: Duration,
+    /// Executables kept in memory.
+    #[arg(long, value_name = "SIZE", env = "MIXER_AGENT_CACHE_SIZE", default_value = "512MiB", value_parser = units::size)]
+    agent_cache_size: u64,
+    /// Runs at once; 4 per core without it.
+    #[arg(long, value_name = "N", env = "MIXER_MAX_RUNS")]
+    max_runs: Option<usize>,
+    /// Runs that may wait.
+    #[arg(long, value_name = "N", env = "MIXER_RUN_QUEUE", default_value_t = 256)]
+    run_queue: usize,
+    /// Longest wait for a slot.
+    #[arg(long, value_name = "D", env = "MIXER_RUN_QUEUE_WAIT", default_value = "5s", value_parser = units::duration)]
+    run_queue_wait: Duration,
+    /// Largest request body and response.
+    #[arg(long, value_name = "SIZE", env = "MIXER_BODY_LIMIT", default_value = "32MiB", value_parser = units::size)]
+    body_limit: u64,
+    /// Largest agent parameters.
+    #[arg(long, value_name = "SIZE", env = "MIXER_PARAMS_LIMIT", default_value = "1MiB", value_parser = units::size)]
+    params_limit: u64,
+    /// Time of a query.
+    #[arg(long, value_name = "D", env = "MIXER_QUERY_TIMEOUT", default_value = "30s", value_parser = units::duration)]
+    query_timeout: Duration,
+    /// Allowed origins of browsers; may be repeated.
+    #[arg(
+        long = "cors-origin",
+        value_name = "O",
+        env = "MIXER_CORS_ORIGIN",
+        value_delimiter = ',',
+        default_value = "*"
+    )]
+    cors_origins: Vec<String>,
+    #[command(flatten)]
+    guests: GuestFlags,
+}
+
+impl Serve {
+    pub fn execute(self) -> Result<(), Exit> {
+        let ip: IpAddr = match self.host.as_str() {
+            "localhost" => IpAddr::from([127, 0, 0, 1]),
+            text => text
+                .trim_matches(['[', ']'])
+                .parse()
+                .map_err(|_| Exit::usage(format!("--host {text} is no address")))?,
+        };
+        let environment = self.guests.environment()?;
+        let ws_dir = std::path::absolute(&self.ws_dir).map_err(Exit::io)?;
+        let locked = lock::server(&ws_dir).map_err(|error| Exit::io(format!("{error:#}")))?;
+        let Some(_lock) = locked else {
+            return Err(Exit::busy(format!(
+                "error: another server runs on {}",
+                ws_dir.display()
+            )));
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let options = Options {
+            ws_dir,
+            address: SocketAddr::new(ip, self.port),
+            base_url: self
+                .base_url
+                .map(|url| url.trim_end_matches('/').to_owned()),
+            settings: Settings {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                body_limit: self.body_limit,
+                params_limit: self.params_limit,
+                agent_timeout_ms: self.agent_timeout.min(self.agent_timeout_max).as_millis() as u64,
+                agent_timeout_max_ms: self.agent_timeout_max.as_millis() as u64,
+                cors_origins: self.cors_origins,
+                ..Settings::default()
+            },
+            max_runs: self.max_runs.unwrap_or(4 * cores).max(1),
+            run_queue: self.run_queue,
+            run_queue_wait: self.run_queue_wait,
+            query_timeout: self.query_timeout,
+            agent_memory: self.guests.agent_memory as usize,
+            agent_cache: self.agent_cache_size,
+            environment,
+        };
+        runtime()?.block_on(async {
+            let assembly = self.guests.assemble().await?;
+            server::serve(assembly, options, |url| {
+                println!("listening on {url}");
+                // A closed standard output is no reason to stop serving.
+                let _ = std::io::stdout().flush();
+            })
+            .await
+            .map_err(|error| Exit::io(format!("{error:#}")))
+        })
+    }
+}

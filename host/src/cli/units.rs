@@ -1,0 +1,66 @@
+//! Durations and sizes on the command line.
+
+use std::time::Duration;
+
+/// `500ms`, `60s`, `5m`, `2h`, `90d`; a bare number is seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let scale = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return Err(format!("{text:?} is no duration (500ms, 60s, 5m, 2h, 90d)")),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number > 0.0 && number * scale < 1e9 => {
+            Ok(Duration::from_secs_f64(number * scale))
+        }
+        _ => Err(format!("{text:?} is no duration (500ms, 60s, 5m, 2h, 90d)")),
+    }
+}
+
+/// `256MiB`, `64KiB`, `1GiB`; a bare number is bytes.
+pub fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" | "kb" => 10,
+        "m" | "mib" | "mb" => 20,
+        "g" | "gib" | "gb" => 30,
+        _ => return Err(format!("{text:?} is no size (512, 64KiB, 256MiB, 1GiB)")),
+    };
+    match number.parse::<u64>() {
+        Ok(number) if number > 0 && number.leading_zeros() > shift => Ok(number << shift),
+        _ => Err(format!("{text:?} is no size (512, 64KiB, 256MiB, 1GiB)")),
+    }
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text
+        .find(|character: char| !character.is_ascii_digit() && character != '.')
+        .unwrap_or(text.len());
+    (&text[..end], text[end..].trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(size("256MiB"), Ok(256 << 20));
+        assert_eq!(size("7"), Ok(7));
+        for bad in ["", "x", "0", "-1s", "1y", "99999999999999h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "0", "1.5MiB", "5 parsecs", "99999999999GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Variables that a run sees, as the family `core` reads them.
+
+use crate::workspace::Place;
+use mix_value::{Map, Value, escjson};
+use std::sync::Arc;
+
+/// Name of the variable with the operator's own variables.
+const OPERATOR: &str = "MIXER_ENV";
+/// Name of the variable with what the host says about the run.
+const RUN: &str = "MIXER_RUN";
+
+/// Variables of a run on the command line.
+pub fn of_command(
+    place: &Place,
+    agent: &str,
+    operator: Option<String>,
+) -> Vec<(&'static str, String)> {
+    let base = format!("mixer:/{}/{}", place.workspace, place.app);
+    with_operator(members(place, agent, "command", &base), operator)
+}
+
+/// Variables of a run over HTTP.
+pub fn of_request(
+    place: &Place,
+    run: &mix_http_api::AgentRun,
+    base_url: &str,
+    operator: Option<String>,
+) -> Vec<(&'static str, String)> {
+    let base = format!("{base_url}/run-agent/{}", place.workspace);
+    let mut members = members(place, &run.agent, &run.request_id, &base);
+    members.insert(Arc::from("requestMethod"), text(&run.request_method));
+    members.insert(Arc::from("requestHeaders"), run.header_map());
+    if let Some(body) = &run.request_body {
+        members.insert(
+            Arc::from("requestBody"),
+            Value::Binary(Arc::from(body.as_slice())),
+        );
+    }
+    with_operator(members, operator)
+}
+
+fn members(place: &Place, agent: &str, session: &str, base: &str) -> Map {
+    let mut map = Map::new();
+    let mut put = |name: &str, value: Value| {
+        map.insert(Arc::from(name), value);
+    };
+    put("hostEnvironment", text("agentServerEnvironment"));
+    put("isAgent", Value::Bool(true));
+    put("isBuilder", Value::Bool(false));
+    put("org", text(&place.workspace));
+    put("agent", text(agent));
+    put("userID", text(""));
+    put("userIsAnonymous", Value::Bool(true));
+    put("userIsVerified", Value::Bool(false));
+    put("userPseudonym", text("anonymous"));
+    for name in ["baseURL", "agentBaseURL", "localAgentBaseURL"] {
+        put(name, text(base));
+    }
+    put("session", text(session));
+    put("timezone", text("UTC"));
+    map
+}
+
+fn with_operator(members: Map, operator: Option<String>) -> Vec<(&'static str, String)> {
+    // Everything in it has a text form.
+    let run = escjson::format(&Value::Map(members)).unwrap_or_default();
+    let mut variables = vec![(RUN, run)];
+    variables.extend(operator.map(|text| (OPERATOR, text)));
+    variables
+}
+
+fn text(value: &str) -> Value {
+    Value::String(Arc::from(value))
+}

@@ -1,0 +1,337 @@
+//! Programs: compiled from sources, read from files, installed in apps.
+
+use crate::workspace::{Place, write_atomically};
+use anyhow::{Context, Result, bail};
+use mix_bytecode::Program;
+use mix_compiler::{CompileOptions, SourceFile};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// Deepest folder below a program's folder that is looked at.
+const MAX_DEPTH: usize = 32;
+
+/// Name of the folder beside the sources whose content becomes files of the app.
+const FILES: &str = "files";
+
+/// An executable with the names that it offers.
+pub struct Executable {
+    /// The bytes of the `.mixexe`.
+    pub bytes: Arc<Vec<u8>>,
+    /// Modules and whether they are agents.
+    pub modules: Vec<(String, bool)>,
+}
+
+impl Executable {
+    /// Reads the names; the VM verifies the rest when it loads the program.
+    pub fn read(bytes: Vec<u8>) -> Result<Executable> {
+        let program = mix_bytecode::decode(&bytes)?;
+        mix_bytecode::verify(&program)?;
+        Ok(Executable {
+            modules: modules(&program),
+            bytes: Arc::new(bytes),
+        })
+    }
+
+    fn offers(&self, agent: &str) -> Option<bool> {
+        self.modules
+            .iter()
+            .find(|(name, _)| name == agent)
+            .map(|(_, agent)| *agent)
+    }
+}
+
+fn modules(program: &Program) -> Vec<(String, bool)> {
+    program
+        .modules
+        .iter()
+        .map(|module| (module.name.to_string(), module.is_agent()))
+        .collect()
+}
+
+/// Why there is nothing to run.
+#[derive(Debug, thiserror::Error)]
+pub enum Missing {
+    /// No such workspace.
+    #[error("no such workspace")]
+    Workspace,
+    /// No such app.
+    #[error("no such app")]
+    App,
+    /// No such agent.
+    #[error("no such agent")]
+    Agent,
+    /// The only file that could have it cannot be read.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+/// Executables of apps, read once and kept until their file changes.
+pub struct Installed {
+    limit: u64,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    bytes: u64,
+    by_path: HashMap<PathBuf, Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    modified: SystemTime,
+    length: u64,
+    executable: Result<Arc<Executable>, String>,
+}
+
+impl Installed {
+    /// `limit`: bytes of executables that are kept in memory.
+    pub fn new(limit: u64) -> Installed {
+        Installed {
+            limit,
+            entries: Mutex::new(Entries::default()),
+        }
+    }
+
+    /// The executable that offers the agent; the one installed last, if several do.
+    pub fn find(&self, place: &Place, agent: &str) -> Result<Arc<Vec<u8>>, Missing> {
+        let listing = match fs::read_dir(place.code()) {
+            Ok(listing) => listing,
+            Err(_) if !place.workspace_folder().is_dir() => return Err(Missing::Workspace),
+            Err(_) if !place.folder().is_dir() => return Err(Missing::App),
+            Err(_) => return Err(Missing::Agent),
+        };
+        let mut best: Option<(bool, SystemTime, PathBuf, Arc<Vec<u8>>)> = None;
+        let mut damaged = None;
+        for item in listing.flatten() {
+            let path = item.path();
+            if path
+                .extension()
+                .is_none_or(|extension| extension != "mixexe")
+            {
+                continue;
+            }
+            let Ok(facts) = item.metadata() else { continue };
+            let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let executable = match self.load(&path, modified, facts.len()) {
+                Ok(executable) => executable,
+                Err(reason) => {
+                    damaged = Some(format!(
+                        "{} cannot be used: {reason}",
+                        item.file_name().to_string_lossy()
+                    ));
+                    continue;
+                }
+            };
+            let Some(is_agent) = executable.offers(agent) else {
+                continue;
+            };
+            let found = (is_agent, modified, path, executable.bytes.clone());
+            let better = best
+                .as_ref()
+                .is_none_or(|best| (found.0, found.1, &found.2) > (best.0, best.1, &best.2));
+            if better {
+                best = Some(found);
+            }
+        }
+        match (best, damaged) {
+            (Some((_, _, _, bytes)), _) => Ok(bytes),
+            (None, Some(reason)) => Err(Missing::Damaged(reason)),
+            (None, None) => Err(Missing::Agent),
+        }
+    }
+
+    fn load(
+        &self,
+        path: &Path,
+        modified: SystemTime,
+        length: u64,
+    ) -> Result<Arc<Executable>, String> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.by_path.get(path)
+            && entry.modified == modified
+            && entry.length == length
+        {
+            return entry.executable.clone();
+        }
+        let executable = fs::read(path)
+            .map_err(anyhow::Error::from)
+            .and_then(Executable::read)
+            .map(Arc::new)
+            .map_err(|error| format!("{error:#}"));
+        if entries.bytes + length > self.limit {
+            // Rare, and everything in it can be read again.
+            entries.by_path.clear();
+            entries.bytes = 0;
+        }
+        entries.bytes += length;
+        let entry = Entry {
+            modified,
+            length,
+            executable: executable.clone(),
+        };
+        entries.by_path.insert(path.to_owned(), entry);
+        executable
+    }
+}
+
+/// What a path holds.
+pub enum Source {
+    /// A compiled program.
+    Executable(Vec<u8>),
+    /// Source texts.
+    Texts(Vec<SourceFile>),
+}
+
+/// Reads a `.mixexe`, a `.mix`, or all `.mix` files below a folder.
+pub fn read(path: &Path) -> Result<Source> {
+    let facts = fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    if facts.is_dir() {
+        let mut files = Vec::new();
+        collect(path, path, 0, &mut files)?;
+        if files.is_empty() {
+            bail!("{} holds no .mix file", path.display());
+        }
+        return Ok(Source::Texts(files));
+    }
+    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("mixexe") => Ok(Source::Executable(bytes)),
+        Some("remix" | "wasm") => bail!(
+            "{}: packages and components cannot be run yet; give a .mix, a .mixexe or a folder",
+            path.display()
+        ),
+        _ => Ok(Source::Texts(vec![SourceFile::new(
+            path.display().to_string(),
+            bytes,
+        )])),
+    }
+}
+
+/// Sources in the order of their paths, so that builds repeat.
+fn collect(root: &Path, folder: &Path, depth: usize, files: &mut Vec<SourceFile>) -> Result<()> {
+    if depth > MAX_DEPTH {
+        bail!("{} is nested too deeply", folder.display());
+    }
+    let mut items = fs::read_dir(folder)
+        .with_context(|| format!("{} cannot be read", folder.display()))?
+        .collect::<Result<Vec<_>, _>>()?;
+    items.sort_by_key(fs::DirEntry::file_name);
+    for item in items {
+        let path = item.path();
+        let kind = item.file_type()?;
+        let hidden = item.file_name().to_string_lossy().starts_with('.');
+        if kind.is_dir() && !hidden && path != root.join(FILES) {
+            collect(root, &path, depth + 1, files)?;
+        } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "mix") {
+            let bytes =
+                fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            files.push(SourceFile::new(path.display().to_string(), bytes));
+        }
+    }
+    Ok(())
+}
+
+/// A finished compilation, with what there is to say about it.
+pub struct Compiled {
+    /// The executable, if there were no errors.
+    pub executable: Option<Vec<u8>>,
+    /// Errors and warnings for people.
+    pub text: String,
+    /// The same as JSON.
+    pub report: String,
+    /// How many errors.
+    pub errors: usize,
+    /// How many warnings.
+    pub warnings: usize,
+}
+
+/// Compiles and links sources.
+pub fn compile(files: &[SourceFile], options: &CompileOptions) -> Result<Compiled> {
+    finish(mix_compiler::compile(files, options))
+}
+
+/// Compiles one expression that may use the modules of `files`.
+pub fn compile_expression(text: &str, files: &[SourceFile]) -> Result<Compiled> {
+    finish(mix_compiler::compile_expression(
+        text,
+        files,
+        &CompileOptions::default(),
+    ))
+}
+
+/// Looks for errors only.
+pub fn check(files: &[SourceFile]) -> Result<Compiled> {
+    finish(mix_compiler::check(files, &CompileOptions::default()))
+}
+
+fn finish(compilation: mix_compiler::Compilation) -> Result<Compiled> {
+    let executable = match &compilation.program {
+        Some(program) => Some(mix_bytecode::encode(program)),
+        None => None,
+    };
+    Ok(Compiled {
+        executable,
+        text: compilation.text(),
+        report: compilation.report().to_string(),
+        errors: compilation.errors.len(),
+        warnings: compilation.warnings.len(),
+    })
+}
+
+/// Puts an executable and the files beside its sources into an app.
+pub fn install(place: &Place, name: &str, executable: &[u8], path: &Path) -> Result<()> {
+    place.create()?;
+    let files = path.join(FILES);
+    if path.is_dir() && files.is_dir() {
+        copy_files(&files, &place.files(), 0)?;
+    }
+    write_atomically(&place.code().join(format!("{name}.mixexe")), executable)
+}
+
+fn copy_files(from: &Path, to: &Path, depth: usize) -> Result<()> {
+    if depth > MAX_DEPTH {
+        bail!("{} is nested too deeply", from.display());
+    }
+    for item in fs::read_dir(from).with_context(|| format!("{} cannot be read", from.display()))? {
+        let item = item?;
+        let kind = item.file_type()?;
+        let target = to.join(stored_name(&item.file_name().to_string_lossy()));
+        if kind.is_dir() {
+            copy_files(&item.path(), &target, depth + 1)?;
+        } else if kind.is_file() {
+            let content = fs::read(item.path())
+                .with_context(|| format!("{} cannot be read", item.path().display()))?;
+            write_atomically(&target, &content)?;
+        }
+    }
+    Ok(())
+}
+
+/// Segments of file paths are stored percent-encoded.
+fn stored_name(segment: &str) -> String {
+    let mut name = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            name.push(byte as char);
+        } else {
+            name.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    name
+}
+
+/// Name for an app or an executable after a path; `main` if the path gives none.
+pub fn name_after(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let name = absolute
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
+    match name {
+        Some(name) if mix_http_api::is_app_name(&name) => name,
+        _ => "main".to_owned(),
+    }
+}

@@ -1,0 +1,199 @@
+//! The HTTP interface: connections, limits, start and end of the server.
+//!
+//! What a request means and what its answer looks like is decided by
+//! `mix-http-api`; this module does the input and output.
+//!
+//! Identity and permissions are not there yet: every caller is anonymous, a
+//! token is refused as one that cannot be verified, agents can be run by
+//! everybody, records are reachable only while listening on a loopback
+//! address. Their place is `judge` in `mix-http-api`, between size and existence.
+
+mod handler;
+mod slots;
+
+use crate::assembly::Assembly;
+use crate::programs::Installed;
+use crate::state::Flag;
+use anyhow::{Context, Result};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use mix_http_api::{ApiError, Facts, Settings};
+use slots::Slots;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Time for runs to end after the signal to stop.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// Time for the headers of a request.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Largest head of a request.
+const HEADER_BYTES: usize = 64 << 10;
+
+/// What the operator decided.
+pub struct Options {
+    /// Folder of workspaces.
+    pub ws_dir: PathBuf,
+    /// Address to listen on.
+    pub address: SocketAddr,
+    /// Public URL, if it is not the address.
+    pub base_url: Option<String>,
+    /// What answers depend on.
+    pub settings: Settings,
+    /// Runs at once.
+    pub max_runs: usize,
+    /// Waiting runs.
+    pub run_queue: usize,
+    /// Longest wait for a slot.
+    pub run_queue_wait: Duration,
+    /// Time of a call to the record store.
+    pub query_timeout: Duration,
+    /// Linear memory of a run.
+    pub agent_memory: usize,
+    /// Bytes of executables kept in memory.
+    pub agent_cache: u64,
+    /// The operator's variables for agents.
+    pub environment: Option<String>,
+}
+
+/// A server that listens.
+pub struct Server {
+    assembly: Arc<Assembly>,
+    settings: Settings,
+    ws_dir: PathBuf,
+    base_url: String,
+    programs: Installed,
+    slots: Slots,
+    query_timeout: Duration,
+    agent_memory: usize,
+    environment: Option<String>,
+    started: Instant,
+    stopping: Flag,
+}
+
+impl Server {
+    /// An answer to a request that has no plan.
+    fn refuse(&self, facts: &Facts, error: ApiError) -> mix_http_api::Response {
+        mix_http_api::refuse(&self.settings, facts, error)
+    }
+}
+
+/// Serves until a signal comes; `listening` is told the URL.
+pub async fn serve(
+    assembly: Arc<Assembly>,
+    options: Options,
+    listening: impl FnOnce(&str),
+) -> Result<()> {
+    let listener = TcpListener::bind(options.address)
+        .await
+        .with_context(|| format!("{} cannot be listened on", options.address))?;
+    let address = listener.local_addr()?;
+    let base_url = options
+        .base_url
+        .unwrap_or_else(|| format!("http://{address}"));
+    assembly.outbound.add_own_address(address);
+    let mut settings = options.settings;
+    if address.ip().is_loopback() {
+        let mut hosts = vec![
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            "[::1]".to_owned(),
+        ];
+        hosts.extend(host_of(&base_url));
+        settings.allowed_hosts = Some(hosts);
+    } else {
+        settings.open_records = false;
+        tracing::warn!(
+            "listening on a public address: agents can be run by everybody, records are closed (no identity yet)"
+        );
+    }
+    let server = Arc::new(Server {
+        assembly,
+        settings,
+        ws_dir: options.ws_dir,
+        base_url,
+        programs: Installed::new(options.agent_cache),
+        slots: Slots::new(options.max_runs, options.run_queue, options.run_queue_wait),
+        query_timeout: options.query_timeout,
+        agent_memory: options.agent_memory,
+        environment: options.environment,
+        started: Instant::now(),
+        stopping: Flag::default(),
+    });
+    listening(&format!("http://{address}"));
+    accept(&server, listener).await
+}
+
+fn host_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    Some(uri.host()?.to_ascii_lowercase())
+}
+
+async fn accept(server: &Arc<Server>, listener: TcpListener) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let graceful = GracefulShutdown::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    // Small answers shall not wait for more.
+                    let _ = stream.set_nodelay(true);
+                    let server = server.clone();
+                    let service = service_fn(move |request| handler::handle(server.clone(), request));
+                    let mut builder = auto::Builder::new(TokioExecutor::new());
+                    builder
+                        .http1()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(HEADER_LIMIT)
+                        .max_buf_size(HEADER_BYTES)
+                        .pipeline_flush(true);
+                    builder
+                        .http2()
+                        .timer(TokioTimer::new())
+                        .max_header_list_size(HEADER_BYTES as u32)
+                        .max_concurrent_streams(128);
+                    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                    let connection = graceful.watch(connection);
+                    tokio::spawn(async move {
+                        if let Err(error) = connection.await {
+                            tracing::debug!(%error, "connection ended");
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of file handles, most likely: pause instead of spinning.
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("shutting down");
+    server.stopping.raise();
+    drop(listener);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(1);
+    });
+    if tokio::time::timeout(FAREWELL, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some runs did not end in time");
+    }
+    server.assembly.flush().await;
+    Ok(())
+}
