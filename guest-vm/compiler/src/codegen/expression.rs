@@ -223,15 +223,33 @@ impl<'a> FunctionCode<'_, 'a> {
 
     /// Jumps to `other` when the condition is false.
     pub fn condition(&mut self, condition: &'a Expr, other: Label) {
+        if let ExprKind::Logical { and, left, right } = &condition.kind
+            && is_truth(left)
+            && self.is_defined(left)
+            && is_truth(right)
+        {
+            // Neither side needs the tables for undefined: two plain jumps.
+            if *and {
+                self.condition(left, other);
+                return self.condition(right, other);
+            }
+            let then = self.b.label();
+            self.jump_if(left, then);
+            self.condition(right, other);
+            return self.b.bind(then);
+        }
         let mark = self.b.mark();
         let src = self.operand(condition);
-        self.emit_at(
-            condition.span,
-            Op::JumpUnless {
-                src,
-                target: other.target(),
-            },
-        );
+        let target = other.target();
+        self.emit_at(condition.span, Op::JumpUnless { src, target });
+        self.b.release(mark);
+    }
+
+    fn jump_if(&mut self, condition: &'a Expr, then: Label) {
+        let mark = self.b.mark();
+        let src = self.operand(condition);
+        let target = then.target();
+        self.emit_at(condition.span, Op::JumpIf { src, target });
         self.b.release(mark);
     }
 
@@ -461,6 +479,19 @@ impl<'a> FunctionCode<'_, 'a> {
                 .linker
                 .internal(span, "this definition has no value of its own"),
         }
+    }
+}
+
+/// Is the value a bool or undefined, whatever the operands are?
+fn is_truth(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Constant(Constant::Bool(_))
+        | ExprKind::Logical { .. }
+        | ExprKind::IsDefined(_)
+        | ExprKind::IndexIsDefined { .. } => true,
+        ExprKind::Unary { op, .. } => *op == UnaryOp::Not,
+        ExprKind::Binary { op, .. } => matches!(op, BinaryOp::Compare(_)),
+        _ => false,
     }
 }
 

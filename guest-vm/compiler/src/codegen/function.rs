@@ -308,6 +308,9 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
                 }
             }
             ExprKind::Unary { operand, .. } => self.is_defined(operand),
+            ExprKind::Logical { left, right, .. } => {
+                self.is_defined(left) && self.is_defined(right)
+            }
             ExprKind::If {
                 then, otherwise, ..
             } => self.is_defined(then) && self.is_defined(otherwise),

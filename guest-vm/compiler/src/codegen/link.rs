@@ -9,8 +9,8 @@ use crate::issue::{Code, Issue};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::Span;
 use mix_bytecode::{
-    BuiltinId, ConstId, FuncId, FunctionBuilder, ImportId, ModuleId, Op, Place, ProgramBuilder,
-    SlotId, builtins,
+    Base, BuiltinId, ConstId, Dst, FuncId, FunctionBuilder, ImportId, ModuleId, Op, Place,
+    ProgramBuilder, SlotId, builtins,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -133,22 +133,27 @@ impl<'a> Linker<'a> {
             return self.internal(Span::default(), "the expression is missing");
         };
         let slot_entry = program.slot(id, slot);
-        if program.module(id).instancing != Instancing::Shared {
-            return self.unsupported("an expression together with cells", slot_entry.span);
-        }
+        let has_instance = program.module(id).instancing != Instancing::Shared;
         let module = self.module(id).id;
         let function = match &slot_entry.kind {
-            SlotKind::Value(body) => self.function(id, body, Sort::Plain),
-            SlotKind::Function(_) => {
-                // The value is a function: a body that gives it.
-                let target = self.function_of(id, slot);
-                let mut builder = FunctionBuilder::new("it", module, 0, 0);
+            SlotKind::Value(body) if !has_instance => self.function(id, body, Sort::Plain),
+            SlotKind::Value(_) | SlotKind::Function(_) => {
+                // A body that gives the value of the def: its instance has it already, or
+                // it is a function.
+                let mut builder = FunctionBuilder::new("expression", module, 0, 0);
                 let value = builder.fresh();
-                builder.emit(Op::MakeClosure {
-                    count: 0,
-                    dst: mix_bytecode::Dst(value.0),
-                    base: mix_bytecode::Base(value.0),
-                    function: target.unwrap_or(FuncId(0)),
+                let dst = Dst(value.0);
+                builder.emit(match self.function_of(id, slot) {
+                    Some(function) => Op::MakeClosure {
+                        count: 0,
+                        dst,
+                        base: Base(value.0),
+                        function,
+                    },
+                    None => Op::LoadSlot {
+                        dst,
+                        slot: self.slot(id, slot),
+                    },
                 });
                 builder.emit(Op::Return { src: value });
                 match builder.finish() {
