@@ -1,0 +1,89 @@
+//! A request from plan to response.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use mix_http_api::{
+    ApiError, Facts, NeedsBody, Plan, Response, Route, RunOutcome, Settings, Step, plan,
+};
+
+use crate::bindings::wasi::http::types::{ErrorCode, Request, Response as WasiResponse};
+use crate::exchange::{self, NoBody};
+use crate::{agent, app, records, settings};
+
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+static BEGIN: OnceLock<Instant> = OnceLock::new();
+
+/// Answers a request.
+pub async fn handle(request: Request) -> Result<WasiResponse, ErrorCode> {
+    let head = exchange::head(&request);
+    let head_only = head.is_head();
+    let facts = Facts {
+        request_id: request_id(),
+        uptime_seconds: BEGIN.get_or_init(Instant::now).elapsed().as_secs(),
+        trouble: None,
+    };
+    let settings = SETTINGS.get_or_init(settings::of_environment);
+    let response = match plan(settings, head, &facts) {
+        Plan::Reply(response) => response,
+        Plan::Body(pending) => answer(*pending, request).await,
+    };
+    exchange::respond(response, head_only)
+}
+
+async fn answer(pending: NeedsBody, request: Request) -> Response {
+    if let Some(error) = misplaced(&pending.route) {
+        return pending.refuse(error);
+    }
+    let bytes = match exchange::body(request, pending.limit).await {
+        Ok(bytes) => bytes,
+        Err(NoBody::TooLarge) => return pending.too_large(),
+        Err(NoBody::BrokenOff) => {
+            return pending.refuse(ApiError::new(400, "bad_json", "the body broke off"));
+        }
+    };
+    match pending.with_body(&bytes) {
+        Step::Reply(response) => response,
+        Step::Call(call) => records::call(*call).await,
+        Step::Run(run) => {
+            let outcome = agent::run(&run).await;
+            run.finish(outcome)
+        }
+    }
+}
+
+/// What a request names must be there before its body is read.
+fn misplaced(route: &Route) -> Option<ApiError> {
+    let (name, agent) = match route {
+        Route::Agent { app, agent, .. } => (app, Some(agent)),
+        Route::Documents { app, .. }
+        | Route::Document { app, .. }
+        | Route::Save { app, .. }
+        | Route::Query { app, .. }
+        | Route::QueryParse { app, .. } => (app, None),
+        Route::Root | Route::Health | Route::Ready => return None,
+    };
+    // The one app of this component is the only one there is.
+    let found = app::with(|app| match agent {
+        _ if app.name != *name => Err(RunOutcome::NoSuchApp),
+        Some(agent) => app.load(agent),
+        None => Ok(()),
+    });
+    found
+        .err()
+        .and_then(|outcome| outcome.error(agent.map_or("", String::as_str)))
+}
+
+/// 22 random characters.
+fn request_id() -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bytes = [0u8; 22];
+    if getrandom::fill(&mut bytes).is_err() {
+        // Without randomness ids repeat; requests are served all the same.
+        bytes.fill(0);
+    }
+    bytes
+        .iter()
+        .map(|byte| char::from(LETTERS[usize::from(byte & 63)]))
+        .collect()
+}
