@@ -1,4 +1,45 @@
 //! The record store: append-only, history-preserving, every field indexed.
+//!
+//! A [`Database`] is a sequence of rows; each row is one version of a record.
+//! Nothing is changed in place: saving and deleting append rows, and readers
+//! look at a [`View`], the rows of one moment, which later commits never touch.
+//! [`query`] finds and shapes records of a view.
+//!
+//! ```
+//! use mix_store::query::{Pipeline, QueryOptions};
+//! use mix_store::{Database, OpenOptions, SaveOptions};
+//! use mix_value::escjson;
+//!
+//! let db = Database::in_memory(OpenOptions::default())?; // or Database::open(folder, ...)
+//! let ada = escjson::parse(r#"{"entity":"person","name":"Ada","age":36}"#)?;
+//! let saved = db.save(vec![ada], &SaveOptions::default().with_actor("ada@example.com"))?;
+//! let found = db.get_one(saved[0].id()?.as_str())?.expect("just saved");
+//! assert_eq!(found.encoded(), saved[0].encoded());
+//!
+//! let adults = Pipeline::parse("entity == \"person\" and age >= 18 | .name")?;
+//! for name in db.query(&adults, &QueryOptions::default())? {
+//!     assert_eq!(name?.into_value()?.as_str(), Some("Ada"));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How a commit goes
+//!
+//! ```text
+//! save ── prepare (checks, blobs) ── batch (ids, revisions, rows) ── disk: one frame in the
+//! write log, one sync, one look at the fence ── table (readers see it)
+//!                                        later: checkpoint ── db.dat, db.off, db.crc, db.state
+//! ```
+//!
+//! Records are encoded once. The bytes of a row are what lies on disk, what a
+//! query over live records yields and what programs receive.
+//!
+//! # Who may write
+//!
+//! Natively the lock of the operating system keeps a second process out. A
+//! component has no such locks, so every writer takes a lease for each turn of
+//! writing, and a *fence* number makes a lost lease harmless; see `disk`.
+//! [`folder::Folder`] is all that the store needs of a file system.
 
 mod batch;
 mod data;

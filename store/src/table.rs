@@ -40,6 +40,9 @@ pub(crate) struct RowMeta {
     body: Option<Arc<[u8]>>,
 }
 
+/// What is known of a row, and its body.
+pub(crate) type StoredBody = (RowMeta, Arc<[u8]>);
+
 /// A row to append.
 #[derive(Debug, Clone)]
 pub(crate) struct NewRow {
@@ -238,8 +241,9 @@ impl Table {
         self.write().load(row)
     }
 
-    /// Rows from `from` on with their bodies and checksums, for a checkpoint.
-    pub fn unstored(&self) -> (u32, Vec<(RowMeta, Arc<[u8]>)>) {
+    /// Rows that are not in the data files yet, with their bodies: the first
+    /// of them, and all in order.
+    pub fn unstored(&self) -> (u32, Vec<StoredBody>) {
         let inner = self.read();
         let rows = inner.rows[inner.stored as usize..]
             .iter()

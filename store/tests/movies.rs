@@ -20,7 +20,9 @@ fn movies() -> Vec<Value> {
 fn count(db: &Database, query: &str) -> usize {
     let pipeline = Pipeline::parse(query).expect(query);
     let results = db.query(&pipeline, &QueryOptions::default()).expect(query);
-    results.map(|item| item.expect(query)).count()
+    results
+        .inspect(|item| assert!(item.is_ok(), "{query}"))
+        .count()
 }
 
 #[test]

@@ -406,7 +406,7 @@ fn files_are_read_again() {
         db.get_one(id.as_str()).expect("reads").as_ref(),
         Some(&first[0])
     );
-    db.delete(&[id.clone()], "x").expect("deletes");
+    db.delete(std::slice::from_ref(&id), "x").expect("deletes");
     db.close().expect("checkpoint");
     let db = open(options()).expect("from data files");
     assert_eq!(db.view().rows(0, 10), vec![1, 2]);

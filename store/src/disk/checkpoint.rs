@@ -10,7 +10,7 @@ use crate::error::{Doing, Result, StoreError};
 use crate::folder::Folder;
 use crate::log::{HEADER_LEN, Header, log_name};
 use crate::state::{State, state_name};
-use crate::table::{NONE, Table};
+use crate::table::{NONE, StoredBody, Table};
 
 pub(super) const FLAGS_HEADER: [u8; 4] = [0x4d, 0x58, 0x46, 0x02];
 const LOG_BYTES: u64 = 4 << 20;
@@ -156,11 +156,7 @@ impl Disk {
 }
 
 /// Writes rows at their places in the three data files and syncs them.
-fn write_rows(
-    folder: &dyn Folder,
-    first: u32,
-    rows: &[(crate::table::RowMeta, Arc<[u8]>)],
-) -> Result<()> {
+fn write_rows(folder: &dyn Folder, first: u32, rows: &[StoredBody]) -> Result<()> {
     let Some((start, _)) = rows.first() else {
         return Ok(());
     };
