@@ -368,11 +368,20 @@ impl Checker<'_> {
                     .any(|child| self.contains(child, part))
     }
 
+    /// Refuses types of definitions that would make every use of them slow.
+    pub(super) fn moderate(&mut self, ty: Ty, span: Span) -> Checked<()> {
+        if self.types.is_moderate(ty) {
+            Ok(())
+        } else {
+            Err(self.too_large(span))
+        }
+    }
+
     /// The issue for types that outgrow the checker.
     pub(super) fn too_large(&self, span: Span) -> Stop {
         Issue::new(Code::SynNesting, span)
             .with("what", "the type of this phrase")
-            .with("limit", "4000000")
+            .with("limit", 500)
             .hint("name parts of it with declared types")
             .into()
     }

@@ -547,6 +547,7 @@ impl Checker<'_> {
                 self.cur.defining = defining;
                 let (value, ty) = outcome?;
                 settled?;
+                self.moderate(ty, span)?;
                 self.types.generalize(ty);
                 let local = self.bind_local(&name.text, ty, false);
                 Ok(Bound::Name(local, value))
@@ -572,6 +573,7 @@ impl Checker<'_> {
                 }
                 let (expr, value_ty) = outcome?;
                 if let Some(name) = single {
+                    self.moderate(value_ty, span)?;
                     if general {
                         self.types.generalize(value_ty);
                     }

@@ -759,6 +759,7 @@ impl Checker<'_> {
         }
         let ((expr, ty), scope) = outcome?;
         self.refuse_appstate(ty, span)?;
+        self.moderate(ty, span)?;
         let ty = match declared {
             Some(declared) => declared,
             None => {
@@ -1086,6 +1087,7 @@ impl Checker<'_> {
         let mut dependencies = std::mem::take(&mut self.cur.dependencies);
         self.settle_above(0)?;
         self.refuse_appstate(ty, span)?;
+        self.moderate(ty, span)?;
         if declared.is_none() && !self.types.attempt(|types| types.unify(own_ty, ty)) {
             return Err(self.mismatch(ty, own_ty, span));
         }

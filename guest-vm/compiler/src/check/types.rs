@@ -106,7 +106,13 @@ pub struct Types {
 }
 
 /// Steps of type walks per phrase.
-const BUDGET: u32 = 4_000_000;
+const BUDGET: u32 = 2_000_000;
+
+/// Largest type of a definition, as a tree.
+const MAX_NODES: u32 = 20_000;
+
+/// Deepest type of a definition.
+const MAX_DEPTH: u32 = 500;
 
 impl Types {
     pub fn new() -> Self {
@@ -624,6 +630,22 @@ impl Types {
         for child in self.children(ty) {
             self.collect_sums(child, sums);
         }
+    }
+
+    /// Whether a type is small enough to be the type of a definition.
+    pub fn is_moderate(&mut self, ty: Ty) -> bool {
+        let mut nodes = 0;
+        self.measure(ty, 0, &mut nodes)
+    }
+
+    fn measure(&mut self, ty: Ty, depth: u32, nodes: &mut u32) -> bool {
+        *nodes += 1;
+        if *nodes > MAX_NODES || depth > MAX_DEPTH {
+            return false;
+        }
+        self.children(ty)
+            .into_iter()
+            .all(|child| self.measure(child, depth + 1, nodes))
     }
 
     /// Splits `n` parameters off a function type as far as it is one.

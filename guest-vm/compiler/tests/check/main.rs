@@ -1,6 +1,7 @@
 //! What the checker accepts, refuses and warns about.
 
 mod examples;
+mod hostile;
 mod library;
 mod programs;
 mod queries;
