@@ -94,8 +94,8 @@ const SESSION: &str = "";
 /// The def that holds the value of the expression of a session. No program can use the name.
 const RESULT: &str = "$it";
 
-/// Enough for the deepest trees that the parser lets through.
-const STACK_BYTES: usize = 512 << 20;
+/// Many times what the deepest trees need that the parser lets through (about 16 MiB).
+const STACK_BYTES: usize = 256 << 20;
 
 /// Runs the compiler on a stack of its own, which is only touched as far as it is needed.
 #[cfg(not(target_family = "wasm"))]

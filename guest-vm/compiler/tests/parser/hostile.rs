@@ -28,9 +28,6 @@ fn nesting_is_bounded() {
         ("do { ", "1", " }"),
         ("do { if (a) { ", "1", " } }"),
         ("([", "a", "] -> 1)"),
-        ("_escJSON_ [", "1", "]"),
-        ("type([", "_", "])"),
-        ("1 : (", "a", ")"),
     ] {
         let text = format!(
             "def x = {}{middle}{}",
@@ -39,8 +36,58 @@ fn nesting_is_bounded() {
         );
         assert!(codes(text).contains(&"SYN_NESTING"), "{open}");
     }
+    let constant = format!("{}1{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
+    assert!(codes(format!("def x = _escJSON_ {constant}")).contains(&"SYN_NESTING"));
+    let ty = format!("{}a{}", "(".repeat(DEPTH), ")".repeat(DEPTH));
+    assert!(codes(format!("def x : {ty}")).contains(&"SYN_NESTING"));
+    assert!(codes(format!("def x = type({ty})")).contains(&"SYN_NESTING"));
+    assert!(codes(format!("def x : {}a", "a -> ".repeat(DEPTH))).contains(&"SYN_NESTING"));
     let chain = "if (a) { } else ".repeat(DEPTH);
     assert!(codes(format!("def x = do {{ {chain} {{ }} }}")).contains(&"SYN_NESTING"));
+}
+
+#[test]
+fn what_is_allowed_is_compiled() {
+    let deep = 180;
+    for text in [
+        format!("def x = {}1{}", "(".repeat(deep), ")".repeat(deep)),
+        format!("def x = {}1{}", "[".repeat(deep), "]".repeat(deep)),
+        format!(
+            "def x = {}1{}",
+            "{a: f(".repeat(deep / 2),
+            ")}".repeat(deep / 2)
+        ),
+        format!("def x = {}1{}", "(y -> ".repeat(deep), ")".repeat(deep)),
+        format!("def x = {}1", "if (true) 1 else ".repeat(deep)),
+        format!("def x = {}1", "let a = 1; ".repeat(deep)),
+        format!(
+            "def x {{ {}return 1{} }}",
+            "if (true) { ".repeat(deep),
+            "}".repeat(deep)
+        ),
+        format!(
+            "def x = {}null{}",
+            "do { return ".repeat(deep),
+            " }".repeat(deep)
+        ),
+        format!("def x = 1{}", " + 1".repeat(3900)),
+        format!("def x = 1{}", " |> f".repeat(3900)),
+        format!("def x = \"\"{}", ".b".repeat(3900)),
+        format!("def x = {{}}{}", " with .a = 1".repeat(3900)),
+    ] {
+        let file = SourceFile::new("deep", format!("module m def f(x) = x {text} cell c = x"));
+        let result = mix_compiler::compile(&[file], &CompileOptions::default());
+        let codes: Vec<&str> = result
+            .errors
+            .iter()
+            .map(|issue| issue.code.as_str())
+            .collect();
+        assert!(
+            codes.iter().all(|code| code.starts_with("TYPE_")),
+            "{codes:?} {}",
+            &text[..60]
+        );
+    }
 }
 
 #[test]
