@@ -51,10 +51,8 @@ impl Checker<'_> {
         {
             return self.checked_stream(expr, check, span);
         }
-        if let Some(done) = self.container_join(from, to) {
-            if done {
-                return Ok(expr);
-            }
+        if self.container_join(from, to) == Some(true) {
+            return Ok(expr);
         }
         if self.cur.pragmas.auto_type_assertion {
             if let Some(check) = self.downcast(from, to, span) {

@@ -1,12 +1,13 @@
 //! Container literals and constants.
 
 use super::Checker;
-use super::env::{Checked, Stop};
+use super::env::Checked;
 use super::types::{Node, Ty};
 use crate::core::{Constant, Expr, ExprKind};
 use crate::issue::{Code, Issue};
-use crate::syntax::ast::{self, Const, ConstKind, Ident, MapKey, Symbol};
+use crate::syntax::ast::{self, Const, Ident, MapKey, Symbol};
 use crate::syntax::span::Span;
+use mix_value::Value;
 
 impl Checker<'_> {
     /// The type of a literal without an expected type: `data` if all parts are data.
@@ -333,108 +334,68 @@ fn unique_keys(entries: &[ast::MapEntry]) -> Checked<()> {
 
 /// The value of an `_escJSON_` constant as an expression.
 pub(super) fn escjson(constant: &Const) -> Checked<Expr> {
-    let span = constant.span;
-    let bad = |why: &str| -> Stop { Issue::new(Code::SynEscjson, span).with("why", why).into() };
-    let constant_expr = |constant: Constant| Expr {
-        span,
-        kind: ExprKind::Constant(constant),
-    };
-    Ok(match &constant.kind {
-        ConstKind::Null => constant_expr(Constant::Null),
-        ConstKind::Bool(value) => constant_expr(Constant::Bool(*value)),
-        ConstKind::Int(value) => constant_expr(Constant::Int(*value)),
-        ConstKind::Float(value) => constant_expr(Constant::Float(*value)),
-        ConstKind::Str(text) => constant_expr(Constant::Str(text.clone())),
-        ConstKind::Array(items) => Expr {
-            span,
-            kind: ExprKind::Array(items.iter().map(escjson).collect::<Checked<_>>()?),
-        },
-        ConstKind::Object(entries) => {
-            let tag = entries
-                .iter()
-                .rev()
-                .find_map(|(key, value)| match &value.kind {
-                    ConstKind::Str(text) if &*key.text == "_rmx_type" => Some(text.clone()),
-                    _ => None,
-                });
-            match tag.as_deref().and_then(|tag| tag.strip_prefix("{tag}")) {
-                Some(tag) => {
-                    let value = entries
-                        .iter()
-                        .rev()
-                        .find(|(key, _)| matches!(&*key.text, "_rmx_value" | "data"))
-                        .map(|(_, value)| value);
-                    tagged(tag, value, span).ok_or_else(|| bad("unknown or malformed tag"))??
-                }
-                None => {
-                    let mut parts = Vec::new();
-                    for (key, value) in entries {
-                        let mut value = escjson(value)?;
-                        // One level of escaping ends here.
-                        if &*key.text == "_rmx_type"
-                            && let ExprKind::Constant(Constant::Str(text)) = &value.kind
-                            && let Some(rest) = text.strip_prefix("{str}")
-                        {
-                            value = constant_expr(Constant::Str(rest.into()));
-                        }
-                        parts.push((constant_expr(Constant::Str(key.text.clone())), value));
-                    }
-                    map(parts, span)
-                }
-            }
-        }
-    })
+    match crate::syntax::escaped::decode(constant) {
+        Ok(value) => value_expr(&value, constant.span),
+        Err(why) => Err(Issue::new(Code::SynEscjson, constant.span)
+            .with("why", why)
+            .into()),
+    }
 }
 
-/// A tagged object; `None` if it is malformed.
-fn tagged(tag: &str, value: Option<&Const>, span: Span) -> Option<Checked<Expr>> {
-    let constant = |constant: Constant| Expr {
+fn value_expr(value: &Value, span: Span) -> Checked<Expr> {
+    let constant = match value {
+        Value::Undefined => Constant::Undefined,
+        Value::Null => Constant::Null,
+        Value::Bool(value) => Constant::Bool(*value),
+        Value::Int(value) => Constant::Int(*value),
+        Value::Float(value) => Constant::Float(*value),
+        Value::BigInt(value) => Constant::Float(value.to_f64()),
+        Value::String(text) => Constant::Str(text.clone()),
+        Value::Ref(id) => Constant::Ref(id.as_str().into()),
+        Value::Binary(bytes) => Constant::Binary(bytes.clone()),
+        Value::Array(items) => {
+            return Ok(Expr {
+                span,
+                kind: ExprKind::Array(
+                    items
+                        .iter()
+                        .map(|item| value_expr(item, span))
+                        .collect::<Checked<_>>()?,
+                ),
+            });
+        }
+        Value::Map(entries) => {
+            let mut parts = Vec::new();
+            for (key, value) in entries {
+                let key = Expr {
+                    span,
+                    kind: ExprKind::Constant(Constant::Str(key.clone())),
+                };
+                parts.push((key, value_expr(value, span)?));
+            }
+            return Ok(map(parts, span));
+        }
+        Value::Case(case) => {
+            let argument = match &case.argument {
+                Some(argument) => Some(Box::new(value_expr(argument, span)?)),
+                None => None,
+            };
+            return Ok(Expr {
+                span,
+                kind: ExprKind::Case {
+                    full_name: case.name.clone(),
+                    argument,
+                },
+            });
+        }
+        Value::Token(_) | Value::Handle(_) => {
+            return Err(Issue::new(Code::SynEscjson, span)
+                .with("why", "it has no text form")
+                .into());
+        }
+    };
+    Ok(Expr {
         span,
         kind: ExprKind::Constant(constant),
-    };
-    let text = || match value.map(|value| &value.kind) {
-        Some(ConstKind::Str(text)) => Some(text.clone()),
-        _ => None,
-    };
-    let expr = match tag {
-        "case:db.ref" | "ref" => constant(Constant::Ref(text().filter(|id| !id.is_empty())?)),
-        "undefined" => constant(Constant::Undefined),
-        "null" => constant(Constant::Null),
-        "nan" => constant(Constant::Float(f64::NAN)),
-        "posinf" => constant(Constant::Float(f64::INFINITY)),
-        "neginf" => constant(Constant::Float(f64::NEG_INFINITY)),
-        "str" => constant(Constant::Str(text()?)),
-        "bool" => match value.map(|value| &value.kind) {
-            Some(ConstKind::Bool(value)) => constant(Constant::Bool(*value)),
-            _ => return None,
-        },
-        "int" => {
-            let text = text()?;
-            match text.parse::<i64>() {
-                Ok(value) => constant(Constant::Int(value)),
-                Err(_) => constant(Constant::Float(text.parse().ok()?)),
-            }
-        }
-        _ => {
-            if let Some(name) = tag.strip_prefix("case:") {
-                let argument = match value.map(escjson) {
-                    None => None,
-                    Some(Ok(argument)) => Some(Box::new(argument)),
-                    Some(Err(stop)) => return Some(Err(stop)),
-                };
-                Expr {
-                    span,
-                    kind: ExprKind::Case {
-                        full_name: name.into(),
-                        argument,
-                    },
-                }
-            } else {
-                return Some(Err(Issue::new(Code::SynUnsupported, span)
-                    .with("what", format!("the tag {tag} in a constant"))
-                    .into()));
-            }
-        }
-    };
-    Some(Ok(expr))
+    })
 }

@@ -42,14 +42,6 @@ pub const FORMS: &[&str] = &[
     "currentInstanceId",
 ];
 
-/// Predefined functions that the library does not supply yet.
-const UNSUPPORTED: &[&str] = &[
-    "getNextActions",
-    "setNextActions",
-    "pushNextActions",
-    "pushIdleActions",
-];
-
 /// What a name stands for.
 #[derive(Debug, Clone)]
 pub enum Found {
@@ -198,11 +190,6 @@ impl Checker<'_> {
             {
                 return Ok(Some(Found::Prelude(id, member)));
             }
-        }
-        if UNSUPPORTED.contains(&name) {
-            return Err(Issue::new(Code::SynUnsupported, span)
-                .with("what", name)
-                .into());
         }
         Ok(None)
     }

@@ -57,10 +57,9 @@ impl Checker<'_> {
             if members.iter().any(|(name, _)| *name == case.full_name) {
                 continue;
             }
-            let argument = match case.argument {
-                Some(argument) => Some(self.instantiate(argument, span)),
-                None => None,
-            };
+            let argument = case
+                .argument
+                .map(|argument| self.instantiate(argument, span));
             if evidence.catch_all
                 && let Some(argument) = argument
                 && !self.types.make_data_range(argument)
