@@ -42,6 +42,8 @@ pub struct Source {
     pub text: Arc<str>,
     /// Byte offset of the start of every physical line.
     line_starts: Vec<u32>,
+    /// Byte offsets that are inside a character, not at its start; empty for ASCII text.
+    inner_bytes: Vec<u32>,
     /// Ascending by `first`; filled by the lexer from the directives.
     mappings: Vec<LineMapping>,
 }
@@ -68,10 +70,17 @@ impl SourceMap {
                 .filter(|(_, byte)| *byte == b'\n')
                 .map(|(offset, _)| offset as u32 + 1),
         );
+        let inner_bytes = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| (0x80..0xc0).contains(byte))
+            .map(|(offset, _)| offset as u32)
+            .collect();
         self.sources.push(Source {
             name: name.into(),
             text,
             line_starts,
+            inner_bytes,
             mappings: Vec::new(),
         });
         SourceId(self.sources.len() as u32 - 1)
@@ -126,16 +135,13 @@ impl SourceMap {
 impl Source {
     /// Physical 1-based line and column of a byte offset.
     pub fn physical(&self, offset: u32) -> (u32, u32) {
-        let offset = (offset as usize).min(self.text.len());
-        let line = self
-            .line_starts
-            .partition_point(|start| *start as usize <= offset);
-        let start = self.line_starts[line - 1] as usize;
-        // An offset inside a character counts as that character.
-        let column = self.text[start..]
-            .char_indices()
-            .take_while(|(at, character)| start + at + character.len_utf8() <= offset)
-            .count();
+        let offset = offset.min(self.text.len() as u32);
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let start = self.line_starts[line - 1];
+        // Bytes inside characters take no column; an offset there counts as the character.
+        let inner_until = |end: u32| self.inner_bytes.partition_point(|inner| *inner <= end);
+        let inner = inner_until(offset) - inner_until(start);
+        let column = (offset - start) as usize - inner;
         // A byte order mark takes no column.
         let mark = usize::from(line == 1 && offset >= 3 && self.text.starts_with('\u{feff}'));
         (line as u32, (column - mark) as u32 + 1)

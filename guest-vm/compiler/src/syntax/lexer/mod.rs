@@ -51,6 +51,7 @@ pub fn tokenize(source: SourceId, file: &Arc<str>, text: &str, mode: Mode) -> To
         mode,
         out: Tokens::default(),
         directives: directive::Directives::new(file.clone()),
+        counted: (0, 1),
     };
     if text.starts_with('\u{feff}') {
         lexer.at = '\u{feff}'.len_utf8();
@@ -67,6 +68,8 @@ struct Lexer<'a> {
     mode: Mode,
     out: Tokens,
     directives: directive::Directives,
+    /// An offset and its physical line.
+    counted: (usize, u32),
 }
 
 fn is_name_start(byte: u8) -> bool {
@@ -285,7 +288,10 @@ impl Lexer<'_> {
         };
         if is_directive {
             self.at = line_end;
-            let physical = self.text[..start].matches('\n').count() as u32 + 1;
+            // Directives come in text order: only the lines since the last one are counted.
+            let (counted, first) = self.counted;
+            let physical = first + self.text[counted..start].matches('\n').count() as u32;
+            self.counted = (start, physical);
             if !self.directives.apply(word, &line[word_end..], physical) {
                 let end = start + line.len();
                 let issue = Issue::new(Code::LexDirective, self.span(start, end))
