@@ -196,31 +196,15 @@ impl Checker<'_> {
 
     /// A library module that needs no import.
     pub(super) fn library_module(&mut self, name: &str, span: Span) -> Checked<Option<ModuleId>> {
-        if let Some(state) = self.states.get(name) {
-            return match state {
-                super::ModuleState::Done(id) if self.program.module(*id).library => Ok(Some(*id)),
-                super::ModuleState::Waiting(_, true) | super::ModuleState::Running
-                    if self.is_library_name(name) =>
-                {
-                    Ok(Some(self.require(&Symbol::from(name), span)?.0))
-                }
-                _ => Ok(None),
-            };
+        let key = (true, Symbol::from(name));
+        // A library module under way sees itself by `self` only.
+        if self.cur.library && *self.cur.name == *name {
+            return Ok(None);
         }
         if !self.load(name)? {
             return Ok(None);
         }
-        Ok(Some(self.require(&Symbol::from(name), span)?.0))
-    }
-
-    fn is_library_name(&self, name: &str) -> bool {
-        match self.states.get(name) {
-            Some(super::ModuleState::Waiting(_, library)) => *library,
-            Some(super::ModuleState::Done(id)) => self.program.module(*id).library,
-            // A library module under way: only library modules can see it.
-            Some(super::ModuleState::Running) => self.cur.library && *self.cur.name != *name,
-            _ => false,
-        }
+        Ok(Some(self.require_key(key, span)?.0))
     }
 
     /// The issue for an unknown name.
@@ -231,7 +215,9 @@ impl Checker<'_> {
         }
         known.extend(self.infos[self.cur.id.0 as usize].members.keys().cloned());
         known.extend(self.predefined_cases.keys().map(|name| Symbol::from(*name)));
-        if let Some(super::ModuleState::Done(id)) = self.states.get("prelude") {
+        if let Some(super::ModuleState::Done(id)) =
+            self.states.get(&(true, Symbol::from("prelude")))
+        {
             known.extend(
                 self.infos[id.0 as usize]
                     .members
@@ -241,7 +227,7 @@ impl Checker<'_> {
             );
         }
         let issue = Issue::new(Code::NameUnbound, span).with("name", name);
-        if self.states.contains_key(name) {
+        if self.states.contains_key(&(false, name.clone())) {
             return issue.hint(format!("add import {name}")).into();
         }
         if self.cur.slot_of.contains_key(name) {

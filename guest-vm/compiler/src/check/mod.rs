@@ -85,11 +85,15 @@ pub fn check(units: &[ast::Unit], options: &CheckOptions, loader: &mut Loader) -
     }
 }
 
+/// A module of the library (true) or of the given sources, by name: a program may have a
+/// module `util` of its own without changing what library modules mean by it.
+type ModuleKey = (bool, Symbol);
+
 /// How far a module is.
 #[derive(Clone)]
 enum ModuleState {
     /// Known by name, not looked at yet.
-    Waiting(Rc<ast::Module>, bool),
+    Waiting(Rc<ast::Module>),
     /// Being checked: importing it now is a cycle.
     Running,
     /// Checked.
@@ -108,9 +112,9 @@ pub(crate) struct Checker<'a> {
     failed: bool,
     program: core::Program,
     infos: Vec<ModuleInfo>,
-    states: HashMap<Symbol, ModuleState>,
+    states: HashMap<ModuleKey, ModuleState>,
     /// Modules being checked, outermost first.
-    path: Vec<Symbol>,
+    path: Vec<ModuleKey>,
     types: Types,
     predefined_cases: HashMap<&'static str, CaseInfo>,
     predefined_types: HashMap<&'static str, env::TypeInfo>,

@@ -6,7 +6,7 @@ use super::env::{
 use super::lambda::{body, is_value};
 use super::suggest::suggest;
 use super::types::{Node, Range, Ty};
-use super::{Checker, Current, ModuleState};
+use super::{Checker, Current, ModuleKey, ModuleState};
 use crate::core::{
     self, AliasCell, Cell, CellKind, Expr, ExprKind, ForeignArm, ForeignFunction, ForeignKind,
     Function, FunctionName, Instancing, ModuleId, ModuleParam, Slot, SlotId, SlotKind,
@@ -52,15 +52,15 @@ impl Checker<'_> {
     ) {
         for item in &unit.items {
             let (name, state) = match item {
-                UnitItem::Module(module) => (
-                    &module.name,
-                    ModuleState::Waiting(Rc::new(module.clone()), library),
-                ),
+                UnitItem::Module(module) => {
+                    (&module.name, ModuleState::Waiting(Rc::new(module.clone())))
+                }
                 UnitItem::ModuleAlias(alias) => {
                     (&alias.name, ModuleState::Alias(Rc::new(alias.clone())))
                 }
             };
-            if !library && self.states.contains_key(&name.text) {
+            let key = (library, name.text.clone());
+            if self.states.contains_key(&key) {
                 self.issues.push(
                     Issue::new(Code::ModAmbiguous, name.span)
                         .with("name", &name.text)
@@ -71,46 +71,72 @@ impl Checker<'_> {
             if let (UnitItem::Module(_), Some(names)) = (item, names.as_deref_mut()) {
                 names.push((name.text.clone(), name.span));
             }
-            self.states.insert(name.text.clone(), state);
+            self.states.insert(key, state);
         }
     }
 
     /// Loads a standard library module; false if there is none of that name.
     pub(super) fn load(&mut self, name: &str) -> Checked<bool> {
+        let key = (true, Symbol::from(name));
+        if self.states.contains_key(&key) {
+            return Ok(true);
+        }
         match (self.loader)(name) {
             None => Ok(false),
             Some(Ok(unit)) => {
                 self.register(&unit, true, None);
-                Ok(self.states.contains_key(name))
+                Ok(self.states.contains_key(&key))
             }
             Some(Err(issues)) => {
                 self.issues.extend(issues);
-                self.states.insert(Symbol::from(name), ModuleState::Failed);
+                self.states.insert(key, ModuleState::Failed);
                 Err(self.silent())
             }
         }
     }
 
-    /// The module of that name, checked now if it was not yet.
+    /// The module an import names: one of those compiled together, else a library module.
+    /// Library modules see the library only.
     pub(super) fn require(
         &mut self,
         name: &Symbol,
         span: Span,
     ) -> Checked<(ModuleId, Vec<(Ty, Ty)>)> {
-        match self.states.get(name).cloned() {
+        let given = (false, name.clone());
+        if !self.cur.library && self.states.contains_key(&given) {
+            return self.require_key(given, span);
+        }
+        if self.load(name)? {
+            return self.require_key((true, name.clone()), span);
+        }
+        let known: Vec<Symbol> = self.states.keys().map(|(_, name)| name.clone()).collect();
+        let issue = Issue::new(Code::ModUnknown, span).with("name", name);
+        Err(match suggest(name, known.iter().map(|name| &**name)) {
+            Some(hint) => issue.hint(format!("did you mean {hint}?")).into(),
+            None => issue.into(),
+        })
+    }
+
+    /// A module that is known by name, checked now if it was not yet.
+    pub(super) fn require_key(
+        &mut self,
+        key: ModuleKey,
+        span: Span,
+    ) -> Checked<(ModuleId, Vec<(Ty, Ty)>)> {
+        match self.states.get(&key).cloned() {
             Some(ModuleState::Done(id)) => Ok((id, Vec::new())),
-            Some(ModuleState::Failed) => Err(self.silent()),
+            Some(ModuleState::Failed) | None => Err(self.silent()),
             Some(ModuleState::Running) => {
                 let from = self
                     .path
                     .iter()
-                    .position(|other| other == name)
+                    .position(|other| *other == key)
                     .unwrap_or(0);
                 let mut path: Vec<String> = self.path[from..]
                     .iter()
-                    .map(|name| name.to_string())
+                    .map(|(_, name)| name.to_string())
                     .collect();
-                path.push(name.to_string());
+                path.push(key.1.to_string());
                 Err(Issue::new(Code::ModCycle, span)
                     .with("path", path.join(" -> "))
                     .into())
@@ -119,30 +145,19 @@ impl Checker<'_> {
                 if self.path.len() > MAX_IMPORT_DEPTH {
                     return Err(too_deep(span));
                 }
-                self.path.push(name.clone());
+                self.path.push(key);
                 let target = self.require(&alias.target.text, alias.target.span);
                 self.path.pop();
                 let (id, mut binds) = target?;
                 binds.extend(self.type_binds(id, &alias.type_binds)?);
                 Ok((id, binds))
             }
-            Some(ModuleState::Waiting(module, library)) => {
+            Some(ModuleState::Waiting(module)) => {
                 if self.path.len() > MAX_IMPORT_DEPTH {
                     return Err(too_deep(span));
                 }
-                let id = self.check_module(&module, library)?;
+                let id = self.check_module(&module, key)?;
                 Ok((id, Vec::new()))
-            }
-            None => {
-                if self.load(name)? {
-                    return self.require(name, span);
-                }
-                let known: Vec<Symbol> = self.states.keys().cloned().collect();
-                let issue = Issue::new(Code::ModUnknown, span).with("name", name);
-                Err(match suggest(name, known.iter().map(|name| &**name)) {
-                    Some(hint) => issue.hint(format!("did you mean {hint}?")).into(),
-                    None => issue.into(),
-                })
             }
         }
     }
@@ -162,31 +177,20 @@ impl Checker<'_> {
         Ok(result)
     }
 
-    fn check_module(&mut self, module: &Rc<ast::Module>, library: bool) -> Checked<ModuleId> {
-        let name = module.name.text.clone();
-        self.states.insert(name.clone(), ModuleState::Running);
-        self.path.push(name.clone());
+    fn check_module(&mut self, module: &Rc<ast::Module>, key: ModuleKey) -> Checked<ModuleId> {
+        let library = key.0;
+        self.states.insert(key.clone(), ModuleState::Running);
+        self.path.push(key.clone());
         let level = std::mem::replace(&mut self.types.level, 1);
+        let outer = std::mem::replace(&mut self.cur, Current::empty());
+        self.cur.library = library;
         // Imported modules first: whether they have state decides whether this one has.
+        // Errors are reported at the phrase, unless they lie in the imported module itself.
         for phrase in &module.phrases {
-            if let PhraseKind::Import(import) = &phrase.kind
-                && !matches!(
-                    self.states.get(&import.module.text),
-                    Some(ModuleState::Running)
-                )
-            {
-                // Errors show again, and are reported, at the phrase.
-                if let Err(Stop::Issue(issue)) =
-                    self.require(&import.module.text, import.module.span)
-                    && issue.code != Code::ModUnknown
-                {
-                    self.issues.push(*issue);
-                    self.states
-                        .insert(import.module.text.clone(), ModuleState::Failed);
-                }
+            if let PhraseKind::Import(import) = &phrase.kind {
+                let _ = self.require(&import.module.text, import.module.span);
             }
         }
-        let outer = std::mem::replace(&mut self.cur, Current::empty());
         let mut instancing = self.instancing(module);
         let mut again = None;
         let id = loop {
@@ -203,7 +207,7 @@ impl Checker<'_> {
         self.failed |= done.failed;
         self.types.level = level;
         self.path.pop();
-        self.states.insert(name, ModuleState::Done(id));
+        self.states.insert(key, ModuleState::Done(id));
         Ok(id)
     }
 

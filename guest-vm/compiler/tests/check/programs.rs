@@ -229,3 +229,14 @@ fn one_error_does_not_cause_others() {
     let text = "module m def a = nope def b = a + 1 cell c = b type t = missing def d : t def d = a module end";
     assert_eq!(module_errors(text), vec!["NAME_UNBOUND", "TYPE_UNKNOWN"]);
 }
+
+#[test]
+fn own_modules_may_be_named_like_library_modules() {
+    let text = "module util def twice(x) = x * 2 module end \
+                module array def map = 5 module end \
+                module user import util def a = util.twice(2) def b = array.map(x -> x, [1]) module end";
+    assert_eq!(module_errors(text), Vec::<String>::new());
+    let text = "module user import array def b = array.map(x -> x, [1]) module end \
+                module array def map = 5 module end";
+    assert_eq!(module_errors(text), vec!["TYPE_NOT_FUNCTION"]);
+}
