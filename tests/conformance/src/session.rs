@@ -26,12 +26,13 @@ pub struct Run {
 /// What phrases that are no expressions start with.
 const DEFINITIONS: &[&str] = &["def ", "type ", "case ", "private ", "foreign "];
 
-/// The first line that is neither a comment nor a directive.
-fn first_code(block: &Block) -> &str {
+/// Is the first line that is neither a comment nor a directive a definition?
+fn is_definition(block: &Block) -> bool {
     let mut lines = block.source.lines();
-    lines
+    let first = lines
         .find(|line| !line.starts_with("//") && !line.starts_with('#'))
-        .unwrap_or("")
+        .unwrap_or("");
+    DEFINITIONS.iter().any(|word| first.starts_with(word))
 }
 
 /// Compiles a block and runs its commands.
@@ -45,13 +46,15 @@ pub fn run(block: &Block) -> Result<Run> {
         let files = [SourceFile::new("test.mix", block.source.as_str())];
         compile(&files, &CompileOptions::default())
     } else {
-        // Definitions alone need an expression to be a program.
-        let is_definition = DEFINITIONS
-            .iter()
-            .any(|word| first_code(block).starts_with(word));
-        let end = if is_definition { ";; null" } else { "" };
-        let text = format!("{}{end}", block.source);
-        compile_expression(&text, &[], &CompileOptions::default())
+        let compiled = compile_expression(&block.source, &[], &CompileOptions::default());
+        match first_error(&compiled) {
+            // Definitions alone need an expression to be a program.
+            Some(problem) if is_definition(block) && problem.message.contains("end of text") => {
+                let text = format!("{};; null", block.source);
+                compile_expression(&text, &[], &CompileOptions::default())
+            }
+            _ => compiled,
+        }
     };
     let warnings = codes(&compilation, "warnings");
     if let Some(problem) = first_error(&compilation) {
