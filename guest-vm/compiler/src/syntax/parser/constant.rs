@@ -37,7 +37,7 @@ impl Parser<'_> {
             }
             TokenKind::BracketOpen => {
                 self.advance();
-                ConstKind::Array(self.list(TokenKind::BracketClose, Self::constant)?)
+                ConstKind::Array(self.list(TokenKind::BracketClose, Self::constant_part)?)
             }
             TokenKind::BraceOpen => {
                 self.advance();
@@ -63,6 +63,19 @@ impl Parser<'_> {
             None => self.name()?,
         };
         self.expect(TokenKind::Colon)?;
-        Ok((key, self.constant()?))
+        Ok((key, self.constant_part()?))
+    }
+
+    /// A constant inside another one: what follows it there is no operator.
+    fn constant_part(&mut self) -> Parse<Const> {
+        let constant = self.constant()?;
+        match self.kind() {
+            TokenKind::Comma
+            | TokenKind::BraceClose
+            | TokenKind::BracketClose
+            | TokenKind::End
+            | TokenKind::Error(_) => Ok(constant),
+            _ => Err(Box::new(Issue::new(Code::SynConst, self.span()))),
+        }
     }
 }
