@@ -8,6 +8,8 @@ use crate::guest;
 
 const FAMILY: &str = "mix:ffi/family@0.1.0";
 const BINDING: &str = "mix:ffi/binding@0.1.0";
+const CONTENTS: &str = "mix:app/contents@0.1.0";
+const HANDLER: &str = "wasi:http/handler@0.3.0";
 const SLOTS: usize = 8;
 
 /// One component of the VM, a switchboard and the families given.
@@ -25,6 +27,26 @@ pub fn compose_vm(families: &[Vec<u8>]) -> Result<Vec<u8>> {
         let export = graph.alias_instance_export(part, interface)?;
         graph.export(export, interface)?;
     }
+    Ok(graph.encode(EncodeOptions::default())?)
+}
+
+/// One component that serves an app over HTTP.
+pub fn compose_app(families: &[Vec<u8>], carrier: Vec<u8>) -> Result<Vec<u8>> {
+    let mut graph = CompositionGraph::new();
+    let machine = add(&mut graph, "test:machine", compose_vm(families)?)?;
+    let carrier = add(&mut graph, "test:carrier", carrier)?;
+    let front = add(&mut graph, "test:front", guest("mix_standalone"))?;
+    for interface in [
+        "mix:vm/program@0.1.0",
+        "mix:vm/session@0.1.0",
+        FAMILY,
+        BINDING,
+    ] {
+        plug(&mut graph, machine, interface, front, interface)?;
+    }
+    plug(&mut graph, carrier, CONTENTS, front, CONTENTS)?;
+    let export = graph.alias_instance_export(front, HANDLER)?;
+    graph.export(export, HANDLER)?;
     Ok(graph.encode(EncodeOptions::default())?)
 }
 
