@@ -169,7 +169,7 @@ pub(crate) fn read_frames<'a>(bytes: &'a [u8], base: u64, header: &Header) -> Re
         expected += 1;
         frames.push(frame);
     }
-    if expected <= header.seal || acknowledged_later(&bytes[position..], expected) {
+    if expected <= header.seal || acknowledged_later(&bytes[position..], expected, header.fence) {
         return Err(StoreError::Corrupt(format!(
             "commit {expected} is damaged in the write log"
         )));
@@ -180,16 +180,46 @@ pub(crate) fn read_frames<'a>(bytes: &'a [u8], base: u64, header: &Header) -> Re
     })
 }
 
-/// True if a valid frame somewhere in `bytes` knows that commit `sequence` was durable.
-fn acknowledged_later(bytes: &[u8], sequence: u64) -> bool {
+/// True if a valid frame somewhere in `bytes` knows that commit `sequence` was
+/// durable.
+///
+/// Bytes that merely look like a frame can be anything, also what a user
+/// stored. So a frame must fit what could have followed the missing one, and
+/// the work is bounded: a tail that takes too much of it counts as damaged.
+fn acknowledged_later(bytes: &[u8], sequence: u64, fence: u64) -> bool {
     let mut rest = bytes;
+    let mut budget = bytes.len().saturating_mul(64);
     while let Some(at) = rest.windows(4).position(|window| window == FRAME_MAGIC) {
-        if Frame::decode(&rest[at..]).is_some_and(|frame| frame.durable >= sequence) {
-            return true;
+        rest = &rest[at..];
+        if let Some(claimed) = claims(rest, sequence, fence, bytes.len()) {
+            budget = match budget.checked_sub(claimed) {
+                Some(left) => left,
+                None => return true,
+            };
+            if Frame::decode(rest).is_some() {
+                return true;
+            }
         }
-        rest = &rest[at + 1..];
+        rest = &rest[1..];
     }
     false
+}
+
+/// The length of what claims to be a later frame at the start of `bytes`, if
+/// the claim is possible.
+fn claims(bytes: &[u8], missing: u64, fence: u64, tail: usize) -> Option<usize> {
+    let head: &[u8; FRAME_HEAD] = bytes.first_chunk()?;
+    let (sequence, durable) = (u64_at(head, 16), u64_at(head, 24));
+    let len = (u32_at(head, 44) as usize).checked_add(FRAME_HEAD + 4)?;
+    // No more frames can lie between than the tail has room for.
+    let between = (tail / (FRAME_HEAD + 4)) as u64;
+    let possible = u64_at(head, 8) <= fence
+        && sequence > missing
+        && sequence - missing <= between
+        && durable >= missing
+        && durable < sequence
+        && len <= bytes.len();
+    possible.then_some(len)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::Disk;
+use super::lease::Pulse;
 use crate::data;
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::Folder;
@@ -13,6 +14,8 @@ use crate::state::{State, state_name};
 use crate::table::{NONE, StoredBody, Table};
 
 pub(super) const FLAGS_HEADER: [u8; 4] = [0x4d, 0x58, 0x46, 0x02];
+/// Rows are written in pieces of about this size.
+const PIECE: usize = 1 << 20;
 const LOG_BYTES: u64 = 4 << 20;
 const LOG_ROWS: u32 = 10_000;
 const IDLE: i64 = 30_000;
@@ -33,6 +36,15 @@ impl Disk {
 
     /// Writes all acknowledged commits into the data files and starts the log anew.
     pub fn checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
+        let result = self.try_checkpoint(table);
+        if result.is_err() {
+            // Names or contents may not be on the disk; the next turn writes a log of its own.
+            self.distrust();
+        }
+        result
+    }
+
+    fn try_checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
         let Some(open) = &self.open else {
             return Err(StoreError::Failed("no turn is under way".into()));
         };
@@ -42,7 +54,7 @@ impl Disk {
         let (header, sequence, old_flags) = (open.header, open.sequence, open.state.flags.clone());
         let replaced_state = open.state.fence;
         let (first, rows) = table.unstored();
-        write_rows(&*self.folder, first, &rows)?;
+        write_rows(&*self.folder, first, &rows, &mut self.pulse())?;
         let flags = self.write_flags(table, sequence)?;
         let state = State {
             fence: header.fence,
@@ -156,29 +168,44 @@ impl Disk {
 }
 
 /// Writes rows at their places in the three data files and syncs them.
-fn write_rows(folder: &dyn Folder, first: u32, rows: &[StoredBody]) -> Result<()> {
+fn write_rows(
+    folder: &dyn Folder,
+    first: u32,
+    rows: &[StoredBody],
+    pulse: &mut Pulse,
+) -> Result<()> {
     let Some((start, _)) = rows.first() else {
         return Ok(());
     };
-    let start = start.start;
-    let (mut dat, mut off, mut crc) = (Vec::new(), Vec::new(), Vec::new());
-    for (meta, body) in rows {
+    let mut offset = start.start;
+    let open = |name: &str| folder.open(name, true).doing(|| format!("opening {name}"));
+    let dat = open(data::DAT)?;
+    let (mut off, mut crc) = (Vec::new(), Vec::new());
+    let mut piece = Vec::new();
+    for (index, (meta, body)) in rows.iter().enumerate() {
         off.extend(meta.start.to_le_bytes());
         crc.extend(meta.crc.to_le_bytes());
-        data::write_row(&mut dat, body);
+        data::write_row(&mut piece, body);
+        if piece.len() >= PIECE || index + 1 == rows.len() {
+            dat.write_at(offset, &piece)
+                .doing(|| format!("writing {}", data::DAT))?;
+            offset += piece.len() as u64;
+            piece.clear();
+            pulse.beat();
+        }
     }
+    dat.sync().doing(|| format!("syncing {}", data::DAT))?;
+    pulse.beat();
     let first = u64::from(first);
     for (name, offset, bytes) in [
-        (data::DAT, start, dat),
         (data::OFF, 4 + 8 * first, off),
         (data::CRC, 4 + 4 * first, crc),
     ] {
-        let file = folder
-            .open(name, true)
-            .doing(|| format!("opening {name}"))?;
+        let file = open(name)?;
         file.write_at(offset, &bytes)
             .doing(|| format!("writing {name}"))?;
         file.sync().doing(|| format!("syncing {name}"))?;
     }
+    pulse.beat();
     Ok(())
 }

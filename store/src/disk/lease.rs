@@ -1,16 +1,20 @@
 //! The lease: who may write at the present fence.
 
 use std::io;
+use std::sync::Arc;
 
 use mix_value::{Value, escjson};
 
 use super::Disk;
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::read_to_end;
+use crate::folder::{Folder, read_to_end};
 use crate::log::log_name;
+use crate::time::Clock;
 
 /// A holder that has not stirred for so long is dead.
 const DEAD_AFTER: i64 = 10_000;
+/// A holder stirs so often while it works.
+const RENEW_AFTER: i64 = 1_000;
 const POLL: u64 = 20;
 /// How long to wait for a holder that has an OS lock. It holds the lease for
 /// one turn only, so "at once" would refuse where a moment's patience serves.
@@ -21,7 +25,7 @@ fn lease_name(fence: u64) -> String {
 }
 
 /// What a lease file says, as far as it can be read.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Holder {
     raw: Vec<u8>,
     is_os: bool,
@@ -48,59 +52,88 @@ impl Disk {
     /// Takes the lease of the present fence and gives its number.
     pub(super) fn acquire(&mut self) -> Result<u64> {
         let begun = self.now();
-        let mut fence = match &self.open {
-            Some(open) => open.header.fence,
-            None => self.newest("write.log.")?,
-        };
+        if let Some(distrusted) = self.distrusted {
+            // What was written at this fence may not be on the disk, whatever a later sync
+            // says. The log of the next one is written anew and takes over what there is.
+            self.create_empty(&log_name(distrusted + 1))?;
+            self.distrusted = None;
+        }
+        let mut known = self.open.as_ref().map(|open| open.header.fence);
         let mut watched: Option<(u64, Holder, i64)> = None;
         loop {
+            let mut fence = match known.take() {
+                Some(fence) if self.log_exists(fence)? => fence,
+                _ => self.newest("write.log.")?,
+            };
             if fence == 0 {
                 self.create_empty(&log_name(1))?;
                 fence = 1;
             }
             if self.try_lease(fence)? {
-                if !self.log_exists(fence + 1)? {
+                if !self.log_exists(fence + 1)? && self.log_exists(fence)? {
                     self.lease = Some(fence);
                     return Ok(fence);
                 }
                 self.remove_lease(fence);
-                fence = self.newest("write.log.")?;
                 continue;
             }
             if self.log_exists(fence + 1)? {
-                fence = self.newest("write.log.")?;
                 continue;
             }
             let now = self.now();
-            let Some(holder) = self.read_holder(fence)? else {
-                continue; // Gone since we looked.
-            };
-            let since = match &watched {
-                Some((of, seen, since)) if *of == fence && *seen == holder => *since,
-                _ => now,
-            };
-            let silent = holder
-                .beat
-                .is_some_and(|beat| now.saturating_sub(beat) > DEAD_AFTER);
-            if silent || holder.is_os && self.os_locked || now.saturating_sub(since) >= DEAD_AFTER {
-                self.create_empty(&log_name(fence + 1))?;
-                fence = self.newest("write.log.")?;
-                watched = None;
-                continue;
+            // None: given back since we looked.
+            let holder = self.read_holder(fence)?;
+            if let Some(holder) = &holder {
+                let since = match &watched {
+                    Some((of, seen, since)) if *of == fence && seen == holder => *since,
+                    _ => now,
+                };
+                let silent = holder
+                    .beat
+                    .is_some_and(|beat| now.saturating_sub(beat) > DEAD_AFTER);
+                let dead = silent
+                    || holder.is_os && self.os_locked
+                    || now.saturating_sub(since) >= DEAD_AFTER;
+                if dead {
+                    self.create_empty(&log_name(fence + 1))?;
+                    watched = None;
+                    continue;
+                }
+                watched = Some((fence, holder.clone(), since));
             }
             let patience = i64::try_from(self.options.wait).unwrap_or(i64::MAX);
-            let patience = if holder.is_os {
+            let is_os = holder.as_ref().is_some_and(|holder| holder.is_os);
+            let patience = if is_os {
                 patience.min(OS_WAIT)
             } else {
                 patience
             };
             if now.saturating_sub(begun) >= patience {
-                return Err(StoreError::Locked {
-                    holder: holder.describe(now),
-                });
+                let holder =
+                    holder.map_or_else(|| "others, in turns".into(), |holder| holder.describe(now));
+                return Err(StoreError::Locked { holder });
             }
-            watched = Some((fence, holder, since));
             self.options.clock.sleep(POLL);
+        }
+    }
+
+    /// What keeps the lease of this turn alive during long work.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse(self.lease.map(|fence| Beating {
+            folder: Arc::clone(&self.folder),
+            clock: Arc::clone(&self.options.clock),
+            fence,
+            text: self.lease_text(),
+            last: self.now(),
+            count: 1,
+        }))
+    }
+
+    fn lease_text(&self) -> LeaseText {
+        LeaseText {
+            owner: self.owner.clone(),
+            is_os: self.os_locked,
+            program: self.options.program.clone(),
         }
     }
 
@@ -120,7 +153,7 @@ impl Disk {
         let name = lease_name(fence);
         match self.folder.create_new(&name) {
             Ok(file) => {
-                let text = self.lease_text();
+                let text = self.lease_text().format(self.now(), 1);
                 match file.write_at(0, text.as_bytes()) {
                     Ok(()) => Ok(true),
                     Err(error) => {
@@ -132,22 +165,6 @@ impl Disk {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error).doing(|| format!("creating {name}")),
         }
-    }
-
-    fn lease_text(&self) -> String {
-        let map = Value::map([
-            ("owner", Value::from(self.owner.as_str())),
-            (
-                "kind",
-                Value::from(if self.os_locked { "os" } else { "lease" }),
-            ),
-            ("beat", Value::Int(self.now())),
-            ("n", Value::Int(1)),
-            ("program", Value::from(self.options.program.as_str())),
-            ("pid", Value::Int(process_id())),
-        ]);
-        // Strings and ints always have a text.
-        escjson::format_plain(&map).unwrap_or_default()
     }
 
     fn read_holder(&self, fence: u64) -> Result<Option<Holder>> {
@@ -181,6 +198,68 @@ impl Disk {
         self.folder
             .exists(&name)
             .doing(|| format!("looking for {name}"))
+    }
+}
+
+/// What a lease says about its holder.
+struct LeaseText {
+    owner: String,
+    is_os: bool,
+    program: String,
+}
+
+impl LeaseText {
+    fn format(&self, beat: i64, count: i64) -> String {
+        let map = Value::map([
+            ("owner", Value::from(self.owner.as_str())),
+            ("kind", Value::from(if self.is_os { "os" } else { "lease" })),
+            ("beat", Value::Int(beat)),
+            ("n", Value::Int(count)),
+            ("program", Value::from(self.program.as_str())),
+            ("pid", Value::Int(process_id())),
+        ]);
+        // Strings and ints always have a text.
+        escjson::format_plain(&map).unwrap_or_default()
+    }
+}
+
+/// Renews the lease now and then during long work.
+pub(crate) struct Pulse(Option<Beating>);
+
+struct Beating {
+    folder: Arc<dyn Folder>,
+    clock: Arc<dyn Clock>,
+    fence: u64,
+    text: LeaseText,
+    last: i64,
+    count: i64,
+}
+
+impl Pulse {
+    /// For readers, who hold no lease.
+    pub fn silent() -> Pulse {
+        Pulse(None)
+    }
+
+    /// Renews the lease if a second has passed. A failure is no harm: whoever
+    /// takes the silent lease raises the fence, and that is noticed.
+    pub fn beat(&mut self) {
+        let Some(beating) = &mut self.0 else { return };
+        let now = beating.clock.now();
+        if now.saturating_sub(beating.last) < RENEW_AFTER {
+            return;
+        }
+        beating.last = now;
+        beating.count += 1;
+        let folder = &beating.folder;
+        let temporary = format!("tmp-lease-{}", beating.text.owner);
+        // Left over from a renewal that failed half-way.
+        let _ = folder.remove(&temporary);
+        let text = beating.text.format(now, beating.count);
+        let _ = folder
+            .create_new(&temporary)
+            .and_then(|file| file.write_at(0, text.as_bytes()))
+            .and_then(|()| folder.rename(&temporary, &lease_name(beating.fence)));
     }
 }
 

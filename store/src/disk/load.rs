@@ -8,6 +8,7 @@ use mix_value::msgpack::{Reader, Token};
 use mix_value::{Value, msgpack};
 use roaring::RoaringBitmap;
 
+use super::lease::Pulse;
 use super::seal::read_state;
 use super::{Disk, Open, newest, read_header};
 use crate::data::{self, DataFile, checked_body};
@@ -58,6 +59,8 @@ impl Disk {
             let durable = if read.frames.is_empty() {
                 known.durable
             } else {
+                // Whoever wrote them may have failed to sync them.
+                file.sync().doing(|| format!("syncing {name}"))?;
                 sequence
             };
             self.open = Some(Open {
@@ -73,7 +76,8 @@ impl Disk {
             Some(state) => state,
             None => self.create(&header, &*file)?,
         };
-        let (loaded, warnings) = load_stored(&*self.folder, &state)?;
+        let mut pulse = self.pulse();
+        let (loaded, warnings) = load_stored(&*self.folder, &state, &mut pulse)?;
         self.warnings.extend(warnings);
         let bytes = read_to_end(&*file, HEADER_LEN as u64).doing(|| format!("reading {name}"))?;
         let (end, sequence) = load_log(&loaded, &state, &header, &bytes)?;
@@ -87,6 +91,7 @@ impl Disk {
         }
         // What is in the log may never have been synced by the one who wrote it.
         file.sync().doing(|| format!("syncing {name}"))?;
+        self.folder.sync().doing(|| "syncing the folder".into())?;
         *table = Arc::new(loaded);
         self.open = Some(Open {
             header,
@@ -205,7 +210,7 @@ pub(crate) fn read_only(folder: &dyn Folder) -> Result<(Table, [u8; 8], Vec<Stri
         let Some(state) = read_state(folder)? else {
             return Err(StoreError::NoSuchDb("in this folder".into()));
         };
-        let (table, mut warnings) = load_stored(folder, &state)?;
+        let (table, mut warnings) = load_stored(folder, &state, &mut Pulse::silent())?;
         let mut fence = logs_before;
         while fence > 0 {
             let name = log_name(fence);
@@ -236,7 +241,11 @@ pub(crate) fn read_only(folder: &dyn Folder) -> Result<(Table, [u8; 8], Vec<Stri
 }
 
 /// The checkpointed rows and flags.
-fn load_stored(folder: &dyn Folder, state: &State) -> Result<(Table, Vec<String>)> {
+fn load_stored(
+    folder: &dyn Folder,
+    state: &State,
+    pulse: &mut Pulse,
+) -> Result<(Table, Vec<String>)> {
     let entries = data::read_tables(folder, state.rows, state.dat_len)?;
     let file = Arc::new(DataFile::open(folder)?);
     if file.len()? < state.dat_len {
@@ -245,6 +254,7 @@ fn load_stored(folder: &dyn Folder, state: &State) -> Result<(Table, Vec<String>
     let table = Table::new(Some(Arc::clone(&file)));
     let mut row = 0;
     while row < entries.len() {
+        pulse.beat();
         let start = entries[row].0;
         let count = entries[row..]
             .partition_point(|(at, len, _)| at + u64::from(*len) <= start + PIECE)

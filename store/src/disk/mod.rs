@@ -34,6 +34,8 @@ pub(crate) struct Disk {
     owner: String,
     open: Option<Open>,
     failed: Option<String>,
+    /// A fence whose log failed to sync: nothing more is written there.
+    distrusted: Option<u64>,
     lease: Option<u64>,
     last_commit: i64,
     superseded_files: Vec<(String, i64)>,
@@ -64,6 +66,7 @@ impl Disk {
             owner: text_of(&owner).to_owned(),
             open: None,
             failed: None,
+            distrusted: None,
             lease: None,
             last_commit: i64::MIN,
             superseded_files: Vec::new(),
@@ -82,7 +85,14 @@ impl Disk {
             return Err(StoreError::Failed(reason.clone()));
         }
         let fence = self.acquire()?;
-        let result = self.catch_up(fence, table).and_then(|()| work(self, table));
+        let result = match self.catch_up(fence, table) {
+            Ok(()) => work(self, table),
+            Err(error) => {
+                // Half-known files are read again as a whole next time.
+                self.open = None;
+                Err(error)
+            }
+        };
         self.release();
         result
     }
@@ -132,7 +142,20 @@ impl Disk {
     /// Stops writing until the files are read again.
     fn poison(&mut self, reason: &str) {
         self.failed = Some(reason.to_owned());
-        self.open = None;
+        self.distrust();
+    }
+
+    /// Never writes to the present log again. What failed to sync may be missing
+    /// on the disk even if a later sync says otherwise.
+    fn distrust(&mut self) {
+        if let Some(open) = self.open.take() {
+            let fence = open.header.fence;
+            // At once, so that no other writer goes on there; if this fails, the next turn tries again.
+            self.distrusted = self
+                .create_empty(&log_name(fence + 1))
+                .is_err()
+                .then_some(fence);
+        }
     }
 
     fn create_empty(&self, name: &str) -> Result<()> {
