@@ -292,7 +292,17 @@ impl<'a> Linker<'a> {
                 };
                 let id = self.out.import(&foreign.host, params);
                 let program = self.program;
-                self.out.import_used_by(id, &program.module(user).name);
+                let name: &str = match &*program.module(user).name {
+                    "" => "<expression>",
+                    name => name,
+                };
+                self.out.import_used_by(id, name);
+                let has_instances = program.module(owner).instancing != Instancing::Shared;
+                if has_instances && !foreign.arms.is_empty() {
+                    let what = "a replacement of a foreign function in a module with instances";
+                    self.unsupported(what, span);
+                    return None;
+                }
                 for arm in &foreign.arms {
                     // A known arm is not added again, so its code is made once only.
                     if self.arms.insert((id, arm.environment.clone())) {
