@@ -5,7 +5,7 @@
 //! never change a result. It lives in memory beside the table and grows with
 //! it; old rows never change, so nothing is ever taken out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mix_value::msgpack::{Reader, Token};
@@ -20,10 +20,13 @@ use crate::table::{NONE, Table};
 
 /// Longest string that has a key of its own.
 const MAX_STRING: usize = 256;
-/// Most fields that are indexed.
-const MAX_FIELDS: usize = 256;
-/// Most row numbers in all indexes together.
-const MAX_ENTRIES: usize = 32 << 20;
+/// Most bytes of all indexes of a table, as far as they can be estimated.
+const MAX_BYTES: usize = 128 << 20;
+/// What a key takes beside its own bytes: tree slot, allocations, first row.
+const KEY_OVERHEAD: usize = 120;
+/// A query adds at most so many rows to an index; until it has all of them the
+/// rows are scanned, so that no query waits for a whole big table to be indexed.
+const SLICE: u32 = 100_000;
 
 /// The indexes of a table.
 #[derive(Default)]
@@ -34,7 +37,10 @@ pub(crate) struct Indexes {
 #[derive(Default)]
 struct Inner {
     fields: HashMap<Arc<str>, Field>,
-    entries: usize,
+    /// Fields whose index is too big for the limit even alone.
+    refused: HashSet<Arc<str>>,
+    bytes: usize,
+    uses: u64,
 }
 
 /// The index of one field. All row lists ascend.
@@ -42,6 +48,10 @@ struct Inner {
 struct Field {
     /// Rows below are contained.
     covered: u32,
+    /// Estimated bytes.
+    bytes: usize,
+    /// When it was last asked.
+    used: u64,
     /// Scalars: the value itself, or an element of it if it is an array.
     keys: BTreeMap<Vec<u8>, Vec<u32>>,
     /// Rows whose value, or an element of it, has no key.
@@ -119,33 +129,58 @@ fn versions(table: &Table, id: &str, bound: u32) -> Vec<u32> {
 }
 
 impl Inner {
-    /// The index of a field, containing all rows below `bound`; none if there is no room for it.
+    /// The index of a field, containing all rows below `bound`; none if it does not (yet).
     fn extended(&mut self, table: &Table, name: &Arc<str>, bound: u32) -> Result<Option<&Field>> {
-        if !self.fields.contains_key(name) && self.fields.len() >= MAX_FIELDS {
+        if self.refused.contains(name) {
             return Ok(None);
         }
+        self.uses += 1;
         let field = self.fields.entry(name.clone()).or_default();
-        while field.covered < bound {
-            if self.entries > MAX_ENTRIES {
-                return Ok(None);
-            }
+        field.used = self.uses;
+        let until = bound.min(field.covered.saturating_add(SLICE));
+        while field.covered < until {
             let row = field.covered;
             let body = table.body(row)?;
             if let Some(encoded) = raw::member(&body, name) {
-                self.entries += field.add(row, encoded);
+                let added = field.add(row, encoded);
+                field.bytes += added;
+                self.bytes += added;
             }
             field.covered += 1;
+            if field.bytes > MAX_BYTES {
+                self.bytes -= field.bytes;
+                self.fields.remove(name);
+                self.refused.insert(name.clone());
+                return Ok(None);
+            }
         }
-        Ok(Some(field))
+        self.make_room(name);
+        Ok(self.fields.get(name).filter(|field| field.covered >= bound))
+    }
+
+    /// Drops the indexes that were not asked for longest, but not that of `keep`.
+    fn make_room(&mut self, keep: &Arc<str>) {
+        while self.bytes > MAX_BYTES {
+            let others = self.fields.iter().filter(|(name, _)| *name != keep);
+            let Some(oldest) = others
+                .min_by_key(|(_, field)| field.used)
+                .map(|(name, _)| name.clone())
+            else {
+                return;
+            };
+            if let Some(dropped) = self.fields.remove(&oldest) {
+                self.bytes = self.bytes.saturating_sub(dropped.bytes);
+            }
+        }
     }
 }
 
 impl Field {
-    /// Adds the encoded value of a row; gives the number of entries made.
+    /// Adds the encoded value of a row; gives the bytes that took, about.
     fn add(&mut self, row: u32, encoded: &[u8]) -> usize {
         self.defined.push(row);
         let mut reader = Reader::new(encoded);
-        let mut entries = 1;
+        let mut bytes = 8;
         match reader.next() {
             Ok(Token::ArrayStart(count)) => {
                 self.arrays.push(row);
@@ -158,29 +193,35 @@ impl Field {
                         .next()
                         .ok()
                         .and_then(|token| key_of_token(&token));
-                    self.enter(key, row);
-                    entries += 1;
+                    bytes += self.enter(key, row);
                 }
             }
             Ok(token) => {
-                self.enter(key_of_token(&token), row);
-                entries += 1;
+                bytes += self.enter(key_of_token(&token), row);
             }
             // The row passed its checksum, so this does not happen; reading it will tell.
-            Err(_) => self.enter(None, row),
+            Err(_) => bytes += self.enter(None, row),
         }
-        entries
+        bytes
     }
 
-    fn enter(&mut self, key: Option<Vec<u8>>, row: u32) {
+    fn enter(&mut self, key: Option<Vec<u8>>, row: u32) -> usize {
+        let mut bytes = 4;
         let rows = match key {
-            Some(key) => self.keys.entry(key).or_default(),
+            Some(key) => {
+                let key_bytes = key.len() + KEY_OVERHEAD;
+                self.keys.entry(key).or_insert_with(|| {
+                    bytes += key_bytes;
+                    Vec::new()
+                })
+            }
             None => &mut self.other,
         };
         // An array may hold the same element twice.
         if rows.last() != Some(&row) {
             rows.push(row);
         }
+        bytes
     }
 
     fn lookup(&self, test: &AtomTest) -> Vec<u32> {

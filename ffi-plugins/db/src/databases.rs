@@ -12,6 +12,10 @@ use crate::session::Session;
 
 /// Most open databases on disk; the longest unused one is closed first.
 const MAX_OPEN: usize = 256;
+/// Longest name of a database in memory, in bytes.
+const MAX_MEMORY_NAME: usize = 255;
+/// Longest name of an app or a workspace.
+const MAX_NAME: usize = 128;
 /// Most in-memory databases of one workspace.
 const MAX_IN_MEMORY: usize = 64;
 
@@ -111,8 +115,10 @@ fn named(session: &Session, map: &Map) -> Result<Database, Failure> {
         None => Ok(()),
     };
     let name = || match text("db") {
-        Some(name) if !name.is_empty() && name.len() <= 255 => Ok(name),
-        _ => Err(bad_db("db must be a name")),
+        Some(name) if (1..=MAX_MEMORY_NAME).contains(&name.len()) => Ok(name),
+        _ => Err(bad_db(format!(
+            "db must be a name of 1 to {MAX_MEMORY_NAME} bytes"
+        ))),
     };
     match (text("type"), text("scope")) {
         (Some("rmx"), Some("main")) => {
@@ -150,7 +156,7 @@ fn main(session: &Session) -> Result<Database, Failure> {
     if own.is_dir() {
         return on_disk(session, own.to_path_buf(), name, true);
     }
-    let folder = workspace(session)?.join(folder_name(name.unwrap_or("main")));
+    let folder = app_folder(session, name.unwrap_or("main"))?;
     on_disk(session, folder, name, true)
 }
 
@@ -164,12 +170,16 @@ fn app(session: &Session, name: &str) -> Result<Database, Failure> {
             "{name:?} within reach: this run has only the data of its own app"
         ))));
     }
-    on_disk(
-        session,
-        workspace(session)?.join(folder_name(name)),
-        Some(name),
-        false,
-    )
+    on_disk(session, app_folder(session, name)?, Some(name), false)
+}
+
+fn app_folder(session: &Session, name: &str) -> Result<PathBuf, Failure> {
+    if !is_name(name) {
+        return Err(bad_db(format!(
+            "an app has a name of 1 to {MAX_NAME} characters of [A-Za-z0-9_.-]"
+        )));
+    }
+    Ok(workspace(session)?.join(folder_name(name)))
 }
 
 fn workspace(session: &Session) -> Result<PathBuf, Failure> {
@@ -183,7 +193,15 @@ fn workspace(session: &Session) -> Result<PathBuf, Failure> {
         "" => std::env::var("MIXER_WS").unwrap_or_else(|_| "local".into()),
         name => name.to_owned(),
     };
+    if !is_name(&name) {
+        return Err(bad_db("the workspace has no proper name"));
+    }
     Ok(root.join(folder_name(&name)))
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 /// Every byte outside of `[A-Za-z0-9_-]` as `%XX`.

@@ -9,7 +9,7 @@ use mix_store::id_argument;
 use crate::answers::{NULL, array, record_or_null};
 use crate::databases::resolve;
 use crate::failures::failure;
-use crate::session::Session;
+use crate::session::{Session, Waiting};
 
 /// How often a waiting run looks for commits.
 const POLL: Duration = Duration::from_millis(50);
@@ -56,7 +56,17 @@ pub(crate) async fn wait_change(
     // Every commit counts: a session cannot tell its own from those of others afterwards.
     let _ = other_sessions;
     let target = resolve(&session, &database)?;
+    let waiting = Waiting::new(session);
     loop {
+        if waiting.is_orphaned() {
+            return Err(Failure::new("ERR_CANCELED", "the run is over"));
+        }
+        if waiting.is_late() {
+            return Err(Failure::new(
+                "ERR_TIMEOUT",
+                "the run has no time left to wait for a change",
+            ));
+        }
         target.database.refresh().map_err(failure)?;
         let now = target.database.watermark();
         if now != watermark {

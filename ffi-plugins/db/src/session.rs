@@ -1,7 +1,9 @@
 //! What belongs to one run.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mix_plugin_sdk::{Caller, Failure};
 use mix_store::{Database, OpenOptions};
@@ -18,6 +20,38 @@ pub(crate) struct Session {
     own: RefCell<HashMap<String, Database>>,
     /// Databases this run has looked at: the first look reads what others wrote.
     seen: RefCell<HashSet<String>>,
+    /// Functions of this run that wait for something to happen.
+    waiting: Cell<usize>,
+}
+
+/// Counts a waiting function as long as it lives.
+pub(crate) struct Waiting(Rc<Session>);
+
+impl Waiting {
+    pub fn new(session: Rc<Session>) -> Waiting {
+        session.waiting.set(session.waiting.get() + 1);
+        Waiting(session)
+    }
+
+    /// True when the run is over: nobody but waiting functions holds the session.
+    pub fn is_orphaned(&self) -> bool {
+        Rc::strong_count(&self.0) <= self.0.waiting.get()
+    }
+
+    /// True when the run should have ended.
+    pub fn is_late(&self) -> bool {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let deadline = self.0.who.deadline;
+        deadline != 0 && now.as_millis() >= u128::from(deadline)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
+    }
 }
 
 impl Session {
@@ -26,6 +60,7 @@ impl Session {
             who,
             own: RefCell::default(),
             seen: RefCell::default(),
+            waiting: Cell::default(),
         }
     }
 
