@@ -134,12 +134,14 @@ impl Checker<'_> {
         let mut exprs = Vec::new();
         let mut rest = args.into_iter().peekable();
         let mut ty = ty;
+        let mut all_params: Vec<Ty> = Vec::new();
         while rest.peek().is_some() {
             self.settle()?;
             match self.types.node(ty) {
                 Node::Fun(..) => {
                     let count = rest.len();
                     let (params, result) = self.types.peel(ty, count);
+                    all_params.extend(&params);
                     let group: Vec<Arg> = rest.by_ref().take(params.len()).collect();
                     exprs.extend(self.arguments(&params, group)?);
                     ty = result;
@@ -167,6 +169,18 @@ impl Checker<'_> {
             }
         }
         self.settle()?;
+        // A result that nothing passed in can give: there is none, as with `fail`.
+        if matches!(function.kind, ExprKind::Static { .. } | ExprKind::Slot(_))
+            && self.types.is_var(ty)
+        {
+            let result = self.types.find(ty);
+            if !all_params
+                .into_iter()
+                .any(|param| self.contains(param, result))
+            {
+                self.types.mark_never(result);
+            }
+        }
         if let ExprKind::Constructor(full_name) = &function.kind
             && exprs.len() == 1
         {

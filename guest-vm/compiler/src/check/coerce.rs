@@ -355,7 +355,7 @@ impl Checker<'_> {
             .into()
     }
 
-    fn contains(&mut self, ty: Ty, part: Ty) -> bool {
+    pub(super) fn contains(&mut self, ty: Ty, part: Ty) -> bool {
         let ty = self.types.find(ty);
         ty == part
             || self.types.step()

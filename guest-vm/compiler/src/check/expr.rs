@@ -21,7 +21,7 @@ impl Checker<'_> {
             ast::ExprKind::Null => (self.constant(Constant::Null, span), Ty::NULL),
             ast::ExprKind::Bool(value) => (self.constant(Constant::Bool(*value), span), Ty::BOOL),
             ast::ExprKind::Undefined => {
-                let ty = self.types.fresh();
+                let ty = self.types.fresh_never();
                 (self.constant(Constant::Undefined, span), ty)
             }
             ast::ExprKind::Int(value) => (self.constant(Constant::Int(*value), span), Ty::NUMBER),

@@ -260,6 +260,19 @@ impl Types {
                     self.restrict(one, Range::Data);
                     return Some(one);
                 }
+                // A value of unknown type next to data: the result is data, and the value
+                // may still be anything that is data.
+                Node::Var { range, .. }
+                    if !small
+                        && range != Range::Word
+                        && !self.is_var(other)
+                        && !self.is_never(one)
+                        && !matches!(self.node(other), Node::Plus(..))
+                        && self.is_data_range(other) =>
+                {
+                    self.restrict(one, Range::Data);
+                    return Some(Ty::DATA);
+                }
                 Node::Var { .. } => {
                     if self.attempt(|types| types.bind(one, other)) {
                         return Some(one);

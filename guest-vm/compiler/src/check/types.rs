@@ -105,6 +105,9 @@ pub struct Types {
     pub level: u32,
 }
 
+/// The mark of variables for values that never exist; no identifier.
+const NEVER: &str = "~never";
+
 /// Steps of type walks per phrase.
 const BUDGET: u32 = 2_000_000;
 
@@ -199,6 +202,44 @@ impl Types {
             name: None,
             soft: true,
         })
+    }
+
+    /// A variable for a value that never exists: `undefined`, the result of `fail`.
+    pub fn fresh_never(&mut self) -> Ty {
+        let level = self.level;
+        self.add(Node::Var {
+            level,
+            range: Range::Any,
+            name: Some(NEVER.into()),
+            soft: false,
+        })
+    }
+
+    /// Marks an unsolved variable as the type of a value that never exists.
+    pub fn mark_never(&mut self, ty: Ty) {
+        let at = self.find(ty);
+        if let Node::Var {
+            level,
+            range,
+            soft: false,
+            ..
+        } = self.nodes[at.0 as usize].clone()
+            && level != GENERIC
+        {
+            self.set(
+                at,
+                Node::Var {
+                    level,
+                    range,
+                    name: Some(NEVER.into()),
+                    soft: false,
+                },
+            );
+        }
+    }
+
+    pub fn is_never(&mut self, ty: Ty) -> bool {
+        matches!(self.node(ty), Node::Var { name: Some(name), .. } if &*name == NEVER)
     }
 
     pub fn generic(&mut self, name: Option<Symbol>, range: Range) -> Ty {
@@ -508,7 +549,7 @@ impl Types {
                     Node::Var {
                         level: GENERIC,
                         range,
-                        name,
+                        name: name.filter(|name| &**name != NEVER),
                         soft: false,
                     },
                 );
