@@ -17,6 +17,11 @@
 //! - [`regex`]: patterns; [`bitset`]: sets of integers
 //! - [`records`], [`host`]: what goes to families of foreign functions
 
+#![allow(
+    clippy::mutable_key_type,
+    reason = "a text only caches its length; its order and hash are those of the content"
+)]
+
 mod args;
 mod array;
 mod binary;

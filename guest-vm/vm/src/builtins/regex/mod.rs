@@ -373,9 +373,9 @@ fn replacement_parts(text: &str) -> Vec<Part<'_>> {
         // A number that does not fit names no group.
         let group = |digits: &str| Part::Group(digits.parse().unwrap_or(usize::MAX));
         let run = digits(after);
-        if after.starts_with('$') {
+        if let Some(tail) = after.strip_prefix('$') {
             parts.push(Part::Text("$"));
-            rest = &after[1..];
+            rest = tail;
         } else if run > 0 {
             parts.push(group(&after[..run]));
             rest = &after[run..];
