@@ -4,7 +4,7 @@
 //!   imports end up in the executable, and with which numbers
 //! - `module`: slots, cells, observers and creation steps of a module
 //! - `function`: one function: registers of locals, places, the frame of everything below
-//! - `expression`, `call`, `data`, `cell`, `pattern`, `statement`: the translation proper
+//! - `expression`, `reference`, `call`, `data`, `cell`, `pattern`, `statement`: the translation proper
 //! - `types`: run-time types, `walk`: visiting all parts of an expression
 //!
 //! Registers: a local lives in one register from its binding to the end of its
@@ -20,6 +20,7 @@ mod function;
 mod link;
 mod module;
 mod pattern;
+mod reference;
 mod statement;
 mod types;
 mod walk;
