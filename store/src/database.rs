@@ -15,7 +15,7 @@ use crate::options::{OpenOptions, SaveOptions};
 use crate::prepare::{MAX_RECORDS, prepare};
 use crate::query::{Execution, Pipeline, QueryOptions};
 use crate::record::Record;
-use crate::table::Table;
+use crate::table::{Overrides, Table};
 use crate::view::{AsOf, View};
 
 /// An open database. Cloning shares it; all calls are safe from many threads.
@@ -253,6 +253,32 @@ impl Database {
                 commit(committer, table, batch)?;
             }
             Ok(deleted)
+        })
+    }
+
+    /// Sets or clears the two flags of rows by hand, as one commit: a tool for
+    /// repair. Each list names a row and what its flag shall be.
+    pub fn set_flags(&self, superseded: &[(u32, bool)], deleted: &[(u32, bool)]) -> Result<()> {
+        self.write(|committer, table| {
+            let rows = table.len();
+            if let Some((row, _)) = superseded
+                .iter()
+                .chain(deleted)
+                .find(|(row, _)| *row >= rows)
+            {
+                let reason = format!("there is no row {row}");
+                return Err(StoreError::BadValue {
+                    path: String::new(),
+                    reason,
+                });
+            }
+            let overrides = Overrides {
+                superseded: superseded.iter().copied().collect(),
+                deleted: deleted.iter().copied().collect(),
+            };
+            committer.commit(FrameKind::Flags, 0, 0, &overrides.encode()?)?;
+            table.add_overrides(overrides);
+            Ok(())
         })
     }
 

@@ -432,3 +432,79 @@ fn files_are_read_again() {
         "no_such_db"
     );
 }
+
+#[test]
+fn flags_set_by_hand_last() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let open = || Database::open(folder.path(), OpenOptions::default()).expect("opens");
+    let db = open();
+    let first = save(&db, r#"[{"a":1},{"a":2},{"a":3}]"#);
+    let watermark = AsOf::Watermark(db.watermark());
+    db.set_flags(&[(0, true)], &[(1, true)])
+        .expect("sets flags");
+    assert_eq!(
+        db.set_flags(&[(9, true)], &[])
+            .expect_err("no such row")
+            .code(),
+        "bad_value"
+    );
+    let check = |db: &Database| {
+        assert_eq!(db.view().rows(0, 10), vec![2]);
+        assert_eq!(db.view().including(true, true).rows(0, 10), vec![0, 1, 2]);
+        assert_eq!(
+            db.get_one(first[1].id().expect("id").as_str())
+                .expect("reads"),
+            None
+        );
+        let past = db.view().as_of(&watermark).expect("own watermark");
+        assert_eq!(past.rows(0, 10), vec![0, 1, 2], "the past is not touched");
+    };
+    check(&db);
+    drop(db);
+    let db = open();
+    check(&db);
+    db.flush().expect("writes the flags file");
+    save(&db, r#"[{"a":4}]"#);
+    drop(db);
+    let db = open();
+    assert_eq!(db.view().rows(0, 10), vec![2, 3]);
+    db.set_flags(&[(0, false)], &[(1, false)])
+        .expect("clears flags");
+    db.flush().expect("writes the flags file");
+    drop(db);
+    assert_eq!(open().view().rows(0, 10), vec![0, 1, 2, 3]);
+    let flags: Vec<_> = std::fs::read_dir(folder.path().join("v2"))
+        .expect("lists")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("flags-"))
+        .collect();
+    std::fs::write(
+        folder
+            .path()
+            .join("v2")
+            .join(flags.last().expect("a flags file")),
+        b"broken",
+    )
+    .expect("writes");
+    let db = open();
+    assert_eq!(db.view().rows(0, 10), vec![0, 1, 2, 3], "derived");
+}
+
+#[test]
+fn moments_of_the_past_by_time() {
+    let db = memory();
+    let first = save(&db, r#"[{"a":1}]"#).remove(0);
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    save(&db, r#"[{"a":2}]"#);
+    let moment = AsOf::from_value(&field(&first, "_rmx_created_at")).expect("a time");
+    assert_eq!(
+        db.view().as_of(&moment).expect("a time").rows(0, 10),
+        vec![0]
+    );
+    assert_eq!(
+        AsOf::from_value(&Value::Int(3)).expect("a count"),
+        AsOf::Rows(3)
+    );
+    assert!(AsOf::from_value(&Value::from("yesterday")).is_err());
+    assert!(AsOf::from_value(&Value::Int(-1)).is_err());
+}

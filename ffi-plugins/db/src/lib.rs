@@ -59,6 +59,8 @@ shared_family! {
     start "$db_flush" = writing::flush(Value);
     /// The same as `$db_flush`.
     start "db_flush" = writing::flush(Value);
+    /// Links that run an endpoint with the rights of their maker: made by a server, not by the store.
+    start "$db_makeAnonymousLink" = writing::anonymous_link(Value, String);
     /// For HTTP endpoints: a record, or a failure whose detail says `not_found` or `deleted`.
     start "$db_http_get" = http::get(Value, String);
     /// For HTTP endpoints: save, upsert or delete as one commit.

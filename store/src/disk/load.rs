@@ -4,8 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
+use mix_value::msgpack;
 use mix_value::msgpack::{Reader, Token};
-use mix_value::{Value, msgpack};
 use roaring::RoaringBitmap;
 
 use super::lease::Pulse;
@@ -328,8 +328,9 @@ fn load_log(table: &Table, state: &State, header: &Header, bytes: &[u8]) -> Resu
 pub(super) fn apply(table: &Table, frame: &Frame<'_>) -> Result<()> {
     let damaged = |what: &str| StoreError::Corrupt(format!("commit {} {what}", frame.sequence));
     if frame.kind == FrameKind::Flags {
-        let value = msgpack::decode(frame.body).map_err(|_| damaged("has malformed flags"))?;
-        table.add_overrides(overrides_of(&value).ok_or_else(|| damaged("has malformed flags"))?);
+        let overrides =
+            Overrides::decode(frame.body).ok_or_else(|| damaged("has malformed flags"))?;
+        table.add_overrides(overrides);
         return Ok(());
     }
     let rows = data::split_rows(frame.body).ok_or_else(|| damaged("has malformed rows"))?;
@@ -409,24 +410,6 @@ fn row_facts(body: &[u8]) -> Option<Facts> {
         time: time?,
         deleted,
     })
-}
-
-fn overrides_of(value: &Value) -> Option<Overrides> {
-    let mut overrides = Overrides::default();
-    for (key, flags) in [
-        ("superseded", &mut overrides.superseded),
-        ("deleted", &mut overrides.deleted),
-    ] {
-        for (list, set) in [("set", true), ("clear", false)] {
-            let Some(rows) = value.get(key).and_then(|flag| flag.get(list)) else {
-                continue;
-            };
-            for row in rows.as_array()? {
-                flags.insert(u32::try_from(row.as_int()?).ok()?, set);
-            }
-        }
-    }
-    Some(overrides)
 }
 
 /// The two bitmaps of a flags file; none if it is missing or damaged.

@@ -404,3 +404,103 @@ fn two_writers_share_a_folder_by_turns() {
     let db = Database::open_in(native(), OpenOptions::default()).expect("opens");
     assert_eq!(revisions(&db).len(), 80);
 }
+
+fn lease(kind: &str, beat: i64) -> Vec<u8> {
+    format!(r#"{{"beat":{beat},"kind":"{kind}","n":1,"owner":"x","pid":7,"program":"other"}}"#)
+        .into_bytes()
+}
+
+#[test]
+fn leases_of_the_dead_are_taken_over_and_those_of_the_living_are_not() {
+    let now = 1_700_000_000_000;
+    let folder = ForgetfulFolder::default();
+    let db = open(&folder, &Arc::new(TestClock::default())).expect("new");
+    db.save(vec![record(1, None)], &SaveOptions::default())
+        .expect("saves");
+    drop(db);
+    let cases = [
+        // A fresh lease of a component: refused when patience ends before it must be dead.
+        (lease("lease", now), 5_000, false, Err("db_locked")),
+        (lease("lease", now), 15_000, false, Ok(10_000..16_000)),
+        (lease("lease", now - 11_000), 5_000, false, Ok(0..100)),
+        // One of a native process: its lock is ours, so it is dead; without a lock nobody knows.
+        (lease("os", now), 5_000, true, Ok(0..100)),
+        (lease("os", now), 15_000, false, Err("db_locked")),
+        // Not readable: watched for as long.
+        (b"{".to_vec(), 15_000, false, Ok(10_000..16_000)),
+        (Vec::new(), 5_000, true, Err("db_locked")),
+    ];
+    for (content, wait, os_lock_held, expected) in cases {
+        let folder = folder.with_content("LEASE.1", content.clone());
+        let clock = Arc::new(TestClock::default());
+        let options = OpenOptions {
+            wait,
+            os_lock_held,
+            ..options(&clock)
+        };
+        let opened = Database::open_in(Arc::new(folder.clone()), options);
+        let waited = clock.now() - now;
+        let shown = String::from_utf8_lossy(&content).into_owned();
+        match (opened, expected) {
+            (Ok(db), Ok(range)) => {
+                assert!(range.contains(&waited), "{shown}: {waited} ms");
+                assert_eq!(db.view().bound(), 1);
+                db.save(vec![record(2, None)], &SaveOptions::default())
+                    .expect("saves");
+                assert!(
+                    folder.names().contains(&"write.log.2".to_owned()),
+                    "{shown}: the fence was raised"
+                );
+                assert!(
+                    folder.names().contains(&"LEASE.1".to_owned()),
+                    "{shown}: the lease of the dead is left alone"
+                );
+            }
+            (Err(error), Err(code)) => assert_eq!(error.code(), code, "{shown}"),
+            (opened, expected) => panic!(
+                "{shown}: {:?} instead of {expected:?}",
+                opened.map(|db| db.watermark())
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_torn_commit_may_contain_anything() {
+    let clock = Arc::new(TestClock::default());
+    let folder = ForgetfulFolder::default();
+    let db = open(&folder, &clock).expect("new");
+    db.save(vec![record(1, None)], &SaveOptions::default())
+        .expect("saves");
+    let before = folder.content("write.log.1").expect("log").len();
+    // Frames of another log, and beginnings of frames that claim to be long.
+    let mut bytes = folder.content("write.log.1").expect("log")[56..].to_vec();
+    let mut head = b"MXWF\x01\0\0\0".to_vec();
+    for field in [1_u64, 3, 2, 0] {
+        head.extend(field.to_le_bytes());
+    }
+    head.extend([1, 0, 0, 0]);
+    head.extend((1_u32 << 19).to_le_bytes());
+    for _ in 0..20_000 {
+        bytes.extend(&head);
+    }
+    db.save(
+        vec![Value::map([("data", Value::binary(bytes))])],
+        &SaveOptions::default(),
+    )
+    .expect("saves");
+    drop(db);
+    let log = folder.content("write.log.1").expect("log");
+    let begun = std::time::Instant::now();
+    let torn = folder.with_content("write.log.1", log[..before + 5_000].to_vec());
+    assert_eq!(open(&torn, &clock).expect("a torn tail").view().bound(), 1);
+    // So many claims cannot be told from damage in reasonable time: reported, quickly.
+    let torn = folder.with_content("write.log.1", log[..log.len() - 1].to_vec());
+    assert_eq!(
+        open(&torn, &clock)
+            .map(|db| db.view().bound())
+            .map_err(|error| error.code()),
+        Err("db_corrupt")
+    );
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
