@@ -1,7 +1,7 @@
 //! A plugin instance of one run, or of one app.
 //!
 //! An instance is idle, at work, or dead. A synchronous function of an idle
-//! instance is called on the spot, by the task of its caller: no hop, no queue.
+//! instance is called in a task of its own, without a queue.
 //! The first function that waits moves the instance into a task of its own,
 //! which serves any number of functions at the same time and gives the
 //! instance back when the last of them, and the last stream, has ended.
@@ -100,7 +100,18 @@ impl Instance {
     }
 
     /// Calls a function that never waits.
+    ///
+    /// The call is a task of its own: a store cannot be entered from inside a host
+    /// function of another one, and a call must be finished even if its caller is gone.
     pub async fn call(self: &Arc<Self>, address: Address) -> CallResult {
+        let function = address.function;
+        match tokio::spawn(self.clone().call_here(address)).await {
+            Ok(result) => result,
+            Err(_) => Err(self.failure(function)),
+        }
+    }
+
+    async fn call_here(self: Arc<Self>, address: Address) -> CallResult {
         let function = address.function;
         let mut state = self.state.lock().await;
         let answer = match &mut *state {

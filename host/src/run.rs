@@ -94,7 +94,7 @@ impl RunContext {
     }
 
     /// A synchronous function, by its number in the VM's import.
-    pub async fn call(&self, function: u32, args: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    pub async fn call(self: &Arc<Self>, function: u32, args: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let target = self
             .assembly
             .target(function)
@@ -109,7 +109,7 @@ impl RunContext {
     }
 
     /// A function that may wait.
-    pub async fn start(&self, function: u32, args: Vec<u8>) -> Started {
+    pub async fn start(self: &Arc<Self>, function: u32, args: Vec<u8>) -> Started {
         let target = self
             .assembly
             .target(function)
@@ -118,7 +118,11 @@ impl RunContext {
     }
 
     /// A function that may wait, by plugin and number.
-    pub async fn start_target(&self, target: crate::assembly::Target, args: Vec<u8>) -> Started {
+    pub async fn start_target(
+        self: &Arc<Self>,
+        target: crate::assembly::Target,
+        args: Vec<u8>,
+    ) -> Started {
         let link = self.link(target.plugin).await?;
         let address = Address {
             session: link.session,
@@ -141,7 +145,24 @@ impl RunContext {
     }
 
     /// The instance of a plugin for this run, made at the first call.
-    async fn link(&self, plugin: usize) -> Result<Link, Failure> {
+    async fn link(self: &Arc<Self>, plugin: usize) -> Result<Link, Failure> {
+        if let Some(link) = self
+            .links
+            .lock()
+            .await
+            .get(&plugin)
+            .filter(|link| !link.instance.is_dead())
+        {
+            return Ok(link.clone());
+        }
+        // A task of its own: a store cannot be entered from inside a host function of another one.
+        match tokio::spawn(self.clone().make_link(plugin)).await {
+            Ok(link) => link,
+            Err(_) => Err(failure("ERR_CANCELED", "the run is over".to_owned())),
+        }
+    }
+
+    async fn make_link(self: Arc<Self>, plugin: usize) -> Result<Link, Failure> {
         let mut links = self.links.lock().await;
         if let Some(link) = links.get(&plugin).filter(|link| !link.instance.is_dead()) {
             return Ok(link.clone());

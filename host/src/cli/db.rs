@@ -283,7 +283,7 @@ fn records(file: &PathBuf) -> Result<Vec<Value>, Exit> {
 
 async fn call(
     assembly: &Assembly,
-    context: &RunContext,
+    context: &Arc<RunContext>,
     function: &str,
     args: Value,
 ) -> Result<Value, Exit> {
