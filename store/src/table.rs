@@ -368,3 +368,92 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::folder::NativeFolder;
+
+    const ROWS: u8 = 200;
+
+    fn body(number: u8) -> Vec<u8> {
+        vec![number; 1000 + usize::from(number)]
+    }
+
+    /// A table whose rows are all in the file and none in memory; `damage` is
+    /// a byte of the file that is changed.
+    fn stored_table(folder: &Path, damage: Option<usize>) -> Table {
+        let mut dat = Vec::new();
+        let mut rows = Vec::new();
+        for number in 0..ROWS {
+            let start = dat.len();
+            crate::data::write_row(&mut dat, &body(number));
+            let framed = &dat[start..];
+            rows.push(NewRow {
+                id: [number; 32],
+                rev: [number; 32],
+                time: i64::from(number),
+                deleted: false,
+                body: body(number).into(),
+                crc: crc32c::crc32c(framed),
+                len: framed.len() as u32,
+            });
+        }
+        if let Some(at) = damage {
+            dat[at] ^= 1;
+        }
+        std::fs::write(folder.join(crate::data::DAT), dat).expect("writes");
+        let file = DataFile::open(&NativeFolder::new(folder)).expect("opens");
+        let table = Table::new(Some(Arc::new(file)));
+        table.append(rows).expect("appends");
+        table.set_stored(u32::from(ROWS));
+        table.write().evict(0);
+        assert_eq!(table.read().cached_bytes, 0);
+        table
+    }
+
+    #[test]
+    fn forgotten_rows_are_read_again() {
+        let folder = tempfile::tempdir().expect("scratch");
+        let table = stored_table(folder.path(), None);
+        for number in [150, 0, 199, 7, 8, 150] {
+            assert_eq!(
+                *table.body(u32::from(number)).expect("reads"),
+                *body(number)
+            );
+        }
+        for number in 0..ROWS {
+            assert_eq!(
+                *table.body(u32::from(number)).expect("reads"),
+                *body(number)
+            );
+        }
+        let cached: usize = table
+            .read()
+            .rows
+            .iter()
+            .filter(|row| row.body.is_some())
+            .map(|row| row.len as usize)
+            .sum();
+        assert_eq!(table.read().cached_bytes, cached);
+        table.write().evict(10_000);
+        assert!(table.read().cached_bytes <= 10_000);
+        assert!(table.body(u32::from(ROWS)).is_err());
+    }
+
+    #[test]
+    fn damage_is_reported_for_the_row_it_hits() {
+        let folder = tempfile::tempdir().expect("scratch");
+        let table = stored_table(folder.path(), Some(1002 + 1003 + 500));
+        for number in 0..ROWS {
+            let read = table.body(u32::from(number));
+            if number == 2 {
+                assert_eq!(read.expect_err("damaged").code(), "db_corrupt");
+            } else {
+                assert_eq!(*read.expect("reads"), *body(number));
+            }
+        }
+    }
+}

@@ -233,7 +233,11 @@ fn on_disk(
     });
     if let Some(database) = known {
         if session.first_look(&folder.to_string_lossy()) {
-            database.refresh().map_err(failure)?;
+            match database.refresh() {
+                // Another writer is busy: what was read before is a moment of the past, and as good.
+                Ok(()) | Err(StoreError::Locked { .. }) => {}
+                Err(error) => return Err(failure(error)),
+            }
         }
         return Ok(database);
     }
