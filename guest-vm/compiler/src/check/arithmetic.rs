@@ -64,8 +64,21 @@ impl Checker<'_> {
     ) -> Checked<(Expr, Ty)> {
         let (core_op, name) = match op {
             BinaryOp::Add => {
-                let (left_expr, left_ty) = self.infer(left)?;
-                let (right_expr, right_ty) = self.infer(right)?;
+                let literal = |e: &ast::Expr| {
+                    matches!(e.kind, ast::ExprKind::Array(_) | ast::ExprKind::Map(_))
+                };
+                // A literal next to a typed container is typed like it, so that growing
+                // a container needs no check of what it already holds.
+                let (left_expr, left_ty, right_expr, right_ty) = if literal(left) && !literal(right)
+                {
+                    let (right_expr, right_ty) = self.infer(right)?;
+                    let (left_expr, left_ty) = self.added_literal(left, right_ty)?;
+                    (left_expr, left_ty, right_expr, right_ty)
+                } else {
+                    let (left_expr, left_ty) = self.infer(left)?;
+                    let (right_expr, right_ty) = self.added_literal(right, left_ty)?;
+                    (left_expr, left_ty, right_expr, right_ty)
+                };
                 let ty = self.sum(left_ty, right_ty, op_span, span)?;
                 return Ok((binary(core::BinaryOp::Add, left_expr, right_expr, span), ty));
             }
@@ -89,6 +102,25 @@ impl Checker<'_> {
         let left = self.check_number(left, name)?;
         let right = self.check_number(right, name)?;
         Ok((binary(core_op, left, right, span), Ty::NUMBER))
+    }
+
+    /// An operand of `+` whose other operand has a known type.
+    fn added_literal(&mut self, e: &ast::Expr, other: Ty) -> Checked<(Expr, Ty)> {
+        self.settle()?;
+        match (&e.kind, self.types.node(other)) {
+            (ast::ExprKind::Array(_), Node::Array(_) | Node::Tuple(_) | Node::Labeled(_)) => {
+                self.array_operand(e)
+            }
+            (ast::ExprKind::Map(entries), Node::Map(_)) => {
+                let element = self.types.fresh();
+                let map = self.types.map(element);
+                match self.check_map(entries, map, e.span)? {
+                    Some(expr) => Ok((expr, map)),
+                    None => self.infer(e),
+                }
+            }
+            _ => self.infer(e),
+        }
     }
 
     /// The type of a sum.

@@ -364,7 +364,9 @@ impl Checker<'_> {
             }
             match joined {
                 Some(ty) => {
-                    if !self.types.attempt(|types| types.unify(var, ty)) {
+                    if !self.types.attempt(|types| types.unify(var, ty))
+                        && !self.solve_recursive_sum(ty, var)
+                    {
                         let span = inferred.first().map_or_else(Span::default, |item| item.4);
                         return Err(self.mismatch(var, ty, span));
                     }

@@ -29,6 +29,9 @@ impl Checker<'_> {
             if self.types.attempt(|types| types.unify(from, to)) {
                 return Ok(expr);
             }
+            if self.solve_recursive_sum(from, to) {
+                return Ok(expr);
+            }
             return Err(self.mismatch(to, from, span));
         }
         if self.types.attempt(|types| types.subtype(from, to)) {
@@ -69,6 +72,32 @@ impl Checker<'_> {
             }
         }
         Err(self.mismatch(to, from, span))
+    }
+
+    /// `A = A + number` and the like: a sum with its own type as an operand is of the type of
+    /// the other operand.
+    pub(super) fn solve_recursive_sum(&mut self, from: Ty, to: Ty) -> bool {
+        let (var, sum) = if self.types.is_var(from) {
+            (from, to)
+        } else {
+            (to, from)
+        };
+        let Node::Plus(left, right) = self.types.node(sum) else {
+            return false;
+        };
+        let mut solution = Ty::DATA;
+        for operand in [left, right] {
+            match self.types.node(operand) {
+                Node::Number => solution = Ty::NUMBER,
+                Node::String => {
+                    solution = Ty::STRING;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        self.types
+            .attempt(|types| types.unify(var, solution) && types.subtype(from, to))
     }
 
     /// A stream whose elements are checked as they are pulled.

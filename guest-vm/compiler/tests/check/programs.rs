@@ -56,6 +56,10 @@ fn values_of_unknown_shape_are_used_freely() {
         "(x: string -> x + \"!\")(\"a\")",
         "let k = \"a\"; {(k): 1, b: \"x\"}.(k)",
         "let x = 5; x |> number.add(1) |> number.mul(2)",
+        "recurse((me, n) -> 1 + me(n + 1))(0)",
+        "recurse((me, n) -> \"a\" + me(n))(0)",
+        "let xs : array(number) = [1]; array.reduce(number.add, 0, xs + [2])",
+        "let m : map(number) = {a: 1}; string.length((m + {b: \"x\"}).b)",
         "let f(x) = if (x > 0) \"pos\" else if (x == 0) null else x; [f(1), f(-1)]",
         "let f(x) = number.add(1, if (x > 0) 5 else fail(\"no\")); f(1)",
     ]);
