@@ -2,8 +2,8 @@
 
 use super::Checker;
 use super::arithmetic::Operand;
+use super::bind::Bound;
 use super::env::{Checked, MemberKind, ReturnSlot};
-use super::lambda::Bound;
 use super::lookup::Found;
 use super::types::{Node, Ty};
 use crate::core::{

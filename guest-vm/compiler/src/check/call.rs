@@ -5,7 +5,7 @@
 //! together, then lambdas, which know most by then.
 
 use super::Checker;
-use super::env::{Checked, MemberKind};
+use super::env::Checked;
 use super::lookup::Found;
 use super::types::{Node, Ty};
 use crate::core::{Constant, Expr, ExprKind};
@@ -20,9 +20,8 @@ pub(super) enum Arg<'e> {
     /// Already evaluated: the left side of a pipe, the null of `f()`.
     Done(Expr, Ty, Span),
 }
-
 impl Arg<'_> {
-    fn span(&self) -> Span {
+    pub(super) fn span(&self) -> Span {
         match self {
             Arg::Tree(e) => e.span,
             Arg::Done(_, _, span) => *span,
@@ -30,7 +29,7 @@ impl Arg<'_> {
     }
 
     /// It is checked after the other arguments.
-    fn is_late(&self) -> bool {
+    pub(super) fn is_late(&self) -> bool {
         match self {
             Arg::Tree(e) => matches!(
                 e.kind,
@@ -205,7 +204,7 @@ impl Checker<'_> {
         }
     }
 
-    fn check_arg(&mut self, arg: Arg, param: Ty) -> Checked<Expr> {
+    pub(super) fn check_arg(&mut self, arg: Arg, param: Ty) -> Checked<Expr> {
         match arg {
             Arg::Tree(e) => self.check(e, param),
             Arg::Done(expr, ty, span) => self.coerce(expr, ty, param, span),
@@ -213,7 +212,7 @@ impl Checker<'_> {
     }
 
     /// Checks arguments against parameter types.
-    fn arguments(&mut self, params: &[Ty], args: Vec<Arg>) -> Checked<Vec<Expr>> {
+    pub(super) fn arguments(&mut self, params: &[Ty], args: Vec<Arg>) -> Checked<Vec<Expr>> {
         let count = args.len();
         let mut results: Vec<Option<Expr>> = (0..count).map(|_| None).collect();
         let mut late: Vec<(usize, Arg)> = Vec::new();
@@ -283,7 +282,7 @@ impl Checker<'_> {
 
     /// A copy of a parameter type in which the given unsolved variables are replaced by
     /// others, so that several arguments can each say what they need.
-    fn copy_with(&mut self, param: Ty, vars: &[Ty], copies: &mut Vec<(Ty, Ty)>) -> Ty {
+    pub(super) fn copy_with(&mut self, param: Ty, vars: &[Ty], copies: &mut Vec<(Ty, Ty)>) -> Ty {
         let vars: Vec<Ty> = vars.iter().map(|var| self.types.find(*var)).collect();
         let covariant = matches!(
             self.types.node(param),
@@ -312,7 +311,7 @@ impl Checker<'_> {
     }
 
     /// Gives each bare variable the join of what its arguments are.
-    fn solve_bare(
+    pub(super) fn solve_bare(
         &mut self,
         inferred: &mut Vec<(usize, Ty, Expr, Ty, Span)>,
         copies: &[(Ty, Ty)],
@@ -388,7 +387,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn call_lambda(
+    pub(super) fn call_lambda(
         &mut self,
         lambda: &ast::Lambda,
         callee_span: Span,
@@ -423,162 +422,6 @@ impl Checker<'_> {
         }
         self.apply(applied, result, rest, callee_span, span)
     }
-
-    /// `value |> function`
-    pub(super) fn infer_pipe(
-        &mut self,
-        value: &ast::Expr,
-        function: &ast::Expr,
-        span: Span,
-    ) -> Checked<(Expr, Ty)> {
-        if let ast::ExprKind::Name(name) = &function.kind
-            && let Found::Form(form) = self.lookup(name, function.span)?
-        {
-            return self.call_form(form, std::slice::from_ref(value), None, span);
-        }
-        let (value_expr, ty) = self.infer(value)?;
-        let local = self.new_local("_piped", false);
-        let read = Expr {
-            span: value.span,
-            kind: ExprKind::Local(local),
-        };
-        let (applied, result) = match &function.kind {
-            ast::ExprKind::Call { callee, args } if !args.is_empty() => {
-                self.infer_call(callee, args, Some((read, ty, value.span)), span)?
-            }
-            _ => self.infer_call(function, &[], Some((read, ty, value.span)), span)?,
-        };
-        Ok((bind_piped(local, value_expr, applied, span), result))
-    }
-
-    /// The case that `c^` names; it must have an argument.
-    pub(super) fn case_of(&mut self, e: &ast::Expr) -> Checked<super::env::CaseInfo> {
-        let shown = |e: &ast::Expr| match &e.kind {
-            ast::ExprKind::Name(name) => name.to_string(),
-            ast::ExprKind::SelfName(name) | ast::ExprKind::GlobalName(name) => {
-                name.text.to_string()
-            }
-            ast::ExprKind::Field { name, .. } => name.text.to_string(),
-            _ => "this expression".to_string(),
-        };
-        let info = match &e.kind {
-            ast::ExprKind::Name(name) => match self.lookup(name, e.span)? {
-                Found::Case(case) => Some(case),
-                Found::Own(_, member) => match member.kind {
-                    MemberKind::Case(case) => Some(case),
-                    MemberKind::Broken => return Err(self.silent()),
-                    _ => None,
-                },
-                _ => None,
-            },
-            ast::ExprKind::SelfName(name) => {
-                match self.own_member(&name.text).map(|member| member.kind) {
-                    Some(MemberKind::Case(case)) => Some(case),
-                    _ => None,
-                }
-            }
-            ast::ExprKind::GlobalName(name) => self.predefined_cases.get(&*name.text).cloned(),
-            ast::ExprKind::Field { base, name, .. } => match self.module_named(base)? {
-                Some(super::reference::ModuleRef::Module {
-                    id, name: module, ..
-                }) => match self.visible_member(id, &module, name)?.kind {
-                    MemberKind::Case(case) => Some(case),
-                    _ => None,
-                },
-                None => None,
-            },
-            _ => None,
-        };
-        let Some(info) = info else {
-            return Err(Issue::new(Code::NameCase, e.span)
-                .with("name", shown(e))
-                .into());
-        };
-        if info.argument.is_none() {
-            return Err(Issue::new(Code::NameNoArg, e.span)
-                .with("name", &info.full_name)
-                .into());
-        }
-        Ok(info)
-    }
-
-    /// The type of the argument of a case in a value of some type.
-    pub(super) fn extracted(
-        &mut self,
-        case: &super::env::CaseInfo,
-        ty: Ty,
-        span: Span,
-    ) -> Checked<Ty> {
-        self.settle()?;
-        match self.types.node(ty) {
-            Node::Data | Node::Plus(..) => return Ok(Ty::DATA),
-            Node::Any => return Ok(Ty::ANY),
-            Node::Var { soft: true, .. } => {
-                self.types.bind(ty, Ty::DATA);
-                return Ok(Ty::DATA);
-            }
-            Node::Case(..) | Node::Union(..) => {
-                let (members, _) = self.types.members(ty);
-                if let Some((_, Some(argument))) = members
-                    .into_iter()
-                    .find(|(name, _)| *name == case.full_name)
-                {
-                    return Ok(argument);
-                }
-            }
-            Node::Var { .. } => {
-                let argument = match case.argument {
-                    Some(argument) => self.instantiate(argument, span),
-                    None => Ty::NULL,
-                };
-                let wanted = self.types.case(&case.full_name, Some(argument));
-                if self.types.attempt(|types| types.unify(ty, wanted)) {
-                    return Ok(argument);
-                }
-            }
-            _ => {}
-        }
-        let argument = match case.argument {
-            Some(argument) => self.instantiate(argument, span),
-            None => Ty::NULL,
-        };
-        let wanted = self.types.case(&case.full_name, Some(argument));
-        Err(self.mismatch(wanted, ty, span))
-    }
-
-    /// `c^` as a function value.
-    pub(super) fn infer_extract(&mut self, case: &ast::Expr, span: Span) -> Checked<(Expr, Ty)> {
-        let info = self.case_of(case)?;
-        let declared = match info.argument {
-            Some(argument) => self.instantiate(argument, span),
-            None => Ty::NULL,
-        };
-        let from = self.types.case(&info.full_name, Some(declared));
-        let ty = self.types.fun(from, declared);
-        Ok((self.extract_lambda(&info, span), ty))
-    }
-
-    /// The function behind `c^`.
-    pub(super) fn extract_lambda(&mut self, info: &super::env::CaseInfo, span: Span) -> Expr {
-        self.open_function(false);
-        let param = self.new_local("_case", false);
-        let body = Expr {
-            span,
-            kind: ExprKind::Extract {
-                full_name: info.full_name.clone(),
-                value: Box::new(Expr {
-                    span,
-                    kind: ExprKind::Local(param),
-                }),
-            },
-        };
-        let scope = self.close_function();
-        let lambda = super::lambda::close(scope, vec![param], body, span);
-        Expr {
-            span,
-            kind: ExprKind::Lambda(Box::new(lambda)),
-        }
-    }
 }
 
 pub(super) fn call(callee: Expr, args: Vec<Expr>, span: Span) -> Expr {
@@ -589,97 +432,5 @@ pub(super) fn call(callee: Expr, args: Vec<Expr>, span: Span) -> Expr {
             callee: Box::new(callee),
             args,
         },
-    }
-}
-
-/// Evaluates the left side of a pipe before the right one; in place if that cannot be told apart.
-fn bind_piped(local: crate::core::LocalId, value: Expr, applied: Expr, span: Span) -> Expr {
-    let mut applied = applied;
-    let movable = simple(&value) || only_last(&applied, local);
-    let mut value = Some(value);
-    if movable {
-        replace_last(&mut applied, local, &mut value);
-    }
-    match value {
-        None => applied,
-        Some(value) => Expr {
-            span,
-            kind: ExprKind::Let {
-                local,
-                value: Box::new(value),
-                body: Box::new(applied),
-            },
-        },
-    }
-}
-
-/// Evaluating it has no effect and cannot fail.
-fn simple(expr: &Expr) -> bool {
-    matches!(
-        expr.kind,
-        ExprKind::Constant(_)
-            | ExprKind::Lambda(_)
-            | ExprKind::Constructor(_)
-            | ExprKind::Case { argument: None, .. }
-    )
-}
-
-/// A function that is found without evaluating anything.
-fn fixed(expr: &Expr) -> bool {
-    simple(expr) || matches!(expr.kind, ExprKind::Static { .. })
-}
-
-/// Everything evaluated before the piped value is fixed.
-fn only_last(applied: &Expr, local: crate::core::LocalId) -> bool {
-    match &applied.kind {
-        ExprKind::Call { callee, args } => {
-            let Some((last, before)) = args.split_last() else {
-                return false;
-            };
-            fixed(callee) && before.iter().all(fixed) && is_place(last, local)
-        }
-        _ => is_place(applied, local),
-    }
-}
-
-/// The expression is the local, perhaps converted.
-fn is_place(expr: &Expr, local: crate::core::LocalId) -> bool {
-    match &expr.kind {
-        ExprKind::Local(id) => *id == local,
-        ExprKind::Assert { value, .. } | ExprKind::Extract { value, .. } => is_place(value, local),
-        ExprKind::MakeStream(value) => is_place(value, local),
-        ExprKind::Case {
-            argument: Some(value),
-            ..
-        } => is_place(value, local),
-        _ => false,
-    }
-}
-
-/// Moves the value to where the local is read last, if it is read there.
-fn replace_last(expr: &mut Expr, local: crate::core::LocalId, value: &mut Option<Expr>) {
-    if let ExprKind::Local(id) = expr.kind {
-        if id == local
-            && let Some(value) = value.take()
-        {
-            *expr = value;
-        }
-        return;
-    }
-    match &mut expr.kind {
-        ExprKind::Assert { value: inner, .. } | ExprKind::Extract { value: inner, .. } => {
-            replace_last(inner, local, value);
-        }
-        ExprKind::MakeStream(inner) => replace_last(inner, local, value),
-        ExprKind::Case {
-            argument: Some(inner),
-            ..
-        } => replace_last(inner, local, value),
-        ExprKind::Call { args, .. } => {
-            if let Some(last) = args.last_mut() {
-                replace_last(last, local, value);
-            }
-        }
-        _ => {}
     }
 }

@@ -1,11 +1,10 @@
 //! Coercion points: what happens where a value of one type meets another.
 
+use super::Checker;
 use super::env::{Checked, Stop};
-use super::types::{Node, Range, Ty};
-use super::{Checker, FieldWait};
+use super::types::{Node, Ty};
 use crate::core::{Check, CheckId, Expr, ExprKind, RuntimeType};
 use crate::issue::{Code, Issue};
-use crate::syntax::ast::Symbol;
 use crate::syntax::span::Span;
 
 impl Checker<'_> {
@@ -101,7 +100,12 @@ impl Checker<'_> {
     }
 
     /// A stream whose elements are checked as they are pulled.
-    fn checked_stream(&mut self, stream: Expr, check: CheckId, span: Span) -> Checked<Expr> {
+    pub(super) fn checked_stream(
+        &mut self,
+        stream: Expr,
+        check: CheckId,
+        span: Span,
+    ) -> Checked<Expr> {
         if self.cur.library {
             // Library sources are trusted to know what their streams deliver.
             return Ok(stream);
@@ -143,7 +147,7 @@ impl Checker<'_> {
 
     /// A tuple or record with unlike parts where a container of one still unknown type is
     /// expected: that type is their join.
-    fn container_join(&mut self, from: Ty, to: Ty) -> Option<bool> {
+    pub(super) fn container_join(&mut self, from: Ty, to: Ty) -> Option<bool> {
         let element = match (self.types.node(from), self.types.node(to)) {
             (Node::Tuple(_) | Node::Labeled(_), Node::Array(element))
             | (Node::Record(_), Node::Map(element)) => element,
@@ -164,7 +168,7 @@ impl Checker<'_> {
     }
 
     /// The check for using a value of type `from` as a `to`, if that is a downcast.
-    fn downcast(&mut self, from: Ty, to: Ty, span: Span) -> Option<CheckId> {
+    pub(super) fn downcast(&mut self, from: Ty, to: Ty, span: Span) -> Option<CheckId> {
         if matches!(self.types.node(to), Node::Null | Node::Any) || !self.may_be_data(to) {
             return None;
         }
@@ -188,7 +192,7 @@ impl Checker<'_> {
     }
 
     /// The part of a union that values of a case type or smaller union can be in.
-    fn reachable_members(&mut self, from: Ty, to: Ty) -> Ty {
+    pub(super) fn reachable_members(&mut self, from: Ty, to: Ty) -> Ty {
         let unions = |node: &Node| matches!(node, Node::Case(..) | Node::Union(..));
         if !unions(&self.types.node(from)) || !unions(&self.types.node(to)) {
             return to;
@@ -205,11 +209,11 @@ impl Checker<'_> {
         self.types.union(kept, nullable)
     }
 
-    fn may_be_data(&mut self, ty: Ty) -> bool {
+    pub(super) fn may_be_data(&mut self, ty: Ty) -> bool {
         self.types.attempt(|types| types.make_data_range(ty))
     }
 
-    fn warn_downcast(&mut self, from: Ty, to: Ty, span: Span) {
+    pub(super) fn warn_downcast(&mut self, from: Ty, to: Ty, span: Span) {
         if self.cur.pragmas.wants(Code::WarnDowncast) && !self.cur.library {
             let expected = self.types.show(to);
             let found = self.types.show(from);
@@ -223,7 +227,7 @@ impl Checker<'_> {
 
     /// A function whose parameters are narrower than expected becomes a function that checks
     /// its arguments, as a lambda around it would.
-    fn wrap_function(
+    pub(super) fn wrap_function(
         &mut self,
         expr: &Expr,
         from: Ty,
@@ -282,7 +286,7 @@ impl Checker<'_> {
         }))
     }
 
-    fn wrapper_body(
+    pub(super) fn wrapper_body(
         &mut self,
         held: crate::core::LocalId,
         expected: &[Ty],
@@ -411,146 +415,5 @@ impl Checker<'_> {
             .with("limit", 500)
             .hint("name parts of it with declared types")
             .into()
-    }
-
-    /// The type of field `name` of a value of a still unknown type.
-    pub(super) fn wait_for_field(&mut self, base: Ty, name: &Symbol, span: Span) -> (Ty, CheckId) {
-        let result = self.types.fresh_soft();
-        self.cur.checks.push(Check::None);
-        let check = CheckId(self.cur.checks.len() as u32 - 1);
-        self.cur.waits.push(FieldWait {
-            base,
-            name: name.clone(),
-            result,
-            check,
-            span,
-        });
-        (result, check)
-    }
-
-    /// Settles the fields whose base became known.
-    pub(super) fn settle(&mut self) -> Checked<()> {
-        let mut again = true;
-        while again {
-            again = false;
-            let mut index = 0;
-            while index < self.cur.waits.len() {
-                let base = self.cur.waits[index].base;
-                if self.types.is_var(base) {
-                    index += 1;
-                } else {
-                    let wait = self.cur.waits.remove(index);
-                    self.settle_field(wait)?;
-                    again = true;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Settles all fields whose base has a level above the given one: unknown bases are `data`.
-    pub(super) fn settle_above(&mut self, level: u32) -> Checked<()> {
-        self.settle()?;
-        loop {
-            let found = self
-                .cur
-                .waits
-                .iter()
-                .map(|wait| wait.base)
-                .collect::<Vec<_>>();
-            let next = found.into_iter().find(
-                |base| matches!(self.types.node(*base), Node::Var { level: l, .. } if l > level),
-            );
-            let Some(base) = next else {
-                return Ok(());
-            };
-            if self.cur.pragmas.strict
-                && let Some(wait) = self.cur.waits.iter().find(|wait| wait.base == base)
-            {
-                return Err(Issue::new(Code::TypeNeedsHint, wait.span)
-                    .with(
-                        "what",
-                        format!("the value whose field {} is read", wait.name),
-                    )
-                    .into());
-            }
-            if !self.types.bind(base, Ty::DATA) {
-                return Err(Stop::Silent);
-            }
-            self.settle()?;
-        }
-    }
-
-    fn settle_field(&mut self, wait: FieldWait) -> Checked<()> {
-        let actual = match self.types.node(wait.base) {
-            // An `+` that stays open: its result is only known when it is run.
-            Node::Plus(..) => {
-                self.types.default_to_data(wait.base);
-                Ty::DATA
-            }
-            _ => self.field_type(wait.base, &wait.name, wait.span)?,
-        };
-        let result = self.types.find(wait.result);
-        if self.types.is_var(result) {
-            return if self.types.unify(result, actual) {
-                Ok(())
-            } else {
-                Err(self.mismatch(result, actual, wait.span))
-            };
-        }
-        if self.types.attempt(|types| types.subtype(actual, result)) {
-            return Ok(());
-        }
-        if self.cur.pragmas.auto_type_assertion
-            && let Some(check) = self.downcast(actual, result, wait.span)
-        {
-            self.cur.checks[wait.check.0 as usize] = self.cur.checks[check.0 as usize].clone();
-            return Ok(());
-        }
-        Err(self.mismatch(result, actual, wait.span))
-    }
-
-    /// Checks the delayed sums of the phrase that are known by now.
-    pub(super) fn verify_sums(&mut self) -> Checked<()> {
-        for (sum, span) in std::mem::take(&mut self.cur.sums) {
-            let sum = self.types.find(sum);
-            if let Node::Plus(left, right) = self.types.node(sum)
-                && let super::operator::Plus::Never =
-                    super::operator::solve_plus(&mut self.types, left, right)
-            {
-                let left = self.types.show(left);
-                let right = self.types.show(right);
-                return Err(Issue::new(Code::TypeOperator, span)
-                    .with("op", "+")
-                    .with("left", left)
-                    .with("right", right)
-                    .into());
-            }
-        }
-        Ok(())
-    }
-}
-
-impl super::types::Types {
-    /// Sets the unsolved variables of an asserted type to `data`.
-    pub(super) fn data_vars(&mut self, ty: Ty) {
-        match self.node(ty) {
-            Node::Var {
-                range: Range::Word, ..
-            } => {
-                self.unify(ty, Ty::WORD);
-            }
-            Node::Var { level, .. } if level != super::types::GENERIC => {
-                self.unify(ty, Ty::DATA);
-            }
-            Node::Var { .. } => {}
-            _ => {
-                if self.step() {
-                    for child in self.children(ty) {
-                        self.data_vars(child);
-                    }
-                }
-            }
-        }
     }
 }

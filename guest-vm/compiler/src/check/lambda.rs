@@ -2,13 +2,11 @@
 
 use super::Checker;
 use super::arithmetic::Operand;
-use super::env::{Checked, FunctionScope, ScopeEntry, ScopeTarget};
+use super::env::{Checked, FunctionScope};
 use super::types::{Node, Ty};
-use crate::core::{
-    self, Arm, Constant, Expr, ExprKind, Function, FunctionName, LocalId, Pattern, PatternKind,
-};
+use crate::core::{self, Arm, Expr, ExprKind, Function, FunctionName, LocalId};
 use crate::issue::{Code, Issue};
-use crate::syntax::ast::{self, Ident, LetBind, Param, PatternKind as AstPattern, Symbol};
+use crate::syntax::ast::{self, Ident, Param, PatternKind as AstPattern, Symbol};
 use crate::syntax::span::Span;
 
 /// A closure from a finished function scope.
@@ -27,7 +25,6 @@ pub(super) fn close(
         span,
     }
 }
-
 impl Checker<'_> {
     /// A lambda where a function type (or nothing yet) is expected.
     pub(super) fn check_lambda(
@@ -82,7 +79,7 @@ impl Checker<'_> {
         ))
     }
 
-    fn lambda_body(
+    pub(super) fn lambda_body(
         &mut self,
         lambda: &ast::Lambda,
         span: Span,
@@ -154,7 +151,7 @@ impl Checker<'_> {
     }
 
     /// The result of a function: checked against the expected type, if any.
-    fn result(&mut self, body: &ast::Expr, result: Option<Ty>) -> Checked<(Expr, Ty)> {
+    pub(super) fn result(&mut self, body: &ast::Expr, result: Option<Ty>) -> Checked<(Expr, Ty)> {
         match result {
             Some(ty) => Ok((self.check(body, ty)?, ty)),
             None => self.infer(body),
@@ -163,7 +160,7 @@ impl Checker<'_> {
 
     /// A plain parameter. A narrower annotation than expected is checked on entry: the checked
     /// value gets a local of its own, which `checks` collects.
-    fn parameter(
+    pub(super) fn parameter(
         &mut self,
         name: Option<&Symbol>,
         annotation: Option<&ast::TypeExpr>,
@@ -213,7 +210,7 @@ impl Checker<'_> {
     }
 
     /// Several arms, or patterns: one match over the parameters.
-    fn arms(
+    pub(super) fn arms(
         &mut self,
         lambda: &ast::Lambda,
         span: Span,
@@ -356,7 +353,7 @@ impl Checker<'_> {
         ))
     }
 
-    fn shorthand_body(
+    pub(super) fn shorthand_body(
         &mut self,
         params: &[Param],
         result: Option<&ast::TypeExpr>,
@@ -473,152 +470,10 @@ impl Checker<'_> {
         let base = self.read_local(depth, local, span);
         self.field_of(base, ty, name, span)
     }
-
-    /// `let b; e`
-    pub(super) fn let_expr(
-        &mut self,
-        bind: &LetBind,
-        body: &ast::Expr,
-        span: Span,
-        expected: Option<Ty>,
-    ) -> Checked<(Expr, Ty)> {
-        let mark = self.enter_scope();
-        let outcome = self.let_parts(bind, body, span, expected);
-        self.leave_scope(mark);
-        outcome
-    }
-
-    fn let_parts(
-        &mut self,
-        bind: &LetBind,
-        body: &ast::Expr,
-        span: Span,
-        expected: Option<Ty>,
-    ) -> Checked<(Expr, Ty)> {
-        let bound = self.bind(bind, span)?;
-        let (body, ty) = self.result(body, expected)?;
-        let kind = match bound {
-            Bound::Alias => return Ok((body, ty)),
-            Bound::Name(local, value) => ExprKind::Let {
-                local,
-                value: Box::new(value),
-                body: Box::new(body),
-            },
-            Bound::Pattern(pattern, value) => ExprKind::Match {
-                subjects: vec![value],
-                arms: vec![Arm {
-                    patterns: vec![pattern],
-                    guard: None,
-                    body,
-                }],
-            },
-        };
-        Ok((Expr { span, kind }, ty))
-    }
-
-    /// The names a `let` binds, with their values.
-    pub(super) fn bind(&mut self, bind: &LetBind, span: Span) -> Checked<Bound> {
-        match bind {
-            LetBind::Alias { name, value } => {
-                let Some((cell, _)) = self.cell_named(value) else {
-                    return Err(Issue::new(Code::CellExpected, value.span)
-                        .with("what", "let alias")
-                        .into());
-                };
-                self.function().scope.push(ScopeEntry {
-                    name: name.text.clone(),
-                    target: ScopeTarget::Cell(cell),
-                });
-                Ok(Bound::Alias)
-            }
-            LetBind::Function {
-                name,
-                params,
-                result,
-                body,
-            } => {
-                let saved = self.cur.type_names.clone();
-                let defining = self.cur.defining.replace(name.text.clone());
-                self.types.level += 1;
-                let outcome = self.shorthand(params, result.as_ref(), body, None, span);
-                let settled = self.settle_above(self.types.level - 1);
-                self.types.level -= 1;
-                self.cur.type_names = saved;
-                self.cur.defining = defining;
-                let (value, ty) = outcome?;
-                settled?;
-                self.moderate(ty, span)?;
-                self.types.generalize(ty);
-                let local = self.bind_local(&name.text, ty, false);
-                Ok(Bound::Name(local, value))
-            }
-            LetBind::Pattern { pattern, ty, value } => {
-                let hint = match ty {
-                    Some(ty) => Some(self.hint(ty)?),
-                    None => None,
-                };
-                let single = match &pattern.kind {
-                    AstPattern::Name(name) => Some(name.clone()),
-                    _ => None,
-                };
-                let general = single.is_some() && hint.is_none() && is_value(value);
-                if general {
-                    self.types.level += 1;
-                }
-                let outcome = self.result(value, hint);
-                if general {
-                    let settled = self.settle_above(self.types.level - 1);
-                    self.types.level -= 1;
-                    settled?;
-                }
-                let (expr, value_ty) = outcome?;
-                if let Some(name) = single {
-                    self.moderate(value_ty, span)?;
-                    if general {
-                        self.types.generalize(value_ty);
-                    }
-                    self.warn_shadowed_case(&name, pattern.span);
-                    let local = self.bind_local(&name, value_ty, false);
-                    if matches!(self.types.node(value_ty), Node::Appstate) {
-                        self.function().appstates.push(name);
-                    }
-                    return Ok(Bound::Name(local, expr));
-                }
-                self.settle()?;
-                if self.types.is_var(value_ty) {
-                    let ty = self.pattern_type(&[pattern], &[false], pattern.span)?;
-                    if !self.types.attempt(|types| types.unify(value_ty, ty)) {
-                        return Err(self.mismatch(ty, value_ty, pattern.span));
-                    }
-                }
-                let pattern = self.pattern(pattern, value_ty, &mut Vec::new())?;
-                if matches!(pattern.kind, PatternKind::Any) {
-                    let local = self.new_local("_", false);
-                    return Ok(Bound::Name(local, expr));
-                }
-                Ok(Bound::Pattern(pattern, expr))
-            }
-        }
-    }
-
-    /// The null a function without parameters is called with.
-    pub(super) fn null(&self, span: Span) -> Expr {
-        self.constant(Constant::Null, span)
-    }
-}
-
-/// What a `let` binds.
-pub(super) enum Bound {
-    /// Only another name for a cell.
-    Alias,
-    /// One local.
-    Name(LocalId, Expr),
-    /// The parts of a value.
-    Pattern(Pattern, Expr),
 }
 
 /// Wraps a body in bindings.
-fn bind_all(bindings: Vec<(LocalId, Expr)>, body: Expr) -> Expr {
+pub(super) fn bind_all(bindings: Vec<(LocalId, Expr)>, body: Expr) -> Expr {
     bindings
         .into_iter()
         .rev()
@@ -632,36 +487,7 @@ fn bind_all(bindings: Vec<(LocalId, Expr)>, body: Expr) -> Expr {
         })
 }
 
-/// Whether a right side is generalised: a lambda, literal, name, or container or (maybe
-/// partial) application of constructors to such.
-pub(super) fn is_value(e: &ast::Expr) -> bool {
-    match &e.kind {
-        ast::ExprKind::Null
-        | ast::ExprKind::Bool(_)
-        | ast::ExprKind::Undefined
-        | ast::ExprKind::Int(_)
-        | ast::ExprKind::Float(_)
-        | ast::ExprKind::Str(_)
-        | ast::ExprKind::Name(_)
-        | ast::ExprKind::SelfName(_)
-        | ast::ExprKind::GlobalName(_)
-        | ast::ExprKind::Lambda(_)
-        | ast::ExprKind::ProjectionFn(_)
-        | ast::ExprKind::Extract(_)
-        | ast::ExprKind::Regex(_)
-        | ast::ExprKind::TypeAssert { value: None, .. } => true,
-        ast::ExprKind::Field { base, .. } => matches!(base.kind, ast::ExprKind::Name(_)),
-        ast::ExprKind::Array(items) => items.iter().all(is_value),
-        ast::ExprKind::LabeledTuple(fields) => fields.iter().all(|(_, value)| is_value(value)),
-        ast::ExprKind::Map(entries) => entries
-            .iter()
-            .all(|entry| matches!(entry.key, ast::MapKey::Constant(_)) && is_value(&entry.value)),
-        ast::ExprKind::Hint { value, .. } => is_value(value),
-        _ => false,
-    }
-}
-
-/// Keeps `core` in the list of names this file uses for functions without locals.
+/// A body without parameters from a finished function scope.
 pub(super) fn body(
     name: FunctionName,
     scope: FunctionScope,

@@ -6,39 +6,51 @@
 //! order, as the scoping rules do; an error stops its phrase, and names whose
 //! definition failed are poisoned so that nothing is reported twice.
 //!
-//! - [`types`]: the arena of types, unification variables, undo
-//! - [`relation`]: unification, subtyping, joins
-//! - [`coerce`]: the coercion points and what they insert
-//! - [`expr`], [`call`], [`lambda`], [`pattern`], [`block`], [`access`], [`cells`]: the walk
-//! - [`module`]: phrases and instances; [`type_expr`]: written types; [`lookup`]: names
+//! - [`load`], [`module`], [`definition`], [`cell_phrase`]: which modules there are, and the
+//!   phrases of one; [`cycles`] between its cells
+//! - [`expr`], [`literal`], [`arithmetic`], [`access`], [`call`], [`pipe`], [`extract`], [`lambda`],
+//!   [`bind`], [`pattern`], [`block`], [`cells`]: the walk over expressions and statements
+//! - [`lookup`], [`reference`]: what names stand for; [`type_expr`]: written types
+//! - [`types`], [`type_walk`]: the arena of types, with undo; [`relation`]: unification,
+//!   subtyping, joins; [`operator`]: sums; [`runtime`]: types as run-time checks
+//! - [`coerce`]: the coercion points and what they insert; [`settle`]: what is decided later
+//! - [`query`]: filters of `db` as query clauses
 //!
 //! Modules are checked when they are first needed: the given ones all, those of the
 //! standard library on demand through the loader of [`check`].
 
 mod access;
 mod arithmetic;
+mod bind;
 mod block;
 mod call;
+mod cell_phrase;
 mod cells;
 mod coerce;
 mod cycles;
+mod definition;
 mod display;
 mod env;
 mod expr;
+mod extract;
 mod lambda;
 mod literal;
+mod load;
 mod lookup;
 mod module;
 mod operator;
 mod pattern;
 mod pattern_type;
+mod pipe;
 mod pragma;
 mod query;
 mod reference;
 mod relation;
 mod runtime;
+mod settle;
 mod suggest;
 mod type_expr;
+mod type_walk;
 mod types;
 
 use crate::core::{self, ModuleId};

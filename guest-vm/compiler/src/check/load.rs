@@ -1,0 +1,258 @@
+//! Which modules there are: loading on demand, imports before importers, instances.
+
+use super::env::{Checked, Stop};
+use super::suggest::suggest;
+use super::types::Ty;
+use super::{Checker, Current, ModuleKey, ModuleState};
+use crate::core::{Instancing, ModuleId};
+use crate::issue::{Code, Issue};
+use crate::syntax::ast::{self, Const, ConstKind, DefForm, Phrase, PhraseKind, Symbol, UnitItem};
+use crate::syntax::span::Span;
+use std::rc::Rc;
+
+/// Modules that may import each other in a chain.
+pub(super) const MAX_IMPORT_DEPTH: usize = 200;
+impl Checker<'_> {
+    /// Checks all modules of the given units.
+    pub(super) fn run(&mut self, units: &[ast::Unit]) {
+        let mut names: Vec<(Symbol, Span)> = Vec::new();
+        for unit in units {
+            self.register(unit, false, Some(&mut names));
+        }
+        for (name, span) in names {
+            match self.require(&name, span) {
+                Ok((id, _)) => {
+                    if !self.program.entries.contains(&id) {
+                        self.program.entries.push(id);
+                    }
+                }
+                Err(Stop::Issue(issue)) => self.issues.push(*issue),
+                Err(Stop::Silent) => self.failed = true,
+            }
+        }
+    }
+
+    /// Makes the modules of a unit known by name.
+    pub(super) fn register(
+        &mut self,
+        unit: &ast::Unit,
+        library: bool,
+        mut names: Option<&mut Vec<(Symbol, Span)>>,
+    ) {
+        for item in &unit.items {
+            let (name, state) = match item {
+                UnitItem::Module(module) => {
+                    (&module.name, ModuleState::Waiting(Rc::new(module.clone())))
+                }
+                UnitItem::ModuleAlias(alias) => {
+                    (&alias.name, ModuleState::Alias(Rc::new(alias.clone())))
+                }
+            };
+            let key = (library, name.text.clone());
+            if self.states.contains_key(&key) {
+                self.issues.push(
+                    Issue::new(Code::ModAmbiguous, name.span)
+                        .with("name", &name.text)
+                        .hint("two of the given files define a module of this name"),
+                );
+                continue;
+            }
+            if let (UnitItem::Module(_), Some(names)) = (item, names.as_deref_mut()) {
+                names.push((name.text.clone(), name.span));
+            }
+            self.states.insert(key, state);
+        }
+    }
+
+    /// Loads a standard library module; false if there is none of that name.
+    pub(super) fn load(&mut self, name: &str) -> Checked<bool> {
+        let key = (true, Symbol::from(name));
+        if self.states.contains_key(&key) {
+            return Ok(true);
+        }
+        match (self.loader)(name) {
+            None => Ok(false),
+            Some(Ok(unit)) => {
+                self.register(&unit, true, None);
+                Ok(self.states.contains_key(&key))
+            }
+            Some(Err(issues)) => {
+                self.issues.extend(issues);
+                self.states.insert(key, ModuleState::Failed);
+                Err(self.silent())
+            }
+        }
+    }
+
+    /// The module an import names: one of those compiled together, else a library module.
+    /// Library modules see the library only.
+    pub(super) fn require(
+        &mut self,
+        name: &Symbol,
+        span: Span,
+    ) -> Checked<(ModuleId, Vec<(Ty, Ty)>)> {
+        let given = (false, name.clone());
+        if !self.cur.library && self.states.contains_key(&given) {
+            return self.require_key(given, span);
+        }
+        if self.load(name)? {
+            return self.require_key((true, name.clone()), span);
+        }
+        let known: Vec<Symbol> = self.states.keys().map(|(_, name)| name.clone()).collect();
+        let issue = Issue::new(Code::ModUnknown, span).with("name", name);
+        Err(match suggest(name, known.iter().map(|name| &**name)) {
+            Some(hint) => issue.hint(format!("did you mean {hint}?")).into(),
+            None => issue.into(),
+        })
+    }
+
+    /// A module that is known by name, checked now if it was not yet.
+    pub(super) fn require_key(
+        &mut self,
+        key: ModuleKey,
+        span: Span,
+    ) -> Checked<(ModuleId, Vec<(Ty, Ty)>)> {
+        match self.states.get(&key).cloned() {
+            Some(ModuleState::Done(id)) => Ok((id, Vec::new())),
+            Some(ModuleState::Failed) | None => Err(self.silent()),
+            Some(ModuleState::Running) => {
+                let from = self
+                    .path
+                    .iter()
+                    .position(|other| *other == key)
+                    .unwrap_or(0);
+                let mut path: Vec<String> = self.path[from..]
+                    .iter()
+                    .map(|(_, name)| name.to_string())
+                    .collect();
+                path.push(key.1.to_string());
+                Err(Issue::new(Code::ModCycle, span)
+                    .with("path", path.join(" -> "))
+                    .into())
+            }
+            Some(ModuleState::Alias(alias)) => {
+                if self.path.len() > MAX_IMPORT_DEPTH {
+                    return Err(too_deep(span));
+                }
+                self.path.push(key);
+                let target = self.require(&alias.target.text, alias.target.span);
+                self.path.pop();
+                let (id, mut binds) = target?;
+                binds.extend(self.type_binds(id, &alias.type_binds)?);
+                Ok((id, binds))
+            }
+            Some(ModuleState::Waiting(module)) => {
+                if self.path.len() > MAX_IMPORT_DEPTH {
+                    return Err(too_deep(span));
+                }
+                let id = self.check_module(&module, key)?;
+                Ok((id, Vec::new()))
+            }
+        }
+    }
+
+    pub(super) fn type_binds(
+        &mut self,
+        id: ModuleId,
+        binds: &[ast::TypeBind],
+    ) -> Checked<Vec<(Ty, Ty)>> {
+        let mut result = Vec::new();
+        for bind in binds {
+            let vars = self.infos[id.0 as usize].type_vars.clone();
+            let Some((_, var)) = vars.iter().find(|(name, _)| *name == bind.name.text) else {
+                return Err(Issue::new(Code::TypeUnknown, bind.name.span)
+                    .with("name", &bind.name.text)
+                    .into());
+            };
+            let ty = self.hint(&bind.ty)?;
+            result.push((*var, ty));
+        }
+        Ok(result)
+    }
+
+    pub(super) fn check_module(
+        &mut self,
+        module: &Rc<ast::Module>,
+        key: ModuleKey,
+    ) -> Checked<ModuleId> {
+        let library = key.0;
+        self.states.insert(key.clone(), ModuleState::Running);
+        self.path.push(key.clone());
+        let level = std::mem::replace(&mut self.types.level, 1);
+        let outer = std::mem::replace(&mut self.cur, Current::empty());
+        self.cur.library = library;
+        // Imported modules first: whether they have state decides whether this one has.
+        // Errors are reported at the phrase, unless they lie in the imported module itself.
+        for phrase in &module.phrases {
+            if let PhraseKind::Import(import) = &phrase.kind {
+                let _ = self.require(&import.module.text, import.module.span);
+            }
+        }
+        let mut instancing = self.instancing(module);
+        let mut again = None;
+        let id = loop {
+            let id = self.module_pass(module, library, instancing, again);
+            if self.cur.needs_instance && instancing == Instancing::Shared {
+                instancing = Instancing::PerImport;
+                again = Some(id);
+                continue;
+            }
+            break id;
+        };
+        let done = std::mem::replace(&mut self.cur, outer);
+        self.issues.extend(done.issues);
+        self.failed |= done.failed;
+        self.types.level = level;
+        self.path.pop();
+        self.states.insert(key, ModuleState::Done(id));
+        Ok(id)
+    }
+
+    /// Whether a module has state of its own.
+    pub(super) fn instancing(&mut self, module: &ast::Module) -> Instancing {
+        let singleton = module.is_static || module.phrases.iter().any(is_singleton);
+        let stateful = module.phrases.iter().any(|phrase| match &phrase.kind {
+            PhraseKind::Cell(_)
+            | PhraseKind::Alias(_)
+            | PhraseKind::Initializer(_)
+            | PhraseKind::Observer(_) => true,
+            PhraseKind::Def(def) => matches!(def.form, DefForm::Effect { .. }),
+            PhraseKind::Import(import) => {
+                match self.require(&import.module.text, import.module.span) {
+                    Ok((id, _)) => self.infos[id.0 as usize].instancing == Instancing::PerImport,
+                    Err(_) => false,
+                }
+            }
+            _ => false,
+        });
+        if !module.params.is_empty() && !singleton {
+            Instancing::PerImport
+        } else if !stateful {
+            Instancing::Shared
+        } else if singleton {
+            Instancing::PerView
+        } else {
+            Instancing::PerImport
+        }
+    }
+}
+
+pub(super) fn too_deep(span: Span) -> Stop {
+    Issue::new(Code::SynNesting, span)
+        .with("what", "the chain of imports")
+        .with("limit", MAX_IMPORT_DEPTH)
+        .into()
+}
+
+pub(super) fn is_singleton(phrase: &Phrase) -> bool {
+    let PhraseKind::Pragma(Const {
+        kind: ConstKind::Object(entries),
+        ..
+    }) = &phrase.kind
+    else {
+        return false;
+    };
+    entries.iter().any(|(name, value)| {
+        &*name.text == "singleton" && matches!(value.kind, ConstKind::Bool(true))
+    })
+}
