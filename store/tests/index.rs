@@ -139,6 +139,43 @@ fn rows<S: RecordSource<Error = StoreError>>(
         .collect()
 }
 
+/// The same in slices, as a component runs it.
+fn sliced_rows(view: View, pipeline: &Pipeline, options: &QueryOptions, looks: u64) -> Vec<Value> {
+    let prepared = PreparedQuery::new(pipeline, options).expect("checked");
+    let mut execution = prepared.run(view, options).expect("runs");
+    let mut all = Vec::new();
+    loop {
+        let slice = execution.next_slice(3, looks).expect("a slice");
+        assert!(slice.items.len() <= 3);
+        all.extend(
+            slice
+                .items
+                .into_iter()
+                .map(|item| item.into_value().expect("decodes")),
+        );
+        if slice.finished {
+            return all;
+        }
+    }
+}
+
+/// Stages that hold values back.
+fn barriers() -> impl Strategy<Value = Vec<Value>> {
+    let invoke = |name: &str, args: Vec<Value>| {
+        Value::Array(vec!["invoke".into(), name.into(), Value::Array(args)])
+    };
+    let token = Value::Array(vec!["token".into(), "a".into()]);
+    let stage = prop_oneof![
+        Just(invoke("count", vec![])),
+        Just(invoke("group", vec![token.clone()])),
+        Just(invoke("order", vec![token, Value::Bool(true)])),
+        Just(invoke("reverse", vec![])),
+        Just(invoke("skip", vec![Value::Int(2)])),
+        Just(invoke("limit", vec![Value::Int(4)])),
+    ];
+    prop::collection::vec(stage, 0..3)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -149,6 +186,8 @@ proptest! {
         filters in prop::collection::vec(filter(), 1..6),
         deleted in any::<bool>(),
         superseded in any::<bool>(),
+        barriers in barriers(),
+        looks in 1_u64..20,
     ) {
         let db = Database::in_memory(OpenOptions::default()).expect("in memory");
         let options = SaveOptions::default();
@@ -169,7 +208,11 @@ proptest! {
                 for view in [db.view(), early.clone()] {
                     let view = view.including(deleted, superseded);
                     let scanned = rows(Scan(view.clone()), &pipeline, &options);
-                    prop_assert_eq!(rows(view, &pipeline, &options), scanned);
+                    prop_assert_eq!(rows(view.clone(), &pipeline, &options), scanned);
+                    let stages = std::iter::once(filter.clone()).chain(barriers.iter().cloned()).collect();
+                    let longer = Pipeline::from_value(&Value::Array(stages)).expect("a pipeline");
+                    let scanned = rows(Scan(view.clone()), &longer, &options);
+                    prop_assert_eq!(sliced_rows(view, &longer, &options, looks), scanned);
                 }
             }
             if round == 0 {

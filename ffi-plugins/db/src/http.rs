@@ -10,7 +10,7 @@ use mix_store::{Record, SaveOptions, View, id_argument};
 use crate::answers::{array, records, refs};
 use crate::databases::resolve;
 use crate::failures::{bad_value, coded, failure};
-use crate::querying::{encode, options, start};
+use crate::querying::{encode, next_batch, options, start};
 use crate::session::Session;
 use crate::writing::{delete as delete_many, write};
 
@@ -203,12 +203,11 @@ pub(crate) async fn query(
     let mut rows = Vec::new();
     let mut bytes = 0;
     loop {
-        let batch = execution.next_batch(100).map_err(failure)?;
+        let batch = next_batch(&mut execution).await?;
         if batch.is_empty() {
             break;
         }
-        for item in batch {
-            let row = encode(item)?;
+        for row in batch {
             bytes += row.0.len();
             if bytes > MAX_ANSWER {
                 return Err(coded(

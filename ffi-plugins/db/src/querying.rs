@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mix_plugin_sdk::{Answer, Encoded, Failure, Many, Map, Value};
+use mix_plugin_sdk::{Answer, Encoded, Failure, Many, Map, Value, sleep};
 use mix_store::query::{Execution, Pipeline, QueryItem, QueryOptions};
 use mix_store::{AsOf, StoreError, View};
 
@@ -11,8 +11,10 @@ use crate::databases::{Target, resolve};
 use crate::failures::failure;
 use crate::session::Session;
 
-/// Rows computed at a time while a stream is read.
+/// Results computed at a time while a stream is read.
 const BATCH: usize = 100;
+/// Records looked at before others have their turn: a few milliseconds.
+const LOOKS: u64 = 2_000;
 
 /// Options of a query with what the run adds to them.
 pub(crate) fn options(session: &Session, map: &Map) -> Result<QueryOptions, Failure> {
@@ -70,16 +72,7 @@ pub(crate) async fn run(
     let (mut execution, _) = start(&resolve(&session, &database)?, &pipeline, &options)?;
     Ok(Answer::Many(Many::new(async move |mut sink| {
         loop {
-            let batch = execution
-                .next_batch(BATCH)
-                .map_err(failure)
-                .and_then(|items| {
-                    items
-                        .into_iter()
-                        .map(encode)
-                        .collect::<Result<Vec<Encoded>, Failure>>()
-                });
-            match batch {
+            match next_batch(&mut execution).await {
                 Ok(batch) if batch.is_empty() => return,
                 Ok(batch) => {
                     if sink.send_all(batch).await.is_err() {
@@ -90,6 +83,18 @@ pub(crate) async fn run(
             }
         }
     })))
+}
+
+/// The next results, none at the end. A long search lets other runs have their
+/// turn now and then.
+pub(crate) async fn next_batch(execution: &mut Execution<View>) -> Result<Vec<Encoded>, Failure> {
+    loop {
+        let slice = execution.next_slice(BATCH, LOOKS).map_err(failure)?;
+        if !slice.items.is_empty() || slice.finished {
+            return slice.items.into_iter().map(encode).collect();
+        }
+        sleep(Duration::ZERO).await;
+    }
 }
 
 pub(crate) fn parse(

@@ -49,7 +49,7 @@ mod to_value;
 pub use ast::Pipeline;
 pub use error::{Place, QueryError, QueryErrorCode};
 pub use options::{DEFAULT_MAX_BYTES, QueryOptions};
-pub use run::{Execution, PreparedQuery, QueryItem};
+pub use run::{Execution, PreparedQuery, QueryItem, Slice};
 pub use source::{Atom, AtomTest, RecordSource, StoredRow};
 
 use mix_value::Value;

@@ -110,7 +110,21 @@ pub struct Execution<S: RecordSource> {
     input: Input,
     /// Counters of the skip and limit steps of the segment, by step.
     counters: Vec<u64>,
+    /// What the barrier of the segment has gathered so far.
+    gather: Option<Gather>,
+    /// Values that may still be looked at before the query pauses.
+    quota: Option<u64>,
+    paused: bool,
     finished: bool,
+}
+
+/// Some results of a query that works in slices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slice {
+    /// The results, in order.
+    pub items: Vec<QueryItem>,
+    /// No more results follow.
+    pub finished: bool,
 }
 
 /// Where a segment's values come from.
@@ -185,6 +199,9 @@ impl<S: RecordSource> Execution<S> {
             segment: 0,
             input,
             counters: Vec::new(),
+            gather: None,
+            quota: None,
+            paused: false,
             finished: false,
         };
         execution.reset_counters();
@@ -212,6 +229,19 @@ impl<S: RecordSource> Execution<S> {
         Ok(batch)
     }
 
+    /// The next results after looking at no more than `looks` values, so that a
+    /// single thread can serve others meanwhile. At most `max` results, perhaps
+    /// none although more follow.
+    pub fn next_slice(&mut self, max: usize, looks: u64) -> Result<Slice, S::Error> {
+        self.quota = Some(looks);
+        let items = self.next_batch(max);
+        self.quota = None;
+        Ok(Slice {
+            items: items?,
+            finished: self.finished,
+        })
+    }
+
     /// All results as values, within the memory of the query.
     pub fn collect_values(mut self) -> Result<Vec<Value>, S::Error> {
         let mut values = Vec::new();
@@ -234,8 +264,9 @@ impl<S: RecordSource> Execution<S> {
         if self.finished {
             return Ok(None);
         }
+        self.paused = false;
         let result = self.advance();
-        if !matches!(result, Ok(Some(_))) {
+        if !matches!(result, Ok(Some(_))) && !(self.paused && result.is_ok()) {
             self.finished = true;
             self.input = Input::Candidates(Vec::new().into_iter());
         }
@@ -245,6 +276,9 @@ impl<S: RecordSource> Execution<S> {
     fn advance(&mut self) -> Result<Option<QueryItem>, S::Error> {
         while self.segment + 1 < self.plan.segments.len() {
             self.pass_barrier()?;
+            if self.paused {
+                return Ok(None);
+            }
         }
         Ok(self.next_flow()?.map(|flow| match flow {
             Flow::Row { row, .. } => QueryItem::Stored(row),
@@ -254,13 +288,17 @@ impl<S: RecordSource> Execution<S> {
 
     /// Runs the present segment to its end and goes on with what its barrier lets out.
     fn pass_barrier(&mut self) -> Result<(), S::Error> {
-        let mut gather = Gather::default();
+        let mut gather = self.gather.take().unwrap_or_default();
         while let Some(flow) = self.next_flow()? {
             if let Some(segment) = self.plan.segments.get(self.segment)
                 && let Some(barrier) = &segment.barrier
             {
                 gather.add(flow, barrier, &segment.needs, &self.evaluator)?;
             }
+        }
+        if self.paused {
+            self.gather = Some(gather);
+            return Ok(());
         }
         let barrier = self
             .plan
@@ -289,6 +327,14 @@ impl<S: RecordSource> Execution<S> {
             return Ok(None);
         }
         loop {
+            match &mut self.quota {
+                Some(0) => {
+                    self.paused = true;
+                    return Ok(None);
+                }
+                Some(left) => *left -= 1,
+                None => {}
+            }
             self.evaluator.budget.next_value();
             let Some(flow) = self.take_input()? else {
                 return Ok(None);
