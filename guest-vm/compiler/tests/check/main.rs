@@ -5,6 +5,7 @@ mod hostile;
 mod library;
 mod programs;
 mod queries;
+mod warnings;
 mod worked_examples;
 
 use mix_compiler::{CompileOptions, SourceFile, compile_expression};
