@@ -18,6 +18,8 @@ mod http;
 mod querying;
 mod reading;
 mod session;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 use mix_plugin_sdk::{Map, Value, shared_family};

@@ -266,7 +266,8 @@ impl<S: RecordSource> Execution<S> {
         }
         self.paused = false;
         let result = self.advance();
-        if !matches!(result, Ok(Some(_))) && !(self.paused && result.is_ok()) {
+        let goes_on = matches!(result, Ok(Some(_))) || self.paused && result.is_ok();
+        if !goes_on {
             self.finished = true;
             self.input = Input::Candidates(Vec::new().into_iter());
         }

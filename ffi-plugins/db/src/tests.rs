@@ -1,0 +1,302 @@
+//! The functions on session databases, which need no folder.
+
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use mix_plugin_sdk::mix_value::{Ref, escjson, msgpack};
+use mix_plugin_sdk::{Caller, Encoded, Failure, Map, Value};
+
+use crate::session::{Session, Waiting};
+use crate::{http, querying, reading, writing};
+
+/// None of the functions under test waits for anything.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("the function waits"),
+    }
+}
+
+fn v(text: &str) -> Value {
+    escjson::parse(text).expect(text)
+}
+
+fn session() -> Rc<Session> {
+    Rc::new(Session::open(Caller {
+        user: "ada@example.com".into(),
+        ..Caller::default()
+    }))
+}
+
+fn database() -> Value {
+    v(r#"{"type":"rmx","scope":"session","db":"s"}"#)
+}
+
+fn decoded(result: Result<Encoded, Failure>) -> Value {
+    msgpack::decode(&result.expect("succeeds").0).expect("decodes")
+}
+
+fn map(text: &str) -> Map {
+    match v(text) {
+        Value::Map(map) => map,
+        other => panic!("{other:?} is no map"),
+    }
+}
+
+/// The code that programs see and that of the store.
+fn codes<T: std::fmt::Debug>(result: Result<T, Failure>) -> (String, String) {
+    let failure = result.expect_err("fails");
+    let detail = failure
+        .detail
+        .as_ref()
+        .and_then(|detail| detail.get("code"))
+        .and_then(Value::as_str);
+    (
+        failure.code.to_string(),
+        detail.unwrap_or_default().to_owned(),
+    )
+}
+
+fn pair(program: &str, store: &str) -> (String, String) {
+    (program.to_owned(), store.to_owned())
+}
+
+#[test]
+fn records_are_saved_read_and_deleted() {
+    let session = session();
+    let saved = decoded(now(writing::save_one(
+        session.clone(),
+        database(),
+        v(r#"{"a":1}"#),
+    )));
+    assert_eq!(
+        saved.get("_rmx_created_by"),
+        Some(&Value::from("ada@example.com"))
+    );
+    let id = saved.get("_rmx_id").cloned().expect("an id");
+    let text = Value::from(id.as_ref_value().expect("a ref").as_str());
+    for id in [id.clone(), text] {
+        assert_eq!(
+            decoded(now(reading::get_one(session.clone(), database(), id))),
+            saved
+        );
+    }
+    let patch = Value::map([("_rmx_id", id.clone()), ("b", Value::Int(2))]);
+    let upserted = decoded(now(writing::upsert_records(
+        session.clone(),
+        database(),
+        vec![patch],
+    )));
+    let upserted = &upserted.as_array().expect("an array")[0];
+    assert_eq!(
+        (upserted.get("a"), upserted.get("b")),
+        (Some(&Value::Int(1)), Some(&Value::Int(2)))
+    );
+    let missing = Value::Ref(Ref::new("aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF").expect("ref"));
+    let both = decoded(now(reading::get_many(
+        session.clone(),
+        database(),
+        vec![missing.clone(), id.clone()],
+    )));
+    assert_eq!(
+        both.as_array().map(|both| (&both[0], &both[1])),
+        Some((&Value::Null, upserted))
+    );
+    let deleted = now(writing::delete_refs(
+        session.clone(),
+        database(),
+        vec![missing.clone(), id.clone()],
+    ));
+    assert_eq!(deleted.expect("deletes"), vec![id.clone()]);
+    assert_eq!(
+        decoded(now(writing::delete_one(
+            session.clone(),
+            database(),
+            id.clone()
+        ))),
+        Value::Map(Map::new())
+    );
+    assert_eq!(
+        decoded(now(reading::get_one(
+            session.clone(),
+            database(),
+            id.clone()
+        ))),
+        Value::Null
+    );
+    let text = id.as_ref_value().expect("a ref").to_string();
+    assert_eq!(
+        codes(now(http::get(session.clone(), database(), text))),
+        pair("ERR_NOT_FOUND", "deleted")
+    );
+    assert_eq!(
+        codes(now(http::delete(session.clone(), database(), missing))),
+        pair("ERR_NOT_FOUND", "not_found")
+    );
+    let watermark = now(reading::watermark(session.clone(), database())).expect("a watermark");
+    assert!(watermark.ends_with(".3"));
+    // Another run has a database of its own under the same name.
+    let other = now(reading::watermark(self::session(), database())).expect("a watermark");
+    assert!(other.ends_with(".0"));
+}
+
+#[test]
+fn failures_have_the_codes_of_the_store_and_of_programs() {
+    let session = session();
+    let get =
+        |database: &str, id: Value| codes(now(reading::get_one(session.clone(), v(database), id)));
+    let id = || Value::from("x");
+    for database in [
+        "1",
+        "{}",
+        r#"{"type":"other"}"#,
+        r#"{"type":"rmx","scope":"elsewhere"}"#,
+        r#"{"type":"rmx","scope":"session"}"#,
+        r#"{"type":"rmx","scope":"session","db":""}"#,
+        r#"{"type":"rmx","scope":"session","db":"s","more":1}"#,
+        r#"{"type":"rmx","scope":"session","db":"s","options":1}"#,
+        r#"{"type":"rmx","scope":"session","db":"s","asOf":true}"#,
+        r#"{"type":"rmx","scope":"global","db":"../x"}"#,
+        r#"{"type":"minidb"}"#,
+    ] {
+        assert_eq!(get(database, id()), pair("ERR_DB", "bad_db"), "{database}");
+    }
+    assert_eq!(
+        get(r#"{"type":"rmx_remote","url":"https://x","db":"y"}"#, id()).0,
+        "ERR_UNSUPPORTED"
+    );
+    let options = r#"{"type":"rmx","scope":"session","db":"s","options":["Nope"]}"#;
+    assert_eq!(get(options, id()), pair("ERR_DB", "bad_option"));
+    for bad in [Value::Null, Value::from(""), Value::Int(1)] {
+        assert_eq!(
+            codes(now(reading::get_one(session.clone(), database(), bad))),
+            pair("ERR_EXPECTED_REF", "expected_ref")
+        );
+    }
+    let save = |database: &str, record: Value| {
+        codes(now(writing::save_one(session.clone(), v(database), record)))
+    };
+    let past = r#"{"type":"rmx","scope":"session","db":"s","asOf":0}"#;
+    assert_eq!(save(past, v("{}")), pair("ERR_DB", "read_only"));
+    let plain = r#"{"type":"rmx","scope":"session","db":"s"}"#;
+    assert_eq!(
+        save(plain, Value::Int(1)),
+        pair("ERR_EXPECTED_MAP", "bad_record")
+    );
+    assert_eq!(
+        save(plain, Value::map([("a", Value::Handle(1))])),
+        pair("ERR_NOT_SERIALIZABLE", "not_storable")
+    );
+    assert_eq!(
+        save(plain, Value::map([("a", Value::binary(vec![0; 17 << 20]))])),
+        pair("ERR_TOO_LARGE", "too_large")
+    );
+    let failure =
+        querying::parse(&session, Value::Null, "a == b".into(), false).expect_err("a bare word");
+    assert_eq!(failure.code, "ERR_QUERY");
+    assert!(
+        failure.message.starts_with("query_syntax: "),
+        "{}",
+        failure.message
+    );
+    let detail = failure.detail.expect("details");
+    assert_eq!(
+        (detail.get("code"), detail.get("offset")),
+        (Some(&Value::from("query_syntax")), Some(&Value::Int(5)))
+    );
+    assert_eq!(
+        querying::parse(&session, Value::Null, "a == 1 | count()".into(), true)
+            .expect_err("two")
+            .code,
+        "ERR_QUERY"
+    );
+}
+
+#[test]
+fn endpoints_get_their_shapes() {
+    let session = session();
+    let save = |request: &str| decoded(now(http::save(session.clone(), database(), map(request))));
+    let saved = save(
+        r#"{"records":[{"n":1},{"n":2},{"n":3}],"op":"save","projection":[["object",[["assignMember","n","n"]]]]}"#,
+    );
+    assert_eq!(
+        saved.get("records"),
+        Some(&v(r#"[{"n":1},{"n":2},{"n":3}]"#))
+    );
+    let ids = save(r#"{"records":[{"n":4}],"want":"ids"}"#);
+    let ids = ids
+        .get("ids")
+        .and_then(Value::as_array)
+        .expect("ids")
+        .to_vec();
+    let request = Map::from([
+        ("records".into(), Value::Array(ids)),
+        ("op".into(), Value::from("delete")),
+        ("want".into(), Value::from("none")),
+    ]);
+    let deleted = decoded(now(http::save(session.clone(), database(), request)));
+    assert_eq!(
+        deleted
+            .as_map()
+            .map(|map| map.keys().map(|key| key.to_string()).collect::<Vec<_>>()),
+        Some(vec!["watermark".to_owned()])
+    );
+    let query =
+        |request: &str| decoded(now(http::query(session.clone(), database(), map(request))));
+    let found = query(r#"{"query":"n >= $min | orderDesc(n) | {n}","params":{"min":2},"limit":5}"#);
+    assert_eq!(found.get("rows"), Some(&v(r#"[{"n":3},{"n":2}]"#)));
+    assert_eq!(
+        query("{}")
+            .get("rows")
+            .and_then(Value::as_array)
+            .map(<[Value]>::len),
+        Some(3)
+    );
+    let parsed = now(http::parse(
+        session.clone(),
+        database(),
+        map(r#"{"query":"n >= $min"}"#),
+    ))
+    .expect("parses");
+    assert_eq!(parsed.get("params"), Some(&v(r#"["min"]"#)));
+    let missing = now(http::query(
+        session.clone(),
+        database(),
+        map(r#"{"query":"n >= $min"}"#),
+    ));
+    assert_eq!(codes(missing), pair("ERR_QUERY", "missing_param"));
+    for bad in [
+        r#"{"records":1}"#,
+        r#"{"records":[],"op":"drop"}"#,
+        r#"{"records":[],"want":"all"}"#,
+    ] {
+        assert_eq!(
+            codes(now(http::save(session.clone(), database(), map(bad)))),
+            pair("ERR_DB", "bad_value")
+        );
+    }
+    let stat = now(http::stat(session.clone(), database())).expect("numbers");
+    assert_eq!(
+        (stat.get("rows"), stat.get("live")),
+        (Some(&Value::Int(5)), Some(&Value::Int(3)))
+    );
+    let check = now(http::check(session.clone(), database())).expect("a report");
+    assert_eq!(check.get("ok"), Some(&Value::Bool(true)));
+}
+
+#[test]
+fn waiting_ends_with_the_run() {
+    let running = session();
+    let waiting = [Waiting::new(running.clone()), Waiting::new(running.clone())];
+    assert!(!waiting[0].is_orphaned());
+    assert!(!waiting[0].is_late());
+    drop(running);
+    assert!(waiting[0].is_orphaned());
+    let late = Rc::new(Session::open(Caller {
+        deadline: 1,
+        ..Caller::default()
+    }));
+    assert!(Waiting::new(late).is_late());
+}
