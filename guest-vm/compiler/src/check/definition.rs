@@ -343,9 +343,7 @@ impl Checker<'_> {
                 Some(ty) => Some(self.declared_type(ty)?),
                 None => None,
             };
-            let full_name: Symbol = if self.cur.name.is_empty()
-                || self.options.session.as_deref() == Some(&*self.cur.name)
-            {
+            let full_name: Symbol = if self.is_session() {
                 case.name.text.clone()
             } else {
                 format!("{}.{}", self.cur.name, case.name.text).into()

@@ -143,7 +143,12 @@ impl Types {
                     out.push(')');
                 }
             }
-            Node::Module(..) => out.push_str("module instance"),
+            Node::Module(id, _) => match self.module_names.get(id as usize) {
+                Some(name) => {
+                    let _ = write!(out, "(module type {name})");
+                }
+                None => out.push_str("module instance"),
+            },
             Node::Plus(a, b) => {
                 self.write(a, names, out, 2, depth + 1);
                 out.push_str(" + ");

@@ -44,6 +44,12 @@ impl Checker<'_> {
                 None => return Err(self.unbound(&name.text, name.span)),
             },
             ast::ExprKind::GlobalName(name) => {
+                // In a session its own definitions are global.
+                if self.is_session()
+                    && let Some(member) = self.own_member(&name.text)
+                {
+                    return self.use_found(Found::Own(name.text.clone(), member), &name.text, span);
+                }
                 match self.lookup_predefined(&name.text, name.span)? {
                     Some(found) => return self.use_found(found, &name.text, span),
                     None => match self.library_module(&name.text, name.span)? {

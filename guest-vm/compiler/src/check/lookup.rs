@@ -118,6 +118,11 @@ impl Checker<'_> {
         Stop::Silent
     }
 
+    /// Whether the module being checked stands for a session.
+    pub(super) fn is_session(&self) -> bool {
+        self.cur.name.is_empty() || self.options.session.as_deref() == Some(&*self.cur.name)
+    }
+
     /// A name of the module being checked.
     pub(super) fn own_member(&self, name: &str) -> Option<Member> {
         self.infos[self.cur.id.0 as usize]

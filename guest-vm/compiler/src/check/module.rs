@@ -57,6 +57,7 @@ impl Checker<'_> {
             }
             None => {
                 self.program.modules.push(blank);
+                self.types.module_names.push(info.name.clone());
                 self.infos.push(info);
             }
         }

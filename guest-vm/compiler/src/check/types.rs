@@ -109,6 +109,8 @@ pub struct Mark(usize);
 pub struct Types {
     pub(super) nodes: Vec<Node>,
     trail: Vec<(Ty, Node)>,
+    /// Names of the modules, for messages.
+    pub module_names: Vec<Symbol>,
     /// Steps left for the running phrase.
     budget: u32,
     pub level: u32,
@@ -136,6 +138,7 @@ impl Types {
                 Node::Any,
             ],
             trail: Vec::new(),
+            module_names: Vec::new(),
             budget: BUDGET,
             level: 1,
         }

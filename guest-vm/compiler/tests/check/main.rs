@@ -3,6 +3,7 @@
 mod examples;
 mod hostile;
 mod library;
+mod mutations;
 mod programs;
 mod queries;
 mod warnings;

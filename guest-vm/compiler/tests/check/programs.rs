@@ -246,3 +246,48 @@ fn own_modules_may_be_named_like_library_modules() {
                 module array def map = 5 module end";
     assert_eq!(module_errors(text), vec!["TYPE_NOT_FUNCTION"]);
 }
+
+#[test]
+fn messages_name_types_as_they_are_written() {
+    let text = |body: &str| -> String {
+        let files = [mix_compiler::SourceFile::new(
+            "t.mix",
+            format!("module m {body} module end"),
+        )];
+        let result = mix_compiler::check(&files, &mix_compiler::CompileOptions::default());
+        result
+            .errors
+            .iter()
+            .map(|issue| issue.message())
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    for (body, message) in [
+        (
+            "def f(x: {a: number, b: array(string)}) = x * 2",
+            "expected number, found {a: number, b: array(string)}",
+        ),
+        (
+            "def f : (number -> string) -> null def f(g) = g(\"a\")",
+            "expected number, found string",
+        ),
+        (
+            "case c(number) type t = c | null def f(x: t): stream(bool) = x.a",
+            "type m.c(number) | null has no field a",
+        ),
+        (
+            "def f(x: array(A), y: map(B)) = if (true) f2(x) else y def f2 = 1",
+            "unknown name f2",
+        ),
+        (
+            "def id : A -> A def id(x) = 1",
+            "id is less general than declared: A -> A",
+        ),
+        (
+            "type t = [#a: number, #b: string] def f(x: t) = x[#c]",
+            "labels need a known labeled tuple type with exactly these labels",
+        ),
+    ] {
+        assert_eq!(text(body), message, "{body}");
+    }
+}

@@ -4,7 +4,7 @@ use crate::{expression_errors, module_errors};
 
 /// What the text of an example is.
 #[derive(Clone, Copy)]
-enum Sort {
+pub enum Sort {
     /// Modules of a file.
     Modules,
     /// An expression.
@@ -16,7 +16,7 @@ enum Sort {
 use Sort::{Expression, Modules, Phrases};
 
 /// (number, sort, text, code of the error or nothing)
-const EXAMPLES: &[(&str, Sort, &str, &str)] = &[
+pub const EXAMPLES: &[(&str, Sort, &str, &str)] = &[
     ("E01", Expression, r##"1 + 2 * 3"##, ""),
     (
         "E02",
