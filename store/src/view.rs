@@ -219,6 +219,42 @@ impl View {
         PreparedQuery::new(pipeline, options)?.run(view, options)
     }
 
+    /// How a query would find its rows: its clauses, and for each condition that
+    /// an index can answer the number of rows it leaves (null: all are read).
+    pub fn explain(self, pipeline: &Pipeline, options: &QueryOptions) -> Result<Value> {
+        let view = self.including(options.include_deleted, options.include_superseded);
+        let prepared = PreparedQuery::new(pipeline, options)?;
+        let count = |atoms: &[Atom]| -> Result<Value> {
+            let rows = if atoms.is_empty() {
+                None
+            } else {
+                view.candidates(atoms)?
+            };
+            Ok(rows.map_or(Value::Null, |rows| {
+                Value::Int(i64::try_from(rows.len()).unwrap_or(i64::MAX))
+            }))
+        };
+        let mut atoms = Vec::new();
+        for atom in prepared.atoms() {
+            let path = atom
+                .path
+                .iter()
+                .map(|step| Value::String(step.clone()))
+                .collect();
+            atoms.push(Value::map([
+                ("path", Value::Array(path)),
+                ("test", Value::from(atom.test.name())),
+                ("rows", count(std::slice::from_ref(atom))?),
+            ]));
+        }
+        Ok(Value::map([
+            ("ast", pipeline.to_value()),
+            ("atoms", Value::Array(atoms)),
+            ("read", count(prepared.atoms())?),
+            ("rows", Value::Int(i64::from(view.bound))),
+        ]))
+    }
+
     /// Whether the id names a record whose current version is a tombstone.
     pub fn is_tombstoned(&self, id: &str) -> bool {
         id_of(id)

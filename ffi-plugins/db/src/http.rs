@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use mix_plugin_sdk::mix_value::msgpack::Writer;
-use mix_plugin_sdk::{Encoded, Failure, Map, Value};
+use mix_plugin_sdk::{Encoded, Failure, IntoValue, Map, Value};
 use mix_store::query::{Pipeline, PreparedQuery, QueryOptions};
 use mix_store::{Record, SaveOptions, View, id_argument};
 
 use crate::answers::{array, records, refs};
 use crate::databases::resolve;
 use crate::failures::{bad_value, coded, failure};
-use crate::querying::{encode, next_batch, options, start};
+use crate::querying::{encode, moment, next_batch, options};
 use crate::session::Session;
 use crate::writing::{delete as delete_many, write};
 
@@ -99,10 +99,7 @@ pub(crate) async fn save(
         Want::Nothing => answer(None, &watermark),
         Want::Ids => {
             let ids = Value::Array(refs(&saved)?);
-            answer(
-                Some(("ids", mix_plugin_sdk::IntoValue::encode(ids)?)),
-                &watermark,
-            )
+            answer(Some(("ids", ids.encode()?)), &watermark)
         }
         Want::Records => {
             let rows = match projection {
@@ -199,7 +196,16 @@ pub(crate) async fn query(
 ) -> Result<Encoded, Failure> {
     let pipeline = pipeline(&request)?;
     let options = options(&session, &request)?;
-    let (mut execution, watermark) = start(&resolve(&session, &database)?, &pipeline, &options)?;
+    let view = moment(&resolve(&session, &database)?, &options)?;
+    match request.get("explain") {
+        None | Some(Value::Null | Value::Bool(false)) => {}
+        Some(Value::Bool(true)) => {
+            return view.explain(&pipeline, &options).map_err(failure)?.encode();
+        }
+        Some(_) => return Err(bad_value("explain must be a bool")),
+    }
+    let watermark = view.watermark();
+    let mut execution = view.query(&pipeline, &options).map_err(failure)?;
     let mut rows = Vec::new();
     let mut bytes = 0;
     loop {

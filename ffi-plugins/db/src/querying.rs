@@ -37,19 +37,16 @@ fn deadline(milliseconds: u64) -> Option<Instant> {
     Instant::now().checked_add(left)
 }
 
-/// Starts a query on the moment that the options or the database name.
-pub(crate) fn start(
-    target: &Target,
-    pipeline: &Pipeline,
-    options: &QueryOptions,
-) -> Result<(Execution<View>, String), Failure> {
-    let mut view = target.view()?;
-    if let Some(moment) = &options.as_of {
-        let moment = AsOf::from_value(moment).map_err(failure)?;
-        view = view.as_of(&moment).map_err(failure)?;
+/// The view of the moment that the options or the database name.
+pub(crate) fn moment(target: &Target, options: &QueryOptions) -> Result<View, Failure> {
+    let view = target.view()?;
+    match &options.as_of {
+        Some(moment) => {
+            let moment = AsOf::from_value(moment).map_err(failure)?;
+            view.as_of(&moment).map_err(failure)
+        }
+        None => Ok(view),
     }
-    let watermark = view.watermark();
-    Ok((view.query(pipeline, options).map_err(failure)?, watermark))
 }
 
 /// The wire form of a result.
@@ -69,7 +66,8 @@ pub(crate) async fn run(
     let pipeline =
         Pipeline::from_value(&Value::Array(clauses)).map_err(|error| failure(error.into()))?;
     let options = options(&session, &map)?;
-    let (mut execution, _) = start(&resolve(&session, &database)?, &pipeline, &options)?;
+    let view = moment(&resolve(&session, &database)?, &options)?;
+    let mut execution = view.query(&pipeline, &options).map_err(failure)?;
     Ok(Answer::Many(Many::new(async move |mut sink| {
         loop {
             match next_batch(&mut execution).await {

@@ -254,6 +254,8 @@ fn endpoints_get_their_shapes() {
             .map(<[Value]>::len),
         Some(3)
     );
+    let plan = query(r#"{"query":"n == 2 and n > 1","explain":true}"#);
+    assert_eq!(plan.get("read"), Some(&Value::Int(1)));
     let parsed = now(http::parse(
         session.clone(),
         database(),

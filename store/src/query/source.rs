@@ -131,3 +131,15 @@ pub enum AtomTest {
     /// It is not undefined.
     Exists,
 }
+
+impl AtomTest {
+    /// The name of the test, for explanations.
+    pub fn name(&self) -> &'static str {
+        match self {
+            AtomTest::Equal(_) => "equal",
+            AtomTest::OneOf(_) => "one of",
+            AtomTest::Prefix(_) => "prefix",
+            AtomTest::Exists => "exists",
+        }
+    }
+}

@@ -94,14 +94,15 @@ fn read(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
             Value::Array(items)
         }
         Token::MapStart(len) => {
-            let mut map = Map::new();
+            // Collected first: keys come in order as a rule, and a sorted list becomes
+            // a map at once, which is much cheaper than key by key.
+            let mut members = Vec::with_capacity(len.min(PREALLOCATED));
             for _ in 0..len {
                 if let Token::Key(key) = reader.next()? {
-                    let member = read(reader)?;
-                    map.insert(Arc::from(key), member);
+                    members.push((Arc::from(key), read(reader)?));
                 }
             }
-            Value::Map(map)
+            Value::Map(Map::from_iter(members))
         }
         Token::CaseStart { name, has_argument } => {
             let argument = if has_argument {
