@@ -324,6 +324,9 @@ impl<'o> Build<'o> {
                 ),
             }
         }
+        // In text order: what is read first is mended first.
+        self.issues
+            .sort_by_key(|issue| (issue.span.source, issue.span.start));
         let (errors, warnings) = self.issues.into_iter().partition(is_error);
         Compilation {
             program,

@@ -1,7 +1,7 @@
 //! Where to go on after a phrase with an error.
 
 use super::Parser;
-use crate::issue::Issue;
+use crate::issue::{Code, Issue};
 use crate::syntax::ast::{Broken, Ident};
 use crate::syntax::lexer::TokenKind;
 use std::sync::Arc;
@@ -18,13 +18,37 @@ impl Parser<'_> {
                 TokenKind::Error(index) => Some(self.tokens.errors[index as usize].clone()),
                 _ => None,
             });
-        self.issues.push(bad_token.unwrap_or(issue));
+        let issue = bad_token.unwrap_or_else(|| self.with_unclosed(start, issue));
+        self.issues.push(issue);
         let broken = self.names_defined(start, end);
         self.at = end;
         self.depth = 0;
         self.projection = None;
         self.no_hint = false;
         broken
+    }
+
+    /// Names the bracket that was never closed, if the phrase ended while one was open.
+    fn with_unclosed(&self, start: usize, issue: Issue) -> Issue {
+        let ended = self.kind() == TokenKind::End || self.starts_phrase(self.at);
+        if !ended || issue.hint.is_some() || issue.code != Code::SynUnexpected {
+            return issue;
+        }
+        let open = (start..self.at)
+            .rev()
+            .find(|at| self.tokens.tokens[*at].kind.is_open() && self.partners[*at].is_none());
+        let Some(open) = open else {
+            return issue;
+        };
+        let token = self.tokens.tokens[open];
+        let before = &self.text[..token.span.start as usize];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = before.matches('\n').count() + 1;
+        let column = before[line_start..].chars().count() + 1;
+        let mark = token.kind.spelling().unwrap_or("?");
+        issue.hint(format!(
+            "the `{mark}` in line {line}, column {column} is never closed"
+        ))
     }
 
     /// The token after the phrase that starts at `start`: `;;` or a phrase keyword outside brackets.
