@@ -1,6 +1,6 @@
 //! Every command that README and docs show is run, and prints what they say.
 
-use mix_system_tests::{Console, examples, repository};
+use mix_system_tests::{Console, components, examples, repository};
 
 #[test]
 fn every_command_of_the_documentation_works_as_shown() {
@@ -21,8 +21,9 @@ fn every_command_of_the_documentation_works_as_shown() {
         // Pages speak of the checkout as the current folder.
         let mut console = Console::start(folder.path());
         console.run(&format!(
-            "cp -r {}/examples . && mkdir scratch",
-            root.display()
+            "cp -r {}/examples . && mkdir scratch && export MIX_PLUGINS={}",
+            root.display(),
+            components().display()
         ));
         for example in examples(&text) {
             if example.command.starts_with("make ") || example.command.starts_with("git ") {

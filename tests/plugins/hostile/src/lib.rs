@@ -64,7 +64,12 @@ impl Guest for Hostile {
     async fn start(function: u32, _args: Vec<u8>) -> Result<Reply, Failure> {
         match function {
             6 => std::process::abort(),
-            7 => std::future::pending().await,
+            7 => {
+                // Waits for a stream that nobody will ever write to.
+                let (_writer, mut reader) = wit_stream::new::<Vec<u8>>();
+                let _ = reader.next().await;
+                Ok(Reply::Many(reader))
+            }
             _ => {
                 let (mut writer, reader) = wit_stream::new::<Vec<u8>>();
                 wit_bindgen::spawn_local(async move {
