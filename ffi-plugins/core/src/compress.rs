@@ -8,8 +8,9 @@ use flate2::read::{
 };
 use mix_plugin_sdk::{Bytes, Failure};
 
-/// Largest result of decompressing, in bytes.
-const LARGEST: u64 = 256 << 20;
+/// Largest result of decompressing, in bytes: it must fit into one value, in the memory of
+/// a run.
+const LARGEST: u64 = 60 << 20;
 
 enum Format {
     Gzip,
@@ -41,7 +42,7 @@ pub fn compress(name: String, data: Bytes) -> Result<Vec<u8>, Failure> {
     Ok(packed)
 }
 
-/// Undoes [`compress`], up to 256 MiB.
+/// Undoes [`compress`], up to 60 MiB.
 pub fn decompress(name: String, data: Bytes) -> Result<Vec<u8>, Failure> {
     unpack(&name, &data, LARGEST)
 }

@@ -42,6 +42,11 @@ impl FilePath {
         self.segments[0] == "ephemeral" && self.segments.len() > 1
     }
 
+    /// True for the executables of the app, in any spelling that a disk may take for the same.
+    pub fn is_code(&self) -> bool {
+        self.segments[0].eq_ignore_ascii_case("code")
+    }
+
     /// The path of a file in a folder.
     pub fn within(folder: &FolderPath, segment: String) -> FilePath {
         let mut segments = folder.segments.clone();
@@ -111,6 +116,12 @@ fn segments(inner: &str, whole: &str) -> Result<Vec<String>, Failure> {
         }
         if segment.len() > LONGEST_SEGMENT {
             return Err(bad("a name in it is longer than 255 bytes"));
+        }
+        // Disks take no longer names; characters besides ASCII letters and digits count threefold.
+        if encode(segment).len() > LONGEST_SEGMENT {
+            return Err(bad(
+                "a name in it is longer than 255 bytes when percent-encoded",
+            ));
         }
         if segment
             .chars()
@@ -185,8 +196,26 @@ mod tests {
         let long = "x".repeat(256);
         let longer = format!("/{}", "abc/".repeat(300));
         for text in [
-            "", "/", "//", "a//b", "a/", "..", "/..", "a/../b", "./a", "a/.", "a\\b", "..\\a",
-            "a\0", "a\nb", "a\u{7f}", "a\u{85}b", "e\u{301}", &long, &longer,
+            "",
+            "/",
+            "//",
+            "a//b",
+            "a/",
+            "..",
+            "/..",
+            "a/../b",
+            "./a",
+            "a/.",
+            "a\\b",
+            "..\\a",
+            "a\0",
+            "a\nb",
+            "a\u{7f}",
+            "a\u{85}b",
+            "e\u{301}",
+            &"ü".repeat(50),
+            &long,
+            &longer,
         ] {
             assert_eq!(
                 FilePath::parse(text).unwrap_err().code,

@@ -69,18 +69,15 @@ impl Storage {
     /// Writes a file: a temporary one first, which then takes its place.
     pub fn create(&self, path: &FilePath, content: &[u8]) -> Result<Map, Failure> {
         let text = path.text();
+        may_change(path)?;
         if content.len() as u64 > LARGEST_FILE {
             return Err(Failure::new(
                 "ERR_TOO_LARGE",
                 format!("more than {LARGEST_FILE} bytes for file {text}"),
             ));
         }
-        let place = self.make_parents(path)?;
-        match self.stat(&place) {
-            Ok(metadata) if metadata.is_dir() => return Err(exists(path, "is a folder")),
-            _ => {}
-        }
         let fault = |error| failure("writing", path, &error);
+        self.free_place(path, false)?;
         let temporary = self.root.join(format!(
             "{TEMPORARY}{:016x}",
             RandomState::new().hash_one(&text)
@@ -91,21 +88,22 @@ impl Storage {
                 .create_new(true)
                 .open(&temporary)?;
             file.write_all(content)?;
-            file.sync_all()?;
-            drop(file);
-            fs::rename(&temporary, &place)
+            file.sync_all()
         })();
-        if let Err(error) = written {
-            // The error that matters is the first one.
+        let placed = written
+            .map_err(fault)
+            .and_then(|()| self.place(path, false, |place| fs::rename(&temporary, place)));
+        if let Err(failure) = placed {
+            // The failure that matters is the first one.
             let _ = fs::remove_file(&temporary);
-            return Err(fault(error));
+            return Err(failure);
         }
-        sync_folder(&place);
         self.get(path)
     }
 
     /// Deletes a file, and the folders that became empty.
     pub fn delete(&self, path: &FilePath) -> Result<(), Failure> {
+        may_change(path)?;
         let (place, _) = self.find(path)?;
         fs::remove_file(&place).map_err(|error| failure("deleting", path, &error))?;
         self.remove_empty_parents(&place);
@@ -114,18 +112,55 @@ impl Storage {
 
     /// Renames a file to a path that is free.
     pub fn rename(&self, from: &FilePath, to: &FilePath) -> Result<Map, Failure> {
+        may_change(from)?;
+        may_change(to)?;
         let (source, _) = self.find(from)?;
         if from == to {
             return self.get(to);
         }
-        let target = self.make_parents(to)?;
-        if self.stat(&target).is_ok() {
-            return Err(exists(to, "exists"));
-        }
-        fs::rename(&source, &target).map_err(|error| failure("renaming", from, &error))?;
-        sync_folder(&target);
+        // A link never replaces a file, so of two renames to one path the second one fails.
+        self.place(to, true, |target| match fs::hard_link(&source, target) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => fs::rename(&source, target),
+            linked => linked.and_then(|()| fs::remove_file(&source)),
+        })?;
         self.remove_empty_parents(&source);
         self.get(to)
+    }
+
+    /// Makes the folders above a path and puts a file there. Another run may remove a
+    /// folder that it finds empty in between: then once more.
+    fn place(
+        &self,
+        path: &FilePath,
+        new: bool,
+        put: impl Fn(&Path) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let place = self.free_place(path, new)?;
+            match put(&place) {
+                Ok(()) => {
+                    sync_folder(&place);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound && tries < 3 => {}
+                Err(error) if new && error.kind() == ErrorKind::AlreadyExists => {
+                    return Err(exists(path, "exists"));
+                }
+                Err(error) => return Err(failure("writing", path, &error)),
+            }
+        }
+    }
+
+    /// Place of a file to be; `new`: nothing may be there.
+    fn free_place(&self, path: &FilePath, new: bool) -> Result<PathBuf, Failure> {
+        let place = self.make_parents(path)?;
+        match self.stat(&place) {
+            Ok(_) if new => Err(exists(path, "exists")),
+            Ok(metadata) if metadata.is_dir() => Err(exists(path, "is a folder")),
+            _ => Ok(place),
+        }
     }
 
     /// All files below a folder, ascending by path.
@@ -256,6 +291,18 @@ impl Storage {
     }
 }
 
+/// Programs of the app are written when it is installed, not by its agents.
+fn may_change(path: &FilePath) -> Result<(), Failure> {
+    if path.is_code() {
+        let message = format!(
+            "{} belongs to the programs of the app, which only an install changes",
+            path.text()
+        );
+        return Err(Failure::new("ERR_PERMISSION", message));
+    }
+    Ok(())
+}
+
 /// A rename lasts once its folder is on disk. Not every file system can be asked for that.
 fn sync_folder(place: &Path) {
     if let Some(folder) = place.parent().and_then(|parent| File::open(parent).ok()) {
@@ -371,6 +418,30 @@ mod tests {
         );
         assert_eq!(paths(&storage, "b"), ["/b/1/x", "/b/2"]);
         assert!(paths(&storage, "a").is_empty() && paths(&storage, "nowhere/x").is_empty());
+    }
+
+    #[test]
+    fn programs_are_not_for_agents() {
+        let Scratch { storage, folder } = scratch();
+        fs::create_dir_all(folder.path().join("files/code")).unwrap();
+        fs::write(folder.path().join("files/code/main.mixexe"), "program").unwrap();
+        storage.create(&p("x"), b"").unwrap();
+        for path in ["code/main.mixexe", "/code/new", "CODE/new", "code"] {
+            assert_eq!(
+                storage.create(&p(path), b"").unwrap_err().code,
+                "ERR_PERMISSION"
+            );
+            assert_eq!(storage.delete(&p(path)).unwrap_err().code, "ERR_PERMISSION");
+            assert_eq!(
+                storage.rename(&p("x"), &p(path)).unwrap_err().code,
+                "ERR_PERMISSION"
+            );
+            assert_eq!(
+                storage.rename(&p(path), &p("y")).unwrap_err().code,
+                "ERR_PERMISSION"
+            );
+        }
+        assert_eq!(storage.read(&p("code/main.mixexe")).unwrap(), b"program");
     }
 
     #[test]

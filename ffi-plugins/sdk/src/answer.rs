@@ -141,7 +141,7 @@ pub struct Sink {
 impl Sink {
     /// Sends one value.
     pub async fn send(&mut self, item: Encoded) -> Result<(), Closed> {
-        match self.writer.write_one(wire(Ok(item))).await {
+        match self.writer.write_one(item.0).await {
             None => Ok(()),
             Some(_) => Err(Closed),
         }
@@ -149,7 +149,7 @@ impl Sink {
 
     /// Sends several values; cheaper than one by one.
     pub async fn send_all(&mut self, items: Vec<Encoded>) -> Result<(), Closed> {
-        let items = items.into_iter().map(|item| wire(Ok(item))).collect();
+        let items = items.into_iter().map(|Encoded(bytes)| bytes).collect();
         if self.writer.write_all(items).await.is_empty() {
             Ok(())
         } else {
@@ -157,15 +157,11 @@ impl Sink {
         }
     }
 
-    /// Ends the stream with a failure.
+    /// Ends the stream with a failure: the program gets it once it has taken the items before.
     pub async fn fail(mut self, failure: Failure) {
         // The reader may be gone; then nobody wants to know.
-        let _ = self.writer.write_one(wire(Err(failure))).await;
+        let _ = self.writer.write_one(failure.to_item()).await;
     }
-}
-
-fn wire(item: Result<Encoded, Failure>) -> Item {
-    item.map(|Encoded(bytes)| bytes).unwrap_or_default()
 }
 
 impl Answer {

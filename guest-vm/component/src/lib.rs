@@ -17,8 +17,15 @@ mod wire;
 #[allow(unsafe_code, missing_docs, clippy::all)]
 mod bindings {
     wit_bindgen::generate!({
-        path: ["../../wit/ffi", "../../wit/vm"],
-        world: "mix:vm/vm",
+        path: ["../../wit/deps/clocks.wit", "../../wit/ffi", "../../wit/vm"],
+        inline: r"
+            package mix:vm-component;
+            world component {
+                include mix:vm/vm@0.1.0;
+                import wasi:clocks/monotonic-clock@0.3.0;
+            }
+        ",
+        world: "mix:vm-component/component",
         generate_all,
     });
 }

@@ -1,9 +1,15 @@
 //! Sessions: a task that steps the machine between two streams.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use futures::future::{Either, select};
 use mix_vm::{Session, Step};
 use wit_bindgen::{StreamReader, StreamResult, StreamWriter};
 
 use crate::bindings::exports::mix::vm::session::{Action, Event, Guest};
+use crate::bindings::wasi::clocks::monotonic_clock;
 use crate::bindings::wit_stream;
 use crate::requests::{Family, Requests};
 use crate::{Component, program, wire};
@@ -14,6 +20,8 @@ const SLICE: u64 = 1 << 20;
 const ACTIONS: usize = 16;
 /// Events that are kept back to be written together.
 const EVENTS: usize = 64;
+/// How often a session that waits looks whether anybody still reads its events, in nanoseconds.
+const LOOK: u64 = 1_000_000_000;
 
 impl Guest for Component {
     async fn run(actions: StreamReader<Action>) -> StreamReader<Event> {
@@ -61,6 +69,44 @@ impl Events {
     }
 }
 
+impl Events {
+    /// Looks whether somebody still reads: an empty write tells without waiting.
+    async fn check(&mut self) -> Result<(), Abandoned> {
+        let mut probe = pin!(self.writer.write(Vec::new()));
+        let gone = std::future::poll_fn(|cx| match probe.as_mut().poll(cx) {
+            Poll::Ready((result, _)) => Poll::Ready(matches!(result, StreamResult::Dropped)),
+            Poll::Pending => Poll::Ready(false),
+        });
+        if gone.await { Err(Abandoned) } else { Ok(()) }
+    }
+}
+
+/// Waits for answers, and looks now and then whether the session still has a purpose.
+#[derive(Default)]
+struct Patience {
+    timer: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl Patience {
+    async fn settle(
+        &mut self,
+        requests: &mut Requests,
+        session: &mut Session,
+        events: &mut Events,
+    ) -> Result<(), Abandoned> {
+        loop {
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(monotonic_clock::wait_for(LOOK)));
+            match select(pin!(requests.settle(session)), timer).await {
+                Either::Left(_) => return Ok(()),
+                Either::Right(_) => self.timer = None,
+            }
+            events.check().await?;
+        }
+    }
+}
+
 async fn drive(actions: StreamReader<Action>, mut events: Events) {
     let Some(vm) = program::loaded() else {
         let issue = wire::driver_issue("RT_INTERNAL", "no program is loaded");
@@ -81,6 +127,7 @@ async fn steps(
     events: &mut Events,
 ) -> Result<(), Abandoned> {
     let mut requests = Requests::default();
+    let mut patience = Patience::default();
     let mut more = true;
     loop {
         let step = session.run(&mut Family, SLICE);
@@ -89,6 +136,7 @@ async fn steps(
             Step::Event(event) => events.put(wire::event(event)).await?,
             Step::Ready => {
                 events.flush().await?;
+                events.check().await?;
                 // Other sessions of the instance get their turn.
                 wit_bindgen::yield_async().await;
             }
@@ -99,7 +147,7 @@ async fn steps(
                 }
                 events.flush().await?;
                 if !requests.is_empty() {
-                    requests.settle(session).await;
+                    patience.settle(&mut requests, session, events).await?;
                 } else if !refused {
                     // The machine waits for something that nobody was asked for.
                     session.abort(
