@@ -15,8 +15,15 @@ pub fn suggest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .filter(|candidate| candidate.len() <= 64 && *candidate != name)
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count())
-        .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)))
+        // Of two equally near ones the one with the same initial case: types look like types.
+        .min_by_key(|(distance, candidate)| {
+            (*distance, is_upper(candidate) != is_upper(name), *candidate)
+        })
         .map(|(_, candidate)| candidate.to_string())
+}
+
+fn is_upper(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_uppercase())
 }
 
 /// Edit distance with letter case ignored (a difference in case only counts 1 in all).
