@@ -285,13 +285,17 @@ impl FolderFile for OpenFile {
         Ok(count)
     }
 
+    /// A write that fails has written half of it.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.folder.operation("write")?;
+        let (mut state, written, result) = match self.folder.operation("write") {
+            Ok(state) => (state, bytes, Ok(())),
+            Err(error) => (self.folder.state(), &bytes[..bytes.len() / 2], Err(error)),
+        };
         let inode = &mut state.inodes[self.inode];
-        let change = Change::Write(offset, bytes.to_vec());
+        let change = Change::Write(offset, written.to_vec());
         apply(&mut inode.current, &change);
         inode.pending.push(change);
-        Ok(())
+        result
     }
 
     fn len(&self) -> io::Result<u64> {
