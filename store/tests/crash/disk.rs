@@ -105,6 +105,11 @@ impl ForgetfulFolder {
         self.state().hook = Some((operation, Box::new(hook)));
     }
 
+    /// Forgets a hook that was not needed.
+    pub fn forget_hook(&self) {
+        self.state().hook = None;
+    }
+
     /// What a power cut leaves: everything that was synced, and as much of the
     /// rest as the dice say. Names survive in order, contents in any.
     pub fn after_power_cut(&self, dice: &mut Dice) -> ForgetfulFolder {

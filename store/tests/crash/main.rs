@@ -3,6 +3,7 @@
 
 mod disk;
 mod kill;
+mod stalled;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
