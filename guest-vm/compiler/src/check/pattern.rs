@@ -409,6 +409,34 @@ impl Checker<'_> {
         self.warn_missing(&patterns, types[0], span);
     }
 
+    /// Whether a pattern matches every value of a type (null and `undefined` aside).
+    fn irrefutable(&mut self, pattern: &ast::Pattern, ty: Ty) -> bool {
+        if catches_all(pattern) {
+            return true;
+        }
+        match (&pattern.kind, self.types.node(ty)) {
+            (ast::PatternKind::As(_, inner), _) => self.irrefutable(inner, ty),
+            (ast::PatternKind::Record(fields), Node::Record(known)) => fields.iter().all(|field| {
+                match known.iter().find(|(name, _)| *name == field.name.text) {
+                    Some((_, ty)) => self.irrefutable(&field.pattern, *ty),
+                    None => field.optional && catches_all(&field.pattern),
+                }
+            }),
+            (ast::PatternKind::Array(elements), Node::Tuple(_) | Node::Labeled(_)) => {
+                let parts = self.types.children(ty);
+                parts.len() == elements.len()
+                    && elements
+                        .iter()
+                        .zip(parts)
+                        .all(|(element, ty)| match element {
+                            ast::PatternElement::Plain(pattern) => self.irrefutable(pattern, ty),
+                            _ => false,
+                        })
+            }
+            _ => false,
+        }
+    }
+
     /// Warns if patterns without guards do not cover a closed type.
     pub(super) fn warn_missing(&mut self, patterns: &[&ast::Pattern], ty: Ty, span: Span) {
         if !matches!(self.types.node(ty), Node::Case(..) | Node::Union(..)) {
@@ -432,12 +460,21 @@ impl Checker<'_> {
                         name,
                         argument,
                     } => {
-                        if argument
-                            .as_ref()
-                            .is_none_or(|argument| catches_all(argument))
-                            && let Ok(case) = self.pattern_case(qualifier.as_ref(), name)
-                        {
-                            names.push(case.full_name);
+                        if let Ok(case) = self.pattern_case(qualifier.as_ref(), name) {
+                            let whole = match argument {
+                                None => true,
+                                Some(argument) => {
+                                    let member = members
+                                        .iter()
+                                        .find(|(name, _)| *name == case.full_name)
+                                        .and_then(|(_, ty)| *ty)
+                                        .unwrap_or(Ty::DATA);
+                                    self.irrefutable(argument, member)
+                                }
+                            };
+                            if whole {
+                                names.push(case.full_name);
+                            }
                         }
                     }
                     _ => {}

@@ -291,3 +291,14 @@ fn messages_name_types_as_they_are_written() {
         assert_eq!(text(body), message, "{body}");
     }
 }
+
+#[test]
+fn an_app_of_all_parts_has_no_errors_and_no_warnings() {
+    let files = [mix_compiler::SourceFile::new(
+        "app.mix",
+        include_str!("app.mix"),
+    )];
+    let result = mix_compiler::compile(&files, &mix_compiler::CompileOptions::default());
+    assert_eq!(result.text(), "");
+    assert!(result.program.is_some());
+}
