@@ -10,9 +10,9 @@
 //! | 5 | integer beyond 64 bits |
 //! | 6 | handle |
 //!
-//! [`encode`] and [`decode`] work on whole [`Value`]s. [`Writer`] and
+//! [`encode`] and [`decode`] work on whole [`Value`](crate::Value)s. [`Writer`] and
 //! [`Reader`] are their event forms, for programs with a heap of their own
-//! that want no detour over [`Value`]. [`skip`] and [`Reader::skip_value`]
+//! that want no detour over [`Value`](crate::Value). [`skip`] and [`Reader::skip_value`]
 //! find the end of a value without building it.
 
 mod codec;
