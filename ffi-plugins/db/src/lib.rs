@@ -1,9 +1,9 @@
 //! Family component `db`: the record store for Mix programs.
 //!
 //! One instance serves many runs. Databases stay open between them
-//! ([`databases`]); what belongs to one run, its caller and its session
-//! databases, is a [`session::Session`]. Functions for programs are in
-//! [`reading`], [`writing`] and [`querying`]; those in [`http`] give HTTP
+//! (`databases`); what belongs to one run, its caller and its session
+//! databases, is a `Session`. Functions for programs are in
+//! `reading`, `writing` and `querying`; those in `http` give HTTP
 //! endpoints and tools the same store with the errors and shapes they need.
 //!
 //! Records leave as the bytes that are stored: nothing is re-encoded.
