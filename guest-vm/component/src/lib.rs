@@ -9,6 +9,7 @@
 //! One instance may run several sessions at the same time; they share nothing but the
 //! program. Time, memory and fuel of the instance are the host's to limit.
 
+mod failure;
 mod program;
 mod requests;
 mod session;

@@ -10,7 +10,7 @@ use mix_vm::{Host, HostFailure, Pending, Reply, Session};
 use wit_bindgen::{StreamReader, StreamResult};
 
 use crate::bindings::mix::ffi::{family, types};
-use crate::wire;
+use crate::{failure, wire};
 
 /// Most items fetched from a stream at once, whatever the machine asks for.
 const MOST_ITEMS: u32 = 1000;
@@ -22,8 +22,12 @@ type Item = Vec<u8>;
 pub struct Requests {
     running: FuturesUnordered<Pin<Box<dyn Future<Output = Finished>>>>,
     streams: HashMap<u64, StreamReader<Item>>,
-    /// Streams that are being read and no longer needed.
+    /// Streams that are being read.
+    reading: HashSet<u64>,
+    /// Of these, the ones that are no longer needed.
     unwanted: HashSet<u64>,
+    /// Why streams ended whose last items the machine has not asked for yet.
+    failed: HashMap<u64, HostFailure>,
     last_stream: u64,
 }
 
@@ -64,10 +68,16 @@ impl Requests {
                 stream,
                 at_most,
             } => match self.streams.remove(&stream) {
-                Some(reader) => self
-                    .running
-                    .push(Box::pin(read(call, stream, reader, at_most))),
-                None => session.resume(call, Reply::Failed(unknown_stream(stream))),
+                Some(reader) => {
+                    self.reading.insert(stream);
+                    self.running
+                        .push(Box::pin(read(call, stream, reader, at_most)));
+                }
+                None => {
+                    let failure = self.failed.remove(&stream);
+                    let failure = failure.unwrap_or_else(|| unknown_stream(stream));
+                    session.resume(call, Reply::Failed(failure));
+                }
             },
         }
     }
@@ -100,15 +110,30 @@ impl Requests {
                 call,
                 stream,
                 reader,
-                items,
+                mut items,
                 end,
             }) => {
-                // A stream at its end or out of use is dropped here, which ends the work behind it.
+                self.reading.remove(&stream);
                 let unwanted = self.unwanted.remove(&stream);
-                if !end && !unwanted {
-                    self.streams.insert(stream, reader);
+                // A stream at its end or out of use is dropped here, which ends the work behind it.
+                match failure::take(&mut items) {
+                    Some(failure) if items.is_empty() => {
+                        session.resume(call, Reply::Failed(failure))
+                    }
+                    Some(failure) => {
+                        // First the items before it, the failure when the next ones are asked for.
+                        if !unwanted {
+                            self.failed.insert(stream, failure);
+                        }
+                        session.resume(call, Reply::Batch { items, end: false });
+                    }
+                    None => {
+                        if !end && !unwanted {
+                            self.streams.insert(stream, reader);
+                        }
+                        session.resume(call, Reply::Batch { items, end });
+                    }
                 }
-                session.resume(call, Reply::Batch { items, end });
             }
         }
     }
@@ -116,7 +141,8 @@ impl Requests {
     /// Drops the streams that the program no longer needs.
     pub fn drop_streams(&mut self, session: &mut Session) {
         for stream in session.dropped_streams() {
-            if self.streams.remove(&stream).is_none() {
+            self.failed.remove(&stream);
+            if self.streams.remove(&stream).is_none() && self.reading.contains(&stream) {
                 self.unwanted.insert(stream);
             }
         }

@@ -1,0 +1,325 @@
+//! The families `files` and `http` at their boundary: real folders, real connections.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use mix_component_tests::{Answer, Family, Surroundings, guest};
+use mix_value::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+fn one(answer: std::result::Result<Answer, mix_component_tests::contract::Failure>) -> Value {
+    match answer {
+        Ok(Answer::One(value)) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn files_are_written_listed_and_deleted() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let surroundings = Surroundings {
+        folders: &[(folder.path(), "/files")],
+        ..Surroundings::default()
+    };
+    let mut files = Family::new(&guest("mix_plugin_files"), &surroundings).await?;
+    files.bind("shop", "ada").await?;
+    let path = Value::string("reports/ü.json");
+    let content = Value::binary(b"{}".as_slice());
+    let file = one(files
+        .start(
+            "$file_create",
+            &[Value::Null, path.clone(), content.clone()],
+            0,
+        )
+        .await?);
+    assert_eq!(file.get("path"), Some(&Value::string("/reports/ü.json")));
+    assert_eq!(file.get("app"), Some(&Value::string("shop")));
+    assert_eq!(
+        std::fs::read(folder.path().join("reports/%C3%BC.json"))?,
+        b"{}"
+    );
+    assert_eq!(
+        one(files
+            .start("$file_read", &[Value::Null, path.clone()], 0)
+            .await?),
+        content
+    );
+    let list = one(files
+        .start("$file_list", &[Value::Null, Value::string("")], 0)
+        .await?);
+    assert_eq!(list.as_array().map(<[Value]>::len), Some(1));
+    assert_eq!(
+        one(files
+            .start("$file_delete", &[Value::Null, path.clone()], 0)
+            .await?),
+        Value::Null
+    );
+    let gone = files
+        .start("$file_read", &[Value::Null, path], 0)
+        .await?
+        .unwrap_err();
+    assert_eq!(gone.code, "ERR_NOT_FOUND");
+    for bad in ["../x", "/etc/../../passwd", "a\\b", ""] {
+        let failure = files
+            .start("$file_read", &[Value::Null, Value::string(bad)], 0)
+            .await?
+            .unwrap_err();
+        assert_eq!(failure.code, "ERR_RANGE", "{bad}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_without_a_folder_are_unsupported() -> Result<()> {
+    let mut files = Family::new(&guest("mix_plugin_files"), &Surroundings::default()).await?;
+    let failure = files
+        .start("$file_read", &[Value::Null, Value::string("x")], 0)
+        .await?
+        .unwrap_err();
+    assert_eq!(failure.code, "ERR_UNSUPPORTED");
+    Ok(())
+}
+
+/// Answers every request on a loopback port by what stands in its path.
+async fn server() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                let mut buffer = [0; 4096];
+                loop {
+                    let Ok(count) = socket.read(&mut buffer).await else {
+                        return;
+                    };
+                    request.extend_from_slice(&buffer[..count]);
+                    let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
+                    let Some(head) = text.find("\r\n\r\n") else {
+                        continue;
+                    };
+                    let length = text
+                        .split("content-length: ")
+                        .nth(1)
+                        .and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok())
+                        .unwrap_or(0);
+                    if request.len() >= head + 4 + length || count == 0 {
+                        break;
+                    }
+                }
+                let text = String::from_utf8_lossy(&request).into_owned();
+                let path = text.split(' ').nth(1).unwrap_or("/").to_string();
+                let response = match path.split('?').next().unwrap_or("/") {
+                    "/hang" => {
+                        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+                        return;
+                    }
+                    "/break" => return,
+                    "/redirect" => {
+                        b"HTTP/1.1 302 Found\r\nlocation: /echo?again\r\ncontent-length: 0\r\n\r\n"
+                            .to_vec()
+                    }
+                    "/circle" => {
+                        b"HTTP/1.1 302 Found\r\nlocation: /circle\r\ncontent-length: 0\r\n\r\n"
+                            .to_vec()
+                    }
+                    "/gzip" => {
+                        let mut packed = vec![
+                            0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 7, 0,
+                            0x86, 0xa6, 0x10, 0x36, 5, 0, 0, 0,
+                        ];
+                        let mut response = format!(
+                            "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+                            packed.len()
+                        )
+                        .into_bytes();
+                        response.append(&mut packed);
+                        response
+                    }
+                    "/large" => {
+                        let mut response =
+                            b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n".to_vec();
+                        response.resize(response.len() + 100_000, b'x');
+                        response
+                    }
+                    _ => {
+                        let mut response = Vec::new();
+                        let head = "HTTP/1.1 201 Created\r\ncontent-type: text/plain\r\nset-cookie: a\r\nset-cookie: b\r\n";
+                        let _ = write!(
+                            response,
+                            "{head}content-length: {}\r\n\r\n{text}",
+                            text.len()
+                        );
+                        response
+                    }
+                };
+                let _ = socket.write_all(&response).await;
+            });
+        }
+    });
+    Ok(port)
+}
+
+async fn http(environment: &[(&str, &str)]) -> Result<Family> {
+    let surroundings = Surroundings {
+        environment,
+        ..Surroundings::default()
+    };
+    Family::new(&guest("mix_plugin_http"), &surroundings).await
+}
+
+const OPEN: (&str, &str) = ("MIXER_DANGEROUS_HTTP_MODE", "true");
+
+async fn perform(http: &mut Family, members: Vec<(&str, Value)>) -> Result<Value> {
+    Ok(one(http
+        .start("$http_do", &[Value::map(members)], 0)
+        .await?))
+}
+
+fn error(response: &Value) -> String {
+    response
+        .get("error")
+        .and_then(Value::as_str)
+        .unwrap_or_else(|| panic!("{response:?}"))
+        .to_string()
+}
+
+#[tokio::test]
+async fn requests_reach_the_server_and_responses_come_back() -> Result<()> {
+    let url = format!("http://127.0.0.1:{}", server().await?);
+    let mut http = http(&[OPEN]).await?;
+    let response = perform(
+        &mut http,
+        vec![
+            ("url", Value::string(format!("{url}/echo"))),
+            ("method", Value::string("put")),
+            ("body", Value::string("söme text")),
+            ("params", Value::map([("a", Value::string("b c"))])),
+            ("headers", Value::map([("X-Test", Value::string("yes"))])),
+        ],
+    )
+    .await?;
+    assert_eq!(
+        response.get("status"),
+        Some(&Value::Int(201)),
+        "{response:?}"
+    );
+    let echo = response.get("body").and_then(Value::as_str).expect("text");
+    assert!(echo.starts_with("PUT /echo?a=b%20c HTTP/1.1\r\n"), "{echo}");
+    assert!(echo.ends_with("\r\n\r\nsöme text"), "{echo}");
+    let lower = echo.to_ascii_lowercase();
+    for header in [
+        "x-test: yes",
+        "accept: */*",
+        "accept-encoding: gzip",
+        "content-type: text/plain; charset=utf-8",
+    ] {
+        assert!(lower.contains(header), "{header} in {echo}");
+    }
+    assert_eq!(
+        response
+            .get("headers")
+            .and_then(|headers| headers.get("Set-Cookie")),
+        Some(&Value::string("a\nb"))
+    );
+    assert_eq!(
+        response.get("requested_url"),
+        Some(&Value::string(format!("{url}/echo?a=b%20c")))
+    );
+
+    let response = perform(
+        &mut http,
+        vec![("url", Value::string(format!("{url}/gzip")))],
+    )
+    .await?;
+    assert_eq!(response.get("body"), Some(&Value::string("hello")));
+    let response = perform(
+        &mut http,
+        vec![("url", Value::string(format!("{url}/redirect")))],
+    )
+    .await?;
+    let echo = response.get("body").and_then(Value::as_str).expect("text");
+    assert!(echo.starts_with("GET /echo?again "), "{echo}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn exchanges_that_fail_say_why() -> Result<()> {
+    let port = server().await?;
+    let mut http = http(&[OPEN, ("MIXER_HTTP_RESPONSE_LIMIT", "10KiB")]).await?;
+    let closed = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    for (url, code) in [
+        (format!("http://127.0.0.1:{closed}/"), "ERR_NETWORK"),
+        (format!("http://127.0.0.1:{port}/break"), "ERR_NETWORK"),
+        (format!("http://127.0.0.1:{port}/hang"), "ERR_TIMEOUT"),
+        (format!("http://127.0.0.1:{port}/large"), "ERR_TOO_LARGE"),
+        (
+            format!("http://127.0.0.1:{port}/circle"),
+            "ERR_URL_BLOCKED: redirects",
+        ),
+        ("nowhere".to_string(), "ERR_URL"),
+    ] {
+        let members = vec![
+            ("url", Value::string(url.as_str())),
+            ("timeout", Value::Float(1.0)),
+        ];
+        let response = perform(&mut http, members).await?;
+        assert!(error(&response).starts_with(code), "{url}: {response:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_guard_is_closed_by_default() -> Result<()> {
+    let port = server().await?;
+    let mut http = http(&[]).await?;
+    for (url, reason) in [
+        (
+            format!("http://127.0.0.1:{port}/"),
+            "ERR_URL_BLOCKED: scheme",
+        ),
+        (
+            format!("https://127.0.0.1:{port}/"),
+            "ERR_URL_BLOCKED: address",
+        ),
+        ("https://localhost/".to_string(), "ERR_URL_BLOCKED: host"),
+    ] {
+        let response = perform(&mut http, vec![("url", Value::string(url))]).await?;
+        assert_eq!(error(&response), reason);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn slow_exchanges_do_not_block_others() -> Result<()> {
+    let port = server().await?;
+    let mut http = http(&[OPEN]).await?;
+    let request = |path: &str, timeout| {
+        let url = Value::string(format!("http://127.0.0.1:{port}/{path}"));
+        [Value::map([
+            ("url", url),
+            ("timeout", Value::Float(timeout)),
+        ])]
+    };
+    let (slow, quick) = (request("hang", 2.0), request("echo", 2.0));
+    let calls: Vec<(&str, &[Value])> = (0..10)
+        .map(|number| {
+            (
+                "$http_do",
+                if number % 2 == 0 {
+                    &slow[..]
+                } else {
+                    &quick[..]
+                },
+            )
+        })
+        .collect();
+    let begin = std::time::Instant::now();
+    let answers = http.start_all(&calls, 0).await?;
+    assert!(begin.elapsed().as_secs_f64() < 8.0);
+    for (number, answer) in answers.into_iter().enumerate() {
+        assert_eq!(one(answer).get("error").is_some(), number % 2 == 0);
+    }
+    Ok(())
+}
