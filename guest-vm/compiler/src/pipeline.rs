@@ -92,7 +92,7 @@ pub fn compile_expression(
 const SESSION: &str = "";
 
 /// The def that holds the value of the expression of a session. No program can use the name.
-const RESULT: &str = "$it";
+const RESULT: &str = "$expression";
 
 /// Many times what the deepest trees need that the parser lets through (about 16 MiB).
 const STACK_BYTES: usize = 256 << 20;

@@ -109,16 +109,9 @@ impl Checker<'_> {
                 self.types.default_to_data(ty);
                 Ok(Ty::DATA)
             }
-            Node::Module(id, args) => {
+            Node::Module(id, _) => {
                 // A parameter that turned out to be a module instance.
                 let info = &self.infos[id as usize];
-                let binds: Vec<(Ty, Ty)> = info
-                    .type_vars
-                    .iter()
-                    .map(|(_, var)| *var)
-                    .zip(args.iter().copied())
-                    .collect();
-                let _ = binds;
                 Err(Issue::new(Code::TypeNeedsHint, span)
                     .with("what", "the module instance")
                     .hint(format!("annotate it: (module type {})", info.name))
@@ -195,7 +188,7 @@ impl Checker<'_> {
         index: &ast::Expr,
     ) -> Checked<(Expr, Expr, Ty)> {
         let (base_expr, ty) = self.infer(base)?;
-        let index_expr = self.check_number(index, "[]")?;
+        let index_expr = self.check_number(index)?;
         let literal = match index.kind {
             ast::ExprKind::Int(value) => usize::try_from(value).ok(),
             _ => None,
@@ -330,11 +323,11 @@ impl Checker<'_> {
     ) -> Checked<(Expr, Ty)> {
         let (base_expr, ty) = self.array_operand(base)?;
         let from = match from {
-            Some(from) => Some(Box::new(self.check_number(from, "..")?)),
+            Some(from) => Some(Box::new(self.check_number(from)?)),
             None => None,
         };
         let to = match to {
-            Some(to) => Some(Box::new(self.check_number(to, "..")?)),
+            Some(to) => Some(Box::new(self.check_number(to)?)),
             None => None,
         };
         let element = self.element(ty, None, base.span)?;
@@ -424,7 +417,7 @@ impl Checker<'_> {
                         ast::ExprKind::Int(value) => usize::try_from(value).ok(),
                         _ => None,
                     };
-                    let at = self.check_number(at, "[]")?;
+                    let at = self.check_number(at)?;
                     place = self.element(place, literal, step.span)?;
                     StepKind::Index(at)
                 }

@@ -9,18 +9,9 @@ use crate::issue::{Code, Issue};
 use crate::syntax::ast::{self, BinaryOp, CompareOp};
 use crate::syntax::span::Span;
 
-/// What a bool is needed for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operand {
-    /// `if`, `while`, `for`, guards.
-    Condition,
-    /// `&& || not`
-    Logical,
-}
-
 impl Checker<'_> {
     /// A condition or logical operand. Values of type `data` are checked when they are used.
-    pub(super) fn check_bool(&mut self, e: &ast::Expr, _operand: Operand) -> Checked<Expr> {
+    pub(super) fn check_bool(&mut self, e: &ast::Expr) -> Checked<Expr> {
         let (expr, ty) = self.infer(e)?;
         self.settle()?;
         match self.types.node(ty) {
@@ -32,7 +23,7 @@ impl Checker<'_> {
     }
 
     /// A numeric operand. Values of type `data` and `word` are checked when they are used.
-    pub(super) fn check_number(&mut self, e: &ast::Expr, _op: &str) -> Checked<Expr> {
+    pub(super) fn check_number(&mut self, e: &ast::Expr) -> Checked<Expr> {
         let (expr, ty) = self.infer(e)?;
         self.settle()?;
         match self.types.node(ty) {
@@ -62,7 +53,7 @@ impl Checker<'_> {
         right: &ast::Expr,
         span: Span,
     ) -> Checked<(Expr, Ty)> {
-        let (core_op, name) = match op {
+        let core_op = match op {
             BinaryOp::Add => {
                 let literal = |e: &ast::Expr| {
                     matches!(e.kind, ast::ExprKind::Array(_) | ast::ExprKind::Map(_))
@@ -93,14 +84,28 @@ impl Checker<'_> {
                 ));
             }
             BinaryOp::Compare(compare) => return self.infer_comparison(compare, left, right, span),
-            BinaryOp::Subtract => (core::BinaryOp::Subtract, "-"),
-            BinaryOp::Multiply => (core::BinaryOp::Multiply, "*"),
-            BinaryOp::Divide => (core::BinaryOp::Divide, "/"),
-            BinaryOp::Remainder => (core::BinaryOp::Remainder, "%"),
-            BinaryOp::And | BinaryOp::Or => (core::BinaryOp::Add, "&&"),
+            BinaryOp::And | BinaryOp::Or => {
+                let left = self.check_bool(left)?;
+                let right = self.check_bool(right)?;
+                return Ok((
+                    Expr {
+                        span,
+                        kind: ExprKind::Logical {
+                            and: op == BinaryOp::And,
+                            left: Box::new(left),
+                            right: Box::new(right),
+                        },
+                    },
+                    Ty::BOOL,
+                ));
+            }
+            BinaryOp::Subtract => core::BinaryOp::Subtract,
+            BinaryOp::Multiply => core::BinaryOp::Multiply,
+            BinaryOp::Divide => core::BinaryOp::Divide,
+            BinaryOp::Remainder => core::BinaryOp::Remainder,
         };
-        let left = self.check_number(left, name)?;
-        let right = self.check_number(right, name)?;
+        let left = self.check_number(left)?;
+        let right = self.check_number(right)?;
         Ok((binary(core_op, left, right, span), Ty::NUMBER))
     }
 

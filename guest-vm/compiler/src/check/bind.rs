@@ -121,7 +121,7 @@ impl Checker<'_> {
                 }
                 self.settle()?;
                 if self.types.is_var(value_ty) {
-                    let ty = self.pattern_type(&[pattern], &[false], pattern.span)?;
+                    let ty = self.pattern_type(&[pattern], pattern.span)?;
                     if !self.types.attempt(|types| types.unify(value_ty, ty)) {
                         return Err(self.mismatch(ty, value_ty, pattern.span));
                     }

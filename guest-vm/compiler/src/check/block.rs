@@ -1,7 +1,6 @@
 //! Statement blocks.
 
 use super::Checker;
-use super::arithmetic::Operand;
 use super::bind::Bound;
 use super::env::{Checked, MemberKind, ReturnSlot};
 use super::lookup::Found;
@@ -119,7 +118,7 @@ impl Checker<'_> {
                 StatementKind::Return(self.returned(value.as_ref(), span)?)
             }
             ast::StatementKind::If(statement) => {
-                let condition = self.check_bool(&statement.condition, Operand::Condition)?;
+                let condition = self.check_bool(&statement.condition)?;
                 let then = self.block(&statement.then)?;
                 let otherwise = match &statement.otherwise {
                     Some(block) => Some(self.block(block)?),
@@ -132,7 +131,7 @@ impl Checker<'_> {
                 }
             }
             ast::StatementKind::While { condition, body } => {
-                let condition = self.check_bool(condition, Operand::Condition)?;
+                let condition = self.check_bool(condition)?;
                 StatementKind::While {
                     condition,
                     body: self.block(body)?,
@@ -245,7 +244,7 @@ impl Checker<'_> {
     ) -> Checked<StatementKind> {
         let (start, ty) = self.infer(start)?;
         let header = self.bind_local(name, ty, true);
-        let condition = self.check_bool(condition, Operand::Condition)?;
+        let condition = self.check_bool(condition)?;
         let step = self.assignment(step_target, step_value)?;
         let mut statements = Vec::new();
         if !is_var {
@@ -343,8 +342,7 @@ impl Checker<'_> {
         self.settle()?;
         let patterns: Vec<&ast::Pattern> = cases.iter().map(|case| &case.pattern).collect();
         if self.types.is_var(ty) && !self.types.is_soft(ty) {
-            let guarded = vec![false; patterns.len()];
-            let wanted = self.pattern_type(&patterns, &guarded, span)?;
+            let wanted = self.pattern_type(&patterns, span)?;
             if !self.types.attempt(|types| types.unify(ty, wanted)) {
                 return Err(self.mismatch(wanted, ty, subject.span));
             }
@@ -354,7 +352,7 @@ impl Checker<'_> {
             let mark = self.enter_scope();
             let pattern = self.pattern(&case.pattern, ty, &mut Vec::new())?;
             let guard = match &case.guard {
-                Some(guard) => Some(self.check_bool(guard, Operand::Condition)?),
+                Some(guard) => Some(self.check_bool(guard)?),
                 None => None,
             };
             let body = self.block(&case.body)?;

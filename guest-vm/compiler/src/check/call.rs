@@ -344,8 +344,7 @@ impl Checker<'_> {
                     },
                 });
             }
-            for (old, copy) in copies.iter().filter(|(old, _)| *old == var) {
-                let _ = old;
+            for (_, copy) in copies.iter().filter(|(old, _)| *old == var) {
                 let copy = self.types.find(*copy);
                 if self.types.is_var(copy) {
                     if let Some(ty) = joined {

@@ -287,9 +287,8 @@ impl Checker<'_> {
         let label: Symbol = names.join(",").into();
         let guard = match &observer.guard {
             Some(guard) => {
-                let (expr, scope) = self.in_body(Place::Guard, false, |checker| {
-                    checker.check_bool(guard, super::arithmetic::Operand::Condition)
-                })?;
+                let (expr, scope) =
+                    self.in_body(Place::Guard, false, |checker| checker.check_bool(guard))?;
                 Some(body(
                     FunctionName::Observer(label.clone()),
                     scope,

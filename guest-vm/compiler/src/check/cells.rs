@@ -71,8 +71,7 @@ impl Checker<'_> {
         piped: Option<(Expr, Ty, Span)>,
         span: Span,
     ) -> Checked<(Expr, Ty)> {
-        if let Some((value, _, _)) = piped {
-            let _ = value;
+        if piped.is_some() {
             return Err(Issue::new(Code::SynUnsupported, span)
                 .with("what", format!("a pipe into {form} with further arguments"))
                 .into());

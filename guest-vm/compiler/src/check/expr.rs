@@ -1,13 +1,12 @@
 //! Expressions: `infer` finds a type, `check` pushes an expected one inwards.
 
 use super::Checker;
-use super::arithmetic::Operand;
 use super::env::{Checked, MemberKind};
 use super::lookup::Found;
 use super::types::{Node, Ty};
 use crate::core::{CellView, Constant, Expr, ExprKind};
 use crate::issue::{Code, Issue};
-use crate::syntax::ast::{self, BinaryOp, UnaryOp};
+use crate::syntax::ast::{self, UnaryOp};
 use crate::syntax::span::Span;
 
 impl Checker<'_> {
@@ -87,27 +86,10 @@ impl Checker<'_> {
                 op_span,
                 left,
                 right,
-            } => match op {
-                BinaryOp::And | BinaryOp::Or => {
-                    let left = self.check_bool(left, Operand::Logical)?;
-                    let right = self.check_bool(right, Operand::Logical)?;
-                    (
-                        Expr {
-                            span,
-                            kind: ExprKind::Logical {
-                                and: *op == BinaryOp::And,
-                                left: Box::new(left),
-                                right: Box::new(right),
-                            },
-                        },
-                        Ty::BOOL,
-                    )
-                }
-                _ => return self.infer_binary(*op, *op_span, left, right, span),
-            },
+            } => return self.infer_binary(*op, *op_span, left, right, span),
             ast::ExprKind::Unary { op, operand } => match op {
                 UnaryOp::Not => {
-                    let operand = self.check_bool(operand, Operand::Logical)?;
+                    let operand = self.check_bool(operand)?;
                     (unary(crate::core::UnaryOp::Not, operand, span), Ty::BOOL)
                 }
                 UnaryOp::Negate => {
@@ -116,7 +98,7 @@ impl Checker<'_> {
                     {
                         return Ok((self.constant(Constant::Int(negative), span), Ty::NUMBER));
                     }
-                    let operand = self.check_number(operand, "-")?;
+                    let operand = self.check_number(operand)?;
                     (
                         unary(crate::core::UnaryOp::Negate, operand, span),
                         Ty::NUMBER,
@@ -247,7 +229,7 @@ impl Checker<'_> {
                 },
                 _,
             ) if !matches!(node, Node::Var { .. }) => {
-                let condition = self.check_bool(condition, Operand::Condition)?;
+                let condition = self.check_bool(condition)?;
                 let then = self.check(then, expected)?;
                 let otherwise = self.check(otherwise, expected)?;
                 return Ok(Expr {
@@ -338,7 +320,7 @@ impl Checker<'_> {
         otherwise: &ast::Expr,
         span: Span,
     ) -> Checked<(Expr, Ty)> {
-        let condition = self.check_bool(condition, Operand::Condition)?;
+        let condition = self.check_bool(condition)?;
         let (then_expr, then_ty) = self.infer(then)?;
         let (else_expr, else_ty) = self.infer(otherwise)?;
         let ty = self.join_branches(then_ty, else_ty, otherwise.span)?;

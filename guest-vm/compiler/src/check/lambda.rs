@@ -1,7 +1,6 @@
 //! Functions: lambdas with arms, definitions with plain parameters, implicit projections, `let`.
 
 use super::Checker;
-use super::arithmetic::Operand;
 use super::env::{Checked, FunctionScope};
 use super::types::{Node, Ty};
 use crate::core::{self, Arm, Expr, ExprKind, Function, FunctionName, LocalId};
@@ -236,13 +235,12 @@ impl Checker<'_> {
                 .iter()
                 .filter_map(|arm| arm.params.get(index).map(|param| &param.pattern))
                 .collect();
-            let guarded: Vec<bool> = lambda.arms.iter().map(|arm| arm.guard.is_some()).collect();
             let ty = match known {
                 Some(ty) if !self.types.is_var(ty) => ty,
                 _ => {
                     let ty = match annotated {
                         Some(ty) => ty,
-                        None => self.pattern_type(&patterns, &guarded, span)?,
+                        None => self.pattern_type(&patterns, span)?,
                     };
                     if let Some(known) = known
                         && !self.types.attempt(|types| types.unify(known, ty))
@@ -283,7 +281,7 @@ impl Checker<'_> {
                 patterns.push(self.pattern(&param.pattern, ty, &mut seen)?);
             }
             let guard = match &arm.guard {
-                Some(guard) => Some(self.check_bool(guard, Operand::Condition)?),
+                Some(guard) => Some(self.check_bool(guard)?),
                 None => None,
             };
             let body = if unsolved {
@@ -341,7 +339,7 @@ impl Checker<'_> {
         span: Span,
     ) -> Checked<(Expr, Ty)> {
         self.open_function(false);
-        let outcome = self.shorthand_body(params, result, body, declared, span);
+        let outcome = self.shorthand_body(params, result, body, declared);
         let scope = self.close_function();
         let (locals, body, ty) = outcome?;
         Ok((
@@ -359,7 +357,6 @@ impl Checker<'_> {
         result: Option<&ast::TypeExpr>,
         body: &ast::Expr,
         declared: Option<Ty>,
-        span: Span,
     ) -> Checked<(Vec<LocalId>, Expr, Ty)> {
         let count = params.len().max(1);
         let mut expected: Vec<Option<Ty>> = vec![None; count];
@@ -413,7 +410,6 @@ impl Checker<'_> {
             (Some(ty), None) | (None, Some(ty)) => (self.check(body, ty)?, ty),
             (None, None) => self.infer(body)?,
         };
-        let _ = span;
         let body = bind_all(checks, body);
         let ty = self.types.funs(&types, body_ty);
         Ok((locals, body, ty))

@@ -283,7 +283,7 @@ impl Checker<'_> {
             }
             PhraseKind::Observer(observer) => self.observer(observer, phrase.span),
             PhraseKind::Case(def) => self.case_def(def),
-            PhraseKind::Type(def) => self.type_definition(def, phrase.span),
+            PhraseKind::Type(def) => self.type_definition(def),
             PhraseKind::Pragma(constant) => {
                 let mut pragmas = self.cur.pragmas.clone();
                 let outcome = pragmas.apply(constant);

@@ -22,12 +22,7 @@ struct Evidence {
 
 impl Checker<'_> {
     /// The type that the patterns of all arms at one position give.
-    pub(super) fn pattern_type(
-        &mut self,
-        patterns: &[&ast::Pattern],
-        _guarded: &[bool],
-        span: Span,
-    ) -> Checked<Ty> {
+    pub(super) fn pattern_type(&mut self, patterns: &[&ast::Pattern], span: Span) -> Checked<Ty> {
         let mut evidence = Evidence::default();
         for pattern in patterns {
             self.gather(pattern, &mut evidence)?;
@@ -140,7 +135,7 @@ impl Checker<'_> {
                 if self.cur.pragmas.strict {
                     for element in elements {
                         if let ast::PatternElement::Plain(inner) = element {
-                            parts.push(self.pattern_type(&[inner], &[false], inner.span)?);
+                            parts.push(self.pattern_type(&[inner], inner.span)?);
                         }
                     }
                 }

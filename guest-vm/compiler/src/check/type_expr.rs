@@ -401,7 +401,7 @@ impl Checker<'_> {
     }
 
     /// A `type` phrase.
-    pub(super) fn type_definition(&mut self, def: &TypeDef, span: Span) -> Checked<()> {
+    pub(super) fn type_definition(&mut self, def: &TypeDef) -> Checked<()> {
         let mut params = Vec::new();
         for name in &def.params {
             let var = self.types.generic(Some(name.text.clone()), Range::Any);
@@ -416,7 +416,7 @@ impl Checker<'_> {
             params.push(var);
         }
         self.cur.defining_type = Some(def.name.text.clone());
-        let body = self.type_body(def, &params, span);
+        let body = self.type_body(def, &params);
         self.cur.defining_type = None;
         let body = body?;
         self.infos[self.cur.id.0 as usize]
@@ -425,7 +425,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn type_body(&mut self, def: &TypeDef, params: &[Ty], span: Span) -> Checked<Ty> {
+    fn type_body(&mut self, def: &TypeDef, params: &[Ty]) -> Checked<Ty> {
         if let [only] = &def.members[..] {
             // An opaque type keeps its parameters apart.
             if let TypeKind::Opaque(name) = &only.kind
@@ -465,7 +465,6 @@ impl Checker<'_> {
                 cases.push((name, argument));
             }
         }
-        let _ = span;
         Ok(self.types.union(cases, nullable))
     }
 }

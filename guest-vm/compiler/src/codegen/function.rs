@@ -77,8 +77,10 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
             let what = "a function with more than 255 parameters or captured variables";
             linker.unsupported(what, function.span);
         }
+        let name = function.name.to_string();
         let b = FunctionBuilder::new(
-            function.name.to_string(),
+            // Names made by the compiler are marked with `$`; people need not see it.
+            name.trim_start_matches('$'),
             module_id,
             params.min(255) as u8,
             captures.min(255) as u8,

@@ -3,7 +3,7 @@
 
 use super::Goal;
 use super::function::{FunctionCode, Sort};
-use super::module::{Bodies, has_place};
+use super::module::{Bodies, has_place, shown_name};
 use crate::core::{self, ForeignFunction, Instancing, SlotKind};
 use crate::issue::{Code, Issue};
 use crate::syntax::source::SourceMap;
@@ -292,10 +292,7 @@ impl<'a> Linker<'a> {
                 };
                 let id = self.out.import(&foreign.host, params);
                 let program = self.program;
-                let name: &str = match &*program.module(user).name {
-                    "" => "<expression>",
-                    name => name,
-                };
+                let name = shown_name(&program.module(user).name);
                 self.out.import_used_by(id, name);
                 let has_instances = program.module(owner).instancing != Instancing::Shared;
                 if has_instances && !foreign.arms.is_empty() {

@@ -16,6 +16,14 @@ pub(super) fn has_place(kind: &SlotKind) -> bool {
     )
 }
 
+/// A module as people see it; that of a session has no name of its own.
+pub(super) fn shown_name(name: &str) -> &str {
+    match name {
+        "" => "<session>",
+        name => name,
+    }
+}
+
 /// The numbered bodies of a module.
 #[derive(Default)]
 pub(super) struct Bodies {
@@ -147,7 +155,7 @@ impl<'a> Linker<'a> {
         self.out.define_module(
             id,
             bytecode::Module {
-                name: (&*core.name).into(),
+                name: shown_name(&core.name).into(),
                 kind,
                 params,
                 slots,
