@@ -98,7 +98,7 @@ impl Many {
     }
 
     /// The items of an iterator, computed a batch at a time.
-    pub fn from_iter<I>(items: I) -> Many
+    pub fn of<I>(items: I) -> Many
     where
         I: IntoIterator + 'static,
         I::IntoIter: 'static,

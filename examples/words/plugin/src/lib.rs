@@ -24,7 +24,7 @@ fn count(text: String) -> Result<i64, Failure> {
 async fn each(text: String) -> Result<Many, Failure> {
     check(&text)?;
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-    Ok(Many::from_iter(words))
+    Ok(Many::of(words))
 }
 
 family! {
