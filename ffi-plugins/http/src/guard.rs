@@ -111,10 +111,12 @@ fn is_refused_v6(address: Ipv6Addr) -> bool {
     }
     let [a, b, ..] = segments;
     let global = a & 0xe000 == 0x2000;
-    let reserved = (a == 0x2001 && b < 0x200)
-        || (a == 0x2001 && b == 0xdb8)
-        || a == 0x2002
-        || (a == 0x3fff && b < 0x1000);
+    let reserved = match a {
+        0x2001 => b < 0x200 || b == 0xdb8,
+        0x2002 => true,
+        0x3fff => b < 0x1000,
+        _ => false,
+    };
     !global || reserved
 }
 
