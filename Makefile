@@ -35,7 +35,6 @@ run: mixer ## The main job: install examples/movies and run its agent on real da
 
 .PHONY: test
 test: guests ## Format, lints and every test
-	$(CARGO) build --locked --release -p mixer -p stock-wasmtime
 	scripts/test.sh
 
 .PHONY: examples

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Every check of the project, cheapest first. The components and `mixer` are built
-# by the Makefile before this starts.
+# Every check of the project, cheapest first. The components are built by the Makefile
+# before this starts. Everything native is built for the whole workspace at once, so
+# that the engine is compiled a single time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,9 +9,11 @@ step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 
 step "format"
 cargo fmt --all --check
-step "lints"
-cargo clippy --locked --release --workspace --all-targets -- -D warnings
 step "components for tests"
 cargo build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-example-words
+step "programs and tests"
+cargo build --locked --release --workspace --all-targets
 step "tests"
 cargo test --locked --release --workspace --no-fail-fast
+step "lints"
+cargo clippy --locked --release --workspace --all-targets -- -D warnings
