@@ -67,6 +67,12 @@ pub const VERSION: u32 = 1;
 
 const HEADER: usize = 20;
 
+/// Largest executable that is read, in bytes.
+pub const MAX_SIZE: usize = 64 << 20;
+
+/// Entries reserved at most before the first one is read.
+const PREALLOCATED: usize = 1024;
+
 /// Why bytes are not an executable that this version reads.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FormatError {
@@ -88,6 +94,12 @@ pub enum FormatError {
         expected: u64,
         /// In the file.
         found: u64,
+    },
+    /// Larger than any program.
+    #[error("executable of {found} bytes is larger than the limit of {MAX_SIZE}")]
+    TooLarge {
+        /// Size of the file.
+        found: usize,
     },
     /// The body does not fit its checksum.
     #[error("executable is damaged: the checksum does not match")]
@@ -367,6 +379,9 @@ pub fn decode(file: &[u8]) -> Result<Program, FormatError> {
     if file.get(..MAGIC.len()) != Some(&MAGIC[..]) || file.len() < HEADER {
         return Err(FormatError::Magic);
     }
+    if file.len() > MAX_SIZE {
+        return Err(FormatError::TooLarge { found: file.len() });
+    }
     let word = |at: usize| {
         let mut bytes = [0; 4];
         bytes.copy_from_slice(&file[at..at + 4]);
@@ -442,12 +457,13 @@ fn get_list<'a, T>(
     mut each: impl FnMut(&mut Input<'a>) -> Option<T>,
 ) -> Option<Vec<T>> {
     let count = usize::try_from(input.unsigned()?).ok()?;
-    // Every entry takes at least one byte, so a count beyond the rest is wrong;
-    // checking it first bounds the memory by the size of the file.
+    // Every entry takes at least one byte, so a count beyond the rest is wrong.
     if count > input.remaining() {
         return None;
     }
-    let mut entries = Vec::with_capacity(count);
+    // An entry in memory is larger than its shortest file form: what is
+    // reserved before anything is read stays small.
+    let mut entries = Vec::with_capacity(count.min(PREALLOCATED));
     for _ in 0..count {
         entries.push(each(input)?);
     }

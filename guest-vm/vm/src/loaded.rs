@@ -1,5 +1,10 @@
 //! A program made ready to run: verified, linked, constants on the heap.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "an issue is made once for a program, never on a hot path"
+)]
+
 use std::cell::Cell;
 use std::rc::Rc;
 

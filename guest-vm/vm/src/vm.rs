@@ -1,5 +1,10 @@
 //! A loaded program, from which sessions are started.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "an issue is made once for a program, never on a hot path"
+)]
+
 use std::rc::Rc;
 
 use mix_bytecode::Program;

@@ -129,6 +129,9 @@ pub struct Decoder {
     recent: Vec<Rc<Shape>>,
 }
 
+/// Items reserved at most before the first one is read: a claimed length is no proof.
+const PREALLOCATED: usize = 1024;
+
 /// Key lists remembered by a decoder.
 const RECENT: usize = 8;
 
@@ -172,7 +175,7 @@ impl Decoder {
                 Token::ArrayStart(left) => {
                     stack.push(Building::Array {
                         left,
-                        items: Vec::with_capacity(left),
+                        items: Vec::with_capacity(left.min(PREALLOCATED)),
                     });
                     continue;
                 }
@@ -180,8 +183,8 @@ impl Decoder {
                 Token::MapStart(left) => {
                     stack.push(Building::Map {
                         left,
-                        keys: Vec::with_capacity(left),
-                        values: Vec::with_capacity(left),
+                        keys: Vec::with_capacity(left.min(PREALLOCATED)),
+                        values: Vec::with_capacity(left.min(PREALLOCATED)),
                     });
                     continue;
                 }

@@ -5,8 +5,11 @@ use crate::failure::Failure;
 use crate::heap::Value;
 use crate::machine::{Machine, Native, Routine, Uncaught};
 
-/// Most frames of a trace that are kept, half from either end.
-const TRACE: usize = 100;
+/// Innermost frames of a trace that are kept.
+const INNERMOST: usize = 50;
+
+/// Outermost frames that are kept.
+const OUTERMOST: usize = 10;
 
 impl Machine {
     /// Brings control to the handler of an error, or gives the error back with its trace.
@@ -96,7 +99,7 @@ impl Machine {
         let mut trace = Vec::new();
         let count = routine.frames.len();
         for (depth, frame) in routine.frames.iter().rev().enumerate() {
-            if depth >= TRACE / 2 && depth + TRACE / 2 < count {
+            if depth >= INNERMOST && depth + OUTERMOST < count {
                 continue;
             }
             let function = &program.functions[frame.function as usize];

@@ -10,8 +10,7 @@ const SLICE: u64 = 50;
 
 /// The text that a REPL prints for an expression, or `!CODE`.
 pub fn evaluate(source: &str) -> String {
-    let compilation =
-        mix_compiler::compile_expression(source, &[], &CompileOptions::default());
+    let compilation = mix_compiler::compile_expression(source, &[], &CompileOptions::default());
     let Some(program) = compilation.program else {
         return format!("compile: {}", compilation.text());
     };
@@ -37,7 +36,9 @@ pub fn evaluate(source: &str) -> String {
 pub fn load(source: &str) -> Session {
     let files = [SourceFile::new("test.mix", source)];
     let compilation = mix_compiler::compile(&files, &CompileOptions::default());
-    let Some(program) = compilation.program else { panic!("{}", compilation.text()) };
+    let Some(program) = compilation.program else {
+        panic!("{}", compilation.text())
+    };
     let bytes = mix_bytecode::encode(&program);
     match Vm::load(&bytes, &NoFunctions, &Options::default()) {
         Ok(vm) => vm.session(),
