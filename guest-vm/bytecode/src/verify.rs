@@ -42,6 +42,11 @@ type Check = Result<(), String>;
 /// Checks a program.
 pub fn verify(program: &Program) -> Result<(), VerifyError> {
     let at = |place: String| move |problem: String| VerifyError { place, problem };
+    // First of all, because every other check looks at the modules of functions.
+    for (index, entry) in program.functions.iter().enumerate() {
+        exists(entry.module.index(), program.modules.len(), "module")
+            .map_err(at(format!("function {index} ({})", entry.name)))?;
+    }
     for (index, constant) in program.constants.iter().enumerate() {
         if let Constant::Case(name) = constant {
             case_name(name).map_err(at(format!("constant {index}")))?;
@@ -295,9 +300,6 @@ fn function(program: &Program, index: usize, function: &Function) -> Result<(), 
         place: format!("function {index} ({})", function.name),
         problem: problem.into(),
     };
-    if program.modules.get(function.module.index()).is_none() {
-        return Err(whole("belongs to no module"));
-    }
     if function.registers > MAX_REGISTERS || u16::from(function.params) > function.registers {
         return Err(whole("bad number of registers"));
     }
