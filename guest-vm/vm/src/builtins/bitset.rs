@@ -44,7 +44,10 @@ fn set(value: &Value) -> Result<&Bits, Failure> {
 }
 
 fn value(bits: Bits) -> Value {
-    Value::opaque(Opaque::Object { name: NAME, object: Box::new(bits) })
+    Value::opaque(Opaque::Object {
+        name: NAME,
+        object: Box::new(bits),
+    })
 }
 
 /// The vector of an element and its bit there.
@@ -75,13 +78,20 @@ fn to_array(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> 
 }
 
 fn length(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    let count: u64 = set(&args[0])?.values().map(|bits| u64::from(bits.count_ones())).sum();
+    let count: u64 = set(&args[0])?
+        .values()
+        .map(|bits| u64::from(bits.count_ones()))
+        .sum();
     Ok(Value::Int(count as i64))
 }
 
 fn contains(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     let (vector, bit) = place(&args[0])?;
-    Ok(Value::Bool(set(&args[1])?.get(&vector).is_some_and(|bits| bits & bit != 0)))
+    Ok(Value::Bool(
+        set(&args[1])?
+            .get(&vector)
+            .is_some_and(|bits| bits & bit != 0),
+    ))
 }
 
 /// `(element, set)`.

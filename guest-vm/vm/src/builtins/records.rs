@@ -31,7 +31,10 @@ fn registry_put(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<V
         case @ Value::Case(_) => {
             let number = surroundings.registry.len();
             if number >= MAX_REGISTRY {
-                return Err(Failure::new("ERR_TOO_LARGE", "the registry holds 1000000 values"));
+                return Err(Failure::new(
+                    "ERR_TOO_LARGE",
+                    "the registry holds 1000000 values",
+                ));
             }
             surroundings.registry.push(case);
             Ok(Value::Int(number as i64))
@@ -44,7 +47,10 @@ fn registry_put(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<V
 /// The value with a number; undefined without one.
 fn registry_at(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     let number = crate::access::position(&args[0]);
-    Ok(number.and_then(|at| surroundings.registry.get(at)).cloned().unwrap_or_default())
+    Ok(number
+        .and_then(|at| surroundings.registry.get(at))
+        .cloned()
+        .unwrap_or_default())
 }
 
 fn make_ref(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
