@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Every check of the project, cheapest first. The components are built by the Makefile
-# before this starts. Everything native is built for the whole workspace at once, so
-# that the engine is compiled a single time.
+# Every check of the project. The components are built by the Makefile before this starts.
+# Everything native is built by one cargo call, so that the engine is compiled a single time;
+# the programs that the system tests start (`mixer`, `stock-wasmtime`) come with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,8 +11,6 @@ step "format"
 cargo fmt --all --check
 step "components for tests"
 cargo build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-example-words
-step "programs and tests"
-cargo build --locked --release --workspace --all-targets
 step "tests"
 cargo test --locked --release --workspace --no-fail-fast
 step "lints"

@@ -17,7 +17,7 @@ use crate::workspace::Place;
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use tokio::sync::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, StreamReader};
@@ -57,12 +57,13 @@ pub struct Assembly {
     /// Outbound requests.
     pub outbound: Arc<Outbound>,
     variables: Vec<(String, String)>,
-    shared: Mutex<HashMap<(usize, PathBuf), Shared>>,
+    shared: Mutex<HashMap<(usize, PathBuf), Arc<Shared>>>,
 }
 
+/// The place of an app's instance: locked while one is made, so that only its own app waits.
 struct Shared {
-    instance: Arc<Instance>,
-    last_used: std::time::Instant,
+    instance: Mutex<Option<Arc<Instance>>>,
+    last_used: StdMutex<std::time::Instant>,
 }
 
 /// A function of a plugin.
@@ -116,12 +117,12 @@ impl Assembly {
             .await?,
         ];
         for path in &policy.plugins {
-            let bytes = std::fs::read(path)
-                .with_context(|| format!("plugin {} cannot be read", path.display()))?;
+            let label = || path.display().to_string();
+            let bytes = std::fs::read(path).with_context(label)?;
             let name = plugin_name(path);
-            plugins.push(
-                PluginCode::load(&engine, &linker, &name, &bytes, Access::Network, false).await?,
-            );
+            let plugin =
+                PluginCode::load(&engine, &linker, &name, &bytes, Access::Network, false).await;
+            plugins.push(plugin.with_context(label)?);
         }
         if !policy.plugins.is_empty() {
             refuse_clashes(&engine, &linker, &plugins).await?;
@@ -203,44 +204,77 @@ impl Assembly {
         place: &Place,
         who: &Caller,
     ) -> Result<Arc<Instance>> {
-        let key = (plugin, place.folder());
-        let mut shared = self.shared.lock().await;
-        if let Some(found) = shared
-            .get_mut(&key)
-            .filter(|found| !found.instance.is_dead())
-        {
-            found.last_used = std::time::Instant::now();
-            return Ok(found.instance.clone());
+        let slot = self.slot(plugin, place).await;
+        let mut instance = slot.instance.lock().await;
+        if let Some(found) = instance.as_ref().filter(|found| !found.is_dead()) {
+            return Ok(found.clone());
         }
+        // The dead one first: it may hold what the new one needs.
+        *instance = None;
+        let made = self.instantiate(plugin, place, who).await?;
+        *instance = Some(made.clone());
+        Ok(made)
+    }
+
+    async fn slot(&self, plugin: usize, place: &Place) -> Arc<Shared> {
+        let now = std::time::Instant::now();
+        let mut shared = self.shared.lock().await;
         if shared.len() >= MAX_SHARED {
-            // Only what nobody else holds may go.
+            // Only what nobody holds may go.
+            let idle = |entry: &Arc<Shared>| {
+                Arc::strong_count(entry) == 1
+                    && entry.instance.try_lock().is_ok_and(|instance| {
+                        instance
+                            .as_ref()
+                            .is_none_or(|instance| Arc::strong_count(instance) == 1)
+                    })
+            };
             let oldest = shared
                 .iter()
-                .filter(|(_, entry)| Arc::strong_count(&entry.instance) == 1)
-                .min_by_key(|(_, entry)| entry.last_used)
+                .filter(|(_, entry)| idle(entry))
+                .min_by_key(|(_, entry)| {
+                    *entry
+                        .last_used
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                })
                 .map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
                 shared.remove(&oldest);
             }
         }
-        let instance = self.instantiate(plugin, place, who).await?;
-        let entry = Shared {
-            instance: instance.clone(),
-            last_used: std::time::Instant::now(),
-        };
-        shared.insert(key, entry);
-        Ok(instance)
+        let slot = shared.entry((plugin, place.folder())).or_insert_with(|| {
+            Arc::new(Shared {
+                instance: Mutex::new(None),
+                last_used: StdMutex::new(now),
+            })
+        });
+        *slot
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = now;
+        slot.clone()
     }
 
     /// Flushes and drops all shared instances; the program is about to end.
     pub async fn flush(&self) {
-        let all: Vec<(usize, Arc<Instance>)> = self
+        let slots: Vec<(usize, Arc<Shared>)> = self
             .shared
             .lock()
             .await
             .drain()
-            .map(|((plugin, _), entry)| (plugin, entry.instance))
+            .map(|((plugin, _), slot)| (plugin, slot))
             .collect();
+        let mut all = Vec::new();
+        for (plugin, slot) in slots {
+            all.extend(
+                slot.instance
+                    .lock()
+                    .await
+                    .take()
+                    .map(|instance| (plugin, instance)),
+            );
+        }
         for (plugin, instance) in all.iter().filter(|(_, instance)| !instance.is_dead()) {
             let flush = self.plugins[*plugin]
                 .functions
@@ -356,12 +390,8 @@ fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
                 Err(failure) => Err(failure),
                 Ok(HostReply::One(value)) => Ok(Reply::One(value)),
                 Ok(HostReply::Many(incoming)) => {
-                    let producer = Offered::new(incoming, move |failure| {
-                        if let Some(run) = &run {
-                            run.break_with(failure);
-                        }
-                    });
-                    let reader = accessor.with(|access| StreamReader::new(access, producer))?;
+                    let reader = accessor
+                        .with(|access| StreamReader::new(access, Offered::new(incoming)))?;
                     Ok(Reply::Many(reader))
                 }
             };
@@ -379,11 +409,11 @@ pub fn unknown(function: u32) -> Failure {
     )
 }
 
-/// Name of a plugin in messages.
+/// Name of a plugin in messages to programs: no path.
 fn plugin_name(path: &Path) -> String {
     match path.file_stem() {
         Some(stem) => stem.to_string_lossy().into_owned(),
-        None => path.display().to_string(),
+        None => "plugin".to_owned(),
     }
 }
 

@@ -43,8 +43,8 @@ pub struct Instance {
     /// Why it died.
     death: StdMutex<Option<Death>>,
     task: StdMutex<Option<AbortHandle>>,
-    /// Held as long as the instance lives.
-    _lock: Option<AppLock>,
+    /// Held as long as the store lives.
+    lock: StdMutex<Option<AppLock>>,
 }
 
 enum State {
@@ -87,7 +87,7 @@ impl Instance {
             state: Mutex::new(State::Idle(Box::new(live))),
             death: StdMutex::new(None),
             task: StdMutex::new(None),
-            _lock: lock,
+            lock: StdMutex::new(lock),
         })
     }
 
@@ -124,12 +124,13 @@ impl Instance {
                     Err(error) => self.bury(store, function, error),
                 };
                 *state = State::Dead;
+                self.unlock();
                 return Err(failure);
             }
             State::Busy(jobs) => {
                 let (send, answer) = oneshot::channel();
                 if jobs.send(Job::Call(address, send)).is_err() {
-                    return Err(self.failure(function));
+                    return Err(self.lost(function));
                 }
                 answer
             }
@@ -138,7 +139,10 @@ impl Instance {
         // How long that takes depends on what else the instance does; the deadline of the run ends the waiting.
         match answer.await {
             Ok(result) => self.checked_call(function, result),
-            Err(_) => Err(self.failure(function)),
+            Err(_) => {
+                self.buried().await;
+                Err(self.failure(function))
+            }
         }
     }
 
@@ -151,7 +155,10 @@ impl Instance {
         }
         match answer.await {
             Ok(result) => result,
-            Err(_) => Err(self.failure(function)),
+            Err(_) => {
+                self.buried().await;
+                Err(self.failure(function))
+            }
         }
     }
 
@@ -196,7 +203,9 @@ impl Instance {
     async fn submit(self: &Arc<Self>, job: Job) -> Result<(), ()> {
         let mut state = self.state.lock().await;
         if let State::Busy(jobs) = &*state {
-            return jobs.send(job).map_err(|_| ());
+            return jobs.send(job).map_err(|_| {
+                self.lost(u32::MAX);
+            });
         }
         match std::mem::replace(&mut *state, State::Dead) {
             State::Idle(live) => {
@@ -221,7 +230,7 @@ impl Instance {
         loop {
             let entry = live.entry.clone();
             let shared = self.code.is_shared();
-            live.store.data_mut().deadline = shared.then(|| Instant::now() + SPIN_LIMIT);
+            live.store.data_mut().spin_limit = shared.then_some(SPIN_LIMIT);
             let current = StdMutex::new(u32::MAX);
             let served = live
                 .store
@@ -229,12 +238,14 @@ impl Instance {
                     self.serve(accessor, &entry, &mut jobs, &current).await
                 })
                 .await;
-            live.store.data_mut().deadline = None;
+            live.store.data_mut().spin_limit = None;
             let function = *current.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = served.and_then(|served| served) {
                 let mut state = self.state.lock().await;
                 self.bury(&live.store, function, error);
                 *state = State::Dead;
+                drop(live);
+                self.unlock();
                 return;
             }
             let mut state = self.state.lock().await;
@@ -326,7 +337,12 @@ impl Instance {
             Job::Open(who, answer) => {
                 if let Entry::Shared { open, .. } = entry {
                     let (session,) = open.call_concurrent(accessor, (who,)).await?;
-                    let _ = answer.send(session);
+                    if answer.send(session).is_err()
+                        && let Entry::Shared { close, .. } = entry
+                    {
+                        // Whoever asked is gone, so nobody else would close it.
+                        close.call_concurrent(accessor, (session,)).await?;
+                    }
                 }
             }
             Job::Close(session) => {
@@ -334,10 +350,6 @@ impl Instance {
                     close.call_concurrent(accessor, (session,)).await?;
                 }
             }
-        }
-        if self.code.is_shared() {
-            accessor
-                .with(|mut access| access.data_mut().deadline = Some(Instant::now() + SPIN_LIMIT));
         }
         Ok(())
     }
@@ -407,6 +419,42 @@ impl Instance {
             what,
             function,
         });
+        self.failure(function)
+    }
+
+    /// Waits until the death of the instance is noted, so that the next call of the same
+    /// caller finds it dead and gets another one.
+    async fn buried(&self) {
+        for _ in 0..1_000 {
+            if self.is_dead() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Lets another instance have the app; the store is gone.
+    fn unlock(&self) {
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// The task of the instance ended without a word: it is dead all the same.
+    fn lost(&self, function: u32) -> Failure {
+        let mut death = self.death.lock().unwrap_or_else(PoisonError::into_inner);
+        if death.is_none() {
+            *death = Some(Death {
+                code: "ERR_INTERNAL",
+                what: "was lost in",
+                function,
+            });
+            drop(death);
+            self.unlock();
+        } else {
+            drop(death);
+        }
         self.failure(function)
     }
 

@@ -22,6 +22,7 @@
 
 pub mod assembly;
 pub mod bindings;
+pub mod carrier;
 pub mod cli;
 pub mod compose;
 pub mod engine;

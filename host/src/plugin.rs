@@ -95,9 +95,11 @@ impl PluginCode {
         access: Access,
         trusted: bool,
     ) -> Result<PluginCode> {
-        let component = Component::new(engine, bytes)
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("plugin {name} is not a component of this engine"))?;
+        let component = Component::new(engine, bytes).map_err(|error| {
+            let text = format!("{error:#}");
+            let reason = text.lines().next().unwrap_or_default().to_owned();
+            anyhow!("plugin {name} is not a component of this engine: {reason}")
+        })?;
         let indexes = Indexes::find(&component).with_context(|| format!("plugin {name}"))?;
         let pre = linker
             .instantiate_pre(&component)
@@ -132,7 +134,7 @@ impl PluginCode {
     ) -> Result<Live> {
         let mut store = GuestState::store(engine, grants)?;
         store.data_mut().deadline = Some(Instant::now() + START_LIMIT);
-        let instance = self.pre.instantiate_async(&mut store).await?;
+        let instance = within_limit(self.pre.instantiate_async(&mut store)).await?;
         let at = &self.indexes;
         let entry = match &at.shared {
             None => Entry::Single {
@@ -148,7 +150,7 @@ impl PluginCode {
         };
         if let (Some(index), Some(who)) = (&at.bind, who) {
             let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut store, index)?;
-            bind.call_async(&mut store, (who.clone(),)).await?;
+            within_limit(bind.call_async(&mut store, (who.clone(),))).await?;
         }
         store.data_mut().deadline = None;
         Ok(Live { store, entry })
@@ -161,10 +163,10 @@ impl PluginCode {
         };
         let mut store = GuestState::store(engine, grants)?;
         store.data_mut().deadline = Some(Instant::now() + START_LIMIT);
-        let instance = self.pre.instantiate_async(&mut store).await?;
+        let instance = within_limit(self.pre.instantiate_async(&mut store)).await?;
         let describe: TypedFunc<(), (Vec<Function>,)> =
             instance.get_typed_func(&mut store, &self.indexes.describe)?;
-        let (functions,) = describe.call_async(&mut store, ()).await?;
+        let (functions,) = within_limit(describe.call_async(&mut store, ())).await?;
         Ok(functions)
     }
 }
@@ -198,6 +200,14 @@ impl Indexes {
             describe: function(&family, "describe")?,
             bind,
         })
+    }
+}
+
+/// Ends what waits; the deadline of the store ends what spins.
+async fn within_limit<T>(work: impl Future<Output = wasmtime::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(START_LIMIT, work).await {
+        Ok(done) => Ok(done?),
+        Err(_) => bail!("it did not answer within {} s", START_LIMIT.as_secs()),
     }
 }
 

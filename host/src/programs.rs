@@ -13,6 +13,9 @@ use std::time::SystemTime;
 /// Deepest folder below a program's folder that is looked at.
 const MAX_DEPTH: usize = 32;
 
+/// Largest executable that is loaded for a server.
+const MAX_EXECUTABLE: u64 = 16 << 20;
+
 /// Name of the folder beside the sources whose content becomes files of the app.
 const FILES: &str = "files";
 
@@ -150,18 +153,20 @@ impl Installed {
         modified: SystemTime,
         length: u64,
     ) -> Result<Arc<Executable>, String> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.by_path.get(path)
             && entry.modified == modified
             && entry.length == length
         {
             return entry.executable.clone();
         }
-        let executable = fs::read(path)
-            .map_err(anyhow::Error::from)
+        // Reading and verifying take long for others to wait.
+        drop(entries);
+        let executable = read_bounded(path, length)
             .and_then(Executable::read)
             .map(Arc::new)
             .map_err(|error| format!("{error:#}"));
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.bytes + length > self.limit {
             // Rare, and everything in it can be read again.
             entries.by_path.clear();
@@ -176,6 +181,13 @@ impl Installed {
         entries.by_path.insert(path.to_owned(), entry);
         executable
     }
+}
+
+fn read_bounded(path: &Path, length: u64) -> Result<Vec<u8>> {
+    if length > MAX_EXECUTABLE {
+        bail!("it is larger than {MAX_EXECUTABLE} bytes");
+    }
+    Ok(fs::read(path)?)
 }
 
 /// What a path holds.

@@ -9,7 +9,7 @@ use crate::state::{Grants, GuestState};
 use crate::workspace::Place;
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Mutex, mpsc};
@@ -47,8 +47,6 @@ pub enum Outcome {
     Issue(Box<Issue>),
     /// The program cannot be loaded.
     NotLoaded(Box<Issue>),
-    /// Failure found by the host.
-    Failed(Box<Failure>),
     /// Time over.
     TimedOut,
     /// Memory over.
@@ -65,8 +63,6 @@ pub struct RunContext {
     caller: Caller,
     allowed: Option<Vec<Access>>,
     links: Mutex<HashMap<usize, Link>>,
-    /// Set when a stream broke in a way that the VM cannot be told.
-    broken: StdMutex<Option<Failure>>,
 }
 
 #[derive(Clone)]
@@ -89,7 +85,6 @@ impl RunContext {
             caller,
             allowed,
             links: Mutex::new(HashMap::new()),
-            broken: StdMutex::new(None),
         })
     }
 
@@ -130,18 +125,6 @@ impl RunContext {
             args,
         };
         link.instance.start(address).await
-    }
-
-    /// Notes a failure that reached the VM as the end of a stream.
-    pub fn break_with(&self, failure: Failure) {
-        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-    }
-
-    fn broken(&self) -> Option<Failure> {
-        self.broken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
     }
 
     /// The instance of a plugin for this run, made at the first call.
@@ -270,7 +253,7 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
                     .await;
             match result {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(error)) => judge(&store, &context, error),
+                Ok(Err(error)) => judge(&store, error),
                 Err(_) => Outcome::TimedOut,
             }
         }
@@ -343,10 +326,7 @@ fn log(line: &str, request: &RunRequest) {
 }
 
 /// What a trap of the VM means.
-fn judge(store: &Store<GuestState>, context: &RunContext, error: wasmtime::Error) -> Outcome {
-    if let Some(failure) = context.broken() {
-        return Outcome::Failed(Box::new(failure));
-    }
+fn judge(store: &Store<GuestState>, error: wasmtime::Error) -> Outcome {
     if store.data().limits.exceeded {
         return Outcome::OutOfMemory;
     }

@@ -1,8 +1,71 @@
-//! One component out of the front, the VM, the families and the programs.
+//! One component out of the HTTP front, the VM, the families and the programs of an app.
 
-use anyhow::{Result, bail};
+use crate::bindings::{BINDING, FAMILY, PROGRAM, SESSION};
+use crate::carrier::carrier;
+use crate::compose::{Composition, Switchboard};
+use crate::guests;
+use anyhow::{Context, Result, bail};
 
-/// Composes everything; programs are generated into a component of their own.
-pub fn compose(_executables: &[Vec<u8>], _plugins: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
-    bail!("composing is not linked in yet")
+/// Programs that a composed component carries.
+const CONTENTS: &str = "mix:app/contents@0.1.0";
+
+/// What a stock host calls.
+const HANDLER: &str = "wasi:http/handler@0.3.0";
+
+/// Composes everything. `programs` are names and executables, `plugins` names and
+/// components; imports that no stock host offers are named in the error.
+pub fn compose(
+    app: &str,
+    programs: &[(String, Vec<u8>)],
+    plugins: &[(String, Vec<u8>)],
+) -> Result<Vec<u8>> {
+    let mut composition = Composition::new();
+    let mut switchboard = Switchboard::new(&mut composition)?;
+    let built_in = [
+        ("core", guests::CORE),
+        ("crypto", guests::CRYPTO),
+        ("files", guests::FILES),
+        ("http", guests::HTTP),
+        ("db", guests::DB),
+    ];
+    let further = plugins
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let mut unresolved = Vec::new();
+    for (number, (name, bytes)) in built_in.into_iter().chain(further).enumerate() {
+        // Names of parts are package names; the file of a plugin is named in its errors.
+        let family = composition
+            .add(&format!("family{number}"), bytes)
+            .with_context(|| format!("plugin {name}"))?;
+        if !composition.exports(&family, FAMILY) {
+            bail!("plugin {name} does not export {FAMILY}: build it for that version");
+        }
+        for import in composition.imports(&family) {
+            if !import.starts_with("wasi:") && !import.starts_with("mix:ffi/types@") {
+                unresolved.push(format!(
+                    "plugin {name} imports {import}: no part offers it, leave the plugin out or compose it first"
+                ));
+            }
+        }
+        switchboard.plug(&mut composition, &family)?;
+    }
+    if !unresolved.is_empty() {
+        bail!("{}", unresolved.join("\n"));
+    }
+    switchboard.close(&mut composition)?;
+    let vm = composition.add("vm", guests::VM)?;
+    composition.connect(&switchboard.part, FAMILY, &vm, FAMILY)?;
+    let programs: Vec<(&str, &[u8])> = programs
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
+    let contents = composition.add("contents", &carrier(app, &programs)?)?;
+    let front = composition.add("front", guests::STANDALONE)?;
+    composition.connect(&vm, PROGRAM, &front, PROGRAM)?;
+    composition.connect(&vm, SESSION, &front, SESSION)?;
+    composition.connect(&switchboard.part, FAMILY, &front, FAMILY)?;
+    composition.connect(&switchboard.part, BINDING, &front, BINDING)?;
+    composition.connect(&contents, CONTENTS, &front, CONTENTS)?;
+    composition.export(&front, HANDLER)?;
+    composition.encode()
 }

@@ -1,11 +1,12 @@
 //! What every guest store holds: its WASI context, its limits, its deadline.
 
+use crate::engine::TICK;
 use crate::outbound::{Outbound, OutboundHooks};
 use crate::run::RunContext;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -28,6 +29,10 @@ pub struct GuestState {
     pub limits: Limits,
     /// When guest code is stopped; `None`: never.
     pub deadline: Option<Instant>,
+    /// How long guest code may be on the processor without a pause; `None`: for ever.
+    pub spin_limit: Option<Duration>,
+    spinning_since: Instant,
+    last_tick: Instant,
     /// The run that a VM belongs to; none in the store of a plugin.
     pub run: Option<Arc<RunContext>>,
     stderr: MemoryOutputPipe,
@@ -85,17 +90,38 @@ impl GuestState {
                     exceeded: false,
                 },
                 deadline: None,
+                spin_limit: None,
+                spinning_since: Instant::now(),
+                last_tick: Instant::now(),
                 run: None,
                 stderr,
             },
         );
         store.limiter(|state| &mut state.limits);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|context| match context.data().deadline {
-            Some(deadline) if Instant::now() >= deadline => Ok(UpdateDeadline::Interrupt),
-            _ => Ok(UpdateDeadline::Yield(1)),
+        store.epoch_deadline_callback(|mut context| {
+            let stop = context.data_mut().tick();
+            Ok(if stop {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Yield(1)
+            })
         });
         Ok(store)
+    }
+
+    /// Called once per tick while guest code is on the processor; true: it has to stop.
+    fn tick(&mut self) -> bool {
+        let now = Instant::now();
+        // After a pause it counts anew: a guest that works a little now and then does not spin.
+        if now.duration_since(self.last_tick) > 3 * TICK {
+            self.spinning_since = now;
+        }
+        self.last_tick = now;
+        self.deadline.is_some_and(|deadline| now >= deadline)
+            || self
+                .spin_limit
+                .is_some_and(|limit| now.duration_since(self.spinning_since) >= limit)
     }
 
     /// What the guest wrote to its standard error, for the log.

@@ -8,6 +8,7 @@ use crate::bindings::Failure;
 use crate::instance::{Instance, MAX_VALUE, failure};
 use futures::Stream;
 use futures::channel::mpsc;
+use mix_value::{Map, Value, msgpack};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,9 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Destination, Source, StreamConsumer, StreamProducer, StreamResult, VecBuffer,
 };
+
+/// First byte of the last item of a stream that failed; MessagePack never uses it.
+const FAILED: u8 = 0xc1;
 
 /// Items read at once.
 const BATCH: usize = 100;
@@ -138,7 +142,8 @@ fn check(items: Vec<Vec<u8>>, thorough: bool) -> Batch {
         let message = format!("an item of a stream is larger than {MAX_VALUE} bytes");
         return Err(failure("ERR_TOO_LARGE", message));
     }
-    if thorough && !items.iter().all(|item| is_value(item)) {
+    let fits = |item: &[u8]| is_value(item.strip_prefix(&[FAILED]).unwrap_or(item));
+    if thorough && !items.iter().all(|item| fits(item)) {
         return Err(failure(
             "ERR_INTERNAL",
             "an item of a stream is no Mix value".to_owned(),
@@ -147,9 +152,26 @@ fn check(items: Vec<Vec<u8>>, thorough: bool) -> Batch {
     Ok(items)
 }
 
+/// The last item of a stream that failed, as `reply.many` of the contract describes it.
+fn failure_item(failure: Failure) -> Vec<u8> {
+    let text = |text: String| Value::String(Arc::from(text));
+    let mut map = Map::from([
+        (Arc::from("code"), text(failure.code)),
+        (Arc::from("message"), text(failure.message)),
+    ]);
+    let detail = failure
+        .detail
+        .and_then(|bytes| msgpack::decode(&bytes).ok());
+    map.extend(detail.map(|detail| (Arc::from("detail"), detail)));
+    let mut item = vec![FAILED];
+    // Every part came as an encoded value, so it has that form.
+    item.extend(msgpack::encode(&Value::Map(map)).unwrap_or_default());
+    item
+}
+
 /// True if the bytes are one encoded value and nothing else.
 pub fn is_value(bytes: &[u8]) -> bool {
-    matches!(mix_value::msgpack::skip(bytes), Ok(length) if length == bytes.len())
+    matches!(msgpack::skip(bytes), Ok(length) if length == bytes.len())
 }
 
 /// The reading end, outside of any store.
@@ -185,16 +207,12 @@ impl Incoming {
 /// Offers items to a store.
 pub struct Offered {
     incoming: Incoming,
-    failed: Box<dyn Fn(Failure) + Send>,
 }
 
 impl Offered {
-    /// A producer for `StreamReader::new`; `failed` is told why a stream broke, and the reader traps.
-    pub fn new(incoming: Incoming, failed: impl Fn(Failure) + Send + 'static) -> Self {
-        Offered {
-            incoming,
-            failed: Box::new(failed),
-        }
+    /// A producer for `StreamReader::new`.
+    pub fn new(incoming: Incoming) -> Self {
+        Offered { incoming }
     }
 }
 
@@ -215,8 +233,8 @@ impl StreamProducer<crate::state::GuestState> for Offered {
                 Poll::Ready(Ok(StreamResult::Completed))
             }
             Poll::Ready(Some(Err(failure))) => {
-                (self.failed)(failure);
-                Poll::Ready(Err(wasmtime::Error::msg("a stream of a plugin broke")))
+                destination.set_buffer(vec![failure_item(failure)].into());
+                Poll::Ready(Ok(StreamResult::Dropped))
             }
             Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
             Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),

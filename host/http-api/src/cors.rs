@@ -13,7 +13,9 @@ pub(crate) fn headers(settings: &Settings, head: &Head) -> Vec<(&'static str, St
     let Some(origin) = head.header("origin") else {
         return Vec::new();
     };
-    let any = settings.cors_origins.iter().any(|allowed| allowed == "*");
+    // While records need no token, a page of any site could read them through the
+    // operator's browser: then only origins that are named count.
+    let any = !settings.open_records && settings.cors_origins.iter().any(|allowed| allowed == "*");
     if !any
         && !settings
             .cors_origins

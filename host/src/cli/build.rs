@@ -2,8 +2,8 @@
 
 use super::Exit;
 use super::check::sources;
-use super::compose;
 use crate::programs;
+use crate::standalone;
 use crate::workspace::write_atomically;
 use clap::{Args, ValueEnum};
 use mix_compiler::CompileOptions;
@@ -71,7 +71,11 @@ impl Build {
         }
         let bytes = match target {
             Target::Exe => executable,
-            Target::Standalone => compose::standalone(&[executable], &[])?,
+            Target::Standalone => {
+                let name = programs::name_after(&self.paths[0]);
+                standalone::compose(&name, &[(name.clone(), executable)], &[])
+                    .map_err(|error| Exit::failed(format!("error: {error:#}")))?
+            }
         };
         write_atomically(&std::path::absolute(&output).map_err(Exit::io)?, &bytes)
             .map_err(|error| Exit::io(format!("{error:#}")))

@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::install::Program;
+use crate::programs;
 use crate::standalone;
 use crate::workspace::write_atomically;
 use clap::Args;
@@ -15,6 +16,9 @@ pub struct Compose {
     /// Further foreign functions (a component); may be repeated.
     #[arg(long = "plugin", value_name = "FILE")]
     plugins: Vec<PathBuf>,
+    /// Name of the app in addresses; named after the first program without it
+    #[arg(long, value_name = "A")]
+    app: Option<String>,
     /// Where to.
     #[arg(short, long, value_name = "OUT.wasm")]
     output: PathBuf,
@@ -22,9 +26,10 @@ pub struct Compose {
 
 impl Compose {
     pub fn execute(self) -> Result<(), Exit> {
-        let mut executables = Vec::new();
+        let mut composed = Vec::new();
         for path in &self.programs {
-            executables.push(Program::load(path, &[])?.executable.bytes.to_vec());
+            let executable = Program::load(path, &[])?.executable.bytes.to_vec();
+            composed.push((programs::name_after(path), executable));
         }
         let mut plugins = Vec::new();
         for path in &self.plugins {
@@ -32,14 +37,14 @@ impl Compose {
                 .map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
             plugins.push((path.display().to_string(), bytes));
         }
-        let bytes = standalone(&executables, &plugins)?;
+        let app = match (self.app, composed.first()) {
+            (Some(app), _) => app,
+            (None, Some((name, _))) => name.clone(),
+            (None, None) => return Err(Exit::usage("no program: name at least one, or --app")),
+        };
+        let bytes = standalone::compose(&app, &composed, &plugins)
+            .map_err(|error| Exit::failed(format!("error: {error:#}")))?;
         let output = std::path::absolute(&self.output).map_err(Exit::io)?;
         write_atomically(&output, &bytes).map_err(|error| Exit::io(format!("{error:#}")))
     }
-}
-
-/// The composed component.
-pub fn standalone(executables: &[Vec<u8>], plugins: &[(String, Vec<u8>)]) -> Result<Vec<u8>, Exit> {
-    standalone::compose(executables, plugins)
-        .map_err(|error| Exit::failed(format!("error: {error:#}")))
 }

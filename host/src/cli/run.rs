@@ -190,10 +190,6 @@ pub fn print(outcome: Outcome, what: &str, raw: bool, tags: bool) -> Result<(), 
         }
         Outcome::Issue(issue) => Err(Exit::failed(describe(&issue))),
         Outcome::NotLoaded(issue) => Err(Exit::failed(format!("{} ({what})", describe(&issue)))),
-        Outcome::Failed(failure) => Err(Exit::failed(format!(
-            "error {}: {}",
-            failure.code, failure.message
-        ))),
         Outcome::TimedOut => Err(Exit::timed_out(format!(
             "error RT_TIMEOUT: {what} ran out of time"
         ))),

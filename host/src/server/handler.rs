@@ -301,10 +301,6 @@ fn translate(outcome: Outcome, run: &AgentRun) -> RunOutcome {
         }
         Outcome::NotLoaded(issue) => RunOutcome::IncompatibleCode(issue.message),
         Outcome::Issue(issue) => translate_issue(*issue, run),
-        Outcome::Failed(failure) => RunOutcome::Failed {
-            code: failure.code,
-            message: failure.message,
-        },
         Outcome::TimedOut => RunOutcome::TimedOut,
         Outcome::OutOfMemory => RunOutcome::OutOfMemory,
         Outcome::Broken(reason) => {
@@ -318,6 +314,7 @@ fn translate_issue(issue: Issue, run: &AgentRun) -> RunOutcome {
     let stack: Vec<String> = issue
         .mix_stack
         .iter()
+        .take(10)
         .map(|frame| format!("{}.{}:{}", frame.module, frame.function, frame.line))
         .collect();
     tracing::warn!(

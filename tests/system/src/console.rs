@@ -1,7 +1,8 @@
 //! Runs the `console` blocks of a documentation page in one shell.
 //!
-//! A block holds lines `$ command` and, below each, what it prints. A line `...`
-//! stands for any number of lines, `…` inside a line for any text.
+//! A block holds lines `$ command`, continued by lines `> more`, and below each
+//! what it prints. A line `...` stands for any number of lines, `…` inside a
+//! line for any text.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -22,7 +23,6 @@ pub struct Example {
 pub fn examples(markdown: &str) -> Vec<Example> {
     let mut found: Vec<Example> = Vec::new();
     let mut in_console = false;
-    let mut continued = false;
     for (index, line) in markdown.lines().enumerate() {
         if line.trim_start().starts_with("```") {
             in_console = !in_console && line.trim() == "```console";
@@ -31,19 +31,23 @@ pub fn examples(markdown: &str) -> Vec<Example> {
         if !in_console {
             continue;
         }
-        if let (true, Some(example)) = (continued, found.last_mut()) {
-            example.command.push('\n');
-            example.command.push_str(line.trim_start_matches("> "));
-            continued = line.ends_with('\\');
-        } else if let Some(command) = line.strip_prefix("$ ") {
-            continued = command.ends_with('\\');
+        if let Some(command) = line.strip_prefix("$ ") {
             found.push(Example {
                 line: index + 1,
                 command: command.to_string(),
                 output: Vec::new(),
             });
-        } else if let Some(example) = found.last_mut() {
-            example.output.push(line.to_string());
+            continue;
+        }
+        let Some(example) = found.last_mut() else {
+            continue;
+        };
+        match line.strip_prefix('>') {
+            Some(more) if example.output.is_empty() => {
+                example.command.push('\n');
+                example.command.push_str(more.strip_prefix(' ').unwrap_or(more));
+            }
+            _ => example.output.push(line.to_string()),
         }
     }
     found

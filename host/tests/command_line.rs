@@ -1,0 +1,46 @@
+//! The command line itself: versions, usage errors and exit codes.
+
+use std::process::Command;
+
+fn mixer(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_mixer"))
+        .args(arguments)
+        .output()
+        .expect("the program was built for this test");
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let (code, stdout, _) = mixer(&["--version"]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        stdout.trim(),
+        format!("mixer {}", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn wrong_usage_exits_with_two() {
+    for arguments in [
+        &["no-such-command"] as &[&str],
+        &["eval"],
+        &["serve"],
+        &["run", "--no-such-flag"],
+    ] {
+        let (code, stdout, stderr) = mixer(arguments);
+        assert_eq!(code, 2, "{arguments:?}: {stderr}");
+        assert!(stdout.is_empty() && !stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn missing_input_exits_with_three() {
+    let (code, _, stderr) = mixer(&["check", "/nowhere/app"]);
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.contains("/nowhere/app"), "{stderr}");
+}

@@ -1,0 +1,13 @@
+//! The stock command line is the engine's own, of the version that `mixer` embeds.
+
+use std::process::Command;
+
+#[test]
+fn serve_is_there() {
+    let output = Command::new(env!("CARGO_BIN_EXE_stock-wasmtime"))
+        .args(["serve", "--help"])
+        .output()
+        .expect("the program was built for this test");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("--addr"), "{text}");
+}
