@@ -138,14 +138,14 @@ impl PluginCode {
         let at = &self.indexes;
         let entry = match &at.shared {
             None => Entry::Single {
-                call: instance.get_typed_func(&mut store, &at.call)?,
-                start: instance.get_typed_func(&mut store, &at.start)?,
+                call: instance.get_typed_func(&mut store, at.call)?,
+                start: instance.get_typed_func(&mut store, at.start)?,
             },
             Some(shared) => Entry::Shared {
-                call: instance.get_typed_func(&mut store, &at.call)?,
-                start: instance.get_typed_func(&mut store, &at.start)?,
-                open: instance.get_typed_func(&mut store, &shared.open)?,
-                close: instance.get_typed_func(&mut store, &shared.close)?,
+                call: instance.get_typed_func(&mut store, at.call)?,
+                start: instance.get_typed_func(&mut store, at.start)?,
+                open: instance.get_typed_func(&mut store, shared.open)?,
+                close: instance.get_typed_func(&mut store, shared.close)?,
             },
         };
         if let (Some(index), Some(who)) = (&at.bind, who) {
@@ -165,7 +165,7 @@ impl PluginCode {
         store.data_mut().deadline = Some(Instant::now() + START_LIMIT);
         let instance = within_limit(self.pre.instantiate_async(&mut store)).await?;
         let describe: TypedFunc<(), (Vec<Function>,)> =
-            instance.get_typed_func(&mut store, &self.indexes.describe)?;
+            instance.get_typed_func(&mut store, self.indexes.describe)?;
         let (functions,) = within_limit(describe.call_async(&mut store, ())).await?;
         Ok(functions)
     }

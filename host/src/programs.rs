@@ -281,10 +281,7 @@ pub fn check(files: &[SourceFile]) -> Result<Compiled> {
 }
 
 fn finish(compilation: mix_compiler::Compilation) -> Result<Compiled> {
-    let executable = match &compilation.program {
-        Some(program) => Some(mix_bytecode::encode(program)),
-        None => None,
-    };
+    let executable = compilation.program.as_ref().map(mix_bytecode::encode);
     Ok(Compiled {
         executable,
         text: compilation.text(),

@@ -242,7 +242,8 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         memory: request.memory,
         ..Grants::default()
     };
-    let outcome = match GuestState::store(&assembly.engine, grants) {
+
+    match GuestState::store(&assembly.engine, grants) {
         Err(error) => Outcome::Broken(format!("{error:#}")),
         Ok(mut store) => {
             store.data_mut().deadline = Some(deadline);
@@ -257,8 +258,7 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
                 Err(_) => Outcome::TimedOut,
             }
         }
-    };
-    outcome
+    }
 }
 
 async fn drive(
@@ -269,10 +269,9 @@ async fn drive(
 ) -> wasmtime::Result<Outcome> {
     let vm = &assembly.vm;
     let instance = vm.pre.instantiate_async(&mut *store).await?;
-    let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut *store, &vm.bind)?;
+    let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut *store, vm.bind)?;
     bind.call_async(&mut *store, (who.clone(),)).await?;
-    let load: TypedFunc<(&[u8],), (LoadResult,)> =
-        instance.get_typed_func(&mut *store, &vm.load)?;
+    let load: TypedFunc<(&[u8],), (LoadResult,)> = instance.get_typed_func(&mut *store, vm.load)?;
     let (loaded,) = load
         .call_async(&mut *store, (request.program.as_slice(),))
         .await?;
@@ -280,7 +279,7 @@ async fn drive(
         return Ok(Outcome::NotLoaded(Box::new(issue)));
     }
     let run: TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)> =
-        instance.get_typed_func(&mut *store, &vm.run)?;
+        instance.get_typed_func(&mut *store, vm.run)?;
     let action = Action::RunAgent(AgentCall {
         agent: request.agent.clone(),
         params: request.params.clone(),

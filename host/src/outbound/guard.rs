@@ -197,8 +197,7 @@ fn is_refused_v4(address: Ipv4Addr) -> bool {
 fn is_refused_v6(address: Ipv6Addr) -> bool {
     let parts = address.segments();
     let global = parts[0] & 0xe000 == 0x2000;
-    let special = parts[0] == 0x2001 && parts[1] < 0x0200
-        || parts[0] == 0x2001 && parts[1] == 0x0db8
+    let special = parts[0] == 0x2001 && (parts[1] < 0x0200 || parts[1] == 0x0db8)
         || parts[0] == 0x2002
         || parts[0] & 0xfff0 == 0x3ff0 && parts[0] == 0x3fff && parts[1] < 0x1000;
     !global || special

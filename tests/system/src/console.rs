@@ -45,7 +45,9 @@ pub fn examples(markdown: &str) -> Vec<Example> {
         match line.strip_prefix('>') {
             Some(more) if example.output.is_empty() => {
                 example.command.push('\n');
-                example.command.push_str(more.strip_prefix(' ').unwrap_or(more));
+                example
+                    .command
+                    .push_str(more.strip_prefix(' ').unwrap_or(more));
             }
             _ => example.output.push(line.to_string()),
         }

@@ -1,0 +1,414 @@
+//! `make bench`: what crossing, starting and serving cost, as one table of medians.
+//!
+//! Everything is measured from outside, against the real programs: `mixer serve`,
+//! the composed component under `stock-wasmtime serve`, a Node.js `http` server
+//! with the same answer. What is not installed is left out and said so.
+//!
+//! `MIXER_GUESTS_DIR` (or `target/wasm32-wasip2/guest`) has to hold the hostile
+//! test plugin, whose echo is the plugin function that is crossed to.
+
+mod client;
+
+use client::Client;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PROGRAM: &str = r#"
+module bench
+  foreign def echo : data -> data = "$hostile_echo"
+  foreign def clock : null -> number = "$core_monotonic"
+  foreign def sleep : number -> data = "$core_sleep"
+  foreign def watermark : data -> data = "$db_getWatermark"
+module end
+
+module ping(p:data)
+  var cell m_params = p
+  cell output = {ok: true}
+module end
+
+module fib27(p:data)
+  var cell m_params = p
+  def fib : number -> number
+  def fib(n) = if (n < 2) n else fib(n - 1) + fib(n - 2)
+  cell output = fib(27)
+module end
+
+module cross(p:data)
+  import bench
+  var cell m_params = p
+  def text(doublings) = do {
+    var t = "0123456789abcdef";
+    var i = 0;
+    while (i < doublings) { t = t + t; i = i + 1 }
+    return t
+  }
+  def empty(n, v) = do { var i = 0; var last = v; while (i < n) { last = v; i = i + 1 } return i }
+  def echo(n, v) = do { var i = 0; var last = v; while (i < n) { last = bench.echo(v); i = i + 1 } return i }
+  def clock(n) = do { var i = 0; var last = 0; while (i < n) { last = bench.clock(); i = i + 1 } return i }
+  def sleep(n) = do { var i = 0; var last = null; while (i < n) { last = bench.sleep(0); i = i + 1 } return i }
+  def watermark(n) = do { var i = 0; var last = null; while (i < n) { last = bench.watermark(null); i = i + 1 } return i }
+  def run(kind, n, v) = do {
+    if (kind == "echo") { return echo(n, v) }
+    if (kind == "clock") { return clock(n) }
+    if (kind == "sleep") { return sleep(n) }
+    if (kind == "watermark") { return watermark(n) }
+    return empty(n, v)
+  }
+  cell output = run(m_params.kind, m_params.n, text(m_params.doublings))
+module end
+"#;
+
+const NODE: &str = r#"
+const http = require('http');
+const server = http.createServer((request, response) => {
+  const chunks = [];
+  request.on('data', chunk => chunks.push(chunk));
+  request.on('end', () => {
+    JSON.parse(Buffer.concat(chunks).toString() || '{}');
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ ok: true }));
+  });
+});
+server.listen(0, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + server.address().port));
+"#;
+
+const FIB_JS: &str = "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) }\nfib(27);\n";
+const FIB_LUA: &str = "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end\nfib(27)\n";
+
+fn main() {
+    if let Err(error) = bench() {
+        eprintln!("bench: {error}");
+        std::process::exit(1);
+    }
+}
+
+type Done<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn bench() -> Done<()> {
+    let mixer = PathBuf::from(env!("CARGO_BIN_EXE_mixer"));
+    let scratch = tempfile::tempdir()?;
+    let sources = scratch.path().join("bench");
+    std::fs::create_dir(&sources)?;
+    std::fs::write(sources.join("bench.mix"), PROGRAM)?;
+    let plugin = plugin(&mixer)
+        .ok_or("the hostile test plugin is not built (make guests, or MIXER_GUESTS_DIR)")?;
+    let ws_dir = scratch.path().join("ws");
+    run(Command::new(&mixer).args([
+        "install".as_ref(),
+        sources.as_os_str(),
+        "--ws-dir".as_ref(),
+        ws_dir.as_os_str(),
+    ]))?;
+
+    println!("{:<52} {:>12} {:>12}", "what", "median", "ratio");
+    println!("{}", "-".repeat(78));
+    let cold = median(
+        (0..9)
+            .map(|_| time(|| run(Command::new(&mixer).args(["eval", "1"]))))
+            .collect::<Done<_>>()?,
+    );
+    row("starting: a process (`mixer eval 1`)", millis(cold), "");
+
+    let server = Process::start(
+        Command::new(&mixer)
+            .args([
+                "serve".as_ref(),
+                "--port".as_ref(),
+                "0".as_ref(),
+                "--ws-dir".as_ref(),
+                ws_dir.as_os_str(),
+            ])
+            .args(["--plugin".as_ref(), plugin.as_os_str()]),
+    )?;
+    let mut client = Client::connect(&server.address)?;
+    let ping = agent("ping");
+    let warm = repeated(400, || client.post(&ping, "{}"))?;
+    row(
+        "starting: a run on a warm server, request included",
+        micros(warm),
+        "",
+    );
+    crossings("mixer", &server.address)?;
+
+    match stock(&mixer) {
+        None => println!("(stock-wasmtime is not built: the composed component is left out)"),
+        Some(stock) => {
+            let composed = scratch.path().join("bench.wasm");
+            run(Command::new(&mixer)
+                .args([
+                    "compose".as_ref(),
+                    sources.as_os_str(),
+                    "--plugin".as_ref(),
+                    plugin.as_os_str(),
+                ])
+                .args(["-o".as_ref(), composed.as_os_str()]))?;
+            let port = free_port()?;
+            let address = format!("127.0.0.1:{port}");
+            let mount = format!("{}::/ws", ws_dir.display());
+            let _component = Process::start_quiet(
+                Command::new(&stock)
+                    .args(["serve", "-S", "cli", "--dir", &mount, "--addr", &address])
+                    .arg(&composed),
+                &address,
+            )?;
+            crossings("composed", &address)?;
+        }
+    }
+
+    let ours = load(&server.address, &ping)?;
+    row(
+        "requests/s: trivial agent, 16 connections",
+        format!("{:.0}", ours.rate),
+        "",
+    );
+    row("  p99", millis(ours.p99), "");
+    if installed("node") {
+        let script = scratch.path().join("server.js");
+        std::fs::write(&script, NODE)?;
+        let node = Process::start(Command::new("node").arg(&script))?;
+        let theirs = load(&node.address, "/")?;
+        row(
+            "requests/s: Node.js http",
+            format!("{:.0}", theirs.rate),
+            &format!("x{:.2}", ours.rate / theirs.rate),
+        );
+        row("  p99", millis(theirs.p99), "");
+    } else {
+        println!("(node is not installed)");
+    }
+
+    let fib = repeated(5, || client.post(&agent("fib27"), "{}"))?;
+    row("fib(27): Mix in mixer, request included", millis(fib), "");
+    for (name, program, ending, source) in [
+        ("QuickJS", "qjs", "js", FIB_JS),
+        ("Lua", "lua5.4", "lua", FIB_LUA),
+    ] {
+        if installed(program) {
+            let file = scratch.path().join(format!("fib.{ending}"));
+            std::fs::write(&file, source)?;
+            let theirs = median(
+                (0..5)
+                    .map(|_| time(|| run(Command::new(program).arg(&file))))
+                    .collect::<Done<_>>()?,
+            );
+            let ratio = format!("x{:.2}", fib.as_secs_f64() / theirs.as_secs_f64());
+            row(
+                &format!("fib(27): {name}, process included"),
+                millis(theirs),
+                &ratio,
+            );
+        } else {
+            println!("({program} is not installed: fib(27) in {name} is left out)");
+        }
+    }
+    Ok(())
+}
+
+/// One line per kind of crossing and size; the loop without a crossing is taken off.
+fn crossings(assembly: &str, address: &str) -> Done<()> {
+    let mut client = Client::connect(address)?;
+    for (what, kind, size, doublings, count) in [
+        (
+            "sync, nothing carried, family composed with the VM",
+            "clock",
+            "",
+            0,
+            50_000,
+        ),
+        ("sync to a plugin", "echo", "1 KiB", 6, 10_000),
+        ("sync to a plugin", "echo", "64 KiB", 12, 1_000),
+        ("async, family composed with the VM", "sleep", "", 0, 2_000),
+        ("async to the record store", "watermark", "", 0, 2_000),
+    ] {
+        let mut measure = |kind: &str| -> Done<Duration> {
+            let body = format!(r#"{{"kind":"{kind}","n":{count},"doublings":{doublings}}}"#);
+            repeated(5, || client.post(&agent("cross"), &body))
+        };
+        let with = match measure(kind) {
+            Ok(with) => with,
+            Err(error) => {
+                println!("({assembly}: {what}: {error})");
+                client = Client::connect(address)?;
+                continue;
+            }
+        };
+        let without = measure("empty")?;
+        let each = with.saturating_sub(without).as_secs_f64() / f64::from(count);
+        row(
+            &format!("crossing, {assembly}: {what} {size}"),
+            format!("{:.2} us", each * 1e6),
+            "",
+        );
+    }
+    Ok(())
+}
+
+fn agent(name: &str) -> String {
+    format!("/v1/ws/local/app/bench/agent/{name}/run")
+}
+
+struct Load {
+    rate: f64,
+    p99: Duration,
+}
+
+/// Sixteen connections for three seconds, after one to warm up.
+fn load(address: &str, path: &str) -> Done<Load> {
+    let begin = Instant::now() + Duration::from_secs(1);
+    let end = begin + Duration::from_secs(3);
+    let mut workers = Vec::new();
+    for _ in 0..16 {
+        let mut client = Client::connect(address)?;
+        let path = path.to_owned();
+        workers.push(std::thread::spawn(move || {
+            let mut times = Vec::new();
+            while Instant::now() < end {
+                let start = Instant::now();
+                client
+                    .post(&path, "{}")
+                    .map_err(|error| error.to_string())?;
+                if start >= begin {
+                    times.push(start.elapsed());
+                }
+            }
+            Ok::<_, String>(times)
+        }));
+    }
+    let mut all = Vec::new();
+    for worker in workers {
+        all.extend(worker.join().map_err(|_| "a client panicked")??);
+    }
+    all.sort_unstable();
+    let p99 = all.get(all.len() * 99 / 100).copied().unwrap_or_default();
+    Ok(Load {
+        rate: all.len() as f64 / 3.0,
+        p99,
+    })
+}
+
+/// A server process, killed when dropped.
+struct Process {
+    child: Child,
+    address: String,
+}
+
+impl Process {
+    /// Starts a server that says `listening on http://…`.
+    fn start(command: &mut Command) -> Done<Process> {
+        let mut child = command
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let out = child.stdout.take().ok_or("no standard output")?;
+        let mut process = Process {
+            child,
+            address: String::new(),
+        };
+        for line in BufReader::new(out).lines() {
+            if let Some(address) = line?.strip_prefix("listening on http://") {
+                process.address = address.trim_end_matches('/').to_owned();
+                return Ok(process);
+            }
+        }
+        Err("the server ended before it listened".into())
+    }
+
+    /// Starts a server that says nothing.
+    fn start_quiet(command: &mut Command, address: &str) -> Done<Process> {
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let process = Process {
+            child,
+            address: address.to_owned(),
+        };
+        let end = Instant::now() + Duration::from_secs(180);
+        while std::net::TcpStream::connect(address).is_err() {
+            if Instant::now() > end {
+                return Err("the server does not listen".into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(process)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn run(command: &mut Command) -> Done<()> {
+    let done = command
+        .env("RUST_LOG", "error")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{command:?}: {}",
+        String::from_utf8_lossy(&done.stderr).trim()
+    )
+    .into())
+}
+
+fn plugin(mixer: &Path) -> Option<PathBuf> {
+    let folder = match std::env::var_os("MIXER_GUESTS_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => mixer.parent()?.parent()?.join("wasm32-wasip2/guest"),
+    };
+    Some(folder.join("mix_test_plugin_hostile.wasm")).filter(|path| path.is_file())
+}
+
+fn stock(mixer: &Path) -> Option<PathBuf> {
+    Some(mixer.parent()?.join("stock-wasmtime")).filter(|path| path.is_file())
+}
+
+fn installed(program: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .any(|folder| folder.join(program).is_file())
+}
+
+fn free_port() -> Done<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port())
+}
+
+fn time(work: impl FnOnce() -> Done<()>) -> Done<Duration> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed())
+}
+
+fn repeated(count: usize, mut work: impl FnMut() -> Done<()>) -> Done<Duration> {
+    work()?;
+    Ok(median(
+        (0..count).map(|_| time(&mut work)).collect::<Done<_>>()?,
+    ))
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn row(what: &str, value: String, ratio: &str) {
+    println!("{what:<52} {value:>12} {ratio:>12}");
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1e3)
+}
+
+fn micros(time: Duration) -> String {
+    format!("{:.0} us", time.as_secs_f64() * 1e6)
+}
