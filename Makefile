@@ -41,6 +41,12 @@ test: guests ## Format, lints and every test
 examples: toolchain ## Build the example plugins
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-example-words
 
+.PHONY: bench
+bench: guests ## Crossings, starts, requests per second, beside peers, as one table
+	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile
+	$(CARGO) build --locked --release -p mixer -p stock-wasmtime
+	$(CARGO) bench --locked -p mixer --bench mixer
+
 .PHONY: lint
 lint: ## Format and clippy only
 	$(CARGO) fmt --all --check
