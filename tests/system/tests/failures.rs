@@ -340,7 +340,6 @@ fn a_slow_run_does_not_hold_up_others() {
         "limits",
     ]);
     let server = Server::mixer(folder.path(), &["--agent-timeout", "3s"]);
-    let spinning = std::time::Instant::now();
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| {
             server
@@ -352,10 +351,7 @@ fn a_slow_run_does_not_hold_up_others() {
                 server.post("/v1/ws/local/app/limits/agent/fine/run", r#"{"name":"y"}"#);
             assert_eq!(status, 200);
         }
-        assert!(
-            spinning.elapsed().as_secs() < 3,
-            "quick runs waited for the slow one"
-        );
+        assert!(!slow.is_finished(), "quick runs waited for the slow one");
         assert_eq!(slow.join().ok(), Some(504));
     });
 }
