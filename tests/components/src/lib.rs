@@ -6,7 +6,6 @@
 //! programs on and [`compose_vm`] joins it with families. The components are those of `make guests`
 //! (`MIXER_GUESTS_DIR`, else the target folder of the profile `guest`).
 
-mod carrier;
 mod collect;
 mod composition;
 mod family;
@@ -14,11 +13,11 @@ mod guests;
 mod machine;
 mod state;
 
-pub use carrier::carrier;
 pub use composition::{compose, compose_app, compose_vm};
 pub use family::{Answer, Family};
 pub use guests::guest;
 pub use machine::Machine;
+pub use mixer::carrier::carrier;
 pub use state::{Surroundings, engine};
 
 /// Types of the contract.
