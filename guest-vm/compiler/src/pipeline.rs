@@ -60,11 +60,19 @@ impl Compilation {
 
     /// All issues for people, errors first.
     pub fn text(&self) -> String {
-        self.errors
-            .iter()
-            .chain(&self.warnings)
-            .map(|issue| render::to_text(issue, &self.sources))
-            .collect()
+        self.issues_shown(render::to_text)
+    }
+
+    /// The same with the colours of a terminal.
+    pub fn terminal_text(&self) -> String {
+        self.issues_shown(render::to_terminal)
+    }
+
+    /// An empty line stands between two issues.
+    fn issues_shown(&self, show: fn(&Issue, &SourceMap) -> String) -> String {
+        let issues = self.errors.iter().chain(&self.warnings);
+        let shown: Vec<String> = issues.map(|issue| show(issue, &self.sources)).collect();
+        shown.join("\n")
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod code;
 pub mod render;
+mod snippet;
 
 pub use code::{Class, Code, WARNINGS};
 
@@ -18,8 +19,19 @@ pub struct Issue {
     pub params: Vec<(&'static str, String)>,
     /// Where.
     pub span: Span,
+    /// Other places that belong to it: the declaration, the first definition, the open bracket.
+    pub notes: Vec<Note>,
     /// What the user could do about it.
     pub hint: Option<String>,
+}
+
+/// A further place of an issue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Note {
+    /// Where.
+    pub span: Span,
+    /// What is there.
+    pub text: String,
 }
 
 /// Whether an issue stops the build.
@@ -38,6 +50,7 @@ impl Issue {
             code,
             params: Vec::new(),
             span,
+            notes: Vec::new(),
             hint: None,
         }
     }
@@ -51,6 +64,23 @@ impl Issue {
     /// Adds a suggestion.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a suggestion, if there is one and the issue has none yet.
+    pub fn hint_if(mut self, hint: Option<impl Into<String>>) -> Self {
+        if self.hint.is_none() {
+            self.hint = hint.map(Into::into);
+        }
+        self
+    }
+
+    /// Adds a further place.
+    pub fn note(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.notes.push(Note {
+            span,
+            text: text.into(),
+        });
         self
     }
 

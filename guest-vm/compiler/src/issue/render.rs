@@ -1,12 +1,46 @@
 //! How issues are shown: for people with the source line and a caret, for tools as JSON.
 
-use super::{Issue, Severity};
-use crate::syntax::source::SourceMap;
+use super::{Issue, Severity, snippet};
+use crate::syntax::source::{Location, SourceMap};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
-/// Longer source lines are cut around the column.
-const MAX_WIDTH: usize = 160;
+/// Parts of a message that a terminal may colour.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Style {
+    Error,
+    Warning,
+    /// The message itself.
+    Title,
+    /// Line numbers and bars.
+    Frame,
+    Mark,
+    Note,
+    Help,
+}
+
+/// Colours, or none.
+pub(super) struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// The text in a style.
+    pub(super) fn with(&self, style: Style, text: &str) -> String {
+        if !self.on || text.is_empty() {
+            return text.to_string();
+        }
+        let code = match style {
+            Style::Error | Style::Mark => "1;31",
+            Style::Warning => "1;33",
+            Style::Title => "1",
+            Style::Frame => "34",
+            Style::Note => "1;36",
+            Style::Help => "1;32",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
 
 /// ```text
 /// error NAME_UNBOUND films.mix:3:9: unknown name cuont
@@ -16,57 +50,59 @@ const MAX_WIDTH: usize = 160;
 ///   = help: did you mean count?
 /// ```
 pub fn to_text(issue: &Issue, sources: &SourceMap) -> String {
+    shown(issue, sources, &Paint { on: false })
+}
+
+/// The same with the colours of a terminal.
+pub fn to_terminal(issue: &Issue, sources: &SourceMap) -> String {
+    shown(issue, sources, &Paint { on: true })
+}
+
+fn shown(issue: &Issue, sources: &SourceMap, paint: &Paint) -> String {
     let at = issue.location(sources);
-    let severity = match issue.severity() {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
+    let (severity, style) = match issue.severity() {
+        Severity::Error => ("error", Style::Error),
+        Severity::Warning => ("warning", Style::Warning),
     };
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
-        "{severity} {} {}:{}:{}: {}",
-        issue.code.as_str(),
+        "{} {}:{}:{}: {}",
+        paint.with(style, &format!("{severity} {}", issue.code.as_str())),
         at.file,
         at.start_line,
         at.start_column,
-        issue.message()
+        paint.with(Style::Title, &issue.message())
     );
-    let indent = at.start_line.to_string().len();
-    if let Some(source) = sources.get(issue.span.source) {
-        let (line, column) = source.physical(issue.span.start);
-        let (end_line, end_column) = source.physical(issue.span.end);
-        let text = source.line_text(line);
-        let length = text.chars().count();
-        let first = column as usize - 1;
-        let last = match end_line == line {
-            true => (end_column as usize - 1).max(first + 1),
-            false => length.max(first + 1),
-        };
-        let cut = first.saturating_sub(MAX_WIDTH / 2);
-        let shown: String = text.chars().skip(cut).take(MAX_WIDTH).collect();
-        let carets = (last - first).min(MAX_WIDTH - (first - cut).min(MAX_WIDTH - 1));
-        // Tabs before the caret keep it under the right character.
-        let margin: String = text
-            .chars()
-            .skip(cut)
-            .take(first - cut)
-            .map(|character| if character == '\t' { '\t' } else { ' ' })
-            .collect();
-        let space = " ".repeat(indent);
-        let _ = writeln!(out, "{space} |");
-        let _ = writeln!(out, "{} | {shown}", at.start_line);
-        let _ = writeln!(out, "{space} | {margin}{}", "^".repeat(carets));
+    snippet::write(&mut out, sources, issue.span, '^', paint);
+    for note in &issue.notes {
+        let place = sources.locate(note.span);
+        let _ = writeln!(
+            out,
+            "{}{} {}:{}:{}: {}",
+            snippet::margin(sources, issue.span),
+            paint.with(Style::Note, " = note"),
+            place.file,
+            place.start_line,
+            place.start_column,
+            note.text
+        );
+        snippet::write(&mut out, sources, note.span, '-', paint);
     }
     if let Some(hint) = &issue.hint {
-        let _ = writeln!(out, "{} = help: {hint}", " ".repeat(indent));
+        let _ = writeln!(
+            out,
+            "{}{}: {hint}",
+            snippet::margin(sources, issue.span),
+            paint.with(Style::Help, " = help")
+        );
     }
     out
 }
 
-/// `{code, class, message, params, location, hint?}`
+/// `{code, class, message, params, location, notes?, hint?}`
 pub fn to_json(issue: &Issue, sources: &SourceMap) -> Value {
-    let at = issue.location(sources);
     let params: Map<String, Value> = issue
         .params
         .iter()
@@ -77,12 +113,31 @@ pub fn to_json(issue: &Issue, sources: &SourceMap) -> Value {
         "class": issue.code.class().as_str(),
         "message": issue.message(),
         "params": params,
-        "location": [&*at.file, at.start_line, at.start_column, at.end_line, at.end_column],
+        "location": location(&issue.location(sources)),
     });
+    if !issue.notes.is_empty() {
+        let notes = issue.notes.iter().map(|note| {
+            json!({
+                "message": note.text,
+                "location": location(&sources.locate(note.span)),
+            })
+        });
+        shown["notes"] = Value::Array(notes.collect());
+    }
     if let Some(hint) = &issue.hint {
         shown["hint"] = Value::from(hint.as_str());
     }
     shown
+}
+
+fn location(at: &Location) -> Value {
+    json!([
+        &*at.file,
+        at.start_line,
+        at.start_column,
+        at.end_line,
+        at.end_column
+    ])
 }
 
 /// `{"errors":[…],"warnings":[…]}`

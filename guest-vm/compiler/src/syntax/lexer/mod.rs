@@ -195,8 +195,9 @@ impl Lexer<'_> {
         let text = &self.text[start..self.at];
         let value = text.parse::<f64>().unwrap_or(f64::INFINITY);
         if malformed || !value.is_finite() {
-            let issue =
-                Issue::new(Code::LexNumber, self.span(start, self.at)).with("text", shorten(text));
+            let issue = Issue::new(Code::LexNumber, self.span(start, self.at))
+                .with("text", shorten(text))
+                .hint(number_hint(text));
             self.error(issue, start, self.at);
             return;
         }
@@ -264,7 +265,24 @@ impl Lexer<'_> {
             '$' => issue.hint("names starting with `$` belong to the implementation"),
             '!' => issue.hint("negation is written `not`"),
             '&' => issue.hint("the conjunction is written `&&`"),
-            '\u{201c}' | '\u{201d}' => issue.hint("strings are written with straight quotes"),
+            '|' => issue.hint("the disjunction is written `||`"),
+            '`' => issue.hint("strings are written with double quotes: \"…\""),
+            '\\' => issue.hint("a lambda is written `x -> …`"),
+            '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => {
+                issue.hint("strings are written with straight double quotes: \"…\"")
+            }
+            '\u{a0}' | '\u{2000}'..='\u{200f}' | '\u{feff}' => {
+                issue.hint("this invisible character is no space; replace it by one")
+            }
+            '×' | '·' => issue.hint("multiplication is written `*`"),
+            '−' | '–' | '—' => issue.hint("the minus sign is written `-`"),
+            '≠' => issue.hint("write `!=`"),
+            '≤' => issue.hint("write `<=`"),
+            '≥' => issue.hint("write `>=`"),
+            '→' => issue.hint("write `->`"),
+            character if character.is_alphabetic() => {
+                issue.hint("names consist of the letters a to z, digits and `_`")
+            }
             _ => issue,
         };
         self.error(issue, start, self.at);
@@ -296,7 +314,11 @@ impl Lexer<'_> {
                 let end = start + line.len();
                 let issue = Issue::new(Code::LexDirective, self.span(start, end))
                     .with("text", shorten(line))
-                    .hint("write `#line N \"file\"`, `#push N \"file\"` or `#pop`");
+                    .hint(match word {
+                        "pop" => "`#pop` stands alone on its line, after a `#push`",
+                        "push" => "write `#push N \"file\"`",
+                        _ => "write `#line N` or `#line N \"file\"`",
+                    });
                 self.error(issue, start, end);
             }
             return true;
@@ -308,6 +330,37 @@ impl Lexer<'_> {
         }
         false
     }
+}
+
+/// What may be meant by a number with letters in it.
+fn number_hint(text: &str) -> String {
+    let radix = |prefix: &str, radix: u32| {
+        let digits = text.strip_prefix(prefix)?;
+        u64::from_str_radix(digits, radix).ok()
+    };
+    let value = radix("0x", 16)
+        .or_else(|| radix("0b", 2))
+        .or_else(|| radix("0o", 8));
+    if let Some(value) = value {
+        return format!("numbers are decimal: {value}");
+    }
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'_')
+    {
+        return format!("numbers have no separators: {}", text.replace('_', ""));
+    }
+    if text
+        .bytes()
+        .any(|byte| is_name_start(byte) && !matches!(byte, b'e' | b'E'))
+    {
+        return "a name does not start with a digit; after a number comes a space or an operator"
+            .to_string();
+    }
+    if text.ends_with(['e', 'E', '+', '-']) {
+        return "the exponent has digits, as in 1e6".to_string();
+    }
+    "the largest number is about 1.8e308".to_string()
 }
 
 /// A character as shown in messages.

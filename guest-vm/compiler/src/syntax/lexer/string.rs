@@ -83,8 +83,7 @@ fn plain(text: &str) -> Read {
                         code: Code::LexEscape,
                         start: at,
                         end: at + length,
-                        hint: "escapes are \\\" \\\\ \\/ \\' \\b \\f \\n \\r \\t \\uHHHH \\u{H…}; \
-                               a raw string \"\"\"…\"\"\" has none",
+                        hint: escape_hint(&text[at..at + length]),
                     });
                     at += length;
                 }
@@ -118,6 +117,21 @@ fn escape(text: &str) -> Result<(char, usize), usize> {
         Some(other) => return Err(1 + other.len_utf8()),
     };
     Ok((character, 2))
+}
+
+fn escape_hint(escape: &str) -> &'static str {
+    match escape.as_bytes().get(1..3) {
+        Some([b'u', b'{']) => "`\\u{…}` has 1 to 6 hexadecimal digits and ends at \\u{10FFFF}",
+        Some([b'u', b'd' | b'D']) => {
+            "this is half of a character; write both halves, or the whole as `\\u{…}`"
+        }
+        _ if escape.starts_with("\\u") => "write four hexadecimal digits, or `\\u{…}`",
+        _ if escape.starts_with("\\x") => "a character by its number is written `\\u{…}`",
+        _ => {
+            "a backslash is written `\\\\`; there are \\\" \\/ \\' \\b \\f \\n \\r \\t \\uHHHH and \\u{H…}, \
+             and a raw string \"\"\"…\"\"\" has no escapes"
+        }
+    }
 }
 
 fn unicode(text: &str) -> Result<(char, usize), usize> {

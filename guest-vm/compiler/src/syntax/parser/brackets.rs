@@ -7,24 +7,42 @@ use crate::syntax::lexer::{Token, TokenKind};
 pub fn partners(tokens: &[Token]) -> Vec<Option<u32>> {
     let mut partners = vec![None; tokens.len()];
     let mut open: Vec<usize> = Vec::new();
+    // How many of each sort are open: a stray closing bracket searches nothing.
+    let mut count = [0usize; 3];
     for (index, token) in tokens.iter().enumerate() {
         if token.kind.is_open() {
             open.push(index);
+            count[sort(token.kind)] += 1;
         } else if token.kind.is_close() {
             let wanted = opening(token.kind);
             // A closing bracket of another sort closes the innermost group of its
             // own sort; brackets opened in between were never closed.
-            if let Some(depth) = open.iter().rposition(|at| tokens[*at].kind == wanted) {
-                partners[open[depth]] = Some(index as u32);
-                partners[index] = Some(open[depth] as u32);
-                open.truncate(depth);
+            if count[sort(wanted)] == 0 {
+                continue;
+            }
+            while let Some(at) = open.pop() {
+                count[sort(tokens[at].kind)] -= 1;
+                if tokens[at].kind == wanted {
+                    partners[at] = Some(index as u32);
+                    partners[index] = Some(at as u32);
+                    break;
+                }
             }
         } else if starts_phrase_for_sure(tokens, index) {
             // No bracket may contain a definition: those open now are unclosed.
             open.clear();
+            count = [0; 3];
         }
     }
     partners
+}
+
+fn sort(open: TokenKind) -> usize {
+    match open {
+        TokenKind::ParenOpen => 0,
+        TokenKind::BracketOpen => 1,
+        _ => 2,
+    }
 }
 
 fn opening(close: TokenKind) -> TokenKind {

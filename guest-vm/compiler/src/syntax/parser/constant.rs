@@ -44,7 +44,7 @@ impl Parser<'_> {
                 ConstKind::Object(self.list(TokenKind::BraceClose, Self::constant_entry)?)
             }
             TokenKind::Error(_) | TokenKind::End => return self.unexpected("a constant"),
-            _ => return Err(Box::new(Issue::new(Code::SynConst, self.span()))),
+            _ => return Err(Box::new(self.not_constant())),
         };
         Ok(Const {
             kind,
@@ -66,6 +66,11 @@ impl Parser<'_> {
         Ok((key, self.constant_part()?))
     }
 
+    fn not_constant(&self) -> Issue {
+        Issue::new(Code::SynConst, self.span())
+            .hint("constants are literals, arrays and objects of them; nothing is computed here")
+    }
+
     /// A constant inside another one: what follows it there is no operator.
     fn constant_part(&mut self) -> Parse<Const> {
         let constant = self.constant()?;
@@ -75,7 +80,7 @@ impl Parser<'_> {
             | TokenKind::BracketClose
             | TokenKind::End
             | TokenKind::Error(_) => Ok(constant),
-            _ => Err(Box::new(Issue::new(Code::SynConst, self.span()))),
+            _ => Err(Box::new(self.not_constant())),
         }
     }
 }

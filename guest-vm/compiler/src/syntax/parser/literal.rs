@@ -68,7 +68,9 @@ impl Parser<'_> {
                 let constant = self.constant()?;
                 if let Err(why) = escaped::decode(&constant) {
                     return Err(Box::new(
-                        Issue::new(Code::SynEscjson, constant.span).with("why", why),
+                        Issue::new(Code::SynEscjson, constant.span)
+                            .with("why", why)
+                            .hint("text that only looks like a tag starts with `{str}`"),
                     ));
                 }
                 ExprKind::EscJson(constant)
@@ -103,15 +105,12 @@ impl Parser<'_> {
                     (Code::SynUnexpected, TokenKind::Arrow) => {
                         Some("a lambda used as an operand needs parentheses around it")
                     }
-                    (Code::SynUnexpected, kind) if kind.is_keyword() => {
-                        Some("this word is reserved")
+                    (Code::SynUnexpected, kind) if kind.is_keyword() && !self.phrase_is_over() => {
+                        Some("this is a reserved word, no name")
                     }
                     _ => None,
                 };
-                return Err(Box::new(match hint {
-                    Some(hint) => issue.hint(hint),
-                    None => issue,
-                }));
+                return Err(Box::new(issue.hint_if(hint)));
             }
         };
         Err(Box::new(self.statement_issue(what, self.span())))
@@ -189,7 +188,8 @@ impl Parser<'_> {
         if self.kind() == TokenKind::Ident && next != TokenKind::Colon {
             if next == TokenKind::Assign {
                 self.advance();
-                return self.unexpected_after_expression("`:`");
+                let issue = self.unexpected_issue("`:`");
+                return Err(Box::new(issue.hint("a key is followed by `:`")));
             }
             let name = self.take_ident();
             let value = self.make(start, &[], ExprKind::Name(name.text.clone()))?;

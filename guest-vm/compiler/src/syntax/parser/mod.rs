@@ -6,6 +6,7 @@
 //! - `expression`, `operand`, `literal`: the expression grammar
 //! - `pattern`, `types`, `constant`: the smaller grammars
 //! - `brackets`, `recover`: matching brackets and the end of a bad phrase
+//! - `habits`: what was meant by a token that fits nowhere
 //!
 //! Inside a phrase the first error ends the parse of that phrase; the phrase is
 //! kept as [`PhraseKind::Broken`](crate::syntax::ast::PhraseKind::Broken) with the
@@ -15,6 +16,7 @@
 mod brackets;
 mod constant;
 mod expression;
+mod habits;
 mod lambda;
 mod literal;
 mod module;
@@ -203,14 +205,7 @@ impl<'a> Parser<'a> {
         if self.kind() == TokenKind::Ident {
             return Ok(self.take_ident());
         }
-        let keyword = self.kind().is_keyword();
-        let result = self.unexpected(what);
-        match result {
-            Err(issue) if keyword && issue.code == Code::SynUnexpected => {
-                Err(Box::new(issue.hint("this word is reserved")))
-            }
-            other => other,
-        }
+        self.unexpected(what)
     }
 
     /// The current token as a name, whatever it is.
@@ -341,7 +336,7 @@ impl<'a> Parser<'a> {
 
     /// After a complete expression an `=` is an attempted assignment.
     fn unexpected_after_expression<T>(&self, expected: &str) -> Parse<T> {
-        if self.kind() == TokenKind::Assign {
+        if self.kind() == TokenKind::Assign && self.habit().is_none() {
             return Err(Box::new(self.statement_issue("assignment", self.span())));
         }
         if self.kind() == TokenKind::Arrow {
@@ -357,9 +352,44 @@ impl<'a> Parser<'a> {
         if let TokenKind::Error(index) = self.kind() {
             return self.tokens.errors[index as usize].clone();
         }
+        if self.phrase_is_over() {
+            // The place to mend is where the phrase stops, not where the next one starts.
+            return Issue::new(Code::SynUnexpected, self.previous_span().after())
+                .with("found", "end of the definition")
+                .with("expected", expected);
+        }
+        let reserved = (self.kind().is_keyword() && expected.contains("name")).then(|| {
+            let word = self.text_of(self.span());
+            format!("`{word}` is a reserved word; choose another name")
+        });
         Issue::new(Code::SynUnexpected, self.span())
             .with("found", self.found())
             .with("expected", expected)
+            .hint_if(reserved)
+            .hint_if(self.habit())
+    }
+
+    /// The current token starts the next phrase, or ends the module, on a line of its own.
+    fn phrase_is_over(&self) -> bool {
+        let starts = match self.kind() {
+            TokenKind::Def
+            | TokenKind::Cell
+            | TokenKind::Var
+            | TokenKind::Live
+            | TokenKind::Import
+            | TokenKind::Declare
+            | TokenKind::Module
+            | TokenKind::Static
+            | TokenKind::Alias
+            | TokenKind::Foreign
+            | TokenKind::Private
+            | TokenKind::Pragma
+            | TokenKind::Initializer
+            | TokenKind::Type => self.at > 0 && self.starts_phrase(self.at),
+            _ => false,
+        };
+        let before = self.previous_span();
+        starts && self.text[before.end as usize..self.span().start as usize].contains('\n')
     }
 
     fn statement_issue(&self, what: &str, span: Span) -> Issue {

@@ -290,41 +290,82 @@ impl Parser<'_> {
             || self.starts_phrase(self.at);
         match ends {
             true => Ok(phrase),
-            false => self.unexpected_after_expression("the next definition"),
+            false => self.unexpected_end_of_phrase(),
+        }
+    }
+
+    fn unexpected_end_of_phrase<T>(&self) -> Parse<T> {
+        let hint = match self.kind() {
+            TokenKind::Semi => Some("definitions follow each other without `;`".to_string()),
+            TokenKind::Ident => self.stray_word(self.text_of(self.span()), None),
+            _ => None,
+        };
+        match (
+            self.unexpected_after_expression("the next definition"),
+            hint,
+        ) {
+            (Err(issue), Some(hint)) => Err(Box::new(issue.hint(hint))),
+            (result, _) => result,
         }
     }
 
     fn stray_expression(&mut self) -> Issue {
         let start = self.span();
         let text = self.text_of(start);
+        let next = self.tokens.tokens[(self.at + 1).min(self.tokens.tokens.len() - 1)];
+        let next = (next.kind == TokenKind::Ident).then(|| self.text_of(next.span));
+        let meant = self.stray_word(text, next);
+        if meant.is_none() && (self.kind().is_close() || self.kind() == TokenKind::Hash) {
+            return self.unexpected_issue("a definition");
+        }
         let span = match self.slot_expr() {
             Ok(expr) => expr.span,
             Err(issue) if matches!(self.kind(), TokenKind::Error(_)) => return *issue,
             Err(_) => start,
         };
-        let issue = Issue::new(Code::SynExprPhrase, span);
-        match text {
-            "fun" | "function" | "let" | "var" | "const" | "fn" => {
-                issue.hint("definitions start with `def`")
-            }
-            _ => issue.hint("name it: `def NAME = …`, or run it for its effect: `def _ = …`"),
+        match meant {
+            Some(hint) => Issue::new(Code::SynExprPhrase, start).hint(hint),
+            None => Issue::new(Code::SynExprPhrase, span)
+                .hint("name it: `def NAME = …`, or run it for its effect: `def _ = …`"),
         }
     }
 
     /// The initializer is the last phrase, pragmas aside, and there is one.
     fn check_initializer(&mut self, module: &Module) {
         let mut seen = false;
+        let mut first = module.span;
         for phrase in &module.phrases {
             match phrase.kind {
-                PhraseKind::Initializer(_) if !seen => seen = true,
+                PhraseKind::Initializer(_) if !seen => {
+                    seen = true;
+                    first = first_line(self.text, phrase.span);
+                }
                 PhraseKind::Pragma(_) | PhraseKind::Broken(_) => {}
                 _ if seen => {
-                    self.issues
-                        .push(Issue::new(Code::SynInitializer, phrase.span));
+                    let second = matches!(phrase.kind, PhraseKind::Initializer(_));
+                    self.issues.push(
+                        Issue::new(Code::SynInitializer, first_line(self.text, phrase.span))
+                            .note(first, "the initializer stands here")
+                            .hint(match second {
+                                true => "put the statements of both into one initializer",
+                                false => "move this before the initializer",
+                            }),
+                    );
                     return;
                 }
                 _ => {}
             }
         }
+    }
+}
+
+/// The part of a span up to the end of its first line.
+fn first_line(text: &str, span: Span) -> Span {
+    let inside = &text[span.start as usize..span.end as usize];
+    let length = inside.find('\n').unwrap_or(inside.len());
+    let length = inside[..length].trim_end().len();
+    Span {
+        end: span.start + length as u32,
+        ..span
     }
 }

@@ -41,8 +41,12 @@ impl Parser<'_> {
             }
             TokenKind::Case => self.case_def(private)?,
             _ if private => {
-                return self
-                    .unexpected("`def`, `cell`, `var cell`, `live cell`, `case` or `foreign def`");
+                let issue = self.unexpected_issue(
+                    "`def`, `cell`, `var cell`, `live cell`, `case` or `foreign def`",
+                );
+                let hint = (self.kind() == TokenKind::Type)
+                    .then_some("types are always public: a type is only a name for its meaning");
+                return Err(Box::new(issue.hint_if(hint)));
             }
             TokenKind::Import => self.import()?,
             TokenKind::Declare => {
@@ -147,10 +151,18 @@ impl Parser<'_> {
         if self.kind() == TokenKind::BraceOpen {
             return self.do_block(start);
         }
-        self.unexpected(match has_type {
+        let issue = self.unexpected_issue(match has_type {
             true => "`=` or `{`",
             false => "`=`, `{` or `:`",
-        })
+        });
+        let hint = match self.kind() {
+            TokenKind::Arrow => {
+                Some("the type of the result stands after `:`, as in `def f(x) : number = …`")
+            }
+            _ if self.phrase_is_over() => None,
+            _ => Some("`=` stands before the value of a definition"),
+        };
+        Err(Box::new(issue.hint_if(hint)))
     }
 
     pub(super) fn meta(&mut self) -> Parse<Option<Const>> {
@@ -260,7 +272,9 @@ impl Parser<'_> {
         let name = self.ident("the name of a case")?;
         if is_upper {
             return Err(Box::new(
-                Issue::new(Code::SynCaseName, name.span).with("name", &name.text),
+                Issue::new(Code::SynCaseName, name.span)
+                    .with("name", &name.text)
+                    .hint(format!("write `{}`", lower_first(&name.text))),
             ));
         }
         let argument = match self.eat(TokenKind::ParenOpen) {
@@ -364,5 +378,14 @@ impl Parser<'_> {
             guard,
             body,
         }))
+    }
+}
+
+/// The text with a small first letter.
+pub(super) fn lower_first(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => String::new(),
     }
 }

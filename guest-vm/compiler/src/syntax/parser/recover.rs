@@ -30,8 +30,9 @@ impl Parser<'_> {
 
     /// Names the bracket that was never closed, if the phrase ended while one was open.
     fn with_unclosed(&self, start: usize, issue: Issue) -> Issue {
-        let ended = self.kind() == TokenKind::End || self.starts_phrase(self.at);
-        if !ended || issue.hint.is_some() || issue.code != Code::SynUnexpected {
+        let ended =
+            self.kind() == TokenKind::End || self.starts_phrase(self.at) || self.kind().is_close();
+        if !ended || issue.code != Code::SynUnexpected {
             return issue;
         }
         let open = (start..self.at)
@@ -41,14 +42,8 @@ impl Parser<'_> {
             return issue;
         };
         let token = self.tokens.tokens[open];
-        let before = &self.text[..token.span.start as usize];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = before.matches('\n').count() + 1;
-        let column = before[line_start..].chars().count() + 1;
         let mark = token.kind.spelling().unwrap_or("?");
-        issue.hint(format!(
-            "the `{mark}` in line {line}, column {column} is never closed"
-        ))
+        issue.note(token.span, format!("this `{mark}` is never closed"))
     }
 
     /// The token after the phrase that starts at `start`: `;;` or a phrase keyword outside brackets.

@@ -1,0 +1,149 @@
+//! What people write who know another language better: the place of an unexpected token
+//! often tells what was meant.
+
+use super::Parser;
+use crate::syntax::lexer::TokenKind;
+
+impl Parser<'_> {
+    /// How to write what the tokens around the current one seem to mean.
+    pub(super) fn habit(&self) -> Option<String> {
+        let here = self.kind();
+        let text = match here {
+            TokenKind::Ident => self.text_of(self.span()),
+            _ => "",
+        };
+        let hint = match (self.kind_before(1), here) {
+            (_, TokenKind::Assign) if self.touches_next(TokenKind::Greater) => {
+                "a lambda is written `x -> …`"
+            }
+            (TokenKind::Assign, TokenKind::Greater) if self.touches_previous() => {
+                "a lambda is written `x -> …`"
+            }
+            (
+                TokenKind::Plus
+                | TokenKind::Minus
+                | TokenKind::Star
+                | TokenKind::Slash
+                | TokenKind::Percent
+                | TokenKind::PlusPlus,
+                TokenKind::Assign,
+            ) if self.touches_previous() => {
+                let op = self.kind_before(1).spelling().unwrap_or("+");
+                return Some(format!("`x {op}= y` is written `x = x {op} y`"));
+            }
+            (TokenKind::PlusPlus, _) if !here.is_name() => {
+                "`++` joins two streams; to count write `x = x + 1`"
+            }
+            (TokenKind::Minus, _) if !here.is_name() && self.kind_before(2) == TokenKind::Minus => {
+                "to count down write `x = x - 1`"
+            }
+            (TokenKind::Star, TokenKind::Star) => "a power is `number.pow(x, y)`",
+            (_, TokenKind::Colon) if self.touches_next(TokenKind::Assign) => "write `=`",
+            (TokenKind::Question, _) => {
+                "`x?` asks whether x is defined; a choice is written `if (c) a else b`"
+            }
+            (_, TokenKind::Quote) => "strings are written with double quotes: \"…\"",
+            (_, TokenKind::Hash) => "a comment starts with `//`",
+            (TokenKind::If | TokenKind::While | TokenKind::Switch, _) => {
+                "what is tested stands in parentheses: `(…)`"
+            }
+            (TokenKind::For, _) => "write `for (let x in list) { … }`",
+            (TokenKind::ParenClose, TokenKind::BraceOpen)
+                if matches!(
+                    self.text_before_group(),
+                    Some("elif" | "elsif" | "elseif" | "elseIf")
+                ) =>
+            {
+                "write `else if (…) { … }`"
+            }
+            (TokenKind::Ident, TokenKind::Str(_)) if self.touches_previous() => {
+                "strings have no prefix; join their parts with `+`"
+            }
+            (TokenKind::Str(_), TokenKind::Str(_)) => "join strings with `+`",
+            (TokenKind::Import, TokenKind::Str(_)) => {
+                "a module is imported by its name, without quotes"
+            }
+            (TokenKind::Ident, _) => match (self.text_before(1), text) {
+                ("then", _) => "there is no `then`: write `if (c) a else b`",
+                ("lambda" | "fn" | "fun" | "func" | "function", _) => {
+                    "a function is written `x -> …` or `(x, y) -> …`"
+                }
+                (_, "and") => "write `&&`",
+                (_, "or") => "write `||`",
+                (_, "mod") => "the remainder is `x % y`",
+                (_, "is") => "compare with `==`",
+                _ => return None,
+            },
+            (_, TokenKind::Ident) => match text {
+                "then" => "there is no `then`: write `if (c) a else b`",
+                "and" => "write `&&`",
+                "or" => "write `||`",
+                "mod" => "the remainder is `x % y`",
+                "is" => "compare with `==`",
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(hint.to_string())
+    }
+
+    /// Kind of an earlier token; the start of the text counts as its end.
+    fn kind_before(&self, count: usize) -> TokenKind {
+        self.at
+            .checked_sub(count)
+            .map_or(TokenKind::End, |at| self.tokens.tokens[at].kind)
+    }
+
+    fn text_before(&self, count: usize) -> &str {
+        self.at
+            .checked_sub(count)
+            .map_or("", |at| self.text_of(self.tokens.tokens[at].span))
+    }
+
+    /// No space stands between the current token and a next one of that kind.
+    fn touches_next(&self, kind: TokenKind) -> bool {
+        self.tokens
+            .tokens
+            .get(self.at + 1)
+            .is_some_and(|next| next.kind == kind && next.span.start == self.span().end)
+    }
+
+    fn touches_previous(&self) -> bool {
+        self.at > 0 && self.previous_span().end == self.span().start
+    }
+
+    /// The name before the bracket group that ends before the current token.
+    fn text_before_group(&self) -> Option<&str> {
+        let close = self.at.checked_sub(1)?;
+        let open = self.partners[close]? as usize;
+        let name = self.tokens.tokens.get(open.checked_sub(1)?)?;
+        (name.kind == TokenKind::Ident).then(|| self.text_of(name.span))
+    }
+
+    /// What a bare word at the level of definitions seems to mean.
+    pub(super) fn stray_word(&self, word: &str, next: Option<&str>) -> Option<String> {
+        let name = next.unwrap_or("NAME");
+        Some(match word {
+            "fun" | "function" | "let" | "const" | "fn" | "func" | "val" => {
+                format!("a definition starts with `def`: `def {name}`")
+            }
+            "var" => format!(
+                "write `var cell {name} = …` for state, `def {name} = …` for what never changes"
+            ),
+            "class" | "struct" | "record" | "interface" | "data" => {
+                format!("a type of records is defined with `type {name} = {{…}}`")
+            }
+            "enum" | "union" => format!(
+                "cases are defined with `case a | b(number)` and joined with `type {name} = a | b`"
+            ),
+            "public" | "export" | "pub" => {
+                "what is defined is public unless `private` stands before it".to_string()
+            }
+            "from" | "require" | "include" | "use" | "using" | "open" => {
+                "a module is imported with `import NAME`".to_string()
+            }
+            "end" => "a module ends with `module end`".to_string(),
+            _ => return None,
+        })
+    }
+}
