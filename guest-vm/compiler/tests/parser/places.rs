@@ -71,6 +71,6 @@ fn shown_for_tools() {
     let (_, issues, sources) = session("12ab");
     assert_eq!(
         render::report(&issues, &[], &sources).to_string(),
-        r#"{"errors":[{"class":"lex","code":"LEX_NUMBER","location":["test",1,1,1,5],"message":"malformed number 12ab","params":{"text":"12ab"}}],"warnings":[]}"#
+        r#"{"errors":[{"class":"lex","code":"LEX_NUMBER","hint":"a name does not start with a digit; after a number comes a space or an operator","location":["test",1,1,1,5],"message":"malformed number 12ab","params":{"text":"12ab"}}],"warnings":[]}"#
     );
 }

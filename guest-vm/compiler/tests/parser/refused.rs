@@ -132,9 +132,9 @@ fn messages_name_what_was_found() {
 fn unclosed_brackets_are_named() {
     let (_, issues, _) = session("def x = f(1)\ndef y = g([1, 2)\ndef z = 3");
     assert_eq!(issues.len(), 1);
-    let (_, issues, _) = session("def y =\n  g(1, [2, 3]\ndef z = 3");
-    assert_eq!(
-        issues[0].hint.as_deref(),
-        Some("the `(` in line 2, column 4 is never closed")
-    );
+    let (_, issues, sources) = session("def y =\n  g(1, [2, 3]\ndef z = 3");
+    let note = &issues[0].notes[0];
+    assert_eq!(note.text, "this `(` is never closed");
+    let at = sources.locate(note.span);
+    assert_eq!((at.start_line, at.start_column), (2, 4));
 }

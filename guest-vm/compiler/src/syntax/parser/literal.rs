@@ -188,8 +188,10 @@ impl Parser<'_> {
         if self.kind() == TokenKind::Ident && next != TokenKind::Colon {
             if next == TokenKind::Assign {
                 self.advance();
-                let issue = self.unexpected_issue("`:`");
-                return Err(Box::new(issue.hint("a key is followed by `:`")));
+                let issue = self.statement_issue("assignment", self.span());
+                return Err(Box::new(issue.hint(
+                    "in a map a key is followed by `:`; statements stand in `do { … }`",
+                )));
             }
             let name = self.take_ident();
             let value = self.make(start, &[], ExprKind::Name(name.text.clone()))?;
