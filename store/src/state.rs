@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub time: i64,
     /// Name of the flags file, or empty.
     pub flags: String,
+    /// Names of the index segments, in row order.
+    pub segments: Vec<String>,
 }
 
 impl State {
@@ -37,7 +39,15 @@ impl State {
                 Value::from(crate::ids::text_of(&self.generation)),
             ),
             ("rows", Value::Int(i64::from(self.rows))),
-            ("segments", Value::Array(Vec::new())),
+            (
+                "segments",
+                Value::Array(
+                    self.segments
+                        .iter()
+                        .map(|name| Value::from(name.as_str()))
+                        .collect(),
+                ),
+            ),
             ("seq", int(self.sequence)),
             ("time", Value::Int(self.time)),
         ]);
@@ -86,8 +96,17 @@ impl State {
                 .and_then(Value::as_str)
                 .ok_or_else(damaged)?
                 .to_owned(),
+            segments: map
+                .get("segments")
+                .and_then(Value::as_array)
+                .ok_or_else(damaged)?
+                .iter()
+                .map(|name| name.as_str().map(str::to_owned))
+                .collect::<Option<_>>()
+                .ok_or_else(damaged)?,
         };
-        if state.fence != fence || state.flags.contains(['/', '\\']) {
+        let is_path = |name: &String| name.contains(['/', '\\']);
+        if state.fence != fence || is_path(&state.flags) || state.segments.iter().any(is_path) {
             return Err(damaged());
         }
         Ok(state)
@@ -115,6 +134,7 @@ mod tests {
             sequence: 1,
             time: 1_709_251_200_000,
             flags: String::new(),
+            segments: Vec::new(),
         };
         let text = "{\"dat_len\":14,\"fence\":1,\"flags\":\"\",\"format\":2,\"generation\":\"k3f9a0Zq\",\"rows\":2,\"segments\":[],\"seq\":1,\"time\":1709251200000}\n173fa355\n";
         assert_eq!(String::from_utf8(state.encode()).expect("UTF-8"), text);

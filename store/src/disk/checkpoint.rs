@@ -64,6 +64,7 @@ impl Disk {
             sequence,
             time: table.last_time().max(0),
             flags: flags.clone(),
+            segments: Vec::new(),
         };
         self.write_whole(&state_name(header.fence), &state.encode())?;
         let fresh = Header {

@@ -132,6 +132,7 @@ impl Disk {
             sequence: 0,
             time: 0,
             flags: String::new(),
+            segments: Vec::new(),
         };
         self.write_whole(&state_name(header.fence), &state.encode())?;
         Ok(state)
@@ -197,6 +198,7 @@ impl Disk {
             sequence: 0,
             time,
             flags: String::new(),
+            segments: Vec::new(),
         };
         self.write_whole(&state_name(header.fence), &state.encode())?;
         Ok(Some(state))
