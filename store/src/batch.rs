@@ -30,25 +30,40 @@ pub(crate) struct Batch<'a> {
     first_row: u32,
     time: i64,
     actor: &'a str,
+    /// Newest versions made by commits that are written together with this one, before it.
+    earlier: &'a Overlay,
     /// Newest versions made by this batch.
-    pending: HashMap<Id, Pending>,
-    pub rows: Vec<NewRow>,
+    pending: Overlay,
+    rows: Vec<NewRow>,
     /// The rows as they lie on disk.
-    pub framed: Vec<u8>,
+    framed: Vec<u8>,
 }
 
+/// Newest versions that are not in the table yet.
+pub(crate) type Overlay = HashMap<Id, Pending>;
+
+/// A version that is not in the table yet.
 #[derive(Clone)]
-struct Pending {
+pub(crate) struct Pending {
+    row: u32,
     rev: Id,
     body: Arc<[u8]>,
     deleted: bool,
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(table: &'a Table, time: i64, actor: &'a str) -> Batch<'a> {
+    /// A batch whose first row is `first_row`.
+    pub fn new(
+        table: &'a Table,
+        earlier: &'a Overlay,
+        first_row: u32,
+        time: i64,
+        actor: &'a str,
+    ) -> Batch<'a> {
         Batch {
             table,
-            first_row: table.len(),
+            earlier,
+            first_row,
             time,
             actor,
             pending: HashMap::new(),
@@ -120,7 +135,7 @@ impl<'a> Batch<'a> {
     }
 
     fn id_for(&self, id: Id, options: &SaveOptions) -> Result<Id> {
-        if self.table.newest(&id, u32::MAX).is_some() {
+        if self.earlier.contains_key(&id) || self.table.newest(&id, u32::MAX).is_some() {
             return Ok(id);
         }
         if options.dont_use_id {
@@ -134,7 +149,7 @@ impl<'a> Batch<'a> {
 
     /// The newest version of an id: its revision, its body and whether it is a tombstone.
     fn newest(&self, id: &Id) -> Result<Option<Pending>> {
-        if let Some(pending) = self.pending.get(id) {
+        if let Some(pending) = self.pending.get(id).or_else(|| self.earlier.get(id)) {
             return Ok(Some(pending.clone()));
         }
         let Some(row) = self.table.newest(id, u32::MAX) else {
@@ -149,7 +164,12 @@ impl<'a> Batch<'a> {
             .and_then(|rev| id_of(rev.as_str()))
             .ok_or_else(missing)?;
         let deleted = self.table.meta(row).is_some_and(|meta| meta.deleted);
-        Ok(Some(Pending { rev, body, deleted }))
+        Ok(Some(Pending {
+            row,
+            rev,
+            body,
+            deleted,
+        }))
     }
 
     fn version(&mut self, record: Prepared, id: Id, options: &SaveOptions) -> Result<Record> {
@@ -203,13 +223,15 @@ impl<'a> Batch<'a> {
         let Some(current) = self.newest(&id)?.filter(|current| !current.deleted) else {
             return Ok(None);
         };
-        let last = Record::new(
-            self.table.newest(&id, u32::MAX).unwrap_or(self.first_row),
-            Arc::clone(&current.body),
-        );
+        let last = Record::new(current.row, Arc::clone(&current.body));
         let map = Map::from([(fields::DELETED.into(), Value::Bool(true))]);
         self.push(map, id, Some(&current), true)?;
         Ok(Some(last))
+    }
+
+    /// The rows, their bytes on disk, and what the next batch must know of them.
+    pub fn finish(self) -> (Vec<NewRow>, Vec<u8>, Overlay) {
+        (self.rows, self.framed, self.pending)
     }
 
     /// Adds the engine-owned fields and the row.
@@ -281,6 +303,7 @@ impl<'a> Batch<'a> {
         self.pending.insert(
             id,
             Pending {
+                row,
                 rev,
                 body: Arc::clone(&body),
                 deleted,

@@ -3,50 +3,59 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use mix_value::{Ref, Value};
-
-use crate::batch::Batch;
-use crate::disk::{Disk, read_only};
+use crate::disk::{Disk, LIVE, Previous, Snapshot, enter, read_only};
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::{Folder, NativeFolder, read_to_end};
+use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_to_end};
 use crate::ids::draw;
-use crate::log::FrameKind;
-use crate::options::{OpenOptions, SaveOptions};
-use crate::prepare::{MAX_RECORDS, prepare};
+use crate::notice::Listeners;
+use crate::options::OpenOptions;
 use crate::query::{Execution, Pipeline, QueryOptions};
 use crate::record::Record;
-use crate::table::{Overrides, Table};
+use crate::table::Table;
 use crate::view::{AsOf, View};
+use crate::writing::Queue;
 
 /// An open database. Cloning shares it; all calls are safe from many threads.
 #[derive(Clone)]
 pub struct Database {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    options: OpenOptions,
+pub(crate) struct Shared {
+    pub options: OpenOptions,
     published: RwLock<Published>,
     writer: Mutex<Writer>,
+    /// Calls that wait for the writer.
+    pub queue: Queue,
+    /// Who wants to hear of commits.
+    pub listeners: Listeners,
+    /// Held while the files are rewritten.
+    pub maintenance: Mutex<()>,
 }
 
 /// What readers see.
 #[derive(Clone)]
-struct Published {
-    table: Arc<Table>,
-    generation: [u8; 8],
+pub(crate) struct Published {
+    pub table: Arc<Table>,
+    pub generation: [u8; 8],
+    pub previous: Option<Arc<Previous>>,
 }
 
-struct Writer {
-    backing: Backing,
+pub(crate) struct Writer {
+    pub backing: Backing,
     /// Holds the lock file open, and with it the OS lock.
     _lock: Option<std::fs::File>,
 }
 
-enum Backing {
-    Memory { bytes: u64 },
+pub(crate) enum Backing {
+    Memory {
+        bytes: u64,
+    },
     Disk(Box<Disk>),
-    ReadOnly,
+    ReadOnly {
+        /// What was found while opening.
+        warnings: Vec<String>,
+    },
 }
 
 impl std::fmt::Debug for Database {
@@ -60,78 +69,127 @@ impl std::fmt::Debug for Database {
 impl Database {
     /// Opens the database in the app folder `path` (which holds `LOCK` and `v2/`).
     pub fn open(path: &Path, options: OpenOptions) -> Result<Database> {
-        let inner = path.join("v2");
-        let there = inner
+        let writes = !options.read_only;
+        if writes && options.create {
+            NativeFolder::create(path).doing(|| format!("creating {}", path.display()))?;
+        } else if !path
             .try_exists()
-            .doing(|| format!("looking for {}", inner.display()))?;
-        if options.read_only || !options.create {
-            if !there {
-                return Err(StoreError::NoSuchDb(path.display().to_string()));
-            }
-        } else {
-            NativeFolder::create(&inner).doing(|| format!("creating {}", inner.display()))?;
+            .doing(|| format!("looking for {}", path.display()))?
+        {
+            return Err(StoreError::NoSuchDb(path.display().to_string()));
         }
-        let lock = if options.read_only {
-            None
+        let app = Arc::new(NativeAppFolder::new(path));
+        if writes && !options.create && !is_database(&*app)? {
+            return Err(StoreError::NoSuchDb(path.display().to_string()));
+        }
+        let lock = if writes && !options.os_lock_held {
+            os_lock(path, &options)?
         } else {
-            os_lock(path)?
+            None
         };
-        Database::open_folder(Arc::new(NativeFolder::new(inner)), options, lock)
+        Database::open_with_lock(app, options, lock).map_err(|error| match error {
+            StoreError::NoSuchDb(_) => StoreError::NoSuchDb(path.display().to_string()),
+            error => error,
+        })
+    }
+
+    /// Opens the database in an app folder of any kind.
+    pub fn open_app(app: Arc<dyn AppFolder>, options: OpenOptions) -> Result<Database> {
+        Database::open_with_lock(app, options, None)
+    }
+
+    fn open_with_lock(
+        app: Arc<dyn AppFolder>,
+        options: OpenOptions,
+        lock: Option<std::fs::File>,
+    ) -> Result<Database> {
+        let mut warnings = Vec::new();
+        if options.read_only {
+            return Database::open_snapshot(&options, || enter(&*app, false, &mut Vec::new()));
+        }
+        let locked = lock.is_some() || options.os_lock_held;
+        let folder = match enter(&*app, locked, &mut warnings) {
+            Err(StoreError::NoSuchDb(_)) if options.create => {
+                let folder = app.create(LIVE).doing(|| format!("creating {LIVE}"))?;
+                app.sync().doing(|| "syncing the app folder".into())?;
+                folder
+            }
+            other => other?,
+        };
+        check_name(&*folder, options.name.as_deref())?;
+        let mut disk = Disk::new(folder, Some(app), options.clone(), locked)?;
+        disk.warnings = warnings;
+        Database::start(disk, options, lock)
     }
 
     /// Opens the database in a folder of any kind: the `v2` folder itself.
     pub fn open_in(folder: Arc<dyn Folder>, options: OpenOptions) -> Result<Database> {
-        Database::open_folder(folder, options, None)
+        if options.read_only {
+            return Database::open_snapshot(&options, || Ok(Arc::clone(&folder)));
+        }
+        check_name(&*folder, options.name.as_deref())?;
+        let disk = Disk::new(folder, None, options.clone(), options.os_lock_held)?;
+        Database::start(disk, options, None)
     }
 
-    fn open_folder(
-        folder: Arc<dyn Folder>,
+    fn open_snapshot(
+        options: &OpenOptions,
+        mut folder: impl FnMut() -> Result<Arc<dyn Folder>>,
+    ) -> Result<Database> {
+        let mut looks = 0;
+        let snapshot = loop {
+            let folder = folder()?;
+            check_name(&*folder, options.name.as_deref())?;
+            match read_only(&*folder) {
+                // A compaction may exchange the folder under the reader's hands.
+                Err(error) if looks < 3 && error.is_not_found() => looks += 1,
+                other => break other?,
+            }
+        };
+        let Snapshot {
+            table,
+            generation,
+            previous,
+            warnings,
+        } = snapshot;
+        let published = Published {
+            table: Arc::new(table),
+            generation,
+            previous,
+        };
+        let backing = Backing::ReadOnly { warnings };
+        Ok(Database::build(published, backing, None, options.clone()))
+    }
+
+    fn start(
+        mut disk: Disk,
         options: OpenOptions,
         lock: Option<std::fs::File>,
     ) -> Result<Database> {
-        check_name(&*folder, options.name.as_deref())?;
-        if options.read_only {
-            let (table, generation, _warnings) = read_only(&*folder)?;
-            return Ok(Database::build(
-                table,
-                generation,
-                Backing::ReadOnly,
-                None,
-                options,
-            ));
-        }
-        let mut disk = {
-            let locked = lock.is_some() || options.os_lock_held;
-            Disk::new(folder, options.clone(), locked)?
-        };
         let mut table = Arc::new(Table::default());
         disk.turn(&mut table, |_, _| Ok(()))?;
-        let generation = disk.generation().unwrap_or_default();
-        let database = Database::build(
-            Table::default(),
-            generation,
-            Backing::Disk(Box::new(disk)),
-            lock,
-            options,
-        );
-        database.publish(table, generation);
-        Ok(database)
+        let published = Published {
+            table,
+            generation: disk.generation().unwrap_or_default(),
+            previous: disk.previous(),
+        };
+        let backing = Backing::Disk(Box::new(disk));
+        Ok(Database::build(published, backing, lock, options))
     }
 
     /// A new database in memory.
     pub fn in_memory(options: OpenOptions) -> Result<Database> {
-        Ok(Database::build(
-            Table::new(None),
-            draw()?,
-            Backing::Memory { bytes: 0 },
-            None,
-            options,
-        ))
+        let published = Published {
+            table: Arc::new(Table::new(None)),
+            generation: draw()?,
+            previous: None,
+        };
+        let backing = Backing::Memory { bytes: 0 };
+        Ok(Database::build(published, backing, None, options))
     }
 
     fn build(
-        table: Table,
-        generation: [u8; 8],
+        published: Published,
         backing: Backing,
         lock: Option<std::fs::File>,
         options: OpenOptions,
@@ -139,19 +197,19 @@ impl Database {
         Database {
             shared: Arc::new(Shared {
                 options,
-                published: RwLock::new(Published {
-                    table: Arc::new(table),
-                    generation,
-                }),
+                published: RwLock::new(published),
                 writer: Mutex::new(Writer {
                     backing,
                     _lock: lock,
                 }),
+                queue: Queue::default(),
+                listeners: Listeners::default(),
+                maintenance: Mutex::new(()),
             }),
         }
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
         // A panic inside a commit leaves the files as a crash would, and the next turn reads on from there.
         self.shared
             .writer
@@ -159,7 +217,7 @@ impl Database {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn published(&self) -> Published {
+    pub(crate) fn published(&self) -> Published {
         self.shared
             .published
             .read()
@@ -167,137 +225,29 @@ impl Database {
             .clone()
     }
 
-    fn publish(&self, table: Arc<Table>, generation: [u8; 8]) {
+    /// Shows readers what the disk holds now.
+    pub(crate) fn publish(&self, disk: &Disk, table: Arc<Table>) {
+        let before = self.published();
+        let now = Published {
+            table,
+            generation: disk.generation().unwrap_or(before.generation),
+            previous: disk.previous(),
+        };
         *self
             .shared
             .published
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Published { table, generation };
-    }
-
-    /// Runs `work` as the only writer.
-    fn write<R>(
-        &self,
-        work: impl FnOnce(&mut dyn Committer, &Arc<Table>) -> Result<R>,
-    ) -> Result<R> {
-        let mut writer = self.writer();
-        let mut table = self.published().table;
-        match &mut writer.backing {
-            Backing::ReadOnly => Err(StoreError::ReadOnly),
-            Backing::Memory { bytes } => {
-                let limit = self.shared.options.memory_limit;
-                work(&mut InMemory { bytes, limit }, &table)
-            }
-            Backing::Disk(disk) => {
-                let result = disk.turn(&mut table, |disk, table| {
-                    let result = work(disk, table)?;
-                    if disk.wants_checkpoint(table) {
-                        // The commit stands; a failed checkpoint is tried again with the next one.
-                        if let Err(error) = disk.checkpoint(table) {
-                            disk.warnings.push(format!("checkpoint: {error}"));
-                        }
-                    }
-                    Ok(result)
-                });
-                let generation = disk
-                    .generation()
-                    .unwrap_or_else(|| self.published().generation);
-                self.publish(table, generation);
-                result
-            }
-        }
-    }
-
-    /// Saves records as one commit and gives the stored ones, in order.
-    pub fn save(&self, records: Vec<Value>, options: &SaveOptions) -> Result<Vec<Record>> {
-        let prepared = prepare(records)?;
-        if prepared.is_empty() {
-            return self.check_writable().map(|()| Vec::new());
-        }
-        self.write(|committer, table| {
-            let mut batch = Batch::new(table, self.commit_time(table), options.actor());
-            let saved = batch.save(prepared, options)?;
-            commit(committer, table, batch)?;
-            Ok(saved)
-        })
-    }
-
-    /// Saves with the members put over the current content of each record.
-    pub fn upsert(&self, records: Vec<Value>, options: &SaveOptions) -> Result<Vec<Record>> {
-        self.save(
-            records,
-            &SaveOptions {
-                upsert: true,
-                ..options.clone()
-            },
-        )
-    }
-
-    /// Deletes records as one commit and gives the last version of each; none
-    /// for those that are not there.
-    pub fn delete(&self, ids: &[Ref], actor: &str) -> Result<Vec<Option<Record>>> {
-        if ids.len() > MAX_RECORDS {
-            return Err(StoreError::TooLarge(format!(
-                "a batch has at most {MAX_RECORDS} records, not {}",
-                ids.len()
-            )));
-        }
-        let actor = if actor.is_empty() { "anonymous" } else { actor };
-        self.write(|committer, table| {
-            let mut batch = Batch::new(table, self.commit_time(table), actor);
-            let deleted = ids
-                .iter()
-                .map(|id| batch.delete(id.as_str()))
-                .collect::<Result<Vec<_>>>()?;
-            if !batch.rows.is_empty() {
-                commit(committer, table, batch)?;
-            }
-            Ok(deleted)
-        })
-    }
-
-    /// Sets or clears the two flags of rows by hand, as one commit: a tool for
-    /// repair. Each list names a row and what its flag shall be.
-    pub fn set_flags(&self, superseded: &[(u32, bool)], deleted: &[(u32, bool)]) -> Result<()> {
-        self.write(|committer, table| {
-            let rows = table.len();
-            if let Some((row, _)) = superseded
-                .iter()
-                .chain(deleted)
-                .find(|(row, _)| *row >= rows)
-            {
-                let reason = format!("there is no row {row}");
-                return Err(StoreError::BadValue {
-                    path: String::new(),
-                    reason,
-                });
-            }
-            let overrides = Overrides {
-                superseded: superseded.iter().copied().collect(),
-                deleted: deleted.iter().copied().collect(),
-            };
-            committer.commit(FrameKind::Flags, 0, 0, &overrides.encode()?)?;
-            table.add_overrides(overrides);
-            Ok(())
-        })
-    }
-
-    fn commit_time(&self, table: &Table) -> i64 {
-        self.shared.options.clock.now().max(table.last_time())
-    }
-
-    fn check_writable(&self) -> Result<()> {
-        if matches!(self.writer().backing, Backing::ReadOnly) {
-            Err(StoreError::ReadOnly)
-        } else {
-            Ok(())
-        }
+            .unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// The rows of this moment: live current versions, unless more is asked for.
     pub fn view(&self) -> View {
-        let Published { table, generation } = self.published();
-        View::new(table, generation)
+        let Published {
+            table,
+            generation,
+            previous,
+        } = self.published();
+        View::new(table, generation, previous)
     }
 
     /// The rows of this moment or an earlier one.
@@ -343,22 +293,15 @@ impl Database {
             Backing::Disk(disk) if !disk.is_current() => {}
             _ => return Ok(()),
         }
-        self.write(|_, _| Ok(()))
+        self.turn("refreshing", |_, _| Ok(()))
     }
 
     /// Moves all commits from the log into the data files.
     pub fn flush(&self) -> Result<()> {
-        let mut writer = self.writer();
-        let mut table = self.published().table;
-        let Backing::Disk(disk) = &mut writer.backing else {
+        if !matches!(self.writer().backing, Backing::Disk(_)) {
             return Ok(());
-        };
-        let result = disk.turn(&mut table, |disk, table| disk.checkpoint(table));
-        let generation = disk
-            .generation()
-            .unwrap_or_else(|| self.published().generation);
-        self.publish(table, generation);
-        result
+        }
+        self.turn("flushing", |disk, table| disk.checkpoint(table))
     }
 
     /// Whether a failure stopped writing until [`Database::reopen`].
@@ -369,7 +312,7 @@ impl Database {
     /// Reads the files again after a failure that stopped writing.
     pub fn reopen(&self) -> Result<()> {
         if let Backing::Disk(disk) = &mut self.writer().backing {
-            disk.reopen();
+            disk.reopen()?;
         }
         self.refresh()
     }
@@ -378,7 +321,8 @@ impl Database {
     pub fn take_warnings(&self) -> Vec<String> {
         match &mut self.writer().backing {
             Backing::Disk(disk) => std::mem::take(&mut disk.warnings),
-            _ => Vec::new(),
+            Backing::ReadOnly { warnings } => std::mem::take(warnings),
+            Backing::Memory { .. } => Vec::new(),
         }
     }
 
@@ -388,41 +332,12 @@ impl Database {
     }
 }
 
-/// Where a commit goes before readers see it.
-trait Committer {
-    fn commit(&mut self, kind: FrameKind, first_row: u32, count: u32, body: &[u8]) -> Result<()>;
-}
-
-impl Committer for Disk {
-    fn commit(&mut self, kind: FrameKind, first_row: u32, count: u32, body: &[u8]) -> Result<()> {
-        Disk::commit(self, kind, first_row, count, body)
-    }
-}
-
-struct InMemory<'a> {
-    bytes: &'a mut u64,
-    limit: u64,
-}
-
-impl Committer for InMemory<'_> {
-    fn commit(&mut self, _: FrameKind, _: u32, _: u32, body: &[u8]) -> Result<()> {
-        let bytes = *self.bytes + body.len() as u64;
-        if bytes > self.limit {
-            return Err(StoreError::DbFull(format!(
-                "a database in memory has at most {} bytes",
-                self.limit
-            )));
-        }
-        *self.bytes = bytes;
-        Ok(())
-    }
-}
-
-fn commit(committer: &mut dyn Committer, table: &Table, batch: Batch<'_>) -> Result<()> {
-    let Batch { rows, framed, .. } = batch;
-    // At most MAX_RECORDS rows and as many blobs as fit MAX_BATCH bytes.
-    committer.commit(FrameKind::Append, table.len(), rows.len() as u32, &framed)?;
-    table.append(rows)
+/// Whether an app folder has a database, or one that a compaction is about to put there.
+fn is_database(app: &dyn AppFolder) -> Result<bool> {
+    let found = || -> std::io::Result<bool> {
+        Ok(app.exists(LIVE)? || app.exists("v2.new")? || app.exists("v2.old")?)
+    };
+    found().doing(|| format!("looking for {LIVE}"))
 }
 
 /// The name in `name.txt` is the app's, whatever the folder is called.
@@ -447,27 +362,59 @@ fn check_name(folder: &dyn Folder, expected: Option<&str>) -> Result<()> {
 }
 
 /// The exclusive lock of the operating system; none where there are none.
-fn os_lock(path: &Path) -> Result<Option<std::fs::File>> {
+fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::fs::File>> {
+    use std::io::{Read, Seek, Write};
+    const POLL: u64 = 20;
+    /// Longest note of a holder that is shown.
+    const NOTE: u64 = 200;
+
     let path = path.join("LOCK");
-    let file = std::fs::OpenOptions::new()
+    let mut file = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .open(&path)
         .doing(|| format!("opening {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked {
-            holder: "another process (LOCK)".into(),
-        }),
-        Err(std::fs::TryLockError::Error(error))
-            if error.kind() == std::io::ErrorKind::Unsupported =>
-        {
-            Ok(None)
-        }
-        Err(std::fs::TryLockError::Error(error)) => {
-            Err(error).doing(|| "locking the folder".into())
+    let mut waited = 0;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(std::fs::TryLockError::WouldBlock) if waited < options.lock_wait => {
+                options.clock.sleep(POLL);
+                waited += POLL;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut note = String::new();
+                let read = std::io::Read::by_ref(&mut file)
+                    .take(NOTE)
+                    .read_to_string(&mut note);
+                let holder = match read {
+                    Ok(_) if !note.trim().is_empty() => note.trim().to_owned(),
+                    _ => "another process (LOCK)".into(),
+                };
+                return Err(StoreError::Locked { holder });
+            }
+            Err(std::fs::TryLockError::Error(error))
+                if error.kind() == std::io::ErrorKind::Unsupported =>
+            {
+                return Ok(None);
+            }
+            Err(std::fs::TryLockError::Error(error)) => {
+                return Err(error).doing(|| "locking the folder".into());
+            }
         }
     }
+    // Who is kept out wants to know by whom; the lock itself does not need the note.
+    let since = crate::time::format_time(options.clock.now());
+    let note = format!(
+        "{} (pid {}, since {since})\n",
+        options.program,
+        std::process::id()
+    );
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(note.as_bytes()));
+    Ok(Some(file))
 }

@@ -89,6 +89,14 @@ pub enum StoreError {
         /// Program, pid and age as far as known.
         holder: String,
     },
+    /// The work replaces files and needs the OS lock of the folder.
+    #[error(
+        "this replaces files and needs the lock of the folder, which this opener does not have"
+    )]
+    NeedsLock,
+    /// The work is for databases on disk.
+    #[error("a database in memory has no files: {0} is for databases on disk")]
+    InMemory(&'static str),
     /// A reader found no quiet moment.
     #[error("the database changes too fast to be read")]
     Busy,
@@ -164,6 +172,8 @@ impl StoreError {
             StoreError::NoSuchDb(_) => "no_such_db",
             StoreError::NameMismatch { .. } => "name_mismatch",
             StoreError::Locked { .. } => "db_locked",
+            StoreError::NeedsLock => "db_locked",
+            StoreError::InMemory(_) => "bad_db",
             StoreError::Busy => "db_busy",
             StoreError::LeaseLost => "lease_lost",
             StoreError::CommitUnknown(_) => "commit_unknown",
@@ -177,6 +187,11 @@ impl StoreError {
             StoreError::Query(error) => error.code.as_str(),
             StoreError::InRecord { source, .. } => source.code(),
         }
+    }
+
+    /// True if a file was missing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
     /// The code that Mix programs see.
@@ -238,6 +253,33 @@ impl StoreError {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The same error for another call that waited for the same write.
+    pub(crate) fn repeated(&self) -> StoreError {
+        match self {
+            StoreError::DiskFull => StoreError::DiskFull,
+            StoreError::LeaseLost => StoreError::LeaseLost,
+            StoreError::ReadOnly => StoreError::ReadOnly,
+            StoreError::Busy => StoreError::Busy,
+            StoreError::CommitUnknown(why) => StoreError::CommitUnknown(why.clone()),
+            StoreError::Failed(why) => StoreError::Failed(why.clone()),
+            StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
+            StoreError::DbFull(why) => StoreError::DbFull(why.clone()),
+            StoreError::NoSuchDb(name) => StoreError::NoSuchDb(name.clone()),
+            StoreError::UnsupportedFormat(what) => StoreError::UnsupportedFormat(what.clone()),
+            StoreError::Locked { holder } => StoreError::Locked {
+                holder: holder.clone(),
+            },
+            StoreError::Io { doing, source } => StoreError::Io {
+                doing: doing.clone(),
+                source: io::Error::new(source.kind(), source.to_string()),
+            },
+            other => StoreError::Io {
+                doing: "writing".into(),
+                source: io::Error::other(other.to_string()),
+            },
         }
     }
 

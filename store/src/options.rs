@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use mix_value::Ref;
+
 use crate::error::{Result, StoreError};
 use crate::time::{Clock, SystemClock};
 
@@ -64,6 +66,43 @@ pub enum Sync {
     Off,
 }
 
+/// What a rewriting of the files keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rewriting {
+    /// Live current versions only, unless more is asked for.
+    Compact {
+        /// All versions and tombstones.
+        keep_history: bool,
+        /// Tombstones too.
+        keep_deleted: bool,
+    },
+    /// All but superseded rows and tombstones from before a time, in milliseconds since 1970.
+    Prune {
+        /// The time.
+        before: i64,
+    },
+    /// All but every version and tombstone of these records.
+    Purge {
+        /// The ids.
+        ids: Vec<Ref>,
+    },
+}
+
+/// What a rewriting did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    /// Rows before.
+    pub rows_before: u64,
+    /// Rows now.
+    pub rows_after: u64,
+    /// Bytes of all rows before.
+    pub bytes_before: u64,
+    /// Bytes of all rows now.
+    pub bytes_after: u64,
+    /// The watermark now.
+    pub watermark: String,
+}
+
 /// How a database is opened.
 #[derive(Clone)]
 pub struct OpenOptions {
@@ -77,6 +116,8 @@ pub struct OpenOptions {
     pub sync: Sync,
     /// How long to wait for the lease of another writer, in milliseconds.
     pub wait: u64,
+    /// How long to wait for another process that holds the OS lock, in milliseconds.
+    pub lock_wait: u64,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// What the lease says about its holder.
@@ -95,6 +136,7 @@ impl Default for OpenOptions {
             create: true,
             sync: Sync::Full,
             wait: 15_000,
+            lock_wait: 0,
             clock: Arc::new(SystemClock),
             program: "mix-store".into(),
             memory_limit: 64 << 20,

@@ -6,6 +6,7 @@ use mix_value::msgpack::DecodeError;
 use mix_value::{Ref, Value};
 
 use crate::batch::content_hash;
+use crate::disk::Previous;
 use crate::error::{Result, StoreError};
 use crate::fields;
 use crate::ids::{id_of, text_of};
@@ -51,6 +52,8 @@ impl AsOf {
 pub struct View {
     table: Arc<Table>,
     generation: [u8; 8],
+    /// Where the rows of the generation before went.
+    previous: Option<Arc<Previous>>,
     bound: u32,
     include_deleted: bool,
     include_superseded: bool,
@@ -59,17 +62,27 @@ pub struct View {
 }
 
 impl View {
-    pub(crate) fn new(table: Arc<Table>, generation: [u8; 8]) -> View {
+    pub(crate) fn new(
+        table: Arc<Table>,
+        generation: [u8; 8],
+        previous: Option<Arc<Previous>>,
+    ) -> View {
         let (bound, overrides) = (table.len(), table.overrides());
         let plain = overrides.superseded.is_empty() && overrides.deleted.is_empty();
         View {
             table,
             generation,
+            previous,
             bound,
             include_deleted: false,
             include_superseded: false,
             overrides: (!plain).then_some(overrides),
         }
+    }
+
+    /// Whether flags of rows were set by hand.
+    pub(crate) fn has_overrides(&self) -> bool {
+        self.overrides.is_some()
     }
 
     /// The same moment with other rows.
@@ -106,17 +119,48 @@ impl View {
         format!("{}.{}", self.generation(), self.bound)
     }
 
-    /// The row count of a watermark of this generation.
+    /// The row count of a watermark of this generation, or of the one before.
     pub fn row_of_watermark(&self, watermark: &str) -> Result<u32> {
         let stale = || StoreError::StaleWatermark(watermark.chars().take(60).collect());
         let (generation, rows) = watermark.split_once('.').ok_or_else(stale)?;
-        if generation != self.generation()
-            || rows.is_empty()
-            || !rows.bytes().all(|b| b.is_ascii_digit())
-        {
+        if rows.is_empty() || !rows.bytes().all(|b| b.is_ascii_digit()) {
             return Err(stale());
         }
-        rows.parse().map_err(|_| stale())
+        let rows = rows.parse().map_err(|_| stale())?;
+        let here = self
+            .rows_of_generation(generation, rows)
+            .ok_or_else(stale)?;
+        u32::try_from(here).map_err(|_| stale())
+    }
+
+    /// The row count here for `rows` rows of a generation; none if it is
+    /// neither this one nor the one before.
+    fn rows_of_generation(&self, generation: &str, rows: u64) -> Option<u64> {
+        if generation == self.generation() {
+            return Some(rows);
+        }
+        let previous = self.previous.as_ref()?;
+        (generation == text_of(&previous.generation)).then(|| {
+            let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+            u64::from(previous.translate(rows))
+        })
+    }
+
+    /// Number of rows from before a time.
+    pub(crate) fn rows_before(&self, time: i64) -> u32 {
+        self.table
+            .rows_until(time.saturating_sub(1))
+            .min(self.bound)
+    }
+
+    /// The rows of all versions of a record, newest first.
+    pub(crate) fn versions(&self, id: &str) -> Vec<u32> {
+        let newest = id_of(id).and_then(|id| self.table.newest(&id, self.bound));
+        let before = |row: &u32| {
+            let previous = self.table.meta(*row)?.previous;
+            (previous != NONE).then_some(previous)
+        };
+        std::iter::successors(newest, before).collect()
     }
 
     /// Up to `count` visible rows from `from` on, ascending.
@@ -337,7 +381,12 @@ impl View {
         let expected = expected
             .and_then(|record| record.rev().ok())
             .map(|rev| rev.as_str().to_owned());
-        if previous != expected {
+        // What a rewriting removed may still be named.
+        let dangles = expected.is_none()
+            && previous
+                .as_deref()
+                .is_some_and(|rev| self.row_of_revision(rev).is_none());
+        if previous != expected && !dangles {
             return Err(format!(
                 "{} is {previous:?}, the version before is {expected:?}",
                 fields::PREVIOUS
@@ -394,7 +443,7 @@ impl RecordSource for View {
     }
 
     fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>> {
-        Ok((generation == self.generation()).then_some(rows))
+        Ok(self.rows_of_generation(generation, rows))
     }
 
     fn candidates(&self, atoms: &[Atom]) -> Result<Option<Vec<u64>>> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::DataFiles;
 use super::Disk;
 use super::lease::Pulse;
+use super::rewrite::flags_file;
 use crate::data;
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::Folder;
 use crate::log::{HEADER_LEN, Header, log_name};
 use crate::state::{State, state_name};
 use crate::table::{NONE, StoredBody, Table};
@@ -54,7 +55,7 @@ impl Disk {
         let (header, sequence, old_flags) = (open.header, open.sequence, open.state.flags.clone());
         let replaced_state = open.state.fence;
         let (first, rows) = table.unstored();
-        write_rows(&*self.folder, first, &rows, &mut self.pulse())?;
+        write_rows(&open.data, first, &rows, &mut self.pulse())?;
         let flags = self.write_flags(table, sequence)?;
         let state = State {
             fence: header.fence,
@@ -124,15 +125,7 @@ impl Disk {
                 deleted.insert(row);
             }
         }
-        let mut bytes = FLAGS_HEADER.to_vec();
-        for bitmap in [superseded, deleted] {
-            // A bitmap over u32 stays far below 4 GiB.
-            bytes.extend((bitmap.serialized_size() as u32).to_le_bytes());
-            bitmap
-                .serialize_into(&mut bytes)
-                .doing(|| "writing flags".into())?;
-        }
-        bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
+        let bytes = flags_file(&superseded, &deleted)?;
         let name = format!("flags-{sequence}.rbm");
         self.write_whole(&name, &bytes)?;
         Ok(name)
@@ -169,18 +162,12 @@ impl Disk {
 }
 
 /// Writes rows at their places in the three data files and syncs them.
-fn write_rows(
-    folder: &dyn Folder,
-    first: u32,
-    rows: &[StoredBody],
-    pulse: &mut Pulse,
-) -> Result<()> {
+fn write_rows(files: &DataFiles, first: u32, rows: &[StoredBody], pulse: &mut Pulse) -> Result<()> {
     let Some((start, _)) = rows.first() else {
         return Ok(());
     };
     let mut offset = start.start;
-    let open = |name: &str| folder.open(name, true).doing(|| format!("opening {name}"));
-    let dat = open(data::DAT)?;
+    let dat = &files.dat;
     let (mut off, mut crc) = (Vec::new(), Vec::new());
     let mut piece = Vec::new();
     for (index, (meta, body)) in rows.iter().enumerate() {
@@ -198,11 +185,10 @@ fn write_rows(
     dat.sync().doing(|| format!("syncing {}", data::DAT))?;
     pulse.beat();
     let first = u64::from(first);
-    for (name, offset, bytes) in [
-        (data::OFF, 4 + 8 * first, off),
-        (data::CRC, 4 + 4 * first, crc),
+    for (name, file, offset, bytes) in [
+        (data::OFF, &files.off, 4 + 8 * first, off),
+        (data::CRC, &files.crc, 4 + 4 * first, crc),
     ] {
-        let file = open(name)?;
         file.write_at(offset, &bytes)
             .doing(|| format!("writing {name}"))?;
         file.sync().doing(|| format!("syncing {name}"))?;

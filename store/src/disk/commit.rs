@@ -9,39 +9,40 @@ use crate::options::Sync;
 const DECIDE_WITHIN: i64 = 5_000;
 const POLL: u64 = 20;
 
-/// How a commit ended that was overtaken by another writer.
-enum Fate {
-    Saved,
-    Lost,
-    Unknown,
+/// One commit, as it goes into the log.
+pub(crate) struct Entry {
+    pub kind: FrameKind,
+    pub first_row: u32,
+    pub count: u32,
+    pub body: Vec<u8>,
 }
 
 impl Disk {
-    /// Appends one commit to the log. It is durable and will be kept when this
-    /// returns; the caller then shows it to readers.
-    pub fn commit(
-        &mut self,
-        kind: FrameKind,
-        first_row: u32,
-        count: u32,
-        body: &[u8],
-    ) -> Result<()> {
+    /// Appends commits to the log, with one write and one sync for all of them.
+    /// Gives how many are durable and will be kept: all, unless another writer
+    /// took over in the middle. The caller then shows them to readers.
+    pub fn commit(&mut self, entries: &[Entry]) -> Result<usize> {
         let Some(open) = &mut self.open else {
             return Err(StoreError::Failed("no turn is under way".into()));
         };
         let fence = open.header.fence;
-        let sequence = open.sequence + 1;
-        let frame = Frame {
-            kind,
-            fence,
-            sequence,
-            durable: open.durable,
-            first_row: u64::from(first_row),
-            count,
-            body,
-        };
-        let mut bytes = Vec::with_capacity(frame.len());
-        frame.encode_into(&mut bytes);
+        let before = open.sequence;
+        let mut sequence = before;
+        let mut bytes = Vec::new();
+        for entry in entries {
+            sequence += 1;
+            let frame = Frame {
+                kind: entry.kind,
+                fence,
+                sequence,
+                durable: open.durable,
+                first_row: u64::from(entry.first_row),
+                count: entry.count,
+                body: &entry.body,
+            };
+            bytes.reserve(frame.len());
+            frame.encode_into(&mut bytes);
+        }
         if let Err(error) = open.file.write_at(open.end, &bytes) {
             return Err(self.undo_write(fence, error));
         }
@@ -58,18 +59,19 @@ impl Disk {
         match self.overtaken(fence) {
             Ok(false) => {
                 self.last_commit = self.now();
-                Ok(())
+                Ok(entries.len())
             }
             Ok(true) => {
-                let fate = self.decide(fence, sequence);
+                let sealed = self.decide(fence);
                 // The next turn reads the files again, at the new fence.
                 self.open = None;
-                match fate {
-                    Ok(Fate::Saved) => Ok(()),
-                    Ok(Fate::Lost) => Err(StoreError::LeaseLost),
-                    Ok(Fate::Unknown) => {
-                        Err(StoreError::CommitUnknown("another writer took over".into()))
+                match sealed {
+                    Ok(Some(sealed)) => {
+                        let kept = sealed.saturating_sub(before);
+                        Ok(usize::try_from(kept)
+                            .map_or(entries.len(), |kept| kept.min(entries.len())))
                     }
+                    Ok(None) => Err(StoreError::CommitUnknown("another writer took over".into())),
                     Err(error) => Err(StoreError::CommitUnknown(error.to_string())),
                 }
             }
@@ -108,48 +110,43 @@ impl Disk {
         Ok(self.log_exists(fence + 1)? || !self.log_exists(fence)?)
     }
 
-    /// Finds out from the newest log whether it took over commit `sequence` of `fence`.
-    fn decide(&self, fence: u64, sequence: u64) -> Result<Fate> {
+    /// Finds out from the newest log up to which sequence it took over the
+    /// commits of `fence`; none if that cannot be known in time.
+    fn decide(&self, fence: u64) -> Result<Option<u64>> {
         let begun = self.now();
         loop {
             let newest = self.newest("write.log.")?;
             if newest > fence
-                && let Some(fate) = self.follow(newest, fence, sequence)?
+                && let Some(sealed) = self.follow(newest, fence)?
                 && self.newest("write.log.")? == newest
             {
-                return Ok(fate);
+                return Ok(Some(sealed));
             }
             if self.now().saturating_sub(begun) >= DECIDE_WITHIN {
-                return Ok(Fate::Unknown);
+                return Ok(None);
             }
             self.options.clock.sleep(POLL);
         }
     }
 
     /// Follows `previous` from the newest log down to `fence`; none while the newest is empty.
-    fn follow(&self, newest: u64, fence: u64, sequence: u64) -> Result<Option<Fate>> {
+    fn follow(&self, newest: u64, fence: u64) -> Result<Option<u64>> {
         let mut at = newest;
         while at > fence {
-            let file = match self.folder.open(&log_name(at), false) {
-                Ok(file) => file,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Ok(Some(Fate::Unknown));
-                }
-                Err(error) => return Err(error).doing(|| format!("opening {}", log_name(at))),
-            };
+            let name = log_name(at);
+            let file = self
+                .folder
+                .open(&name, false)
+                .doing(|| format!("opening {name}"))?;
             let Some(header) = read_header(&*file, at)? else {
                 return Ok(None);
             };
             if header.previous == fence {
-                return Ok(Some(if sequence <= header.seal {
-                    Fate::Saved
-                } else {
-                    Fate::Lost
-                }));
+                return Ok(Some(header.seal));
             }
             at = header.previous;
         }
-        // The newest log does not lead back to ours.
-        Ok(Some(Fate::Lost))
+        // The newest log does not lead back to ours: nothing of it was taken over.
+        Ok(Some(0))
     }
 }

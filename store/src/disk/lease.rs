@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use mix_value::{Value, escjson};
 
-use super::Disk;
+use super::{Disk, read_header};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{Folder, read_to_end};
-use crate::log::log_name;
+use crate::log::{SWAP, log_name};
 use crate::time::Clock;
 
 /// A holder that has not stirred for so long is dead.
@@ -20,7 +20,7 @@ const POLL: u64 = 20;
 /// one turn only, so "at once" would refuse where a moment's patience serves.
 const OS_WAIT: i64 = 2_000;
 
-fn lease_name(fence: u64) -> String {
+pub(super) fn lease_name(fence: u64) -> String {
     format!("LEASE.{fence}")
 }
 
@@ -70,7 +70,14 @@ impl Disk {
                 fence = 1;
             }
             if self.try_lease(fence)? {
-                if !self.log_exists(fence + 1)? && self.log_exists(fence)? {
+                let current = match self.is_current_fence(fence) {
+                    Ok(current) => current,
+                    Err(error) => {
+                        self.remove_lease(fence);
+                        return Err(error);
+                    }
+                };
+                if current {
                     self.lease = Some(fence);
                     return Ok(fence);
                 }
@@ -117,6 +124,31 @@ impl Disk {
         }
     }
 
+    /// True if nobody raised the fence, and the log is not that of a folder
+    /// swap. A swap that its program did not end is ended here by raising the
+    /// fence, if no other program can be at it.
+    fn is_current_fence(&self, fence: u64) -> Result<bool> {
+        if self.log_exists(fence + 1)? || !self.log_exists(fence)? {
+            return Ok(false);
+        }
+        let name = log_name(fence);
+        let file = self
+            .folder
+            .open(&name, false)
+            .doing(|| format!("opening {name}"))?;
+        let swapping = read_header(&*file, fence)?.is_some_and(|header| header.flags & SWAP != 0);
+        if !swapping {
+            return Ok(true);
+        }
+        if !self.os_locked {
+            return Err(StoreError::Locked {
+                holder: "a compaction of another program".into(),
+            });
+        }
+        self.create_empty(&log_name(fence + 1))?;
+        Ok(false)
+    }
+
     /// What keeps the lease of this turn alive during long work.
     pub(super) fn pulse(&self) -> Pulse {
         Pulse(self.lease.map(|fence| Beating {
@@ -129,7 +161,7 @@ impl Disk {
         }))
     }
 
-    fn lease_text(&self) -> LeaseText {
+    pub(super) fn lease_text(&self) -> LeaseText {
         LeaseText {
             owner: self.owner.clone(),
             is_os: self.os_locked,
@@ -144,12 +176,12 @@ impl Disk {
         }
     }
 
-    fn remove_lease(&self, fence: u64) {
+    pub(super) fn remove_lease(&self, fence: u64) {
         // A lease that cannot be removed costs the next writer its patience, nothing more.
         let _ = self.folder.remove(&lease_name(fence));
     }
 
-    fn try_lease(&self, fence: u64) -> Result<bool> {
+    pub(super) fn try_lease(&self, fence: u64) -> Result<bool> {
         let name = lease_name(fence);
         match self.folder.create_new(&name) {
             Ok(file) => {
@@ -202,14 +234,14 @@ impl Disk {
 }
 
 /// What a lease says about its holder.
-struct LeaseText {
+pub(super) struct LeaseText {
     owner: String,
     is_os: bool,
     program: String,
 }
 
 impl LeaseText {
-    fn format(&self, beat: i64, count: i64) -> String {
+    pub(super) fn format(&self, beat: i64, count: i64) -> String {
         let map = Value::map([
             ("owner", Value::from(self.owner.as_str())),
             ("kind", Value::from(if self.is_os { "os" } else { "lease" })),

@@ -9,8 +9,9 @@ use mix_value::msgpack::{Reader, Token};
 use roaring::RoaringBitmap;
 
 use super::lease::Pulse;
+use super::previous::{Previous, read_previous};
 use super::seal::read_state;
-use super::{Disk, Open, newest, read_header};
+use super::{DataFiles, Disk, Open, newest, read_header};
 use crate::data::{self, DataFile, checked_body};
 use crate::error::{Doing, Result, StoreError};
 use crate::fields;
@@ -33,7 +34,7 @@ impl Disk {
             .open(&name, true)
             .doing(|| format!("opening {name}"))?;
         if file.is_empty().doing(|| format!("reading {name}"))? {
-            self.seal(fence)?;
+            self.seal(fence, 0)?;
             file = self
                 .folder
                 .open(&name, true)
@@ -92,8 +93,15 @@ impl Disk {
         // What is in the log may never have been synced by the one who wrote it.
         file.sync().doing(|| format!("syncing {name}"))?;
         self.folder.sync().doing(|| "syncing the folder".into())?;
+        let data = DataFiles::open(&*self.folder)?;
+        self.previous = read_previous(&*self.folder, &mut self.warnings);
+        if self.overtaken(fence)? {
+            // The folder may have been exchanged meanwhile, and the files be those of another.
+            return Err(StoreError::LeaseLost);
+        }
         *table = Arc::new(loaded);
         self.open = Some(Open {
+            data,
             header,
             file,
             end: (HEADER_LEN + end) as u64,
@@ -205,8 +213,16 @@ impl Disk {
     }
 }
 
-/// A fixed snapshot of the files, without any lock: table, generation, warnings.
-pub(crate) fn read_only(folder: &dyn Folder) -> Result<(Table, [u8; 8], Vec<String>)> {
+/// What a reader without a lock sees.
+pub(crate) struct Snapshot {
+    pub table: Table,
+    pub generation: [u8; 8],
+    pub previous: Option<Arc<Previous>>,
+    pub warnings: Vec<String>,
+}
+
+/// A fixed snapshot of the files, without any lock.
+pub(crate) fn read_only(folder: &dyn Folder) -> Result<Snapshot> {
     for _ in 0..3 {
         let logs_before = newest(folder, "write.log.")?;
         let Some(state) = read_state(folder)? else {
@@ -236,7 +252,13 @@ pub(crate) fn read_only(folder: &dyn Folder) -> Result<(Table, [u8; 8], Vec<Stri
         if read_state(folder)?.as_ref() == Some(&state)
             && newest(folder, "write.log.")? == logs_before
         {
-            return Ok((table, state.generation, warnings));
+            let previous = read_previous(folder, &mut warnings);
+            return Ok(Snapshot {
+                table,
+                generation: state.generation,
+                previous,
+                warnings,
+            });
         }
     }
     Err(StoreError::Busy)

@@ -8,26 +8,37 @@
 
 mod checkpoint;
 mod commit;
+mod compact;
 mod lease;
 mod load;
+mod previous;
+mod rewrite;
 mod seal;
+mod swap;
 
 use std::io;
 use std::sync::Arc;
 
+use crate::data;
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::{Folder, FolderFile, read_exact_at};
+use crate::folder::{AppFolder, Folder, FolderFile, read_exact_at};
 use crate::ids::{draw, text_of};
 use crate::log::{HEADER_LEN, Header, log_name};
 use crate::options::OpenOptions;
 use crate::state::State;
 use crate::table::Table;
 
-pub(crate) use load::read_only;
+pub(crate) use commit::Entry;
+pub(crate) use compact::{Selection, select};
+pub(crate) use load::{Snapshot, read_only};
+pub(crate) use previous::Previous;
+pub(crate) use swap::{LIVE, NewFlags, enter};
 
 /// The files of one database.
 pub(crate) struct Disk {
     folder: Arc<dyn Folder>,
+    /// The folder around it, if it is known.
+    app: Option<Arc<dyn AppFolder>>,
     options: OpenOptions,
     /// True if the OS lock of the folder is held.
     os_locked: bool,
@@ -39,12 +50,34 @@ pub(crate) struct Disk {
     lease: Option<u64>,
     last_commit: i64,
     superseded_files: Vec<(String, i64)>,
+    /// Where the rows of the generation before went.
+    previous: Option<Arc<Previous>>,
     /// What was found and mended while opening.
     pub warnings: Vec<String>,
 }
 
+/// The three data files, opened for writing once: whatever becomes of the
+/// folder's name, a stalled writer writes nowhere else.
+struct DataFiles {
+    dat: Box<dyn FolderFile>,
+    off: Box<dyn FolderFile>,
+    crc: Box<dyn FolderFile>,
+}
+
+impl DataFiles {
+    fn open(folder: &dyn Folder) -> Result<DataFiles> {
+        let open = |name: &str| folder.open(name, true).doing(|| format!("opening {name}"));
+        Ok(DataFiles {
+            dat: open(data::DAT)?,
+            off: open(data::OFF)?,
+            crc: open(data::CRC)?,
+        })
+    }
+}
+
 /// What is known of the files since the last turn.
 struct Open {
+    data: DataFiles,
     header: Header,
     file: Box<dyn FolderFile>,
     /// End of the last good frame.
@@ -57,10 +90,16 @@ struct Open {
 }
 
 impl Disk {
-    pub fn new(folder: Arc<dyn Folder>, options: OpenOptions, os_locked: bool) -> Result<Disk> {
+    pub fn new(
+        folder: Arc<dyn Folder>,
+        app: Option<Arc<dyn AppFolder>>,
+        options: OpenOptions,
+        os_locked: bool,
+    ) -> Result<Disk> {
         let owner: [u8; 32] = draw()?;
         Ok(Disk {
             folder,
+            app,
             options,
             os_locked,
             owner: text_of(&owner).to_owned(),
@@ -70,6 +109,7 @@ impl Disk {
             lease: None,
             last_commit: i64::MIN,
             superseded_files: Vec::new(),
+            previous: None,
             warnings: Vec::new(),
         })
     }
@@ -79,7 +119,7 @@ impl Disk {
     pub fn turn<R>(
         &mut self,
         table: &mut Arc<Table>,
-        work: impl FnOnce(&mut Disk, &Arc<Table>) -> Result<R>,
+        work: impl FnOnce(&mut Disk, &mut Arc<Table>) -> Result<R>,
     ) -> Result<R> {
         if let Some(reason) = &self.failed {
             return Err(StoreError::Failed(reason.clone()));
@@ -103,9 +143,13 @@ impl Disk {
     }
 
     /// Forgets a failure, so that the next turn reads the files again.
-    pub fn reopen(&mut self) {
-        self.failed = None;
+    pub fn reopen(&mut self) -> Result<()> {
         self.open = None;
+        if let Some(app) = &self.app {
+            self.folder = enter(&**app, self.os_locked, &mut self.warnings)?;
+        }
+        self.failed = None;
+        Ok(())
     }
 
     /// Whether nobody wrote since the last turn, as far as a look without the
@@ -133,6 +177,11 @@ impl Disk {
     /// The generation; none before the first turn.
     pub fn generation(&self) -> Option<[u8; 8]> {
         self.open.as_ref().map(|open| open.header.generation)
+    }
+
+    /// Where the rows of the generation before went.
+    pub fn previous(&self) -> Option<Arc<Previous>> {
+        self.previous.clone()
     }
 
     fn now(&self) -> i64 {
@@ -173,20 +222,24 @@ impl Disk {
 
     /// Writes a file so that it is there whole or not at all.
     fn write_whole(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let suffix: [u8; 8] = draw()?;
-        let temporary = format!("tmp-{}", text_of(&suffix));
-        let written = self
-            .folder
-            .create_new(&temporary)
-            .and_then(|file| file.write_at(0, bytes).and_then(|()| file.sync()))
-            .and_then(|()| self.folder.rename(&temporary, name));
-        if written.is_err() {
-            // The error of the write is the one to report.
-            let _ = self.folder.remove(&temporary);
-        }
-        written.doing(|| format!("writing {name}"))?;
-        self.folder.sync().doing(|| "syncing the folder".into())
+        write_whole(&*self.folder, name, bytes)
     }
+}
+
+/// Writes a file so that it is there whole or not at all.
+pub(crate) fn write_whole(folder: &dyn Folder, name: &str, bytes: &[u8]) -> Result<()> {
+    let suffix: [u8; 8] = draw()?;
+    let temporary = format!("tmp-{}", text_of(&suffix));
+    let written = folder
+        .create_new(&temporary)
+        .and_then(|file| file.write_at(0, bytes).and_then(|()| file.sync()))
+        .and_then(|()| folder.rename(&temporary, name));
+    if written.is_err() {
+        // The error of the write is the one to report.
+        let _ = folder.remove(&temporary);
+    }
+    written.doing(|| format!("writing {name}"))?;
+    folder.sync().doing(|| "syncing the folder".into())
 }
 
 /// The greatest k of the names `<prefix><k>`; 0 without one.

@@ -43,8 +43,8 @@ fn predecessor(folder: &dyn Folder, fence: u64) -> Result<Option<(Header, Box<dy
 }
 
 impl Disk {
-    /// Gives the announced log of `fence` its header and the frames it takes over.
-    pub(super) fn seal(&mut self, fence: u64) -> Result<()> {
+    /// Gives the announced log of `fence` its header, with these flags, and the frames it takes over.
+    pub(super) fn seal(&mut self, fence: u64, flags: u32) -> Result<()> {
         loop {
             let state = read_state(&*self.folder)?;
             let Some((previous, file)) = predecessor(&*self.folder, fence)? else {
@@ -59,7 +59,7 @@ impl Disk {
                     seal: 0,
                     base: 0,
                     generation: draw()?,
-                    flags: 0,
+                    flags,
                 };
                 return self.write_whole(&log_name(fence), &header.encode());
             };
@@ -103,7 +103,7 @@ impl Disk {
                 seal,
                 base,
                 generation: previous.generation,
-                flags: 0,
+                flags,
             };
             let mut sealed = header.encode();
             for frame in read.frames.iter().filter(|frame| frame.sequence > base) {

@@ -7,7 +7,31 @@ mod native;
 
 use std::io;
 
-pub use native::NativeFolder;
+pub use native::{NativeAppFolder, NativeFolder};
+
+use std::sync::Arc;
+
+/// The folder of an app, in which the folder of the database lies. Compaction
+/// writes a new one beside it and exchanges the two.
+pub trait AppFolder: Send + Sync {
+    /// A folder in it; [`io::ErrorKind::NotFound`] if it is not there.
+    fn folder(&self, name: &str) -> io::Result<Arc<dyn Folder>>;
+
+    /// Creates a folder, if it is not there.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn Folder>>;
+
+    /// Whether a folder is there, for everybody and now.
+    fn exists(&self, name: &str) -> io::Result<bool>;
+
+    /// Renames a folder to a name that is free.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a folder and its files; none there is as good.
+    fn remove_all(&self, name: &str) -> io::Result<()>;
+
+    /// Makes created and renamed names durable, where the platform can.
+    fn sync(&self) -> io::Result<()>;
+}
 
 /// One folder.
 pub trait Folder: Send + Sync {

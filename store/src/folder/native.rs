@@ -4,7 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Folder, FolderFile};
+use std::sync::Arc;
+
+use super::{AppFolder, Folder, FolderFile};
 
 /// A folder of the operating system, or a preopened one of a component.
 #[derive(Debug, Clone)]
@@ -93,6 +95,53 @@ impl Folder for NativeFolder {
     #[cfg(not(unix))]
     fn sync(&self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// The folder of an app, of the operating system or preopened.
+#[derive(Debug, Clone)]
+pub struct NativeAppFolder {
+    path: PathBuf,
+}
+
+impl NativeAppFolder {
+    /// The folder at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> NativeAppFolder {
+        NativeAppFolder { path: path.into() }
+    }
+}
+
+impl AppFolder for NativeAppFolder {
+    fn folder(&self, name: &str) -> io::Result<Arc<dyn Folder>> {
+        let path = self.path.join(name);
+        if fs::metadata(&path)?.is_dir() {
+            Ok(Arc::new(NativeFolder::new(path)))
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn Folder>> {
+        Ok(Arc::new(NativeFolder::create(&self.path.join(name))?))
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.path.join(name).try_exists()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove_all(&self, name: &str) -> io::Result<()> {
+        match fs::remove_dir_all(self.path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        NativeFolder::new(&self.path).sync()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use mix_store::folder::{Folder, FolderFile};
+use mix_store::folder::{AppFolder, Folder, FolderFile};
 
 /// Small, seeded, good enough to choose what survives.
 #[derive(Debug, Clone)]
@@ -53,16 +53,39 @@ pub enum Fault {
 
 type Hook = Box<dyn FnOnce() + Send>;
 
+/// Counts operations and plans faults, for all folders of one disk.
+#[derive(Default)]
+struct Power {
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+}
+
 #[derive(Default)]
 struct State {
     inodes: Vec<Inode>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
     pending_names: Vec<Naming>,
-    operations: u64,
-    fault: Option<(u64, Fault)>,
+    power: Arc<Mutex<Power>>,
     /// Runs before an operation with this name, once.
     hook: Option<(&'static str, Hook)>,
+}
+
+fn count(power: &Mutex<Power>) -> io::Result<()> {
+    let mut power = power.lock().expect("no test panics while holding it");
+    power.operations += 1;
+    if let Some((at, fault)) = power.fault {
+        let now = power.operations;
+        if now == at || fault == Fault::PowerCut && now > at {
+            return Err(io::Error::other("planned fault"));
+        }
+    }
+    Ok(())
+}
+
+fn plan(power: &Mutex<Power>, after: u64, fault: Fault) {
+    let mut power = power.lock().expect("no test panics while holding it");
+    power.fault = Some((power.operations + after, fault));
 }
 
 /// The folder; clones are the same one.
@@ -96,8 +119,7 @@ impl ForgetfulFolder {
 
     /// Plans a fault `after` more changing operations.
     pub fn plan(&self, after: u64, fault: Fault) {
-        let mut state = self.state();
-        state.fault = Some((state.operations + after, fault));
+        plan(&self.state().power, after, fault);
     }
 
     /// Runs `hook` before the next operation called `operation`.
@@ -205,14 +227,8 @@ impl ForgetfulFolder {
         if let Some((_, hook)) = hook {
             hook();
         }
-        let mut state = self.state();
-        state.operations += 1;
-        if let Some((at, fault)) = state.fault {
-            let now = state.operations;
-            if now == at || fault == Fault::PowerCut && now > at {
-                return Err(io::Error::other("planned fault"));
-            }
-        }
+        let state = self.state();
+        count(&state.power)?;
         Ok(state)
     }
 }
@@ -321,6 +337,145 @@ impl FolderFile for OpenFile {
         let inode = &mut state.inodes[self.inode];
         inode.durable = inode.current.clone();
         inode.pending.clear();
+        Ok(())
+    }
+}
+
+/// A folder of folders that forgets like they do.
+#[derive(Clone, Default)]
+pub struct ForgetfulApp {
+    state: Arc<Mutex<AppState>>,
+}
+
+#[derive(Default)]
+struct AppState {
+    folders: Vec<ForgetfulFolder>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    pending_names: Vec<Naming>,
+    power: Arc<Mutex<Power>>,
+}
+
+impl ForgetfulApp {
+    fn state(&self) -> MutexGuard<'_, AppState> {
+        self.state.lock().expect("no test panics while holding it")
+    }
+
+    /// Plans a fault `after` more changing operations.
+    pub fn plan(&self, after: u64, fault: Fault) {
+        plan(&self.state().power, after, fault);
+    }
+
+    /// Changing operations so far.
+    pub fn operations(&self) -> u64 {
+        let state = self.state();
+        let power = state.power.lock().expect("no test panics while holding it");
+        power.operations
+    }
+
+    /// What a power cut leaves. Names survive in order, each folder by itself.
+    pub fn after_power_cut(&self, dice: &mut Dice) -> ForgetfulApp {
+        let state = self.state();
+        let mut names = state.durable_names.clone();
+        let kept = dice.below(state.pending_names.len() as u64 + 1) as usize;
+        for naming in &state.pending_names[..kept] {
+            match naming {
+                Naming::Set(name, folder) => names.insert(name.clone(), *folder),
+                Naming::Remove(name) => names.remove(name),
+            };
+        }
+        let power = Arc::new(Mutex::new(Power::default()));
+        let folders = state
+            .folders
+            .iter()
+            .map(|folder| {
+                let folder = folder.after_power_cut(dice);
+                folder.state().power = power.clone();
+                folder
+            })
+            .collect();
+        let image = AppState {
+            folders,
+            names: names.clone(),
+            durable_names: names,
+            pending_names: Vec::new(),
+            power,
+        };
+        ForgetfulApp {
+            state: Arc::new(Mutex::new(image)),
+        }
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.state().names.keys().cloned().collect()
+    }
+
+    /// The folder of this name.
+    pub fn inner(&self, name: &str) -> Option<ForgetfulFolder> {
+        let state = self.state();
+        state.names.get(name).map(|at| state.folders[*at].clone())
+    }
+}
+
+impl AppFolder for ForgetfulApp {
+    fn folder(&self, name: &str) -> io::Result<Arc<dyn Folder>> {
+        Ok(Arc::new(self.inner(name).ok_or_else(not_found)?))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn Folder>> {
+        if let Some(folder) = self.inner(name) {
+            return Ok(Arc::new(folder));
+        }
+        let mut state = self.state();
+        count(&state.power)?;
+        let folder = ForgetfulFolder::default();
+        folder.state().power = state.power.clone();
+        state.folders.push(folder.clone());
+        let at = state.folders.len() - 1;
+        state.names.insert(name.to_owned(), at);
+        state.pending_names.push(Naming::Set(name.to_owned(), at));
+        Ok(Arc::new(folder))
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(self.state().names.contains_key(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        count(&state.power)?;
+        if state.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let at = state.names.remove(from).ok_or_else(not_found)?;
+        state.names.insert(to.to_owned(), at);
+        state.pending_names.push(Naming::Remove(from.to_owned()));
+        state.pending_names.push(Naming::Set(to.to_owned(), at));
+        Ok(())
+    }
+
+    /// File by file, like a folder of the system; what a file held is gone at
+    /// once even where the name of the folder comes back.
+    fn remove_all(&self, name: &str) -> io::Result<()> {
+        let Some(folder) = self.inner(name) else {
+            return Ok(());
+        };
+        for file in folder.names() {
+            folder.remove(&file)?;
+        }
+        folder.sync()?;
+        let mut state = self.state();
+        count(&state.power)?;
+        state.names.remove(name);
+        state.pending_names.push(Naming::Remove(name.to_owned()));
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.state();
+        count(&state.power)?;
+        state.durable_names = state.names.clone();
+        state.pending_names.clear();
         Ok(())
     }
 }

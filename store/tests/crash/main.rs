@@ -1,6 +1,7 @@
 //! Power cuts, I/O errors, stalled writers and kill -9: no acknowledged commit
 //! is lost, no commit is there in part.
 
+mod compaction;
 mod disk;
 mod kill;
 mod stalled;

@@ -1,0 +1,258 @@
+//! Exchanging the folder of a database for a rewritten one.
+//!
+//! The new generation is written beside the old one, in [`NEW`]. The exchange
+//! then passes through a log with the flag *swap* at the next fence of the old
+//! folder, so that no other writer goes on there, and two renames. A power cut
+//! leaves one of the states that [`enter`] knows how to finish or undo.
+
+use std::io;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::lease::lease_name;
+use super::previous::{PREV, Previous};
+use super::rewrite::{Rewrite, flags_file};
+use super::{Disk, Open, write_whole};
+use crate::error::{Doing, Result, StoreError};
+use crate::folder::{AppFolder, Folder, read_to_end};
+use crate::log::{Header, SWAP, log_name};
+use crate::state::state_name;
+use crate::table::Table;
+
+/// The folder of the database.
+pub(crate) const LIVE: &str = "v2";
+/// The folder a compaction writes.
+pub(crate) const NEW: &str = "v2.new";
+/// The folder it replaced.
+const OLD: &str = "v2.old";
+/// Says that everything in the new folder is there and synced.
+const COMPLETE: &str = "COMPLETE";
+/// How often a reader looks for a folder that is missing for a moment.
+const LOOKS: u32 = 50;
+
+/// Flags of the new rows, if some were set by hand.
+pub(crate) type NewFlags = Option<(RoaringBitmap, RoaringBitmap)>;
+
+/// Opens the folder of the database. With the OS lock, an exchange that was
+/// interrupted is finished or undone first.
+pub(crate) fn enter(
+    app: &dyn AppFolder,
+    os_locked: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Arc<dyn Folder>> {
+    if os_locked {
+        mend(app, warnings).doing(|| "finishing an interrupted compaction".into())?;
+    }
+    let mut looks = 0;
+    loop {
+        match app.folder(LIVE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let swapping = app.exists(NEW).unwrap_or(false) || app.exists(OLD).unwrap_or(false);
+                looks += 1;
+                if !swapping || looks > LOOKS {
+                    return Err(StoreError::NoSuchDb("in this folder".into()));
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            other => return other.doing(|| format!("opening {LIVE}")),
+        }
+    }
+}
+
+fn mend(app: &dyn AppFolder, warnings: &mut Vec<String>) -> io::Result<()> {
+    let (new, old) = (app.exists(NEW)?, app.exists(OLD)?);
+    if app.exists(LIVE)? {
+        let live = app.folder(LIVE)?;
+        let complete = live.exists(COMPLETE)?;
+        if new || old || complete {
+            // The names must be on the disk before anything is removed that they may still mean.
+            app.sync()?;
+            app.remove_all(NEW)?;
+            app.remove_all(OLD)?;
+            if complete {
+                live.remove(COMPLETE)?;
+            }
+            warnings.push(if new {
+                "an unfinished compaction was undone".into()
+            } else {
+                "a compaction was finished".into()
+            });
+        }
+        return Ok(());
+    }
+    if new && app.folder(NEW)?.exists(COMPLETE)? {
+        app.rename(NEW, LIVE)?;
+        app.sync()?;
+        app.remove_all(OLD)?;
+        app.folder(LIVE)?.remove(COMPLETE)?;
+        warnings.push("a compaction was finished".into());
+    } else if old {
+        app.rename(OLD, LIVE)?;
+        app.sync()?;
+        app.remove_all(NEW)?;
+        warnings.push("an unfinished compaction was undone".into());
+    } else if new {
+        app.remove_all(NEW)?;
+    }
+    Ok(())
+}
+
+impl Disk {
+    /// The folder around this one, in which it may be exchanged.
+    pub fn exchangeable(&self) -> Result<Arc<dyn AppFolder>> {
+        match &self.app {
+            Some(app) if self.os_locked => Ok(Arc::clone(app)),
+            _ => Err(StoreError::NeedsLock),
+        }
+    }
+
+    /// Begins the files of a new generation.
+    pub fn begin_rewrite(app: &dyn AppFolder) -> Result<Rewrite> {
+        app.remove_all(NEW).doing(|| format!("removing {NEW}"))?;
+        let folder = app.create(NEW).doing(|| format!("creating {NEW}"))?;
+        app.sync().doing(|| "syncing the app folder".into())?;
+        Rewrite::new(folder)
+    }
+
+    /// Puts the new generation in the place of the present one, which has just
+    /// been checkpointed in this turn.
+    pub fn exchange(
+        &mut self,
+        table: &mut Arc<Table>,
+        mut next: Rewrite,
+        kept: RoaringBitmap,
+        flags: NewFlags,
+    ) -> Result<()> {
+        let app = self.exchangeable()?;
+        let Some(open) = &self.open else {
+            return Err(StoreError::Failed("no turn is under way".into()));
+        };
+        let header = open.header;
+        let fence = header.fence;
+        if let Err(error) = self.write_generation(&mut next, open, kept, flags) {
+            let _ = app.remove_all(NEW);
+            return Err(error);
+        }
+        if let Err(error) = self.close_old(fence, &*app) {
+            // Whatever was announced at the next fence ends with the one after it.
+            let raised = self.create_empty(&log_name(fence + 2));
+            self.remove_lease(fence + 1);
+            let _ = app.remove_all(NEW);
+            self.open = None;
+            return Err(raised.err().unwrap_or(error));
+        }
+        self.open = None;
+        if let Err(error) = rename_both(&*app) {
+            // Which folder counts is found out by looking.
+            if self.reopen().is_err() {
+                self.failed = Some(format!("the exchange of folders failed: {error}"));
+            }
+            return Err(error);
+        }
+        // The lease of the new folder was written with it; the old ones are gone with the old folder.
+        self.lease = Some(fence + 2);
+        self.folder = Arc::clone(&next.folder);
+        self.superseded_files.clear();
+        if let Ok(folder) = app.folder(LIVE) {
+            self.folder = folder;
+        }
+        // What cannot be removed now is removed by the next opener.
+        let _ = self.folder.remove(COMPLETE);
+        let _ = app.remove_all(OLD);
+        self.catch_up(fence + 2, table)
+    }
+
+    /// Everything of the new folder but the mark that it is complete.
+    fn write_generation(
+        &self,
+        next: &mut Rewrite,
+        open: &Open,
+        kept: RoaringBitmap,
+        flags: NewFlags,
+    ) -> Result<()> {
+        next.sync()?;
+        let folder = Arc::clone(&next.folder);
+        let (fence, sequence) = (open.header.fence, open.sequence);
+        if let Ok(file) = self.folder.open("name.txt", false) {
+            let name = read_to_end(&*file, 0).doing(|| "reading name.txt".into())?;
+            write_whole(&*folder, "name.txt", &name)?;
+        }
+        // One sequence further than any file of the old generation, so that no two files of
+        // both have one name.
+        let base = sequence + 1;
+        let mut flags_name = String::new();
+        if let Some((superseded, deleted)) = flags {
+            flags_name = format!("flags-{base}.rbm");
+            write_whole(&*folder, &flags_name, &flags_file(&superseded, &deleted)?)?;
+        }
+        let previous = Previous {
+            generation: open.header.generation,
+            kept,
+        };
+        write_whole(&*folder, PREV, &previous.encode()?)?;
+        let state = next.state(fence + 2, base, flags_name)?;
+        write_whole(&*folder, &state_name(fence + 2), &state.encode())?;
+        // The log between is only there for whoever follows the fences back.
+        let between = Header {
+            fence: fence + 1,
+            previous: fence,
+            seal: sequence,
+            base: sequence,
+            flags: SWAP,
+            ..open.header
+        };
+        write_whole(&*folder, &log_name(fence + 1), &between.encode())?;
+        let log = Header {
+            fence: fence + 2,
+            previous: fence + 1,
+            seal: sequence,
+            base,
+            generation: state.generation,
+            flags: 0,
+        };
+        write_whole(&*folder, &log_name(fence + 2), &log.encode())?;
+        let lease = self.lease_text().format(self.now(), 1);
+        write_whole(&*folder, &lease_name(fence + 2), lease.as_bytes())
+    }
+
+    /// Ends writing in the old folder, and marks the new one as complete.
+    fn close_old(&mut self, fence: u64, app: &dyn AppFolder) -> Result<()> {
+        let (next, after) = (log_name(fence + 1), log_name(fence + 2));
+        if !self.try_lease(fence + 1)? {
+            return Err(StoreError::LeaseLost);
+        }
+        match self.folder.create_new(&next) {
+            Ok(_) => self.folder.sync().doing(|| "syncing the folder".into())?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::LeaseLost);
+            }
+            Err(error) => return Err(error).doing(|| format!("creating {next}")),
+        }
+        self.seal(fence + 1, SWAP)?;
+        let new = app.folder(NEW).doing(|| format!("opening {NEW}"))?;
+        let mark = new
+            .create_new(COMPLETE)
+            .doing(|| format!("creating {COMPLETE}"))?;
+        mark.sync().doing(|| format!("syncing {COMPLETE}"))?;
+        new.sync().doing(|| format!("syncing {NEW}"))?;
+        if self
+            .folder
+            .exists(&after)
+            .doing(|| format!("looking for {after}"))?
+        {
+            return Err(StoreError::LeaseLost);
+        }
+        Ok(())
+    }
+}
+
+/// The two renames. If the second fails the first is undone.
+fn rename_both(app: &dyn AppFolder) -> Result<()> {
+    app.rename(LIVE, OLD).doing(|| format!("renaming {LIVE}"))?;
+    if let Err(error) = app.rename(NEW, LIVE) {
+        let _ = app.rename(OLD, LIVE);
+        return Err(error).doing(|| format!("renaming {NEW}"));
+    }
+    app.sync().doing(|| "syncing the app folder".into())
+}
