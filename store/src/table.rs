@@ -5,14 +5,16 @@
 //! lies below its bound never changes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use mix_value::{Value, msgpack};
+use roaring::RoaringBitmap;
 
 use crate::data::DataFile;
 use crate::error::{Result, StoreError};
 use crate::ids::Id;
-use crate::index::Indexes;
+use crate::index::{Snapshot, Tail};
 
 /// Bodies of rows that can be read again from the data file are kept up to
 /// this many bytes.
@@ -116,11 +118,26 @@ impl Overrides {
 }
 
 /// All rows of a database.
-#[derive(Default)]
 pub(crate) struct Table {
     inner: RwLock<Inner>,
     /// Built on demand from the rows.
-    pub indexes: Indexes,
+    tail: Arc<Tail>,
+    /// Superseded rows and tombstones as of the latest bound asked for.
+    flags: Mutex<Flags>,
+    bodies_read: AtomicU64,
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        Table::new(None)
+    }
+}
+
+#[derive(Default, Clone)]
+struct Flags {
+    bound: u32,
+    superseded: Arc<RoaringBitmap>,
+    deleted: Arc<RoaringBitmap>,
 }
 
 impl Table {
@@ -131,8 +148,44 @@ impl Table {
                 file,
                 ..Inner::default()
             }),
-            indexes: Indexes::default(),
+            tail: Arc::new(Tail::new(0)),
+            flags: Mutex::default(),
+            bodies_read: AtomicU64::new(0),
         }
+    }
+
+    /// The index as of a bound.
+    pub fn index(&self, bound: u32) -> Result<Snapshot> {
+        self.tail.extend(bound, |row| self.body(row))?;
+        let (superseded, deleted) = self.flags(bound);
+        Ok(Snapshot {
+            tail: Arc::clone(&self.tail),
+            bound,
+            superseded,
+            deleted,
+        })
+    }
+
+    /// Superseded rows and tombstones below a bound, as they follow from the rows.
+    fn flags(&self, bound: u32) -> (Arc<RoaringBitmap>, Arc<RoaringBitmap>) {
+        let mut known = self.flags.lock().unwrap_or_else(PoisonError::into_inner);
+        if bound < known.bound {
+            let mut early = Flags::default();
+            early.extend(&self.read(), bound);
+            return (early.superseded, early.deleted);
+        }
+        known.extend(&self.read(), bound);
+        (Arc::clone(&known.superseded), Arc::clone(&known.deleted))
+    }
+
+    /// Notes that a query read a row.
+    pub fn count_read(&self) {
+        self.bodies_read.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Number of rows read by queries so far.
+    pub fn bodies_read(&self) -> u64 {
+        self.bodies_read.load(Ordering::Relaxed)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -301,6 +354,21 @@ impl Table {
         let overrides = Arc::make_mut(&mut inner.overrides);
         overrides.superseded.extend(added.superseded);
         overrides.deleted.extend(added.deleted);
+    }
+}
+
+impl Flags {
+    fn extend(&mut self, inner: &Inner, bound: u32) {
+        for row in self.bound..bound.min(inner.rows.len() as u32) {
+            let meta = &inner.rows[row as usize];
+            if meta.previous != NONE {
+                Arc::make_mut(&mut self.superseded).insert(meta.previous);
+            }
+            if meta.deleted {
+                Arc::make_mut(&mut self.deleted).insert(row);
+            }
+            self.bound = row + 1;
+        }
     }
 }
 

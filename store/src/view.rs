@@ -1,17 +1,21 @@
 //! Row views: which rows of which moment a reader sees.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use mix_value::msgpack::DecodeError;
 use mix_value::{Ref, Value};
+use roaring::RoaringBitmap;
 
 use crate::batch::content_hash;
 use crate::disk::Previous;
 use crate::error::{Result, StoreError};
 use crate::fields;
 use crate::ids::{id_of, text_of};
+use crate::index::{Snapshot, SortedRows};
 use crate::query::{
-    Atom, Execution, Pipeline, PreparedQuery, QueryOptions, RecordSource, StoredRow,
+    Atom, BoxedSorted, Execution, Pipeline, PreparedQuery, QueryOptions, RecordSource, Sets,
+    Sorted, SortedGroup, StoredRow,
 };
 use crate::record::Record;
 use crate::table::{NONE, Overrides, Table};
@@ -59,6 +63,14 @@ pub struct View {
     include_superseded: bool,
     /// None for views of the past, which setFlags does not touch.
     overrides: Option<Arc<Overrides>>,
+    /// Looked up when a query first asks for it.
+    indexed: Arc<OnceLock<Indexed>>,
+}
+
+/// The index at the moment of a view.
+struct Indexed {
+    index: Snapshot,
+    visible: RoaringBitmap,
 }
 
 impl View {
@@ -77,6 +89,7 @@ impl View {
             include_deleted: false,
             include_superseded: false,
             overrides: (!plain).then_some(overrides),
+            indexed: Arc::default(),
         }
     }
 
@@ -89,6 +102,7 @@ impl View {
     pub fn including(mut self, deleted: bool, superseded: bool) -> View {
         self.include_deleted = deleted;
         self.include_superseded = superseded;
+        self.indexed = Arc::default();
         self
     }
 
@@ -101,6 +115,7 @@ impl View {
         };
         self.bound = self.bound.min(bound);
         self.overrides = None;
+        self.indexed = Arc::default();
         Ok(self)
     }
 
@@ -263,40 +278,56 @@ impl View {
         PreparedQuery::new(pipeline, options)?.run(view, options)
     }
 
-    /// How a query would find its rows: its clauses, and for each condition that
-    /// an index can answer the number of rows it leaves (null: all are read).
+    /// How a query would find its rows: its clauses, and for each condition of
+    /// its leading filters the numbers of visible rows for which the index tells
+    /// that it is true (`t`), that it is false (`f`), and that they must be read
+    /// (`m`); then for all filters together the rows that surely pass (`sure`)
+    /// and those to be read (`read`).
     pub fn explain(self, pipeline: &Pipeline, options: &QueryOptions) -> Result<Value> {
         let view = self.including(options.include_deleted, options.include_superseded);
-        let prepared = PreparedQuery::new(pipeline, options)?;
-        let count = |atoms: &[Atom]| -> Result<Value> {
-            let rows = if atoms.is_empty() {
-                None
-            } else {
-                view.candidates(atoms)?
-            };
-            Ok(rows.map_or(Value::Null, |rows| {
-                Value::Int(i64::try_from(rows.len()).unwrap_or(i64::MAX))
-            }))
-        };
-        let mut atoms = Vec::new();
-        for atom in prepared.atoms() {
-            let path = atom
-                .path
-                .iter()
-                .map(|step| Value::String(step.clone()))
-                .collect();
-            atoms.push(Value::map([
-                ("path", Value::Array(path)),
-                ("test", Value::from(atom.test.name())),
-                ("rows", count(std::slice::from_ref(atom))?),
-            ]));
-        }
-        Ok(Value::map([
+        let plan = PreparedQuery::new(pipeline, options)?.explain(&view)?;
+        let mut explained = Value::map([
             ("ast", pipeline.to_value()),
-            ("atoms", Value::Array(atoms)),
-            ("read", count(prepared.atoms())?),
             ("rows", Value::Int(i64::from(view.bound))),
-        ]))
+        ]);
+        if let (Value::Map(all), Value::Map(plan)) = (&mut explained, plan) {
+            all.extend(plan);
+        }
+        Ok(explained)
+    }
+
+    /// Number of records read so far, by all views of the database since it was opened.
+    pub fn records_read(&self) -> u64 {
+        self.table.bodies_read()
+    }
+
+    /// The index at this moment.
+    fn index(&self) -> Result<&Indexed> {
+        if let Some(indexed) = self.indexed.get() {
+            return Ok(indexed);
+        }
+        let mut index = self.table.index(self.bound)?;
+        if let Some(overrides) = &self.overrides {
+            apply(
+                &overrides.superseded,
+                Arc::make_mut(&mut index.superseded),
+                self.bound,
+            );
+            apply(
+                &overrides.deleted,
+                Arc::make_mut(&mut index.deleted),
+                self.bound,
+            );
+        }
+        let mut visible = RoaringBitmap::new();
+        visible.insert_range(0..self.bound);
+        if !self.include_superseded {
+            visible -= &*index.superseded;
+        }
+        if !self.include_deleted {
+            visible -= &*index.deleted;
+        }
+        Ok(self.indexed.get_or_init(|| Indexed { index, visible }))
     }
 
     /// Whether the id names a record whose current version is a tombstone.
@@ -411,11 +442,29 @@ impl View {
     }
 
     fn stored_row(&self, row: u32) -> Result<StoredRow> {
+        self.table.count_read();
         Ok(StoredRow {
             row: u64::from(row),
             bytes: self.table.body(row)?,
             superseded: self.is_superseded(row),
         })
+    }
+}
+
+impl Sorted<StoreError> for SortedRows {
+    fn next_group(&mut self) -> Result<Option<SortedGroup>> {
+        SortedRows::next_group(self)
+    }
+}
+
+/// Puts flags set by hand over derived ones.
+fn apply(overrides: &BTreeMap<u32, bool>, rows: &mut RoaringBitmap, bound: u32) {
+    for (row, set) in overrides.range(..bound) {
+        if *set {
+            rows.insert(*row);
+        } else {
+            rows.remove(*row);
+        }
     }
 }
 
@@ -446,10 +495,26 @@ impl RecordSource for View {
         Ok(self.rows_of_generation(generation, rows))
     }
 
-    fn candidates(&self, atoms: &[Atom]) -> Result<Option<Vec<u64>>> {
-        self.table
-            .indexes
-            .candidates(&self.table, atoms, self.bound)
+    fn visible(&self) -> Result<Option<RoaringBitmap>> {
+        Ok(Some(self.index()?.visible.clone()))
+    }
+
+    fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>> {
+        self.index()?.index.sets(atom, want)
+    }
+
+    fn somewhere(&self, atom: &Atom) -> Result<Option<RoaringBitmap>> {
+        self.index()?.index.somewhere(atom)
+    }
+
+    fn sorted(
+        &self,
+        path: &[Arc<str>],
+        descending: bool,
+        rows: &RoaringBitmap,
+    ) -> Result<Option<BoxedSorted<StoreError>>> {
+        let sorted = self.index()?.index.sorted(path, descending, rows)?;
+        Ok(sorted.map(|sorted| Box::new(sorted) as BoxedSorted<StoreError>))
     }
 
     fn corrupt(&self, row: u64, error: DecodeError) -> StoreError {

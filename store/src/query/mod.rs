@@ -10,7 +10,7 @@
 //! ```text
 //! text ── lexer, parser ──┐
 //!                         ├─ ast ── plan (compile: checks, parameters) ── run ── results
-//! JSON ── from_value ─────┘              │ atoms ── RecordSource::candidates    │
+//! JSON ── from_value ─────┘              │ select ── RecordSource::sets, sorted │
 //!                                        └ needs ── decode (only what is read) ─┘
 //! ```
 //!
@@ -33,6 +33,7 @@ mod decode;
 mod error;
 mod eval;
 mod expand;
+mod explain;
 mod from_value;
 mod indexable;
 mod lexer;
@@ -41,6 +42,7 @@ mod options;
 mod parser;
 mod plan;
 mod run;
+mod select;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -50,7 +52,7 @@ pub use ast::Pipeline;
 pub use error::{Place, QueryError, QueryErrorCode};
 pub use options::{DEFAULT_MAX_BYTES, QueryOptions};
 pub use run::{Execution, PreparedQuery, QueryItem, Slice};
-pub use source::{Atom, AtomTest, RecordSource, StoredRow};
+pub use source::{Atom, AtomTest, BoxedSorted, RecordSource, Sets, Sorted, SortedGroup, StoredRow};
 
 use mix_value::Value;
 

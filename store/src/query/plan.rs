@@ -1,7 +1,6 @@
 //! A pipeline ready to run: parameters filled in, keys resolved into steps,
 //! everything checked that needs no data.
 
-mod atoms;
 mod compile;
 mod lookup;
 mod needs;
@@ -11,7 +10,6 @@ use std::sync::Arc;
 use mix_value::{Ref, Value};
 
 use super::ast::{ArithmeticOp, CompareOp, ListOp};
-use super::source::Atom;
 
 pub(super) use compile::compile;
 pub(super) use lookup::Lookup;
@@ -110,8 +108,15 @@ pub(super) struct Plan {
     /// At least one; only the last has no barrier.
     pub(super) segments: Vec<Segment>,
     pub(super) marks: Vec<Mark>,
-    /// Marks that every result is after.
-    pub(super) leading_marks: Vec<usize>,
-    /// What every result passes.
-    pub(super) atoms: Vec<Atom>,
+}
+
+impl Plan {
+    /// The conditions before anything else is done.
+    pub(super) fn leading(&self) -> impl Iterator<Item = &Condition> {
+        let steps = self.segments.first().map_or(&[][..], |first| &first.steps);
+        steps.iter().map_while(|step| match step {
+            Step::Keep(condition) => Some(condition),
+            _ => None,
+        })
+    }
 }

@@ -1,6 +1,7 @@
 //! Runs a plan: rows go one by one through the steps of a segment; at a barrier
 //! they are gathered, and what comes out of it is the input of the next segment.
 
+mod chosen;
 mod gather;
 
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use super::error::QueryError;
 use super::eval::{Evaluator, Scope};
 use super::options::QueryOptions;
 use super::plan::{Barrier, Mark, Needs, Plan, Step, compile};
-use super::source::{Atom, RecordSource, StoredRow};
+use super::source::{RecordSource, StoredRow};
+use chosen::{Chosen, Taken};
 use gather::{Gather, Held};
 
 /// A pipeline with its parameters, checked as far as that needs no data.
@@ -32,9 +34,11 @@ impl PreparedQuery {
         })
     }
 
-    /// What every result passes; for explanations and indexes.
-    pub fn atoms(&self) -> &[Atom] {
-        &self.plan.atoms
+    /// How the query would find its rows in a source: for each condition of the
+    /// leading filters the numbers of rows for which the index tells that it is
+    /// true (`t`), false (`f`), or that they must be read (`m`).
+    pub fn explain<S: RecordSource>(&self, source: &S) -> Result<Value, S::Error> {
+        super::explain::explain(&self.plan, source)
     }
 
     /// Runs over the rows of a source. Marks of `after` are looked up now, rows are read when results are asked for.
@@ -107,9 +111,11 @@ pub struct Execution<S: RecordSource> {
     plan: Plan,
     /// Index of the segment that runs.
     segment: usize,
-    input: Input,
+    input: Input<S::Error>,
     /// Counters of the skip and limit steps of the segment, by step.
     counters: Vec<u64>,
+    /// Leading steps of the segment that its input has passed already.
+    passed: usize,
     /// What the barrier of the segment has gathered so far.
     gather: Option<Gather>,
     /// Values that may still be looked at before the query pauses.
@@ -128,11 +134,11 @@ pub struct Slice {
 }
 
 /// Where a segment's values come from.
-enum Input {
+enum Input<E> {
     /// Rows from here on.
     Rows(u64),
-    /// These rows, if they are visible.
-    Candidates(std::vec::IntoIter<u64>),
+    /// Rows that an index chose.
+    Chosen(Box<Chosen<E>>),
     /// What a barrier let out.
     Held(Box<dyn Iterator<Item = Held> + Send>),
 }
@@ -170,40 +176,24 @@ impl<S: RecordSource> Execution<S> {
             let first = first_row(&evaluator.source, mark)?;
             evaluator.first_rows.push(first);
         }
-        let start = plan
-            .leading_marks
-            .iter()
-            .filter_map(|mark| evaluator.first_rows.get(*mark))
-            .max()
-            .copied();
-        let start = start.unwrap_or(0);
-        let input = match values {
-            Some(values) => Input::Held(Box::new(values.into_iter().map(Held::of_value))),
-            None => {
-                let candidates = match plan.atoms.as_slice() {
-                    [] => None,
-                    atoms => evaluator.source.candidates(atoms)?,
-                };
-                match candidates {
-                    Some(mut rows) => {
-                        rows.retain(|row| *row >= start);
-                        Input::Candidates(rows.into_iter())
-                    }
-                    None => Input::Rows(start),
-                }
-            }
-        };
         let mut execution = Execution {
             evaluator,
             plan,
             segment: 0,
-            input,
+            input: match values {
+                Some(values) => Input::Held(Box::new(values.into_iter().map(Held::of_value))),
+                None => Input::Rows(0),
+            },
             counters: Vec::new(),
+            passed: 0,
             gather: None,
             quota: None,
             paused: false,
             finished: false,
         };
+        if matches!(execution.input, Input::Rows(_)) {
+            execution.choose()?;
+        }
         execution.reset_counters();
         Ok(execution)
     }
@@ -269,7 +259,7 @@ impl<S: RecordSource> Execution<S> {
         let goes_on = matches!(result, Ok(Some(_))) || self.paused && result.is_ok();
         if !goes_on {
             self.finished = true;
-            self.input = Input::Candidates(Vec::new().into_iter());
+            self.input = Input::Held(Box::new(std::iter::empty()));
         }
         result
     }
@@ -290,6 +280,13 @@ impl<S: RecordSource> Execution<S> {
     /// Runs the present segment to its end and goes on with what its barrier lets out.
     fn pass_barrier(&mut self) -> Result<(), S::Error> {
         let mut gather = self.gather.take().unwrap_or_default();
+        if let Input::Chosen(chosen) = &mut self.input
+            && let Some(segment) = self.plan.segments.get(self.segment)
+            && matches!(segment.barrier, Some(Barrier::Count))
+            && segment.steps.len() == self.passed
+        {
+            gather.add_count(chosen.take_sure());
+        }
         while let Some(flow) = self.next_flow()? {
             if let Some(segment) = self.plan.segments.get(self.segment)
                 && let Some(barrier) = &segment.barrier
@@ -313,9 +310,14 @@ impl<S: RecordSource> Execution<S> {
             Some(Barrier::Reverse) | None => Box::new(gather.reversed()),
         };
         self.input = Input::Held(held);
-        self.segment += 1;
-        self.reset_counters();
+        self.enter(self.segment + 1);
         Ok(())
+    }
+
+    fn enter(&mut self, segment: usize) {
+        self.segment = segment;
+        self.passed = 0;
+        self.reset_counters();
     }
 
     /// The next value that passes all steps of the present segment.
@@ -337,8 +339,10 @@ impl<S: RecordSource> Execution<S> {
                 None => {}
             }
             self.evaluator.budget.next_value();
-            let Some(flow) = self.take_input()? else {
-                return Ok(None);
+            let flow = match self.take_input()? {
+                Taken::Flow(flow) => flow,
+                Taken::Nothing => continue,
+                Taken::End => return Ok(None),
             };
             match self.through_steps(flow)? {
                 Passed::Through(flow) => return Ok(Some(flow)),
@@ -348,9 +352,9 @@ impl<S: RecordSource> Execution<S> {
         }
     }
 
-    fn take_input(&mut self) -> Result<Option<Flow>, S::Error> {
+    fn take_input(&mut self) -> Result<Taken, S::Error> {
         let source = &self.evaluator.source;
-        match &mut self.input {
+        let taken = match &mut self.input {
             Input::Rows(from) => {
                 let row = source.next_row(*from)?;
                 self.evaluator
@@ -360,30 +364,21 @@ impl<S: RecordSource> Execution<S> {
                 *from = row
                     .as_ref()
                     .map_or(u64::MAX, |row| row.row.saturating_add(1));
-                Ok(row.map(Flow::of_row))
+                row.map(Flow::of_row)
             }
-            Input::Candidates(rows) => {
-                for candidate in rows {
-                    let row = source.next_row(candidate)?;
-                    self.evaluator
-                        .budget
-                        .work(row.as_ref().map_or(0, |row| row.bytes.len()))?;
-                    if let Some(row) = row
-                        && row.row == candidate
-                    {
-                        return Ok(Some(Flow::of_row(row)));
-                    }
-                }
-                Ok(None)
-            }
+            Input::Chosen(chosen) => return chosen.next(&self.evaluator, &self.plan),
             Input::Held(held) => match held.next() {
                 Some(held) => {
                     self.evaluator.budget.tick()?;
-                    held.release(&self.evaluator)
+                    held.release(&self.evaluator)?
                 }
-                None => Ok(None),
+                None => None,
             },
-        }
+        };
+        Ok(match taken {
+            Some(flow) => Taken::Flow(flow),
+            None => Taken::End,
+        })
     }
 
     fn through_steps(&mut self, mut flow: Flow) -> Result<Passed, S::Error> {
@@ -392,7 +387,8 @@ impl<S: RecordSource> Execution<S> {
             return Ok(Passed::Ended);
         };
         let mut last = false;
-        for (step, counter) in segment.steps.iter().zip(&mut self.counters) {
+        let steps = segment.steps.iter().zip(&mut self.counters);
+        for (step, counter) in steps.skip(self.passed) {
             match step {
                 Step::Keep(condition) => {
                     let (value, row) = flow.view(&self.evaluator, &segment.needs)?;
@@ -481,7 +477,7 @@ impl Flow {
     }
 }
 
-fn first_row<S: RecordSource>(source: &S, mark: &Mark) -> Result<u64, S::Error> {
+pub(super) fn first_row<S: RecordSource>(source: &S, mark: &Mark) -> Result<u64, S::Error> {
     let stale = |name: &str| {
         QueryError::new(
             super::QueryErrorCode::StaleWatermark,

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use mix_value::msgpack::DecodeError;
 use mix_value::{Ref, Value};
 
+use roaring::RoaringBitmap;
+
+use super::ast::{CompareOp, ListOp};
 use super::error::QueryError;
 
 /// One stored version of a record, as it lies on disk.
@@ -39,11 +42,34 @@ pub trait RecordSource {
     /// one of a generation that is neither the present nor the one before.
     fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>, Self::Error>;
 
-    /// Rows, ascending, among which every visible row lies that passes all
-    /// atoms. More rows than that change nothing but the time it takes. None:
-    /// all rows must be read. The atoms are never empty.
-    fn candidates(&self, atoms: &[Atom]) -> Result<Option<Vec<u64>>, Self::Error> {
-        let _ = atoms;
+    /// All visible rows; none if the source has no index.
+    fn visible(&self) -> Result<Option<RoaringBitmap>, Self::Error> {
+        Ok(None)
+    }
+
+    /// The rows for which the truth of an atom is `want`, visible or not; none
+    /// if the index cannot tell.
+    fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>, Self::Error> {
+        let _ = (atom, want);
+        Ok(None)
+    }
+
+    /// Rows among which all lie that have, somewhere at the path of an atom, a
+    /// value that passes its test; none if the index cannot tell.
+    fn somewhere(&self, atom: &Atom) -> Result<Option<RoaringBitmap>, Self::Error> {
+        let _ = atom;
+        Ok(None)
+    }
+
+    /// `rows` by the value they have at a path; none if the index does not know
+    /// that of all of them.
+    fn sorted(
+        &self,
+        path: &[Arc<str>],
+        descending: bool,
+        rows: &RoaringBitmap,
+    ) -> Result<Option<BoxedSorted<Self::Error>>, Self::Error> {
+        let _ = (path, descending, rows);
         Ok(None)
     }
 
@@ -70,8 +96,25 @@ impl<S: RecordSource + ?Sized> RecordSource for &S {
         (**self).row_of_watermark(generation, rows)
     }
 
-    fn candidates(&self, atoms: &[Atom]) -> Result<Option<Vec<u64>>, S::Error> {
-        (**self).candidates(atoms)
+    fn visible(&self) -> Result<Option<RoaringBitmap>, S::Error> {
+        (**self).visible()
+    }
+
+    fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>, S::Error> {
+        (**self).sets(atom, want)
+    }
+
+    fn somewhere(&self, atom: &Atom) -> Result<Option<RoaringBitmap>, S::Error> {
+        (**self).somewhere(atom)
+    }
+
+    fn sorted(
+        &self,
+        path: &[Arc<str>],
+        descending: bool,
+        rows: &RoaringBitmap,
+    ) -> Result<Option<BoxedSorted<S::Error>>, S::Error> {
+        (**self).sorted(path, descending, rows)
     }
 
     fn corrupt(&self, row: u64, error: DecodeError) -> S::Error {
@@ -98,8 +141,25 @@ impl<S: RecordSource + ?Sized> RecordSource for Arc<S> {
         (**self).row_of_watermark(generation, rows)
     }
 
-    fn candidates(&self, atoms: &[Atom]) -> Result<Option<Vec<u64>>, S::Error> {
-        (**self).candidates(atoms)
+    fn visible(&self) -> Result<Option<RoaringBitmap>, S::Error> {
+        (**self).visible()
+    }
+
+    fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>, S::Error> {
+        (**self).sets(atom, want)
+    }
+
+    fn somewhere(&self, atom: &Atom) -> Result<Option<RoaringBitmap>, S::Error> {
+        (**self).somewhere(atom)
+    }
+
+    fn sorted(
+        &self,
+        path: &[Arc<str>],
+        descending: bool,
+        rows: &RoaringBitmap,
+    ) -> Result<Option<BoxedSorted<S::Error>>, S::Error> {
+        (**self).sorted(path, descending, rows)
     }
 
     fn corrupt(&self, row: u64, error: DecodeError) -> S::Error {
@@ -107,13 +167,10 @@ impl<S: RecordSource + ?Sized> RecordSource for Arc<S> {
     }
 }
 
-/// A condition that every result of a query passes, from its leading filters:
-/// food for an index.
+/// A condition on what one path of a record leads to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Atom {
-    /// Member names from the record down. A step passes through arrays and
-    /// refs (the record behind a ref is outside this row); an index over plain
-    /// members is safe with atoms of one step.
+    /// Member names from the record down. A step passes through arrays and refs.
     pub path: Vec<Arc<str>>,
     /// What holds at its end.
     pub test: AtomTest,
@@ -122,24 +179,74 @@ pub struct Atom {
 /// What holds of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AtomTest {
-    /// It is equal to this constant, as a whole.
-    Equal(Value),
-    /// It, or an element of it if it is an array, is equal to one of these.
-    OneOf(Vec<Value>),
-    /// It is a string that starts with this one.
-    Prefix(Arc<str>),
+    /// It compares like that with a constant.
+    Compare(CompareOp, Value),
+    /// Its elements, or it itself, are like that in a list.
+    Within(ListOp, Vec<Value>),
     /// It is not undefined.
     Exists,
 }
 
-impl AtomTest {
-    /// The name of the test, for explanations.
-    pub fn name(&self) -> &'static str {
-        match self {
-            AtomTest::Equal(_) => "equal",
-            AtomTest::OneOf(_) => "one of",
-            AtomTest::Prefix(_) => "prefix",
-            AtomTest::Exists => "exists",
+/// Rows an index found. Both sets may hold rows that are not visible; a row in
+/// both counts as sure.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sets {
+    /// They surely pass.
+    pub sure: RoaringBitmap,
+    /// They must be read to know.
+    pub maybe: RoaringBitmap,
+}
+
+impl Sets {
+    /// Rows that surely pass.
+    pub fn sure(rows: RoaringBitmap) -> Sets {
+        Sets {
+            sure: rows,
+            maybe: RoaringBitmap::new(),
         }
     }
+
+    /// Rows that must be read.
+    pub fn maybe(rows: RoaringBitmap) -> Sets {
+        Sets {
+            sure: RoaringBitmap::new(),
+            maybe: rows,
+        }
+    }
+
+    /// The rows that pass both.
+    pub fn and(&mut self, other: Sets) {
+        let mut possible = std::mem::take(&mut self.maybe) | &self.sure;
+        possible &= other.maybe | &other.sure;
+        self.sure &= other.sure;
+        possible -= &self.sure;
+        self.maybe = possible;
+    }
+
+    /// The rows that pass one of both.
+    pub fn or(&mut self, other: Sets) {
+        self.sure |= other.sure;
+        self.maybe |= other.maybe;
+        self.maybe -= &self.sure;
+    }
+}
+
+/// [`Sorted`] of any kind.
+pub type BoxedSorted<E> = Box<dyn Sorted<E>>;
+
+/// Rows in the order of a value.
+pub trait Sorted<E>: Send {
+    /// The next rows that have the same value; in the end those without one.
+    fn next_group(&mut self) -> Result<Option<SortedGroup>, E>;
+}
+
+/// Rows with the same value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SortedGroup {
+    /// The value, if the index knows all of it.
+    pub key: Option<Value>,
+    /// False: the rows have no value.
+    pub defined: bool,
+    /// The rows, ascending.
+    pub rows: Vec<u32>,
 }

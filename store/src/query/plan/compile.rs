@@ -8,9 +8,7 @@ use super::super::ast::{
     Arithmetic, Filter, Function, Key, List, Member, Operand, Pipeline, Stage, ValueNode,
 };
 use super::super::error::{QueryError, QueryErrorCode};
-use super::{
-    Barrier, Base, Build, Compute, Condition, Lookup, Mark, Needs, Plan, Segment, Step, atoms,
-};
+use super::{Barrier, Base, Build, Compute, Condition, Lookup, Mark, Needs, Plan, Segment, Step};
 
 type Result<T> = std::result::Result<T, QueryError>;
 
@@ -55,15 +53,9 @@ pub(in super::super) fn compile(
     }
     steps.extend(limit.map(Step::Limit));
     segments.push(segment(steps, None));
-    let (atoms, leading_marks) = segments
-        .first()
-        .map(|first| atoms::of(&first.steps))
-        .unwrap_or_default();
     Ok(Plan {
         segments,
         marks: compiler.marks,
-        leading_marks,
-        atoms,
     })
 }
 

@@ -21,7 +21,7 @@ impl Lookup {
         Lookup { items }
     }
 
-    pub(super) fn items(&self) -> &[Value] {
+    pub(in super::super) fn items(&self) -> &[Value] {
         &self.items
     }
 

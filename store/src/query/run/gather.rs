@@ -38,6 +38,21 @@ impl Held {
         }
     }
 
+    /// A group of rows.
+    pub(super) fn group(key: Value, rows: Vec<u32>) -> Held {
+        let members = rows
+            .into_iter()
+            .map(|row| Held {
+                item: HeldItem::Row(u64::from(row)),
+                size: 0,
+            })
+            .collect();
+        Held {
+            item: HeldItem::Group(key, members),
+            size: 0,
+        }
+    }
+
     /// Gives the value back and its memory free.
     pub(super) fn release<S: RecordSource>(
         self,
@@ -128,6 +143,11 @@ impl Gather {
         Ok(())
     }
 
+    /// Counts values without looking at them.
+    pub(super) fn add_count(&mut self, values: u64) {
+        self.count += i64::try_from(values).unwrap_or(i64::MAX);
+    }
+
     pub(super) fn count(&self) -> Value {
         Value::Int(self.count)
     }
@@ -176,7 +196,7 @@ impl Gather {
 }
 
 /// The key of a value; none if it is undefined.
-fn key_of<S: RecordSource>(
+pub(super) fn key_of<S: RecordSource>(
     flow: &mut Flow,
     key: &Compute,
     needs: &Needs,

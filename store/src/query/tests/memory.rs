@@ -6,7 +6,10 @@ use std::sync::Arc;
 use mix_value::msgpack::{self, DecodeError};
 use mix_value::{Ref, Value};
 
-use crate::query::{Atom, AtomTest, QueryError, RecordSource, StoredRow};
+use roaring::RoaringBitmap;
+
+use crate::query::ast::{CompareOp, ListOp};
+use crate::query::{Atom, AtomTest, QueryError, RecordSource, Sets, StoredRow};
 
 pub(super) const GENERATION: &str = "k3f9a0Zq";
 
@@ -16,7 +19,7 @@ pub(super) struct Memory {
     pub(super) bound: u64,
     pub(super) include_deleted: bool,
     pub(super) include_superseded: bool,
-    /// Answers [`RecordSource::candidates`] from the values.
+    /// Answers [`RecordSource::sets`] from the values.
     pub(super) indexed: bool,
 }
 
@@ -134,39 +137,40 @@ impl RecordSource for Memory {
         Ok((generation == GENERATION).then_some(rows))
     }
 
-    fn candidates(&self, atoms: &[Atom]) -> Result<Option<Vec<u64>>, MemoryError> {
-        if !self.indexed {
+    fn visible(&self) -> Result<Option<RoaringBitmap>, MemoryError> {
+        let rows = (0..self.bound).filter(|row| self.visible(*row));
+        Ok(self.indexed.then(|| rows.map(|row| row as u32).collect()))
+    }
+
+    /// From the values; every third row it does not know.
+    fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>, MemoryError> {
+        // Longer paths may lead through refs, which an index of plain members does not know.
+        let [name] = atom.path.as_slice() else {
             return Ok(None);
-        }
-        let passes = |row: u64, atom: &Atom| {
-            // Longer paths may lead through refs, which an index of plain members does not know.
-            let [name] = atom.path.as_slice() else {
-                return true;
-            };
-            let Some(value) = self.rows[row as usize].0.get(name) else {
-                // Computed at read time, so that no index has it.
-                return &**name == "_rmx_superseded";
-            };
-            match &atom.test {
-                AtomTest::Equal(wanted) => mix_value::equal(value, wanted) == Some(true),
-                AtomTest::OneOf(list) => {
-                    let values = value.as_array().unwrap_or(std::slice::from_ref(value));
-                    values.iter().any(|value| {
+        };
+        let mut sets = Sets::default();
+        for row in 0..self.bound {
+            let value = self.value(row).get(name).cloned().unwrap_or_default();
+            let truth = match &atom.test {
+                AtomTest::Compare(CompareOp::Eq, wanted) => mix_value::equal(&value, wanted),
+                AtomTest::Within(ListOp::In, list) if !value.is_undefined() => {
+                    let values = value.as_array().unwrap_or(std::slice::from_ref(&value));
+                    Some(values.iter().any(|value| {
                         list.iter()
                             .any(|item| mix_value::equal(value, item) == Some(true))
-                    })
+                    }))
                 }
-                AtomTest::Prefix(prefix) => value
-                    .as_str()
-                    .is_some_and(|text| text.starts_with(&**prefix)),
-                AtomTest::Exists => true,
+                AtomTest::Within(ListOp::In, _) => None,
+                AtomTest::Exists => Some(!value.is_undefined()),
+                _ => return Ok(None),
+            };
+            if row % 3 == 2 {
+                sets.maybe.insert(row as u32);
+            } else if truth == Some(want) {
+                sets.sure.insert(row as u32);
             }
-        };
-        Ok(Some(
-            (0..self.bound)
-                .filter(|row| atoms.iter().all(|atom| passes(*row, atom)))
-                .collect(),
-        ))
+        }
+        Ok(Some(sets))
     }
 
     fn corrupt(&self, row: u64, _: DecodeError) -> MemoryError {

@@ -1,0 +1,92 @@
+//! Row lists of terms, and unions of many of them.
+
+use roaring::RoaringBitmap;
+
+/// The rows of one term.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rows<'a> {
+    /// Ascending.
+    Few(&'a [u32]),
+    Many(&'a RoaringBitmap),
+}
+
+impl Rows<'_> {
+    pub fn to_bitmap(self) -> RoaringBitmap {
+        match self {
+            // Ascending, so that appending cannot fail.
+            Rows::Few(rows) => rows.iter().copied().collect(),
+            Rows::Many(rows) => rows.clone(),
+        }
+    }
+}
+
+/// So many single rows are sorted; more go into plain bits.
+const SORTED: usize = 4096;
+
+/// Collects the union of the rows of many terms.
+#[derive(Default)]
+pub(crate) struct Union {
+    few: Vec<u32>,
+    many: RoaringBitmap,
+    /// One bit per row, once there are many single rows.
+    bits: Vec<u8>,
+}
+
+impl Union {
+    pub fn add(&mut self, rows: Rows<'_>) {
+        match rows {
+            Rows::Few(rows) if self.bits.is_empty() => {
+                self.few.extend_from_slice(rows);
+                if self.few.len() > SORTED {
+                    let few = std::mem::take(&mut self.few);
+                    self.set(&few);
+                }
+            }
+            Rows::Few(rows) => self.set(rows),
+            Rows::Many(rows) => self.many |= rows,
+        }
+    }
+
+    fn set(&mut self, rows: &[u32]) {
+        for row in rows {
+            let byte = *row as usize / 8;
+            if byte >= self.bits.len() {
+                self.bits.resize((byte + 1).next_power_of_two(), 0);
+            }
+            self.bits[byte] |= 1 << (row % 8);
+        }
+    }
+
+    pub fn finish(mut self) -> RoaringBitmap {
+        self.few.sort_unstable();
+        self.few.dedup();
+        let mut all = self.many;
+        all |= self.few.into_iter().collect::<RoaringBitmap>();
+        if !self.bits.is_empty() {
+            all |= RoaringBitmap::from_lsb0_bytes(0, &self.bits);
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_union_is_the_union() {
+        for count in [0_u32, 1, 5000, 20_000] {
+            let mut union = Union::default();
+            let mut expected = RoaringBitmap::new();
+            for number in 0..count {
+                let row = number.wrapping_mul(7919) % 100_000;
+                expected.insert(row);
+                union.add(Rows::Few(&[row]));
+            }
+            let more: RoaringBitmap = (50_000..51_000).collect();
+            union.add(Rows::Many(&more));
+            expected |= more;
+            assert_eq!(union.finish(), expected);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The terms of the newest rows, in memory.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{PoisonError, RwLock};
+
+use roaring::RoaringBitmap;
+
+use super::extract::terms_of;
+use super::rows::Rows;
+
+/// Longest plain list of rows.
+const FEW: usize = 32;
+
+/// Rows of one term.
+#[derive(Debug, Clone)]
+pub(crate) enum Posting {
+    Few(Vec<u32>),
+    Many(RoaringBitmap),
+}
+
+impl Posting {
+    /// Adds a row that is not below the others.
+    pub fn push(&mut self, row: u32) {
+        match self {
+            Posting::Few(rows) if rows.last() == Some(&row) => {}
+            Posting::Few(rows) if rows.len() < FEW => rows.push(row),
+            Posting::Few(rows) => {
+                let mut many: RoaringBitmap = rows.iter().copied().collect();
+                many.insert(row);
+                *self = Posting::Many(many);
+            }
+            Posting::Many(rows) => {
+                rows.insert(row);
+            }
+        }
+    }
+
+    pub fn rows(&self) -> Rows<'_> {
+        match self {
+            Posting::Few(rows) => Rows::Few(rows),
+            Posting::Many(rows) => Rows::Many(rows),
+        }
+    }
+}
+
+/// The index of the rows from `first` on. It only grows.
+pub(crate) struct Tail {
+    inner: RwLock<Inner>,
+}
+
+struct Inner {
+    /// Rows below are contained.
+    covered: u32,
+    terms: BTreeMap<Box<[u8]>, Posting>,
+}
+
+impl Tail {
+    pub fn new(first: u32) -> Tail {
+        Tail {
+            inner: RwLock::new(Inner {
+                covered: first,
+                terms: BTreeMap::new(),
+            }),
+        }
+    }
+
+    /// Indexes the rows up to `until`; `body` gives them.
+    pub fn extend<E, B: std::ops::Deref<Target = [u8]>>(
+        &self,
+        until: u32,
+        body: impl Fn(u32) -> Result<B, E>,
+    ) -> Result<(), E> {
+        if self.read().covered >= until {
+            return Ok(());
+        }
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        while inner.covered < until {
+            let row = inner.covered;
+            let terms = terms_of(&body(row)?);
+            for term in terms {
+                if let Some(posting) = inner.terms.get_mut(&*term) {
+                    posting.push(row);
+                } else {
+                    inner.terms.insert(term.into(), Posting::Few(vec![row]));
+                }
+            }
+            inner.covered += 1;
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
+        // A row is entered wholly or, after a panic, once more: terms keep each row once.
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn get(&self, term: &[u8], visit: &mut dyn FnMut(Rows<'_>)) {
+        if let Some(posting) = self.read().terms.get(term) {
+            visit(posting.rows());
+        }
+    }
+
+    /// All terms of `from..to`, ascending.
+    pub fn scan(&self, from: &[u8], to: &[u8], visit: &mut dyn FnMut(&[u8], Rows<'_>)) {
+        let range = (Bound::Included(from), Bound::Excluded(to));
+        for (term, posting) in self.read().terms.range::<[u8], _>(range) {
+            visit(term, posting.rows());
+        }
+    }
+
+    /// The first term of `from..to`, or the last one.
+    pub fn edge(&self, from: &[u8], to: &[u8], last: bool) -> Option<(Vec<u8>, Posting)> {
+        let inner = self.read();
+        let mut range = inner
+            .terms
+            .range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        let found = if last {
+            range.next_back()
+        } else {
+            range.next()
+        };
+        found.map(|(term, posting)| (term.to_vec(), posting.clone()))
+    }
+}

@@ -1,0 +1,509 @@
+//! Terms: the byte strings an index is made of.
+//!
+//! A term says one thing about a path of a record: a flag, a value, or an
+//! element of an array. Terms sort by path, then by what they say, and values
+//! of one path in the total order of the language, so that ranges, prefixes and
+//! sorting are runs of neighbouring terms.
+//!
+//! ```text
+//! term   = path , space , rest
+//! path   = { step bytes (00 as 00 ff) , 00 01 } , 00 00
+//! space  = 01 flags      rest = the flag's byte
+//!        | 02 values     rest = key: the value itself, reached through maps alone
+//!        | 03 elements   rest = key: an element of the one array on the way
+//! key    = 10 null | 20 false | 21 true | 30 number | 40 UTF-8 string
+//!        | 60 24 bytes id | 90 name 00 key of `_rmx_index` (case)
+//! number = 8 bytes of the nearest float, big-endian, bits changed so that they sort; NaN is all zeros
+//! id     = 32 characters of 6 bits
+//! ```
+
+use std::sync::Arc;
+
+use mix_value::msgpack::Token;
+use mix_value::{BigInt, Value};
+
+/// Longest string, in characters, that has a key of its own.
+const MAX_STRING: usize = 256;
+/// Deepest path that is indexed.
+pub(crate) const MAX_STEPS: usize = 8;
+/// Longest path, in bytes of its steps, that is indexed.
+pub(crate) const MAX_PATH: usize = 512;
+
+const STEP_END: [u8; 2] = [0, 1];
+const PATH_END: [u8; 2] = [0, 0];
+const SPACE_FLAGS: u8 = 1;
+const SPACE_VALUES: u8 = 2;
+const SPACE_ELEMENTS: u8 = 3;
+
+const NULL: u8 = 0x10;
+const FALSE: u8 = 0x20;
+const TRUE: u8 = 0x21;
+const NUMBER: u8 = 0x30;
+const STRING: u8 = 0x40;
+const REF: u8 = 0x60;
+const CASE: u8 = 0x90;
+/// Greater than every key.
+pub(crate) const KEYS_END: u8 = 0xff;
+
+/// What a path of a record may be, beside having a value with a key.
+///
+/// *Plainly* means: through maps alone, with no array on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// There is a value, plainly reached.
+    Exists = 1,
+    /// An array, plainly reached.
+    Array = 2,
+    /// A value without a key, plainly reached: map, binary, most cases.
+    Other = 3,
+    /// A string too long for a key, plainly reached.
+    Long = 4,
+    /// A ref inside an array, at any depth.
+    RefInside = 5,
+    /// An element without a key, of the one array on the way.
+    OtherElement = 6,
+    /// An array inside an array.
+    Nested = 7,
+    /// On the empty path: the record has more terms than are indexed.
+    Unindexed = 8,
+}
+
+/// The beginning of the terms of a path.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Path {
+    bytes: Vec<u8>,
+}
+
+impl Path {
+    /// A path of member names; none if it is beyond what is indexed.
+    pub fn of(steps: &[Arc<str>]) -> Option<Path> {
+        let len: usize = steps.iter().map(|step| step.len()).sum();
+        if steps.len() > MAX_STEPS || len > MAX_PATH {
+            return None;
+        }
+        let mut path = Path::default();
+        for step in steps {
+            path.push(step);
+        }
+        Some(path)
+    }
+
+    /// Goes down to a member; gives what [`Path::pop`] needs.
+    pub fn push(&mut self, step: &str) -> usize {
+        let before = self.bytes.len();
+        if step.as_bytes().contains(&0) {
+            for byte in step.bytes() {
+                self.bytes.push(byte);
+                if byte == 0 {
+                    self.bytes.push(0xff);
+                }
+            }
+        } else {
+            self.bytes.extend_from_slice(step.as_bytes());
+        }
+        self.bytes.extend(STEP_END);
+        before
+    }
+
+    /// Goes back up.
+    pub fn pop(&mut self, before: usize) {
+        self.bytes.truncate(before);
+    }
+
+    fn space(&self, space: u8, rest: usize) -> Vec<u8> {
+        let mut term = Vec::with_capacity(self.bytes.len() + 3 + rest);
+        term.extend_from_slice(&self.bytes);
+        term.extend(PATH_END);
+        term.push(space);
+        term
+    }
+
+    pub fn flag(&self, flag: Flag) -> Vec<u8> {
+        let mut term = self.space(SPACE_FLAGS, 1);
+        term.push(flag as u8);
+        term
+    }
+
+    /// The term of a value with this key.
+    pub fn value(&self, key: &[u8]) -> Vec<u8> {
+        let mut term = self.space(SPACE_VALUES, key.len());
+        term.extend_from_slice(key);
+        term
+    }
+
+    /// The term of an element with this key.
+    pub fn element(&self, key: &[u8]) -> Vec<u8> {
+        let mut term = self.space(SPACE_ELEMENTS, key.len());
+        term.extend_from_slice(key);
+        term
+    }
+
+    /// Bytes before the key in the terms of values.
+    pub fn values_len(&self) -> usize {
+        self.bytes.len() + 3
+    }
+}
+
+/// Keys of one kind, or of all: what lies between `from` (inclusive) and `to` (exclusive).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyRange {
+    pub from: Vec<u8>,
+    pub to: Vec<u8>,
+}
+
+impl KeyRange {
+    pub fn new(from: impl Into<Vec<u8>>, to: impl Into<Vec<u8>>) -> KeyRange {
+        KeyRange {
+            from: from.into(),
+            to: to.into(),
+        }
+    }
+
+    /// Exactly one key.
+    pub fn only(key: Vec<u8>) -> KeyRange {
+        KeyRange {
+            to: after(&key),
+            from: key,
+        }
+    }
+
+    /// Every key.
+    pub fn all() -> KeyRange {
+        KeyRange::new([NULL], [KEYS_END])
+    }
+
+    pub fn null() -> KeyRange {
+        KeyRange::only(vec![NULL])
+    }
+
+    pub fn bools() -> KeyRange {
+        KeyRange::new([FALSE], [TRUE + 1])
+    }
+
+    /// All numbers but NaN.
+    pub fn numbers() -> KeyRange {
+        KeyRange::new(after(&nan_key()), [NUMBER + 1])
+    }
+
+    pub fn nan() -> KeyRange {
+        KeyRange::only(nan_key())
+    }
+
+    pub fn strings() -> KeyRange {
+        KeyRange::new([STRING], [STRING + 1])
+    }
+
+    pub fn refs() -> KeyRange {
+        KeyRange::new([REF], [REF + 1])
+    }
+
+    pub fn cases() -> KeyRange {
+        KeyRange::new([CASE], [CASE + 1])
+    }
+
+    /// Numbers whose key may stand for several.
+    pub fn inexact() -> [KeyRange; 2] {
+        const LIMIT: f64 = 9_007_199_254_740_992.0;
+        [
+            KeyRange::new(after(&nan_key()), after(&number_key(-LIMIT))),
+            KeyRange::new(number_key(LIMIT), [NUMBER + 1]),
+        ]
+    }
+
+    /// Strings that begin with this one.
+    pub fn prefix(text: &str) -> KeyRange {
+        let from = string_key(text);
+        let mut to = from.clone();
+        // The byte ff occurs in no UTF-8 text, so nothing that begins with `text` is beyond it.
+        to.push(0xff);
+        KeyRange { from, to }
+    }
+
+    /// Whether there is only one key in it.
+    pub fn is_only(&self) -> bool {
+        self.to.strip_suffix(&[0]) == Some(&self.from)
+    }
+}
+
+/// The least byte string greater than `key`.
+pub(crate) fn after(key: &[u8]) -> Vec<u8> {
+    let mut next = key.to_vec();
+    next.push(0);
+    next
+}
+
+/// How an index knows a constant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// All values with this key are equal to it, and no others are.
+    Exact(Vec<u8>),
+    /// Equal values have this key, and some others may have it too.
+    Rough(Vec<u8>),
+    /// A string that is too long.
+    Long,
+    Array,
+    /// It has no key.
+    Other,
+    /// Nothing is equal to it.
+    Never,
+}
+
+/// How an index knows a constant of a query.
+pub(crate) fn key_of(value: &Value) -> Key {
+    match value {
+        Value::Null => Key::Exact(vec![NULL]),
+        Value::Bool(set) => Key::Exact(vec![FALSE + u8::from(*set)]),
+        Value::Int(number) => number_of(*number as f64),
+        Value::Float(number) if number.is_nan() => Key::Never,
+        Value::Float(number) => number_of(*number),
+        Value::BigInt(big) => number_of(big.to_f64()),
+        Value::String(text) if fits(text) => Key::Exact(string_key(text)),
+        Value::String(_) => Key::Long,
+        Value::Ref(id) => match ref_key(id.as_str()) {
+            Some(key) => Key::Exact(key),
+            None => Key::Other,
+        },
+        Value::Array(_) => Key::Array,
+        Value::Case(case) => {
+            let index = case
+                .argument
+                .as_deref()
+                .and_then(|argument| argument.get("_rmx_index"));
+            match index.and_then(plain_key) {
+                Some(key) => Key::Rough(case_key(&case.name, &key)),
+                None => Key::Other,
+            }
+        }
+        Value::Map(_) | Value::Binary(_) => Key::Other,
+        Value::Undefined | Value::Token(_) | Value::Handle(_) => Key::Never,
+    }
+}
+
+/// Keys that a case's `_rmx_index` may have.
+fn plain_key(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Null => Some(vec![NULL]),
+        Value::Bool(set) => Some(vec![FALSE + u8::from(*set)]),
+        Value::String(text) if fits(text) => Some(string_key(text)),
+        Value::Ref(id) => ref_key(id.as_str()),
+        _ => None,
+    }
+}
+
+/// As [`plain_key`], of an encoded value.
+pub(crate) fn plain_key_of(token: &Token<'_>) -> Option<Vec<u8>> {
+    match token {
+        Token::Null => Some(vec![NULL]),
+        Token::Bool(set) => Some(vec![FALSE + u8::from(*set)]),
+        Token::Str(text) if fits(text) => Some(string_key(text)),
+        Token::Ref(id) => ref_key(id),
+        _ => None,
+    }
+}
+
+/// The key of an encoded scalar; none if it has none.
+pub(crate) fn scalar_key(token: &Token<'_>) -> Option<Vec<u8>> {
+    match token {
+        Token::Int(number) => Some(number_key(*number as f64)),
+        Token::Float(number) => Some(number_key(*number)),
+        Token::BigInt(big) => Some(big_key(big)),
+        token => plain_key_of(token),
+    }
+}
+
+/// The value of a key, where the key tells all of it.
+pub(crate) fn value_of(key: &[u8]) -> Option<Value> {
+    match key {
+        [NULL] => Some(Value::Null),
+        [FALSE] => Some(Value::Bool(false)),
+        [TRUE] => Some(Value::Bool(true)),
+        [STRING, text @ ..] => std::str::from_utf8(text).ok().map(Value::from),
+        [REF, packed @ ..] => mix_value::Ref::new(&unpack(packed)?).ok().map(Value::Ref),
+        _ => None,
+    }
+}
+
+pub(crate) fn fits(text: &str) -> bool {
+    // A character takes at most four bytes: most strings need no count.
+    text.len() <= MAX_STRING || text.len() <= 4 * MAX_STRING && text.chars().count() <= MAX_STRING
+}
+
+pub(crate) fn string_key(text: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(text.len() + 2);
+    key.push(STRING);
+    key.extend_from_slice(text.as_bytes());
+    key
+}
+
+/// The text of a string key.
+pub(crate) fn text_of_key(key: &[u8]) -> Option<&str> {
+    let text = key.strip_prefix(&[STRING])?;
+    std::str::from_utf8(text).ok()
+}
+
+fn number_of(number: f64) -> Key {
+    /// Below this every int is a float.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let key = number_key(number);
+    if number.abs() < EXACT {
+        Key::Exact(key)
+    } else {
+        Key::Rough(key)
+    }
+}
+
+/// Numbers by their nearest float: equal ones share a key, and beyond 2^53
+/// some others do too.
+fn number_key(number: f64) -> Vec<u8> {
+    if number.is_nan() {
+        return nan_key();
+    }
+    let bits = if number == 0.0 { 0 } else { number.to_bits() };
+    let sortable = if bits >> 63 == 1 {
+        !bits
+    } else {
+        bits | 1 << 63
+    };
+    let mut key = Vec::with_capacity(10);
+    key.push(NUMBER);
+    key.extend(sortable.to_be_bytes());
+    key
+}
+
+fn nan_key() -> Vec<u8> {
+    vec![NUMBER, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
+fn big_key(big: &BigInt) -> Vec<u8> {
+    number_key(big.to_f64())
+}
+
+/// The key of a well-formed ref.
+pub(crate) fn ref_key(id: &str) -> Option<Vec<u8>> {
+    if id.len() != 32 {
+        return None;
+    }
+    let mut key = Vec::with_capacity(26);
+    key.push(REF);
+    for four in id.as_bytes().chunks_exact(4) {
+        let mut bits = 0_u32;
+        for byte in four {
+            bits = bits << 6 | u32::from(digit(*byte)?);
+        }
+        key.extend_from_slice(&bits.to_be_bytes()[1..]);
+    }
+    Some(key)
+}
+
+/// The place of a character of an id among all, in the order of their bytes.
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'Z' => Some(byte - b'A' + 10),
+        b'a'..=b'z' => Some(byte - b'a' + 36),
+        _ => None,
+    }
+}
+
+fn unpack(packed: &[u8]) -> Option<String> {
+    let mut text = String::with_capacity(32);
+    for three in packed.as_chunks::<3>().0 {
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        for shift in [18, 12, 6, 0] {
+            text.push(match (bits >> shift & 63) as u8 {
+                digit @ 0..10 => (b'0' + digit) as char,
+                digit @ 10..36 => (b'A' + digit - 10) as char,
+                digit @ 36..62 => (b'a' + digit - 36) as char,
+                _ => return None,
+            });
+        }
+    }
+    (text.len() == 32).then_some(text)
+}
+
+/// The key of a case that sorts by its `_rmx_index`.
+pub(crate) fn case_key(name: &str, index: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.len() + index.len() + 3);
+    key.push(CASE);
+    key.extend_from_slice(name.as_bytes());
+    key.push(0);
+    key.extend_from_slice(index);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mix_value::sort_order;
+
+    #[test]
+    fn keys_sort_like_their_values() {
+        let mut values = vec![
+            Value::Null,
+            Value::Bool(true),
+            Value::Bool(false),
+            Value::Float(f64::NEG_INFINITY),
+            Value::Float(f64::INFINITY),
+            Value::Float(-0.0),
+            Value::Int(0),
+            Value::Float(1e-300),
+            Value::Float(-1e-300),
+            Value::Int(-7),
+            Value::Int(7),
+            Value::Float(7.5),
+            Value::from(""),
+            Value::from("a"),
+            Value::from("a\u{0}"),
+            Value::from("ab"),
+            Value::from("\u{10ffff}"),
+        ];
+        for id in ["0", "9", "A", "Z", "a", "z"] {
+            let id = format!("{}{}", id.repeat(31), "5");
+            values.push(Value::Ref(mix_value::Ref::new(&id).expect("a ref")));
+        }
+        for a in &values {
+            for b in &values {
+                let (Key::Exact(ka) | Key::Rough(ka), Key::Exact(kb) | Key::Rough(kb)) =
+                    (key_of(a), key_of(b))
+                else {
+                    panic!("{a:?} or {b:?} has no key");
+                };
+                assert_eq!(ka.cmp(&kb), sort_order(a, b), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn refs_come_back_from_their_keys() {
+        for id in ["aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF", &"z".repeat(32)] {
+            let value = value_of(&ref_key(id).expect("well-formed")).expect("a value");
+            assert_eq!(value.as_ref_value().map(|id| id.as_str()), Some(id));
+        }
+        assert_eq!(ref_key("p"), None);
+        assert_eq!(ref_key(&"-".repeat(32)), None);
+    }
+
+    #[test]
+    fn paths_do_not_run_into_each_other() {
+        let path = |steps: &[&str]| {
+            let steps: Vec<Arc<str>> = steps.iter().map(|step| Arc::from(*step)).collect();
+            Path::of(&steps).expect("short").value(&[NULL])
+        };
+        let all = [
+            path(&["a"]),
+            path(&["a", "b"]),
+            path(&["ab"]),
+            path(&["a\u{0}", "b"]),
+            path(&["a\u{0}\u{1}b"]),
+            path(&["a\u{0}"]),
+            path(&[""]),
+            path(&[]),
+            path(&["", ""]),
+        ];
+        for (i, a) in all.iter().enumerate() {
+            for (j, b) in all.iter().enumerate() {
+                assert!(i == j || !a.starts_with(b), "{i} {j}");
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Input that an index chose: only rows that may pass the leading filters, if
+//! possible in the order that the next barrier would give them.
+
+use std::collections::VecDeque;
+
+use roaring::RoaringBitmap;
+
+use super::super::error::QueryError;
+use super::super::eval::{Evaluator, Scope};
+use super::super::plan::{Barrier, Base, Compute, Plan, Step};
+use super::super::select::Selector;
+use super::super::source::{RecordSource, Sorted};
+use super::gather::{Held, key_of};
+use super::{Execution, Flow, Input};
+
+/// A row found by its order costs about as much as reading this fraction of a row.
+const WALK: u64 = 16;
+
+/// Rows an index chose.
+pub(super) struct Chosen<E> {
+    order: Order<E>,
+    /// Rows that need no test.
+    sure: RoaringBitmap,
+    /// The leading filters are those of the first segment.
+    filters: usize,
+    /// The rows go into the segment behind the first one.
+    beyond: bool,
+}
+
+enum Order<E> {
+    Up(roaring::bitmap::IntoIter),
+    Down(std::iter::Rev<roaring::bitmap::IntoIter>),
+    Sorted {
+        rows: Box<dyn Sorted<E>>,
+        next: VecDeque<u32>,
+    },
+    /// Rows of the same value become one group.
+    Groups {
+        rows: Box<dyn Sorted<E>>,
+        next: VecDeque<u32>,
+        key: Option<mix_value::Value>,
+        members: Vec<u32>,
+    },
+}
+
+/// What an input gives.
+pub(super) enum Taken {
+    Flow(Flow),
+    /// Something that did not pass; more may follow.
+    Nothing,
+    End,
+}
+
+impl<S: RecordSource> Execution<S> {
+    /// Lets the index of the source choose the input, if it has one.
+    pub(super) fn choose(&mut self) -> Result<(), S::Error> {
+        let evaluator = &self.evaluator;
+        let Some(selector) = Selector::new(&evaluator.source, &evaluator.first_rows)? else {
+            return Ok(());
+        };
+        let sets = selector.all(self.plan.leading())?;
+        let filters = self.plan.leading().count();
+        let rows = &sets.sure | &sets.maybe;
+        let mut chosen = Chosen {
+            order: Order::Up(RoaringBitmap::new().into_iter()),
+            sure: sets.sure,
+            filters,
+            beyond: false,
+        };
+        let first = self.plan.segments.first();
+        let barrier = first
+            .filter(|first| first.steps.len() == filters)
+            .and_then(|first| first.barrier.as_ref());
+        let sorted = match barrier {
+            Some(
+                Barrier::Order {
+                    key: Compute::Path(Base::Current | Base::Root, path),
+                    ..
+                }
+                | Barrier::Group(Compute::Path(Base::Current | Base::Root, path)),
+            ) if self.walks(&rows, selector.visible()) => {
+                let descending = matches!(
+                    barrier,
+                    Some(Barrier::Order {
+                        descending: true,
+                        ..
+                    })
+                );
+                evaluator.source.sorted(path, descending, &rows)?
+            }
+            _ => None,
+        };
+        chosen.order = match (barrier, sorted) {
+            (Some(Barrier::Reverse), _) => {
+                chosen.beyond = true;
+                Order::Down(rows.into_iter().rev())
+            }
+            (Some(Barrier::Group(_)), Some(rows)) => {
+                chosen.beyond = true;
+                Order::Groups {
+                    rows,
+                    next: VecDeque::new(),
+                    key: None,
+                    members: Vec::new(),
+                }
+            }
+            (_, Some(rows)) => {
+                chosen.beyond = true;
+                Order::Sorted {
+                    rows,
+                    next: VecDeque::new(),
+                }
+            }
+            _ => Order::Up(rows.into_iter()),
+        };
+        if chosen.beyond {
+            self.segment = 1;
+        } else {
+            self.passed = filters;
+        }
+        self.input = Input::Chosen(Box::new(chosen));
+        Ok(())
+    }
+
+    /// Whether going through all values in order finds rows sooner than reading
+    /// and sorting them.
+    fn walks(&self, rows: &RoaringBitmap, visible: &RoaringBitmap) -> bool {
+        let wanted = self.plan.segments.get(1).map_or(u64::MAX, |next| {
+            let steps = next.steps.iter().map_while(|step| match step {
+                Step::Skip(count) | Step::Limit(count) => Some((step, *count)),
+                _ => None,
+            });
+            let (mut skipped, mut limit) = (0_u64, u64::MAX);
+            for (step, count) in steps {
+                match step {
+                    Step::Skip(_) => skipped = skipped.saturating_add(count),
+                    _ => limit = limit.min(count),
+                }
+            }
+            limit.saturating_add(skipped)
+        });
+        let rows = rows.len();
+        if wanted >= rows {
+            return rows.saturating_mul(WALK) >= visible.len();
+        }
+        // Of so many visible rows one is found.
+        let share = visible.len() / rows.max(1) + 1;
+        wanted.saturating_mul(share) <= rows.saturating_mul(WALK)
+    }
+}
+
+impl<E: From<QueryError>> Chosen<E> {
+    /// Takes out the rows that need no test; gives their number.
+    pub(super) fn take_sure(&mut self) -> u64 {
+        let Order::Up(rows) = &mut self.order else {
+            return 0;
+        };
+        let sure = std::mem::take(&mut self.sure);
+        let all: RoaringBitmap =
+            std::mem::replace(rows, RoaringBitmap::new().into_iter()).collect();
+        let count = all.intersection_len(&sure);
+        *rows = (all - sure).into_iter();
+        count
+    }
+
+    pub(super) fn next<S: RecordSource<Error = E>>(
+        &mut self,
+        evaluator: &Evaluator<S>,
+        plan: &Plan,
+    ) -> Result<Taken, E> {
+        let row = match &mut self.order {
+            Order::Up(rows) => rows.next(),
+            Order::Down(rows) => rows.next(),
+            Order::Sorted { rows, next } => {
+                if next.is_empty()
+                    && let Some(group) = rows.next_group()?
+                {
+                    next.extend(group.rows);
+                }
+                next.pop_front()
+            }
+            Order::Groups { .. } => return self.next_group(evaluator, plan),
+        };
+        let Some(row) = row else {
+            return Ok(Taken::End);
+        };
+        Ok(match self.tested(row, evaluator, plan)? {
+            Some(flow) => Taken::Flow(flow),
+            None => Taken::Nothing,
+        })
+    }
+
+    /// The row, if it passes the leading filters.
+    fn tested<S: RecordSource<Error = E>>(
+        &self,
+        row: u32,
+        evaluator: &Evaluator<S>,
+        plan: &Plan,
+    ) -> Result<Option<Flow>, E> {
+        let number = u64::from(row);
+        let stored = evaluator.source.next_row(number)?;
+        let stored = stored.filter(|stored| stored.row == number);
+        evaluator
+            .budget
+            .work(stored.as_ref().map_or(0, |row| row.bytes.len()))?;
+        let Some(stored) = stored else {
+            return Ok(None);
+        };
+        let mut flow = Flow::of_row(stored);
+        if self.sure.contains(row) {
+            return Ok(Some(flow));
+        }
+        let Some(first) = plan.segments.first() else {
+            return Ok(Some(flow));
+        };
+        for step in first.steps.iter().take(self.filters) {
+            let Step::Keep(condition) = step else {
+                continue;
+            };
+            let (value, number) = flow.view(evaluator, &first.needs)?;
+            let scope = Scope {
+                root: value,
+                current: value,
+                row: number,
+            };
+            if evaluator.test(condition, scope)? != Some(true) {
+                return Ok(None);
+            }
+        }
+        if self.beyond
+            && let Flow::Row { value, .. } = &mut flow
+        {
+            // Decoded as far as the filters needed it, which is not what follows.
+            *value = None;
+        }
+        Ok(Some(flow))
+    }
+
+    /// Looks at one more row; gives a group when it is complete.
+    fn next_group<S: RecordSource<Error = E>>(
+        &mut self,
+        evaluator: &Evaluator<S>,
+        plan: &Plan,
+    ) -> Result<Taken, E> {
+        let Order::Groups {
+            rows,
+            next,
+            key,
+            members,
+        } = &mut self.order
+        else {
+            return Ok(Taken::End);
+        };
+        if let Some(row) = next.pop_front() {
+            if self.sure.contains(row) {
+                members.push(row);
+                // All that need no test go at once.
+                while let Some(row) = next.front().copied().filter(|row| self.sure.contains(*row)) {
+                    members.push(row);
+                    next.pop_front();
+                }
+                return Ok(Taken::Nothing);
+            }
+            if self.tested(row, evaluator, plan)?.is_some()
+                && let Order::Groups { members, .. } = &mut self.order
+            {
+                members.push(row);
+            }
+            return Ok(Taken::Nothing);
+        }
+        if let Some(first) = members.first().copied() {
+            let members = std::mem::take(members);
+            let key = match key.take() {
+                Some(key) => Some(key),
+                None => group_key(first, evaluator, plan)?,
+            };
+            // The index has a value for all of them.
+            return Ok(match key {
+                Some(key) => match Held::group(key, members).release(evaluator)? {
+                    Some(flow) => Taken::Flow(flow),
+                    None => Taken::Nothing,
+                },
+                None => Taken::Nothing,
+            });
+        }
+        match rows.next_group()? {
+            Some(group) if group.defined => {
+                *key = group.key;
+                next.extend(group.rows);
+                Ok(Taken::Nothing)
+            }
+            _ => Ok(Taken::End),
+        }
+    }
+}
+
+/// The key of a group, from its first row.
+fn group_key<S: RecordSource>(
+    row: u32,
+    evaluator: &Evaluator<S>,
+    plan: &Plan,
+) -> Result<Option<mix_value::Value>, S::Error> {
+    let Some(first) = plan.segments.first() else {
+        return Ok(None);
+    };
+    let Some(Barrier::Group(key)) = &first.barrier else {
+        return Ok(None);
+    };
+    match evaluator.source.next_row(u64::from(row))? {
+        Some(stored) => key_of(&mut Flow::of_row(stored), key, &first.needs, evaluator),
+        None => Ok(None),
+    }
+}

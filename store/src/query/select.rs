@@ -1,0 +1,174 @@
+//! Chooses the rows that conditions leave, as far as an index tells.
+//!
+//! Each condition gives two sets: rows for which it surely has the wanted
+//! truth, and rows that must be read. Negation swaps what is wanted; what is
+//! in neither set, for neither truth, is unknown or invisible.
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::ast::CompareOp;
+use super::plan::{Base, Compute, Condition};
+use super::source::{Atom, AtomTest, RecordSource, Sets};
+
+/// Looks conditions up in the index of a source.
+pub(super) struct Selector<'s, S: RecordSource> {
+    source: &'s S,
+    /// The visible rows.
+    visible: RoaringBitmap,
+    /// First rows of the plan's marks.
+    first_rows: &'s [u64],
+}
+
+impl<'s, S: RecordSource> Selector<'s, S> {
+    /// None if the source has no index.
+    pub(super) fn new(source: &'s S, first_rows: &'s [u64]) -> Result<Option<Self>, S::Error> {
+        Ok(source.visible()?.map(|visible| Selector {
+            source,
+            visible,
+            first_rows,
+        }))
+    }
+
+    pub(super) fn visible(&self) -> &RoaringBitmap {
+        &self.visible
+    }
+
+    /// The visible rows that pass all conditions.
+    pub(super) fn all<'c>(
+        &self,
+        conditions: impl Iterator<Item = &'c Condition>,
+    ) -> Result<Sets, S::Error> {
+        let mut sets = Sets::sure(self.visible.clone());
+        for condition in conditions {
+            if sets.sure.is_empty() && sets.maybe.is_empty() {
+                break;
+            }
+            sets.and(self.sets(condition, true)?);
+        }
+        Ok(sets)
+    }
+
+    /// The rows for which a condition has the truth `want`.
+    pub(super) fn sets(&self, condition: &Condition, want: bool) -> Result<Sets, S::Error> {
+        Ok(match condition {
+            Condition::Always if want => self.everything(),
+            Condition::Always => Sets::default(),
+            Condition::After(mark) => {
+                let first = self.first_rows.get(*mark).copied().unwrap_or(0);
+                let first = u32::try_from(first).unwrap_or(u32::MAX);
+                let mut rows = self.visible.clone();
+                if want {
+                    rows.remove_range(..first);
+                } else {
+                    rows.remove_range(first..);
+                }
+                Sets::sure(rows)
+            }
+            Condition::Not(inner) => self.sets(inner, !want)?,
+            // All must hold for the truth of `and`, and for the falsity of `or`.
+            Condition::And(parts) => self.combine(parts, want, want)?,
+            Condition::Or(parts) => self.combine(parts, want, !want)?,
+            Condition::Subquery(Compute::Path(_, path), parts) if want => {
+                let mut rows = self.visible.clone();
+                for part in parts {
+                    self.narrow(path, part, &mut rows)?;
+                }
+                Sets::maybe(rows)
+            }
+            condition => match atom_of(condition) {
+                Some(atom) => match self.source.sets(&atom, want)? {
+                    Some(sets) => sets,
+                    None => self.unknown(),
+                },
+                None => self.unknown(),
+            },
+        })
+    }
+
+    fn everything(&self) -> Sets {
+        Sets::sure(self.visible.clone())
+    }
+
+    fn unknown(&self) -> Sets {
+        Sets::maybe(self.visible.clone())
+    }
+
+    fn combine(&self, parts: &[Condition], want: bool, all: bool) -> Result<Sets, S::Error> {
+        let mut combined = if all {
+            self.everything()
+        } else {
+            Sets::default()
+        };
+        for part in parts {
+            let sets = self.sets(part, want)?;
+            if all {
+                combined.and(sets);
+            } else {
+                combined.or(sets);
+            }
+        }
+        Ok(combined)
+    }
+
+    /// Leaves only rows in which an object at `path` may pass a condition.
+    fn narrow(
+        &self,
+        path: &[Arc<str>],
+        condition: &Condition,
+        rows: &mut RoaringBitmap,
+    ) -> Result<(), S::Error> {
+        if let Condition::And(parts) = condition {
+            return parts
+                .iter()
+                .try_for_each(|part| self.narrow(path, part, rows));
+        }
+        let found = match atom_of(condition) {
+            Some(Atom { path: inner, test }) if is_current(condition) => {
+                let path = path.iter().cloned().chain(inner).collect();
+                self.source.somewhere(&Atom { path, test })?
+            }
+            _ => None,
+        };
+        if let Some(found) = found {
+            *rows &= found;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the path of an atom starts at the current object.
+fn is_current(condition: &Condition) -> bool {
+    let key = match condition {
+        Condition::Compare(_, Compute::Constant(_), key)
+        | Condition::Compare(_, key, _)
+        | Condition::Within(_, key, _)
+        | Condition::Exists(key) => key,
+        _ => return false,
+    };
+    matches!(key, Compute::Path(Base::Current, _))
+}
+
+/// The atom that a condition is; none if it is something else.
+pub(super) fn atom_of(condition: &Condition) -> Option<Atom> {
+    let (path, test) = match condition {
+        Condition::Compare(op, Compute::Path(_, path), Compute::Constant(value)) => {
+            (path, AtomTest::Compare(*op, value.clone()))
+        }
+        Condition::Compare(
+            op @ (CompareOp::Eq | CompareOp::Ne),
+            Compute::Constant(value),
+            Compute::Path(_, path),
+        ) => (path, AtomTest::Compare(*op, value.clone())),
+        Condition::Within(op, Compute::Path(_, path), list) => {
+            (path, AtomTest::Within(*op, list.items().to_vec()))
+        }
+        Condition::Exists(Compute::Path(_, path)) => (path, AtomTest::Exists),
+        _ => return None,
+    };
+    Some(Atom {
+        path: path.clone(),
+        test,
+    })
+}
