@@ -255,7 +255,8 @@ fn endpoints_get_their_shapes() {
         Some(3)
     );
     let plan = query(r#"{"query":"n == 2 and n > 1","explain":true}"#);
-    assert_eq!(plan.get("read"), Some(&Value::Int(1)));
+    assert_eq!(plan.get("sure"), Some(&Value::Int(1)));
+    assert_eq!(plan.get("read"), Some(&Value::Int(0)));
     let parsed = now(http::parse(
         session.clone(),
         database(),
