@@ -5,6 +5,8 @@
 //! * [`log`]: lines for the operator, on standard error;
 //! * [`environment`]: the variables a run sees, from the WASI environment and from `bind`;
 //! * [`compress`]: gzip, zlib, deflate;
+//! * [`pure`]: time zones and XML;
+//! * [`host`]: what only other hosts can do;
 //! * [`report`]: the stack of a reported error.
 //!
 //! All state is that of the instance, which works for one run.
@@ -12,10 +14,12 @@
 mod clock;
 mod compress;
 mod environment;
+mod host;
 mod log;
+mod pure;
 mod report;
 
-use mix_plugin_sdk::{Bytes, Value, family};
+use mix_plugin_sdk::{Bytes, Map, Value, family};
 
 family! {
     bound;
@@ -39,4 +43,18 @@ family! {
     call "$binary_decompress" = compress::decompress(String, Bytes);
     /// The `mixStack` of a raw backtrace.
     call "$decode_error" = report::decode(Value);
+    /// The offset of a time zone at an instant.
+    call "$core_tz_at_utc" = pure::tz_at_utc(String, f64);
+    /// The offset of a time zone at a wall time.
+    call "$core_tz_at_wall" = pure::tz_at_wall(String, f64);
+    /// The root element of an XML text.
+    call "$xml_parse" = pure::xml_parse(Map, String);
+    /// The XML text of a node.
+    call "$xml_format" = pure::xml_format(Value);
+    /// The named characters of HTML.
+    call "$xml_html_entities" = pure::xml_html_entities();
+    /// Runs a program of the host.
+    start "$cmd_execute" = host::execute(String, Vec<Value>, Value, Value);
+    /// Shows a cell of another runtime.
+    call "$outputWithVersion" = host::output_with_version(String, f64, Value);
 }

@@ -299,6 +299,7 @@ pub const BUILTINS: &[Builtin] = &[
     // ---- values kept for the session
     row("#registry_put", 1),
     row("#registry_at", 1),
+    row("#registry_put_once", 2),
     // ---- sets of integers
     row("#bitset_of_array", 1),
     row("#bitset_length", 1),
@@ -311,4 +312,19 @@ pub const BUILTINS: &[Builtin] = &[
     row("#bitset_union", 2),
     row("#bitset_intersection", 2),
     row("#bitset_difference", 2),
+    // ---- calendar
+    row("#calendar_make", 7),
+    row("#calendar_micros", 1),
+    row("#calendar_text", 2),
+    row("#calendar_fields", 1),
+    row("#calendar_parse", 1),
+    row("#calendar_format", 4),
+    row("#expect_integer", 1),
+    // ---- formats of texts
+    row("#csv_parse", 2),
+    row("#csv_format", 1),
+    row("#mime_parse_media_type", 1),
+    row("#mime_format_form", 2),
+    row("#mime_parse_form", 2),
+    row("#xml_decode_entities", 2),
 ];

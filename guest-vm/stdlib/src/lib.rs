@@ -34,8 +34,10 @@ const MODULES: &[Module] = library![
     "binary",
     "bitset",
     "bool",
+    "calendar",
     "container",
     "crypto",
+    "csv",
     "db",
     "env",
     "file",
@@ -58,6 +60,7 @@ const MODULES: &[Module] = library![
     "string",
     "uniqArray",
     "util",
+    "xml",
 ];
 
 /// The source text of a module, `None` if the library has none of this name.

@@ -1,6 +1,6 @@
 //! What builtins may touch besides their arguments.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::heap::Value;
 
@@ -21,6 +21,8 @@ pub struct Surroundings {
     pub idle_actions: Vec<Value>,
     /// Case values that the library module `registry` keeps for the session.
     pub registry: Vec<Value>,
+    /// Index of what each place of `registry.addOnce` stored.
+    pub registry_places: HashMap<String, usize>,
     /// Source of numbers that are unique within the run.
     pub counter: u64,
     /// Seed of the random numbers; the driver sets it, builtins advance it.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use hmac::{Hmac, Mac};
 use md5::Md5;
+use mix_core_functions::{Refusal, xml, zone};
 use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::{Database, OpenOptions, Record, SaveOptions};
 use mix_value::{Case, Map, Value, msgpack};
@@ -22,6 +23,14 @@ const FUNCTIONS: &[(&str, u8, bool)] = &[
     ("$crypto_hmac_sha256", 2, false),
     ("$core_env_current", 0, false),
     ("$core_log", 2, false),
+    ("$core_now", 0, false),
+    ("$core_monotonic", 0, false),
+    ("$core_env_initial", 0, false),
+    ("$core_tz_at_utc", 2, false),
+    ("$core_tz_at_wall", 2, false),
+    ("$xml_parse", 2, false),
+    ("$xml_format", 1, false),
+    ("$xml_html_entities", 0, false),
     ("$db_parse", 3, false),
     ("$db_get_one", 2, true),
     ("$db_get_a", 2, true),
@@ -45,6 +54,8 @@ pub struct Families {
     pub files: BTreeMap<String, Vec<u8>>,
     streams: HashMap<u64, VecDeque<Vec<u8>>>,
     next_stream: u64,
+    /// Readings of the clock that never goes back.
+    ticks: f64,
 }
 
 type Answer = Result<Value, HostFailure>;
@@ -75,6 +86,26 @@ fn text_of(value: &Value) -> Result<&str, HostFailure> {
         .ok_or_else(|| failure("ERR_EXPECTED_STRING", "expected a string"))
 }
 
+fn number_of(value: &Value) -> Result<f64, HostFailure> {
+    value
+        .as_float()
+        .or_else(|| value.as_int().map(|int| int as f64))
+        .ok_or_else(|| failure("ERR_EXPECTED_NUMBER", "expected a number"))
+}
+
+fn computed(answer: Result<Value, Refusal>) -> Answer {
+    answer.map_err(|refusal| failure(refusal.code(), refusal))
+}
+
+fn environment() -> Value {
+    map(&[
+        ("app", Value::string("test")),
+        ("hostEnvironment", Value::string("agentServerEnvironment")),
+        ("isAgent", Value::Bool(true)),
+        ("limits", map(&[("width", Value::string("80"))])),
+    ])
+}
+
 fn digest<D: Digest>(value: &Value) -> Answer {
     Ok(Value::binary(D::digest(bytes_of(value)?).to_vec()))
 }
@@ -92,6 +123,7 @@ impl Families {
             files: BTreeMap::new(),
             streams: HashMap::new(),
             next_stream: 1,
+            ticks: 0.0,
         };
         let records = vec![
             map(&[
@@ -315,13 +347,27 @@ impl Host for Families {
                 mac.update(bytes_of(&args[1])?);
                 Value::binary(mac.finalize().into_bytes().to_vec())
             }
-            "$core_env_current" => map(&[
-                ("app", Value::string("test")),
-                ("hostEnvironment", Value::string("agentServerEnvironment")),
-                ("isAgent", Value::Bool(true)),
-                ("limits", map(&[("width", Value::string("80"))])),
-            ]),
+            "$core_env_current" => environment(),
             "$core_log" => Value::Null,
+            // 2024-02-29T13:05:09.25Z
+            "$core_now" => Value::Float(1_709_211_909.25),
+            "$core_monotonic" => {
+                self.ticks += 1.0;
+                Value::Float(self.ticks)
+            }
+            "$core_env_initial" => environment(),
+            "$core_tz_at_utc" => {
+                computed(zone::at_utc(text_of(&args[0])?, number_of(&args[1])?).map(Value::Int))?
+            }
+            "$core_tz_at_wall" => {
+                computed(zone::at_wall(text_of(&args[0])?, number_of(&args[1])?).map(Value::Int))?
+            }
+            "$xml_parse" => {
+                let namespaces = args[0].as_map().cloned().unwrap_or_default();
+                computed(xml::parse(&namespaces, text_of(&args[1])?))?
+            }
+            "$xml_format" => computed(xml::format(&args[0]).map(Value::string))?,
+            "$xml_html_entities" => xml::html_entities(),
             "$db_parse" => {
                 let pipeline = Pipeline::parse(text_of(&args[1])?)
                     .map_err(|error| failure("ERR_QUERY", error))?

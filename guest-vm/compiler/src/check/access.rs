@@ -17,6 +17,9 @@ impl Checker<'_> {
         name: &Ident,
         span: Span,
     ) -> Checked<(Expr, Ty)> {
+        if let Some(place) = self.place_of_add_once(base, name)? {
+            return self.infer(&place);
+        }
         if let Some(module) = self.module_named(base)? {
             return self.member_of(module, name, span);
         }

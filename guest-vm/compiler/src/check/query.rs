@@ -1,5 +1,6 @@
 //! Filters of `db` queries: the condition of `db.filter(r -> …)` becomes a clause of the
-//! query language, so that the engine evaluates it.
+//! query language, so that the engine evaluates it. (`registry.addOnce`, the other library
+//! function that depends on how it is written, is here too.)
 //!
 //! The translation is from syntax tree to syntax tree: the clause is an expression that
 //! builds the clause as data, checked like any other. What does not mention the record is
@@ -77,6 +78,25 @@ impl Checker<'_> {
         args[0] = Arg::Done(clause, Ty::DATA, at);
         let args = std::mem::take(args);
         self.apply(function, ty, args, callee.span, span).map(Some)
+    }
+
+    /// `registry.addOnce` stores once for each place in the source: it becomes
+    /// `registry.onceAt(place)`.
+    pub(super) fn place_of_add_once(
+        &mut self,
+        base: &ast::Expr,
+        name: &Ident,
+    ) -> Checked<Option<ast::Expr>> {
+        if &*name.text != "addOnce" || !self.is_module(base, "registry")? {
+            return Ok(None);
+        }
+        let span = name.span;
+        let place = format!("{}:{}", span.source.0, span.start);
+        Ok(Some(call(
+            field(base.clone(), "onceAt", span),
+            vec![string(&place, span)],
+            span,
+        )))
     }
 
     /// Whether an expression names the library module.

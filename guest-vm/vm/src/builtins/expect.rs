@@ -16,6 +16,7 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "#expect_stream" => stream,
         "#stream_singleton" => stream_singleton,
         "#expect_count" => count,
+        "#expect_integer" => integer,
         "#expect_key" => key,
         "#truth" => truth,
         "#defined" => defined,
@@ -63,6 +64,11 @@ fn stream_singleton(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, F
 /// An integral number, negative ones as 0.
 fn count(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     Ok(Value::Int(args::integral(&args[0])?.max(0)))
+}
+
+/// An integral number as an int.
+fn integer(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    Ok(Value::Int(args::integral(&args[0])?))
 }
 
 /// A key of a join: a string or undefined.

@@ -14,7 +14,8 @@
 //! - [`boolean`], [`number`], [`string`], [`binary`], [`json`], [`url`], [`random`]:
 //!   scalars, where any undefined argument makes the result undefined
 //! - [`array`], [`keys`], [`map`], [`container`], [`builder`]: containers
-//! - [`regex`]: patterns; [`bitset`]: sets of integers
+//! - [`regex`]: patterns; [`bitset`]: sets of integers; [`calendar`]: dates and times
+//! - [`csv`], [`mime`], [`xml`]: formats of texts
 //! - [`records`], [`host`]: what goes to families of foreign functions
 
 #![allow(
@@ -28,12 +29,17 @@ mod binary;
 mod bitset;
 mod boolean;
 mod builder;
+mod calendar;
+mod calendar_format;
 mod container;
+mod csv;
 mod expect;
 mod host;
 mod json;
 mod keys;
 mod map;
+mod mime;
+mod mime_parameters;
 mod number;
 mod number_pattern;
 mod number_text;
@@ -43,6 +49,7 @@ mod records;
 mod regex;
 mod string;
 mod url;
+mod xml;
 
 pub use regex::compile as compile_regex;
 
@@ -75,6 +82,10 @@ pub fn find(name: &str) -> Option<Builtin> {
         random::find,
         regex::find,
         bitset::find,
+        calendar::find,
+        csv::find,
+        mime::find,
+        xml::find,
     ];
     MODULES.iter().find_map(|find| find(name))
 }

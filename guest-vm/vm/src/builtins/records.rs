@@ -13,6 +13,7 @@ const INDEXED_TEXT: usize = 256;
 pub(super) fn find(name: &str) -> Option<Builtin> {
     Some(match name {
         "#registry_put" => registry_put,
+        "#registry_put_once" => registry_put_once,
         "#registry_at" => registry_at,
         "#db_make_ref" => make_ref,
         "#db_string_ref" => string_ref,
@@ -42,6 +43,23 @@ fn registry_put(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<V
         Value::Undefined => Err(Failure::undefined("the value")),
         other => Err(Failure::expected("ERR_EXPECTED_CASE", "a case", &other)),
     }
+}
+
+/// `(place, value)`: keeps a case value unless the place has one; its number.
+fn registry_put_once(
+    surroundings: &mut Surroundings,
+    args: &mut [Value],
+) -> Result<Value, Failure> {
+    let place = args::text(&args[0])?.clone();
+    if let Some(number) = surroundings.registry_places.get(place.as_str()) {
+        return Ok(Value::Int(*number as i64));
+    }
+    let number = surroundings.registry.len();
+    let stored = registry_put(surroundings, &mut args[1..])?;
+    surroundings
+        .registry_places
+        .insert(place.as_str().to_owned(), number);
+    Ok(stored)
 }
 
 /// The value with a number; undefined without one.

@@ -1,6 +1,6 @@
 //! Strings of the heap.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,8 +8,8 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 /// A string, shared. Positions count Unicode scalar values; texts that are all
-/// ASCII, the usual case, find them without a search. Appending to a text that
-/// nobody else holds happens in place.
+/// ASCII, the usual case, find them without a search, others after an index of
+/// the text was made once. Appending to a text that nobody else holds happens in place.
 #[derive(Clone)]
 pub struct Text(Rc<Node>);
 
@@ -17,6 +17,20 @@ struct Node {
     text: String,
     /// Number of scalar values plus one; 0 while unknown.
     scalars: Cell<u32>,
+    /// Byte offset of every [`STRIDE`]-th scalar value, made when first needed.
+    offsets: OnceCell<Box<[usize]>>,
+}
+
+/// Distance between the offsets that are kept; shorter texts are searched.
+const STRIDE: usize = 64;
+
+impl Node {
+    fn offsets(&self) -> &[usize] {
+        self.offsets.get_or_init(|| {
+            let offsets = self.text.char_indices().map(|(offset, _)| offset);
+            offsets.step_by(STRIDE).collect()
+        })
+    }
 }
 
 impl Text {
@@ -26,6 +40,7 @@ impl Text {
         Self(Rc::new(Node {
             text: text.into(),
             scalars: Cell::new(0),
+            offsets: OnceCell::new(),
         }))
     }
 
@@ -59,9 +74,23 @@ impl Text {
         if self.scalars() == text.len() {
             return position.min(text.len());
         }
-        text.char_indices()
-            .nth(position)
-            .map_or(text.len(), |(offset, _)| offset)
+        let start = if text.len() <= STRIDE {
+            0
+        } else {
+            match self.0.offsets().get(position / STRIDE) {
+                Some(start) => *start,
+                None => return text.len(),
+            }
+        };
+        let left = if start == 0 {
+            position
+        } else {
+            position % STRIDE
+        };
+        text[start..]
+            .char_indices()
+            .nth(left)
+            .map_or(text.len(), |(offset, _)| start + offset)
     }
 
     /// Number of the scalar value that starts at a byte offset.
@@ -71,8 +100,16 @@ impl Text {
         if self.scalars() == text.len() {
             return offset;
         }
-        text.get(..offset)
-            .map_or(0, |before| before.chars().count())
+        if text.len() <= STRIDE {
+            return text
+                .get(..offset)
+                .map_or(0, |before| before.chars().count());
+        }
+        let offsets = self.0.offsets();
+        // The first offset is 0, so one is never beyond.
+        let known = offsets.partition_point(|start| *start <= offset) - 1;
+        text.get(offsets[known]..offset)
+            .map_or(0, |before| known * STRIDE + before.chars().count())
     }
 
     /// Appends to the text, in place if it is not shared.
@@ -81,6 +118,7 @@ impl Text {
             Some(node) => {
                 node.text.push_str(more);
                 node.scalars.set(0);
+                node.offsets.take();
             }
             None => {
                 let mut text = String::with_capacity(self.0.text.len() + more.len());
