@@ -85,7 +85,10 @@ impl Checker<'_> {
                     return Ok(*field);
                 }
                 let shown = self.types.show(ty);
-                let hint = super::suggest::suggest(name, fields.iter().map(|(field, _)| &**field));
+                let hint = match self.may_suggest() {
+                    true => super::suggest::suggest(name, fields.iter().map(|(field, _)| &**field)),
+                    false => None,
+                };
                 let code = if self.cur.pragmas.strict {
                     Code::TypeNoField
                 } else {
@@ -125,6 +128,7 @@ impl Checker<'_> {
                 Err(Issue::new(Code::TypeNoField, span)
                     .with("type", shown)
                     .with("field", name)
+                    .hint_if(self.mend_field(ty, name))
                     .into())
             }
         }
@@ -160,7 +164,7 @@ impl Checker<'_> {
             Node::Any => Ty::ANY,
             Node::Record(_) if self.cur.pragmas.strict => {
                 return Err(Issue::new(Code::TypeComputedKey, span)
-                    .hint("add a hint: (r:map)")
+                    .hint("give it the type of a map first: `(r:map).(key)`")
                     .into());
             }
             Node::Record(_) => Ty::DATA,
@@ -301,7 +305,23 @@ impl Checker<'_> {
         {
             return Ok((index as u32, fields[index].1));
         }
-        Err(Issue::new(Code::TypeLabels, label.span).into())
+        let hint = match self.types.node(ty) {
+            Node::Labeled(fields) => {
+                let names: Vec<&str> = fields.iter().map(|(name, _)| &**name).collect();
+                match super::suggest::suggest(&label.text, names.iter().copied()) {
+                    Some(near) => format!("did you mean #{near}?"),
+                    None => format!("its labels are #{}", names.join(", #")),
+                }
+            }
+            _ => {
+                let shown = self.types.show(ty);
+                format!(
+                    "the value is {shown} here; add its labeled type: (x:t)[#{}]",
+                    label.text
+                )
+            }
+        };
+        Err(Issue::new(Code::TypeLabels, label.span).hint(hint).into())
     }
 
     /// An array that becomes a stream: a literal is known by its elements.
@@ -391,10 +411,16 @@ impl Checker<'_> {
                             if !fields.iter().any(|(field, _)| *field == name.text) =>
                         {
                             if self.cur.pragmas.strict {
+                                let near = super::suggest::suggest(
+                                    &name.text,
+                                    fields.iter().map(|(field, _)| &**field),
+                                );
                                 let shown = self.types.show(place);
                                 return Err(Issue::new(Code::TypeNoField, name.span)
                                     .with("type", shown)
                                     .with("field", &name.text)
+                                    .hint_if(near.map(|near| format!("did you mean {near}?")))
+                                    .hint_if(Some("a new field needs a type with that field"))
                                     .into());
                             }
                             if last && index == 0 {

@@ -1,7 +1,8 @@
 //! Operators: which operands they take and what they give.
 
 use super::Checker;
-use super::env::Checked;
+use super::env::{Checked, MemberKind};
+use super::lookup::Found;
 use super::operator::{Plus, comparable, solve_plus};
 use super::types::{Node, Ty};
 use crate::core::{self, Expr, ExprKind};
@@ -109,6 +110,51 @@ impl Checker<'_> {
         Ok((binary(core_op, left, right, span), Ty::NUMBER))
     }
 
+    /// `a + [x]` where a container of a known type is expected: what is added is checked against
+    /// that type, part by part, so that the container itself is never checked again. `None` if
+    /// the other operand is no such container.
+    pub(super) fn check_growth(
+        &mut self,
+        e: &ast::Expr,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        expected: Ty,
+    ) -> Checked<Option<Expr>> {
+        let unknown = self
+            .types
+            .mentions(expected, &|node| matches!(node, Node::Var { .. }));
+        if unknown || !self.grows(left, expected) && !self.grows(right, expected) {
+            return Ok(None);
+        }
+        let left = self.check(left, expected)?;
+        let right = self.check(right, expected)?;
+        Ok(Some(binary(core::BinaryOp::Add, left, right, e.span)))
+    }
+
+    /// The operand is a plain name whose type fits without a check, or such a sum.
+    fn grows(&mut self, e: &ast::Expr, expected: Ty) -> bool {
+        match &e.kind {
+            ast::ExprKind::Name(name) => match self.lookup(name, e.span) {
+                Ok(Found::Local { ty, .. }) => self.fits(ty, expected),
+                Ok(Found::Own(_, member)) => {
+                    matches!(member.kind, MemberKind::Cell { .. } | MemberKind::Def)
+                        && self.fits(member.ty, expected)
+                }
+                _ => false,
+            },
+            ast::ExprKind::Binary {
+                op: BinaryOp::Add,
+                left,
+                right,
+                ..
+            } => {
+                is_growth(left, right)
+                    && (self.grows(left, expected) || self.grows(right, expected))
+            }
+            _ => false,
+        }
+    }
+
     /// An operand of `+` whose other operand has a known type.
     fn added_literal(&mut self, e: &ast::Expr, other: Ty) -> Checked<(Expr, Ty)> {
         self.settle()?;
@@ -142,12 +188,13 @@ impl Checker<'_> {
             }
             _ if self.types.exhausted() => Err(self.too_large(span)),
             _ => {
-                let left = self.types.show(left);
-                let right = self.types.show(right);
+                let mend = self.mend_sum(left, right);
+                let (left, right) = self.show_pair(left, right);
                 Err(Issue::new(Code::TypeOperator, span)
                     .with("op", "+")
                     .with("left", left)
                     .with("right", right)
+                    .hint_if(mend)
                     .into())
             }
         }
@@ -199,6 +246,7 @@ impl Checker<'_> {
                     let shown = self.types.show(ty);
                     return Err(Issue::new(Code::TypeNotComparable, operand.span)
                         .with("type", shown)
+                        .hint("functions and streams have no equality and no order")
                         .into());
                 }
             }
@@ -219,6 +267,13 @@ impl Checker<'_> {
             Ty::BOOL,
         ))
     }
+}
+
+/// One side at least is a literal container.
+pub(super) fn is_growth(left: &ast::Expr, right: &ast::Expr) -> bool {
+    [left, right]
+        .into_iter()
+        .any(|side| matches!(side.kind, ast::ExprKind::Array(_) | ast::ExprKind::Map(_)))
 }
 
 fn binary(op: core::BinaryOp, left: Expr, right: Expr, span: Span) -> Expr {

@@ -1,7 +1,8 @@
 //! `let`: what it binds and which bindings are polymorphic.
 
 use super::Checker;
-use super::env::{Checked, ScopeEntry, ScopeTarget};
+use super::env::{Checked, ScopeTarget};
+use super::scope::ScopeEntry;
 use super::types::{Node, Ty};
 use crate::core::{Arm, Constant, Expr, ExprKind, LocalId, Pattern, PatternKind};
 use crate::issue::{Code, Issue};
@@ -63,6 +64,8 @@ impl Checker<'_> {
                 self.function().scope.push(ScopeEntry {
                     name: name.text.clone(),
                     target: ScopeTarget::Cell(cell),
+                    span: Some(name.span),
+                    used: false,
                 });
                 Ok(Bound::Alias)
             }
@@ -84,7 +87,7 @@ impl Checker<'_> {
                 settled?;
                 self.moderate(ty, span)?;
                 self.types.generalize(ty);
-                let local = self.bind_local(&name.text, ty, false);
+                let local = self.bind_local(&name.text, ty, false, Some(name.span));
                 Ok(Bound::Name(local, value))
             }
             LetBind::Pattern { pattern, ty, value } => {
@@ -96,7 +99,7 @@ impl Checker<'_> {
                     AstPattern::Name(name) => Some(name.clone()),
                     _ => None,
                 };
-                let general = single.is_some() && hint.is_none() && is_value(value);
+                let general = single.is_some() && hint.is_none() && self.is_value(value);
                 if general {
                     self.types.level += 1;
                 }
@@ -113,7 +116,7 @@ impl Checker<'_> {
                         self.types.generalize(value_ty);
                     }
                     self.warn_shadowed_case(&name, pattern.span);
-                    let local = self.bind_local(&name, value_ty, false);
+                    let local = self.bind_local(&name, value_ty, false, Some(pattern.span));
                     if matches!(self.types.node(value_ty), Node::Appstate) {
                         self.function().appstates.push(name);
                     }
@@ -152,31 +155,35 @@ pub(super) enum Bound {
     Pattern(Pattern, Expr),
 }
 
-/// Whether a right side is generalised: a lambda, literal, name, or container or (maybe
-/// partial) application of constructors to such.
-pub(super) fn is_value(e: &ast::Expr) -> bool {
-    match &e.kind {
-        ast::ExprKind::Null
-        | ast::ExprKind::Bool(_)
-        | ast::ExprKind::Undefined
-        | ast::ExprKind::Int(_)
-        | ast::ExprKind::Float(_)
-        | ast::ExprKind::Str(_)
-        | ast::ExprKind::Name(_)
-        | ast::ExprKind::SelfName(_)
-        | ast::ExprKind::GlobalName(_)
-        | ast::ExprKind::Lambda(_)
-        | ast::ExprKind::ProjectionFn(_)
-        | ast::ExprKind::Extract(_)
-        | ast::ExprKind::Regex(_)
-        | ast::ExprKind::TypeAssert { value: None, .. } => true,
-        ast::ExprKind::Field { base, .. } => matches!(base.kind, ast::ExprKind::Name(_)),
-        ast::ExprKind::Array(items) => items.iter().all(is_value),
-        ast::ExprKind::LabeledTuple(fields) => fields.iter().all(|(_, value)| is_value(value)),
-        ast::ExprKind::Map(entries) => entries
-            .iter()
-            .all(|entry| matches!(entry.key, ast::MapKey::Constant(_)) && is_value(&entry.value)),
-        ast::ExprKind::Hint { value, .. } => is_value(value),
-        _ => false,
+impl Checker<'_> {
+    /// Whether a right side is generalised: a lambda, literal, name, member of a module, or
+    /// container of such.
+    pub(super) fn is_value(&mut self, e: &ast::Expr) -> bool {
+        match &e.kind {
+            ast::ExprKind::Null
+            | ast::ExprKind::Bool(_)
+            | ast::ExprKind::Undefined
+            | ast::ExprKind::Int(_)
+            | ast::ExprKind::Float(_)
+            | ast::ExprKind::Str(_)
+            | ast::ExprKind::Name(_)
+            | ast::ExprKind::SelfName(_)
+            | ast::ExprKind::GlobalName(_)
+            | ast::ExprKind::Lambda(_)
+            | ast::ExprKind::ProjectionFn(_)
+            | ast::ExprKind::Extract(_)
+            | ast::ExprKind::Regex(_)
+            | ast::ExprKind::TypeAssert { value: None, .. } => true,
+            ast::ExprKind::Field { base, .. } => matches!(self.module_named(base), Ok(Some(_))),
+            ast::ExprKind::Array(items) => items.iter().all(|item| self.is_value(item)),
+            ast::ExprKind::LabeledTuple(fields) => {
+                fields.iter().all(|(_, value)| self.is_value(value))
+            }
+            ast::ExprKind::Map(entries) => entries.iter().all(|entry| {
+                matches!(entry.key, ast::MapKey::Constant(_)) && self.is_value(&entry.value)
+            }),
+            ast::ExprKind::Hint { value, .. } => self.is_value(value),
+            _ => false,
+        }
     }
 }

@@ -66,8 +66,11 @@ impl Checker<'_> {
             .mentions(ty, &|node| matches!(node, Node::Fun(..) | Node::Stream(_)));
         if leaves {
             return Err(Issue::new(Code::TypeVarEscape, span)
-                .with("name", name)
-                .hint("copy it to a let first")
+                .with("name", &name)
+                .hint(format!(
+                    "the function would change {name} after the block has ended; \
+                     give it a copy: `let copy = {name};`"
+                ))
                 .into());
         }
         Ok(())
@@ -110,7 +113,7 @@ impl Checker<'_> {
                     None => self.infer(value)?,
                 };
                 self.refuse_appstate(ty, span)?;
-                let local = self.bind_local(&name.text, ty, true);
+                let local = self.bind_local(&name.text, ty, true, Some(name.span));
                 StatementKind::Bind { local, value }
             }
             ast::StatementKind::Assign { target, value } => self.assignment(target, value)?,
@@ -150,7 +153,7 @@ impl Checker<'_> {
                 let mark = self.enter_scope();
                 let outcome = self.counting(
                     *is_var,
-                    &name.text,
+                    name,
                     (start, condition, step_target, step_value),
                     body,
                     span,
@@ -229,7 +232,9 @@ impl Checker<'_> {
             _ => false,
         };
         if holds && !self.cur.library {
-            return Err(Issue::new(Code::CellAppstateEscape, span).into());
+            return Err(Issue::new(Code::CellAppstateEscape, span)
+                .hint("pass it on as an argument; it is valid only while the action runs")
+                .into());
         }
         Ok(())
     }
@@ -237,19 +242,19 @@ impl Checker<'_> {
     fn counting(
         &mut self,
         is_var: bool,
-        name: &Symbol,
+        name: &ast::Ident,
         (start, condition, step_target, step_value): (&ast::Expr, &ast::Expr, &LValue, &ast::Expr),
         body: &ast::Block,
         span: Span,
     ) -> Checked<StatementKind> {
         let (start, ty) = self.infer(start)?;
-        let header = self.bind_local(name, ty, true);
+        let header = self.bind_local(&name.text, ty, true, Some(name.span));
         let condition = self.check_bool(condition)?;
         let step = self.assignment(step_target, step_value)?;
         let mut statements = Vec::new();
         if !is_var {
             // The body sees a copy, so that functions made in it keep the value of their round.
-            let copy = self.bind_local(name, ty, false);
+            let copy = self.bind_local(&name.text, ty, false, None);
             statements.push(Statement {
                 kind: StatementKind::Bind {
                     local: copy,
@@ -319,7 +324,7 @@ impl Checker<'_> {
         };
         let pattern = match &pattern.kind {
             ast::PatternKind::Name(name) if is_var => Pattern {
-                kind: PatternKind::Bind(self.bind_local(name, element, true)),
+                kind: PatternKind::Bind(self.bind_local(name, element, true, Some(pattern.span))),
                 span: pattern.span,
             },
             _ => self.pattern(pattern, element, &mut Vec::new())?,
@@ -398,18 +403,21 @@ impl Checker<'_> {
         let name = &target.name.text;
         let span = target.name.span;
         let found = if target.through_self {
-            match self.own_member(name) {
+            match self.use_member(name) {
                 Some(member) => Found::Own(name.clone(), member),
                 None => return Err(self.unbound(name, span)),
             }
         } else {
             self.lookup(name, span)?
         };
-        let immutable = || -> super::env::Stop {
+        let immutable = |hint: String| -> super::env::Stop {
             Issue::new(Code::NameImmutable, span)
                 .with("name", name)
+                .hint(hint)
                 .into()
         };
+        let fixed_local =
+            || format!("only what `var` binds is assigned: bind it with `var {name} = …`");
         match found {
             Found::Local {
                 depth,
@@ -423,6 +431,9 @@ impl Checker<'_> {
                 if copied {
                     return Err(Issue::new(Code::SynActionVar, span)
                         .with("name", name)
+                        .hint(format!(
+                            "an action runs later, with a copy of {name}; keep what it changes in a `var cell`"
+                        ))
                         .into());
                 }
                 let local: LocalId = self.capture(depth, id);
@@ -434,10 +445,8 @@ impl Checker<'_> {
                     let link = self.read_local(depth, id, span);
                     Ok((PlaceRoot::Link(link), content))
                 }
-                Node::Link(_, false) => Err(Issue::new(Code::CellReadonly, span)
-                    .with("name", name)
-                    .into()),
-                _ => Err(immutable()),
+                Node::Link(_, false) => Err(readonly_link(name, span)),
+                _ => Err(immutable(fixed_local())),
             },
             Found::Own(name, member) => match member.kind {
                 MemberKind::Broken => Err(self.silent()),
@@ -445,7 +454,11 @@ impl Checker<'_> {
                     if !assignable {
                         return Err(Issue::new(Code::CellReadonly, span)
                             .with("name", &name)
-                            .hint(format!("define it with var cell {name}"))
+                            .note(
+                                self.cur.slots[member.slot.0 as usize].span,
+                                "it is defined here, by a formula",
+                            )
+                            .hint(format!("what is assigned is a `var cell {name}`"))
                             .into());
                     }
                     self.need_appstate(&name, span)?;
@@ -457,11 +470,21 @@ impl Checker<'_> {
                         let link = self.own_slot(member.slot, span);
                         Ok((PlaceRoot::Link(link), content))
                     }
-                    _ => Err(immutable()),
+                    Node::Link(_, false) => Err(readonly_link(&name, span)),
+                    _ => Err(immutable(match member.kind {
+                        MemberKind::Def => {
+                            format!("a def never changes; state is kept in `var cell {name} = …`")
+                        }
+                        _ => "a parameter never changes; copy it to a `var`".to_string(),
+                    })),
                 },
-                _ => Err(immutable()),
+                _ => Err(immutable(
+                    "only `var` names and `var cell`s are assigned".to_string(),
+                )),
             },
-            _ => Err(immutable()),
+            _ => Err(immutable(
+                "only `var` names and `var cell`s are assigned".to_string(),
+            )),
         }
     }
 
@@ -474,6 +497,13 @@ impl Checker<'_> {
             .hint("cells are assigned in actions, observers, initializers and functions with a parameter appstate")
             .into())
     }
+}
+
+fn readonly_link(name: &Symbol, span: Span) -> super::env::Stop {
+    Issue::new(Code::CellReadonly, span)
+        .with("name", format!("behind {name}"))
+        .hint("a link through which a cell is assigned has a type `link(T)<var>`")
+        .into()
 }
 
 /// The block cannot fall off its end.

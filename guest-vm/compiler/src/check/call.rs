@@ -118,7 +118,9 @@ impl Checker<'_> {
             return Ok(done);
         }
         let (function, ty) = self.infer(callee)?;
-        self.apply(function, ty, list, callee.span, span)
+        let places: Vec<Span> = list.iter().map(Arg::span).collect();
+        let outcome = self.apply(function, ty, list, callee.span, span);
+        outcome.map_err(|stop| self.explain_call(stop, callee, args, &places))
     }
 
     /// Applies a function of a known type to arguments.
@@ -161,9 +163,32 @@ impl Checker<'_> {
                 }
                 _ => {
                     let shown = self.types.show(ty);
-                    return Err(Issue::new(Code::TypeNotFunction, callee_span)
-                        .with("type", shown)
-                        .into());
+                    let takes = all_params.len();
+                    let surplus = rest.peek().map_or(callee_span, Arg::span);
+                    return Err(match takes {
+                        0 => {
+                            let hint = match self.types.find(ty) == Ty::DATA {
+                                true => {
+                                    "values of type data are never functions; \
+                                     give the function a type where it comes from"
+                                }
+                                false => "it is a value: leave out the `(…)`",
+                            };
+                            Issue::new(Code::TypeNotFunction, callee_span)
+                                .with("type", shown)
+                                .hint(hint)
+                                .into()
+                        }
+                        _ => Issue::new(Code::TypeNotFunction, surplus)
+                            .with("type", shown)
+                            .hint(format!(
+                                "the function takes {takes} argument{}, and {} are given",
+                                if takes == 1 { "" } else { "s" },
+                                takes + rest.len()
+                            ))
+                            .note(callee_span, "what is called")
+                            .into(),
+                    });
                 }
             }
         }

@@ -12,7 +12,9 @@ use crate::syntax::span::Span;
 impl Checker<'_> {
     pub(super) fn no_cells_forbidden(&mut self, span: Span) -> Checked<()> {
         if self.cur.pragmas.with_cells == Some(false) {
-            return Err(Issue::new(Code::CellForbidden, span).into());
+            return Err(Issue::new(Code::CellForbidden, span)
+                .hint("its pragma withCells is false")
+                .into());
         }
         Ok(())
     }
@@ -38,7 +40,7 @@ impl Checker<'_> {
             }
             CellForm::Value { ty, meta, body: e } => {
                 if kind == CellKind::Live {
-                    self.live_source(e, span)?;
+                    self.live_source(e)?;
                 }
                 self.cell_definition(
                     cell,
@@ -95,7 +97,7 @@ impl Checker<'_> {
     }
 
     /// A live cell must be a pipeline that starts with a query or stream source.
-    pub(super) fn live_source(&mut self, e: &ast::Expr, span: Span) -> Checked<()> {
+    pub(super) fn live_source(&mut self, e: &ast::Expr) -> Checked<()> {
         let mut at = e;
         loop {
             at = match &at.kind {
@@ -117,7 +119,9 @@ impl Checker<'_> {
                 return Ok(());
             }
         }
-        Err(Issue::new(Code::CellLive, span).into())
+        Err(Issue::new(Code::CellLive, e.span)
+            .hint("it starts with db.head, db.all, db.query, co.consume or co.consumeWithActions; else write `cell`")
+            .into())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -161,6 +165,7 @@ impl Checker<'_> {
         {
             return Err(Issue::new(Code::TypeNeedsHint, span)
                 .with("what", format!("cell {}", name.text))
+                .hint(format!("write its type: cell {} : T = …", name.text))
                 .into());
         }
         self.types.default_to_data(ty);
@@ -271,13 +276,17 @@ impl Checker<'_> {
         let mut watched = Vec::new();
         let mut names = Vec::new();
         for name in &observer.watched {
-            let member = self.own_member(&name.text);
+            let member = self.use_member(&name.text);
             match member.map(|member| (member.kind, member.slot)) {
                 Some((MemberKind::Cell { .. }, slot)) => watched.push(slot),
                 Some((MemberKind::Broken, _)) => return Err(self.silent()),
                 Some(_) => {
                     return Err(Issue::new(Code::CellExpected, name.span)
                         .with("what", "on")
+                        .hint(format!(
+                            "{} never updates: an observer watches cells and aliases",
+                            name.text
+                        ))
                         .into());
                 }
                 None => return Err(self.unbound(&name.text, name.span)),

@@ -1,7 +1,8 @@
 //! The predefined cell forms, actions and view requests.
 
 use super::Checker;
-use super::env::{Checked, MemberKind, Place, ScopeEntry, ScopeTarget};
+use super::env::{Checked, MemberKind, Place, ScopeTarget};
+use super::scope::ScopeEntry;
 use super::types::{Node, Ty};
 use crate::core::{self, CellForm, CellView, Expr, ExprKind, FunctionName};
 use crate::issue::{Code, Issue};
@@ -29,6 +30,7 @@ impl Checker<'_> {
                 };
                 Err(Issue::new(Code::CellCycle, span)
                     .with("path", format!("{name} -> {name}"))
+                    .hint("`thisCell'` is its value before the update")
                     .into())
             }
             "currentInstanceId" => {
@@ -79,6 +81,9 @@ impl Checker<'_> {
         let wrong = || -> super::env::Stop {
             Issue::new(Code::CellExpected, span)
                 .with("what", form)
+                .hint(format!(
+                    "write {form}(c) with the name of a cell of this module"
+                ))
                 .into()
         };
         let one = |index: usize| args.get(index).ok_or_else(wrong);
@@ -174,6 +179,7 @@ impl Checker<'_> {
                 if !self.has_appstate() {
                     return Err(Issue::new(Code::CellNeedsAppstate, span)
                         .with("name", "with freeze")
+                        .hint("cells are frozen in actions, observers and initializers")
                         .into());
                 }
                 let (link, ty) = self.link_argument(one(0)?)?;
@@ -277,9 +283,13 @@ impl Checker<'_> {
                 self.types.attempt(|types| types.unify(ty, link));
                 Ok((content, false))
             }
-            _ => Err(Issue::new(Code::CellExpected, span)
-                .with("what", what)
-                .into()),
+            _ => {
+                let shown = self.types.show(ty);
+                Err(Issue::new(Code::CellExpected, span)
+                    .with("what", what)
+                    .hint(format!("this is no cell and no link to one, but {shown}"))
+                    .into())
+            }
         }
     }
 
@@ -297,7 +307,7 @@ impl Checker<'_> {
         self.function().place = Place::Effect;
         self.offer_appstate();
         let argument = match param {
-            Some(name) => self.bind_local(&name.text, Ty::DATA, false),
+            Some(name) => self.bind_local(&name.text, Ty::DATA, false, Some(name.span)),
             None => self.new_local("_", false),
         };
         let outcome = self.do_block(body, body.span, None);
@@ -338,6 +348,8 @@ impl Checker<'_> {
         function.scope.push(ScopeEntry {
             name: name.clone(),
             target: ScopeTarget::Appstate,
+            span: None,
+            used: false,
         });
         function.appstates.push(name);
     }
@@ -351,7 +363,7 @@ impl Checker<'_> {
     ) -> Checked<(Expr, Ty)> {
         let params = match self.cur.declared_views.get(&module.text) {
             Some(params) => Some(params.clone()),
-            None => match self.own_member(&module.text).map(|member| member.kind) {
+            None => match self.use_member(&module.text).map(|member| member.kind) {
                 Some(MemberKind::Import(import)) => {
                     Some(self.infos[import.module.0 as usize].params.clone())
                 }
@@ -363,6 +375,11 @@ impl Checker<'_> {
         {
             return Err(Issue::new(Code::ModParams, span)
                 .with("name", &module.text)
+                .hint(format!(
+                    "it has {} parameters, and {} are given",
+                    params.len(),
+                    args.len()
+                ))
                 .into());
         }
         let mut values = Vec::new();

@@ -362,13 +362,14 @@ impl Checker<'_> {
             && sides_rigid
         {
             let declared = self.types.show(declared);
-            let mut names = super::display::Names::default();
-            let expected = self.types.show_with(expected, &mut names);
-            let found = self.types.show_with(found, &mut names);
+            let (expected, found) = self.show_pair(expected, found);
             return Issue::new(Code::TypeGenerality, span)
                 .with("name", name)
                 .with("declared", declared)
-                .hint(format!("here {expected} is expected and {found} found"))
+                .hint(format!(
+                    "the declaration promises this for all types of its variables, \
+                     but here {expected} is needed and {found} given"
+                ))
                 .into();
         }
         let infinite = {
@@ -377,14 +378,20 @@ impl Checker<'_> {
                 || (self.types.is_var(b) && self.contains(a, b))
         };
         if infinite {
-            return Issue::new(Code::TypeInfinite, span).into();
+            let (expected, found) = self.show_pair(expected, found);
+            return Issue::new(Code::TypeInfinite, span)
+                .hint(format!(
+                    "one type would be both {expected} and {found}; \
+                     annotate a parameter, or declare the definition"
+                ))
+                .into();
         }
-        let mut names = super::display::Names::default();
-        let expected = self.types.show_with(expected, &mut names);
-        let found = self.types.show_with(found, &mut names);
+        let mend = self.mend(expected, found);
+        let (expected, found) = self.show_pair(expected, found);
         Issue::new(Code::TypeMismatch, span)
             .with("expected", expected)
             .with("found", found)
+            .hint_if(mend)
             .into()
     }
 
@@ -411,9 +418,9 @@ impl Checker<'_> {
     /// The issue for types that outgrow the checker.
     pub(super) fn too_large(&self, span: Span) -> Stop {
         Issue::new(Code::SynNesting, span)
-            .with("what", "the type of this phrase")
-            .with("limit", 500)
-            .hint("name parts of it with declared types")
+            .with("what", "the type of this phrase is too large")
+            .with("limit", format!("{} parts", super::type_walk::MAX_NODES))
+            .hint("give parts of it names with declared types")
             .into()
     }
 }

@@ -1,7 +1,6 @@
 //! Phrases that define values: `def`, `foreign def`, `case`, `import`.
 
 use super::Checker;
-use super::bind::is_value;
 use super::env::{CaseInfo, Checked, FunctionScope, ImportInfo, Member, MemberKind, Place};
 use super::lambda::body;
 use super::types::Ty;
@@ -23,14 +22,16 @@ impl Checker<'_> {
             return Ok(None);
         }
         if member.kind.sort() != sort {
-            return Err(Issue::new(Code::NameKind, name.span)
-                .with("name", &name.text)
-                .with("old", member.kind.sort())
-                .with("new", sort)
-                .into());
+            return Err(self.another_kind(name, &member, sort));
         }
         if member.defined {
-            self.warn(Issue::new(Code::WarnRedefined, name.span).with("name", &name.text));
+            let first = self.cur.slots[member.slot.0 as usize].span;
+            self.warn(
+                Issue::new(Code::WarnRedefined, name.span)
+                    .with("name", &name.text)
+                    .note(first, "it was defined here")
+                    .hint("the last definition holds everywhere, also above"),
+            );
         }
         Ok(member.declared.then_some(member.ty))
     }
@@ -158,7 +159,7 @@ impl Checker<'_> {
             }
             DefForm::Value { ty, meta, body: e } => {
                 let declared = self.may_define(&def.name, "def")?;
-                let general = is_value(e);
+                let general = self.is_value(e);
                 self.definition(
                     def,
                     declared,
@@ -214,13 +215,21 @@ impl Checker<'_> {
             && !matches!(member.kind, MemberKind::Broken)
             && member.kind.sort() != sort
         {
-            return Err(Issue::new(Code::NameKind, name.span)
-                .with("name", &name.text)
-                .with("old", member.kind.sort())
-                .with("new", sort)
-                .into());
+            return Err(self.another_kind(name, &member, sort));
         }
         Ok(())
+    }
+
+    fn another_kind(&self, name: &Ident, member: &Member, sort: &str) -> super::env::Stop {
+        Issue::new(Code::NameKind, name.span)
+            .with("name", &name.text)
+            .with("old", member.kind.sort())
+            .with("new", sort)
+            .note(
+                self.cur.slots[member.slot.0 as usize].span,
+                "the name is taken here",
+            )
+            .into()
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -240,6 +249,10 @@ impl Checker<'_> {
             rigid
         });
         self.cur.defining = Some(def.name.text.clone());
+        self.cur.defining_params = match &def.form {
+            DefForm::Function { params, .. } => params.len().max(1),
+            _ => 1,
+        };
         let general = general || declared.is_some();
         if general {
             self.types.level = 2;
@@ -350,8 +363,8 @@ impl Checker<'_> {
             };
             if full_name.len() > 256 {
                 return Err(Issue::new(Code::SynNesting, case.name.span)
-                    .with("what", "a case name")
-                    .with("limit", 256)
+                    .with("what", "the name of the case is too long")
+                    .with("limit", "256 bytes with its module")
                     .into());
             }
             let info = CaseInfo {
@@ -393,8 +406,14 @@ impl Checker<'_> {
         let params = self.infos[id.0 as usize].params.clone();
         let args = args.unwrap_or(&[]);
         if args.len() > params.len() {
+            let count = params.len();
+            let s = if count == 1 { "" } else { "s" };
             return Err(Issue::new(Code::TypeNotFunction, span)
                 .with("type", format!("module {}", self.infos[id.0 as usize].name))
+                .hint(format!(
+                    "it has {count} parameter{s}, and {} are given",
+                    args.len()
+                ))
                 .into());
         }
         self.may_define(name, "import")?;

@@ -9,6 +9,9 @@ pub struct Names {
     vars: Vec<Ty>,
 }
 
+/// Name of the field, or of the opaque type, for what is left out.
+pub const ELIDED: &str = "…";
+
 /// Longest text of a type in a message.
 const LIMIT: usize = 400;
 
@@ -99,28 +102,23 @@ impl Types {
                 }
                 out.push(']');
             }
-            Node::Record(fields) => {
-                out.push('{');
-                for (index, (name, ty)) in fields.iter().enumerate() {
-                    let comma = if index == 0 { "" } else { ", " };
-                    let _ = write!(out, "{comma}{name}: ");
-                    self.write(*ty, names, out, 0, depth + 1);
-                }
-                out.push('}');
-            }
+            Node::Record(fields) => self.write_record(&fields, names, out, depth),
             Node::Case(name, argument) => {
-                out.push_str(&name);
+                out.push_str(self.local_name(&name));
                 if let Some(argument) = argument {
                     self.write_list("(", &[argument], ")", names, out, depth);
                 }
             }
             Node::Union(cases, nullable) => {
+                if self.write_known_union(&cases, nullable, names, out, depth) {
+                    return;
+                }
                 if level > 1 {
                     out.push('(');
                 }
                 for (index, (name, argument)) in cases.iter().enumerate() {
                     let bar = if index == 0 { "" } else { " | " };
-                    let _ = write!(out, "{bar}{name}");
+                    let _ = write!(out, "{bar}{}", self.local_name(name));
                     if let Some(argument) = argument {
                         self.write_list("(", &[*argument], ")", names, out, depth);
                     }
@@ -159,6 +157,59 @@ impl Types {
                 self.write(body, names, out, 1, depth + 1);
             }
         }
+    }
+
+    /// The name of a case as the module being checked writes it.
+    pub fn local_name<'n>(&self, name: &'n str) -> &'n str {
+        let own = name
+            .strip_prefix(&*self.here)
+            .and_then(|rest| rest.strip_prefix('.'));
+        own.unwrap_or(name)
+    }
+
+    fn write_record(
+        &mut self,
+        fields: &[(crate::syntax::ast::Symbol, Ty)],
+        names: &mut Names,
+        out: &mut String,
+        depth: u32,
+    ) {
+        out.push('{');
+        for (index, (name, ty)) in fields.iter().enumerate() {
+            if index > 0 {
+                out.push_str(", ");
+            }
+            if &**name == ELIDED {
+                out.push_str(ELIDED);
+                continue;
+            }
+            let _ = write!(out, "{name}: ");
+            self.write(*ty, names, out, 0, depth + 1);
+        }
+        out.push('}');
+    }
+
+    /// `option(T)` and `result(E, T)` by their names.
+    fn write_known_union(
+        &mut self,
+        cases: &[(crate::syntax::ast::Symbol, Option<Ty>)],
+        nullable: bool,
+        names: &mut Names,
+        out: &mut String,
+        depth: u32,
+    ) -> bool {
+        match (cases, nullable) {
+            ([(some, Some(content))], true) if &**some == "some" => {
+                self.write_list("option(", &[*content], ")", names, out, depth);
+            }
+            ([(error, Some(why)), (ok, Some(value))], false)
+                if &**error == "error" && &**ok == "ok" =>
+            {
+                self.write_list("result(", &[*why, *value], ")", names, out, depth);
+            }
+            _ => return false,
+        }
+        true
     }
 
     fn write_list(

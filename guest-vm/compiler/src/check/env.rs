@@ -4,6 +4,7 @@ use super::types::Ty;
 use crate::core::{self, LocalId, ModuleId, SlotId};
 use crate::issue::Issue;
 use crate::syntax::ast::{Const, Symbol};
+use crate::syntax::span::Span;
 use std::collections::{HashMap, HashSet};
 
 /// Why checking of a phrase stopped.
@@ -13,6 +14,16 @@ pub enum Stop {
     Issue(Box<Issue>),
     /// Because of something already reported.
     Silent,
+}
+
+impl Stop {
+    /// Adds a further place, if there is an issue.
+    pub fn note(self, span: Span, text: &str) -> Stop {
+        match self {
+            Stop::Issue(issue) => Stop::Issue(Box::new(issue.note(span, text))),
+            Stop::Silent => Stop::Silent,
+        }
+    }
 }
 
 impl From<Issue> for Stop {
@@ -145,15 +156,6 @@ pub enum Place {
     Guard,
 }
 
-/// A local name.
-#[derive(Debug, Clone)]
-pub struct ScopeEntry {
-    /// The name.
-    pub name: Symbol,
-    /// What it stands for.
-    pub target: ScopeTarget,
-}
-
 /// What a local name stands for.
 #[derive(Debug, Clone)]
 pub enum ScopeTarget {
@@ -180,7 +182,7 @@ pub struct FunctionScope {
     /// Its captures so far.
     pub captures: Vec<core::Capture>,
     /// Visible names, innermost last.
-    pub scope: Vec<ScopeEntry>,
+    pub scope: super::scope::Scope,
     /// What it may do with cells.
     pub place: Place,
     /// Captures copy values (actions).
@@ -208,7 +210,7 @@ impl FunctionScope {
         FunctionScope {
             locals: Vec::new(),
             captures: Vec::new(),
-            scope: Vec::new(),
+            scope: super::scope::Scope::default(),
             place,
             by_value,
             appstates: Vec::new(),

@@ -1,6 +1,7 @@
 //! Expressions: `infer` finds a type, `check` pushes an expected one inwards.
 
 use super::Checker;
+use super::arithmetic::is_growth;
 use super::env::{Checked, MemberKind};
 use super::lookup::Found;
 use super::types::{Node, Ty};
@@ -33,9 +34,13 @@ impl Checker<'_> {
             ast::ExprKind::Name(name) => return self.infer_name(name, span),
             ast::ExprKind::Wildcard => match self.innermost_appstate(span) {
                 Some(expr) => (expr, Ty::APPSTATE),
-                None => return Err(Issue::new(Code::NameWildcard, span).into()),
+                None => {
+                    return Err(Issue::new(Code::NameWildcard, span)
+                        .hint("in a pattern `_` matches anything; as a value it is the appstate of an action")
+                        .into());
+                }
             },
-            ast::ExprKind::SelfName(name) => match self.own_member(&name.text) {
+            ast::ExprKind::SelfName(name) => match self.use_member(&name.text) {
                 Some(member) => {
                     let found = Found::Own(name.text.clone(), member);
                     return self.use_found(found, &name.text, span);
@@ -45,7 +50,7 @@ impl Checker<'_> {
             ast::ExprKind::GlobalName(name) => {
                 // In a session its own definitions are global.
                 if self.is_session()
-                    && let Some(member) = self.own_member(&name.text)
+                    && let Some(member) = self.use_member(&name.text)
                 {
                     return self.use_found(Found::Own(name.text.clone(), member), &name.text, span);
                 }
@@ -60,7 +65,7 @@ impl Checker<'_> {
             ast::ExprKind::Array(items) => return self.infer_array(items, span),
             ast::ExprKind::LabeledTuple(_) => {
                 return Err(Issue::new(Code::TypeLabels, span)
-                    .hint("add the tuple type as a hint: [#a: 1]:t")
+                    .hint("add its type, as in `[#name: \"Mo\"]:person`")
                     .into());
             }
             ast::ExprKind::Map(entries) => return self.infer_map(entries, span),
@@ -244,6 +249,19 @@ impl Checker<'_> {
             (ast::ExprKind::Do(block), _) if !matches!(node, Node::Var { .. }) => {
                 return Ok(self.do_block(block, span, Some(expected))?.0);
             }
+            (
+                ast::ExprKind::Binary {
+                    op: ast::BinaryOp::Add,
+                    left,
+                    right,
+                    ..
+                },
+                Node::Array(_) | Node::Map(_),
+            ) if is_growth(left, right) => {
+                if let Some(expr) = self.check_growth(e, left, right, expected)? {
+                    return Ok(expr);
+                }
+            }
             (ast::ExprKind::Undefined, _) => return Ok(self.constant(Constant::Undefined, span)),
             (ast::ExprKind::Name(_) | ast::ExprKind::SelfName(_), Node::Link(..))
                 if self.cur.pragmas.auto_make_link =>
@@ -323,7 +341,9 @@ impl Checker<'_> {
         let condition = self.check_bool(condition)?;
         let (then_expr, then_ty) = self.infer(then)?;
         let (else_expr, else_ty) = self.infer(otherwise)?;
-        let ty = self.join_branches(then_ty, else_ty, otherwise.span)?;
+        let ty = self
+            .join_branches(then_ty, else_ty, otherwise.span)
+            .map_err(|stop| stop.note(then.span, "the other branch"))?;
         Ok((
             Expr {
                 span,
@@ -345,12 +365,21 @@ impl Checker<'_> {
             Some(ty) => Ok(ty),
             None if self.types.exhausted() => Err(self.too_large(span)),
             None => {
-                let mut names = super::display::Names::default();
-                let first = self.types.show_with(first, &mut names);
-                let second = self.types.show_with(second, &mut names);
+                let mend = match small && self.types.join(first, second, false).is_some() {
+                    true => Some(
+                        "in strict mode values that meet have one type; convert one, \
+                         or give the result a type such as `: data`"
+                            .to_string(),
+                    ),
+                    false => Some(
+                        "the results of all branches are one value: give them one type".to_string(),
+                    ),
+                };
+                let (first, second) = self.show_pair(first, second);
                 Err(Issue::new(Code::TypeBranch, span)
                     .with("first", first)
                     .with("second", second)
+                    .hint_if(mend)
                     .into())
             }
         }
@@ -387,6 +416,7 @@ impl Checker<'_> {
                 }
                 Err(Issue::new(Code::CellExpected, span)
                     .with("what", "'")
+                    .hint("`c'` is the value of cell c before its latest update")
                     .into())
             }
         }
@@ -443,8 +473,15 @@ impl Checker<'_> {
             Some(runtime) if !named && self.types.assertable(meaning) => Ok((meaning, runtime)),
             _ => {
                 let shown = self.types.show(meaning);
+                let hint = match named {
+                    true => "at run time there are no type variables; write `_` for any data",
+                    false => {
+                        "functions, streams, links and the like have nothing to look at; data has"
+                    }
+                };
                 Err(Issue::new(Code::TypeNotAssertable, ty.span)
                     .with("type", shown)
+                    .hint(hint)
                     .into())
             }
         }

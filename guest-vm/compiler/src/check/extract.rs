@@ -31,7 +31,7 @@ impl Checker<'_> {
                 _ => None,
             },
             ast::ExprKind::SelfName(name) => {
-                match self.own_member(&name.text).map(|member| member.kind) {
+                match self.use_member(&name.text).map(|member| member.kind) {
                     Some(MemberKind::Case(case)) => Some(case),
                     _ => None,
                 }
@@ -50,12 +50,14 @@ impl Checker<'_> {
         };
         let Some(info) = info else {
             return Err(Issue::new(Code::NameCase, e.span)
+                .hint("`c^` takes the argument out of a value of case c")
                 .with("name", shown(e))
                 .into());
         };
         if info.argument.is_none() {
             return Err(Issue::new(Code::NameNoArg, e.span)
-                .with("name", &info.full_name)
+                .with("name", self.types.local_name(&info.full_name))
+                .hint("a constant case holds no value")
                 .into());
         }
         Ok(info)

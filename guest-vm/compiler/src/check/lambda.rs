@@ -122,6 +122,7 @@ impl Checker<'_> {
                         if seen.contains(&name) {
                             return Err(Issue::new(Code::NameDupPattern, param.pattern.span)
                                 .with("name", name)
+                                .hint("every parameter has a name of its own")
                                 .into());
                         }
                         seen.push(name);
@@ -200,7 +201,7 @@ impl Checker<'_> {
             outer = known;
         }
         if let Some(name) = name {
-            self.name_local(name, visible, ty, false);
+            self.name_local(name, visible, ty, false, Some(span));
             if matches!(self.types.node(ty), Node::Appstate) {
                 self.function().appstates.push(name.clone());
             }
@@ -288,7 +289,9 @@ impl Checker<'_> {
                 let (body, ty) = self.infer(&arm.body)?;
                 joined = Some(match joined {
                     None => ty,
-                    Some(so_far) => self.join_branches(so_far, ty, arm.body.span)?,
+                    Some(so_far) => self
+                        .join_branches(so_far, ty, arm.body.span)
+                        .map_err(|stop| stop.note(lambda.arms[0].body.span, "the first arm"))?,
                 });
                 body
             } else {
@@ -384,6 +387,7 @@ impl Checker<'_> {
             {
                 return Err(Issue::new(Code::NameDupParam, param.name.span)
                     .with("name", &param.name.text)
+                    .hint("a parameter that is not used is written `_`")
                     .into());
             }
             let name = (!dummy).then_some(&param.name.text);
@@ -401,15 +405,16 @@ impl Checker<'_> {
             Some(ty) => Some(self.hint(ty)?),
             None => None,
         };
+        let at = body.span;
         let (body, body_ty) = match (annotated, expected_result) {
             (Some(annotated), Some(expected)) => {
-                let at = body.span;
                 let body = self.check(body, annotated)?;
                 (self.coerce(body, annotated, expected, at)?, expected)
             }
             (Some(ty), None) | (None, Some(ty)) => (self.check(body, ty)?, ty),
             (None, None) => self.infer(body)?,
         };
+        self.refuse_appstate(body_ty, at)?;
         let body = bind_all(checks, body);
         let ty = self.types.funs(&types, body_ty);
         Ok((locals, body, ty))

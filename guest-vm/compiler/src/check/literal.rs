@@ -59,6 +59,14 @@ impl Checker<'_> {
                 .zip(parts.iter())
                 .map(|(item, part)| self.check(item, *part))
                 .collect::<Checked<Vec<_>>>()?,
+            Node::Tuple(_) => {
+                let mut found = Vec::new();
+                for item in items {
+                    found.push(self.infer(item)?.1);
+                }
+                let found = self.types.add(Node::Tuple(found.into()));
+                return Err(self.mismatch(expected, found, span));
+            }
             Node::Array(element) => self.check_elements(items, element)?,
             Node::Data => items
                 .iter()
@@ -263,6 +271,17 @@ impl Checker<'_> {
         let Node::Labeled(labels) = self.types.node(expected) else {
             return Err(Issue::new(Code::TypeLabels, span).into());
         };
+        let names: Vec<&str> = labels.iter().map(|(label, _)| &**label).collect();
+        if let Some((strange, _)) = fields
+            .iter()
+            .find(|(name, _)| !names.contains(&&*name.text))
+        {
+            let near = super::suggest::suggest(&strange.text, names.iter().copied());
+            return Err(Issue::new(Code::TypeLabels, strange.span)
+                .hint_if(near.map(|near| format!("did you mean #{near}?")))
+                .hint_if(Some(format!("the labels are #{}", names.join(", #"))))
+                .into());
+        }
         let once = fields.len() == labels.len()
             && labels.iter().all(|(label, _)| {
                 fields
@@ -272,7 +291,16 @@ impl Checker<'_> {
                     == 1
             });
         if !once {
-            return Err(Issue::new(Code::TypeLabels, span).into());
+            let missing: Vec<&str> = names
+                .iter()
+                .copied()
+                .filter(|label| !fields.iter().any(|(name, _)| *name.text == **label))
+                .collect();
+            let hint = match missing.is_empty() {
+                true => "every label is given once".to_string(),
+                false => format!("#{} is missing", missing.join(", #")),
+            };
+            return Err(Issue::new(Code::TypeLabels, span).hint(hint).into());
         }
         let mark = self.enter_scope();
         let mut locals = Vec::new();
@@ -319,13 +347,14 @@ fn map(entries: Vec<(Expr, Expr)>, span: Span) -> Expr {
 }
 
 fn unique_keys(entries: &[ast::MapEntry]) -> Checked<()> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = std::collections::HashMap::new();
     for entry in entries {
         if let MapKey::Constant(name) = &entry.key
-            && !seen.insert(&name.text)
+            && let Some(first) = seen.insert(&name.text, name.span)
         {
             return Err(Issue::new(Code::NameDupKey, name.span)
                 .with("name", &name.text)
+                .note(first, "it stands here already")
                 .into());
         }
     }

@@ -50,10 +50,17 @@ impl Checker<'_> {
             };
             let key = (library, name.text.clone());
             if self.states.contains_key(&key) {
+                let first = match self.states.get(&key) {
+                    Some(ModuleState::Waiting(module)) => Some(module.name.span),
+                    Some(ModuleState::Alias(alias)) => Some(alias.name.span),
+                    _ => None,
+                };
+                let first = first.unwrap_or(name.span);
                 self.issues.push(
                     Issue::new(Code::ModAmbiguous, name.span)
                         .with("name", &name.text)
-                        .hint("two of the given files define a module of this name"),
+                        .note(first, "the first one is here")
+                        .hint("two of the given modules have this name; rename one of them"),
                 );
                 continue;
             }
@@ -98,12 +105,24 @@ impl Checker<'_> {
         if self.load(name)? {
             return self.require_key((true, name.clone()), span);
         }
-        let known: Vec<Symbol> = self.states.keys().map(|(_, name)| name.clone()).collect();
-        let issue = Issue::new(Code::ModUnknown, span).with("name", name);
-        Err(match suggest(name, known.iter().map(|name| &**name)) {
-            Some(hint) => issue.hint(format!("did you mean {hint}?")).into(),
-            None => issue.into(),
-        })
+        let may_suggest = self.may_suggest();
+        let given = self.states.keys().filter(|(library, _)| !library);
+        let near = match may_suggest {
+            true => suggest(
+                name,
+                given
+                    .map(|(_, name)| &**name)
+                    .chain(mix_stdlib::modules().iter().map(|module| module.name)),
+            ),
+            false => None,
+        };
+        Err(Issue::new(Code::ModUnknown, span)
+            .with("name", name)
+            .hint_if(near.map(|near| format!("did you mean {near}?")))
+            .hint_if(Some(
+                "modules come from the given files and the standard library",
+            ))
+            .into())
     }
 
     /// A module that is known by name, checked now if it was not yet.
@@ -128,6 +147,7 @@ impl Checker<'_> {
                 path.push(key.1.to_string());
                 Err(Issue::new(Code::ModCycle, span)
                     .with("path", path.join(" -> "))
+                    .hint("move what both need into a module that imports neither")
                     .into())
             }
             Some(ModuleState::Alias(alias)) => {
@@ -200,6 +220,7 @@ impl Checker<'_> {
             break id;
         };
         let done = std::mem::replace(&mut self.cur, outer);
+        self.types.here = self.cur.name.clone();
         self.issues.extend(done.issues);
         self.failed |= done.failed;
         self.types.level = level;
@@ -239,8 +260,8 @@ impl Checker<'_> {
 
 pub(super) fn too_deep(span: Span) -> Stop {
     Issue::new(Code::SynNesting, span)
-        .with("what", "the chain of imports")
-        .with("limit", MAX_IMPORT_DEPTH)
+        .with("what", "the chain of imports is too long")
+        .with("limit", format!("{MAX_IMPORT_DEPTH} modules"))
         .into()
 }
 

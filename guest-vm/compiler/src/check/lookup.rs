@@ -1,8 +1,7 @@
 //! Names: what an identifier stands for.
 
 use super::env::{
-    CaseInfo, Checked, FunctionScope, Member, MemberKind, Place, ScopeEntry, ScopeTarget, Stop,
-    TypeInfo,
+    CaseInfo, Checked, FunctionScope, Member, MemberKind, Place, ScopeTarget, Stop, TypeInfo,
 };
 use super::types::{Range, Ty, Types};
 use super::{Checker, suggest::suggest};
@@ -136,7 +135,7 @@ impl Checker<'_> {
         if let Some(found) = self.lookup_local(name) {
             return Ok(found);
         }
-        if let Some(member) = self.own_member(name) {
+        if let Some(member) = self.use_member(name) {
             return Ok(Found::Own(name.clone(), member));
         }
         if let Some(found) = self.lookup_predefined(name, span)? {
@@ -145,7 +144,7 @@ impl Checker<'_> {
         if self.cur.defining.as_ref() == Some(name) {
             return Err(Issue::new(Code::NameUndeclaredRecursion, span)
                 .with("name", name)
-                .hint(format!("declare it first: def {name} : T"))
+                .hint(self.recursion_hint(name))
                 .into());
         }
         if let Some(id) = self.library_module(name, span)? {
@@ -154,28 +153,24 @@ impl Checker<'_> {
         Err(self.unbound(name, span))
     }
 
-    fn lookup_local(&self, name: &str) -> Option<Found> {
-        for (depth, function) in self.cur.functions.iter().enumerate().rev() {
-            for entry in function.scope.iter().rev() {
-                if &*entry.name != name {
-                    continue;
-                }
-                return Some(match &entry.target {
-                    ScopeTarget::Local { id, ty, mutable } => Found::Local {
-                        depth,
-                        id: *id,
-                        ty: *ty,
-                        mutable: *mutable,
-                    },
-                    ScopeTarget::Appstate => Found::Appstate,
-                    ScopeTarget::Cell(cell) => {
-                        let member = self.own_member(cell)?;
-                        Found::Own(cell.clone(), member)
-                    }
-                });
+    fn lookup_local(&mut self, name: &str) -> Option<Found> {
+        let functions = self.cur.functions.iter_mut().enumerate().rev();
+        let (depth, target) = functions
+            .filter_map(|(depth, function)| Some((depth, function.scope.find(name)?)))
+            .next()?;
+        Some(match target {
+            ScopeTarget::Local { id, ty, mutable } => Found::Local {
+                depth,
+                id,
+                ty,
+                mutable,
+            },
+            ScopeTarget::Appstate => Found::Appstate,
+            ScopeTarget::Cell(cell) => {
+                let member = self.use_member(&cell)?;
+                Found::Own(cell, member)
             }
-        }
-        None
+        })
     }
 
     /// What `global.name` stands for.
@@ -214,9 +209,30 @@ impl Checker<'_> {
 
     /// The issue for an unknown name.
     pub(super) fn unbound(&mut self, name: &Symbol, span: Span) -> Stop {
+        let issue = Issue::new(Code::NameUnbound, span).with("name", name);
+        if self.states.contains_key(&(false, name.clone())) {
+            return issue
+                .hint(format!("import the module first: import {name}"))
+                .into();
+        }
+        if let Some(slot) = self.cur.slot_of.get(name) {
+            let place = self.cur.slots[slot.0 as usize].span;
+            return issue
+                .note(place, "it is defined here, further down")
+                .hint(format!(
+                    "move that definition up, or declare it before its use: def {name} : T"
+                ))
+                .into();
+        }
+        if let Some(hint) = super::familiar::name(name) {
+            return issue.hint(hint).into();
+        }
+        if !self.may_suggest() {
+            return issue.into();
+        }
         let mut known: Vec<Symbol> = Vec::new();
         for function in &self.cur.functions {
-            known.extend(function.scope.iter().map(|entry| entry.name.clone()));
+            known.extend(function.scope.names().cloned());
         }
         known.extend(self.infos[self.cur.id.0 as usize].members.keys().cloned());
         known.extend(self.predefined_cases.keys().map(|name| Symbol::from(*name)));
@@ -231,20 +247,41 @@ impl Checker<'_> {
                     .map(|(name, _)| name.clone()),
             );
         }
-        let issue = Issue::new(Code::NameUnbound, span).with("name", name);
-        if self.states.contains_key(&(false, name.clone())) {
-            return issue.hint(format!("add import {name}")).into();
-        }
-        if self.cur.slot_of.contains_key(name) {
-            return issue
-                .hint(format!(
-                    "it is defined further down; declare it before: def {name} : T"
-                ))
-                .into();
-        }
-        match suggest(name, known.iter().map(|name| &**name)) {
-            Some(hint) => issue.hint(format!("did you mean {hint}?")).into(),
-            None => issue.into(),
+        let modules = mix_stdlib::modules().iter().map(|module| module.name);
+        let near = suggest(name, known.iter().map(|name| &**name).chain(modules));
+        let places = super::familiar::library_members(name);
+        let elsewhere = match &places[..] {
+            [] => None,
+            [place] => Some(format!("did you mean {place}?")),
+            [many @ .., last] => {
+                let shown: Vec<&str> = many.iter().take(3).map(String::as_str).collect();
+                Some(format!("did you mean {} or {last}?", shown.join(", ")))
+            }
+        };
+        issue
+            .hint_if(elsewhere)
+            .hint_if(near.map(|near| format!("did you mean {near}?")))
+            .into()
+    }
+
+    /// Whether to look for near names once more.
+    pub(super) fn may_suggest(&mut self) -> bool {
+        let may = self.suggestions > 0;
+        self.suggestions = self.suggestions.saturating_sub(1);
+        may
+    }
+
+    fn recursion_hint(&self, name: &Symbol) -> String {
+        match self.cur.slot_of.contains_key(name) {
+            true => {
+                let letters = ["A", "B", "C", "D", "E"];
+                let count = (self.cur.defining_params + 1).min(letters.len());
+                format!(
+                    "declare it before, with its type: def {name} : {}",
+                    letters[..count].join(" -> ")
+                )
+            }
+            false => format!("a local function is recursive with `recurse(({name}, n) -> …)`"),
         }
     }
 
@@ -259,44 +296,17 @@ impl Checker<'_> {
         &mut self.cur.functions[last]
     }
 
-    /// A new local of the running function that is not visible by name.
-    pub(super) fn new_local(&mut self, name: &str, mutable: bool) -> LocalId {
-        let function = self.function();
-        function.locals.push(Local {
-            name: Symbol::from(name),
-            mutable,
-            boxed: false,
-        });
-        LocalId(function.locals.len() as u32 - 1)
-    }
-
-    /// A new visible local.
-    pub(super) fn bind_local(&mut self, name: &Symbol, ty: Ty, mutable: bool) -> LocalId {
+    /// A new visible local; `span` is where the user wrote its name.
+    pub(super) fn bind_local(
+        &mut self,
+        name: &Symbol,
+        ty: Ty,
+        mutable: bool,
+        span: Option<Span>,
+    ) -> LocalId {
         let id = self.new_local(name, mutable);
-        self.name_local(name, id, ty, mutable);
+        self.name_local(name, id, ty, mutable, span);
         id
-    }
-
-    /// Makes a local visible under a name.
-    pub(super) fn name_local(&mut self, name: &Symbol, id: LocalId, ty: Ty, mutable: bool) {
-        let function = self.function();
-        function.scope.push(ScopeEntry {
-            name: name.clone(),
-            target: ScopeTarget::Local { id, ty, mutable },
-        });
-    }
-
-    /// How many names are visible; for [`Checker::leave_scope`].
-    pub(super) fn enter_scope(&mut self) -> (usize, usize) {
-        let function = self.function();
-        (function.scope.len(), function.appstates.len())
-    }
-
-    /// Forgets the names bound since.
-    pub(super) fn leave_scope(&mut self, mark: (usize, usize)) {
-        let function = self.function();
-        function.scope.truncate(mark.0);
-        function.appstates.truncate(mark.1);
     }
 
     /// Starts a nested function.
@@ -306,14 +316,6 @@ impl Checker<'_> {
             None => Place::Def,
         };
         self.cur.functions.push(FunctionScope::new(place, by_value));
-    }
-
-    /// Ends a nested function.
-    pub(super) fn close_function(&mut self) -> FunctionScope {
-        self.cur
-            .functions
-            .pop()
-            .unwrap_or_else(|| FunctionScope::new(Place::Def, false))
     }
 
     /// The local of the running function for a local of an enclosing one.
@@ -367,13 +369,7 @@ impl Checker<'_> {
             let Some(name) = self.cur.functions[depth].appstates.last().cloned() else {
                 continue;
             };
-            let entry = self.cur.functions[depth]
-                .scope
-                .iter()
-                .rev()
-                .find(|entry| entry.name == name)
-                .cloned()?;
-            return Some(match entry.target {
+            return Some(match self.cur.functions[depth].scope.find(&name)? {
                 ScopeTarget::Local { id, .. } => self.read_local(depth, id, span),
                 _ => Expr {
                     span,

@@ -10,10 +10,11 @@
 //!   phrases of one; [`cycles`] between its cells
 //! - [`expr`], [`literal`], [`arithmetic`], [`access`], [`call`], [`pipe`], [`extract`], [`lambda`],
 //!   [`bind`], [`pattern`], [`block`], [`cells`]: the walk over expressions and statements
-//! - [`lookup`], [`reference`]: what names stand for; [`type_expr`]: written types
+//! - [`lookup`], [`reference`], [`scope`]: what names stand for; [`type_expr`]: written types
 //! - [`types`], [`type_walk`]: the arena of types, with undo; [`relation`]: unification,
 //!   subtyping, joins; [`operator`]: sums; [`runtime`]: types as run-time checks
 //! - [`coerce`]: the coercion points and what they insert; [`settle`]: what is decided later
+//! - [`explain`], [`familiar`], [`suggest`]: the help of issues
 //! - [`query`]: filters of `db` as query clauses
 //!
 //! Modules are checked when they are first needed: the given ones all, those of the
@@ -24,6 +25,7 @@ mod arithmetic;
 mod bind;
 mod block;
 mod call;
+mod call_help;
 mod cell_phrase;
 mod cells;
 mod coerce;
@@ -31,8 +33,10 @@ mod cycles;
 mod definition;
 mod display;
 mod env;
+mod explain;
 mod expr;
 mod extract;
+mod familiar;
 mod lambda;
 mod literal;
 mod load;
@@ -47,6 +51,7 @@ mod query;
 mod reference;
 mod relation;
 mod runtime;
+mod scope;
 mod settle;
 mod suggest;
 mod type_expr;
@@ -58,7 +63,7 @@ use crate::issue::{Issue, Severity};
 use crate::syntax::ast::{self, Symbol};
 use crate::syntax::span::Span;
 use env::{CaseInfo, FunctionScope, ModuleInfo};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use types::{Ty, Types};
 
@@ -131,7 +136,12 @@ pub(crate) struct Checker<'a> {
     predefined_cases: HashMap<&'static str, CaseInfo>,
     predefined_types: HashMap<&'static str, env::TypeInfo>,
     cur: Current,
+    /// Near names are looked for in the first issues only: every search reads all names.
+    suggestions: u32,
 }
+
+/// Issues with a search for near names.
+const SUGGESTIONS: u32 = 100;
 
 /// The type of a field of a value whose type was unknown.
 struct FieldWait {
@@ -160,6 +170,8 @@ struct Current {
     dependencies: Vec<core::SlotId>,
     /// Names whose definition is running (self-use without declaration).
     defining: Option<Symbol>,
+    /// How many parameters it has.
+    defining_params: usize,
     /// The cell being defined.
     this_cell: Option<(Symbol, Ty)>,
     waits: Vec<FieldWait>,
@@ -178,6 +190,12 @@ struct Current {
     issues: Vec<Issue>,
     /// Something poisoned was used: no program even without an issue here.
     failed: bool,
+    /// Warnings given, by place: none is given twice.
+    warned: HashSet<(crate::issue::Code, Span)>,
+    /// Locals of the running phrase that were not used.
+    unused: Vec<(Symbol, Span)>,
+    /// Private members that code mentions.
+    used: HashSet<Symbol>,
     /// Places of names in the order of their last definitions.
     slot_of: HashMap<Symbol, core::SlotId>,
 }
@@ -198,6 +216,7 @@ impl Current {
             functions: Vec::new(),
             dependencies: Vec::new(),
             defining: None,
+            defining_params: 0,
             this_cell: None,
             waits: Vec::new(),
             sums: Vec::new(),
@@ -208,6 +227,9 @@ impl Current {
             needs_instance: false,
             issues: Vec::new(),
             failed: false,
+            warned: HashSet::new(),
+            unused: Vec::new(),
+            used: HashSet::new(),
             slot_of: HashMap::new(),
         }
     }
@@ -230,6 +252,7 @@ impl<'a> Checker<'a> {
             predefined_cases,
             predefined_types,
             cur: Current::empty(),
+            suggestions: SUGGESTIONS,
         }
     }
 }

@@ -25,6 +25,7 @@ impl Checker<'_> {
         self.cur = Current::empty();
         self.cur.id = id;
         self.cur.name = name.clone();
+        self.types.here = name.clone();
         self.cur.library = library;
         self.cur.is_static = module.is_static || module.phrases.iter().any(is_singleton);
         let blank = core::Module {
@@ -85,7 +86,9 @@ impl Checker<'_> {
                 .into());
         }
         if self.cur.is_static && !module.params.is_empty() {
-            return Err(Issue::new(Code::ModStaticParams, module.params[0].span).into());
+            return Err(Issue::new(Code::ModStaticParams, module.params[0].span)
+                .hint("a static module has one instance for all who import it; drop `static` or the parameters")
+                .into());
         }
         for var in &module.type_vars {
             let rigid = self.types.add(Node::Rigid {
@@ -108,6 +111,7 @@ impl Checker<'_> {
             if self.infos[at].members.contains_key(&param.name.text) {
                 return Err(Issue::new(Code::NameDupParam, param.name.span)
                     .with("name", &param.name.text)
+                    .hint("every parameter has a name of its own")
                     .into());
             }
             let slot = self.new_slot(&param.name, true, SlotKind::Param(index as u32));
@@ -181,7 +185,7 @@ impl Checker<'_> {
     pub(super) fn warn(&mut self, issue: Issue) {
         if self.cur.pragmas.wants(issue.code)
             && !self.cur.library
-            && !self.cur.issues.contains(&issue)
+            && self.cur.warned.insert((issue.code, issue.span))
         {
             self.cur.issues.push(issue);
         }
@@ -199,14 +203,18 @@ impl Checker<'_> {
         self.cur.declaring = None;
         self.cur.this_cell = None;
         self.cur.defining_type = None;
+        self.cur.unused.clear();
         let outcome = self.phrase(phrase);
         let outcome = outcome.and_then(|()| {
             self.settle_above(0)?;
             self.verify_sums()
         });
-        if let Err(stop) = outcome {
-            self.report(stop);
-            self.poison(phrase);
+        match outcome {
+            Ok(()) => self.warn_unused_locals(),
+            Err(stop) => {
+                self.report(stop);
+                self.poison(phrase);
+            }
         }
     }
 
@@ -302,17 +310,21 @@ impl Checker<'_> {
     pub(super) fn finish_module(&mut self, module: &ast::Module) {
         self.types.start_phrase();
         let at = self.cur.id.0 as usize;
-        let mut missing: Vec<(Span, Symbol)> = self.infos[at]
+        let mut missing: Vec<(Span, Symbol, &str)> = self.infos[at]
             .members
             .iter()
             .filter(|(_, member)| !member.defined)
-            .map(|(name, member)| (self.cur.slots[member.slot.0 as usize].span, name.clone()))
+            .map(|(name, member)| {
+                let span = self.cur.slots[member.slot.0 as usize].span;
+                (span, name.clone(), member.kind.sort())
+            })
             .collect();
-        missing.sort_by_key(|(span, _)| span.start);
-        for (span, name) in missing {
+        missing.sort_by_key(|(span, ..)| span.start);
+        for (span, name, sort) in missing {
             self.report(
                 Issue::new(Code::NameNotDefined, span)
-                    .with("name", name)
+                    .with("name", &name)
+                    .hint(format!("add the definition: {sort} {name} = …"))
                     .into(),
             );
         }
@@ -325,9 +337,11 @@ impl Checker<'_> {
             self.report(
                 Issue::new(Code::CellCycle, span)
                     .with("path", path.join(" -> "))
+                    .hint("break the circle: read one of them with `contents(c)`, or keep it in a `var cell`")
                     .into(),
             );
         }
+        self.warn_unused_members(module);
         let agent = meta_says_agent(module.meta.as_ref())
             || self
                 .options
@@ -341,7 +355,7 @@ impl Checker<'_> {
             self.report(
                 Issue::new(Code::ModAgentOutput, module.name.span)
                     .with("name", &module.name.text)
-                    .hint("add: cell output = ...")
+                    .hint("an agent answers with its cell: cell output = …")
                     .into(),
             );
         }

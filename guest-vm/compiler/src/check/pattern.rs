@@ -2,7 +2,6 @@
 
 use super::Checker;
 use super::env::{CaseInfo, Checked, MemberKind};
-use super::lookup::Found;
 use super::types::{Node, Ty};
 use crate::core::{
     CompareRight, Constant, ElementKind, LocalId, Pattern, PatternElement, PatternField,
@@ -94,7 +93,13 @@ impl Checker<'_> {
                     (None, None) => None,
                     (Some(_), None) => {
                         return Err(Issue::new(Code::NameNoArg, name.span)
-                            .with("name", &case.full_name)
+                            .with("name", self.types.local_name(&case.full_name))
+                            .hint(match qualifier {
+                                None => {
+                                    format!("a constant case is matched by `self.{}`", name.text)
+                                }
+                                Some(_) => format!("match it without an argument: {}", name.text),
+                            })
                             .into());
                     }
                     (None, Some(_)) => {
@@ -197,6 +202,9 @@ impl Checker<'_> {
         if seen.iter().any(|bound| bound.name == *name) {
             return Err(Issue::new(Code::NameDupPattern, span)
                 .with("name", name)
+                .hint(format!(
+                    "bind two names and compare them in a guard, as in `when {name} == other`"
+                ))
                 .into());
         }
         let local = match reuse.and_then(|bound| bound.iter().find(|bound| bound.name == *name)) {
@@ -205,7 +213,7 @@ impl Checker<'_> {
                 // Either side may have bound it.
                 if self.types.find(old) != self.types.find(ty) {
                     let joined = self.types.join(old, ty, false).unwrap_or(Ty::DATA);
-                    self.name_local(name, local, joined, false);
+                    self.name_local(name, local, joined, false, None);
                 }
                 local
             }
@@ -214,7 +222,7 @@ impl Checker<'_> {
                     .with("why", "both sides of || must bind the same names")
                     .into());
             }
-            None => self.bind_local(name, ty, false),
+            None => self.bind_local(name, ty, false, Some(span)),
         };
         if matches!(self.types.node(ty), Node::Appstate) {
             self.function().appstates.push(name.clone());
@@ -237,6 +245,7 @@ impl Checker<'_> {
         let not_a_case = || -> super::env::Stop {
             Issue::new(Code::NameCase, name.span)
                 .with("name", &name.text)
+                .hint(format!("a case is defined with `case {}(T)`", name.text))
                 .into()
         };
         let member = match qualifier {
@@ -264,11 +273,11 @@ impl Checker<'_> {
                     }
                 }
             }
-            Some(Qualifier::SelfModule) => match self.own_member(&name.text) {
+            Some(Qualifier::SelfModule) => match self.use_member(&name.text) {
                 Some(member) => member,
                 None => return Err(self.unbound(&name.text, name.span)),
             },
-            None => match self.own_member(&name.text) {
+            None => match self.use_member(&name.text) {
                 Some(member) if matches!(member.kind, MemberKind::Case(_) | MemberKind::Broken) => {
                     member
                 }
@@ -279,11 +288,15 @@ impl Checker<'_> {
                     match other {
                         Some(_) => return Err(not_a_case()),
                         None => {
-                            return Err(match self.lookup(&name.text, name.span)? {
-                                Found::Own(..) | Found::Local { .. } | Found::Module(_) => {
-                                    not_a_case()
-                                }
-                                _ => not_a_case(),
+                            return Err(match self.lookup(&name.text, name.span) {
+                                Ok(_) => not_a_case(),
+                                Err(super::env::Stop::Issue(issue)) => issue
+                                    .hint_if(Some(format!(
+                                        "a case is defined with `case {}(T)`",
+                                        name.text
+                                    )))
+                                    .into(),
+                                Err(silent) => silent,
                             });
                         }
                     }
@@ -379,7 +392,11 @@ impl Checker<'_> {
             Some(MemberKind::Case(_))
         );
         if case {
-            self.warn(Issue::new(Code::WarnShadowcase, span).with("name", name));
+            self.warn(
+                Issue::new(Code::WarnShadowcase, span)
+                    .with("name", name)
+                    .hint(format!("write `self.{name}` to match the case")),
+            );
         }
     }
 
@@ -388,16 +405,27 @@ impl Checker<'_> {
         if self.cur.library {
             return;
         }
-        let mut covered = false;
+        let mut covered = None;
         for arm in &lambda.arms {
-            if covered && self.cur.pragmas.wants(Code::WarnUnreachable) {
-                self.warn(Issue::new(Code::WarnUnreachable, arm.span));
+            if let Some(before) = covered {
+                self.warn(
+                    Issue::new(Code::WarnUnreachable, arm.span)
+                        .note(before, "this arm matches everything"),
+                );
                 break;
             }
-            covered |=
+            let all =
                 arm.guard.is_none() && arm.params.iter().all(|param| catches_all(&param.pattern));
+            if all {
+                covered = arm
+                    .params
+                    .iter()
+                    .map(|param| param.pattern.span)
+                    .reduce(Span::to);
+            }
         }
-        if covered || types.len() != 1 || !self.cur.pragmas.wants(Code::WarnNonexhaustive) {
+        if covered.is_some() || types.len() != 1 || !self.cur.pragmas.wants(Code::WarnNonexhaustive)
+        {
             return;
         }
         let patterns: Vec<&ast::Pattern> = lambda
@@ -439,6 +467,9 @@ impl Checker<'_> {
 
     /// Warns if patterns without guards do not cover a closed type.
     pub(super) fn warn_missing(&mut self, patterns: &[&ast::Pattern], ty: Ty, span: Span) {
+        if matches!(self.types.node(ty), Node::Bool) {
+            return self.warn_missing_bool(patterns, span);
+        }
         if !matches!(self.types.node(ty), Node::Case(..) | Node::Union(..)) {
             return;
         }
@@ -483,17 +514,48 @@ impl Checker<'_> {
         }
         for (name, _) in members {
             if !names.contains(&name) {
-                missing.push(name.to_string());
+                missing.push(self.types.local_name(&name).to_string());
             }
         }
         if nullable && !null {
             missing.push("null".into());
         }
-        if !missing.is_empty() {
-            self.warn(
-                Issue::new(Code::WarnNonexhaustive, span).with("missing", missing.join(", ")),
-            );
+        self.warn_not_covered(&missing, span);
+    }
+
+    fn warn_not_covered(&mut self, missing: &[String], span: Span) {
+        if missing.is_empty() {
+            return;
         }
+        self.warn(
+            Issue::new(Code::WarnNonexhaustive, span)
+                .with("missing", missing.join(", "))
+                .hint("add arms for them, or `_` for the rest"),
+        );
+    }
+
+    /// Of a bool that is matched by its literals both must be there.
+    fn warn_missing_bool(&mut self, patterns: &[&ast::Pattern], span: Span) {
+        let mut seen = [false; 2];
+        for pattern in patterns {
+            let mut todo = vec![*pattern];
+            while let Some(pattern) = todo.pop() {
+                match &pattern.kind {
+                    ast::PatternKind::Literal(Literal::Bool(value)) => {
+                        seen[usize::from(*value)] = true;
+                    }
+                    ast::PatternKind::Literal(Literal::Null | Literal::Undefined) => {}
+                    ast::PatternKind::Or(left, right) => todo.extend([&**left, &**right]),
+                    _ => return,
+                }
+            }
+        }
+        let missing: Vec<String> = [("false", seen[0]), ("true", seen[1])]
+            .into_iter()
+            .filter(|(_, seen)| !seen)
+            .map(|(name, _)| name.to_string())
+            .collect();
+        self.warn_not_covered(&missing, span);
     }
 }
 

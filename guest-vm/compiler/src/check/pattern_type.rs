@@ -61,6 +61,7 @@ impl Checker<'_> {
             {
                 return Err(Issue::new(Code::TypeNeedsHint, span)
                     .with("what", "the parameter of these arms")
+                    .hint("declare the function with its type")
                     .into());
             }
             members.push((case.full_name.clone(), argument));

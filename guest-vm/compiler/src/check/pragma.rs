@@ -59,9 +59,16 @@ impl Pragmas {
             let bad = || Issue::new(Code::PragmaValue, value.span).with("name", &name.text);
             if &*name.text == "warningFilter" {
                 let ConstKind::Str(list) = &value.kind else {
-                    return Err(bad());
+                    return Err(bad().hint("write a text such as \"unused,-redefined\""));
                 };
-                self.filter(list).map_err(|()| bad())?;
+                self.filter(list).map_err(|name| {
+                    let names = || WARNINGS.iter().map(|(name, ..)| *name);
+                    let near = super::suggest::suggest(&name, names());
+                    let known = names().collect::<Vec<_>>().join(", ");
+                    bad()
+                        .hint_if(near.map(|near| format!("did you mean {near}?")))
+                        .hint_if(Some(format!("the warnings are {known}")))
+                })?;
                 continue;
             }
             let known = [
@@ -82,7 +89,7 @@ impl Pragmas {
                 });
             }
             let ConstKind::Bool(on) = value.kind else {
-                return Err(bad());
+                return Err(bad().hint("write true or false"));
             };
             match &*name.text {
                 "autoTypeAssertion" => self.auto_type_assertion = on,
@@ -103,7 +110,7 @@ impl Pragmas {
         Ok(())
     }
 
-    fn filter(&mut self, list: &str) -> Result<(), ()> {
+    fn filter(&mut self, list: &str) -> Result<(), String> {
         for item in list
             .split(',')
             .map(str::trim)
@@ -116,7 +123,7 @@ impl Pragmas {
             let (known, _, _) = WARNINGS
                 .iter()
                 .find(|(known, _, _)| *known == name)
-                .ok_or(())?;
+                .ok_or_else(|| name.to_string())?;
             self.warnings.insert(known, on);
         }
         Ok(())

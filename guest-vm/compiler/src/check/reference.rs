@@ -84,7 +84,10 @@ impl Checker<'_> {
             }
             Found::Module(id) => {
                 if self.infos[id.0 as usize].instancing == Instancing::PerImport {
-                    return Err(Issue::new(Code::ModParams, span).with("name", name).into());
+                    return Err(Issue::new(Code::ModParams, span)
+                        .with("name", name)
+                        .hint(format!("import it with its arguments: import {name}(…)"))
+                        .into());
                 }
                 let ty = self.module_type(id, &[]);
                 Ok((
@@ -260,11 +263,11 @@ impl Checker<'_> {
         };
         if &*name == "thisCell" && !through_self && self.own_member(&name).is_none() {
             let (cell, _) = self.cur.this_cell.clone()?;
-            let member = self.own_member(&cell)?;
+            let member = self.use_member(&cell)?;
             return Some((cell, member));
         }
         let found = if through_self {
-            Found::Own(name.clone(), self.own_member(&name)?)
+            Found::Own(name.clone(), self.use_member(&name)?)
         } else {
             // Only names that are surely local or own: a lookup may load modules.
             match self.lookup(&name, expr.span).ok()? {
@@ -303,7 +306,7 @@ impl Checker<'_> {
     pub(super) fn module_named(&mut self, expr: &ast::Expr) -> Checked<Option<ModuleRef>> {
         let found = match &expr.kind {
             ast::ExprKind::Name(name) => self.lookup(name, expr.span)?,
-            ast::ExprKind::SelfName(name) => match self.own_member(&name.text) {
+            ast::ExprKind::SelfName(name) => match self.use_member(&name.text) {
                 Some(member) => Found::Own(name.text.clone(), member),
                 None => return Ok(None),
             },
@@ -353,13 +356,18 @@ impl Checker<'_> {
         let member = self.visible_member(id, &module_name, name)?;
         if let MemberKind::Case(case) = &member.kind {
             if case.private && id != self.cur.id && case.argument.is_some() {
-                return Err(private(name, &module_name));
+                let place = self.place_in(id, member.slot);
+                return Err(private(name, &module_name, place));
             }
             return self.use_case(case, span);
         }
         if missing {
             return Err(Issue::new(Code::ModParams, span)
                 .with("name", &module_name)
+                .hint(format!(
+                    "give them in the import, `import {module_name}(…)`, or here: `{module_name}(…).{}`",
+                    name.text
+                ))
                 .into());
         }
         // Type parameters that the import leaves open are new at every use.
@@ -417,14 +425,23 @@ impl Checker<'_> {
         let info = &self.infos[id.0 as usize];
         match info.members.get(&name.text) {
             Some(member) if matches!(member.kind, MemberKind::Broken) => Err(self.silent()),
-            Some(member) if !matches!(member.kind, MemberKind::Import(_) | MemberKind::Param) => {
+            // What is private in a library module is no concern of its users: it is not there.
+            Some(member)
+                if !matches!(member.kind, MemberKind::Import(_) | MemberKind::Param)
+                    && !(member.private && self.is_foreign_library(id)) =>
+            {
                 let is_case = matches!(member.kind, MemberKind::Case(_));
                 if member.private && !is_case && id != self.cur.id {
-                    return Err(private(name, module_name));
+                    let place = self.place_in(id, member.slot);
+                    return Err(private(name, module_name, place));
                 }
                 Ok(member.clone())
             }
             _ => {
+                let familiar = match self.program.modules[id.0 as usize].library {
+                    true => super::familiar::member(module_name, &name.text),
+                    false => None,
+                };
                 let hint = suggest(
                     &name.text,
                     info.members
@@ -438,14 +455,32 @@ impl Checker<'_> {
                 let issue = Issue::new(Code::NameMember, name.span)
                     .with("module", module_name)
                     .with("name", &name.text);
-                Err(match hint {
-                    Some(hint) => issue
-                        .hint(format!("did you mean {module_name}.{hint}?"))
-                        .into(),
-                    None => issue.into(),
-                })
+                let elsewhere: Vec<String> = super::familiar::library_members(&name.text)
+                    .into_iter()
+                    .take(4)
+                    .collect();
+                Err(issue
+                    .hint_if(familiar)
+                    .hint_if(hint.map(|hint| format!("did you mean {module_name}.{hint}?")))
+                    .hint_if(
+                        (!elsewhere.is_empty())
+                            .then(|| format!("there is {}", elsewhere.join(", "))),
+                    )
+                    .into())
             }
         }
+    }
+
+    /// A library module, seen from a module of the user.
+    fn is_foreign_library(&self, id: ModuleId) -> bool {
+        !self.cur.library && self.program.modules[id.0 as usize].library
+    }
+
+    /// Where a slot of a module is defined, if the user can see its source.
+    pub(super) fn place_in(&self, id: ModuleId, slot: crate::core::SlotId) -> Option<Span> {
+        let module = &self.program.modules[id.0 as usize];
+        let slot = module.slots.get(slot.0 as usize)?;
+        (!module.library).then_some(slot.span)
     }
 
     /// Warnings that a definition's metadata asks for.
@@ -480,15 +515,20 @@ impl Checker<'_> {
             self.warn(
                 Issue::new(Code::WarnRenamed, span)
                     .with("name", name)
+                    .hint(format!("write {replacement}"))
                     .with("replacement", replacement),
             );
         }
     }
 }
 
-fn private(name: &Ident, module: &Symbol) -> super::env::Stop {
-    Issue::new(Code::NamePrivate, name.span)
+fn private(name: &Ident, module: &Symbol, place: Option<Span>) -> super::env::Stop {
+    let issue = Issue::new(Code::NamePrivate, name.span)
         .with("name", &name.text)
         .with("module", module)
-        .into()
+        .hint("use what the module offers, or remove `private` from the definition");
+    match place {
+        Some(place) => issue.note(place, "it is defined here").into(),
+        None => issue.into(),
+    }
 }

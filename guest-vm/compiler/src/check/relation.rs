@@ -277,6 +277,9 @@ impl Types {
                     if self.attempt(|types| types.bind(one, other)) {
                         return Some(one);
                     }
+                    if small {
+                        return None;
+                    }
                     if self
                         .attempt(|types| types.make_data_range(one) && types.make_data_range(other))
                     {

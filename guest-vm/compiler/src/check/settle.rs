@@ -68,6 +68,7 @@ impl Checker<'_> {
                         "what",
                         format!("the value whose field {} is read", wait.name),
                     )
+                    .hint("annotate the parameter, as in `def f(r: {name: string}) = …`")
                     .into());
             }
             if !self.types.bind(base, Ty::DATA) {
@@ -114,12 +115,13 @@ impl Checker<'_> {
                 && let super::operator::Plus::Never =
                     super::operator::solve_plus(&mut self.types, left, right)
             {
-                let left = self.types.show(left);
-                let right = self.types.show(right);
+                let mend = self.mend_sum(left, right);
+                let (left, right) = self.show_pair(left, right);
                 return Err(Issue::new(Code::TypeOperator, span)
                     .with("op", "+")
                     .with("left", left)
                     .with("right", right)
+                    .hint_if(mend)
                     .into());
             }
         }

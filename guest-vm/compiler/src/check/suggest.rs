@@ -7,14 +7,16 @@ pub fn suggest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         return None;
     }
     let limit = match name.chars().count() {
-        0..=2 => 1,
-        3..=5 => 2,
+        // Of short names nearly all are near to each other.
+        0..=2 => 0,
+        3..=5 => 1,
+        6..=8 => 2,
         _ => 3,
     };
     candidates
         .filter(|candidate| candidate.len() <= 64 && *candidate != name)
         .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count())
+        .filter(|(distance, _)| *distance <= limit)
         // Of two equally near ones the one with the same initial case: types look like types.
         .min_by_key(|(distance, candidate)| {
             (*distance, is_upper(candidate) != is_upper(name), *candidate)
@@ -26,24 +28,30 @@ fn is_upper(name: &str) -> bool {
     name.starts_with(|first: char| first.is_uppercase())
 }
 
-/// Edit distance with letter case ignored (a difference in case only counts 1 in all).
+/// Edit distance with letter case ignored (a difference in case only counts 1 in all); two
+/// neighbours that changed places count 1.
 fn distance(left: &str, right: &str) -> usize {
     let a: Vec<char> = left.to_lowercase().chars().collect();
     let b: Vec<char> = right.to_lowercase().chars().collect();
     if a == b {
         return 1;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(row[j + 1] + 1);
+    // The rows for the prefixes of `a` that are two and one shorter.
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let changed = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = changed.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[b.len()]
+    last[b.len()]
 }
 
 #[cfg(test)]
@@ -61,7 +69,10 @@ mod tests {
             suggest("fliter", names.into_iter()).as_deref(),
             Some("filter")
         );
+        assert_eq!(suggest("mpa", names.into_iter()).as_deref(), Some("map"));
         assert_eq!(suggest("qqqqqq", names.into_iter()), None);
+        assert_eq!(suggest("circle", ["file", "article"].into_iter()), None);
+        assert_eq!(suggest("x", ["y", "db"].into_iter()), None);
         assert_eq!(suggest("MAP", names.into_iter()).as_deref(), Some("map"));
     }
 }

@@ -7,6 +7,7 @@ use crate::core::ModuleId;
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::{Ident, Symbol, TypeDef, TypeExpr, TypeKind, TypeRange};
 use crate::syntax::span::Span;
+use std::collections::HashSet;
 
 /// What type variables written in a type become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +63,9 @@ impl Checker<'_> {
             }
             TypeKind::LabeledTuple(fields) => {
                 let mut parts = Vec::new();
+                let mut seen = HashSet::new();
                 for (label, part) in fields {
-                    if parts.iter().any(|(l, _): &(Symbol, Ty)| *l == label.text) {
+                    if !seen.insert(&label.text) {
                         return Err(duplicate_key(label));
                     }
                     parts.push((label.text.clone(), self.written(part, mode)?));
@@ -72,8 +74,9 @@ impl Checker<'_> {
             }
             TypeKind::Record(fields) => {
                 let mut parts = Vec::new();
+                let mut seen = HashSet::new();
                 for (name, part) in fields {
-                    if parts.iter().any(|(l, _): &(Symbol, Ty)| *l == name.text) {
+                    if !seen.insert(&name.text) {
                         return Err(duplicate_key(name));
                     }
                     parts.push((name.text.clone(), self.written(part, mode)?));
@@ -186,18 +189,19 @@ impl Checker<'_> {
                 .copied()
                 .chain(own.iter().map(|name| &**name)),
         );
-        let issue = Issue::new(Code::TypeUnknown, span).with("name", name);
-        match hint {
-            Some(hint) => issue.hint(format!("did you mean {hint}?")).into(),
-            None => issue.into(),
-        }
+        let familiar = super::familiar::type_name(name);
+        Issue::new(Code::TypeUnknown, span)
+            .with("name", name)
+            .hint_if(familiar.map(|name| format!("it is written {name}")))
+            .hint_if(hint.map(|hint| format!("did you mean {hint}?")))
+            .into()
     }
 
     fn module_of_type(&mut self, name: &Ident) -> Checked<(ModuleId, Vec<(Ty, Ty)>)> {
         if name.text == self.cur.name {
             return Ok((self.cur.id, Vec::new()));
         }
-        if let Some(member) = self.own_member(&name.text) {
+        if let Some(member) = self.use_member(&name.text) {
             return match member.kind {
                 MemberKind::Import(import) => Ok((import.module, import.binds)),
                 MemberKind::Broken => Err(self.silent()),
@@ -325,9 +329,15 @@ impl Checker<'_> {
                 .collect());
         }
         if args.len() != count {
+            let letters = ["A", "B", "C", "D"];
+            let shown = letters[..count.min(letters.len())].join(", ");
             return Err(Issue::new(Code::TypeArity, name.span)
                 .with("name", &name.text)
                 .with("expected", count)
+                .hint(match count {
+                    0 => format!("write {} alone", name.text),
+                    _ => format!("write {}({shown})", name.text),
+                })
                 .into());
         }
         self.written_all(args, mode)
@@ -374,6 +384,7 @@ impl Checker<'_> {
                 return Err(Issue::new(Code::TypeArity, name.span)
                     .with("name", &name.text)
                     .with("expected", usize::from(argument.is_some()))
+                    .hint("the type of a case has the argument the case has: one, or none")
                     .into());
             }
         };
@@ -459,7 +470,10 @@ impl Checker<'_> {
             for (name, argument) in members {
                 if cases.iter().any(|(n, _)| *n == name) {
                     return Err(Issue::new(Code::TypeDupCase, member.span)
-                        .with("name", &name)
+                        .with("name", self.types.local_name(&name))
+                        .hint(
+                            "name each case once; a union that is a member brings its cases along",
+                        )
                         .into());
                 }
                 cases.push((name, argument));

@@ -111,6 +111,8 @@ pub struct Types {
     trail: Vec<(Ty, Node)>,
     /// Names of the modules, for messages.
     pub module_names: Vec<Symbol>,
+    /// The module being checked: its own cases are shown without its name.
+    pub here: Symbol,
     /// Steps left for the running phrase.
     budget: u32,
     pub level: u32,
@@ -139,6 +141,7 @@ impl Types {
             ],
             trail: Vec::new(),
             module_names: Vec::new(),
+            here: Symbol::from(""),
             budget: BUDGET,
             level: 1,
         }

@@ -98,7 +98,7 @@ codes! {
     // is refused with its name, never translated wrongly.
     SynUnsupported Syntax "SYN_UNSUPPORTED" "{what} is not supported by this compiler yet",
     // Not in the language description: bounds the recursion of every later phase.
-    SynNesting Syntax "SYN_NESTING" "{what} is nested too deeply (more than {limit} levels)",
+    SynNesting Syntax "SYN_NESTING" "{what}: the limit is {limit}",
     NameUnbound Name "NAME_UNBOUND" "unknown name {name}",
     NameUndeclaredRecursion Name "NAME_UNDECLARED_RECURSION" "{name} refers to itself without a declaration",
     NameNotDefined Name "NAME_NOT_DEFINED" "{name} is declared but not defined",

@@ -273,7 +273,7 @@ fn messages_name_types_as_they_are_written() {
         ),
         (
             "case c(number) type t = c | null def f(x: t): stream(bool) = x.a",
-            "type m.c(number) | null has no field a",
+            "type c(number) | null has no field a",
         ),
         (
             "def f(x: array(A), y: map(B)) = if (true) f2(x) else y def f2 = 1",
@@ -301,4 +301,16 @@ fn an_app_of_all_parts_has_no_errors_and_no_warnings() {
     let result = mix_compiler::compile(&files, &mix_compiler::CompileOptions::default());
     assert_eq!(result.text(), "");
     assert!(result.program.is_some());
+}
+
+/// The field of a value of unknown type is known once the type is: a `let` does not make it general.
+#[test]
+fn fields_of_parameters_can_be_named() {
+    accepted(&[
+        "let f(n) = do { let x = n.a; let y = n.b; return x }; f({a: 1, b: 2})",
+        "let f(n) = do { let x = n.a; return x + 1 }; f({a: 1})",
+        "let f(n) = let x = n.a; [x + 1, x + \"a\"]; f({a: 1})",
+        "let f(n) = let x = n.a; x.b.c + n.d; f({a: {b: {c: 1}}, d: 2})",
+        "let f(n) = let x = [n.a, n.b]; x; f({a: 1, b: 2})",
+    ]);
 }

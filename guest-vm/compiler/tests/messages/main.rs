@@ -74,7 +74,6 @@ fn there_are_many_messages_and_no_expectation_without_a_program() {
 const UNREACHABLE: &[Code] = &[
     // Logged when a program runs.
     Code::WarnFrozenassign,
-    Code::WarnUnused,
     Code::SynUnsupported,
     // A defect of the compiler.
     Code::CompilerInternal,

@@ -74,7 +74,13 @@ impl Parser<'_> {
             true => Some(self.no_slot(Self::or_expr)?),
             false => None,
         };
-        self.expect(TokenKind::Arrow)?;
+        if self.kind() != TokenKind::Arrow {
+            let issue = self.unexpected_issue("`->`");
+            return Err(Box::new(issue.hint_if(Some(
+                "before `->` stand names or patterns; a lambda as an operand needs parentheses",
+            ))));
+        }
+        self.advance();
         let body = self.inside_brackets(Self::slot_expr)?;
         Ok(LambdaArm {
             params,

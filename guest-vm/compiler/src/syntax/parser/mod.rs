@@ -282,7 +282,17 @@ impl<'a> Parser<'a> {
         if self.kind() == TokenKind::Comma {
             return Ok(self.advance().span);
         }
-        self.unexpected_after_expression(&format!("`,` or `{}`", close.spelling().unwrap_or("?")))
+        let expected = format!("`,` or `{}`", close.spelling().unwrap_or("?"));
+        let starts_element = matches!(
+            self.kind(),
+            TokenKind::Ident | TokenKind::Int(_) | TokenKind::Float(_) | TokenKind::Str(_)
+        ) || self.kind().is_open();
+        match self.unexpected_after_expression(&expected) {
+            Err(issue) if starts_element => Err(Box::new(
+                issue.hint_if(Some("a comma is missing before this")),
+            )),
+            other => other,
+        }
     }
 
     /// Runs `parse` one level deeper; refuses to go too deep.
@@ -299,8 +309,8 @@ impl<'a> Parser<'a> {
     fn too_deep(&self, limit: u32) -> Box<Issue> {
         Box::new(
             Issue::new(Code::SynNesting, self.span())
-                .with("what", "this text")
-                .with("limit", limit)
+                .with("what", "this text is nested too deeply")
+                .with("limit", format!("{limit} levels"))
                 .hint("give the inner parts names of their own"),
         )
     }

@@ -1,0 +1,108 @@
+//! The help of errors in arguments: which parameter, of which function, and whether two
+//! arguments were exchanged.
+
+use super::Checker;
+use super::env::Stop;
+use super::types::Ty;
+use crate::issue::Code;
+use crate::syntax::ast;
+use crate::syntax::span::Span;
+
+/// Longest type of a function that is shown in a help.
+const LONGEST: usize = 120;
+
+impl Checker<'_> {
+    /// Adds what is known of the call to an issue about one of its arguments as a whole.
+    pub(super) fn explain_call(
+        &mut self,
+        stop: Stop,
+        callee: &ast::Expr,
+        args: &[ast::Expr],
+        places: &[Span],
+    ) -> Stop {
+        let Stop::Issue(issue) = stop else {
+            return stop;
+        };
+        let place = places.iter().position(|place| *place == issue.span);
+        let (Code::TypeMismatch, Some(place)) = (issue.code, place) else {
+            return Stop::Issue(issue);
+        };
+        if let Some(hint) = self.exchanged(callee, args, place) {
+            return Stop::Issue(Box::new(issue.hint(hint)));
+        }
+        let described = self.describe(callee, place);
+        let hint = match (described, issue.hint.clone()) {
+            (Some(described), Some(mend)) if described.len() + mend.len() < LONGEST => {
+                Some(format!("{described}; {mend}"))
+            }
+            (Some(_), Some(mend)) => Some(mend),
+            (described, mend) => described.or(mend),
+        };
+        Stop::Issue(Box::new(match hint {
+            Some(hint) => issue.hint(hint),
+            None => *issue,
+        }))
+    }
+
+    /// `argument 2 of f, which is A -> B -> C`
+    fn describe(&mut self, callee: &ast::Expr, place: usize) -> Option<String> {
+        let name = callee_name(callee)?;
+        let ty = self.infer(callee).ok()?.1;
+        let shown = self.types.show(ty);
+        (shown.len() <= LONGEST).then(|| format!("argument {} of {name} : {shown}", place + 1))
+    }
+
+    /// Whether another argument fits at the place of the wrong one and the other way round.
+    fn exchanged(
+        &mut self,
+        callee: &ast::Expr,
+        args: &[ast::Expr],
+        place: usize,
+    ) -> Option<String> {
+        if args.len() < 2 || args.len() > 6 || args.get(place).is_none() {
+            return None;
+        }
+        callee_name(callee)?;
+        let mut types: Vec<Ty> = Vec::new();
+        for arg in args {
+            types.push(self.infer(arg).ok()?.1);
+        }
+        for other in 0..args.len() {
+            if other == place {
+                continue;
+            }
+            let function = self.infer(callee).ok()?.1;
+            let (params, _) = self.types.peel(function, args.len());
+            if params.len() <= place.max(other) {
+                return None;
+            }
+            let mut order: Vec<usize> = (0..args.len().min(params.len())).collect();
+            order.swap(place, other);
+            let mark = self.types.mark();
+            let fit = order
+                .iter()
+                .zip(&params)
+                .all(|(from, param)| self.types.subtype(types[*from], *param));
+            self.types.undo(mark);
+            if fit {
+                let (first, second) = (place.min(other) + 1, place.max(other) + 1);
+                return Some(format!(
+                    "arguments {first} and {second} seem to be exchanged"
+                ));
+            }
+        }
+        None
+    }
+}
+
+fn callee_name(callee: &ast::Expr) -> Option<String> {
+    match &callee.kind {
+        ast::ExprKind::Name(name) => Some(name.to_string()),
+        ast::ExprKind::SelfName(name) => Some(format!("self.{}", name.text)),
+        ast::ExprKind::Field { base, name, .. } => match &base.kind {
+            ast::ExprKind::Name(module) => Some(format!("{module}.{}", name.text)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
