@@ -117,14 +117,15 @@ pub(super) fn library_members(name: &str) -> Vec<String> {
         places
     });
     let mut modules = places.get(name).cloned().unwrap_or_default();
-    // The modules that people use most come first.
-    let first = ["array", "string", "map", "stream", "number"];
-    modules.sort_by_key(|module| {
-        first
-            .iter()
-            .position(|known| known == module)
-            .unwrap_or(first.len())
-    });
+    // What most people look for is in one of these; the others only if none of these has it.
+    let first = [
+        "array", "string", "map", "stream", "number", "option", "result", "set",
+    ];
+    let rank = |module: &str| first.iter().position(|known| *known == module);
+    if modules.iter().any(|module| rank(module).is_some()) {
+        modules.retain(|module| rank(module).is_some());
+    }
+    modules.sort_by_key(|module| rank(module));
     modules
         .iter()
         .map(|module| format!("{module}.{name}"))

@@ -426,10 +426,7 @@ impl Checker<'_> {
         match info.members.get(&name.text) {
             Some(member) if matches!(member.kind, MemberKind::Broken) => Err(self.silent()),
             // What is private in a library module is no concern of its users: it is not there.
-            Some(member)
-                if !matches!(member.kind, MemberKind::Import(_) | MemberKind::Param)
-                    && !(member.private && self.is_foreign_library(id)) =>
-            {
+            Some(member) if self.can_be_named(id, member) => {
                 let is_case = matches!(member.kind, MemberKind::Case(_));
                 if member.private && !is_case && id != self.cur.id {
                     let place = self.place_in(id, member.slot);
@@ -471,9 +468,11 @@ impl Checker<'_> {
         }
     }
 
-    /// A library module, seen from a module of the user.
-    fn is_foreign_library(&self, id: ModuleId) -> bool {
-        !self.cur.library && self.program.modules[id.0 as usize].library
+    /// Imports and parameters of a module stay inside; of a library module private names too.
+    fn can_be_named(&self, id: ModuleId, member: &Member) -> bool {
+        let inner = matches!(member.kind, MemberKind::Import(_) | MemberKind::Param);
+        let library = !self.cur.library && self.program.modules[id.0 as usize].library;
+        !(inner || member.private && library)
     }
 
     /// Where a slot of a module is defined, if the user can see its source.

@@ -15,6 +15,8 @@ pub(super) enum Sort {
     Plain,
     /// By the spreadsheet; its frame must be seen in stack traces.
     Frame,
+    /// As the formula of a cell, which cannot be `undefined`.
+    Formula,
     /// The action of that number of its module.
     Action(u32),
 }
@@ -105,7 +107,18 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
             let name = self.action_name(number);
             self.b.set_action(name);
         }
-        self.result(&function.body);
+        match (self.sort, &function.name) {
+            (Sort::Formula, name) if !self.is_defined(&function.body) => {
+                let place = name.to_string();
+                let value = self.b.fresh();
+                self.expr(&function.body, Dst(value.0));
+                if self.b.is_open() {
+                    self.check_stored(value, &place, function.body.span);
+                    self.return_value(value);
+                }
+            }
+            _ => self.result(&function.body),
+        }
         if self.b.is_open() {
             // Only a label without jumps can stand here; the code must end all the same.
             let null = self.b.fresh();
@@ -146,14 +159,13 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
     }
 
     /// The name outsiders see: `Module.cell` if the action is the right side of a cell.
-    fn action_name(&self, number: u32) -> String {
+    fn action_name(&mut self, number: u32) -> String {
         let module = self.linker.program.module(self.module);
-        let cell = module.slots.iter().find(|slot| match &slot.kind {
-            core::SlotKind::Cell(cell) => cell.action == Some(number),
-            _ => false,
-        });
-        match cell {
-            Some(slot) => format!("{}.{}", module.name, slot.name),
+        match self.linker.cell_of_action(self.module, number) {
+            Some(slot) => {
+                let cell = &module.slots[slot.0 as usize].name;
+                format!("{}.{cell}", module.name)
+            }
             None => format!("$closure_{}_{number}", module.name),
         }
     }

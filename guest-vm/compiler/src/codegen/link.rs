@@ -53,6 +53,8 @@ pub(super) struct Linker<'a> {
     /// Replacements of imports that are known.
     arms: HashSet<(ImportId, Arc<str>)>,
     places: HashMap<Span, Option<Place>>,
+    /// Cells whose right side is an action, by the number of the action.
+    cells_of_actions: HashMap<core::ModuleId, HashMap<u32, core::SlotId>>,
     files: HashMap<Arc<str>, ConstId>,
     is_expression: bool,
     pub issues: Vec<Issue>,
@@ -70,6 +72,7 @@ impl<'a> Linker<'a> {
             bodies: HashMap::new(),
             arms: HashSet::new(),
             places: HashMap::new(),
+            cells_of_actions: HashMap::new(),
             files: HashMap::new(),
             is_expression: false,
             issues: Vec::new(),
@@ -257,6 +260,21 @@ impl<'a> Linker<'a> {
         let id = self.function(module, &action.function, Sort::Action(number));
         self.module(module).actions.insert(number, id);
         Some(id)
+    }
+
+    /// The cell whose right side is exactly that action.
+    pub fn cell_of_action(&mut self, module: core::ModuleId, number: u32) -> Option<core::SlotId> {
+        let program = self.program;
+        let cells = self.cells_of_actions.entry(module).or_insert_with(|| {
+            let slots = program.module(module).slots.iter().enumerate();
+            slots
+                .filter_map(|(index, slot)| match &slot.kind {
+                    SlotKind::Cell(cell) => Some((cell.action?, core::SlotId(index as u32))),
+                    _ => None,
+                })
+                .collect()
+        });
+        cells.get(&number).copied()
     }
 
     /// Resolves a foreign function that code of `user` reaches.

@@ -80,7 +80,7 @@ impl<'a> Linker<'a> {
                 if cell.kind == CellKind::Live {
                     self.unsupported("a live cell", entry.span);
                 }
-                (&cell.formula, Sort::Frame)
+                (&cell.formula, Sort::Formula)
             }
             SlotKind::Alias(alias) => (&alias.link, Sort::Frame),
             _ => return None,

@@ -3,7 +3,11 @@
 use crate::boundary::{Location, TraceFrame};
 use crate::failure::Failure;
 use crate::heap::Value;
-use crate::machine::{Machine, Native, Routine, Uncaught};
+use crate::machine::{Frame, Machine, Native, Routine, Uncaught};
+use mix_bytecode::{Function, Line};
+
+/// How the names of library sources start.
+const LIBRARY: &str = "<library>/";
 
 /// Innermost frames of a trace that are kept.
 const INNERMOST: usize = 50;
@@ -92,33 +96,53 @@ impl Machine {
         }
     }
 
-    /// The frames, innermost first, and the place of the innermost one.
+    /// The frames, innermost first, and the place of the innermost one. What the library does
+    /// inside is none of the user's lines: its frames are left out.
     fn trace(&self, routine: &Routine) -> (Vec<TraceFrame>, Option<Location>) {
         let program = &self.loaded.program;
-        let mut location = None;
-        let mut trace = Vec::new();
-        let count = routine.frames.len();
-        for (depth, frame) in routine.frames.iter().rev().enumerate() {
-            if depth >= INNERMOST && depth + OUTERMOST < count {
-                continue;
+        let mut inner = Vec::new();
+        let mut first = 0;
+        for (index, frame) in routine.frames.iter().enumerate().rev() {
+            if inner.len() == INNERMOST {
+                break;
             }
-            let function = &program.functions[frame.function as usize];
-            let place = function.place((frame.pc as usize).saturating_sub(1));
-            if depth == 0 {
-                location = place.map(|place| Location {
-                    file: program.string(place.file).unwrap_or_default().to_owned(),
-                    start_line: place.line,
-                    start_column: place.column,
-                    end_line: place.end_line,
-                    end_column: place.end_column,
-                });
-            }
-            trace.push(TraceFrame {
+            inner.extend(self.shown(frame));
+            first = index;
+        }
+        let rest = routine.frames[..first].iter();
+        let mut outer: Vec<_> = rest
+            .filter_map(|frame| self.shown(frame))
+            .take(OUTERMOST)
+            .collect();
+        outer.reverse();
+        let location = inner.first().and_then(|(_, place)| {
+            place.map(|place| Location {
+                file: program.string(place.file).unwrap_or_default().to_owned(),
+                start_line: place.line,
+                start_column: place.column,
+                end_line: place.end_line,
+                end_column: place.end_column,
+            })
+        });
+        let trace = inner
+            .into_iter()
+            .chain(outer)
+            .map(|(function, place)| TraceFrame {
                 module: program.modules[function.module.index()].name.to_string(),
                 function: function.name.to_string(),
                 line: place.map_or(0, |place| place.line),
-            });
-        }
+            })
+            .collect();
         (trace, location)
+    }
+
+    /// The function and place of a frame, unless it is one of the library.
+    fn shown(&self, frame: &Frame) -> Option<(&Function, Option<&Line>)> {
+        let program = &self.loaded.program;
+        let function = &program.functions[frame.function as usize];
+        let place = function.place((frame.pc as usize).saturating_sub(1));
+        let file = place.and_then(|place| program.string(place.file));
+        let library = file.is_some_and(|file| file.starts_with(LIBRARY));
+        (!library).then_some((function, place))
     }
 }
