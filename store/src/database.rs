@@ -23,6 +23,8 @@ pub struct Database {
 
 pub(crate) struct Shared {
     pub options: OpenOptions,
+    /// Name of the app, as far as known.
+    name: Option<String>,
     published: RwLock<Published>,
     writer: Mutex<Writer>,
     /// Calls that wait for the writer.
@@ -116,10 +118,10 @@ impl Database {
             }
             other => other?,
         };
-        check_name(&*folder, options.name.as_deref())?;
+        let name = check_name(&*folder, options.name.as_deref())?;
         let mut disk = Disk::new(folder, Some(app), options.clone(), locked)?;
         disk.warnings = warnings;
-        Database::start(disk, options, lock)
+        Database::start(disk, name, options, lock)
     }
 
     /// Opens the database in a folder of any kind: the `v2` folder itself.
@@ -127,9 +129,9 @@ impl Database {
         if options.read_only {
             return Database::open_snapshot(&options, || Ok(Arc::clone(&folder)));
         }
-        check_name(&*folder, options.name.as_deref())?;
+        let name = check_name(&*folder, options.name.as_deref())?;
         let disk = Disk::new(folder, None, options.clone(), options.os_lock_held)?;
-        Database::start(disk, options, None)
+        Database::start(disk, name, options, None)
     }
 
     fn open_snapshot(
@@ -137,9 +139,10 @@ impl Database {
         mut folder: impl FnMut() -> Result<Arc<dyn Folder>>,
     ) -> Result<Database> {
         let mut looks = 0;
+        let mut name;
         let snapshot = loop {
             let folder = folder()?;
-            check_name(&*folder, options.name.as_deref())?;
+            name = check_name(&*folder, options.name.as_deref())?;
             match read_only(&*folder) {
                 // A compaction may exchange the folder under the reader's hands.
                 Err(error) if looks < 3 && error.is_not_found() => looks += 1,
@@ -158,11 +161,13 @@ impl Database {
             previous,
         };
         let backing = Backing::ReadOnly { warnings };
-        Ok(Database::build(published, backing, None, options.clone()))
+        let options = options.clone();
+        Ok(Database::build(published, backing, None, name, options))
     }
 
     fn start(
         mut disk: Disk,
+        name: Option<String>,
         options: OpenOptions,
         lock: Option<std::fs::File>,
     ) -> Result<Database> {
@@ -174,7 +179,7 @@ impl Database {
             previous: disk.previous(),
         };
         let backing = Backing::Disk(Box::new(disk));
-        Ok(Database::build(published, backing, lock, options))
+        Ok(Database::build(published, backing, lock, name, options))
     }
 
     /// A new database in memory.
@@ -185,18 +190,21 @@ impl Database {
             previous: None,
         };
         let backing = Backing::Memory { bytes: 0 };
-        Ok(Database::build(published, backing, None, options))
+        let name = options.name.clone();
+        Ok(Database::build(published, backing, None, name, options))
     }
 
     fn build(
         published: Published,
         backing: Backing,
         lock: Option<std::fs::File>,
+        name: Option<String>,
         options: OpenOptions,
     ) -> Database {
         Database {
             shared: Arc::new(Shared {
                 options,
+                name,
                 published: RwLock::new(published),
                 writer: Mutex::new(Writer {
                     backing,
@@ -207,6 +215,16 @@ impl Database {
                 maintenance: Mutex::new(()),
             }),
         }
+    }
+
+    /// Name of the app the database belongs to, as far as known.
+    pub fn name(&self) -> Option<&str> {
+        self.shared.name.as_deref()
+    }
+
+    /// The content of `name.txt`.
+    pub(crate) fn name_file(&self) -> Option<Vec<u8>> {
+        self.name().map(|name| format!("{name}\n").into_bytes())
     }
 
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -341,23 +359,20 @@ fn is_database(app: &dyn AppFolder) -> Result<bool> {
 }
 
 /// The name in `name.txt` is the app's, whatever the folder is called.
-fn check_name(folder: &dyn Folder, expected: Option<&str>) -> Result<()> {
-    let Some(expected) = expected else {
-        return Ok(());
-    };
+fn check_name(folder: &dyn Folder, expected: Option<&str>) -> Result<Option<String>> {
     let Ok(file) = folder.open("name.txt", false) else {
-        return Ok(());
+        return Ok(expected.map(str::to_owned));
     };
     let bytes = read_to_end(&*file, 0).doing(|| "reading name.txt".into())?;
     let found = String::from_utf8_lossy(&bytes);
     let found = found.trim_end_matches('\n');
-    if found == expected {
-        Ok(())
-    } else {
-        Err(StoreError::NameMismatch {
+    let found: String = found.chars().take(200).collect();
+    match expected {
+        Some(expected) if found != expected => Err(StoreError::NameMismatch {
             expected: expected.into(),
-            found: found.chars().take(200).collect(),
-        })
+            found,
+        }),
+        _ => Ok(Some(found)),
     }
 }
 

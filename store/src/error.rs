@@ -18,6 +18,9 @@ pub enum StoreError {
         /// Kind of what was given.
         kind: &'static str,
     },
+    /// A record whose engine-owned fields do not hang together.
+    #[error("{0}")]
+    BadExact(String),
     /// A value that cannot be stored as it is.
     #[error("{reason}{}", at(path))]
     BadValue {
@@ -75,6 +78,9 @@ pub enum StoreError {
     /// There is no such database.
     #[error("there is no database {0}")]
     NoSuchDb(String),
+    /// Something is in the way of what was to be created.
+    #[error("{0} is there already")]
+    Exists(String),
     /// `name.txt` says another name.
     #[error("the folder of {expected:?} belongs to {found:?}")]
     NameMismatch {
@@ -158,6 +164,7 @@ impl StoreError {
     pub fn code(&self) -> &'static str {
         match self {
             StoreError::BadRecord { .. } => "bad_record",
+            StoreError::BadExact(_) => "bad_record",
             StoreError::BadValue { .. } => "bad_value",
             StoreError::ExpectedRef { .. } => "expected_ref",
             StoreError::BadOption(_) => "bad_option",
@@ -170,6 +177,7 @@ impl StoreError {
             StoreError::IdConflict(_) => "id_conflict",
             StoreError::ReadOnly => "read_only",
             StoreError::NoSuchDb(_) => "no_such_db",
+            StoreError::Exists(_) => "exists",
             StoreError::NameMismatch { .. } => "name_mismatch",
             StoreError::Locked { .. } => "db_locked",
             StoreError::NeedsLock => "db_locked",
@@ -194,9 +202,17 @@ impl StoreError {
         matches!(self, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
+    fn innermost(&self) -> &StoreError {
+        match self {
+            StoreError::InRecord { source, .. } => source.innermost(),
+            other => other,
+        }
+    }
+
     /// The code that Mix programs see.
     pub fn program_code(&self) -> &'static str {
         match self.code() {
+            "bad_record" if matches!(self.innermost(), StoreError::BadExact(_)) => "ERR_DB",
             "bad_record" => "ERR_EXPECTED_MAP",
             "expected_ref" => "ERR_EXPECTED_REF",
             "not_storable" | "not_json" => "ERR_NOT_SERIALIZABLE",

@@ -124,7 +124,7 @@ fn is_purged(view: &View, row: u32, what: &Rewriting) -> Result<bool> {
 }
 
 /// Flags of the kept rows, if some were set by hand: those do not follow from the rows.
-fn new_flags(view: &View, kept: &RoaringBitmap) -> NewFlags {
+pub(crate) fn new_flags(view: &View, kept: &RoaringBitmap) -> NewFlags {
     if !view.has_overrides() {
         return None;
     }

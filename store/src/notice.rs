@@ -10,12 +10,20 @@ use mix_value::{Ref, Value, msgpack};
 use crate::database::Database;
 use crate::fields;
 use crate::raw;
+use crate::table::Overrides;
 use crate::view::View;
 
 /// Notices a listener may be behind; then they are put together into one.
 const BEHIND: usize = 64;
 /// Rows that a notice names one by one.
 const NAMED: u32 = 1_000;
+
+/// A state of the database, to see whether there is something new.
+pub(crate) struct Moment {
+    generation: [u8; 8],
+    rows: u32,
+    overrides: Arc<Overrides>,
+}
 
 /// What was committed since the notice before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,8 +136,18 @@ impl Database {
         Subscription(listener)
     }
 
-    /// Tells the listeners what is new since a moment of a generation.
-    pub(crate) fn announce(&self, generation: &[u8; 8], rows: u32) {
+    /// What the next announcement is compared with.
+    pub(crate) fn moment(&self) -> Moment {
+        let published = self.published();
+        Moment {
+            generation: published.generation,
+            rows: published.table.len(),
+            overrides: published.table.overrides(),
+        }
+    }
+
+    /// Tells the listeners what is new since a moment.
+    pub(crate) fn announce(&self, before: &Moment) {
         let listeners: Vec<Arc<Listener>> = {
             let mut all = self.shared.listeners.all();
             all.retain(|listener| listener.strong_count() > 0);
@@ -138,12 +156,14 @@ impl Database {
         if listeners.is_empty() {
             return;
         }
-        let view = self.view();
-        let same = view.generation().as_bytes() == generation;
-        if same && view.bound() == rows {
+        let (view, now) = (self.view(), self.moment());
+        let same = now.generation == before.generation
+            && (Arc::ptr_eq(&now.overrides, &before.overrides)
+                || now.overrides == before.overrides);
+        if same && now.rows == before.rows {
             return;
         }
-        let notice = notice(&view, rows, same);
+        let notice = notice(&view, before.rows, same);
         for listener in listeners {
             listener.deliver(notice.clone());
         }

@@ -98,6 +98,11 @@ impl View {
         self.overrides.is_some()
     }
 
+    /// Where the rows of the generation before went.
+    pub(crate) fn previous(&self) -> Option<Previous> {
+        self.previous.as_deref().cloned()
+    }
+
     /// The same moment with other rows.
     pub fn including(mut self, deleted: bool, superseded: bool) -> View {
         self.include_deleted = deleted;
@@ -169,7 +174,7 @@ impl View {
     }
 
     /// The rows of all versions of a record, newest first.
-    pub(crate) fn versions(&self, id: &str) -> Vec<u32> {
+    pub fn versions(&self, id: &str) -> Vec<u32> {
         let newest = id_of(id).and_then(|id| self.table.newest(&id, self.bound));
         let before = |row: &u32| {
             let previous = self.table.meta(*row)?.previous;

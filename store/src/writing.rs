@@ -5,7 +5,7 @@
 //! (group commit). Each call still is a commit of its own, with its own result.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use mix_value::{Ref, Value};
 
@@ -48,13 +48,38 @@ struct Waiting {
 
 /// Calls that wait for the writer.
 #[derive(Default)]
-pub(crate) struct Queue(Mutex<VecDeque<Waiting>>);
+pub(crate) struct Queue {
+    line: Mutex<Line>,
+    /// The writer is through with a group.
+    written: Condvar,
+}
+
+#[derive(Default)]
+struct Line {
+    calls: VecDeque<Waiting>,
+    /// One of the callers writes for all.
+    has_writer: bool,
+}
 
 impl Queue {
-    fn calls(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+    fn line(&self) -> MutexGuard<'_, Line> {
         // Pushing and taking leave no half state behind.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Gives the writer's place free, also after a panic.
+struct WriterPlace<'a>(&'a Queue);
+
+impl Drop for WriterPlace<'_> {
+    fn drop(&mut self) {
+        self.0.line().has_writer = false;
+        self.0.written.notify_all();
+    }
+}
+
+fn take(slot: &Slot) -> Option<Result<Done>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn answer(slot: &Slot, result: Result<Done>) {
@@ -118,20 +143,36 @@ impl Database {
         }
     }
 
-    /// Waits for its turn in the queue and gives the result.
+    /// Waits until this call is written, by this thread or another, and gives
+    /// the result.
     fn write(&self, work: Work) -> Result<Done> {
         let slot = Slot::default();
-        self.shared.queue.calls().push_back(Waiting {
+        let queue = &self.shared.queue;
+        let mut line = queue.line();
+        line.calls.push_back(Waiting {
             work,
             slot: Arc::clone(&slot),
         });
         loop {
-            let mut writer = self.writer();
-            if let Some(result) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return result;
+            loop {
+                if let Some(result) = take(&slot) {
+                    return result;
+                }
+                if !line.has_writer {
+                    break;
+                }
+                line = queue
+                    .written
+                    .wait(line)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
+            line.has_writer = true;
+            drop(line);
+            let place = WriterPlace(queue);
+            let mut writer = self.writer();
+            // Whoever came while the last group was written is taken along.
             let group: Vec<Waiting> = {
-                let mut calls = self.shared.queue.calls();
+                let calls = &mut queue.line().calls;
                 let count = calls.len().min(GROUP);
                 calls.drain(..count).collect()
             };
@@ -140,18 +181,22 @@ impl Database {
                 return Err(StoreError::CommitUnknown("the writer stopped".into()));
             }
             let left = self.write_group(&mut writer.backing, group);
-            let mut calls = self.shared.queue.calls();
-            left.into_iter()
-                .rev()
-                .for_each(|waiting| calls.push_front(waiting));
+            drop(writer);
+            {
+                let calls = &mut queue.line().calls;
+                for waiting in left.into_iter().rev() {
+                    calls.push_front(waiting);
+                }
+            }
+            drop(place);
+            line = queue.line();
         }
     }
 
     /// Writes calls together, as many as fit; gives those that are left.
     fn write_group(&self, backing: &mut Backing, group: Vec<Waiting>) -> Vec<Waiting> {
-        let before = self.published();
-        let mut table = Arc::clone(&before.table);
-        let rows_before = table.len();
+        let before = self.moment();
+        let mut table = self.published().table;
         let mut group = Some(group);
         let mut left = Vec::new();
         let result = match backing {
@@ -184,7 +229,7 @@ impl Database {
                 answer(&waiting.slot, Err(error.repeated()));
             }
         }
-        self.announce(&before.generation, rows_before);
+        self.announce(&before);
         left
     }
 
@@ -296,9 +341,8 @@ impl Database {
         work: impl FnOnce(&mut Disk, &mut Arc<Table>) -> Result<R>,
     ) -> Result<R> {
         let mut writer = self.writer();
-        let before = self.published();
-        let rows_before = before.table.len();
-        let mut table = before.table;
+        let before = self.moment();
+        let mut table = self.published().table;
         let result = match &mut writer.backing {
             Backing::ReadOnly { .. } => Err(StoreError::ReadOnly),
             Backing::Memory { .. } => Err(StoreError::InMemory(what)),
@@ -308,7 +352,7 @@ impl Database {
                 result
             }
         };
-        self.announce(&before.generation, rows_before);
+        self.announce(&before);
         result
     }
 }

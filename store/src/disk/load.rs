@@ -437,7 +437,10 @@ fn row_facts(body: &[u8]) -> Option<Facts> {
 }
 
 /// The two bitmaps of a flags file; none if it is missing or damaged.
-fn read_flags(folder: &dyn Folder, name: &str) -> Option<(RoaringBitmap, RoaringBitmap)> {
+pub(super) fn read_flags(
+    folder: &dyn Folder,
+    name: &str,
+) -> Option<(RoaringBitmap, RoaringBitmap)> {
     let file = folder.open(name, false).ok()?;
     let bytes = read_to_end(&*file, 0).ok()?;
     let (checked, crc) = bytes.split_last_chunk::<4>()?;

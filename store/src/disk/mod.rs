@@ -6,6 +6,7 @@
 //! folder. A commit is one frame at the end of the write log (`commit`); the
 //! data files follow at a checkpoint (`checkpoint`).
 
+mod check;
 mod checkpoint;
 mod commit;
 mod compact;
@@ -15,6 +16,7 @@ mod previous;
 mod rewrite;
 mod seal;
 mod swap;
+mod walk;
 
 use std::io;
 use std::sync::Arc;
@@ -28,11 +30,17 @@ use crate::options::OpenOptions;
 use crate::state::State;
 use crate::table::Table;
 
+pub use check::Fixed;
+pub(crate) use check::{About, Chains, check, fix, found, write_first_log};
 pub(crate) use commit::Entry;
 pub(crate) use compact::{Selection, select};
 pub(crate) use load::{Snapshot, read_only};
 pub(crate) use previous::Previous;
+pub(crate) use rewrite::Rewrite;
+pub(crate) use seal::read_state;
+pub(crate) use swap::{COMPLETE, NEW, OLD};
 pub(crate) use swap::{LIVE, NewFlags, enter};
+pub use walk::Finding;
 
 /// The files of one database.
 pub(crate) struct Disk {

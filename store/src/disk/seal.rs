@@ -8,7 +8,7 @@ use crate::log::{HEADER_LEN, Header, SWAP, log_name, read_frames};
 use crate::state::{State, state_name};
 
 /// The newest state, if there is one.
-pub(super) fn read_state(folder: &dyn Folder) -> Result<Option<State>> {
+pub(crate) fn read_state(folder: &dyn Folder) -> Result<Option<State>> {
     let fence = newest(folder, "db.state.")?;
     if fence == 0 {
         return Ok(None);

@@ -25,9 +25,9 @@ pub(crate) const LIVE: &str = "v2";
 /// The folder a compaction writes.
 pub(crate) const NEW: &str = "v2.new";
 /// The folder it replaced.
-const OLD: &str = "v2.old";
+pub(crate) const OLD: &str = "v2.old";
 /// Says that everything in the new folder is there and synced.
-const COMPLETE: &str = "COMPLETE";
+pub(crate) const COMPLETE: &str = "COMPLETE";
 /// How often a reader looks for a folder that is missing for a moment.
 const LOOKS: u32 = 50;
 

@@ -1,0 +1,198 @@
+//! Verifying, recovering and copying whole databases.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::data;
+use crate::database::Database;
+use crate::disk::{
+    self, About, COMPLETE, Finding, Fixed, LIVE, NEW, OLD, Rewrite, found, read_state,
+    write_first_log,
+};
+use crate::error::{Doing, Result, StoreError};
+use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_to_end};
+use crate::maintenance::new_flags;
+use crate::view::View;
+
+/// A check beside a running writer looks so often whether a finding stays.
+const LOOKS: usize = 4;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(60);
+
+/// Verifies the database in an app folder, without any lock: every checksum,
+/// offset, record and chain of versions. One finding for each thing that is wrong.
+pub fn check(path: &Path) -> Result<Vec<Finding>> {
+    let mut last = check_in(&*damaged_folder(path)?)?;
+    for _ in 1..LOOKS {
+        if last.is_empty() {
+            break;
+        }
+        // A commit, checkpoint or compaction under way looks like damage for a moment.
+        std::thread::sleep(PAUSE);
+        let again = check_in(&*damaged_folder(path)?)?;
+        if again == last {
+            break;
+        }
+        last = again;
+    }
+    Ok(last)
+}
+
+/// As [`check`], once, in the folder of the database itself.
+pub fn check_in(folder: &dyn Folder) -> Result<Vec<Finding>> {
+    disk::check(folder)
+}
+
+/// Writes a new database into the app folder `to` with every intact record of
+/// the one in `from`, log included. The original is left as it is.
+pub fn fix(from: &Path, to: &Path) -> Result<Fixed> {
+    let from = damaged_folder(from)?;
+    disk::fix(&*from, new_folder(to)?)
+}
+
+/// The folder that counts, of an app folder that nobody mends.
+fn damaged_folder(path: &Path) -> Result<Arc<dyn Folder>> {
+    let app = NativeAppFolder::new(path);
+    let find = || -> std::io::Result<Option<Arc<dyn Folder>>> {
+        if app.exists(LIVE)? {
+            return app.folder(LIVE).map(Some);
+        }
+        if app.exists(NEW)? && app.folder(NEW)?.exists(COMPLETE)? {
+            return app.folder(NEW).map(Some);
+        }
+        if app.exists(OLD)? {
+            return app.folder(OLD).map(Some);
+        }
+        Ok(None)
+    };
+    find()
+        .doing(|| format!("looking for {}", path.display()))?
+        .ok_or_else(|| StoreError::NoSuchDb(path.display().to_string()))
+}
+
+/// The folder for a new database, in an app folder that has none.
+fn new_folder(path: &Path) -> Result<Arc<dyn Folder>> {
+    let inner = path.join(LIVE);
+    if inner
+        .try_exists()
+        .doing(|| format!("looking for {}", inner.display()))?
+    {
+        return Err(StoreError::Exists(inner.display().to_string()));
+    }
+    let folder = NativeFolder::create(&inner).doing(|| format!("creating {}", inner.display()))?;
+    Ok(Arc::new(folder))
+}
+
+impl Database {
+    /// Copies the rows of this moment into the app folder `to`, as a database
+    /// of the same generation. Every row is verified on its way.
+    pub fn copy_to(&self, to: &Path) -> Result<()> {
+        copy(&self.view(), new_folder(to)?, self.name_file(), false)
+    }
+
+    /// Writes an image of this moment into the folder `to`: the files of a
+    /// checkpointed database, without a log.
+    pub fn export_image(&self, to: &Path) -> Result<()> {
+        if to.join(data::DAT).exists() {
+            return Err(StoreError::Exists(to.join(data::DAT).display().to_string()));
+        }
+        let folder = NativeFolder::create(to).doing(|| format!("creating {}", to.display()))?;
+        copy(&self.view(), Arc::new(folder), self.name_file(), true)
+    }
+}
+
+fn copy(view: &View, to: Arc<dyn Folder>, name: Option<Vec<u8>>, image: bool) -> Result<()> {
+    let mut next = Rewrite::new(to)?;
+    for row in 0..view.bound() {
+        next.push(&view.stored(row)?)?;
+    }
+    let all = (0..view.bound()).collect();
+    let about = About {
+        name,
+        flags: new_flags(view, &all),
+        previous: view.previous(),
+        generation: view.generation().as_bytes().try_into().ok(),
+        without_log: image,
+    };
+    found(next, about)
+}
+
+/// Makes an image the database of the app folder `to`, which has none yet.
+/// Every row is verified before anything is moved into place.
+pub fn import_image(image: &Path, to: &Path) -> Result<u64> {
+    let source = NativeFolder::new(image);
+    let state = read_state(&source)?
+        .ok_or_else(|| StoreError::NoSuchDb(format!("image in {}", image.display())))?;
+    let app = NativeAppFolder::new(to);
+    NativeFolder::create(to).doing(|| format!("creating {}", to.display()))?;
+    if app.exists(LIVE).doing(|| format!("looking for {LIVE}"))? {
+        return Err(StoreError::Exists(to.join(LIVE).display().to_string()));
+    }
+    let what = || format!("preparing {NEW}");
+    app.remove_all(NEW).doing(what)?;
+    let new = app.create(NEW).doing(what)?;
+    let imported = copy_image(&source, &*new, &state).and_then(|()| {
+        let mut findings = disk::check(&*new)?;
+        if findings.is_empty() {
+            return Ok(());
+        }
+        let first = findings.swap_remove(0);
+        Err(StoreError::Corrupt(format!("the image: {first}")))
+    });
+    if let Err(error) = imported {
+        let _ = app.remove_all(NEW);
+        return Err(error);
+    }
+    app.rename(NEW, LIVE)
+        .and_then(|()| app.sync())
+        .doing(|| format!("renaming {NEW}"))?;
+    Ok(u64::from(state.rows))
+}
+
+fn copy_image(from: &dyn Folder, to: &dyn Folder, state: &crate::state::State) -> Result<()> {
+    let rows = u64::from(state.rows);
+    for (name, len) in [
+        (data::DAT, state.dat_len),
+        (data::OFF, 4 + 8 * rows),
+        (data::CRC, 4 + 4 * rows),
+    ] {
+        let source = from.open(name, false).doing(|| format!("opening {name}"))?;
+        let target = to.create_new(name).doing(|| format!("creating {name}"))?;
+        let mut at = 0;
+        let mut piece = vec![0; 1 << 20];
+        while at < len {
+            let wanted = piece
+                .len()
+                .min(usize::try_from(len - at).unwrap_or(usize::MAX));
+            let count = source
+                .read_at(at, &mut piece[..wanted])
+                .doing(|| format!("reading {name}"))?;
+            if count == 0 {
+                return Err(StoreError::Corrupt(format!(
+                    "the image: {name} is too short"
+                )));
+            }
+            target
+                .write_at(at, &piece[..count])
+                .doing(|| format!("writing {name}"))?;
+            at += count as u64;
+        }
+        target.sync().doing(|| format!("syncing {name}"))?;
+    }
+    let mut names = vec!["name.txt"];
+    if !state.flags.is_empty() {
+        names.push(&state.flags);
+    }
+    for name in names {
+        if let Ok(file) = from.open(name, false) {
+            let bytes = read_to_end(&*file, 0).doing(|| format!("reading {name}"))?;
+            disk::write_whole(to, name, &bytes)?;
+        }
+    }
+    let state = crate::state::State {
+        fence: 1,
+        segments: Vec::new(),
+        ..state.clone()
+    };
+    write_first_log(to, &state)?;
+    disk::write_whole(to, &crate::state::state_name(1), &state.encode())
+}

@@ -1,0 +1,266 @@
+//! Reading records from a file and saving them.
+
+use std::io::{BufRead, Read};
+
+use mix_value::msgpack::{Reader, Token};
+use mix_value::{Value, escjson, msgpack};
+
+use super::{Format, tags};
+use crate::batch::{Batch, Overlay};
+use crate::database::Database;
+use crate::error::{Doing, Result, StoreError};
+use crate::options::SaveOptions;
+use crate::prepare::prepare;
+
+/// Records of one commit of an import.
+const BATCH: usize = 1_000;
+/// Longest line: the text of the greatest record, generously.
+const MAX_LINE: u64 = 128 << 20;
+
+/// The records of a file, one after the other.
+pub struct Records<'a> {
+    source: Source<'a>,
+    /// Lines or records read.
+    count: u64,
+    ended: bool,
+}
+
+enum Source<'a> {
+    Lines(Box<dyn BufRead + 'a>),
+    Values(std::vec::IntoIter<Value>),
+    Packed {
+        bytes: Vec<u8>,
+        at: usize,
+        left: usize,
+    },
+}
+
+impl<'a> Records<'a> {
+    /// Reads a file of a format. JSON Lines are read as they are asked for,
+    /// other formats as a whole.
+    pub fn new(format: Format, mut input: Box<dyn BufRead + 'a>) -> Result<Records<'a>> {
+        let all = |input: &mut dyn BufRead| -> Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            input
+                .read_to_end(&mut bytes)
+                .doing(|| "reading the import".into())?;
+            Ok(bytes)
+        };
+        let source = match format {
+            Format::Jsonl => Source::Lines(input),
+            Format::Json => Source::Values(json(&all(&mut *input)?)?.into_iter()),
+            Format::Mp => {
+                let bytes = all(&mut *input)?;
+                let mut reader = Reader::new(&bytes);
+                let Ok(Token::ArrayStart(left)) = reader.next() else {
+                    return Err(malformed("the file".into(), "is no MessagePack array"));
+                };
+                let at = reader.position();
+                Source::Packed { bytes, at, left }
+            }
+        };
+        Ok(Records {
+            source,
+            count: 0,
+            ended: false,
+        })
+    }
+
+    /// Records that are there already, such as those of a table.
+    pub fn from_values(values: Vec<Value>) -> Records<'static> {
+        Records {
+            source: Source::Values(values.into_iter()),
+            count: 0,
+            ended: false,
+        }
+    }
+
+    fn read(&mut self) -> Result<Option<Value>> {
+        match &mut self.source {
+            Source::Values(values) => Ok(values.next()),
+            Source::Lines(input) => loop {
+                let mut line = String::new();
+                let read =
+                    input.by_ref().take(MAX_LINE).read_line(&mut line).map_err(
+                        |error| match error.kind() {
+                            std::io::ErrorKind::InvalidData => {
+                                malformed(format!("line {}", self.count + 1), "is not UTF-8")
+                            }
+                            _ => StoreError::Io {
+                                doing: format!("reading line {}", self.count + 1),
+                                source: error,
+                            },
+                        },
+                    )?;
+                if read == 0 {
+                    return Ok(None);
+                }
+                self.count += 1;
+                let text = line.trim();
+                if text.is_empty() {
+                    continue;
+                }
+                let value = parse(text)
+                    .map_err(|reason| malformed(format!("line {}", self.count), &reason))?;
+                return Ok(Some(value));
+            },
+            Source::Packed { bytes, at, left } => {
+                let place = || format!("record {}", self.count);
+                if *left == 0 {
+                    return match bytes.len() == *at {
+                        true => Ok(None),
+                        false => Err(malformed(place(), "bytes follow the last record")),
+                    };
+                }
+                let mut reader = Reader::new(&bytes[*at..]);
+                let value = reader
+                    .raw_value()
+                    .and_then(msgpack::decode)
+                    .map_err(|error| malformed(place(), &error.to_string()))?;
+                *at += reader.position();
+                *left -= 1;
+                self.count += 1;
+                Ok(Some(tags::read(value)))
+            }
+        }
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Value>;
+
+    fn next(&mut self) -> Option<Result<Value>> {
+        if self.ended {
+            return None;
+        }
+        let next = self.read().transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+fn malformed(place: String, reason: &str) -> StoreError {
+    StoreError::BadValue {
+        path: place,
+        reason: reason.into(),
+    }
+}
+
+fn parse(text: &str) -> std::result::Result<Value, String> {
+    let options = escjson::Options {
+        undefined_members: escjson::UndefinedMembers::Keep,
+        ..escjson::Options::default()
+    };
+    escjson::parse_with(text, &options).map_err(|error| error.to_string())
+}
+
+fn json(bytes: &[u8]) -> Result<Vec<Value>> {
+    let place = || "the file".to_owned();
+    let text = std::str::from_utf8(bytes).map_err(|_| malformed(place(), "is not UTF-8"))?;
+    // An array of many records is nested one level deeper than each of them.
+    let options = escjson::Options {
+        undefined_members: escjson::UndefinedMembers::Keep,
+        max_depth: mix_value::MAX_DEPTH + 1,
+        ..escjson::Options::default()
+    };
+    match escjson::parse_with(text, &options) {
+        Ok(Value::Array(records)) => Ok(records),
+        Ok(_) => Err(malformed(place(), "is no array of records")),
+        Err(error) => Err(malformed(place(), &error.to_string())),
+    }
+}
+
+/// How records are imported.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    /// How they are saved.
+    pub save: SaveOptions,
+    /// Save batch by batch while reading, instead of reading and checking everything first.
+    pub stream: bool,
+    /// Keep engine-owned fields as they are given. The database must be empty.
+    pub exact: bool,
+}
+
+impl Database {
+    /// Saves records in batches of 1000 and gives their number. Unless they are
+    /// streamed, a bad one is found before anything is saved. `progress` hears
+    /// how many are saved so far.
+    pub fn import(
+        &self,
+        records: Records<'_>,
+        options: &ImportOptions,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64> {
+        if options.exact {
+            return self.import_exact(records, progress);
+        }
+        let mut saved = 0;
+        if options.stream {
+            let mut batch = Vec::new();
+            for record in records {
+                batch.push(record?);
+                if batch.len() == BATCH {
+                    self.import_batch(std::mem::take(&mut batch), options, &mut saved, progress)?;
+                }
+            }
+            self.import_batch(batch, options, &mut saved, progress)?;
+            return Ok(saved);
+        }
+        let records: Vec<Value> = records.collect::<Result<_>>()?;
+        self.rehearse(&records, &options.save)?;
+        let mut records = records.into_iter();
+        loop {
+            let batch: Vec<Value> = records.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                return Ok(saved);
+            }
+            self.import_batch(batch, options, &mut saved, progress)?;
+        }
+    }
+
+    fn import_batch(
+        &self,
+        batch: Vec<Value>,
+        options: &ImportOptions,
+        saved: &mut u64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        let count = batch.len() as u64;
+        self.save(batch, &options.save)
+            .map_err(|error| later(error, *saved))?;
+        *saved += count;
+        progress(*saved);
+        Ok(())
+    }
+
+    /// Builds all batches without saving them.
+    fn rehearse(&self, records: &[Value], options: &SaveOptions) -> Result<()> {
+        let table = self.published().table;
+        let mut overlay = Overlay::new();
+        let mut row = table.len();
+        for (number, records) in records.chunks(BATCH).enumerate() {
+            let first = (number * BATCH) as u64;
+            let mut build = || -> Result<()> {
+                let mut batch = Batch::new(&table, &overlay, row, 0, options.actor());
+                batch.save(prepare(records.to_vec())?, options)?;
+                let (rows, _, pending) = batch.finish();
+                row = row.saturating_add(rows.len() as u32);
+                overlay.extend(pending);
+                Ok(())
+            };
+            build().map_err(|error| later(error, first))?;
+        }
+        Ok(())
+    }
+}
+
+/// The error of a record, counted from the start of the import.
+fn later(error: StoreError, first: u64) -> StoreError {
+    match error {
+        StoreError::InRecord { index, source } => StoreError::InRecord {
+            index: index.saturating_add(usize::try_from(first).unwrap_or(usize::MAX)),
+            source,
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,263 @@
+//! Export and import in every format.
+
+use std::io::BufReader;
+
+use mix_store::transfer::{ExportOptions, Format, ImportOptions, Records};
+use mix_store::{Database, OpenOptions, SaveOptions};
+use mix_value::{Case, Ref, Value, escjson};
+
+fn memory() -> Database {
+    Database::in_memory(OpenOptions::default()).expect("in memory")
+}
+
+fn filled() -> Database {
+    let db = memory();
+    let special = Value::map([
+        ("big", Value::Float(f64::NAN)),
+        ("bytes", Value::binary(vec![0, 255])),
+        ("looks", Value::from("{ref}like")),
+        ("quoted", Value::from("{str}x")),
+        (
+            "link",
+            Value::Ref(Ref::new("aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF").expect("ref")),
+        ),
+        (
+            "due",
+            Value::Case(
+                Case::new(
+                    "calendar.date",
+                    Some(Value::map([("_rmx_index", Value::from("2024-03-01"))])),
+                )
+                .expect("a name"),
+            ),
+        ),
+    ]);
+    let saved = db
+        .save(
+            vec![special, Value::map([("n", Value::Int(1))])],
+            &SaveOptions::default(),
+        )
+        .expect("saves");
+    let id = saved[1].id().expect("id");
+    let again = Value::map([("_rmx_id", Value::Ref(id.clone())), ("n", Value::Int(2))]);
+    db.save(vec![again], &SaveOptions::default())
+        .expect("saves");
+    let gone = db.save(
+        vec![Value::map([("n", Value::Int(3))])],
+        &SaveOptions::default(),
+    );
+    db.delete(&[gone.expect("saves")[0].id().expect("id")], "x")
+        .expect("deletes");
+    db
+}
+
+fn export(db: &Database, options: &ExportOptions) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut heard = 0;
+    let count = db
+        .export(&mut out, options, &mut |count| heard = count)
+        .expect("exports");
+    assert_eq!(count, heard);
+    out
+}
+
+fn import(
+    db: &Database,
+    format: Format,
+    bytes: &[u8],
+    options: &ImportOptions,
+) -> Result<u64, mix_store::StoreError> {
+    let records = Records::new(format, Box::new(BufReader::new(bytes)))?;
+    db.import(records, options, &mut |_| {})
+}
+
+fn contents(db: &Database, history: bool) -> Vec<Value> {
+    let view = db.view().including(history, history);
+    let rows = view.rows(0, usize::MAX);
+    rows.iter()
+        .map(|row| view.record(*row).expect("row").value().expect("value"))
+        .collect()
+}
+
+const FORMATS: [Format; 3] = [Format::Jsonl, Format::Json, Format::Mp];
+
+#[test]
+fn records_come_back_in_every_format() {
+    let db = filled();
+    for format in FORMATS {
+        for stream in [false, true] {
+            let bytes = export(
+                &db,
+                &ExportOptions {
+                    format,
+                    ..ExportOptions::default()
+                },
+            );
+            let other = memory();
+            let options = ImportOptions {
+                stream,
+                ..ImportOptions::default()
+            };
+            assert_eq!(
+                import(&other, format, &bytes, &options).expect("imports"),
+                2
+            );
+            let bare = ExportOptions {
+                bare: true,
+                ..ExportOptions::default()
+            };
+            assert_eq!(
+                String::from_utf8_lossy(&export(&other, &bare)),
+                String::from_utf8_lossy(&export(&db, &bare)),
+                "{format:?}"
+            );
+            // Ids are kept, revisions are new.
+            let ids = |db: &Database| -> Vec<Value> {
+                contents(db, false)
+                    .iter()
+                    .map(|record| record.get("_rmx_id").cloned().expect("id"))
+                    .collect()
+            };
+            assert_eq!(ids(&other), ids(&db));
+        }
+    }
+}
+
+#[test]
+fn an_exact_import_reproduces_history() {
+    let db = filled();
+    for format in FORMATS {
+        let options = ExportOptions {
+            format,
+            history: true,
+            deleted: true,
+            ..ExportOptions::default()
+        };
+        let bytes = export(&db, &options);
+        let folder = tempfile::tempdir().expect("scratch");
+        let other = Database::open(folder.path(), OpenOptions::default()).expect("new");
+        let exact = ImportOptions {
+            exact: true,
+            ..ImportOptions::default()
+        };
+        assert_eq!(import(&other, format, &bytes, &exact).expect("imports"), 5);
+        assert_eq!(contents(&other, true), contents(&db, true));
+        drop(other);
+        assert_eq!(mix_store::check(folder.path()).expect("checks"), []);
+        let other = Database::open(folder.path(), OpenOptions::default()).expect("opens");
+        assert_eq!(contents(&other, true), contents(&db, true));
+        let error = import(&other, format, &bytes, &exact).expect_err("not empty");
+        assert_eq!(error.code(), "exists");
+    }
+    let text = String::from_utf8(export(
+        &db,
+        &ExportOptions {
+            history: true,
+            deleted: true,
+            ..ExportOptions::default()
+        },
+    ))
+    .expect("text");
+    let lines: Vec<&str> = text.lines().collect();
+    let wrong = [
+        (
+            text.replace("\"n\":2", "\"n\":7"),
+            "another content than its hash",
+        ),
+        ([lines[1], lines[1]].join("\n"), "one revision twice"),
+        (
+            [lines[2], lines[1]].join("\n"),
+            "versions in the wrong order",
+        ),
+        (lines[1].replace("_rmx_rev", "rev"), "no revision"),
+        ("{\"n\":1}".into(), "no engine-owned fields"),
+    ];
+    for (bytes, what) in wrong {
+        let folder = tempfile::tempdir().expect("scratch");
+        let other = Database::open(folder.path(), OpenOptions::default()).expect("new");
+        let exact = ImportOptions {
+            exact: true,
+            ..ImportOptions::default()
+        };
+        let error = import(&other, Format::Jsonl, bytes.as_bytes(), &exact).expect_err(what);
+        assert_eq!(error.code(), "bad_record", "{what}: {error}");
+        assert_eq!(contents(&other, true).len(), 0, "{what}");
+        other
+            .save(
+                vec![Value::map([("n", Value::Int(1))])],
+                &SaveOptions::default(),
+            )
+            .expect("goes on");
+    }
+}
+
+#[test]
+fn a_bad_record_is_named_and_nothing_is_saved() {
+    let mut lines: Vec<String> = (0..2500).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let cases = [
+        ("{\"n\":", "bad_value", "line 1801"),
+        ("[1]", "bad_record", "record 1800"),
+        (
+            "{\"a\":{\"_rmx_type\":\"{tag}ref\",\"_rmx_value\":\"p\"}}",
+            "unresolved_ref",
+            "record 1800",
+        ),
+    ];
+    for (bad, code, place) in cases {
+        lines[1800] = bad.into();
+        let text = lines.join("\n");
+        let db = memory();
+        let error = import(
+            &db,
+            Format::Jsonl,
+            text.as_bytes(),
+            &ImportOptions::default(),
+        )
+        .expect_err(bad);
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(place), "{error}");
+        assert_eq!(db.view().bound(), 0, "{bad}");
+        let stream = ImportOptions {
+            stream: true,
+            ..ImportOptions::default()
+        };
+        let error = import(&db, Format::Jsonl, text.as_bytes(), &stream).expect_err(bad);
+        assert_eq!(error.code(), code);
+        assert_eq!(db.view().bound(), 1000, "whole batches before the bad one");
+    }
+    for (format, bytes) in [
+        (Format::Json, &b"{}"[..]),
+        (Format::Json, b"[1,"),
+        (Format::Json, b"\xff"),
+        (Format::Jsonl, b"\xff\n"),
+        (Format::Mp, b"\x80"),
+        (Format::Mp, b"\x91"),
+        (Format::Mp, b"\x91\x80\x80"),
+        (Format::Mp, b""),
+    ] {
+        let db = memory();
+        let error = import(&db, format, bytes, &ImportOptions::default()).expect_err("malformed");
+        assert_eq!(error.code(), "bad_value", "{format:?} {bytes:?}");
+    }
+}
+
+#[test]
+fn query_results_are_exported_too() {
+    let db = filled();
+    let query = mix_store::query::Pipeline::parse("exists n | { n }").expect("parses");
+    for (format, expected) in [
+        (Format::Jsonl, "{\"n\":2}\n"),
+        (Format::Json, "[\n{\"n\":2}\n]\n"),
+    ] {
+        let options = ExportOptions {
+            format,
+            query: Some(query.clone()),
+            ..ExportOptions::default()
+        };
+        assert_eq!(String::from_utf8_lossy(&export(&db, &options)), expected);
+    }
+    assert!(
+        escjson::parse("[\n\n]").is_ok(),
+        "an empty export is a JSON array"
+    );
+}
