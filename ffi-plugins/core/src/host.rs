@@ -1,7 +1,7 @@
 //! What needs more of a host than this family is given. The functions exist, so that programs
 //! that mention them link and can handle the failure.
 
-use mix_plugin_sdk::{Failure, Value};
+use mix_plugin_sdk::{Failure, Map, Value};
 
 /// Programs of the host run only with a grant, and a component cannot be given one.
 pub async fn execute(program: String, _: Vec<Value>, _: Value, _: Value) -> Result<Value, Failure> {
@@ -9,6 +9,14 @@ pub async fn execute(program: String, _: Vec<Value>, _: Value, _: Value) -> Resu
         "ERR_PERMISSION",
         format!("running {program:?} needs a grant of the host, and there is none"),
     ))
+}
+
+/// A run cannot start another one by itself.
+pub async fn agent_call(agent: Map, _: Value, _: Value) -> Result<Value, Failure> {
+    let name = agent.get("name").and_then(Value::as_str).unwrap_or("");
+    Err(Failure::unsupported(format!(
+        "agent {name:?} of this app cannot be called from inside a run here; call it over HTTP with remoteAgent"
+    )))
 }
 
 /// A session sends its cells by itself.

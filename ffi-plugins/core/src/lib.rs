@@ -55,6 +55,8 @@ family! {
     call "$xml_html_entities" = pure::xml_html_entities();
     /// Runs a program of the host.
     start "$cmd_execute" = host::execute(String, Vec<Value>, Value, Value);
+    /// Runs an agent of this app.
+    start "$core_agent_call" = host::agent_call(Map, Value, Value);
     /// Shows a cell of another runtime.
     call "$outputWithVersion" = host::output_with_version(String, f64, Value);
 }

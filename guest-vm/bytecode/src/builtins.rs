@@ -312,6 +312,10 @@ pub const BUILTINS: &[Builtin] = &[
     row("#bitset_union", 2),
     row("#bitset_intersection", 2),
     row("#bitset_difference", 2),
+    row("#case_parts", 1),
+    // ---- what hosts differ in
+    row("#not_available", 1),
+    row("#token_empty", 1),
     // ---- calendar
     row("#calendar_make", 7),
     row("#calendar_micros", 1),

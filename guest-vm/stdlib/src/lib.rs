@@ -30,15 +30,20 @@ macro_rules! library {
 
 /// All modules, ascending by name. `prelude` holds the predefined functions.
 const MODULES: &[Module] = library![
+    "agent",
     "array",
+    "auth",
     "binary",
     "bitset",
     "bool",
     "calendar",
+    "command",
     "container",
     "crypto",
     "csv",
     "db",
+    "dbRemote",
+    "embed",
     "env",
     "file",
     "gset",
@@ -52,14 +57,18 @@ const MODULES: &[Module] = library![
     "prelude",
     "query",
     "random",
+    "reflect",
     "regex",
     "registry",
     "result",
+    "secrets",
     "set",
     "stream",
     "string",
     "uniqArray",
     "util",
+    "viewstack",
+    "wasm",
     "xml",
 ];
 
@@ -69,6 +78,60 @@ pub fn source(name: &str) -> Option<&'static str> {
         .binary_search_by(|module| module.name.cmp(name))
         .ok()
         .map(|index| MODULES[index].source)
+}
+
+/// Modules of hosts with screens, which this library does not have.
+const OF_SCREENS: &[&str] = &[
+    "circuitarray",
+    "color",
+    "dom",
+    "domUtil",
+    "loader",
+    "passThrough",
+    "reflectComponent",
+    "resource",
+    "track",
+];
+
+/// Modules of the builder and its editor, which this library does not have.
+const OF_THE_BUILDER: &[&str] = &[
+    "codegenDriver",
+    "codegenUtil",
+    "compiler",
+    "compilerBuild",
+    "compilerClean",
+    "compilerDriver",
+    "compilerExe",
+    "compilerFile",
+    "compilerLib",
+    "compilerREPL",
+    "compilerRule",
+    "debugger",
+    "editorNode",
+    "editorScreen",
+    "editorTypes",
+    "jwk",
+    "jws",
+    "jwt",
+    "remixFile",
+    "remixRecipe",
+    "slateComponent",
+    "slateDef",
+    "slateDyn",
+    "slateGen",
+    "testing",
+    "vm",
+];
+
+/// Why the library lacks a module that other hosts have; `None` for other names.
+pub fn why_absent(name: &str) -> Option<&'static str> {
+    if OF_SCREENS.contains(&name) {
+        Some("this module belongs to hosts with screens; this host has none")
+    } else if OF_THE_BUILDER.contains(&name) {
+        Some("this module belongs to the builder; agents do without it")
+    } else {
+        None
+    }
 }
 
 /// All modules, ascending by name.
@@ -91,6 +154,11 @@ mod tests {
             );
         }
         assert_eq!(source("nosuch"), None);
+        assert_eq!(why_absent("nosuch"), None);
+        for name in OF_SCREENS.iter().chain(OF_THE_BUILDER) {
+            assert_eq!(source(name), None, "{name}");
+            assert!(why_absent(name).is_some());
+        }
     }
 
     #[test]

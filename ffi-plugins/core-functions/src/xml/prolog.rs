@@ -8,8 +8,8 @@ fn skip_misc(text: &str, mut at: usize) -> Option<usize> {
         let rest = &text[at..];
         let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n']);
         at += rest.len() - trimmed.len();
-        if trimmed.starts_with("<!--") {
-            at += 4 + trimmed[4..].find("-->")? + 3;
+        if let Some(comment) = trimmed.strip_prefix("<!--") {
+            at += 4 + comment.find("-->")? + 3;
         } else if trimmed.starts_with("<?") {
             at += trimmed.find("?>")? + 2;
         } else {
@@ -24,8 +24,8 @@ fn end_of_doctype(text: &str, start: usize) -> Option<usize> {
     let mut inside = false;
     loop {
         let rest = &text[at..];
-        if inside && rest.starts_with("<!--") {
-            at += 4 + rest[4..].find("-->")? + 3;
+        if inside && let Some(comment) = rest.strip_prefix("<!--") {
+            at += 4 + comment.find("-->")? + 3;
             continue;
         }
         if inside && rest.starts_with("<?") {

@@ -118,6 +118,7 @@ impl Checker<'_> {
         };
         Err(Issue::new(Code::ModUnknown, span)
             .with("name", name)
+            .hint_if(mix_stdlib::why_absent(name))
             .hint_if(near.map(|near| format!("did you mean {near}?")))
             .hint_if(Some(
                 "modules come from the given files and the standard library",

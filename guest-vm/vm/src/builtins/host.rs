@@ -1,6 +1,10 @@
 //! What library functions hand to the host: requests (module `http`), file
 //! designators (`file`), log texts (`logging`), variables (`env`).
 
+use std::rc::Rc;
+
+use mix_value::Token;
+
 use super::Builtin;
 use super::args;
 use super::number_text::{self, Parsed};
@@ -20,8 +24,21 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "#env_variable" => env_variable,
         "#env_number" => env_number,
         "#env_client" => env_client,
+        "#not_available" => not_available,
+        "#token_empty" => |_, _| Ok(Value::Token(Rc::new(Token::Sealed([].into())))),
         _ => return None,
     })
+}
+
+/// What hosts without screens lack.
+fn not_available(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    Err(Failure::new(
+        "ERR_UNSUPPORTED",
+        format!(
+            "{} is not available on this host",
+            args::text(&args[0])?.as_str()
+        ),
+    ))
 }
 
 /// `(method, url, config)`: one map with all of it, the config checked.

@@ -1,5 +1,5 @@
 //! Refs of records (module `db`), what an index holds (`query`), and values kept
-//! for the session (`registry`).
+//! for the session (`registry`), cases taken apart (`reflect`).
 
 use super::Builtin;
 use super::args;
@@ -15,6 +15,7 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "#registry_put" => registry_put,
         "#registry_put_once" => registry_put_once,
         "#registry_at" => registry_at,
+        "#case_parts" => case_parts,
         "#db_make_ref" => make_ref,
         "#db_string_ref" => string_ref,
         "#db_is_ref" => |_, args| Ok(Value::Bool(matches!(args[0], Value::Ref(_)))),
@@ -69,6 +70,23 @@ fn registry_at(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<Va
         .and_then(|at| surroundings.registry.get(at))
         .cloned()
         .unwrap_or_default())
+}
+
+/// `some([name, argument])` of a case, the argument `null` or `some`; `null` of
+/// anything else.
+fn case_parts(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    Ok(match &args[0] {
+        Value::Undefined => return Err(Failure::undefined("the value")),
+        Value::Case(case) => {
+            let argument = match case.argument() {
+                Some(argument) => Value::case("some", argument.clone()),
+                None => Value::Null,
+            };
+            let parts = vec![Value::Text(case.name().clone()), argument];
+            Value::case("some", Value::array(parts))
+        }
+        _ => Value::Null,
+    })
 }
 
 fn make_ref(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
