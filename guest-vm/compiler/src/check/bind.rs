@@ -1,7 +1,7 @@
 //! `let`: what it binds and which bindings are polymorphic.
 
 use super::Checker;
-use super::env::{Checked, ScopeTarget};
+use super::env::{Checked, MemberKind, ScopeTarget};
 use super::scope::ScopeEntry;
 use super::types::{Node, Ty};
 use crate::core::{Arm, Constant, Expr, ExprKind, LocalId, Pattern, PatternKind};
@@ -87,6 +87,12 @@ impl Checker<'_> {
                 settled?;
                 self.moderate(ty, span)?;
                 self.types.generalize(ty);
+                if self.names_a_case(&name.text) {
+                    for param in params {
+                        let entry = (param.name.text.clone(), name.text.clone());
+                        self.cur.case_like.push(entry);
+                    }
+                }
                 let local = self.bind_local(&name.text, ty, false, Some(name.span));
                 Ok(Bound::Name(local, value))
             }
@@ -156,6 +162,13 @@ pub(super) enum Bound {
 }
 
 impl Checker<'_> {
+    fn names_a_case(&self, name: &str) -> bool {
+        self.predefined_cases.contains_key(name)
+            || self
+                .own_member(name)
+                .is_some_and(|member| matches!(member.kind, MemberKind::Case(_)))
+    }
+
     /// Whether a right side is generalised: a lambda, literal, name, member of a module, or
     /// container of such.
     pub(super) fn is_value(&mut self, e: &ast::Expr) -> bool {

@@ -28,7 +28,7 @@ impl Checker<'_> {
             if self.types.attempt(|types| types.unify(from, to)) {
                 return Ok(expr);
             }
-            if self.solve_recursive_sum(from, to) {
+            if self.solve_recursive_sum(from, to) || self.solve_recursive_data(from, to) {
                 return Ok(expr);
             }
             return Err(self.mismatch(to, from, span));
@@ -97,6 +97,24 @@ impl Checker<'_> {
         }
         self.types
             .attempt(|types| types.unify(var, solution) && types.subtype(from, to))
+    }
+
+    /// `A = {left: A, right: A}` and the like: data that holds data of its own kind is data.
+    pub(super) fn solve_recursive_data(&mut self, from: Ty, to: Ty) -> bool {
+        if self.cur.pragmas.strict {
+            return false;
+        }
+        let (var, whole) = match self.types.is_var(from) {
+            true => (from, to),
+            false => (to, from),
+        };
+        let var = self.types.find(var);
+        self.contains(whole, var)
+            && self.types.attempt(|types| {
+                types.unify(var, Ty::DATA)
+                    && types.make_data_range(whole)
+                    && types.subtype(from, to)
+            })
     }
 
     /// A stream whose elements are checked as they are pulled.

@@ -308,7 +308,10 @@ impl Checker<'_> {
         self.warn_arms(lambda, &types, span);
         let result_ty = match (result, joined) {
             (Some(ty), Some(joined)) => {
-                if !self.types.attempt(|types| types.unify(ty, joined)) {
+                if !self.types.attempt(|types| types.unify(ty, joined))
+                    && !self.solve_recursive_sum(joined, ty)
+                    && !self.solve_recursive_data(joined, ty)
+                {
                     return Err(self.mismatch(ty, joined, span));
                 }
                 ty

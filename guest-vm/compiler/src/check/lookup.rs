@@ -224,6 +224,18 @@ impl Checker<'_> {
                 ))
                 .into();
         }
+        if let Some((_, case)) = self.cur.case_like.iter().find(|(param, _)| param == name) {
+            let qualifier = match self.predefined_cases.contains_key(&**case) {
+                true => "global",
+                false => "self",
+            };
+            return issue
+                .hint(format!(
+                    "`let {case}({name}) = …` defines a function {case}; \
+                     to take the case apart write `let {qualifier}.{case}({name}) = …`"
+                ))
+                .into();
+        }
         if let Some(hint) = super::familiar::name(name) {
             return issue.hint(hint).into();
         }

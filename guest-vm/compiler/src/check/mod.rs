@@ -192,6 +192,9 @@ struct Current {
     failed: bool,
     /// Warnings given, by place: none is given twice.
     warned: HashSet<(crate::issue::Code, Span)>,
+    /// Parameters of local functions with the name of a case, and that name: what may have
+    /// been meant is a pattern.
+    case_like: Vec<(Symbol, Symbol)>,
     /// Locals of the running phrase that were not used.
     unused: Vec<(Symbol, Span)>,
     /// Private members that code mentions.
@@ -228,6 +231,7 @@ impl Current {
             issues: Vec::new(),
             failed: false,
             warned: HashSet::new(),
+            case_like: Vec::new(),
             unused: Vec::new(),
             used: HashSet::new(),
             slot_of: HashMap::new(),

@@ -204,6 +204,7 @@ impl Checker<'_> {
         self.cur.this_cell = None;
         self.cur.defining_type = None;
         self.cur.unused.clear();
+        self.cur.case_like.clear();
         let outcome = self.phrase(phrase);
         let outcome = outcome.and_then(|()| {
             self.settle_above(0)?;

@@ -6,6 +6,7 @@ mod library;
 mod mutations;
 mod programs;
 mod queries;
+mod rules;
 mod warnings;
 mod worked_examples;
 
