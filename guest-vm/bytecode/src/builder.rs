@@ -368,6 +368,21 @@ impl ProgramBuilder {
         })
     }
 
+    /// A foreign function with replacements, which belong to the module with this number.
+    pub fn import_for(&mut self, name: &str, params: u8, module: u32) -> ImportId {
+        let imports = &mut self.program.imports;
+        let key = format!("{name} {module}");
+        *self.imports.entry(key.into()).or_insert_with(|| {
+            imports.push(Import {
+                name: name.into(),
+                params,
+                used_by: Vec::new(),
+                arms: Vec::new(),
+            });
+            ImportId(imports.len() as u32 - 1)
+        })
+    }
+
     /// Notes that `module` uses a foreign function.
     pub fn import_used_by(&mut self, import: ImportId, module: &str) {
         let used_by = &mut self.program.imports[import.index()].used_by;

@@ -353,6 +353,16 @@ instructions! {
     0xab LoadEvent "event" { dst: Dst, event: u8 }
     /// The opaque value `appstate`.
     0xac LoadAppstate "appstate" { dst: Dst }
+    /// `dependentLink(make, subject)`: a link that is kept until `subject(null)` changes.
+    0xad DependentLink "dependent_link" { dst: Dst, make: Reg, subject: Reg }
+    /// `mapLinkArray(make, subject)`: link to the contents of the links of all rows. [RT_INDEX]
+    0xae MapLinkArray "map_link_array" { dst: Dst, make: Reg, subject: Reg }
+    /// `cellSessionScope`, `cellScreenScope`: shares the cell behind a link with other views.
+    0xaf ExtendScope "extend_scope" { link: Reg, session: bool }
+    /// Connects the live cell whose formula runs with its source. Mode 0: the changes of
+    /// `make(key)`, made once for each key; gives null. Modes 1 and 2: the latest element of the
+    /// stream `make(null)`; before the first one the formula ends with null. [RT_NOT_A_STREAM]
+    0xb0 Live "live" { dst: Dst, key: Reg, make: Reg, mode: u8 }
 }
 
 /// Registers that an instruction handles as one range.

@@ -70,7 +70,8 @@ pub fn verify(program: &Program) -> Result<(), VerifyError> {
     types(program)?;
     for (index, import) in program.imports.iter().enumerate() {
         for (_, function) in &import.arms {
-            plain_function(program, *function, None)
+            body_function(program, *function)
+                .map(|_| ())
                 .map_err(at(format!("import {index} ({})", import.name)))?;
         }
     }
@@ -194,7 +195,8 @@ fn types(program: &Program) -> Result<(), VerifyError> {
 }
 
 /// A function without parameters and captures, of `module` if given.
-fn plain_function(program: &Program, id: FuncId, module: Option<usize>) -> Check {
+/// A function without parameters and captures.
+fn body_function(program: &Program, id: FuncId) -> Result<&Function, String> {
     let Some(function) = program.functions.get(id.index()) else {
         return Err(format!("there is no function {}", id.0));
     };
@@ -204,6 +206,11 @@ fn plain_function(program: &Program, id: FuncId, module: Option<usize>) -> Check
             id.0
         ));
     }
+    Ok(function)
+}
+
+fn plain_function(program: &Program, id: FuncId, module: Option<usize>) -> Check {
+    let function = body_function(program, id)?;
     match module {
         Some(module) if function.module.index() != module => {
             Err(format!("function {} belongs to another module", id.0))
@@ -502,6 +509,17 @@ fn instruction(program: &Program, function: &Function, op: &Op) -> Check {
         Op::CallForeign { count, import, .. } => {
             arity(program.imports[import.index()].params, count)
         }
+        Op::MakeForeign { import, .. } => {
+            let arms = &program.imports[import.index()].arms;
+            let own = |id: FuncId| {
+                owner(id) == ModuleKind::Stateless || callee(id).module == function.module
+            };
+            if arms.iter().all(|(_, id)| own(*id)) {
+                Ok(())
+            } else {
+                Err("a replacement belongs to instances of another module".into())
+            }
+        }
         Op::MakeClosure {
             count,
             function: id,
@@ -598,6 +616,7 @@ fn instruction(program: &Program, function: &Function, op: &Op) -> Check {
         }
         Op::CellInfo { what, .. } if what > 6 => Err("unknown question".into()),
         Op::CellSelect { mode, .. } if mode > 2 => Err("unknown mode".into()),
+        Op::Live { mode, .. } if mode > 2 => Err("unknown mode".into()),
         _ => Ok(()),
     }
 }

@@ -13,8 +13,8 @@
 //! - [`issue`]: errors and warnings with stable codes; [`issue::render`] shows them
 //!
 //! Errors never stop the compiler early: a phrase with an error is left out and the others
-//! are still read and checked. What the compiler cannot translate yet is refused with the
-//! code `SYN_UNSUPPORTED` and its name. Nesting is bounded by the parser, and everything
+//! are still read and checked. What does not fit into the executable format (a function of
+//! more than 255 parameters, say) is refused with the code `SYN_LIMIT`. Nesting is bounded by the parser, and everything
 //! runs on a stack large enough for the deepest tree it lets through, so that no source
 //! text makes the compiler abort.
 //!

@@ -123,12 +123,12 @@ async fn drive(actions: StreamReader<Action>, mut events: Events) {
 
 async fn steps(
     session: &mut Session,
-    mut actions: StreamReader<Action>,
+    actions: StreamReader<Action>,
     events: &mut Events,
 ) -> Result<(), Abandoned> {
     let mut requests = Requests::default();
     let mut patience = Patience::default();
-    let mut more = true;
+    let mut incoming = Incoming::At(actions);
     loop {
         let step = session.run(&mut Family, SLICE);
         requests.drop_streams(session);
@@ -156,19 +156,82 @@ async fn steps(
                     );
                 }
             }
+            Step::Listening(begun) => {
+                let answered = !begun.is_empty();
+                for request in begun {
+                    requests.begin(request, session);
+                }
+                events.flush().await?;
+                let Some(reading) = incoming.reading() else {
+                    // Live cells end with the session.
+                    return Ok(());
+                };
+                if requests.is_empty() {
+                    if !answered {
+                        let read = reading.await;
+                        incoming.take(read, session);
+                    }
+                    continue;
+                }
+                let read = {
+                    let settled = pin!(patience.settle(&mut requests, session, events));
+                    match select(reading, settled).await {
+                        Either::Left((read, _)) => read,
+                        Either::Right((settled, _)) => {
+                            settled?;
+                            continue;
+                        }
+                    }
+                };
+                incoming.take(read, session);
+            }
             Step::Idle => {
                 events.flush().await?;
-                if !more {
+                let Some(reading) = incoming.reading() else {
                     return Ok(());
-                }
-                let (result, batch) = actions.read(Vec::with_capacity(ACTIONS)).await;
-                more = matches!(result, StreamResult::Complete(_));
-                for action in batch {
-                    session.act(wire::action(action));
-                }
+                };
+                let read = reading.await;
+                incoming.take(read, session);
             }
         }
     }
+}
+
+/// Actions that were read, and the stream they came from unless it has ended.
+type Read = (Vec<Action>, Option<StreamReader<Action>>);
+
+/// The stream of actions. A read that was begun goes on while live cells are served.
+enum Incoming {
+    At(StreamReader<Action>),
+    Reading(Pin<Box<dyn Future<Output = Read>>>),
+    Ended,
+}
+
+impl Incoming {
+    /// The read in progress, begun now if there was none; none after the end.
+    fn reading(&mut self) -> Option<&mut Pin<Box<dyn Future<Output = Read>>>> {
+        *self = match std::mem::replace(self, Incoming::Ended) {
+            Incoming::At(actions) => Incoming::Reading(Box::pin(read_actions(actions))),
+            other => other,
+        };
+        match self {
+            Incoming::Reading(reading) => Some(reading),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, (batch, actions): Read, session: &mut Session) {
+        *self = actions.map_or(Incoming::Ended, Incoming::At);
+        for action in batch {
+            session.act(wire::action(action));
+        }
+    }
+}
+
+async fn read_actions(mut actions: StreamReader<Action>) -> Read {
+    let (result, batch) = actions.read(Vec::with_capacity(ACTIONS)).await;
+    let more = matches!(result, StreamResult::Complete(_));
+    (batch, more.then_some(actions))
 }
 
 fn seed() -> u64 {

@@ -30,7 +30,7 @@ fn bench(bencher: Bencher<'_, '_>, source: &str, expected: &str) {
                     return;
                 }
                 Step::Event(Event::Issue(issue)) => panic!("{issue}"),
-                Step::Idle => panic!("no value"),
+                Step::Idle | Step::Listening(_) => panic!("no value"),
                 _ => {}
             }
         }

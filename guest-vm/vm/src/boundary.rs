@@ -207,6 +207,14 @@ pub enum Action {
         /// Its parameter value.
         params: Vec<u8>,
     },
+    /// Calls a persistent agent: the first call makes its view, each later one assigns
+    /// `m_params` in it. Its result is given like that of `RunAgent`.
+    CallAgent {
+        /// Module.
+        agent: String,
+        /// Its parameter value.
+        params: Vec<u8>,
+    },
     /// Replaces all views by an instance of a module.
     Load {
         /// Module.
@@ -221,8 +229,10 @@ pub enum Action {
         /// One array of arguments.
         args: Vec<u8>,
     },
-    /// Removes the top view.
+    /// Removes the top view; the one below is shown again (`onView`).
     Pop,
+    /// Re-evaluates the cells of the top view that read `onRefresh`.
+    Refresh,
     /// Assigns a cell of the top view.
     Input {
         /// Its name, with or without the module.
@@ -282,6 +292,9 @@ pub enum Step {
     Waiting(Vec<Pending>),
     /// Something to tell; run again.
     Event(Event),
+    /// All actions are done, but live cells listen: these requests are new. The session goes on
+    /// when one of its requests is answered or another action is queued.
+    Listening(Vec<Pending>),
     /// All actions are done.
     Idle,
 }

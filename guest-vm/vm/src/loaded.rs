@@ -14,6 +14,7 @@ use crate::boundary::{FunctionTable, Issue};
 use crate::builtins::{self, Builtin};
 use crate::heap::{Shape, Text, Value};
 use crate::interpreter::intrinsic::{self, Intrinsic};
+use crate::sheet::layout::Layout;
 
 /// A program ready to run.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Loaded {
     pub shapes: Vec<Rc<Shape>>,
     pub builtins: Vec<Entry>,
     pub foreign: Vec<Foreign>,
+    /// Who reads and watches whom, for each module.
+    pub layouts: Vec<Layout>,
     /// For each function and instruction a guess where in a map a field is.
     pub guesses: Vec<Box<[Cell<u8>]>>,
 }
@@ -45,6 +48,8 @@ pub(crate) enum Foreign {
     },
     /// Its replacement for this environment: a function without parameters.
     Arm(u32),
+    /// A replacement that belongs to the instance that names the function.
+    OwnArm(u32),
 }
 
 impl Loaded {
@@ -104,7 +109,14 @@ impl Loaded {
                     return Ok(Foreign::Linked { index: linked.index, waits: linked.waits });
                 }
                 let arm = import.arms.iter().find(|(name, _)| &**name == environment);
-                arm.map(|(_, function)| Foreign::Arm(function.0)).ok_or_else(|| {
+                let of = |function: mix_bytecode::FuncId| {
+                    let module = program.functions[function.index()].module;
+                    match program.modules[module.index()].kind {
+                        mix_bytecode::ModuleKind::Stateless => Foreign::Arm(function.0),
+                        _ => Foreign::OwnArm(function.0),
+                    }
+                };
+                arm.map(|(_, function)| of(*function)).ok_or_else(|| {
                     missing_function(&import.name, &import.used_by)
                 })
             })
@@ -125,7 +137,9 @@ impl Loaded {
             .iter()
             .map(|function| function.code.iter().map(|_| Cell::new(0)).collect())
             .collect();
+        let layouts = program.modules.iter().map(Layout::of).collect();
         Ok(Self {
+            layouts,
             program,
             constants,
             shapes,

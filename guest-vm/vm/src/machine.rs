@@ -8,7 +8,7 @@ use crate::boundary::{Pending, TraceFrame};
 use crate::failure::Failure;
 use crate::heap::{CellId, Function, InstanceId, Stream, Value};
 use crate::loaded::Loaded;
-use crate::sheet::{Force, Instantiation, Interaction, Sheet};
+use crate::sheet::{Attach, Force, Instantiation, Interaction, MemoWork, Sheet};
 use crate::surroundings::Surroundings;
 use crate::wire::Decoder;
 
@@ -37,8 +37,6 @@ pub(crate) struct Machine {
     pub fuel: u64,
     /// Steps left of the whole run; none: unlimited.
     pub budget: Option<u64>,
-    /// Last pass before the interaction that was finished last.
-    pub updated_since: u64,
 }
 
 /// One thread of Mix control.
@@ -104,6 +102,10 @@ pub(crate) enum Native {
     IsEmpty { stream: Rc<Stream>, ret: Ret },
     /// A cell formula in progress.
     Force(Box<Force>),
+    /// `dependentLink` or `mapLinkArray` in progress.
+    Memo(Box<MemoWork>),
+    /// The stream of a live cell is being made.
+    Attach(Box<Attach>),
     /// An instance is being made.
     Instantiate(Box<Instantiation>),
     /// An interaction in progress (language 4.12).

@@ -15,7 +15,8 @@
 //!
 //! Blocks are separated by blank lines. `U` stands for undefined, `(nothing)`
 //! for no emitted cell. Commands are those of the REPL (`#load`, `#push`,
-//! `#pop`, `#input`, `#invoke`) and `#agent M J`, a one-shot call.
+//! `#pop`, `#input`, `#invoke`), `#refresh`, and two for agents: `#agent M J` is a one-shot
+//! call, `#call M J` one of a persistent agent.
 
 /// One block: a source text and what is done with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,9 @@ pub struct Block {
 const MARK: &str = "  //= ";
 
 /// Words that start a command line.
-const COMMANDS: &[&str] = &["#load", "#push", "#pop", "#input", "#invoke", "#agent"];
+const COMMANDS: &[&str] = &[
+    "#load", "#push", "#pop", "#input", "#invoke", "#refresh", "#agent", "#call",
+];
 
 fn is_command(line: &str) -> bool {
     let word = line.split_whitespace().next().unwrap_or("");

@@ -163,7 +163,7 @@ fn problem_of(issue: &mix_vm::Issue) -> Problem {
 
 /// Does one action and collects what the session tells.
 pub fn act(session: &mut Session, families: &mut Families, action: Action) -> Result<Outcome> {
-    let is_agent = matches!(action, Action::RunAgent { .. });
+    let is_agent = matches!(action, Action::RunAgent { .. } | Action::CallAgent { .. });
     session.set_budget(Some(BUDGET));
     let number = session.act(action);
     let mut cells = Vec::new();
@@ -181,7 +181,8 @@ pub fn act(session: &mut Session, families: &mut Families, action: Action) -> Re
                     session.resume(call, reply);
                 }
             }
-            Step::Idle => break,
+            // Live cells are not waited for.
+            Step::Idle | Step::Listening(_) => break,
             Step::Event(event) => match event {
                 Event::Output { cell, value, .. } => {
                     let name = cell.rsplit('.').next().unwrap_or(&cell).to_owned();
@@ -230,6 +231,11 @@ fn parse_command(line: &str) -> Result<Action> {
             args: array(arguments)?,
         },
         "#pop" => Action::Pop,
+        "#refresh" => Action::Refresh,
+        "#call" => Action::CallAgent {
+            agent: name,
+            params: encode(arguments)?,
+        },
         "#input" => Action::Input {
             cell: name,
             value: encode(arguments)?,

@@ -62,7 +62,7 @@ impl Checker<'_> {
                 Some(self.lookup(name, callee.span)?)
             };
             if let Some(Found::Form(form)) = found {
-                return self.call_form(form, args, piped, span);
+                return self.call_form(form, args, span);
             }
         }
         let mut list: Vec<Arg> = args.iter().map(Arg::Tree).collect();

@@ -1,9 +1,9 @@
 //! Phrases of the spreadsheet: cells, aliases, observers.
 
-use super::Checker;
 use super::env::{Checked, MemberKind, Place};
 use super::lambda::body;
 use super::types::{Node, Ty};
+use super::{Checker, lookup};
 use crate::core::{self, AliasCell, Cell, CellKind, Expr, ExprKind, FunctionName, SlotKind};
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::{self, CellForm, CellSort, Const, Ident, Symbol};
@@ -39,9 +39,13 @@ impl Checker<'_> {
                 Ok(())
             }
             CellForm::Value { ty, meta, body: e } => {
-                if kind == CellKind::Live {
-                    self.live_source(e)?;
-                }
+                let connected;
+                let e = if kind == CellKind::Live {
+                    connected = live_source(e)?;
+                    &connected
+                } else {
+                    e
+                };
                 self.cell_definition(
                     cell,
                     kind,
@@ -94,34 +98,6 @@ impl Checker<'_> {
                 span,
             ),
         }
-    }
-
-    /// A live cell must be a pipeline that starts with a query or stream source.
-    pub(super) fn live_source(&mut self, e: &ast::Expr) -> Checked<()> {
-        let mut at = e;
-        loop {
-            at = match &at.kind {
-                ast::ExprKind::Pipe { value, .. } => value,
-                ast::ExprKind::Hint { value, .. } => value,
-                ast::ExprKind::Call { callee, .. } => callee,
-                _ => break,
-            };
-        }
-        if let ast::ExprKind::Field { base, name, .. } = &at.kind
-            && let ast::ExprKind::Name(module) = &base.kind
-        {
-            let source = match &**module {
-                "db" => matches!(&*name.text, "head" | "all" | "query"),
-                "co" => matches!(&*name.text, "consume" | "consumeWithActions"),
-                _ => false,
-            };
-            if source {
-                return Ok(());
-            }
-        }
-        Err(Issue::new(Code::CellLive, e.span)
-            .hint("it starts with db.head, db.all, db.query, co.consume or co.consumeWithActions; else write `cell`")
-            .into())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -318,6 +294,64 @@ impl Checker<'_> {
         });
         Ok(())
     }
+}
+
+/// The formula of a live cell with its head, a query or stream source, connected to the cell.
+fn live_source(e: &ast::Expr) -> Checked<ast::Expr> {
+    let mut formula = e.clone();
+    let mut at = &mut formula;
+    loop {
+        let head = match &at.kind {
+            ast::ExprKind::Call { callee, .. } => live_head(callee),
+            _ => None,
+        };
+        if let Some(form) = head {
+            connect(at, form);
+            return Ok(formula);
+        }
+        at = match &mut at.kind {
+            ast::ExprKind::Pipe { value, .. } | ast::ExprKind::Hint { value, .. } => value,
+            ast::ExprKind::Call { callee, .. } => callee,
+            _ => {
+                return Err(Issue::new(Code::CellLive, e.span)
+                    .hint("it starts with db.head, db.all, db.query, co.consume or co.consumeWithActions; else write `cell`")
+                    .into());
+            }
+        };
+    }
+}
+
+/// The form for a source of live cells.
+fn live_head(callee: &ast::Expr) -> Option<&'static str> {
+    let ast::ExprKind::Field { base, name, .. } = &callee.kind else {
+        return None;
+    };
+    let ast::ExprKind::Name(module) = &base.kind else {
+        return None;
+    };
+    match (&**module, &*name.text) {
+        ("db", "head" | "all" | "query") => Some(lookup::LIVE_QUERY),
+        ("co", "consume") => Some(lookup::LIVE_STREAM),
+        ("co", "consumeWithActions") => Some(lookup::LIVE_ACTIONS),
+        _ => None,
+    }
+}
+
+/// Puts a source into the form that connects it with the cell.
+fn connect(head: &mut ast::Expr, form: &'static str) {
+    let whole = head.clone();
+    let args = match &whole.kind {
+        ast::ExprKind::Call { args, .. } if form != lookup::LIVE_QUERY => args.clone(),
+        _ => vec![whole.clone()],
+    };
+    let callee = ast::Expr {
+        kind: ast::ExprKind::Name(Symbol::from(form)),
+        ..whole
+    };
+    head.kind = ast::ExprKind::Call {
+        callee: Box::new(callee),
+        args,
+    };
 }
 
 pub(super) fn is_action(e: &ast::Expr) -> bool {

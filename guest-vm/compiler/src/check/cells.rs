@@ -70,14 +70,8 @@ impl Checker<'_> {
         &mut self,
         form: &'static str,
         args: &[ast::Expr],
-        piped: Option<(Expr, Ty, Span)>,
         span: Span,
     ) -> Checked<(Expr, Ty)> {
-        if piped.is_some() {
-            return Err(Issue::new(Code::SynUnsupported, span)
-                .with("what", format!("a pipe into {form} with further arguments"))
-                .into());
-        }
         let wrong = || -> super::env::Stop {
             Issue::new(Code::CellExpected, span)
                 .with("what", form)
@@ -204,7 +198,13 @@ impl Checker<'_> {
             "cellSessionScope" | "cellScreenScope" => {
                 self.check(one(0)?, Ty::APPSTATE)?;
                 let (link, ty) = self.link_argument(one(1)?)?;
-                self.link_content(ty, form, one(1)?.span)?;
+                let (_, assignable) = self.link_content(ty, form, one(1)?.span)?;
+                if !assignable {
+                    return Err(Issue::new(Code::CellReadonly, one(1)?.span)
+                        .with("name", "behind the link")
+                        .hint(format!("{form} shares a var cell of a static module"))
+                        .into());
+                }
                 let kind = if form == "cellSessionScope" {
                     CellForm::SessionScope
                 } else {
@@ -212,6 +212,9 @@ impl Checker<'_> {
                 };
                 Ok((cell_form(kind, vec![link], span), Ty::NULL))
             }
+            super::lookup::LIVE_QUERY => self.live_query(one(0)?, span),
+            super::lookup::LIVE_STREAM => self.live_stream(one(0)?, CellForm::LiveStream, span),
+            super::lookup::LIVE_ACTIONS => self.live_stream(one(0)?, CellForm::LiveActions, span),
             "dependentLink" => {
                 let content = self.types.fresh();
                 let link = self.types.add(Node::Link(content, false));
@@ -240,29 +243,90 @@ impl Checker<'_> {
                     ty,
                 ))
             }
-            "polyFunction" => {
-                let e = one(0)?;
-                let (expr, ty) = match &e.kind {
-                    ast::ExprKind::Name(name) => {
-                        let (expr, _) = self.infer_name(name, e.span)?;
-                        let ty = match self.lookup(name, e.span)? {
-                            super::lookup::Found::Local { ty, .. } => ty,
-                            super::lookup::Found::Own(_, member)
-                            | super::lookup::Found::Prelude(_, member) => member.ty,
-                            _ => return Err(wrong()),
-                        };
-                        (expr, ty)
-                    }
-                    _ => {
-                        return Err(Issue::new(Code::SynUnsupported, e.span)
-                            .with("what", "polyFunction of something other than a name")
-                            .into());
-                    }
-                };
-                Ok((expr, self.types.add(Node::Forall(ty))))
-            }
+            "polyFunction" => self.poly_function(one(0)?),
             _ => self.use_form(form, span),
         }
+    }
+
+    /// `polyFunction(f)`: f with its type for all values of its variables.
+    fn poly_function(&mut self, e: &ast::Expr) -> Checked<(Expr, Ty)> {
+        if let ast::ExprKind::Name(name) = &e.kind {
+            let (expr, _) = self.infer_name(name, e.span)?;
+            let ty = match self.lookup(name, e.span)? {
+                super::lookup::Found::Local { ty, .. } => Some(ty),
+                super::lookup::Found::Own(_, member) | super::lookup::Found::Prelude(_, member) => {
+                    Some(member.ty)
+                }
+                _ => None,
+            };
+            if let Some(ty) = ty {
+                return Ok((expr, self.types.add(Node::Forall(ty))));
+            }
+        }
+        if !super::bind::is_value(e) {
+            return Err(Issue::new(Code::TypeNeedsHint, e.span)
+                .with("what", "the argument of polyFunction")
+                .hint("only names, lambdas, literals and constructors are polymorphic")
+                .into());
+        }
+        self.types.level += 1;
+        let outcome = self.infer(e);
+        let settled = self.settle_above(self.types.level - 1);
+        self.types.level -= 1;
+        let (expr, ty) = outcome?;
+        settled?;
+        self.types.generalize(ty);
+        Ok((expr, self.types.add(Node::Forall(ty))))
+    }
+
+    /// `db.head(d)` at the head of a live cell: the query, and the changes of its database.
+    fn live_query(&mut self, head: &ast::Expr, span: Span) -> Checked<(Expr, Ty)> {
+        let (query, ty) = self.infer(head)?;
+        let name = |text: &str| Ident {
+            text: Symbol::from(text),
+            span,
+        };
+        let changes = ast::Expr {
+            kind: ast::ExprKind::Field {
+                base: Box::new(ast::Expr {
+                    kind: ast::ExprKind::Name(Symbol::from("db")),
+                    ..head.clone()
+                }),
+                name: name("changes"),
+                quoted: false,
+            },
+            ..head.clone()
+        };
+        let (changes, _) = self.infer(&changes)?;
+        Ok((
+            cell_form(CellForm::LiveQuery, vec![query, changes], span),
+            ty,
+        ))
+    }
+
+    /// `co.consume(s)` at the head of a live cell.
+    fn live_stream(
+        &mut self,
+        stream: &ast::Expr,
+        form: CellForm,
+        span: Span,
+    ) -> Checked<(Expr, Ty)> {
+        let content = self.types.fresh();
+        let wanted = self.types.add(Node::Stream(content));
+        self.open_function(false);
+        let param = self.new_local("_", false);
+        let outcome = self.check(stream, wanted);
+        let scope = self.close_function();
+        let make = Expr {
+            span,
+            kind: ExprKind::Lambda(Box::new(super::lambda::close(
+                scope,
+                vec![param],
+                outcome?,
+                span,
+            ))),
+        };
+        Ok((cell_form(form, vec![make], span), content))
     }
 
     /// A cell name as its link, or an expression that is one.

@@ -338,13 +338,32 @@ impl Checker<'_> {
                 body: body(FunctionName::Def(def.name.text.clone()), scope, expr, span),
             });
         }
-        let slot = SlotKind::Foreign(ForeignFunction {
+        let own_arms = !arms.is_empty()
+            && self.infos[self.cur.id.0 as usize].instancing != core::Instancing::Shared;
+        let foreign = SlotKind::Foreign(ForeignFunction {
             host,
             kind,
             arity,
             nullary,
             arms,
         });
+        let slot = if own_arms {
+            // Replacements may read the instance, so the function is a value of it.
+            let hidden = Ident {
+                text: format!("$foreign {}", def.name.text).into(),
+                span: def.name.span,
+            };
+            let hidden = self.new_slot(&hidden, true, foreign);
+            SlotKind::Value(core::Function::from((
+                Expr {
+                    span,
+                    kind: ExprKind::Slot(hidden),
+                },
+                span,
+            )))
+        } else {
+            foreign
+        };
         self.define(&def.name, def.private, MemberKind::Def, ty, None, slot);
         Ok(())
     }

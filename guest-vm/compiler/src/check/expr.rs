@@ -266,9 +266,17 @@ impl Checker<'_> {
             (ast::ExprKind::Name(_) | ast::ExprKind::SelfName(_), Node::Link(..))
                 if self.cur.pragmas.auto_make_link =>
             {
+                // The value of a cell that holds a fitting link comes first (5.3: subtyping
+                // before taking the link of the cell).
                 if let Some((_, member)) = self.cell_named(e) {
-                    let (expr, ty) = self.cell_link(&member, span);
-                    return self.coerce(expr, ty, expected, span);
+                    let fits = matches!(self.types.node(member.ty), Node::Link(..))
+                        && self
+                            .types
+                            .attempt(|types| types.subtype(member.ty, expected));
+                    if !fits {
+                        let (expr, ty) = self.cell_link(&member, span);
+                        return self.coerce(expr, ty, expected, span);
+                    }
                 }
             }
             (ast::ExprKind::Call { callee, args }, Node::Case(..) | Node::Union(..))

@@ -39,7 +39,20 @@ pub const FORMS: &[&str] = &[
     "cellScreenScope",
     "polyFunction",
     "currentInstanceId",
+    // Heads of live cells; no program can write these names.
+    LIVE_QUERY,
+    LIVE_STREAM,
+    LIVE_ACTIONS,
 ];
+
+/// The query that a live cell starts with.
+pub const LIVE_QUERY: &str = "$liveQuery";
+
+/// The stream that a live cell starts with.
+pub const LIVE_STREAM: &str = "$liveStream";
+
+/// The same, whose lists of next actions are run.
+pub const LIVE_ACTIONS: &str = "$liveActions";
 
 /// What a name stands for.
 #[derive(Debug, Clone)]

@@ -19,7 +19,16 @@ impl Checker<'_> {
         if let ast::ExprKind::Name(name) = &function.kind
             && let Found::Form(form) = self.lookup(name, function.span)?
         {
-            return self.call_form(form, std::slice::from_ref(value), None, span);
+            return self.call_form(form, std::slice::from_ref(value), span);
+        }
+        // A form takes names of cells, so the piped expression is its last argument as it stands.
+        if let ast::ExprKind::Call { callee, args } = &function.kind
+            && let ast::ExprKind::Name(name) = &callee.kind
+            && let Found::Form(form) = self.lookup(name, callee.span)?
+        {
+            let mut args = args.clone();
+            args.push(value.clone());
+            return self.call_form(form, &args, span);
         }
         let (value_expr, ty) = self.infer(value)?;
         let local = self.new_local("_piped", false);

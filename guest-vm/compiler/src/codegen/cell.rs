@@ -74,7 +74,7 @@ impl<'a> FunctionCode<'_, 'a> {
     }
 
     fn cell_form(&mut self, span: Span, form: CellForm, args: &'a [Expr], dst: Dst) {
-        let what = match form {
+        match form {
             CellForm::OnRefresh => return self.emit_at(span, Op::LoadEvent { dst, event: 0 }),
             CellForm::OnView => return self.emit_at(span, Op::LoadEvent { dst, event: 1 }),
             CellForm::Never => return self.emit_at(span, Op::LoadEvent { dst, event: 2 }),
@@ -91,9 +91,7 @@ impl<'a> FunctionCode<'_, 'a> {
                     _ => 2,
                 };
                 if args.len() > 255 {
-                    return self
-                        .linker
-                        .unsupported("cellSelect of more than 255 cells", span);
+                    return self.linker.limit("cells of cellSelect", 255, span);
                 }
                 let base = self.arguments(args);
                 let count = args.len() as u8;
@@ -107,14 +105,13 @@ impl<'a> FunctionCode<'_, 'a> {
                     },
                 );
             }
-            CellForm::DependentLink => "dependentLink",
-            CellForm::MapLinkArray => "mapLinkArray",
-            CellForm::SessionScope => "cellSessionScope",
-            CellForm::ScreenScope => "cellScreenScope",
-            _ => "",
-        };
-        let Some(first) = args.first().filter(|_| what.is_empty()) else {
-            return self.linker.unsupported(what, span);
+            CellForm::LiveQuery | CellForm::LiveStream | CellForm::LiveActions => {
+                return self.live(span, form, args, dst);
+            }
+            _ => {}
+        }
+        let Some(first) = args.first() else {
+            return self.linker.internal(span, "a form without arguments");
         };
         let later: Vec<&Expr> = args[1..].iter().collect();
         let link = self.operand_before(first, &later);
@@ -137,12 +134,83 @@ impl<'a> FunctionCode<'_, 'a> {
                 self.emit_at(span, Op::Assign { link, src });
                 return self.b.emit(Op::LoadNull { dst });
             }
+            CellForm::DependentLink | CellForm::MapLinkArray => {
+                let Some(subject) = args.get(1) else {
+                    return self
+                        .linker
+                        .internal(span, "a form without its second argument");
+                };
+                let (make, subject) = (link, self.operand(subject));
+                return self.emit_at(
+                    span,
+                    match form {
+                        CellForm::DependentLink => Op::DependentLink { dst, make, subject },
+                        _ => Op::MapLinkArray { dst, make, subject },
+                    },
+                );
+            }
+            CellForm::SessionScope | CellForm::ScreenScope => {
+                let session = form == CellForm::SessionScope;
+                self.emit_at(span, Op::ExtendScope { link, session });
+                return self.b.emit(Op::LoadNull { dst });
+            }
             CellForm::Name => info::NAME,
             CellForm::InnerName => info::INNER_NAME,
             CellForm::IsAlive => info::IS_ALIVE,
             _ => return self.linker.internal(span, "no form about links"),
         };
         self.emit_at(span, Op::CellInfo { what, dst, link });
+    }
+
+    /// The head of a live cell.
+    fn live(&mut self, span: Span, form: CellForm, args: &'a [Expr], dst: Dst) {
+        let key = self.b.fresh();
+        if form == CellForm::LiveQuery {
+            let [query, changes] = args else {
+                return self
+                    .linker
+                    .internal(span, "a live query without its changes");
+            };
+            self.expr(query, dst);
+            let name = self.linker.out.string("db");
+            self.emit_at(
+                span,
+                Op::GetField {
+                    dst: Dst(key.0),
+                    src: Reg(dst.0),
+                    key: name,
+                },
+            );
+            let make = self.operand(changes);
+            let mode = 0;
+            let dst = Dst(key.0);
+            return self.emit_at(
+                span,
+                Op::Live {
+                    dst,
+                    key,
+                    make,
+                    mode,
+                },
+            );
+        }
+        let [make] = args else {
+            return self
+                .linker
+                .internal(span, "a live stream without its source");
+        };
+        let make = self.operand(make);
+        self.b.emit(Op::LoadNull { dst: Dst(key.0) });
+        let mode = if form == CellForm::LiveStream { 1 } else { 2 };
+        self.emit_at(
+            span,
+            Op::Live {
+                dst,
+                key,
+                make,
+                mode,
+            },
+        );
     }
 
     /// `{_rmx_type: "appViewRequest", name: M, params: [args]}`

@@ -214,9 +214,7 @@ impl<'a> FunctionCode<'_, 'a> {
             ExprKind::TupleIndex { base, index, of } => {
                 let src = self.operand(base);
                 let Ok(index) = u16::try_from(*index) else {
-                    return self
-                        .linker
-                        .unsupported("a tuple position above 65535", span);
+                    return self.linker.limit("positions of a tuple", 65535, span);
                 };
                 let length = of.unwrap_or(u32::MAX);
                 self.emit_at(
@@ -246,8 +244,7 @@ impl<'a> FunctionCode<'_, 'a> {
         let keys: Vec<&'a Expr> = steps.iter().filter_map(step_key).collect();
         if keys.len() > 255 {
             let span = steps[0].span;
-            self.linker
-                .unsupported("a path of more than 255 computed steps", span);
+            self.linker.limit("computed steps of a path", 255, span);
         }
         let base = self.b.fresh_range(keys.len().min(255) as u16);
         for (index, key) in keys.iter().enumerate().take(255) {

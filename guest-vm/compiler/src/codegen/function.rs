@@ -76,8 +76,8 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
             false => (function.params.len(), function.captures.len()),
         };
         if params > 255 || captures > 255 {
-            let what = "a function with more than 255 parameters or captured variables";
-            linker.unsupported(what, function.span);
+            let what = "parameters or captured variables of a function";
+            linker.limit(what, 255, function.span);
         }
         let name = function.name.to_string();
         let b = FunctionBuilder::new(

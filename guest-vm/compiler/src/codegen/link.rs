@@ -305,19 +305,17 @@ impl<'a> Linker<'a> {
             }
             core::ForeignKind::Import => {
                 let Ok(params) = u8::try_from(wire_arity(foreign)) else {
-                    self.unsupported("a foreign function of more than 255 parameters", span);
+                    self.limit("parameters of a foreign function", 255, span);
                     return None;
                 };
-                let id = self.out.import(&foreign.host, params);
+                // Replacements belong to a module, so its import is its own.
+                let id = match foreign.arms.is_empty() {
+                    true => self.out.import(&foreign.host, params),
+                    false => self.out.import_for(&foreign.host, params, owner.0),
+                };
                 let program = self.program;
                 let name = shown_name(&program.module(user).name);
                 self.out.import_used_by(id, name);
-                let has_instances = program.module(owner).instancing != Instancing::Shared;
-                if has_instances && !foreign.arms.is_empty() {
-                    let what = "a replacement of a foreign function in a module with instances";
-                    self.unsupported(what, span);
-                    return None;
-                }
                 for arm in &foreign.arms {
                     // A known arm is not added again, so its code is made once only.
                     if self.arms.insert((id, arm.environment.clone())) {
@@ -359,10 +357,13 @@ impl<'a> Linker<'a> {
         place
     }
 
-    /// Reports a part of the language that cannot be translated yet.
-    pub fn unsupported(&mut self, what: &str, span: Span) {
-        self.issues
-            .push(Issue::new(Code::SynUnsupported, span).with("what", what));
+    /// Reports that a limit of the executable format is exceeded.
+    pub fn limit(&mut self, what: &str, limit: u32, span: Span) {
+        self.issues.push(
+            Issue::new(Code::SynLimit, span)
+                .with("what", what)
+                .with("limit", limit),
+        );
     }
 
     /// Reports a defect of the compiler.

@@ -76,12 +76,7 @@ impl<'a> Linker<'a> {
         let (body, sort) = match &entry.kind {
             SlotKind::Value(body) => (body, Sort::Plain),
             SlotKind::Import(import) => (&import.body, Sort::Plain),
-            SlotKind::Cell(cell) => {
-                if cell.kind == CellKind::Live {
-                    self.unsupported("a live cell", entry.span);
-                }
-                (&cell.formula, Sort::Formula)
-            }
+            SlotKind::Cell(cell) => (&cell.formula, Sort::Formula),
             SlotKind::Alias(alias) => (&alias.link, Sort::Frame),
             _ => return None,
         };

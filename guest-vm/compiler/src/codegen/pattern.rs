@@ -214,9 +214,7 @@ impl<'a> FunctionCode<'_, 'a> {
         let optional = count(ElementKind::Optional);
         let is_open = count(ElementKind::Multiple) > 0;
         if elements.len() > 255 && plain != elements.len() || plain >= usize::from(UNLIMITED) {
-            return self
-                .linker
-                .unsupported("an array pattern of more than 255 elements", span);
+            return self.linker.limit("elements of an array pattern", 255, span);
         }
         let max = match is_open {
             true => UNLIMITED,

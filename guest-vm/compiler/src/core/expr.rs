@@ -206,6 +206,13 @@ pub enum CellForm {
     SessionScope,
     /// `cellScreenScope(appstate, c)`: (link)
     ScreenScope,
+    /// The query at the head of a live cell: (query, function from a database to the stream of
+    /// its changes)
+    LiveQuery,
+    /// The elements of a stream at the head of a live cell: (function from null to the stream)
+    LiveStream,
+    /// The same, whose lists of next actions are run.
+    LiveActions,
 }
 
 /// The kinds of expressions.

@@ -96,7 +96,7 @@ codes! {
     SynQuery Syntax "SYN_QUERY" "{what} cannot become a query clause: {why}",
     // Not in the language description: what this compiler cannot translate yet
     // is refused with its name, never translated wrongly.
-    SynUnsupported Syntax "SYN_UNSUPPORTED" "{what} is not supported by this compiler yet",
+    SynLimit Syntax "SYN_LIMIT" "too many {what}: the limit is {limit}",
     // Not in the language description: bounds the recursion of every later phase.
     SynNesting Syntax "SYN_NESTING" "{what}: the limit is {limit}",
     NameUnbound Name "NAME_UNBOUND" "unknown name {name}",

@@ -657,9 +657,7 @@ fn worked_examples_compile_or_give_their_error() {
         } else {
             vec![code]
         };
-        // The language has codes for what this compiler refuses for now.
-        let refused = found.iter().all(|code| code == "SYN_UNSUPPORTED");
-        if found != expected && !(code.is_empty() && refused) {
+        if found != expected {
             wrong.push(format!("{number}: expected {expected:?}, found {found:?}"));
         }
     }

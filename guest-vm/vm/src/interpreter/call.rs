@@ -249,6 +249,19 @@ impl Machine {
         ret: Ret,
     ) -> Result<Next, Failure> {
         match self.loaded.foreign[number as usize] {
+            // A foreign value: the replacement is evaluated in the instance that reads it.
+            Foreign::OwnArm(function) => {
+                let instance = routine.frames.last().map(|frame| frame.instance);
+                let module = self.loaded.program.functions[function as usize].module;
+                let home = instance.filter(|home| {
+                    let of = self.sheet.instances.get(home.0 as usize);
+                    of.is_some_and(|of| of.module == module)
+                });
+                let Some(home) = home else {
+                    return Err(Failure::internal("a replacement without its instance"));
+                };
+                self.enter(routine, function, home, None, Vec::new(), ret)
+            }
             Foreign::Arm(function) => {
                 // The arm gives the function, which is then applied.
                 let arguments = if arguments.is_empty() {
@@ -409,6 +422,8 @@ impl Machine {
                 Ok(Next::Value(Value::Bool(empty), ret))
             }
             Native::Force(force) => self.forced(routine, force, value),
+            Native::Memo(work) => self.memo_step(routine, host, work, value),
+            Native::Attach(attach) => self.attach(routine, *attach, value),
             Native::Instantiate(work) => self.instance_step(routine, work),
             Native::Interaction(work) => self.interaction_step(routine, work, value),
         }

@@ -14,7 +14,7 @@ mod raise;
 
 use std::rc::Rc;
 
-use mix_bytecode::{Op, PathStep};
+use mix_bytecode::{Base, Op, PathStep};
 
 use crate::access;
 use crate::boundary::Host;
@@ -938,6 +938,10 @@ fn execute(machine: &mut Machine, routine: &mut Routine) -> Leave {
                     }));
                 }
                 Op::MakeForeign { dst, import } => {
+                    // The replacement of a module with instances is evaluated in the own one.
+                    if let crate::loaded::Foreign::OwnArm(arm) = loaded.foreign[import.index()] {
+                        call!(arm, instance, None, Base(0), 0u8, Ret::Reg(dst.0));
+                    }
                     let arity = loaded.program.imports[import.index()].params;
                     let target = Callable::Foreign(import.0);
                     reg!(dst) = Value::Function(Rc::new(Function {
@@ -1201,6 +1205,10 @@ fn execute(machine: &mut Machine, routine: &mut Routine) -> Leave {
                 | Op::Assign { .. }
                 | Op::Freeze { .. }
                 | Op::NewCell { .. }
+                | Op::DependentLink { .. }
+                | Op::MapLinkArray { .. }
+                | Op::ExtendScope { .. }
+                | Op::Live { .. }
                 | Op::MakeAction { .. } => leave!(Leave::Slow(*op)),
             }
         }
@@ -1257,7 +1265,7 @@ impl Machine {
                 let arguments = take_range(&mut routine.stack[base..], args.0, count);
                 self.instantiate(routine, module.0, arguments, Ret::Reg(dst.0))
             }
-            op => self.cell_instruction(routine, op),
+            op => self.cell_instruction(routine, host, op),
         }
     }
 

@@ -10,6 +10,9 @@ use crate::machine::{Machine, Native, Next, Routine};
 /// Environment name under which outsiders invoke action cells.
 const AGENT_ENVIRONMENT: &str = "$agent_environment";
 
+/// Most action values of a view: all live as long as the view.
+const MAX_ENVIRONMENTS: usize = 10_000_000;
+
 /// Value of `_rmx_type` of an action.
 pub(crate) const INVOKE: &str = "msg_view_invoke";
 
@@ -25,11 +28,14 @@ impl Machine {
         function: u32,
         instance: InstanceId,
         captures: Vec<Value>,
-    ) -> Value {
+    ) -> Result<Value, Failure> {
         let name = self.loaded.program.functions[function as usize]
             .action
             .clone();
-        let number = match self.sheet.views.last_mut() {
+        let number = match self.sheet.view_mut() {
+            Some(view) if view.environments.len() >= MAX_ENVIRONMENTS => {
+                return Err(Failure::new("RT_MEMORY", "memory limit exceeded"));
+            }
             Some(view) => {
                 view.environments.push(Environment {
                     function,
@@ -40,14 +46,14 @@ impl Machine {
             }
             None => 0,
         };
-        Value::Map(Map::of_entries(vec![
+        Ok(Value::Map(Map::of_entries(vec![
             ("_rmx_type".into(), Value::text(INVOKE)),
             ("env".into(), Value::text(format!("$cloenv_{number}"))),
             (
                 "name".into(),
                 Value::text(name.as_deref().unwrap_or_default()),
             ),
-        ]))
+        ])))
     }
 
     /// Starts the body of an action; its value goes to the topmost native.
@@ -79,7 +85,7 @@ impl Machine {
     }
 
     fn find_action(&self, name: &str, env: &str) -> Option<Environment> {
-        let view = self.sheet.views.last()?;
+        let view = self.sheet.view()?;
         let functions = &self.loaded.program.functions;
         if env == AGENT_ENVIRONMENT {
             let (module_name, cell_name) = name.split_once('.')?;

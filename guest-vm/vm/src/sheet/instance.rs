@@ -1,11 +1,11 @@
 //! Making instances of modules (language 4.10).
 
-use mix_bytecode::{CellKind, ModuleId, ModuleKind, SlotKind, Step};
+use mix_bytecode::{ModuleId, ModuleKind, SlotKind, Step};
 
 use super::{CellNode, CellState, Instance, SlotState};
 use crate::conform;
 use crate::failure::Failure;
-use crate::heap::{CellId, InstanceId, Value};
+use crate::heap::{InstanceId, Value};
 use crate::machine::{Machine, Native, Next, Ret, Routine};
 
 /// Most instances of a session.
@@ -29,6 +29,9 @@ impl Machine {
         ret: Ret,
     ) -> Result<Next, Failure> {
         let instance = self.allocate(module, arguments)?;
+        if let Some(owner) = routine.forced_cell() {
+            self.sheet.own(owner, instance);
+        }
         self.instance_step(
             routine,
             Box::new(Instantiation {
@@ -48,14 +51,13 @@ impl Machine {
     ) -> Result<Next, Failure> {
         let known = self
             .sheet
-            .views
-            .last()
+            .view()
             .and_then(|view| view.statics.get(&module).copied());
         if let Some(instance) = known {
             return Ok(Next::Value(Value::Instance(instance), ret));
         }
         let instance = self.allocate(module, Vec::new())?;
-        if let Some(view) = self.sheet.views.last_mut() {
+        if let Some(view) = self.sheet.view_mut() {
             view.statics.insert(module, instance);
         }
         self.instance_step(
@@ -97,28 +99,23 @@ impl Machine {
                 SlotKind::Param => SlotState::Value(arguments.next().unwrap_or_default()),
                 SlotKind::Value { .. } => SlotState::Empty,
                 SlotKind::Cell(cell) => {
-                    let node = CellNode::new(id, Some(index as u32), cell.kind);
-                    SlotState::Cell(sheet.add_cell(node))
+                    let shared = match description.kind {
+                        ModuleKind::Static => sheet.shared_cell(module, index as u32, id),
+                        _ => None,
+                    };
+                    SlotState::Cell(shared.unwrap_or_else(|| {
+                        let node = CellNode::new(id, Some(index as u32), cell.kind);
+                        let own = sheet.add_cell(node);
+                        if cell.events != 0 {
+                            sheet.event_cells.push(own);
+                        }
+                        own
+                    }))
                 }
             });
         }
-        for (index, slot) in description.slots.iter().enumerate() {
-            let (SlotKind::Cell(cell), SlotState::Cell(own)) = (&slot.kind, &slots[index]) else {
-                continue;
-            };
-            if cell.kind == CellKind::Var {
-                continue;
-            }
-            for dependency in &cell.dependencies {
-                if let Some(SlotState::Cell(source)) = slots.get(dependency.index())
-                    && let Some(node) = sheet.cells.get_mut(source.0 as usize)
-                {
-                    node.dependents.push(*own);
-                }
-            }
-        }
-        let view = sheet.views.len().saturating_sub(1) as u32;
-        let number = sheet.views.last_mut().map_or(1, |view| {
+        let view = sheet.current;
+        let number = sheet.view_mut().map_or(1, |view| {
             let number = view.numbers.entry(module).or_insert(0);
             *number += 1;
             *number
@@ -129,6 +126,7 @@ impl Machine {
             number,
             observed: vec![None; description.observers.len()],
             view,
+            dead: false,
         });
         if description.kind != ModuleKind::Stateless {
             sheet.created.push(id);
@@ -182,36 +180,5 @@ impl Machine {
                 },
             }
         }
-    }
-}
-
-impl CellNode {
-    /// A cell without a value.
-    pub fn new(instance: InstanceId, slot: Option<u32>, kind: CellKind) -> Self {
-        Self {
-            instance,
-            slot,
-            kind,
-            state: CellState::Empty,
-            value: Value::Undefined,
-            previous: Value::Undefined,
-            version: 0,
-            updated: 0,
-            changed: 0,
-            frozen: false,
-            dead: false,
-            target: None,
-            dependents: Vec::new(),
-            assigned: false,
-        }
-    }
-}
-
-impl super::Sheet {
-    /// Adds a cell to the list.
-    pub fn add_cell(&mut self, node: CellNode) -> CellId {
-        self.cells.push(node);
-        // Every cell takes far more than a byte, so they do not reach 2^32.
-        CellId(self.cells.len() as u32 - 1)
     }
 }

@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use mix_bytecode::CellKind;
-
-use super::{CellState, Sheet};
+use super::{CellState, Sheet, Signal, Undo};
 use crate::failure::Failure;
 use crate::heap::{CellId, InstanceId, Value};
 use crate::machine::{Machine, Native, Next, Routine};
@@ -16,12 +14,13 @@ pub(crate) struct Interaction {
     phase: Phase,
     /// Value of what started it.
     result: Value,
-    /// Last pass before it.
-    start_pass: u64,
+    /// What starts the first pass besides assigned cells.
+    signal: Signal,
     /// Numbers of instances, cells and environments before it.
     start_instances: usize,
     start_cells: usize,
     start_environments: usize,
+    start_events: usize,
     /// Instances that were made since the last look at observers.
     fresh: BTreeSet<InstanceId>,
     fired: BTreeSet<(InstanceId, usize)>,
@@ -29,14 +28,16 @@ pub(crate) struct Interaction {
     pending: VecDeque<(InstanceId, usize)>,
     /// The observer whose guard or body runs.
     observer: Option<(InstanceId, usize)>,
+    /// Public cells of top instances that were updated.
+    told: Vec<CellId>,
 }
 
 #[derive(Debug)]
 enum Phase {
     /// What started it runs.
     Start,
-    /// Dirty cells are evaluated.
-    Force(VecDeque<CellId>),
+    /// Dirty cells are evaluated; the next one has this position.
+    Force(Vec<CellId>, usize),
     /// Initializers run.
     Initialize,
     /// A guard has run, or none yet.
@@ -47,19 +48,23 @@ enum Phase {
 
 impl Interaction {
     /// The interaction before anything has run.
-    pub fn new(sheet: &Sheet) -> Box<Self> {
+    pub fn new(sheet: &mut Sheet, signal: Signal) -> Box<Self> {
+        sheet.interaction += 1;
+        sheet.first_new_cell = sheet.cells.len();
         Box::new(Self {
             phase: Phase::Start,
             result: Value::Undefined,
-            start_pass: sheet.pass,
+            signal,
             start_instances: sheet.instances.len(),
             start_cells: sheet.cells.len(),
-            start_environments: sheet.views.last().map_or(0, |view| view.environments.len()),
+            start_environments: sheet.view().map_or(0, |view| view.environments.len()),
+            start_events: sheet.event_cells.len(),
             fresh: BTreeSet::new(),
             fired: BTreeSet::new(),
             queue: VecDeque::new(),
             pending: VecDeque::new(),
             observer: None,
+            told: Vec::new(),
         })
     }
 
@@ -74,40 +79,6 @@ impl Interaction {
     }
 }
 
-impl Sheet {
-    /// Starts a pass: gives the cells to be evaluated, in creation order.
-    fn begin_pass(&mut self) -> VecDeque<CellId> {
-        self.pass += 1;
-        self.propagating = true;
-        let pass = self.pass;
-        let mut work = Vec::new();
-        for id in std::mem::take(&mut self.assigned) {
-            if let Some(node) = self.cells.get_mut(id.0 as usize) {
-                node.assigned = false;
-                node.updated = pass;
-                if !crate::compare::identical(&node.value, &node.previous) {
-                    node.changed = pass;
-                }
-                work.extend_from_slice(&node.dependents);
-            }
-        }
-        let mut dirty = BTreeSet::new();
-        while let Some(id) = work.pop() {
-            let Some(node) = self.cells.get_mut(id.0 as usize) else {
-                continue;
-            };
-            let takes_part = !node.frozen && !node.dead && node.kind != CellKind::Var;
-            if takes_part && node.state == CellState::Clean {
-                node.state = CellState::Dirty;
-            }
-            if takes_part && node.state == CellState::Dirty && dirty.insert(id) {
-                work.extend_from_slice(&node.dependents);
-            }
-        }
-        dirty.into_iter().collect()
-    }
-}
-
 impl Machine {
     /// Something that the interaction waited for is done, with this value.
     pub fn interaction_step(
@@ -116,10 +87,12 @@ impl Machine {
         mut work: Box<Interaction>,
         value: Value,
     ) -> Result<Next, Failure> {
+        let loaded = std::rc::Rc::clone(&self.loaded);
         match &work.phase {
             Phase::Start => {
                 work.result = value;
-                work.phase = Phase::Force(self.sheet.begin_pass());
+                let signal = std::mem::take(&mut work.signal);
+                work.phase = Phase::Force(self.sheet.begin_pass(&loaded, signal), 0);
             }
             Phase::Guards => {
                 if let Some(observer) = work.observer.take() {
@@ -139,32 +112,43 @@ impl Machine {
             match &mut work.phase {
                 // Left above.
                 Phase::Start => return Err(Failure::internal("interaction starts twice")),
-                Phase::Force(dirty) => match dirty.pop_front() {
+                Phase::Force(dirty, next) => match dirty.get(*next).copied() {
                     Some(id) => {
-                        if self
+                        *next += 1;
+                        let is_dirty = self
                             .sheet
                             .cell(id)
-                            .is_some_and(|c| c.state == CellState::Dirty)
-                        {
+                            .is_some_and(|c| c.state == CellState::Dirty);
+                        if is_dirty {
                             routine.natives.push(Native::Interaction(work));
                             return self.force(routine, id, false);
                         }
                     }
                     None => {
                         self.sheet.propagating = false;
+                        self.sheet.bury_unreached();
                         work.phase = Phase::Initialize;
                     }
                 },
                 Phase::Initialize => {
                     if self.sheet.created.is_empty() {
+                        // What initializers assigned is propagated before observers look.
+                        if self.sheet.has_assigned() {
+                            let dirty = self.sheet.begin_pass(&loaded, Signal::default());
+                            work.phase = Phase::Force(dirty, 0);
+                            continue;
+                        }
                         self.find_observers(&mut work);
                         work.phase = Phase::Guards;
                         continue;
                     }
                     let instance = self.sheet.created.remove(0);
+                    let of = &self.sheet.instances[instance.0 as usize];
+                    if of.dead {
+                        continue;
+                    }
                     work.fresh.insert(instance);
-                    let module = self.sheet.instances[instance.0 as usize].module;
-                    let initializer = self.loaded.program.modules[module.index()].initializer;
+                    let initializer = loaded.program.modules[of.module.index()].initializer;
                     if let Some(body) = initializer {
                         routine.natives.push(Native::Interaction(work));
                         return self.enter(
@@ -181,9 +165,7 @@ impl Machine {
                     Some(observer) => {
                         let (instance, index) = observer;
                         let module = self.sheet.instances[instance.0 as usize].module;
-                        let guard =
-                            self.loaded.program.modules[module.index()].observers[index].guard;
-                        match guard {
+                        match loaded.program.modules[module.index()].observers[index].guard {
                             Some(guard) => {
                                 work.observer = Some(observer);
                                 routine.natives.push(Native::Interaction(work));
@@ -200,12 +182,14 @@ impl Machine {
                         }
                     }
                     None => {
+                        let sheet = &self.sheet;
                         let nothing = work.pending.is_empty()
-                            && self.sheet.assigned.is_empty()
-                            && self.sheet.created.is_empty();
+                            && !sheet.has_assigned()
+                            && !sheet.has_recent()
+                            && sheet.created.is_empty();
                         if nothing {
                             let result = work.result.take();
-                            self.finish_interaction(&work);
+                            self.finish_interaction(*work);
                             return Ok(Next::Value(result, Native::RET));
                         }
                         work.fired.extend(work.pending.iter().copied());
@@ -214,16 +198,12 @@ impl Machine {
                 },
                 Phase::Bodies => {
                     if let Some((instance, index)) = work.observer.take() {
-                        let pass = self.sheet.pass;
-                        if let Some(i) = self.sheet.instances.get_mut(instance.0 as usize) {
-                            i.observed[index] = Some(pass);
-                        }
+                        self.note_observer_run(instance, index);
                     }
                     match work.pending.pop_front() {
                         Some((instance, index)) => {
                             let module = self.sheet.instances[instance.0 as usize].module;
-                            let body =
-                                self.loaded.program.modules[module.index()].observers[index].body;
+                            let body = loaded.program.modules[module.index()].observers[index].body;
                             work.observer = Some((instance, index));
                             routine.natives.push(Native::Interaction(work));
                             return self.enter(
@@ -235,46 +215,65 @@ impl Machine {
                                 Native::RET,
                             );
                         }
-                        None => work.phase = Phase::Force(self.sheet.begin_pass()),
+                        None => {
+                            let dirty = self.sheet.begin_pass(&loaded, Signal::default());
+                            work.phase = Phase::Force(dirty, 0);
+                        }
                     }
                 }
             }
         }
     }
 
-    /// Observers to be considered after this pass, in creation order.
-    fn find_observers(&self, work: &mut Interaction) {
+    fn note_observer_run(&mut self, instance: InstanceId, index: usize) {
         let pass = self.sheet.pass;
-        let singletons = self.loaded.program.modules.len();
-        for (number, instance) in self.sheet.instances.iter().enumerate().skip(singletons) {
-            let id = InstanceId(number as u32);
-            let module = &self.loaded.program.modules[instance.module.index()];
-            for (index, observer) in module.observers.iter().enumerate() {
-                if work.fired.contains(&(id, index)) {
-                    continue;
-                }
-                let due = if observer.watched.is_empty() {
-                    work.fresh.contains(&id)
-                } else {
-                    observer.watched.iter().any(|slot| {
-                        self.sheet
-                            .cell_in(id, slot.0)
-                            .and_then(|cell| self.sheet.cell(cell))
-                            .is_some_and(|cell| cell.updated == pass && !cell.dead)
-                    })
-                };
-                if due {
-                    work.queue.push_back((id, index));
-                }
-            }
+        let place = self
+            .sheet
+            .instances
+            .get_mut(instance.0 as usize)
+            .and_then(|instance| instance.observed.get_mut(index));
+        if let Some(place) = place {
+            let before = place.replace(pass);
+            // A verified module has fewer than 2^32 observers.
+            self.sheet
+                .undo
+                .push(Undo::Observed(instance, index as u32, before));
         }
-        work.fresh.clear();
     }
 
-    fn finish_interaction(&mut self, work: &Interaction) {
-        self.sheet.journal.clear();
-        self.sheet.evaluated.clear();
-        self.updated_since = work.start_pass;
+    /// Observers to be considered after this pass, in creation order.
+    fn find_observers(&mut self, work: &mut Interaction) {
+        let mut due = self.sheet.take_watchers(&self.loaded, &mut work.told);
+        for instance in std::mem::take(&mut work.fresh) {
+            let module = self.sheet.instances[instance.0 as usize].module;
+            let observers = &self.loaded.program.modules[module.index()].observers;
+            let always = observers
+                .iter()
+                .enumerate()
+                .filter(|(_, observer)| observer.watched.is_empty());
+            due.extend(always.map(|(index, _)| (instance, index)));
+        }
+        let sheet = &self.sheet;
+        work.queue.extend(due.into_iter().filter(|observer| {
+            !work.fired.contains(observer) && !sheet.instances[observer.0.0 as usize].dead
+        }));
+    }
+
+    fn finish_interaction(&mut self, work: Interaction) {
+        let sheet = &mut self.sheet;
+        sheet.journal.clear();
+        sheet.undo.clear();
+        sheet.evaluated.clear();
+        sheet.marked.clear();
+        for id in work.told {
+            let view = sheet
+                .cell(id)
+                .and_then(|node| sheet.instances.get(node.instance.0 as usize))
+                .map(|instance| instance.view as usize);
+            if let Some(view) = view.and_then(|view| sheet.views.get_mut(view)) {
+                view.unseen.push(id);
+            }
+        }
         for warning in std::mem::take(&mut self.sheet.warnings) {
             self.surroundings.log(warning);
         }
@@ -285,30 +284,46 @@ impl Machine {
         let sheet = &mut self.sheet;
         sheet.propagating = false;
         for id in std::mem::take(&mut sheet.assigned) {
-            if let Some(node) = sheet.cells.get_mut(id.0 as usize) {
+            if let Some(node) = sheet.node_mut(id) {
                 node.assigned = false;
             }
         }
         sheet.created.clear();
-        sheet.cells.truncate(work.start_cells);
+        sheet.recent.clear();
+        sheet.owners.clear();
+        // Cells that are dropped are no readers of others any longer.
+        for number in work.start_cells..sheet.cells.len() {
+            // The sheet has fewer than 2^32 cells.
+            let id = CellId(number as u32);
+            sheet.retarget(id, None);
+            sheet.drop_records(id);
+        }
+        for change in std::mem::take(&mut sheet.undo).into_iter().rev() {
+            sheet.take_back(change, work.start_cells);
+        }
         for (id, saved) in std::mem::take(&mut sheet.journal) {
             sheet.restore(id, saved);
         }
+        for id in std::mem::take(&mut sheet.marked) {
+            // It was marked or begun in this interaction: before, it was clean.
+            if let Some(node) = sheet.node_mut(id) {
+                node.state = CellState::Clean;
+            }
+        }
+        sheet.cells.truncate(work.start_cells);
+        sheet.event_cells.truncate(work.start_events);
         for (instance, slot) in std::mem::take(&mut sheet.evaluated) {
             if (instance.0 as usize) < work.start_instances {
                 sheet.reset_slot(instance, slot);
             }
         }
-        sheet.instances.truncate(work.start_instances);
-        let cells = work.start_cells;
-        for node in &mut sheet.cells {
-            node.dependents.retain(|id| (id.0 as usize) < cells);
-            if node.state != CellState::Clean {
-                // It was marked or begun in this interaction: before, it was clean.
-                node.state = CellState::Clean;
+        let made = sheet.instances.split_off(work.start_instances);
+        if let Some(view) = sheet.view_mut() {
+            for instance in made {
+                if let Some(number) = view.numbers.get_mut(&instance.module.0) {
+                    *number -= 1;
+                }
             }
-        }
-        if let Some(view) = sheet.views.last_mut() {
             view.environments.truncate(work.start_environments);
             let instances = work.start_instances;
             view.statics.retain(|_, id| (id.0 as usize) < instances);
@@ -318,6 +333,56 @@ impl Machine {
         }
         for warning in std::mem::take(&mut sheet.warnings) {
             self.surroundings.log(warning);
+        }
+    }
+}
+
+impl Sheet {
+    /// Forgets what is kept beside the node of a cell that is dropped.
+    fn drop_records(&mut self, id: CellId) {
+        self.owned.remove(&id);
+        self.memos.remove(&id);
+        for source in self.gathers.remove(&id).unwrap_or_default() {
+            self.unlink(source, id);
+        }
+        self.detach_live(id);
+    }
+
+    fn take_back(&mut self, change: Undo, start_cells: usize) {
+        let is_new = |id: CellId| (id.0 as usize) >= start_cells;
+        match change {
+            Undo::Observed(instance, index, before) => {
+                let place = self
+                    .instances
+                    .get_mut(instance.0 as usize)
+                    .and_then(|instance| instance.observed.get_mut(index as usize));
+                if let Some(place) = place {
+                    *place = before;
+                }
+            }
+            Undo::Died(instance) => {
+                if let Some(instance) = self.instances.get_mut(instance.0 as usize) {
+                    instance.dead = false;
+                }
+            }
+            Undo::Owned(id, owned) if !is_new(id) => {
+                self.owned.insert(id, owned);
+            }
+            Undo::Memos(id, memos) if !is_new(id) => {
+                self.memos.insert(id, memos);
+            }
+            Undo::Gathers(id, sources) if !is_new(id) => {
+                for source in self.gathers.remove(&id).unwrap_or_default() {
+                    self.unlink(source, id);
+                }
+                self.connect_gather(id, sources);
+            }
+            Undo::Scopes(scopes) => self.scopes = scopes,
+            Undo::Live(id, source) if !is_new(id) => {
+                self.live.retain(|live| live.cell != id);
+                self.live.extend(source.map(|source| *source));
+            }
+            Undo::Owned(..) | Undo::Memos(..) | Undo::Gathers(..) | Undo::Live(..) => {}
         }
     }
 }

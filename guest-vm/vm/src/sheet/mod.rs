@@ -5,49 +5,118 @@
 //! stateless modules. What an interaction changes is journalled, so that an
 //! error undoes it completely.
 //!
-//! - this file: the lists, slots, links
-//! - [`instance`]: making instances
-//! - [`cell`]: evaluating, reading and assigning cells
+//! - this file: the lists, slots, names
+//! - [`layout`]: who reads and watches whom, per module
+//! - [`node`]: cells, their journal, assigning them
+//! - [`instance`]: making instances; [`lifetime`]: when they die; [`scope`]: cells that views share
+//! - [`force`]: evaluating cells; [`instruction`]: the instructions about cells
+//! - [`pass`]: what a pass evaluates, which observers follow
 //! - [`interaction`]: the loop of passes, initializers and observers
+//! - [`memo`]: `dependentLink` and `mapLinkArray`; [`live`]: sources of live cells
+//! - [`action`]: action values
 
 mod action;
-mod cell;
+mod force;
 mod instance;
+mod instruction;
 mod interaction;
+pub(crate) mod layout;
+mod lifetime;
+mod live;
+mod memo;
+mod node;
+mod pass;
+mod scope;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use mix_bytecode::{CellKind, ModuleId, ModuleKind, SlotKind};
+use mix_bytecode::{ModuleId, ModuleKind, SlotKind};
 
 use crate::failure::Failure;
 use crate::heap::{CellId, InstanceId, Value};
 use crate::loaded::Loaded;
 
 pub(crate) use action::INVOKE;
-pub(crate) use cell::Force;
+pub(crate) use force::Force;
 pub(crate) use instance::Instantiation;
 pub(crate) use interaction::Interaction;
+pub(crate) use live::{Attach, Delivery, LiveSource};
+pub(crate) use memo::MemoWork;
+pub(crate) use node::{CellNode, CellState};
+pub(crate) use pass::Signal;
 
 /// All instances and cells of a session.
 #[derive(Debug)]
 pub(crate) struct Sheet {
     pub instances: Vec<Instance>,
     pub cells: Vec<CellNode>,
+    /// All views; those that ended are empty.
     pub views: Vec<View>,
+    /// The views that lie on each other, topmost last.
+    pub stack: Vec<u32>,
+    /// The view in which the present interaction happens.
+    pub current: u32,
+    /// Views of persistent agents.
+    pub agents: BTreeMap<Box<str>, u32>,
     /// Number of the last pass.
     pub pass: u64,
     /// True while formulas are re-run.
     pub propagating: bool,
+    /// Number of the present interaction.
+    pub interaction: u64,
+    /// Evaluations and retargetings so far, for tests of the cost.
+    pub evaluations: u64,
+    /// Cells from this one on were made in the present interaction.
+    first_new_cell: usize,
     /// Cells assigned since the last pass.
-    pub assigned: Vec<CellId>,
+    assigned: Vec<CellId>,
+    /// Cells updated since observers were last looked for.
+    recent: Vec<CellId>,
+    /// Cells that were marked for evaluation in the interaction.
+    marked: Vec<CellId>,
     /// Instances whose initializer is still to run, in creation order.
-    pub created: Vec<InstanceId>,
+    created: Vec<InstanceId>,
     /// State of changed cells before the interaction.
-    pub journal: BTreeMap<CellId, Saved>,
+    journal: Vec<(CellId, node::Saved)>,
+    /// Other things that the interaction changed.
+    undo: Vec<Undo>,
     /// Value defs of older instances that were evaluated in the interaction.
-    pub evaluated: Vec<(InstanceId, u32)>,
+    evaluated: Vec<(InstanceId, u32)>,
+    /// Cells that re-run when an event is fired.
+    event_cells: Vec<CellId>,
+    /// Instances that were made while a cell was evaluated.
+    owned: HashMap<CellId, Vec<lifetime::Owned>>,
+    /// Owners that were evaluated in this pass.
+    owners: Vec<CellId>,
+    /// What `dependentLink` and `mapLinkArray` remember, by cell.
+    memos: HashMap<CellId, Vec<memo::Memo>>,
+    /// Sources of the cells that `mapLinkArray` makes.
+    gathers: HashMap<CellId, Vec<CellId>>,
+    /// Cells of static modules that several views use.
+    scopes: Vec<scope::Shared>,
+    /// Sources of live cells.
+    pub live: Vec<LiveSource>,
     /// Messages for the log.
-    pub warnings: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// How to take back something that is no state of a cell.
+#[derive(Debug)]
+enum Undo {
+    /// An observer ran.
+    Observed(InstanceId, u32, Option<u64>),
+    /// An instance died.
+    Died(InstanceId),
+    /// Instances of a cell are no longer its own.
+    Owned(CellId, Vec<lifetime::Owned>),
+    /// A cell remembers something else.
+    Memos(CellId, Vec<memo::Memo>),
+    /// A cell gathers others.
+    Gathers(CellId, Vec<CellId>),
+    /// A cell is shared by more instances.
+    Scopes(Vec<scope::Shared>),
+    /// A live cell has another source.
+    Live(CellId, Option<Box<LiveSource>>),
 }
 
 /// An instance of a module.
@@ -61,6 +130,8 @@ pub(crate) struct Instance {
     pub observed: Vec<Option<u64>>,
     /// Position of its view.
     pub view: u32,
+    /// Its cells never update again.
+    pub dead: bool,
 }
 
 /// What a slot holds.
@@ -76,53 +147,8 @@ pub(crate) enum SlotState {
     Cell(CellId),
 }
 
-/// A cell.
-#[derive(Debug)]
-pub(crate) struct CellNode {
-    pub instance: InstanceId,
-    /// Its slot; none for cells made by `newConstCell` and `newVarCell`.
-    pub slot: Option<u32>,
-    pub kind: CellKind,
-    pub state: CellState,
-    pub value: Value,
-    pub previous: Value,
-    pub version: u64,
-    /// Pass of the last update.
-    pub updated: u64,
-    /// Pass of the last change of the value.
-    pub changed: u64,
-    pub frozen: bool,
-    pub dead: bool,
-    /// Target of an alias.
-    pub target: Option<CellId>,
-    /// Cells whose formula reads this one, aliases of it included.
-    pub dependents: Vec<CellId>,
-    pub assigned: bool,
-}
-
-/// Whether a cell has its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CellState {
-    Empty,
-    Dirty,
-    Evaluating,
-    Clean,
-}
-
-/// State of a cell for the journal.
-#[derive(Debug)]
-pub(crate) struct Saved {
-    value: Value,
-    previous: Value,
-    version: u64,
-    updated: u64,
-    changed: u64,
-    frozen: bool,
-    target: Option<CellId>,
-}
-
 /// A view: the instance on top of it and the actions made in it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct View {
     pub top: Option<InstanceId>,
     /// Instances of static modules.
@@ -131,6 +157,12 @@ pub(crate) struct View {
     pub numbers: BTreeMap<u32, i64>,
     /// Environments of actions; number n is at n-1.
     pub environments: Vec<Environment>,
+    /// Cells of the top instance with updates that nobody was told yet.
+    pub unseen: Vec<CellId>,
+    /// First instance that was made in it.
+    pub first_instance: usize,
+    /// It is gone.
+    pub ended: bool,
 }
 
 /// What an action value needs when it is invoked.
@@ -159,18 +191,35 @@ impl Sheet {
                 number: 0,
                 observed: Vec::new(),
                 view: 0,
+                dead: false,
             })
             .collect();
         Self {
             instances,
             cells: Vec::new(),
             views: Vec::new(),
+            stack: Vec::new(),
+            current: 0,
+            agents: BTreeMap::new(),
             pass: 0,
             propagating: false,
+            interaction: 0,
+            evaluations: 0,
+            first_new_cell: 0,
             assigned: Vec::new(),
+            recent: Vec::new(),
+            marked: Vec::new(),
             created: Vec::new(),
-            journal: BTreeMap::new(),
+            journal: Vec::new(),
+            undo: Vec::new(),
             evaluated: Vec::new(),
+            event_cells: Vec::new(),
+            owned: HashMap::new(),
+            owners: Vec::new(),
+            memos: HashMap::new(),
+            gathers: HashMap::new(),
+            scopes: Vec::new(),
+            live: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -268,6 +317,28 @@ impl Sheet {
             .map_or(0, |instance| instance.number)
     }
 
+    /// The view in which the present interaction happens.
+    pub fn view(&self) -> Option<&View> {
+        self.views.get(self.current as usize)
+    }
+
+    /// The same, to be changed.
+    pub fn view_mut(&mut self) -> Option<&mut View> {
+        self.views.get_mut(self.current as usize)
+    }
+
+    /// Makes a view, which is not on the stack yet, and makes it the current one.
+    pub fn new_view(&mut self) -> u32 {
+        // A view holds an instance, and those are limited.
+        let number = self.views.len() as u32;
+        self.views.push(View {
+            first_instance: self.instances.len(),
+            ..View::default()
+        });
+        self.current = number;
+        number
+    }
+
     /// The node of a cell.
     pub fn cell(&self, id: CellId) -> Option<&CellNode> {
         self.cells.get(id.0 as usize)
@@ -300,7 +371,8 @@ impl Sheet {
         // Aliases never form a cycle; the count guards against a broken program.
         for _ in 0..=self.cells.len() {
             let node = self.cell(id)?;
-            if !node.is_alias() {
+            // A dead alias keeps the last value by itself.
+            if !node.is_alias() || node.dead {
                 return Some(id);
             }
             if node.state != CellState::Clean {
@@ -352,12 +424,5 @@ impl Sheet {
                 .map_or_else(String::new, |slot| slot.name.to_string()),
             _ => format!("${}", id.0),
         }
-    }
-}
-
-impl CellNode {
-    /// True for aliases.
-    pub fn is_alias(&self) -> bool {
-        matches!(self.kind, CellKind::Alias | CellKind::VarAlias)
     }
 }

@@ -1,0 +1,32 @@
+//! Values as a REPL prints them (language 8).
+
+use super::Session;
+use crate::heap::Value;
+
+impl Session {
+    /// A value as a REPL prints it.
+    pub(super) fn printed(&self, value: &Value) -> String {
+        match value {
+            Value::Function(_) => "<function>".into(),
+            Value::Stream(_) => "<stream>".into(),
+            Value::Token(_) => "<token>".into(),
+            Value::Link(id) => {
+                format!(
+                    "<link {}>",
+                    self.machine.sheet.cell_name(&self.machine.loaded, *id)
+                )
+            }
+            Value::Instance(id) => {
+                let sheet = &self.machine.sheet;
+                let module = sheet.instances.get(id.0 as usize).map(|i| i.module);
+                let name = module.map_or("", |module| {
+                    &*self.machine.loaded.program.modules[module.index()].name
+                });
+                format!("<module {name}>")
+            }
+            Value::Appstate | Value::Handle(_) | Value::Opaque(_) => "<opaque>".into(),
+            value => crate::text_form::format_esc_json(value)
+                .unwrap_or_else(|_| crate::text_form::log_text(value)),
+        }
+    }
+}
