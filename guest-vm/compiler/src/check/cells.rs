@@ -263,7 +263,7 @@ impl Checker<'_> {
                 return Ok((expr, self.types.add(Node::Forall(ty))));
             }
         }
-        if !super::bind::is_value(e) {
+        if !self.is_value(e) {
             return Err(Issue::new(Code::TypeNeedsHint, e.span)
                 .with("what", "the argument of polyFunction")
                 .hint("only names, lambdas, literals and constructors are polymorphic")

@@ -74,7 +74,7 @@ fn there_are_many_messages_and_no_expectation_without_a_program() {
 const UNREACHABLE: &[Code] = &[
     // Logged when a program runs.
     Code::WarnFrozenassign,
-    Code::SynUnsupported,
+    Code::SynLimit,
     // A defect of the compiler.
     Code::CompilerInternal,
 ];
