@@ -10,6 +10,7 @@
 //! - [`syntax`]: tokens, the syntax tree ([`syntax::ast`]), places ([`syntax::source`])
 //! - [`core`]: the resolved, typed and desugared program between checker and code generation
 //! - [`codegen`]: bytecode, of what the entry modules reach
+//! - [`documentation()`], [`library_documentation`]: what modules offer, with types and comments
 //! - [`issue`]: errors and warnings with stable codes; [`issue::render`] shows them
 //!
 //! Errors never stop the compiler early: a phrase with an error is left out and the others
@@ -24,8 +25,12 @@
 pub mod check;
 pub mod codegen;
 pub mod core;
+pub mod documentation;
 pub mod issue;
 mod pipeline;
 pub mod syntax;
 
-pub use pipeline::{Compilation, CompileOptions, SourceFile, check, compile, compile_expression};
+pub use pipeline::{
+    Compilation, CompileOptions, Documented, SourceFile, check, compile, compile_expression,
+    documentation, library_documentation,
+};

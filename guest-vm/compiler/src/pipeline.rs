@@ -3,6 +3,7 @@
 use crate::check::CheckOptions;
 use crate::codegen::{self, Goal};
 use crate::core;
+use crate::documentation::{self, ModuleDocumentation};
 use crate::issue::{Code, Issue, Severity, render};
 use crate::syntax::ast::{
     Def, DefForm, Ident, Import, Module, Phrase, PhraseKind, SessionItem, Symbol, Unit, UnitItem,
@@ -78,12 +79,12 @@ impl Compilation {
 
 /// Compiles and links the modules of some sources.
 pub fn compile(files: &[SourceFile], options: &CompileOptions) -> Compilation {
-    on_large_stack(|| Build::new(options).units(files, true))
+    on_large_stack(|| Build::new(options).units(files, true), failed)
 }
 
 /// Finds the errors and warnings of some sources.
 pub fn check(files: &[SourceFile], options: &CompileOptions) -> Compilation {
-    on_large_stack(|| Build::new(options).units(files, false))
+    on_large_stack(|| Build::new(options).units(files, false), failed)
 }
 
 /// Compiles session input (definitions, modules and one expression, the last part) into a
@@ -93,7 +94,37 @@ pub fn compile_expression(
     files: &[SourceFile],
     options: &CompileOptions,
 ) -> Compilation {
-    on_large_stack(|| Build::new(options).expression(text, files))
+    on_large_stack(|| Build::new(options).expression(text, files), failed)
+}
+
+/// The documentation of the modules of some sources, and the issues found on the way: what has
+/// an error is documented without its type.
+pub fn documentation(files: &[SourceFile]) -> Documented {
+    on_large_stack(
+        || Build::new(&CompileOptions::default()).documented(files),
+        |issue| Documented {
+            modules: Vec::new(),
+            issues: vec![issue],
+        },
+    )
+}
+
+/// The documentation of a module of the standard library, `None` if there is none of that name.
+pub fn library_documentation(name: &str) -> Option<ModuleDocumentation> {
+    mix_stdlib::source(name)?;
+    on_large_stack(
+        || Build::new(&CompileOptions::default()).library_module(name),
+        |_| None,
+    )
+}
+
+/// What [`documentation`] delivers.
+#[derive(Debug)]
+pub struct Documented {
+    /// The modules in text order.
+    pub modules: Vec<ModuleDocumentation>,
+    /// Errors and warnings.
+    pub issues: Vec<Issue>,
 }
 
 /// The name of the module that stands for a session.
@@ -107,7 +138,9 @@ const STACK_BYTES: usize = 256 << 20;
 
 /// Runs the compiler on a stack of its own, which is only touched as far as it is needed.
 #[cfg(not(target_family = "wasm"))]
-fn on_large_stack(work: impl FnOnce() -> Compilation + Send) -> Compilation {
+fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send, failed: impl FnOnce(Issue) -> T) -> T {
+    let defect =
+        |detail: &str| Issue::new(Code::CompilerInternal, Span::default()).with("detail", detail);
     let result = std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("mix-compiler".to_string())
@@ -116,21 +149,19 @@ fn on_large_stack(work: impl FnOnce() -> Compilation + Send) -> Compilation {
             .map(|thread| thread.join())
     });
     match result {
-        Ok(Ok(compilation)) => compilation,
+        Ok(Ok(done)) => done,
         // The message of the panic is on standard error already.
-        Ok(Err(_)) => failed("it stopped unexpectedly"),
-        Err(error) => failed(&format!("no thread: {error}")),
+        Ok(Err(_)) => failed(defect("it stopped unexpectedly")),
+        Err(error) => failed(defect(&format!("no thread: {error}"))),
     }
 }
 
 #[cfg(target_family = "wasm")]
-fn on_large_stack(work: impl FnOnce() -> Compilation) -> Compilation {
+fn on_large_stack<T>(work: impl FnOnce() -> T, _failed: impl FnOnce(Issue) -> T) -> T {
     work()
 }
 
-#[cfg(not(target_family = "wasm"))]
-fn failed(detail: &str) -> Compilation {
-    let issue = Issue::new(Code::CompilerInternal, Span::default()).with("detail", detail);
+fn failed(issue: Issue) -> Compilation {
     Compilation {
         program: None,
         errors: vec![issue],
@@ -171,6 +202,35 @@ impl<'o> Build<'o> {
         }
         let goal = generate.then_some(Goal::Modules(entries));
         self.finish(core, goal)
+    }
+
+    fn documented(mut self, files: &[SourceFile]) -> Documented {
+        let units = self.parse(files);
+        let (signatures, issues) = self.signatures(&units, false);
+        self.issues.extend(issues);
+        Documented {
+            modules: documentation::collect(&units, &self.sources, &signatures),
+            issues: self.issues,
+        }
+    }
+
+    fn library_module(mut self, name: &str) -> Option<ModuleDocumentation> {
+        let text = mix_stdlib::source(name)?;
+        let file = SourceFile::new(format!("<library>/{name}.mix"), text);
+        let units = self.parse(&[file]);
+        let (signatures, _) = self.signatures(&units, true);
+        let modules = documentation::collect(&units, &self.sources, &signatures);
+        modules.into_iter().find(|module| module.name == name)
+    }
+
+    fn signatures(
+        &mut self,
+        units: &[Unit],
+        library: bool,
+    ) -> (documentation::Signatures, Vec<Issue>) {
+        let (sources, ids) = (&mut self.sources, &mut self.ids);
+        let mut loader = |name: &str| load_library(name, sources, ids);
+        crate::check::signatures(units, library, &mut loader)
     }
 
     fn expression(mut self, text: &str, files: &[SourceFile]) -> Compilation {
@@ -241,9 +301,13 @@ impl<'o> Build<'o> {
             phrases,
             span: whole,
         };
-        units.push(Unit { items: modules });
+        units.push(Unit {
+            items: modules,
+            comments: Vec::new(),
+        });
         units.push(Unit {
             items: vec![UnitItem::Module(session)],
+            comments: Vec::new(),
         });
         let core = self.check(&units, Some(SESSION.to_string()));
         let goal = Goal::Expression {
@@ -301,15 +365,7 @@ impl<'o> Build<'o> {
             session,
         };
         let (sources, ids) = (&mut self.sources, &mut self.ids);
-        let mut loader = |name: &str| {
-            let text = mix_stdlib::source(name)?;
-            let source = sources.add(format!("<library>/{name}.mix"), text);
-            let (unit, issues) = parser::parse_unit(sources, source, ids);
-            let broken = issues
-                .iter()
-                .any(|issue| issue.severity() == Severity::Error);
-            Some(if broken { Err(issues) } else { Ok(unit) })
-        };
+        let mut loader = |name: &str| load_library(name, sources, ids);
         let result = crate::check::check(units, &options, &mut loader);
         self.issues.extend(result.issues);
         result.program
@@ -343,6 +399,21 @@ impl<'o> Build<'o> {
             sources: self.sources,
         }
     }
+}
+
+/// The tree of a module of the standard library, or its issues.
+fn load_library(
+    name: &str,
+    sources: &mut SourceMap,
+    ids: &mut NodeIds,
+) -> Option<Result<Unit, Vec<Issue>>> {
+    let text = mix_stdlib::source(name)?;
+    let source = sources.add(format!("<library>/{name}.mix"), text);
+    let (unit, issues) = parser::parse_unit(sources, source, ids);
+    let broken = issues
+        .iter()
+        .any(|issue| issue.severity() == Severity::Error);
+    Some(if broken { Err(issues) } else { Ok(unit) })
 }
 
 fn parse_into(

@@ -32,6 +32,21 @@ impl Checker<'_> {
         }
     }
 
+    /// Checks all modules of the given units as modules of the library.
+    pub(super) fn run_library(&mut self, units: &[ast::Unit]) {
+        let mut names: Vec<(Symbol, Span)> = Vec::new();
+        for unit in units {
+            self.register(unit, true, Some(&mut names));
+        }
+        for (name, span) in names {
+            match self.require_key((true, name), span) {
+                Err(Stop::Issue(issue)) => self.issues.push(*issue),
+                Err(Stop::Silent) => self.failed = true,
+                Ok(_) => {}
+            }
+        }
+    }
+
     /// Makes the modules of a unit known by name.
     pub(super) fn register(
         &mut self,

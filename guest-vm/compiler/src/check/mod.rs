@@ -102,6 +102,49 @@ pub fn check(units: &[ast::Unit], options: &CheckOptions, loader: &mut Loader) -
     }
 }
 
+/// The types of the public names of the modules of some units, as text, and the issues.
+/// `library` tells that the units are the source of a library module.
+pub fn signatures(
+    units: &[ast::Unit],
+    library: bool,
+    loader: &mut Loader,
+) -> (HashMap<Symbol, HashMap<Symbol, String>>, Vec<Issue>) {
+    let options = CheckOptions::default();
+    let mut checker = Checker::new(&options, loader);
+    if library {
+        checker.run_library(units);
+    } else {
+        checker.run(units);
+    }
+    let mut all = HashMap::new();
+    for id in 0..checker.infos.len() {
+        if checker.program.modules[id].library != library {
+            continue;
+        }
+        checker.types.start_phrase();
+        let name = checker.infos[id].name.clone();
+        checker.types.here = name.clone();
+        let members: Vec<(Symbol, Ty)> = checker.infos[id]
+            .members
+            .iter()
+            .filter(|(_, member)| !member.private && member.defined)
+            .filter(|(_, member)| {
+                matches!(
+                    member.kind,
+                    env::MemberKind::Def | env::MemberKind::Cell { .. }
+                )
+            })
+            .map(|(name, member)| (name.clone(), member.ty))
+            .collect();
+        let shown = members
+            .into_iter()
+            .map(|(name, ty)| (name, checker.types.show(ty)))
+            .collect();
+        all.insert(name, shown);
+    }
+    (all, checker.issues)
+}
+
 /// A module of the library (true) or of the given sources, by name: a program may have a
 /// module `util` of its own without changing what library modules mean by it.
 type ModuleKey = (bool, Symbol);

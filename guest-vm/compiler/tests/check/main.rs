@@ -1,5 +1,6 @@
 //! What the checker accepts, refuses and warns about.
 
+mod documentation;
 mod examples;
 mod hostile;
 mod library;
