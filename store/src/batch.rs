@@ -135,13 +135,13 @@ impl<'a> Batch<'a> {
     }
 
     fn id_for(&self, id: Id, options: &SaveOptions) -> Result<Id> {
-        if self.earlier.contains_key(&id) || self.table.newest(&id, u32::MAX).is_some() {
+        if self.earlier.contains_key(&id) || self.table.newest(&id, u32::MAX)?.is_some() {
             return Ok(id);
         }
         if options.dont_use_id {
             return draw();
         }
-        if self.table.revision(&id, u32::MAX).is_some() {
+        if self.table.revision(&id, u32::MAX)?.is_some() {
             return Err(StoreError::IdConflict(text_of(&id).to_owned()));
         }
         Ok(id)
@@ -152,7 +152,7 @@ impl<'a> Batch<'a> {
         if let Some(pending) = self.pending.get(id).or_else(|| self.earlier.get(id)) {
             return Ok(Some(pending.clone()));
         }
-        let Some(row) = self.table.newest(id, u32::MAX) else {
+        let Some(row) = self.table.newest(id, u32::MAX)? else {
             return Ok(None);
         };
         let body = self.table.body(row)?;
@@ -163,7 +163,7 @@ impl<'a> Batch<'a> {
             .and_then(Value::as_ref_value)
             .and_then(|rev| id_of(rev.as_str()))
             .ok_or_else(missing)?;
-        let deleted = self.table.meta(row).is_some_and(|meta| meta.deleted);
+        let deleted = self.table.is_tombstone(row)?;
         Ok(Some(Pending {
             row,
             rev,

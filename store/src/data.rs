@@ -3,38 +3,13 @@
 use mix_value::varcode;
 
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::{Folder, FolderFile, read_exact_at};
+use crate::folder::Folder;
 
 pub(crate) const DAT: &str = "db.dat";
 pub(crate) const OFF: &str = "db.off";
 pub(crate) const CRC: &str = "db.crc";
 pub(crate) const OFF_HEADER: [u8; 4] = [0x4d, 0x58, 0x4f, 0x02];
 pub(crate) const CRC_HEADER: [u8; 4] = [0x4d, 0x58, 0x43, 0x02];
-
-/// The rows file, opened for reading.
-pub(crate) struct DataFile {
-    file: Box<dyn FolderFile>,
-}
-
-impl DataFile {
-    pub fn open(folder: &dyn Folder) -> Result<DataFile> {
-        let file = folder.open(DAT, false).doing(|| format!("opening {DAT}"))?;
-        Ok(DataFile { file })
-    }
-
-    /// The bytes `start..end`, which the caller knows to be there.
-    pub fn read(&self, start: u64, end: u64) -> Result<Vec<u8>> {
-        let len =
-            usize::try_from(end - start).map_err(|_| StoreError::Corrupt("row too long".into()))?;
-        let mut bytes = vec![0; len];
-        read_exact_at(&*self.file, start, &mut bytes).doing(|| format!("reading {DAT}"))?;
-        Ok(bytes)
-    }
-
-    pub fn len(&self) -> Result<u64> {
-        self.file.len().doing(|| format!("reading {DAT}"))
-    }
-}
 
 /// A row as it lies on disk: the length of its body, then the body.
 pub(crate) fn write_row(out: &mut Vec<u8>, body: &[u8]) {
@@ -96,55 +71,6 @@ pub(crate) fn create_files(folder: &dyn Folder) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Offsets and checksums of the first `rows` rows.
-pub(crate) fn read_tables(
-    folder: &dyn Folder,
-    rows: u32,
-    dat_len: u64,
-) -> Result<Vec<(u64, u32, u32)>> {
-    let short = |name: &str| StoreError::Corrupt(format!("{name} is too short for {rows} rows"));
-    let read = |name: &str, header: [u8; 4], width: usize| -> Result<Vec<u8>> {
-        let file = match folder.open(name, false) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(short(name)),
-            other => other.doing(|| format!("opening {name}"))?,
-        };
-        let need = 4 + rows as usize * width;
-        if file.len().doing(|| format!("reading {name}"))? < need as u64 {
-            return Err(short(name));
-        }
-        let mut bytes = vec![0; need];
-        read_exact_at(&*file, 0, &mut bytes).doing(|| format!("reading {name}"))?;
-        if bytes[..4] != header {
-            return Err(StoreError::Corrupt(format!("{name} has a wrong header")));
-        }
-        Ok(bytes.split_off(4))
-    };
-    let offsets = read(OFF, OFF_HEADER, 8)?;
-    let sums = read(CRC, CRC_HEADER, 4)?;
-    let offsets: Vec<u64> = offsets
-        .as_chunks::<8>()
-        .0
-        .iter()
-        .map(|bytes| u64::from_le_bytes(*bytes))
-        .chain([dat_len])
-        .collect();
-    let mut table = Vec::with_capacity(rows as usize);
-    for (row, (pair, crc)) in offsets.windows(2).zip(sums.as_chunks::<4>().0).enumerate() {
-        let len = pair[1]
-            .checked_sub(pair[0])
-            .and_then(|len| u32::try_from(len).ok())
-            .filter(|len| *len > 0);
-        let (Some(len), true) = (len, row > 0 || pair[0] == 0) else {
-            return Err(StoreError::Corrupt(format!("row {row} has a wrong offset")));
-        };
-        table.push((pair[0], len, u32::from_le_bytes(*crc)));
-    }
-    if rows == 0 && dat_len != 0 {
-        return Err(StoreError::Corrupt("data without rows".into()));
-    }
-    Ok(table)
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ impl Database {
     /// A new database in memory.
     pub fn in_memory(options: OpenOptions) -> Result<Database> {
         let published = Published {
-            table: Arc::new(Table::new(None)),
+            table: Arc::new(Table::default()),
             generation: draw()?,
             previous: None,
         };

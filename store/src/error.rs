@@ -132,6 +132,14 @@ pub enum StoreError {
     /// The files are damaged.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
+    /// A block of an index segment is not what was written; the index can be built anew.
+    #[error("the index segment {segment} is damaged at byte {offset}")]
+    IndexDamaged {
+        /// File name of the segment.
+        segment: String,
+        /// Where the damaged block begins.
+        offset: u64,
+    },
     /// The files have another format.
     #[error("unsupported format {0}")]
     UnsupportedFormat(String),
@@ -189,7 +197,7 @@ impl StoreError {
             StoreError::DiskFull => "disk_full",
             StoreError::Io { .. } => "db_io",
             StoreError::Failed(_) => "db_failed",
-            StoreError::Corrupt(_) => "db_corrupt",
+            StoreError::Corrupt(_) | StoreError::IndexDamaged { .. } => "db_corrupt",
             StoreError::UnsupportedFormat(_) => "unsupported_format",
             StoreError::StaleWatermark(_) => "stale_watermark",
             StoreError::Query(error) => error.code.as_str(),
@@ -282,6 +290,10 @@ impl StoreError {
             StoreError::CommitUnknown(why) => StoreError::CommitUnknown(why.clone()),
             StoreError::Failed(why) => StoreError::Failed(why.clone()),
             StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
+            StoreError::IndexDamaged { segment, offset } => StoreError::IndexDamaged {
+                segment: segment.clone(),
+                offset: *offset,
+            },
             StoreError::DbFull(why) => StoreError::DbFull(why.clone()),
             StoreError::NoSuchDb(name) => StoreError::NoSuchDb(name.clone()),
             StoreError::UnsupportedFormat(what) => StoreError::UnsupportedFormat(what.clone()),

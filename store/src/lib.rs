@@ -41,6 +41,7 @@
 //! writing, and a *fence* number makes a lost lease harmless; see `disk`.
 //! [`folder::Folder`] is all that the store needs of a file system.
 
+mod base;
 mod batch;
 mod data;
 mod database;
@@ -54,11 +55,13 @@ mod log;
 mod maintenance;
 mod notice;
 mod options;
+mod overrides;
 mod prepare;
 pub mod query;
 pub mod raw;
 mod record;
 mod repair;
+mod row_files;
 mod state;
 mod table;
 pub mod time;
@@ -73,5 +76,5 @@ pub use error::{Result, StoreError};
 pub use notice::{Notice, Subscription};
 pub use options::{OpenOptions, Rewriting, Rewritten, SaveOptions, Sync};
 pub use record::Record;
-pub use repair::{LogEntry, check, check_in, fix, import_image, peek_log};
+pub use repair::{check, check_in, fix, import_image};
 pub use view::{AsOf, Stat, View, id_argument};

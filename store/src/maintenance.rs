@@ -36,11 +36,6 @@ impl Database {
         self.rewrite(&Rewriting::Purge { ids: ids.to_vec() })
     }
 
-    /// Removes all index segments and builds them anew from the records.
-    pub fn reindex(&self) -> Result<()> {
-        self.turn("reindexing", |disk, table| disk.reindex(table))
-    }
-
     /// Rewrites the files as a new generation. Most of it happens beside
     /// readers and writers; writers wait for the end of it.
     pub fn rewrite(&self, what: &Rewriting) -> Result<Rewritten> {
@@ -78,7 +73,7 @@ impl Database {
             next.push(&view.stored(row)?)?;
         }
         next.sync()?;
-        let before = view.stat();
+        let before = view.stat()?;
         let done = self.turn("compaction", |disk, table| {
             disk.checkpoint(table)?;
             let now = View::new(
@@ -105,7 +100,7 @@ impl Database {
                 next.push(&body)?;
                 kept.insert(row);
             }
-            let flags = new_flags(&now, &kept);
+            let flags = new_flags(&now, &kept)?;
             let (rows, bytes) = (next.rows(), next.dat_len());
             disk.exchange(table, next, kept, flags)?;
             Ok(Some((rows, bytes)))
@@ -129,15 +124,15 @@ fn is_purged(view: &View, row: u32, what: &Rewriting) -> Result<bool> {
 }
 
 /// Flags of the kept rows, if some were set by hand: those do not follow from the rows.
-pub(crate) fn new_flags(view: &View, kept: &RoaringBitmap) -> NewFlags {
+pub(crate) fn new_flags(view: &View, kept: &RoaringBitmap) -> Result<NewFlags> {
     if !view.has_overrides() {
-        return None;
+        return Ok(None);
     }
-    let rows = |deleted: bool, superseded: bool| -> RoaringBitmap {
+    let rows = |deleted: bool, superseded: bool| -> Result<RoaringBitmap> {
         let view = view.clone().including(deleted, superseded);
-        view.rows(0, usize::MAX).into_iter().collect()
+        Ok(view.rows(0, usize::MAX)?.into_iter().collect())
     };
-    let (current, living) = (rows(true, false), rows(false, true));
+    let (current, living) = (rows(true, false)?, rows(false, true)?);
     let (mut superseded, mut deleted) = (RoaringBitmap::new(), RoaringBitmap::new());
     for (new, old) in kept.iter().enumerate() {
         // Rows are numbered in u32.
@@ -149,5 +144,5 @@ pub(crate) fn new_flags(view: &View, kept: &RoaringBitmap) -> NewFlags {
             deleted.insert(new);
         }
     }
-    Some((superseded, deleted))
+    Ok(Some((superseded, deleted)))
 }

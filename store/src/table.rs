@@ -1,30 +1,29 @@
-//! The rows of a database in memory: where each one lies, how versions hang
-//! together, and a bounded cache of row bodies.
+//! The rows of a database: where each one lies and how versions hang together.
 //!
-//! Rows only ever get appended, so a reader with a bound needs no copy: what
-//! lies below its bound never changes.
+//! The rows that [segments](crate::index::segment) cover are the *base*: they
+//! stay on disk and are read on demand. The newest rows are in memory, until a
+//! checkpoint writes a segment for them. Rows only ever get appended, so a
+//! reader with a bound needs no copy: what lies below its bound never changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use mix_value::{Value, msgpack};
 use roaring::RoaringBitmap;
 
-use crate::data::DataFile;
+use crate::base::Base;
 use crate::error::{Result, StoreError};
+use crate::folder::Folder;
 use crate::ids::Id;
+use crate::index::segment::Merge;
 use crate::index::{Snapshot, Tail};
+pub(crate) use crate::overrides::Overrides;
+use crate::{fields, raw};
 
-/// Bodies of rows that can be read again from the data file are kept up to
-/// this many bytes.
-const CACHE_BYTES: usize = 64 << 20;
-/// Bytes read at once when a row is not in memory.
-const READ_AHEAD: u64 = 64 << 10;
 /// No row.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// What the table keeps of one row.
+/// What the table keeps of one row in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct RowMeta {
     /// Start of the row (with its length prefix) in the data file.
@@ -35,12 +34,11 @@ pub(crate) struct RowMeta {
     pub crc: u32,
     /// Row of the version before, or [`NONE`].
     pub previous: u32,
-    /// Row of the version after, or [`NONE`].
-    pub next: u32,
     /// Time of the commit.
     pub time: i64,
     /// Tombstone.
     pub deleted: bool,
+    /// None when it can be read from the data file.
     body: Option<Arc<[u8]>>,
 }
 
@@ -60,132 +58,68 @@ pub(crate) struct NewRow {
     pub len: u32,
 }
 
-#[derive(Default)]
 struct Inner {
+    base: Arc<Base>,
+    /// What the base will be once its rows are stored.
+    next_base: Option<Arc<Base>>,
+    /// Terms of the rows behind the base, built when a query asks for them.
+    tail: Arc<Tail>,
+    /// The rows behind the base.
     rows: Vec<RowMeta>,
-    /// Newest row of each id.
+    /// Newest row of each id, of the rows behind the base.
     ids: HashMap<Id, u32>,
     revs: HashMap<Id, u32>,
-    /// Rows below are in the data file and may leave the cache.
+    /// Rows below are in the data file.
     stored: u32,
-    cached_bytes: usize,
-    hand: usize,
-    file: Option<Arc<DataFile>>,
     overrides: Arc<Overrides>,
-}
-
-/// Flags set by hand, which win over the derived ones (outside of asOf).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Overrides {
-    pub superseded: BTreeMap<u32, bool>,
-    pub deleted: BTreeMap<u32, bool>,
-}
-
-impl Overrides {
-    /// `{superseded: {set: [...], clear: [...]}, deleted: {...}}`, as it lies in the log.
-    pub fn encode(&self) -> Result<Vec<u8>> {
-        let rows = |flags: &BTreeMap<u32, bool>, wanted: bool| {
-            let rows = flags.iter().filter(|(_, set)| **set == wanted);
-            Value::Array(rows.map(|(row, _)| Value::Int(i64::from(*row))).collect())
-        };
-        let lists = |flags| Value::map([("set", rows(flags, true)), ("clear", rows(flags, false))]);
-        let value = Value::map([
-            ("superseded", lists(&self.superseded)),
-            ("deleted", lists(&self.deleted)),
-        ]);
-        msgpack::encode(&value).map_err(|error| StoreError::TooLarge(error.to_string()))
-    }
-
-    /// Reads what [`Overrides::encode`] writes.
-    pub fn decode(bytes: &[u8]) -> Option<Overrides> {
-        let value = msgpack::decode(bytes).ok()?;
-        let mut overrides = Overrides::default();
-        for (key, flags) in [
-            ("superseded", &mut overrides.superseded),
-            ("deleted", &mut overrides.deleted),
-        ] {
-            for (list, set) in [("set", true), ("clear", false)] {
-                let Some(rows) = value.get(key).and_then(|flag| flag.get(list)) else {
-                    continue;
-                };
-                for row in rows.as_array()? {
-                    flags.insert(u32::try_from(row.as_int()?).ok()?, set);
-                }
-            }
-        }
-        Some(overrides)
-    }
 }
 
 /// All rows of a database.
 pub(crate) struct Table {
     inner: RwLock<Inner>,
-    /// Built on demand from the rows.
-    tail: Arc<Tail>,
     /// Superseded rows and tombstones as of the latest bound asked for.
-    flags: Mutex<Flags>,
+    flags: Mutex<Option<Flags>>,
+    /// A merge of segments under way.
+    pub(crate) merge: Mutex<Option<Merge>>,
+    warnings: Mutex<Vec<String>>,
     bodies_read: AtomicU64,
 }
 
 impl Default for Table {
     fn default() -> Table {
-        Table::new(None)
+        Table::new(Base::empty())
     }
 }
 
-#[derive(Default, Clone)]
-struct Flags {
+/// Rows with certain flags, as they follow from the rows.
+#[derive(Clone)]
+pub(crate) struct Flags {
     bound: u32,
-    superseded: Arc<RoaringBitmap>,
-    deleted: Arc<RoaringBitmap>,
+    /// Rows that are not the newest of their id.
+    pub superseded: Arc<RoaringBitmap>,
+    /// Tombstones.
+    pub deleted: Arc<RoaringBitmap>,
 }
 
 impl Table {
-    /// An empty table whose stored rows are in `file`.
-    pub fn new(file: Option<Arc<DataFile>>) -> Table {
+    /// A table whose first rows are those of `base`.
+    pub fn new(base: Base) -> Table {
         Table {
             inner: RwLock::new(Inner {
-                file,
-                ..Inner::default()
+                next_base: None,
+                tail: Arc::new(Tail::new(base.rows)),
+                rows: Vec::new(),
+                ids: HashMap::new(),
+                revs: HashMap::new(),
+                stored: base.rows,
+                overrides: Arc::default(),
+                base: Arc::new(base),
             }),
-            tail: Arc::new(Tail::new(0)),
             flags: Mutex::default(),
+            merge: Mutex::default(),
+            warnings: Mutex::default(),
             bodies_read: AtomicU64::new(0),
         }
-    }
-
-    /// The index as of a bound.
-    pub fn index(&self, bound: u32) -> Result<Snapshot> {
-        self.tail.extend(bound, |row| self.body(row))?;
-        let (superseded, deleted) = self.flags(bound);
-        Ok(Snapshot {
-            tail: Arc::clone(&self.tail),
-            bound,
-            superseded,
-            deleted,
-        })
-    }
-
-    /// Superseded rows and tombstones below a bound, as they follow from the rows.
-    fn flags(&self, bound: u32) -> (Arc<RoaringBitmap>, Arc<RoaringBitmap>) {
-        let mut known = self.flags.lock().unwrap_or_else(PoisonError::into_inner);
-        if bound < known.bound {
-            let mut early = Flags::default();
-            early.extend(&self.read(), bound);
-            return (early.superseded, early.deleted);
-        }
-        known.extend(&self.read(), bound);
-        (Arc::clone(&known.superseded), Arc::clone(&known.deleted))
-    }
-
-    /// Notes that a query read a row.
-    pub fn count_read(&self) {
-        self.bodies_read.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Number of rows read by queries so far.
-    pub fn bodies_read(&self) -> u64 {
-        self.bodies_read.load(Ordering::Relaxed)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -197,48 +131,159 @@ impl Table {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The rows on disk.
+    pub fn base(&self) -> Arc<Base> {
+        Arc::clone(&self.read().base)
+    }
+
+    /// Notes something that was found and mended.
+    pub fn warn(&self, warning: String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if warnings.len() < 100 {
+            warnings.push(warning);
+        }
+    }
+
+    /// What was found and mended since the last look.
+    pub fn take_warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *warnings)
+    }
+
+    /// Runs something that reads segments. When one of them is damaged, all
+    /// are built anew from the rows, and it runs once more.
+    pub fn mended<R>(&self, work: impl Fn() -> Result<R>) -> Result<R> {
+        match work() {
+            Err(error @ StoreError::IndexDamaged { .. }) => {
+                self.warn(format!("{error}; the index is built anew"));
+                self.rebuild()?;
+                work()
+            }
+            other => other,
+        }
+    }
+
+    /// Builds the index of the base anew, in memory until the next checkpoint.
+    pub fn rebuild(&self) -> Result<()> {
+        let base = self.base();
+        let rebuilt = Arc::new(base.rebuilt()?);
+        *self.merge.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut inner = self.write();
+        if inner.base.rows == rebuilt.rows {
+            inner.base = rebuilt;
+            inner.next_base = None;
+        }
+        Ok(())
+    }
+
+    /// The index as of a bound; `history`: also of rows that were superseded
+    /// when they were indexed.
+    pub fn index(&self, bound: u32, history: bool) -> Result<Snapshot> {
+        let (base, tail) = {
+            let inner = self.read();
+            (Arc::clone(&inner.base), Arc::clone(&inner.tail))
+        };
+        tail.extend(bound, |row| self.body(row))?;
+        let flags = self.flags(bound)?;
+        Ok(Snapshot {
+            base,
+            tail,
+            bound,
+            history,
+            superseded: flags.superseded,
+            deleted: flags.deleted,
+        })
+    }
+
+    /// Superseded rows and tombstones below a bound.
+    pub fn flags(&self, bound: u32) -> Result<Flags> {
+        let mut known = self.flags.lock().unwrap_or_else(PoisonError::into_inner);
+        let (base, extension) = {
+            let inner = self.read();
+            if let Some(known) = &mut *known
+                && known.bound >= inner.base.rows
+                && known.bound <= bound
+            {
+                known.extend(&inner, bound);
+                return Ok(known.clone());
+            }
+            let mut extension = Flags::empty(inner.base.rows);
+            extension.extend(&inner, bound);
+            (Arc::clone(&inner.base), extension)
+        };
+        let (mut superseded, mut deleted) = base.flags(bound)?;
+        superseded |= &*extension.superseded;
+        deleted |= &*extension.deleted;
+        let flags = Flags {
+            bound,
+            superseded: Arc::new(superseded),
+            deleted: Arc::new(deleted),
+        };
+        if known.as_ref().is_none_or(|known| known.bound < bound) {
+            *known = Some(flags.clone());
+        }
+        Ok(flags)
+    }
+
     /// Number of rows.
     pub fn len(&self) -> u32 {
-        // push refuses row NONE, so the count fits.
-        self.read().rows.len() as u32
+        self.read().len()
     }
 
     /// Bytes all rows take in the data file.
     pub fn end(&self) -> u64 {
-        self.read()
-            .rows
-            .last()
-            .map_or(0, |row| row.start + u64::from(row.len))
+        self.read().end()
+    }
+
+    /// Bytes the rows below a bound take.
+    pub fn start_of(&self, bound: u32) -> Result<u64> {
+        let base = {
+            let inner = self.read();
+            let behind = bound.checked_sub(inner.base.rows);
+            if let Some(behind) = behind {
+                let meta = inner.rows.get(behind as usize);
+                return Ok(meta.map_or_else(|| inner.end(), |meta| meta.start));
+            }
+            Arc::clone(&inner.base)
+        };
+        base.start_of(bound)
     }
 
     /// Time of the last row.
     pub fn last_time(&self) -> i64 {
-        self.read().rows.last().map_or(i64::MIN, |row| row.time)
+        let inner = self.read();
+        inner.rows.last().map_or(inner.base.time, |row| row.time)
     }
 
     /// Appends rows, all at once.
     pub fn append(&self, rows: Vec<NewRow>) -> Result<()> {
+        let mut found = Vec::with_capacity(rows.len());
+        let base = self.base();
+        for row in &rows {
+            // Only the first version of a record has no previous one.
+            let follows = base.rows > 0
+                && !self.read().ids.contains_key(&row.id)
+                && raw::member(&row.body, fields::PREVIOUS).is_some();
+            found.push(if follows {
+                self.newest(&row.id, u32::MAX)?
+            } else {
+                None
+            });
+        }
         let mut inner = self.write();
-        for row in rows {
-            let number = inner.rows.len() as u32;
+        for (row, found) in rows.into_iter().zip(found) {
+            let number = inner.len();
             if number == NONE {
                 return Err(StoreError::DbFull("no more than 2^32-1 rows".into()));
             }
-            let start = inner
-                .rows
-                .last()
-                .map_or(0, |row| row.start + u64::from(row.len));
-            let previous = inner.ids.insert(row.id, number).unwrap_or(NONE);
-            if let Some(meta) = inner.rows.get_mut(previous as usize) {
-                meta.next = number;
-            }
+            let start = inner.end();
+            let previous = inner.ids.insert(row.id, number).or(found);
             inner.revs.insert(row.rev, number);
             inner.rows.push(RowMeta {
                 start,
                 len: row.len,
                 crc: row.crc,
-                previous,
-                next: NONE,
+                previous: previous.unwrap_or(NONE),
                 time: row.time,
                 deleted: row.deleted,
                 body: Some(row.body),
@@ -249,98 +294,189 @@ impl Table {
 
     /// Says that rows below `rows` are in the data file.
     pub fn set_stored(&self, rows: u32) {
+        // So that the flags are known up to the new base without reading it.
+        let known = self.flags(rows).is_ok();
         let mut inner = self.write();
-        let from = inner.stored as usize;
         inner.stored = rows;
-        inner.cached_bytes += inner.rows[from.min(rows as usize)..rows as usize]
-            .iter()
-            .map(|row| row.len as usize)
-            .sum::<usize>();
-        inner.evict(CACHE_BYTES);
+        match inner.next_base.take() {
+            Some(base) if known && base.rows <= inner.len() => {
+                let gone = (base.rows - inner.base.rows) as usize;
+                inner.rows.drain(..gone);
+                let first = base.rows;
+                inner.ids.retain(|_, row| *row >= first);
+                inner.revs.retain(|_, row| *row >= first);
+                inner.tail = Arc::new(Tail::new(first));
+                inner.base = base;
+            }
+            _ if inner.base.has_files() => {
+                let stored = rows.saturating_sub(inner.base.rows) as usize;
+                for meta in inner.rows.iter_mut().take(stored) {
+                    meta.body = None;
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Newest row of an id below a bound.
-    pub fn newest(&self, id: &Id, bound: u32) -> Option<u32> {
-        let inner = self.read();
-        let mut row = *inner.ids.get(id)?;
-        while row >= bound {
-            row = inner.rows.get(row as usize)?.previous;
-            if row == NONE {
-                return None;
-            }
-        }
-        Some(row)
+    pub fn newest(&self, id: &Id, bound: u32) -> Result<Option<u32>> {
+        self.find(fields::ID, id, bound)
     }
 
     /// Row of a revision below a bound.
-    pub fn revision(&self, rev: &Id, bound: u32) -> Option<u32> {
-        self.read()
-            .revs
-            .get(rev)
-            .copied()
-            .filter(|row| *row < bound)
+    pub fn revision(&self, rev: &Id, bound: u32) -> Result<Option<u32>> {
+        self.find(fields::REV, rev, bound)
     }
 
-    /// What is known of a row.
-    pub fn meta(&self, row: u32) -> Option<RowMeta> {
-        let inner = self.read();
-        inner.rows.get(row as usize).map(|meta| RowMeta {
-            body: None,
-            ..meta.clone()
+    fn find(&self, field: &str, id: &Id, bound: u32) -> Result<Option<u32>> {
+        let (base, newest) = {
+            let inner = self.read();
+            let known = if field == fields::ID {
+                &inner.ids
+            } else {
+                &inner.revs
+            };
+            let mut row = known.get(id).copied().unwrap_or(NONE);
+            while row != NONE && row >= bound && row >= inner.base.rows {
+                let meta = inner.rows.get((row - inner.base.rows) as usize);
+                row = meta
+                    .filter(|_| field == fields::ID)
+                    .map_or(NONE, |meta| meta.previous);
+            }
+            (Arc::clone(&inner.base), row)
+        };
+        if newest < bound {
+            return Ok(Some(newest));
+        }
+        self.mended(|| {
+            let base = if base.rows == self.base().rows {
+                self.base()
+            } else {
+                Arc::clone(&base)
+            };
+            base.find(field, id, bound)
         })
     }
 
-    /// The rows `from..bound` that pass `keep`, at most `count`.
-    pub fn scan(
-        &self,
-        from: u32,
-        bound: u32,
-        count: usize,
-        keep: impl Fn(u32, &RowMeta) -> bool,
-    ) -> Vec<u32> {
-        let inner = self.read();
-        (from..bound.min(inner.rows.len() as u32))
-            .filter(|row| keep(*row, &inner.rows[*row as usize]))
-            .take(count)
-            .collect()
-    }
-
-    /// The first row of `from..bound` that passes `keep`.
-    pub fn next(&self, from: u32, bound: u32, keep: impl Fn(u32, &RowMeta) -> bool) -> Option<u32> {
-        let inner = self.read();
-        (from..bound.min(inner.rows.len() as u32))
-            .find(|row| keep(*row, &inner.rows[*row as usize]))
+    /// The tombstone flag of a row, as it follows from the rows.
+    pub fn is_tombstone(&self, row: u32) -> Result<bool> {
+        let base = {
+            let inner = self.read();
+            if let Some(behind) = row.checked_sub(inner.base.rows) {
+                let meta = inner.rows.get(behind as usize);
+                return Ok(meta.is_some_and(|meta| meta.deleted));
+            }
+            Arc::clone(&inner.base)
+        };
+        self.mended(|| base.is_tombstone(row))
     }
 
     /// Number of rows with a time up to `time`; times never decrease.
-    pub fn rows_until(&self, time: i64) -> u32 {
-        self.read().rows.partition_point(|row| row.time <= time) as u32
+    pub fn rows_until(&self, time: i64) -> Result<u32> {
+        let base = {
+            let inner = self.read();
+            let behind = inner.rows.partition_point(|row| row.time <= time) as u32;
+            if behind > 0 || inner.base.time <= time {
+                return Ok(inner.base.rows + behind);
+            }
+            Arc::clone(&inner.base)
+        };
+        base.rows_until(time)
     }
 
     /// The body of a row, checked when it is read from the file.
     pub fn body(&self, row: u32) -> Result<Arc<[u8]>> {
-        {
+        let (base, place) = {
             let inner = self.read();
-            match inner.rows.get(row as usize) {
-                Some(RowMeta {
-                    body: Some(body), ..
-                }) => return Ok(Arc::clone(body)),
-                Some(_) => {}
-                None => return Err(StoreError::Corrupt(format!("row {row} does not exist"))),
+            match row.checked_sub(inner.base.rows) {
+                None => (Arc::clone(&inner.base), None),
+                Some(behind) => match inner.rows.get(behind as usize) {
+                    Some(RowMeta {
+                        body: Some(body), ..
+                    }) => return Ok(Arc::clone(body)),
+                    Some(meta) => {
+                        let place = (meta.start, meta.len, meta.crc);
+                        (Arc::clone(&inner.base), Some(place))
+                    }
+                    None => return Err(StoreError::Corrupt(format!("row {row} does not exist"))),
+                },
             }
-        }
-        self.write().load(row)
+        };
+        base.body(row, place)
     }
 
     /// Rows that are not in the data files yet, with their bodies: the first
     /// of them, and all in order.
     pub fn unstored(&self) -> (u32, Vec<StoredBody>) {
         let inner = self.read();
-        let rows = inner.rows[inner.stored as usize..]
+        let from = inner.stored.saturating_sub(inner.base.rows) as usize;
+        let rows = inner.rows[from..]
             .iter()
             .filter_map(|row| Some((row.clone(), row.body.clone()?)))
             .collect();
         (inner.stored, rows)
+    }
+
+    /// Writes segments for all rows, and merges some; gives the names of all
+    /// segments in row order. They count when [`Table::set_stored`] says that
+    /// their rows are in the data files. Without a folder they stay in memory.
+    pub fn extend_segments(&self, folder: Option<&dyn Folder>) -> Vec<String> {
+        let mut base = self.base();
+        let mut extended = self.try_extend(folder, &base);
+        if let Err(error @ StoreError::IndexDamaged { .. }) = &extended {
+            self.warn(format!("{error}; the index is built anew"));
+            if self.rebuild().is_ok() {
+                base = self.base();
+                extended = self.try_extend(folder, &base);
+            }
+        }
+        match extended {
+            Ok(next) => {
+                let names = next.names();
+                self.write().next_base = Some(Arc::new(next));
+                names
+            }
+            Err(error) => {
+                self.warn(format!("no index segment was written: {error}"));
+                *self.merge.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                self.write().next_base = None;
+                base.names()
+            }
+        }
+    }
+
+    fn try_extend(&self, folder: Option<&dyn Folder>, base: &Arc<Base>) -> Result<Base> {
+        let until = self.len();
+        let flags = self.mended(|| self.flags(until))?;
+        let tail = Arc::clone(&self.read().tail);
+        tail.extend(until, |row| self.body(row))?;
+        let (replaced, tombstones) = {
+            let inner = self.read();
+            let numbered = || inner.rows.iter().zip(inner.base.rows..);
+            let replaced: Vec<(u32, u32)> = numbered()
+                .filter(|(meta, _)| meta.previous != NONE)
+                .map(|(meta, row)| (row, meta.previous))
+                .collect();
+            let tombstones: RoaringBitmap = numbered()
+                .filter(|(meta, _)| meta.deleted)
+                .map(|(_, row)| row)
+                .collect();
+            (replaced, tombstones)
+        };
+        let mut merge = self.merge.lock().unwrap_or_else(PoisonError::into_inner);
+        base.extended(
+            folder,
+            crate::base::Addition {
+                tail: &tail,
+                until,
+                end: self.end(),
+                time: self.last_time(),
+                replaced: &replaced,
+                tombstones: &tombstones,
+                superseded: &flags.superseded,
+            },
+            &mut merge,
+        )
     }
 
     /// Flags set by hand.
@@ -355,173 +491,51 @@ impl Table {
         overrides.superseded.extend(added.superseded);
         overrides.deleted.extend(added.deleted);
     }
+
+    /// Notes that a query read a row.
+    pub fn count_read(&self) {
+        self.bodies_read.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Number of rows read by queries so far.
+    pub fn bodies_read(&self) -> u64 {
+        self.bodies_read.load(Ordering::Relaxed)
+    }
 }
 
 impl Flags {
+    fn empty(bound: u32) -> Flags {
+        Flags {
+            bound,
+            superseded: Arc::default(),
+            deleted: Arc::default(),
+        }
+    }
+
     fn extend(&mut self, inner: &Inner, bound: u32) {
-        for row in self.bound..bound.min(inner.rows.len() as u32) {
-            let meta = &inner.rows[row as usize];
+        let bound = bound.min(inner.len());
+        for row in self.bound.max(inner.base.rows)..bound {
+            let meta = &inner.rows[(row - inner.base.rows) as usize];
             if meta.previous != NONE {
                 Arc::make_mut(&mut self.superseded).insert(meta.previous);
             }
             if meta.deleted {
                 Arc::make_mut(&mut self.deleted).insert(row);
             }
-            self.bound = row + 1;
         }
+        self.bound = self.bound.max(bound);
     }
 }
 
 impl Inner {
-    /// Reads a row, and those behind it as far as one read reaches.
-    fn load(&mut self, row: u32) -> Result<Arc<[u8]>> {
-        let index = row as usize;
-        if let Some(body) = self.rows.get(index).and_then(|meta| meta.body.clone()) {
-            return Ok(body);
-        }
-        let Some(file) = self.file.clone().filter(|_| row < self.stored) else {
-            return Err(StoreError::Corrupt(format!("row {row} is not in memory")));
-        };
-        let start = self.rows[index].start;
-        let last = self.rows[index..self.stored as usize]
-            .partition_point(|meta| meta.start + u64::from(meta.len) <= start + READ_AHEAD)
-            .max(1)
-            + index;
-        let end = self.rows[last - 1].start + u64::from(self.rows[last - 1].len);
-        let bytes = file.read(start, end)?;
-        let mut wanted = None;
-        for number in index..last {
-            let meta = &mut self.rows[number];
-            if meta.body.is_some() {
-                continue;
-            }
-            let from = (meta.start - start) as usize;
-            let framed = &bytes[from..from + meta.len as usize];
-            // A row behind the wanted one may be damaged; whoever reads it will hear of it.
-            match crate::data::checked_body(number as u32, framed, meta.crc) {
-                Ok(body) => {
-                    let body: Arc<[u8]> = body.into();
-                    if number == index {
-                        wanted = Some(Arc::clone(&body));
-                    }
-                    meta.body = Some(body);
-                    self.cached_bytes += meta.len as usize;
-                }
-                Err(error) if number == index => return Err(error),
-                Err(_) => {}
-            }
-        }
-        self.evict(CACHE_BYTES);
-        wanted.ok_or_else(|| StoreError::Corrupt(format!("row {row} cannot be read")))
+    fn len(&self) -> u32 {
+        // append refuses row NONE, so the count fits.
+        self.base.rows + self.rows.len() as u32
     }
 
-    /// Forgets bodies of stored rows, round robin, until the rest is small enough.
-    fn evict(&mut self, limit: usize) {
-        if self.file.is_none() {
-            return;
-        }
-        let stored = self.stored as usize;
-        let mut visited = 0;
-        while self.cached_bytes > limit && visited < stored {
-            self.hand = if self.hand + 1 < stored {
-                self.hand + 1
-            } else {
-                0
-            };
-            visited += 1;
-            let meta = &mut self.rows[self.hand];
-            if meta.body.take().is_some() {
-                self.cached_bytes = self.cached_bytes.saturating_sub(meta.len as usize);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::folder::NativeFolder;
-
-    const ROWS: u8 = 200;
-
-    fn body(number: u8) -> Vec<u8> {
-        vec![number; 1000 + usize::from(number)]
-    }
-
-    /// A table whose rows are all in the file and none in memory; `damage` is
-    /// a byte of the file that is changed.
-    fn stored_table(folder: &Path, damage: Option<usize>) -> Table {
-        let mut dat = Vec::new();
-        let mut rows = Vec::new();
-        for number in 0..ROWS {
-            let start = dat.len();
-            crate::data::write_row(&mut dat, &body(number));
-            let framed = &dat[start..];
-            rows.push(NewRow {
-                id: [number; 32],
-                rev: [number; 32],
-                time: i64::from(number),
-                deleted: false,
-                body: body(number).into(),
-                crc: crc32c::crc32c(framed),
-                len: framed.len() as u32,
-            });
-        }
-        if let Some(at) = damage {
-            dat[at] ^= 1;
-        }
-        std::fs::write(folder.join(crate::data::DAT), dat).expect("writes");
-        let file = DataFile::open(&NativeFolder::new(folder)).expect("opens");
-        let table = Table::new(Some(Arc::new(file)));
-        table.append(rows).expect("appends");
-        table.set_stored(u32::from(ROWS));
-        table.write().evict(0);
-        assert_eq!(table.read().cached_bytes, 0);
-        table
-    }
-
-    #[test]
-    fn forgotten_rows_are_read_again() {
-        let folder = tempfile::tempdir().expect("scratch");
-        let table = stored_table(folder.path(), None);
-        for number in [150, 0, 199, 7, 8, 150] {
-            assert_eq!(
-                *table.body(u32::from(number)).expect("reads"),
-                *body(number)
-            );
-        }
-        for number in 0..ROWS {
-            assert_eq!(
-                *table.body(u32::from(number)).expect("reads"),
-                *body(number)
-            );
-        }
-        let cached: usize = table
-            .read()
-            .rows
-            .iter()
-            .filter(|row| row.body.is_some())
-            .map(|row| row.len as usize)
-            .sum();
-        assert_eq!(table.read().cached_bytes, cached);
-        table.write().evict(10_000);
-        assert!(table.read().cached_bytes <= 10_000);
-        assert!(table.body(u32::from(ROWS)).is_err());
-    }
-
-    #[test]
-    fn damage_is_reported_for_the_row_it_hits() {
-        let folder = tempfile::tempdir().expect("scratch");
-        let table = stored_table(folder.path(), Some(1002 + 1003 + 500));
-        for number in 0..ROWS {
-            let read = table.body(u32::from(number));
-            if number == 2 {
-                assert_eq!(read.expect_err("damaged").code(), "db_corrupt");
-            } else {
-                assert_eq!(*read.expect("reads"), *body(number));
-            }
-        }
+    fn end(&self) -> u64 {
+        self.rows
+            .last()
+            .map_or(self.base.end, |row| row.start + u64::from(row.len))
     }
 }

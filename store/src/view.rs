@@ -1,7 +1,7 @@
 //! Row views: which rows of which moment a reader sees.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mix_value::msgpack::DecodeError;
 use mix_value::{Ref, Value};
@@ -18,7 +18,7 @@ use crate::query::{
     Sorted, SortedGroup, StoredRow,
 };
 use crate::record::Record;
-use crate::table::{NONE, Overrides, Table};
+use crate::table::{Overrides, Table};
 use crate::time::parse_time;
 
 /// A moment of the past.
@@ -63,13 +63,15 @@ pub struct View {
     include_superseded: bool,
     /// None for views of the past, which setFlags does not touch.
     overrides: Option<Arc<Overrides>>,
-    /// Looked up when a query first asks for it.
-    indexed: Arc<OnceLock<Indexed>>,
+    /// Looked up when first asked for.
+    marked: Arc<OnceLock<Marked>>,
+    index: Arc<Mutex<Option<Snapshot>>>,
 }
 
-/// The index at the moment of a view.
-struct Indexed {
-    index: Snapshot,
+/// Flags of the rows of a view.
+struct Marked {
+    superseded: Arc<RoaringBitmap>,
+    deleted: Arc<RoaringBitmap>,
     visible: RoaringBitmap,
 }
 
@@ -89,7 +91,8 @@ impl View {
             include_deleted: false,
             include_superseded: false,
             overrides: (!plain).then_some(overrides),
-            indexed: Arc::default(),
+            marked: Arc::default(),
+            index: Arc::default(),
         }
     }
 
@@ -107,7 +110,8 @@ impl View {
     pub fn including(mut self, deleted: bool, superseded: bool) -> View {
         self.include_deleted = deleted;
         self.include_superseded = superseded;
-        self.indexed = Arc::default();
+        self.marked = Arc::default();
+        self.index = Arc::default();
         self
     }
 
@@ -116,11 +120,12 @@ impl View {
         let bound = match moment {
             AsOf::Rows(rows) => *rows,
             AsOf::Watermark(watermark) => self.row_of_watermark(watermark)?,
-            AsOf::Time(time) => self.table.rows_until(*time),
+            AsOf::Time(time) => self.table.rows_until(*time)?,
         };
         self.bound = self.bound.min(bound);
         self.overrides = None;
-        self.indexed = Arc::default();
+        self.marked = Arc::default();
+        self.index = Arc::default();
         Ok(self)
     }
 
@@ -167,74 +172,99 @@ impl View {
     }
 
     /// Number of rows from before a time.
-    pub(crate) fn rows_before(&self, time: i64) -> u32 {
-        self.table
-            .rows_until(time.saturating_sub(1))
-            .min(self.bound)
+    pub(crate) fn rows_before(&self, time: i64) -> Result<u32> {
+        let rows = self.table.rows_until(time.saturating_sub(1))?;
+        Ok(rows.min(self.bound))
     }
 
     /// The rows of all versions of a record, newest first.
-    pub fn versions(&self, id: &str) -> Vec<u32> {
-        let newest = id_of(id).and_then(|id| self.table.newest(&id, self.bound));
-        let before = |row: &u32| {
-            let previous = self.table.meta(*row)?.previous;
-            (previous != NONE).then_some(previous)
+    pub fn versions(&self, id: &str) -> Result<Vec<u32>> {
+        let Some(id) = id_of(id) else {
+            return Ok(Vec::new());
         };
-        std::iter::successors(newest, before).collect()
+        let mut rows = Vec::new();
+        let mut bound = self.bound;
+        while let Some(row) = self.table.newest(&id, bound)? {
+            rows.push(row);
+            bound = row;
+        }
+        Ok(rows)
     }
 
     /// Up to `count` visible rows from `from` on, ascending.
-    pub fn rows(&self, from: u32, count: usize) -> Vec<u32> {
-        self.table.scan(from, self.bound, count, |row, meta| {
-            self.shows(row, meta.next, meta.deleted)
-        })
+    pub fn rows(&self, from: u32, count: usize) -> Result<Vec<u32>> {
+        let flags = self.flags()?;
+        Ok(flags.visible.range(from..).take(count).collect())
     }
 
     /// Whether a row is visible.
-    pub fn contains(&self, row: u32) -> bool {
-        row < self.bound
-            && self
-                .table
-                .meta(row)
-                .is_some_and(|meta| self.shows(row, meta.next, meta.deleted))
-    }
-
-    fn shows(&self, row: u32, next: u32, deleted: bool) -> bool {
-        let (mut superseded, mut deleted) = (next < self.bound, deleted);
-        if let Some(overrides) = &self.overrides {
-            superseded = overrides
-                .superseded
-                .get(&row)
-                .copied()
-                .unwrap_or(superseded);
-            deleted = overrides.deleted.get(&row).copied().unwrap_or(deleted);
-        }
-        (!deleted || self.include_deleted) && (!superseded || self.include_superseded)
+    pub fn contains(&self, row: u32) -> Result<bool> {
+        Ok(self.flags()?.visible.contains(row))
     }
 
     /// Whether a row is not the newest of its id.
-    pub fn is_superseded(&self, row: u32) -> bool {
-        if let Some(set) = self
-            .overrides
-            .as_ref()
-            .and_then(|overrides| overrides.superseded.get(&row))
-        {
-            return *set;
-        }
-        self.table
-            .meta(row)
-            .is_some_and(|meta| meta.next != NONE && meta.next < self.bound)
+    pub fn is_superseded(&self, row: u32) -> Result<bool> {
+        Ok(self.flags()?.superseded.contains(row))
     }
 
-    fn is_deleted(&self, row: u32) -> bool {
+    fn is_deleted(&self, row: u32) -> Result<bool> {
         if let Some(set) = self
             .overrides
             .as_ref()
             .and_then(|overrides| overrides.deleted.get(&row))
         {
-            return *set;
+            return Ok(*set);
         }
-        self.table.meta(row).is_some_and(|meta| meta.deleted)
+        self.table.is_tombstone(row)
+    }
+
+    /// The flags of the rows at this moment.
+    fn flags(&self) -> Result<&Marked> {
+        if let Some(marked) = self.marked.get() {
+            return Ok(marked);
+        }
+        let flags = self.table.mended(|| self.table.flags(self.bound))?;
+        let (mut superseded, mut deleted) = (flags.superseded, flags.deleted);
+        if let Some(overrides) = &self.overrides {
+            apply(
+                &overrides.superseded,
+                Arc::make_mut(&mut superseded),
+                self.bound,
+            );
+            apply(&overrides.deleted, Arc::make_mut(&mut deleted), self.bound);
+        }
+        let mut visible = RoaringBitmap::new();
+        visible.insert_range(0..self.bound);
+        if !self.include_superseded {
+            visible -= &*superseded;
+        }
+        if !self.include_deleted {
+            visible -= &*deleted;
+        }
+        Ok(self.marked.get_or_init(|| Marked {
+            superseded,
+            deleted,
+            visible,
+        }))
+    }
+
+    /// Asks the index of this moment; damaged parts of it are built anew.
+    fn ask<R>(&self, question: impl Fn(&Snapshot) -> Result<R>) -> Result<R> {
+        self.table.mended(|| {
+            let flags = self.flags()?;
+            let mut known = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(index) = &*known {
+                match question(index) {
+                    Err(StoreError::IndexDamaged { .. }) => *known = None,
+                    other => return other,
+                }
+            }
+            let history = self.include_superseded || self.overrides.is_some();
+            let mut index = self.table.index(self.bound, history)?;
+            index.superseded = Arc::clone(&flags.superseded);
+            index.deleted = Arc::clone(&flags.deleted);
+            question(known.insert(index))
+        })
     }
 
     /// The stored bytes of a row, without `_rmx_superseded`.
@@ -245,7 +275,7 @@ impl View {
     /// A row as readers get it.
     pub fn record(&self, row: u32) -> Result<Record> {
         let record = Record::new(row, self.table.body(row)?);
-        Ok(if self.is_superseded(row) {
+        Ok(if self.is_superseded(row)? {
             record.superseded()
         } else {
             record
@@ -254,26 +284,42 @@ impl View {
 
     /// The row a ref stands for: the live current version of an id, or exactly
     /// the version of a revision.
-    pub fn resolve(&self, id: &str) -> Option<u32> {
-        let id = id_of(id)?;
-        if let Some(row) = self
-            .table
-            .newest(&id, self.bound)
-            .filter(|row| !self.is_deleted(*row))
+    pub fn resolve(&self, id: &str) -> Result<Option<u32>> {
+        Ok(self.resolved(id)?.map(|(row, _)| row))
+    }
+
+    /// The row a ref stands for, and whether it is the newest of its id.
+    fn resolved(&self, id: &str) -> Result<Option<(u32, bool)>> {
+        let Some(id) = id_of(id) else {
+            return Ok(None);
+        };
+        if let Some(row) = self.table.newest(&id, self.bound)?
+            && !self.is_deleted(row)?
         {
-            return Some(row);
+            return Ok(Some((row, true)));
         }
-        self.table.revision(&id, self.bound)
+        let row = self.table.revision(&id, self.bound)?;
+        Ok(row.map(|row| (row, false)))
     }
 
     /// The row of a revision.
-    pub fn row_of_revision(&self, rev: &str) -> Option<u32> {
-        self.table.revision(&id_of(rev)?, self.bound)
+    pub fn row_of_revision(&self, rev: &str) -> Result<Option<u32>> {
+        match id_of(rev) {
+            Some(rev) => self.table.revision(&rev, self.bound),
+            None => Ok(None),
+        }
     }
 
     /// The record a ref stands for.
     pub fn get(&self, id: &str) -> Result<Option<Record>> {
-        self.resolve(id).map(|row| self.record(row)).transpose()
+        match self.resolved(id)? {
+            // The newest is not superseded, if nobody said otherwise.
+            Some((row, true)) if self.overrides.is_none() => {
+                Ok(Some(Record::new(row, self.table.body(row)?)))
+            }
+            Some((row, _)) => self.record(row).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Runs a query over this moment, with the deleted and superseded rows its
@@ -306,40 +352,15 @@ impl View {
         self.table.bodies_read()
     }
 
-    /// The index at this moment.
-    fn index(&self) -> Result<&Indexed> {
-        if let Some(indexed) = self.indexed.get() {
-            return Ok(indexed);
-        }
-        let mut index = self.table.index(self.bound)?;
-        if let Some(overrides) = &self.overrides {
-            apply(
-                &overrides.superseded,
-                Arc::make_mut(&mut index.superseded),
-                self.bound,
-            );
-            apply(
-                &overrides.deleted,
-                Arc::make_mut(&mut index.deleted),
-                self.bound,
-            );
-        }
-        let mut visible = RoaringBitmap::new();
-        visible.insert_range(0..self.bound);
-        if !self.include_superseded {
-            visible -= &*index.superseded;
-        }
-        if !self.include_deleted {
-            visible -= &*index.deleted;
-        }
-        Ok(self.indexed.get_or_init(|| Indexed { index, visible }))
-    }
-
     /// Whether the id names a record whose current version is a tombstone.
-    pub fn is_tombstoned(&self, id: &str) -> bool {
-        id_of(id)
-            .and_then(|id| self.table.newest(&id, self.bound))
-            .is_some_and(|row| self.is_deleted(row))
+    pub fn is_tombstoned(&self, id: &str) -> Result<bool> {
+        let Some(id) = id_of(id) else {
+            return Ok(false);
+        };
+        match self.table.newest(&id, self.bound)? {
+            Some(row) => self.is_deleted(row),
+            None => Ok(false),
+        }
     }
 }
 
@@ -356,27 +377,23 @@ pub struct Stat {
 
 impl View {
     /// Numbers about the moment of this view.
-    pub fn stat(&self) -> Stat {
+    pub fn stat(&self) -> Result<Stat> {
         let head = self.clone().including(false, false);
-        let live = head.rows(0, usize::MAX).len() as u64;
-        let bytes = match self
-            .bound
-            .checked_sub(1)
-            .and_then(|row| self.table.meta(row))
-        {
-            Some(meta) => meta.start + u64::from(meta.len),
-            None => 0,
-        };
-        Stat {
+        Ok(Stat {
             rows: u64::from(self.bound),
-            live,
-            bytes,
-        }
+            live: head.flags()?.visible.len(),
+            bytes: self.table.start_of(self.bound)?,
+        })
     }
 
     /// Reads every row and checks what hangs together; one line for each finding, at most 1000.
     pub fn check(&self) -> Vec<String> {
         let mut findings = Vec::new();
+        for segment in &self.table.base().segments {
+            if let Err(error) = segment.verify() {
+                findings.push(error.to_string());
+            }
+        }
         for row in 0..self.bound {
             if findings.len() >= 1000 {
                 findings.push("there is more".into());
@@ -395,7 +412,7 @@ impl View {
             self.table.body(row).map_err(|error| error.to_string())?,
         );
         let value = record.value().map_err(|error| error.to_string())?;
-        let meta = self.table.meta(row).ok_or("is not in the table")?;
+        let read = |result: Result<Option<u32>>| result.map_err(|error| error.to_string());
         let text = |field: &str| {
             value
                 .get(field)
@@ -403,13 +420,18 @@ impl View {
                 .map(|id| id.as_str().to_owned())
         };
         let rev = text(fields::REV).ok_or("has no revision")?;
-        if self.row_of_revision(&rev) != Some(row) {
+        if read(self.row_of_revision(&rev))? != Some(row) {
             return Err(format!("its revision {rev} belongs to another row"));
         }
         let previous = text(fields::PREVIOUS);
-        let expected = match meta.previous {
-            NONE => None,
-            before => Some(Record::new(
+        let id = text(fields::ID).and_then(|id| id_of(&id));
+        let before = match id {
+            Some(id) => read(self.table.newest(&id, row))?,
+            None => return Err("has no id".into()),
+        };
+        let expected = match before {
+            None => None,
+            Some(before) => Some(Record::new(
                 before,
                 self.table.body(before).map_err(|error| error.to_string())?,
             )),
@@ -418,10 +440,10 @@ impl View {
             .and_then(|record| record.rev().ok())
             .map(|rev| rev.as_str().to_owned());
         // What a rewriting removed may still be named.
-        let dangles = expected.is_none()
-            && previous
-                .as_deref()
-                .is_some_and(|rev| self.row_of_revision(rev).is_none());
+        let dangles = match (&expected, previous.as_deref()) {
+            (None, Some(rev)) => read(self.row_of_revision(rev))?.is_none(),
+            _ => false,
+        };
         if previous != expected && !dangles {
             return Err(format!(
                 "{} is {previous:?}, the version before is {expected:?}",
@@ -429,7 +451,8 @@ impl View {
             ));
         }
         let Some(stored) = value.get(fields::CONTENT_HASH).and_then(Value::as_str) else {
-            return if meta.deleted {
+            let deleted = value.get(fields::DELETED).and_then(Value::as_bool);
+            return if deleted == Some(true) {
                 Ok(())
             } else {
                 Err("has no content hash".into())
@@ -451,7 +474,7 @@ impl View {
         Ok(StoredRow {
             row: u64::from(row),
             bytes: self.table.body(row)?,
-            superseded: self.is_superseded(row),
+            superseded: self.is_superseded(row)?,
         })
     }
 }
@@ -480,20 +503,18 @@ impl RecordSource for View {
         let Ok(from) = u32::try_from(from) else {
             return Ok(None);
         };
-        let found = self.table.next(from, self.bound, |row, meta| {
-            self.shows(row, meta.next, meta.deleted)
-        });
+        let found = self.flags()?.visible.range(from..).next();
         found.map(|row| self.stored_row(row)).transpose()
     }
 
     fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>> {
-        View::resolve(self, reference.as_str())
+        View::resolve(self, reference.as_str())?
             .map(|row| self.stored_row(row))
             .transpose()
     }
 
     fn row_of_revision(&self, revision: &Ref) -> Result<Option<u64>> {
-        Ok(View::row_of_revision(self, revision.as_str()).map(u64::from))
+        Ok(View::row_of_revision(self, revision.as_str())?.map(u64::from))
     }
 
     fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>> {
@@ -501,15 +522,15 @@ impl RecordSource for View {
     }
 
     fn visible(&self) -> Result<Option<RoaringBitmap>> {
-        Ok(Some(self.index()?.visible.clone()))
+        Ok(Some(self.flags()?.visible.clone()))
     }
 
     fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>> {
-        self.index()?.index.sets(atom, want)
+        self.ask(|index| index.sets(atom, want))
     }
 
     fn somewhere(&self, atom: &Atom) -> Result<Option<RoaringBitmap>> {
-        self.index()?.index.somewhere(atom)
+        self.ask(|index| index.somewhere(atom))
     }
 
     fn sorted(
@@ -518,7 +539,7 @@ impl RecordSource for View {
         descending: bool,
         rows: &RoaringBitmap,
     ) -> Result<Option<BoxedSorted<StoreError>>> {
-        let sorted = self.index()?.index.sorted(path, descending, rows)?;
+        let sorted = self.ask(|index| index.sorted(path, descending, rows, &self.table))?;
         Ok(sorted.map(|sorted| Box::new(sorted) as BoxedSorted<StoreError>))
     }
 

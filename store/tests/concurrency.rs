@@ -124,7 +124,7 @@ fn writers_that_wait_share_a_sync_and_keep_their_own_results() {
     let commits = 8 * 25 + 8 * 3;
     let used = syncs.load(Ordering::Relaxed) - before;
     assert!(used < commits / 2, "{used} syncs for {commits} commits");
-    assert_eq!(db.view().stat().live, 8 * 25 - 8 * 3);
+    assert_eq!(db.view().stat().expect("numbers").live, 8 * 25 - 8 * 3);
     let sound = db.view().including(true, true).check();
     assert_eq!(sound, Vec::<String>::new());
     drop(db);

@@ -1,7 +1,7 @@
 //! Whatever is indexed, a query means what a full scan gives.
 
 use mix_store::query::{Pipeline, PreparedQuery, QueryOptions, RecordSource, StoredRow};
-use mix_store::{Database, OpenOptions, SaveOptions, StoreError, View};
+use mix_store::{AsOf, Database, OpenOptions, SaveOptions, StoreError, View};
 use mix_value::msgpack::DecodeError;
 use mix_value::{BigInt, Case, Ref, Value};
 use proptest::prelude::*;
@@ -239,6 +239,97 @@ proptest! {
                 db.delete(&[Ref::new(ID).expect("ref")], "x").expect("deletes");
             }
         }
+    }
+}
+
+/// One thing that happens to a database on disk.
+#[derive(Debug, Clone)]
+enum Event {
+    Save(usize, Option<Value>, Option<Value>),
+    Delete(usize),
+    Checkpoint,
+    Reopen,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => (0..6_usize, prop::option::of(value()), prop::option::of(value()))
+            .prop_map(|(id, a, b)| Event::Save(id, a, b)),
+        1 => (0..2_usize).prop_map(Event::Delete),
+        3 => Just(Event::Checkpoint),
+        1 => Just(Event::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn segments_change_no_result(
+        events in prop::collection::vec(event(), 1..60),
+        filters in prop::collection::vec(filter(), 1..8),
+        barriers in barriers(),
+        deleted in any::<bool>(),
+        superseded in any::<bool>(),
+        past in 0..40_u32,
+    ) {
+        let folder = tempfile::tempdir().expect("scratch");
+        let open = || Database::open(folder.path(), OpenOptions::default()).expect("opens");
+        let mut db = open();
+        let mut early = None;
+        for event in events {
+            match event {
+                Event::Save(id, a, b) => {
+                    let mut pairs = Vec::new();
+                    pairs.extend(a.map(|a| ("a", a)));
+                    pairs.extend(b.map(|b| ("b", b)));
+                    if let Some(id) = [ID, OTHER_ID].get(id) {
+                        pairs.push(("_rmx_id", Value::Ref(Ref::new(id).expect("ref"))));
+                    }
+                    db.save(vec![Value::map(pairs)], &SaveOptions::default()).expect("saves");
+                    early.get_or_insert_with(|| db.view());
+                }
+                Event::Delete(id) => {
+                    let id = Ref::new([ID, OTHER_ID][id]).expect("ref");
+                    db.delete(&[id], "x").expect("deletes");
+                }
+                Event::Checkpoint => db.flush().expect("flushes"),
+                Event::Reopen => {
+                    drop(early.take());
+                    drop(db);
+                    db = open();
+                }
+            }
+        }
+        let then = db.view().as_of(&AsOf::Rows(past)).expect("a past");
+        for filter in &filters {
+            let stages = std::iter::once(filter.clone()).chain(barriers.iter().cloned()).collect();
+            let pipeline = Pipeline::from_value(&Value::Array(stages)).expect("a pipeline");
+            let options = QueryOptions { include_deleted: deleted, include_superseded: superseded, ..QueryOptions::default() };
+            for view in [Some(db.view()), early.clone(), Some(then.clone())].into_iter().flatten() {
+                let view = view.including(deleted, superseded);
+                let scanned = rows(Scan(view.clone()), &pipeline, &options);
+                prop_assert_eq!(rows(view, &pipeline, &options), scanned);
+            }
+        }
+        for view in [Some(db.view()), early.clone(), Some(then.clone())].into_iter().flatten() {
+            // Which rows are visible, from the records themselves.
+            let all: Vec<Value> = (0..view.bound())
+                .map(|row| view.record(row).expect("reads").value().expect("decodes"))
+                .collect();
+            let mut newest = std::collections::HashMap::new();
+            for (row, record) in all.iter().enumerate() {
+                newest.insert(record.get("_rmx_id").cloned().map(|id| format!("{id:?}")), row);
+            }
+            let visible: Vec<u32> = all.iter().enumerate().filter(|(row, record)| {
+                let id = record.get("_rmx_id").cloned().map(|id| format!("{id:?}"));
+                (superseded || newest[&id] == *row) && (deleted || record.get("_rmx_deleted").is_none())
+            }).map(|(row, _)| row as u32).collect();
+            prop_assert_eq!(view.including(deleted, superseded).rows(0, usize::MAX).expect("rows"), visible);
+        }
+        let findings = db.view().check();
+        prop_assert!(findings.is_empty(), "{:?}", findings);
+        prop_assert!(db.take_warnings().is_empty());
     }
 }
 

@@ -48,7 +48,7 @@ fn build(path: &Path) {
 /// All rows by their number.
 fn rows(db: &Database) -> HashMap<u32, Record> {
     let view = db.view().including(true, true);
-    let rows = view.rows(0, usize::MAX);
+    let rows = view.rows(0, usize::MAX).expect("rows");
     rows.into_iter()
         .filter_map(|row| Some((row, view.record(row).ok()?)))
         .collect()
@@ -244,7 +244,10 @@ fn copies_and_images_are_the_database_again() {
         assert_eq!(rows(&other), sound);
         assert_eq!(other.watermark(), db.watermark());
         assert_eq!(other.name(), Some("tree"));
-        assert_eq!(other.view().rows(0, 99), db.view().rows(0, 99));
+        assert_eq!(
+            other.view().rows(0, 99).expect("rows"),
+            db.view().rows(0, 99).expect("rows")
+        );
     }
     assert_eq!(
         import_image(image.path(), target.path())

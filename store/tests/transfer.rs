@@ -73,7 +73,7 @@ fn import(
 
 fn contents(db: &Database, history: bool) -> Vec<Value> {
     let view = db.view().including(history, history);
-    let rows = view.rows(0, usize::MAX);
+    let rows = view.rows(0, usize::MAX).expect("rows");
     rows.iter()
         .map(|row| view.record(*row).expect("row").value().expect("value"))
         .collect()

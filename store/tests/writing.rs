@@ -152,17 +152,17 @@ fn versions_replace_and_history_stays() {
         field(&revived, "_rmx_created_by"),
         Value::from("ada@example.com")
     );
-    assert_eq!(db.view().rows(0, 100), vec![4]);
+    assert_eq!(db.view().rows(0, 100).expect("rows"), vec![4]);
     assert_eq!(
-        db.view().including(false, true).rows(0, 100),
+        db.view().including(false, true).rows(0, 100).expect("rows"),
         vec![0, 1, 2, 4]
     );
     assert_eq!(
-        db.view().including(true, true).rows(0, 100),
+        db.view().including(true, true).rows(0, 100).expect("rows"),
         vec![0, 1, 2, 3, 4]
     );
     let past = db.view().as_of(&AsOf::Rows(2)).expect("a row count");
-    assert_eq!(past.rows(0, 100), vec![1]);
+    assert_eq!(past.rows(0, 100).expect("rows"), vec![1]);
     assert_eq!(
         past.get(id.as_str())
             .expect("reads")
@@ -381,7 +381,7 @@ fn files_are_read_again() {
         ..options()
     })
     .expect("readers take no lock");
-    assert_eq!(reader.view().rows(0, 10), vec![0, 1]);
+    assert_eq!(reader.view().rows(0, 10).expect("rows"), vec![0, 1]);
     assert_eq!(
         code(reader.save(vec![v("{}")], &SaveOptions::default())),
         "read_only"
@@ -401,7 +401,7 @@ fn files_are_read_again() {
     drop(db);
 
     let db = open(options()).expect("from data files and log");
-    assert_eq!(db.view().rows(0, 10), vec![0, 1, 2]);
+    assert_eq!(db.view().rows(0, 10).expect("rows"), vec![0, 1, 2]);
     assert_eq!(
         db.get_one(id.as_str()).expect("reads").as_ref(),
         Some(&first[0])
@@ -409,7 +409,7 @@ fn files_are_read_again() {
     db.delete(std::slice::from_ref(&id), "x").expect("deletes");
     db.close().expect("checkpoint");
     let db = open(options()).expect("from data files");
-    assert_eq!(db.view().rows(0, 10), vec![1, 2]);
+    assert_eq!(db.view().rows(0, 10).expect("rows"), vec![1, 2]);
     drop(db);
     assert_eq!(
         open(OpenOptions {
@@ -449,15 +449,22 @@ fn flags_set_by_hand_last() {
         "bad_value"
     );
     let check = |db: &Database| {
-        assert_eq!(db.view().rows(0, 10), vec![2]);
-        assert_eq!(db.view().including(true, true).rows(0, 10), vec![0, 1, 2]);
+        assert_eq!(db.view().rows(0, 10).expect("rows"), vec![2]);
+        assert_eq!(
+            db.view().including(true, true).rows(0, 10).expect("rows"),
+            vec![0, 1, 2]
+        );
         assert_eq!(
             db.get_one(first[1].id().expect("id").as_str())
                 .expect("reads"),
             None
         );
         let past = db.view().as_of(&watermark).expect("own watermark");
-        assert_eq!(past.rows(0, 10), vec![0, 1, 2], "the past is not touched");
+        assert_eq!(
+            past.rows(0, 10).expect("rows"),
+            vec![0, 1, 2],
+            "the past is not touched"
+        );
     };
     check(&db);
     drop(db);
@@ -467,12 +474,12 @@ fn flags_set_by_hand_last() {
     save(&db, r#"[{"a":4}]"#);
     drop(db);
     let db = open();
-    assert_eq!(db.view().rows(0, 10), vec![2, 3]);
+    assert_eq!(db.view().rows(0, 10).expect("rows"), vec![2, 3]);
     db.set_flags(&[(0, false)], &[(1, false)])
         .expect("clears flags");
     db.flush().expect("writes the flags file");
     drop(db);
-    assert_eq!(open().view().rows(0, 10), vec![0, 1, 2, 3]);
+    assert_eq!(open().view().rows(0, 10).expect("rows"), vec![0, 1, 2, 3]);
     let flags: Vec<_> = std::fs::read_dir(folder.path().join("v2"))
         .expect("lists")
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -487,7 +494,11 @@ fn flags_set_by_hand_last() {
     )
     .expect("writes");
     let db = open();
-    assert_eq!(db.view().rows(0, 10), vec![0, 1, 2, 3], "derived");
+    assert_eq!(
+        db.view().rows(0, 10).expect("rows"),
+        vec![0, 1, 2, 3],
+        "derived"
+    );
 }
 
 #[test]
@@ -498,7 +509,11 @@ fn moments_of_the_past_by_time() {
     save(&db, r#"[{"a":2}]"#);
     let moment = AsOf::from_value(&field(&first, "_rmx_created_at")).expect("a time");
     assert_eq!(
-        db.view().as_of(&moment).expect("a time").rows(0, 10),
+        db.view()
+            .as_of(&moment)
+            .expect("a time")
+            .rows(0, 10)
+            .expect("rows"),
         vec![0]
     );
     assert_eq!(

@@ -19,7 +19,7 @@ const MAX_ANSWER: usize = 64 << 20;
 
 fn absent(view: &View, id: &str) -> Failure {
     let shown: String = id.chars().take(60).collect();
-    if view.is_tombstoned(id) {
+    if view.is_tombstoned(id).unwrap_or(false) {
         coded(
             "ERR_NOT_FOUND",
             "deleted",
@@ -247,7 +247,7 @@ pub(crate) async fn parse(
 pub(crate) async fn stat(session: Rc<Session>, database: Value) -> Result<Map, Failure> {
     let target = resolve(&session, &database)?;
     let view = target.view()?;
-    let stat = view.stat();
+    let stat = view.stat().map_err(failure)?;
     let int = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
     let warnings = target
         .database

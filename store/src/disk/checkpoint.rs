@@ -1,5 +1,6 @@
 //! Checkpoints: what is in the log moves into the data files.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -12,7 +13,7 @@ use crate::data;
 use crate::error::{Doing, Result, StoreError};
 use crate::log::{HEADER_LEN, Header, log_name};
 use crate::state::{State, state_name};
-use crate::table::{NONE, StoredBody, Table};
+use crate::table::{StoredBody, Table};
 
 pub(super) const FLAGS_HEADER: [u8; 4] = [0x4d, 0x58, 0x46, 0x02];
 /// Rows are written in pieces of about this size.
@@ -37,18 +38,6 @@ impl Disk {
 
     /// Writes all acknowledged commits into the data files and starts the log anew.
     pub fn checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.end <= HEADER_LEN as u64)
-        {
-            return Ok(());
-        }
-        self.forced_checkpoint(table)
-    }
-
-    /// A checkpoint even if the log is empty.
-    fn forced_checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
         let result = self.try_checkpoint(table);
         if result.is_err() {
             // Names or contents may not be on the disk; the next turn writes a log of its own.
@@ -57,41 +46,21 @@ impl Disk {
         result
     }
 
-    /// Forgets the index segments, and writes new ones from the rows.
-    pub fn reindex(&mut self, table: &mut Arc<Table>) -> Result<()> {
-        self.checkpoint(table)?;
-        let Some(open) = &self.open else {
-            return Err(StoreError::LeaseLost);
-        };
-        let fence = open.header.fence;
-        // A state of an older fence is not written again, so this one counts from now on.
-        let state = State {
-            fence,
-            segments: Vec::new(),
-            ..open.state.clone()
-        };
-        self.write_whole(&state_name(fence), &state.encode())?;
-        for name in self.folder.list().doing(|| "listing the folder".into())? {
-            if name.starts_with("idx-") && name.ends_with(".seg") {
-                self.folder
-                    .remove(&name)
-                    .doing(|| format!("removing {name}"))?;
-            }
-        }
-        self.open = None;
-        self.catch_up(fence, table)?;
-        self.forced_checkpoint(table)
-    }
-
     fn try_checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
         let Some(open) = &self.open else {
             return Err(StoreError::Failed("no turn is under way".into()));
         };
+        if open.end <= HEADER_LEN as u64 {
+            return Ok(());
+        }
         let (header, sequence, old_flags) = (open.header, open.sequence, open.state.flags.clone());
         let replaced_state = open.state.fence;
+        let open_segments = open.state.segments.clone();
         let (first, rows) = table.unstored();
         write_rows(&open.data, first, &rows, &mut self.pulse())?;
         let flags = self.write_flags(table, sequence)?;
+        let segments = table.extend_segments(Some(&*self.folder));
+        self.warnings.extend(table.take_warnings());
         let state = State {
             fence: header.fence,
             generation: header.generation,
@@ -100,7 +69,7 @@ impl Disk {
             sequence,
             time: table.last_time().max(0),
             flags: flags.clone(),
-            segments: Vec::new(),
+            segments: segments.clone(),
         };
         self.write_whole(&state_name(header.fence), &state.encode())?;
         let fresh = Header {
@@ -123,6 +92,11 @@ impl Disk {
         if old_flags != flags && !old_flags.is_empty() {
             self.superseded_files.push((old_flags, self.now()));
         }
+        for name in open_segments {
+            if !segments.contains(&name) {
+                self.superseded_files.push((name, self.now()));
+            }
+        }
         if replaced_state < header.fence {
             self.superseded_files
                 .push((state_name(replaced_state), self.now()));
@@ -143,23 +117,20 @@ impl Disk {
         if overrides.superseded.is_empty() && overrides.deleted.is_empty() {
             return Ok(String::new());
         }
-        let (mut superseded, mut deleted) = (RoaringBitmap::new(), RoaringBitmap::new());
-        for row in 0..table.len() {
-            let Some(meta) = table.meta(row) else {
-                continue;
-            };
-            if overrides
-                .superseded
-                .get(&row)
-                .copied()
-                .unwrap_or(meta.next != NONE)
-            {
-                superseded.insert(row);
+        let flags = table.mended(|| table.flags(table.len()))?;
+        let with = |derived: &RoaringBitmap, set_by_hand: &BTreeMap<u32, bool>| {
+            let mut rows = derived.clone();
+            for (row, set) in set_by_hand {
+                if *set {
+                    rows.insert(*row);
+                } else {
+                    rows.remove(*row);
+                }
             }
-            if overrides.deleted.get(&row).copied().unwrap_or(meta.deleted) {
-                deleted.insert(row);
-            }
-        }
+            rows
+        };
+        let superseded = with(&flags.superseded, &overrides.superseded);
+        let deleted = with(&flags.deleted, &overrides.deleted);
         let bytes = flags_file(&superseded, &deleted)?;
         let name = format!("flags-{sequence}.rbm");
         self.write_whole(&name, &bytes)?;

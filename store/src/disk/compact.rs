@@ -20,25 +20,25 @@ pub(crate) struct Selection {
 
 /// Chooses the rows of a view to keep.
 pub(crate) fn select(view: &View, what: &Rewriting) -> Result<Selection> {
-    let rows = |deleted: bool, superseded: bool| -> RoaringBitmap {
+    let rows = |deleted: bool, superseded: bool| -> Result<RoaringBitmap> {
         let view = view.clone().including(deleted, superseded);
-        view.rows(0, usize::MAX).into_iter().collect()
+        Ok(view.rows(0, usize::MAX)?.into_iter().collect())
     };
     let mut kept = match what {
         Rewriting::Compact {
             keep_history: true, ..
-        } => rows(true, true),
-        Rewriting::Compact { keep_deleted, .. } => rows(*keep_deleted, false),
+        } => rows(true, true)?,
+        Rewriting::Compact { keep_deleted, .. } => rows(*keep_deleted, false)?,
         Rewriting::Prune { before } => {
-            let old = view.rows_before(*before);
-            let mut kept = rows(false, false);
+            let old = view.rows_before(*before)?;
+            let mut kept = rows(false, false)?;
             kept.insert_range(old..view.bound());
             kept
         }
         Rewriting::Purge { ids } => {
-            let mut kept = rows(true, true);
+            let mut kept = rows(true, true)?;
             for id in ids {
-                for row in view.versions(id.as_str()) {
+                for row in view.versions(id.as_str())? {
                     kept.remove(row);
                 }
             }

@@ -12,7 +12,8 @@ use super::lease::Pulse;
 use super::previous::{Previous, read_previous};
 use super::seal::read_state;
 use super::{DataFiles, Disk, Open, newest, read_header};
-use crate::data::{self, DataFile, checked_body};
+use crate::base::{self, Base};
+use crate::data;
 use crate::error::{Doing, Result, StoreError};
 use crate::fields;
 use crate::folder::{Folder, read_to_end};
@@ -21,9 +22,6 @@ use crate::log::{Frame, FrameKind, HEADER_LEN, Header, log_name, read_frames};
 use crate::state::{State, state_name};
 use crate::table::{NewRow, Overrides, Table};
 use crate::time::parse_time;
-
-/// Rows are read in pieces of this size.
-const PIECE: u64 = 1 << 20;
 
 impl Disk {
     /// Brings `table` up to date with the log of `fence`, whose lease is held.
@@ -270,41 +268,14 @@ fn load_stored(
     state: &State,
     pulse: &mut Pulse,
 ) -> Result<(Table, Vec<String>)> {
-    let entries = data::read_tables(folder, state.rows, state.dat_len)?;
-    let file = Arc::new(DataFile::open(folder)?);
-    if file.len()? < state.dat_len {
-        return Err(StoreError::Corrupt(format!("{} is too short", data::DAT)));
-    }
-    let table = Table::new(Some(Arc::clone(&file)));
-    let mut row = 0;
-    while row < entries.len() {
-        pulse.beat();
-        let start = entries[row].0;
-        let count = entries[row..]
-            .partition_point(|(at, len, _)| at + u64::from(*len) <= start + PIECE)
-            .max(1);
-        let (at, len, _) = entries[row + count - 1];
-        let bytes = file.read(start, at + u64::from(len))?;
-        let mut rows = Vec::with_capacity(count);
-        for (number, (at, len, crc)) in entries[row..row + count].iter().enumerate() {
-            let from = (at - start) as usize;
-            // Rows are numbered in u32, so the sum fits.
-            let body = checked_body(
-                (row + number) as u32,
-                &bytes[from..from + *len as usize],
-                *crc,
-            )?;
-            rows.push(new_row((row + number) as u32, body, *crc, *len)?);
-        }
-        table.append(rows)?;
-        row += count;
-        table.set_stored(row as u32);
-    }
-    let mut warnings = Vec::new();
+    let (base, mut warnings) = Base::open(folder, state)?;
+    let table = Table::new(base);
+    base::load(&table, state.rows, state.dat_len, &mut || pulse.beat())?;
+    warnings.extend(table.take_warnings());
     if !state.flags.is_empty() {
         match read_flags(folder, &state.flags) {
             Some((superseded, deleted)) => {
-                table.add_overrides(differences(&table, &superseded, &deleted))
+                table.add_overrides(differences(&table, &superseded, &deleted)?)
             }
             None => warnings.push(format!(
                 "{} is missing or damaged; the flags were derived",
@@ -376,7 +347,7 @@ pub(super) fn apply(table: &Table, frame: &Frame<'_>) -> Result<()> {
     table.append(new)
 }
 
-fn new_row(row: u32, body: &[u8], crc: u32, len: u32) -> Result<NewRow> {
+pub(crate) fn new_row(row: u32, body: &[u8], crc: u32, len: u32) -> Result<NewRow> {
     let facts =
         row_facts(body).ok_or_else(|| StoreError::Corrupt(format!("row {row} is no record")))?;
     Ok(NewRow {
@@ -460,20 +431,18 @@ fn read_bitmap(bytes: &[u8]) -> Option<(RoaringBitmap, &[u8])> {
 }
 
 /// Where flags of a file differ from the derived ones.
-fn differences(table: &Table, superseded: &RoaringBitmap, deleted: &RoaringBitmap) -> Overrides {
-    let mut overrides = Overrides::default();
-    for row in 0..table.len() {
-        let Some(meta) = table.meta(row) else {
-            continue;
-        };
-        let is_superseded = superseded.contains(row);
-        if is_superseded != (meta.next != crate::table::NONE) {
-            overrides.superseded.insert(row, is_superseded);
-        }
-        let is_deleted = deleted.contains(row);
-        if is_deleted != meta.deleted {
-            overrides.deleted.insert(row, is_deleted);
-        }
-    }
-    overrides
+fn differences(
+    table: &Table,
+    superseded: &RoaringBitmap,
+    deleted: &RoaringBitmap,
+) -> Result<Overrides> {
+    let derived = table.mended(|| table.flags(table.len()))?;
+    let changed = |flags: &RoaringBitmap, derived: &RoaringBitmap| {
+        let rows = (flags ^ derived).into_iter();
+        rows.map(|row| (row, flags.contains(row))).collect()
+    };
+    Ok(Overrides {
+        superseded: changed(superseded, &derived.superseded),
+        deleted: changed(deleted, &derived.deleted),
+    })
 }

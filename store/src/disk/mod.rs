@@ -34,6 +34,7 @@ pub use check::Fixed;
 pub(crate) use check::{About, Chains, check, fix, found, write_first_log};
 pub(crate) use commit::Entry;
 pub(crate) use compact::{Selection, select};
+pub(crate) use load::new_row;
 pub(crate) use load::{Snapshot, read_only};
 pub(crate) use previous::Previous;
 pub(crate) use rewrite::Rewrite;
@@ -41,7 +42,6 @@ pub(crate) use seal::read_state;
 pub(crate) use swap::{COMPLETE, NEW, OLD};
 pub(crate) use swap::{LIVE, NewFlags, enter};
 pub use walk::Finding;
-pub(crate) use walk::newest_log;
 
 /// The files of one database.
 pub(crate) struct Disk {

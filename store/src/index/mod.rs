@@ -5,10 +5,10 @@
 //! so nothing is ever taken out; which rows are visible is a matter of the view.
 //!
 //! ```text
-//! record ── extract ──▶ terms ──▶ tail (memory)
-//!                                  │
-//! query ── atoms ──▶ rows of terms ┘   ──▶ surely, perhaps
-//!       └─ sorted ─▶ terms in order
+//! record ── extract ──▶ terms ──▶ tail (memory) ── checkpoint ──▶ segments (files)
+//!                                  │                               │   merged bit by bit
+//! query ── atoms ──▶ rows of terms ┴───────────────────────────────┘
+//!       └─ sorted ─▶ terms in order                  ──▶ surely, perhaps
 //! ```
 //!
 //! An index never changes a result: rows it cannot decide are handed out as
@@ -17,6 +17,7 @@
 mod atoms;
 mod extract;
 mod rows;
+pub(crate) mod segment;
 mod sorted;
 mod tail;
 pub(crate) mod term;
@@ -25,16 +26,26 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use crate::base::Base;
 use crate::error::Result;
-use rows::{Rows, Union};
+use rows::Union;
+use segment::{Part, Segment};
 pub(crate) use sorted::SortedRows;
 pub(crate) use tail::Tail;
+
+/// Name of the segment over the rows `first..end`.
+pub(crate) fn segment_name(first: u32, end: u32) -> String {
+    format!("idx-{first}-{}.seg", end - first)
+}
 
 /// The index as of one moment: rows below a bound.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
+    pub base: Arc<Base>,
     pub tail: Arc<Tail>,
     pub bound: u32,
+    /// Also rows that were superseded when they were indexed.
+    pub history: bool,
     /// Rows that are not the newest of their id, for `_rmx_superseded`.
     pub superseded: Arc<RoaringBitmap>,
     /// Tombstones.
@@ -42,21 +53,45 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// The parts of the segments to look into.
+    fn parts(&self, all: bool) -> impl Iterator<Item = (&Arc<Segment>, Part)> {
+        let segments = self.base.segments.iter();
+        segments
+            .take_while(|segment| segment.first() < self.bound)
+            .flat_map(move |segment| {
+                // What was superseded later than this moment is in the part of the past.
+                let past = all || self.history || self.bound < segment.split();
+                let parts = if past {
+                    &Part::BOTH[..]
+                } else {
+                    &Part::BOTH[..1]
+                };
+                parts.iter().map(move |part| (segment, *part))
+            })
+    }
+
     /// The rows of a term. Rows at or beyond the bound may be among them.
     fn rows(&self, term: &[u8]) -> Result<RoaringBitmap> {
-        let mut union = Union::default();
-        self.tail.get(term, &mut |rows| union.add(rows));
-        Ok(union.finish())
+        self.rows_in(term, false)
     }
 
     /// As [`Snapshot::rows`], also rows that were superseded when they were indexed.
     fn all_rows(&self, term: &[u8]) -> Result<RoaringBitmap> {
-        self.rows(term)
+        self.rows_in(term, true)
+    }
+
+    fn rows_in(&self, term: &[u8], all: bool) -> Result<RoaringBitmap> {
+        let mut union = Union::default();
+        for (segment, part) in self.parts(all) {
+            segment.get(part, term, &mut |rows| union.add(rows))?;
+        }
+        self.tail.get(term, &mut |rows| union.add(rows));
+        Ok(union.finish())
     }
 
     /// Whether the terms of a row are seen.
     fn covers(&self, row: u32) -> bool {
-        row < self.bound
+        self.history || !self.superseded.contains(row)
     }
 
     /// The union of the rows of all terms of `from..to` whose term passes `keep`.
@@ -68,7 +103,10 @@ impl Snapshot {
     ) -> Result<RoaringBitmap> {
         let mut union = Union::default();
         if from < to {
-            self.tail.scan(from, to, &mut |term, rows: Rows<'_>| {
+            for (segment, part) in self.parts(false) {
+                segment.scan(part, from, to, keep, &mut |_, rows| union.add(rows))?;
+            }
+            self.tail.scan(from, to, &mut |term, rows| {
                 if keep(term) {
                     union.add(rows);
                 }

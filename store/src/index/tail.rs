@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use super::extract::terms_of;
 use super::rows::Rows;
+use super::segment::{Leaf, Part, SegmentWriter};
 
 /// Longest plain list of rows.
 const FEW: usize = 32;
@@ -109,17 +110,37 @@ impl Tail {
         }
     }
 
-    /// The first term of `from..to`, or the last one.
-    pub fn edge(&self, from: &[u8], to: &[u8], last: bool) -> Option<(Vec<u8>, Posting)> {
+    /// The first terms of `from..to`, or the last ones: at most `count`, ascending.
+    pub fn edge(&self, from: &[u8], to: &[u8], last: bool, count: usize) -> Leaf {
         let inner = self.read();
-        let mut range = inner
-            .terms
-            .range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
-        let found = if last {
-            range.next_back()
+        let range = (Bound::Included(from), Bound::Excluded(to));
+        let terms = inner.terms.range::<[u8], _>(range);
+        let terms = terms.map(|(term, posting)| (&**term, posting));
+        let owned = |(term, posting): (&[u8], &Posting)| (term.to_vec(), posting.clone());
+        if last {
+            let mut found: Leaf = terms.rev().take(count).map(owned).collect();
+            found.reverse();
+            found
         } else {
-            range.next()
-        };
-        found.map(|(term, posting)| (term.to_vec(), posting.clone()))
+            terms.take(count).map(owned).collect()
+        }
+    }
+
+    /// Writes all terms of the rows below `until` into a segment.
+    pub fn write(
+        &self,
+        writer: &mut SegmentWriter,
+        until: u32,
+        superseded: &RoaringBitmap,
+    ) -> std::io::Result<()> {
+        for (term, posting) in &self.read().terms {
+            let mut rows = posting.rows().to_bitmap();
+            rows.remove_range(until..);
+            let past = &rows & superseded;
+            rows -= &past;
+            writer.add(Part::Present, term, Rows::Many(&rows))?;
+            writer.add(Part::Past, term, Rows::Many(&past))?;
+        }
+        Ok(())
     }
 }

@@ -49,7 +49,7 @@ impl Database {
             let count = values.len();
             return write_all(out, options, count, values.into_iter().map(Ok), progress);
         }
-        let rows = view.rows(0, usize::MAX);
+        let rows = view.rows(0, usize::MAX)?;
         let records = rows.iter().map(|row| view.record(*row)?.value());
         write_all(out, options, rows.len(), records, progress)
     }

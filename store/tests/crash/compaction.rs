@@ -88,7 +88,7 @@ fn a_power_cut_at_any_step_leaves_the_old_or_the_new() {
                     // The cut did not come yet. What is saved now is lost or there, never in part.
                     let _ = db.save(vec![record(7, None)], &SaveOptions::default());
                 }
-                for row in reader.rows(0, usize::MAX) {
+                for row in reader.rows(0, usize::MAX).expect("rows") {
                     reader.record(row).unwrap_or_else(|error| {
                         panic!("{context}: a reader lost row {row}: {error}")
                     });
@@ -174,7 +174,7 @@ fn what_is_kept_is_what_was_asked_for() {
     let clock = Arc::new(TestClock::default());
     let numbers = |db: &Database| -> Vec<i64> {
         let view = db.view().including(true, true);
-        let rows = view.rows(0, usize::MAX);
+        let rows = view.rows(0, usize::MAX).expect("rows");
         let number = |row: &u32| {
             let record = view.record(*row).expect("row").value().expect("value");
             assert_eq!(record.get("_rmx_row"), Some(&Value::Int(i64::from(*row))));
@@ -262,12 +262,20 @@ fn blobs_go_with_the_last_record_that_refers_to_them() {
             &SaveOptions::default(),
         )
         .expect("saves");
-    assert_eq!(db.view().stat().live, 4);
+    assert_eq!(db.view().stat().expect("numbers").live, 4);
     db.compact(false, false).expect("compacts");
-    assert_eq!(db.view().stat().live, 4, "both are in use");
+    assert_eq!(
+        db.view().stat().expect("numbers").live,
+        4,
+        "both are in use"
+    );
     db.purge(&[saved[0].id().expect("id")]).expect("purges");
-    assert_eq!(db.view().stat().rows, 2, "record and blob are gone");
-    let left = db.view().rows(0, 10);
+    assert_eq!(
+        db.view().stat().expect("numbers").rows,
+        2,
+        "record and blob are gone"
+    );
+    let left = db.view().rows(0, 10).expect("rows");
     let data = db
         .view()
         .record(left[0])
@@ -287,14 +295,17 @@ fn flags_set_by_hand_survive() {
             .expect("saves");
     }
     db.set_flags(&[(2, true)], &[(0, true)]).expect("sets");
-    assert_eq!(db.view().rows(0, 9), [1]);
+    assert_eq!(db.view().rows(0, 9).expect("rows"), [1]);
     db.compact(true, true).expect("compacts");
-    assert_eq!(db.view().rows(0, 9), [1]);
+    assert_eq!(db.view().rows(0, 9).expect("rows"), [1]);
     drop(db);
     let db = open(&app, &clock).expect("opens");
-    assert_eq!(db.view().rows(0, 9), [1]);
+    assert_eq!(db.view().rows(0, 9).expect("rows"), [1]);
     db.compact(false, false).expect("compacts");
-    assert_eq!(db.view().including(true, true).rows(0, 9), [0]);
+    assert_eq!(
+        db.view().including(true, true).rows(0, 9).expect("rows"),
+        [0]
+    );
 }
 
 #[test]

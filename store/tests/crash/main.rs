@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use disk::{Dice, Fault, ForgetfulFolder};
+use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::time::Clock;
 use mix_store::{Database, OpenOptions, SaveOptions, StoreError};
 use mix_value::{Ref, Value};
@@ -43,7 +44,7 @@ fn open(folder: &ForgetfulFolder, clock: &Arc<TestClock>) -> Result<Database, St
 fn revisions(db: &Database) -> Vec<String> {
     let view = db.view().including(true, true);
     assert_eq!(view.check(), Vec::<String>::new());
-    let rows = view.rows(0, usize::MAX);
+    let rows = view.rows(0, usize::MAX).expect("rows");
     rows.iter()
         .map(|row| {
             view.record(*row)
@@ -265,7 +266,16 @@ fn damage_to_data_files_is_found() {
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x04;
-            let error = open(&folder.with_content(name, damaged), &clock).expect_err("damage");
+            // Rows are read on demand: either opening fails, or reading the row does.
+            let error = match open(&folder.with_content(name, damaged), &clock) {
+                Err(error) => error,
+                Ok(db) => {
+                    let view = db.view().including(true, true);
+                    assert!(!view.check().is_empty(), "{name} byte {at}");
+                    let mut errors = (0..view.bound()).filter_map(|row| view.record(row).err());
+                    errors.next().expect("damage")
+                }
+            };
             assert!(
                 matches!(error.code(), "db_corrupt" | "unsupported_format"),
                 "{name} byte {at}: {error}"
@@ -277,6 +287,63 @@ fn damage_to_data_files_is_found() {
         )
         .expect_err("short");
         assert_eq!(error.code(), "db_corrupt", "{name}");
+    }
+}
+
+#[test]
+fn damage_to_the_index_changes_nothing() {
+    let clock = Arc::new(TestClock::default());
+    let folder = ForgetfulFolder::default();
+    let db = open(&folder, &clock).expect("new");
+    for number in 0..8 {
+        db.save(vec![record(number, None)], &SaveOptions::default())
+            .expect("saves");
+    }
+    let id = db.view().record(3).expect("a row").id().expect("an id");
+    db.delete(std::slice::from_ref(&id), "x").expect("deletes");
+    let queries = [
+        "count()",
+        "n == 5",
+        "n >= 2 | orderDesc(n) | limit(3)",
+        "exists n | count()",
+        "_rmx_previous.n == 3 | count()",
+    ];
+    let answers = |db: &Database| -> Vec<Vec<Value>> {
+        let options = QueryOptions {
+            include_deleted: true,
+            ..QueryOptions::default()
+        };
+        let ask = |text: &&str| {
+            let pipeline = Pipeline::parse(text).expect("a query");
+            let execution = db.query(&pipeline, &options).expect("runs");
+            execution.collect_values().expect("results")
+        };
+        let mut all: Vec<Vec<Value>> = queries.iter().map(ask).collect();
+        let found = db.get_one(id.as_str()).expect("reads");
+        all.push(vec![Value::Bool(found.is_none())]);
+        all
+    };
+    let expected = answers(&db);
+    db.close().expect("checkpoint");
+    let segment = "idx-0-9.seg";
+    let bytes = folder.content(segment).expect("a segment");
+    assert_eq!(answers(&open(&folder, &clock).expect("opens")), expected);
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x04;
+        let db = open(&folder.with_content(segment, damaged), &clock).expect("opens");
+        assert_eq!(answers(&db), expected, "byte {at}");
+    }
+    for cut in (0..bytes.len()).step_by(50) {
+        let folder = folder.with_content(segment, bytes[..cut].to_vec());
+        let db = open(&folder, &clock).expect("opens");
+        assert_eq!(answers(&db), expected, "cut at {cut}");
+        // The next checkpoint writes it again.
+        db.save(vec![record(9, None)], &SaveOptions::default())
+            .expect("saves");
+        db.close().expect("checkpoint");
+        let opened = open(&folder, &clock).expect("opens");
+        assert!(opened.take_warnings().is_empty(), "cut at {cut}");
     }
 }
 
@@ -353,7 +420,7 @@ fn a_writer_that_was_overtaken_learns_the_fate_of_its_commit() {
             .expect("catches up and goes on");
         let numbers = |db: &Database| -> Vec<Value> {
             let view = db.view();
-            let rows = view.rows(0, 100);
+            let rows = view.rows(0, 100).expect("rows");
             rows.iter()
                 .map(|row| {
                     view.record(*row)

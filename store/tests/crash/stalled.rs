@@ -43,7 +43,7 @@ fn save(db: &Database, fates: &Mutex<Fates>) {
 
 fn numbers(db: &Database) -> Vec<i64> {
     let view = db.view().including(true, true);
-    let rows = view.rows(0, usize::MAX);
+    let rows = view.rows(0, usize::MAX).expect("rows");
     let number = |row: &u32| {
         view.record(*row)
             .and_then(|record| record.value())

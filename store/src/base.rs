@@ -1,0 +1,460 @@
+//! The rows on disk that segments cover: nothing of them is kept in memory but
+//! a bounded cache.
+
+use std::io;
+use std::sync::Arc;
+
+use mix_value::msgpack;
+use roaring::RoaringBitmap;
+
+use crate::error::{Doing, Result, StoreError};
+use crate::fields;
+use crate::folder::{Folder, FolderFile};
+use crate::ids::{Id, draw, text_of};
+use crate::index::segment::{Bytes, Cache, Merge, Part, Segment, SegmentWriter, Sink};
+use crate::index::{Tail, segment_name, term};
+use crate::raw;
+use crate::row_files::RowFiles;
+use crate::table::Table;
+use crate::time::parse_time;
+
+/// Most bytes of blocks and pages that are kept.
+const CACHE_BYTES: usize = 16 << 20;
+/// Rows of a segment that is built from stored rows.
+const SLICE: u32 = 8192;
+/// A merge writes at least so many bytes with each checkpoint.
+const MERGE_STEP: u64 = 4 << 20;
+/// For each byte of a new segment, so many bytes are merged.
+const MERGE_RATIO: u64 = 8;
+/// So many neighbours of about the same size are merged.
+const MERGE_WIDTH: usize = 4;
+/// More segments than this are merged whatever their sizes.
+const MAX_SEGMENTS: usize = 32;
+
+/// Rows on disk, and the segments that cover them.
+pub(crate) struct Base {
+    /// Number of rows.
+    pub rows: u32,
+    /// Bytes they take in `db.dat`.
+    pub end: u64,
+    /// Time of the last one.
+    pub time: i64,
+    pub generation: [u8; 8],
+    /// In row order, without gaps.
+    pub segments: Vec<Arc<Segment>>,
+    files: Option<Arc<RowFiles>>,
+    cache: Arc<Cache>,
+}
+
+/// What a checkpoint adds to a base.
+pub(crate) struct Addition<'a> {
+    pub tail: &'a Tail,
+    /// The row behind the last one.
+    pub until: u32,
+    pub end: u64,
+    pub time: i64,
+    pub replaced: &'a [(u32, u32)],
+    pub tombstones: &'a RoaringBitmap,
+    /// All rows that rows below `until` superseded.
+    pub superseded: &'a Arc<RoaringBitmap>,
+}
+
+impl Base {
+    /// No rows, and no files.
+    pub fn empty() -> Base {
+        Base {
+            rows: 0,
+            end: 0,
+            time: i64::MIN,
+            generation: [0; 8],
+            segments: Vec::new(),
+            files: None,
+            cache: Arc::new(Cache::new(0)),
+        }
+    }
+
+    /// The checkpointed rows that segments named by the state cover, with what
+    /// was wrong with the segments.
+    pub fn open(folder: &dyn Folder, state: &crate::state::State) -> Result<(Base, Vec<String>)> {
+        let cache = Arc::new(Cache::new(CACHE_BYTES));
+        let files = RowFiles::open(folder, state.rows, state.dat_len, Arc::clone(&cache))?;
+        let mut base = Base {
+            rows: 0,
+            end: 0,
+            time: i64::MIN,
+            generation: state.generation,
+            segments: Vec::new(),
+            files: Some(Arc::new(files)),
+            cache,
+        };
+        let mut warnings = Vec::new();
+        for name in &state.segments {
+            let opened = match folder.open(name, false) {
+                Ok(file) => Segment::open(name, Bytes::File(file), base.generation, &base.cache),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error).doing(|| format!("opening {name}")),
+            };
+            let fits = |segment: &Segment| {
+                segment.first() == base.rows
+                    && segment.end() > base.rows
+                    && segment.end() <= state.rows
+            };
+            match opened {
+                Ok(Some(segment)) if fits(&segment) => {
+                    base.rows = segment.end();
+                    base.segments.push(Arc::new(segment));
+                }
+                _ => {
+                    warnings.push(format!(
+                        "the index segment {name} is missing or damaged; the index is built anew from row {}",
+                        base.rows
+                    ));
+                    break;
+                }
+            }
+        }
+        base.end = state.dat_len;
+        if base.rows < state.rows {
+            let files = base.files.as_ref();
+            base.end = match files {
+                Some(files) => files.start(base.rows, state.rows)?,
+                None => 0,
+            };
+        } else if base.rows > 0 {
+            base.time = state.time;
+        }
+        Ok((base, warnings))
+    }
+
+    pub fn has_files(&self) -> bool {
+        self.files.is_some()
+    }
+
+    /// Names of the segments, up to the first that has no file yet.
+    pub fn names(&self) -> Vec<String> {
+        self.segments
+            .iter()
+            .take_while(|segment| segment.in_memory().is_none())
+            .map(|segment| segment.name.clone())
+            .collect()
+    }
+
+    fn files(&self) -> Result<&Arc<RowFiles>> {
+        let missing = || StoreError::Corrupt("there are no files of rows".into());
+        self.files.as_ref().ok_or_else(missing)
+    }
+
+    /// The body of a row; `place` is that of a row behind the base.
+    pub fn body(&self, row: u32, place: Option<(u64, u32, u32)>) -> Result<Arc<[u8]>> {
+        let files = self.files()?;
+        match place {
+            Some(place) => {
+                let end = place.0 + u64::from(place.1);
+                files.body(row, place, end)
+            }
+            None => files.body(row, files.place(row, self.rows, self.end)?, self.end),
+        }
+    }
+
+    /// Bytes that the rows below `row` take.
+    pub fn start_of(&self, row: u32) -> Result<u64> {
+        if row >= self.rows {
+            return Ok(self.end);
+        }
+        self.files()?.start(row, self.rows)
+    }
+
+    /// The newest row below `bound` with this id, or revision.
+    pub fn find(&self, field: &str, id: &Id, bound: u32) -> Result<Option<u32>> {
+        let Some(key) = term::ref_key(text_of(id)) else {
+            return Ok(None);
+        };
+        let mut path = term::Path::default();
+        path.push(field);
+        let wanted = path.value(&key);
+        for segment in self.segments.iter().rev() {
+            if segment.first() >= bound {
+                continue;
+            }
+            let mut newest = None;
+            for part in Part::BOTH {
+                segment.get(part, &wanted, &mut |rows| {
+                    let mut rows = rows.to_bitmap();
+                    rows.remove_range(bound..);
+                    newest = newest.max(rows.max());
+                })?;
+            }
+            if newest.is_some() {
+                return Ok(newest);
+            }
+        }
+        Ok(None)
+    }
+
+    pub fn is_tombstone(&self, row: u32) -> Result<bool> {
+        for segment in &self.segments {
+            if row < segment.end() {
+                return Ok(segment.tombstones()?.contains(row));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Rows that rows below `bound` superseded, and the tombstones below it.
+    pub fn flags(&self, bound: u32) -> Result<(RoaringBitmap, RoaringBitmap)> {
+        let (mut superseded, mut deleted) = (RoaringBitmap::new(), RoaringBitmap::new());
+        for segment in &self.segments {
+            if segment.first() >= bound {
+                break;
+            }
+            superseded |= &*segment.superseded(bound)?;
+            deleted |= &*segment.tombstones()?;
+        }
+        deleted.remove_range(bound..);
+        Ok((superseded, deleted))
+    }
+
+    /// Number of rows with a time up to `time`.
+    pub fn rows_until(&self, time: i64) -> Result<u32> {
+        let (mut low, mut high) = (0, self.rows);
+        while low < high {
+            let row = low + (high - low) / 2;
+            let body = self.body(row, None)?;
+            let text = raw::member(&body, fields::MODIFIED_AT)
+                .and_then(|bytes| msgpack::decode(bytes).ok());
+            let of_row = text
+                .as_ref()
+                .and_then(|text| parse_time(text.as_str()?))
+                .ok_or_else(|| StoreError::Corrupt(format!("row {row} has no time")))?;
+            if of_row <= time {
+                low = row + 1;
+            } else {
+                high = row;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The same rows with an index built from them.
+    pub fn rebuilt(&self) -> Result<Base> {
+        let table = Table::new(Base {
+            rows: 0,
+            end: 0,
+            time: i64::MIN,
+            generation: self.generation,
+            segments: Vec::new(),
+            files: self.files.clone(),
+            cache: Arc::clone(&self.cache),
+        });
+        load(&table, self.rows, self.end, &mut || {})?;
+        table.extend_segments(None);
+        table.set_stored(self.rows);
+        let base = table.base();
+        if base.rows < self.rows {
+            let reasons = table.take_warnings().join("; ");
+            return Err(StoreError::Corrupt(format!(
+                "the index cannot be built: {reasons}"
+            )));
+        }
+        Ok(Base {
+            rows: base.rows,
+            end: base.end,
+            time: self.time,
+            generation: base.generation,
+            segments: base.segments.clone(),
+            files: base.files.clone(),
+            cache: Arc::clone(&base.cache),
+        })
+    }
+
+    /// This base with the rows of an addition, and a step of merging.
+    pub fn extended(
+        &self,
+        folder: Option<&dyn Folder>,
+        addition: Addition<'_>,
+        merge: &mut Option<Merge>,
+    ) -> Result<Base> {
+        let mut segments = Vec::with_capacity(self.segments.len() + 1);
+        for segment in &self.segments {
+            segments.push(match (folder, segment.in_memory()) {
+                (Some(folder), Some(bytes)) => {
+                    let (file, temporary) = create(folder)?;
+                    let mut sink = Sink::file(file);
+                    sink.write_all(bytes)
+                        .doing(|| format!("writing {}", segment.name))?;
+                    Arc::new(self.place(Some(folder), sink, &temporary, &segment.name)?)
+                }
+                _ => Arc::clone(segment),
+            });
+        }
+        let mut added = 0;
+        if addition.until > self.rows {
+            let name = segment_name(self.rows, addition.until);
+            let (sink, temporary) = new_sink(folder)?;
+            let failed = || format!("writing {name}");
+            let rows = addition.until - self.rows;
+            let mut writer =
+                SegmentWriter::new(sink, self.generation, self.rows, rows, addition.until)
+                    .doing(failed)?;
+            addition
+                .tail
+                .write(&mut writer, addition.until, addition.superseded)
+                .doing(failed)?;
+            let sink = writer
+                .finish(addition.replaced, addition.tombstones)
+                .doing(failed)?;
+            let segment = self.place(folder, sink, &temporary, &name)?;
+            added = segment.len;
+            segments.push(Arc::new(segment));
+        }
+        let mut base = Base {
+            rows: addition.until,
+            end: addition.end,
+            time: addition.time,
+            generation: self.generation,
+            segments,
+            files: self.files.clone(),
+            cache: Arc::clone(&self.cache),
+        };
+        base.merge(
+            folder,
+            (added * MERGE_RATIO).max(MERGE_STEP),
+            addition.superseded,
+            merge,
+        )?;
+        Ok(base)
+    }
+
+    /// Goes on with a merge, or begins one if neighbours are of about the same size.
+    fn merge(
+        &mut self,
+        folder: Option<&dyn Folder>,
+        bytes: u64,
+        superseded: &Arc<RoaringBitmap>,
+        under_way: &mut Option<Merge>,
+    ) -> Result<()> {
+        let mut merge = match under_way.take() {
+            Some(merge) => merge,
+            None => {
+                let Some(window) = self.to_merge() else {
+                    return Ok(());
+                };
+                let (sink, temporary) = new_sink(folder)?;
+                Merge::new(
+                    self.segments[window].to_vec(),
+                    sink,
+                    temporary,
+                    self.generation,
+                    self.rows,
+                    Arc::clone(superseded),
+                )?
+            }
+        };
+        if !merge.step(bytes)? {
+            *under_way = Some(merge);
+            return Ok(());
+        }
+        let at = merge.inputs.first().and_then(|first| {
+            let same = |segment: &Arc<Segment>| segment.first() == first.first();
+            self.segments.iter().position(same)
+        });
+        let end = merge.inputs.last().map_or(0, |last| last.end());
+        let count = merge.inputs.len();
+        let replaces = at.filter(|at| {
+            let last = self.segments.get(at + count - 1);
+            last.is_some_and(|last| last.end() == end)
+        });
+        if let Some(at) = replaces {
+            let (name, temporary) = (merge.name.clone(), merge.temporary.clone());
+            let sink = merge.finish()?;
+            let merged = self.place(folder, sink, &temporary, &name)?;
+            self.segments.splice(at..at + count, [Arc::new(merged)]);
+        }
+        Ok(())
+    }
+
+    /// Neighbours to merge.
+    fn to_merge(&self) -> Option<std::ops::Range<usize>> {
+        let level = |segment: &Arc<Segment>| (segment.end() - segment.first()).ilog2() / 2;
+        let levels: Vec<u32> = self.segments.iter().map(level).collect();
+        let mut end = levels.len();
+        while end > 0 {
+            let mut start = end - 1;
+            let mut greatest = levels[start];
+            // Smaller ones among them go along.
+            while start > 0 && levels[start - 1] <= levels[end - 1].max(greatest) {
+                start -= 1;
+                greatest = greatest.max(levels[start]);
+            }
+            if end - start >= MERGE_WIDTH {
+                return Some(start..end);
+            }
+            end = start;
+        }
+        (levels.len() > MAX_SEGMENTS).then(|| levels.len() - MAX_SEGMENTS / 2..levels.len())
+    }
+
+    /// Gives a written segment its name, and opens it.
+    fn place(
+        &self,
+        folder: Option<&dyn Folder>,
+        sink: Sink,
+        temporary: &str,
+        name: &str,
+    ) -> Result<Segment> {
+        let bytes = match (sink, folder) {
+            (Sink::Memory(bytes), _) => Bytes::Memory(bytes),
+            (Sink::File { file, .. }, Some(folder)) => {
+                folder
+                    .rename(temporary, name)
+                    .doing(|| format!("renaming {temporary}"))?;
+                Bytes::File(file)
+            }
+            (Sink::File { file, .. }, None) => Bytes::File(file),
+        };
+        let opened = Segment::open(name, bytes, self.generation, &self.cache)?;
+        opened.ok_or_else(|| StoreError::Corrupt(format!("{name} cannot be read back")))
+    }
+}
+
+fn create(folder: &dyn Folder) -> Result<(Box<dyn FolderFile>, String)> {
+    let suffix: [u8; 8] = draw()?;
+    let temporary = format!("tmp-{}", text_of(&suffix));
+    let file = folder
+        .create_new(&temporary)
+        .doing(|| format!("creating {temporary}"))?;
+    Ok((file, temporary))
+}
+
+fn new_sink(folder: Option<&dyn Folder>) -> Result<(Sink, String)> {
+    match folder {
+        Some(folder) => {
+            let (file, temporary) = create(folder)?;
+            Ok((Sink::file(file), temporary))
+        }
+        None => Ok((Sink::Memory(Vec::new()), String::new())),
+    }
+}
+
+/// Reads the rows behind the base of a table up to `rows`, which end at `end`,
+/// and indexes them in slices.
+pub(crate) fn load(table: &Table, rows: u32, end: u64, beat: &mut dyn FnMut()) -> Result<()> {
+    let base = table.base();
+    let files = Arc::clone(base.files()?);
+    let mut slice = Vec::new();
+    for row in base.rows..rows {
+        let place = files.place(row, rows, end)?;
+        let body = files.body(row, place, end)?;
+        slice.push(crate::disk::new_row(row, &body, place.2, place.1)?);
+        if slice.len() >= SLICE as usize || row + 1 == rows {
+            beat();
+            let full = slice.len() >= SLICE as usize;
+            table.append(std::mem::take(&mut slice))?;
+            if full {
+                table.extend_segments(None);
+            }
+            table.set_stored(row + 1);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! A bounded cache of what was read from files.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use roaring::RoaringBitmap;
+
+use super::reader::Interior;
+
+/// Bookkeeping of an entry.
+const ENTRY: usize = 64;
+
+/// Something read from a file.
+#[derive(Clone)]
+pub(crate) enum Cached {
+    Bytes(Arc<[u8]>),
+    Interior(Arc<Interior>),
+    Rows(Arc<RoaringBitmap>),
+}
+
+/// Keeps about as many bytes as it may, the recently used ones.
+///
+/// Two generations: what is used moves into the young one; when that is full
+/// it becomes the old one, and what was in the old one is forgotten.
+pub(crate) struct Cache {
+    limit: usize,
+    inner: Mutex<Inner>,
+    files: AtomicU64,
+}
+
+#[derive(Default)]
+struct Inner {
+    young: HashMap<(u64, u64), (Cached, usize)>,
+    old: HashMap<(u64, u64), (Cached, usize)>,
+    bytes: usize,
+}
+
+impl Cache {
+    pub fn new(limit: usize) -> Cache {
+        Cache {
+            limit,
+            inner: Mutex::default(),
+            files: AtomicU64::new(0),
+        }
+    }
+
+    /// A number for a file, which no other has.
+    pub fn new_file(&self) -> u64 {
+        self.files.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn get(&self, file: u64, offset: u64) -> Option<Cached> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (file, offset);
+        if let Some((cached, _)) = inner.young.get(&key) {
+            return Some(cached.clone());
+        }
+        let (cached, size) = inner.old.remove(&key)?;
+        inner.add(key, cached.clone(), size, self.limit);
+        Some(cached)
+    }
+
+    pub fn put(&self, file: u64, offset: u64, cached: Cached, size: usize) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.add((file, offset), cached, size + ENTRY, self.limit);
+    }
+}
+
+impl Inner {
+    fn add(&mut self, key: (u64, u64), cached: Cached, size: usize, limit: usize) {
+        // What takes a large part of the cache would only push out the rest.
+        if size > limit / 4 {
+            return;
+        }
+        if self.bytes + size > limit / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
+        }
+        self.bytes += size;
+        self.young.insert(key, (cached, size));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recently_used_stay() {
+        let cache = Cache::new(64 * 1024);
+        let bytes: Arc<[u8]> = vec![0; 1000].into();
+        for number in 0..1000 {
+            cache.put(1, number, Cached::Bytes(bytes.clone()), bytes.len());
+            assert!(cache.get(1, 0).is_some(), "{number}");
+        }
+        let kept = (0..1000).filter(|n| cache.get(1, *n).is_some()).count();
+        assert!((10..70).contains(&kept), "{kept}");
+    }
+}

@@ -1,0 +1,508 @@
+//! Reads a segment.
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::block::{Entries, SUM, Span};
+use super::cache::Cached;
+use super::{Cache, Damaged, FEW, Part, TRAILER, Trailer};
+use crate::error::{Doing, Result, StoreError};
+use crate::folder::{FolderFile, read_exact_at};
+use crate::index::rows::Rows;
+use crate::index::tail::Posting;
+
+/// Longest block or bitmap; longer ones were never written.
+const MAX_SPAN: u32 = 1 << 30;
+/// Trees are never higher.
+const MAX_HEIGHT: u32 = 16;
+
+/// Where the bytes of a segment are.
+pub(crate) enum Bytes {
+    Memory(Vec<u8>),
+    File(Box<dyn FolderFile>),
+}
+
+/// An open segment.
+pub(crate) struct Segment {
+    /// Its file, or the one it will have.
+    pub name: String,
+    bytes: Bytes,
+    trailer: Trailer,
+    cache: Arc<Cache>,
+    number: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// A block whose entries are blocks.
+pub(crate) struct Interior {
+    /// First keys and places of the blocks.
+    children: Vec<(Box<[u8]>, Span)>,
+}
+
+/// A leaf, and the first key of the one behind it.
+type Found = (Span, Option<Box<[u8]>>);
+
+/// The terms of a leaf that lie in a range, ascending.
+pub(crate) type Leaf = Vec<(Vec<u8>, Posting)>;
+
+impl Segment {
+    /// Opens a segment by its last bytes; none if it is no segment of this
+    /// format and generation.
+    pub fn open(
+        name: &str,
+        bytes: Bytes,
+        generation: [u8; 8],
+        cache: &Arc<Cache>,
+    ) -> Result<Option<Segment>> {
+        let len = match &bytes {
+            Bytes::Memory(bytes) => bytes.len() as u64,
+            Bytes::File(file) => file.len().doing(|| format!("reading {name}"))?,
+        };
+        let Some(start) = len.checked_sub(TRAILER as u64) else {
+            return Ok(None);
+        };
+        let mut end = [0; TRAILER];
+        read(&bytes, start, &mut end).doing(|| format!("reading {name}"))?;
+        let Some(trailer) = Trailer::decode(&end) else {
+            return Ok(None);
+        };
+        let fits = trailer.generation == generation
+            && trailer.first.checked_add(trailer.rows).is_some()
+            && trailer.trees.iter().all(|tree| tree.height <= MAX_HEIGHT);
+        Ok(fits.then(|| Segment {
+            name: name.to_owned(),
+            bytes,
+            trailer,
+            number: cache.new_file(),
+            cache: Arc::clone(cache),
+            len,
+        }))
+    }
+
+    /// The first row.
+    pub fn first(&self) -> u32 {
+        self.trailer.first
+    }
+
+    /// The row behind the last one.
+    pub fn end(&self) -> u32 {
+        self.trailer.first + self.trailer.rows
+    }
+
+    /// Rows superseded by rows below this one are in the part of the past.
+    pub fn split(&self) -> u32 {
+        self.trailer.split
+    }
+
+    /// The bytes, if it has no file yet.
+    pub fn in_memory(&self) -> Option<&[u8]> {
+        match &self.bytes {
+            Bytes::Memory(bytes) => Some(bytes),
+            Bytes::File(_) => None,
+        }
+    }
+
+    fn damaged(&self, offset: u64) -> StoreError {
+        StoreError::IndexDamaged {
+            segment: self.name.clone(),
+            offset,
+        }
+    }
+
+    fn load(&self, span: Span) -> Result<Vec<u8>> {
+        let end = span.offset.checked_add(u64::from(span.len) + SUM as u64);
+        if span.len > MAX_SPAN || end.is_none_or(|end| end > self.len) {
+            return Err(self.damaged(span.offset));
+        }
+        let mut bytes = vec![0; span.len as usize + SUM];
+        read(&self.bytes, span.offset, &mut bytes).doing(|| format!("reading {}", self.name))?;
+        let (body, sum) = bytes.split_at(span.len as usize);
+        if crc32c::crc32c(body).to_le_bytes() != sum {
+            return Err(self.damaged(span.offset));
+        }
+        bytes.truncate(span.len as usize);
+        Ok(bytes)
+    }
+
+    fn leaf(&self, span: Span) -> Result<Arc<[u8]>> {
+        if let Some(Cached::Bytes(bytes)) = self.cache.get(self.number, span.offset) {
+            return Ok(bytes);
+        }
+        let bytes: Arc<[u8]> = self.load(span)?.into();
+        let cached = Cached::Bytes(Arc::clone(&bytes));
+        self.cache
+            .put(self.number, span.offset, cached, bytes.len());
+        Ok(bytes)
+    }
+
+    fn interior(&self, span: Span) -> Result<Arc<Interior>> {
+        if let Some(Cached::Interior(block)) = self.cache.get(self.number, span.offset) {
+            return Ok(block);
+        }
+        let bytes = self.load(span)?;
+        let mut entries = Entries::new(&bytes);
+        let mut children = Vec::new();
+        let mut size = 0;
+        while !entries.is_done() {
+            let read = entries.next_key().and_then(|()| entries.span());
+            let child = read.map_err(|Damaged| self.damaged(span.offset))?;
+            size += entries.key.len() + size_of::<(Box<[u8]>, Span)>();
+            children.push((entries.key.clone().into_boxed_slice(), child));
+        }
+        if children.is_empty() {
+            return Err(self.damaged(span.offset));
+        }
+        let block = Arc::new(Interior { children });
+        let cached = Cached::Interior(Arc::clone(&block));
+        self.cache.put(self.number, span.offset, cached, size);
+        Ok(block)
+    }
+
+    fn bitmap(&self, span: Span) -> Result<Arc<RoaringBitmap>> {
+        if let Some(Cached::Rows(rows)) = self.cache.get(self.number, span.offset) {
+            return Ok(rows);
+        }
+        let bytes = self.load(span)?;
+        let rows =
+            RoaringBitmap::deserialize_from(&*bytes).map_err(|_| self.damaged(span.offset))?;
+        let rows = Arc::new(rows);
+        let cached = Cached::Rows(Arc::clone(&rows));
+        self.cache
+            .put(self.number, span.offset, cached, bytes.len());
+        Ok(rows)
+    }
+
+    /// Rows that rows of this segment below `bound` superseded.
+    pub fn superseded(&self, bound: u32) -> Result<Arc<RoaringBitmap>> {
+        if bound >= self.end() {
+            return self.bitmap(self.trailer.superseded);
+        }
+        let replaced = self.replaced()?;
+        let below = replaced.iter().take_while(|(row, _)| *row < bound);
+        Ok(Arc::new(below.map(|(_, previous)| *previous).collect()))
+    }
+
+    /// The rows that superseded others, and those others.
+    pub fn replaced(&self) -> Result<Vec<(u32, u32)>> {
+        let bytes = self.load(self.trailer.replaced)?;
+        let pairs = bytes.as_chunks::<8>().0.iter().map(|pair| {
+            let [a, b, c, d, e, f, g, h] = *pair;
+            (
+                u32::from_le_bytes([a, b, c, d]),
+                u32::from_le_bytes([e, f, g, h]),
+            )
+        });
+        Ok(pairs.collect())
+    }
+
+    /// The tombstones of the segment.
+    pub fn tombstones(&self) -> Result<Arc<RoaringBitmap>> {
+        self.bitmap(self.trailer.tombstones)
+    }
+
+    /// The leaf that holds the first term at or after `key`, if there is one,
+    /// and the first key of the leaf behind it.
+    fn descend(&self, part: Part, key: &[u8]) -> Result<Option<Found>> {
+        let tree = self.trailer.trees[part as usize];
+        if tree.height == 0 {
+            return Ok(None);
+        }
+        let (mut span, mut next) = (tree.root, None);
+        for _ in 1..tree.height {
+            let block = self.interior(span)?;
+            let behind = block.children.partition_point(|(first, _)| &**first <= key);
+            // A key before all others belongs into the first block.
+            let at = behind.saturating_sub(1);
+            if let Some((first, _)) = block.children.get(at + 1) {
+                next = Some(first.clone());
+            }
+            span = block.children[at].1;
+        }
+        Ok(Some((span, next)))
+    }
+
+    /// The rows of a term.
+    pub fn get(&self, part: Part, term: &[u8], visit: &mut dyn FnMut(Rows<'_>)) -> Result<()> {
+        let Some((span, _)) = self.descend(part, term)? else {
+            return Ok(());
+        };
+        let block = self.leaf(span)?;
+        let mut entries = Entries::new(&block);
+        let broken = |Damaged| self.damaged(span.offset);
+        while !entries.is_done() {
+            entries.next_key().map_err(broken)?;
+            match (*entries.key).cmp(term) {
+                std::cmp::Ordering::Less => skip_rows(&mut entries).map_err(broken)?,
+                std::cmp::Ordering::Equal => return self.rows(&mut entries, span, visit),
+                std::cmp::Ordering::Greater => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn rows(
+        &self,
+        entries: &mut Entries<'_>,
+        at: Span,
+        visit: &mut dyn FnMut(Rows<'_>),
+    ) -> Result<()> {
+        let broken = |Damaged| self.damaged(at.offset);
+        let count = entries.number().map_err(broken)? as usize;
+        if count > FEW {
+            let span = entries.span().map_err(broken)?;
+            visit(Rows::Many(&*self.bitmap(span)?));
+            return Ok(());
+        }
+        let mut few = [0; FEW];
+        let mut row = self.trailer.first;
+        for slot in &mut few[..count] {
+            let gap = entries.number().map_err(broken)?;
+            row = u32::try_from(gap)
+                .ok()
+                .and_then(|gap| row.checked_add(gap))
+                .ok_or_else(|| self.damaged(at.offset))?;
+            *slot = row;
+        }
+        visit(Rows::Few(&few[..count]));
+        Ok(())
+    }
+
+    /// All terms of `from..to` that pass `keep`, with their rows.
+    pub fn scan(
+        &self,
+        part: Part,
+        from: &[u8],
+        to: &[u8],
+        keep: &mut dyn FnMut(&[u8]) -> bool,
+        visit: &mut dyn FnMut(&[u8], Rows<'_>),
+    ) -> Result<()> {
+        let mut start = Box::<[u8]>::from(from);
+        while let Some((span, next)) = self.descend(part, &start)? {
+            let block = self.leaf(span)?;
+            let mut entries = Entries::new(&block);
+            let broken = |Damaged| self.damaged(span.offset);
+            while !entries.is_done() {
+                entries.next_key().map_err(broken)?;
+                if &*entries.key >= to {
+                    return Ok(());
+                }
+                if &*entries.key < from || !keep(&entries.key) {
+                    skip_rows(&mut entries).map_err(broken)?;
+                    continue;
+                }
+                let key = std::mem::take(&mut entries.key);
+                self.rows(&mut entries, span, &mut |rows| visit(&key, rows))?;
+                entries.key = key;
+            }
+            match next {
+                Some(next) if &*next < to => start = next,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The first terms of `from..to`, as many as lie in one leaf; ascending,
+    /// and empty only if there are none at all.
+    pub fn first_terms(&self, part: Part, from: &[u8], to: &[u8]) -> Result<Leaf> {
+        let mut start = Box::<[u8]>::from(from);
+        while let Some((span, next)) = self.descend(part, &start)? {
+            let found = self.terms(span, from, to)?;
+            match next {
+                Some(next) if found.is_empty() && &*next < to => start = next,
+                _ => return Ok(found),
+            }
+        }
+        Ok(Leaf::new())
+    }
+
+    /// As [`Segment::first_terms`], the last ones.
+    pub fn last_terms(&self, part: Part, from: &[u8], to: &[u8]) -> Result<Leaf> {
+        let tree = self.trailer.trees[part as usize];
+        if tree.height == 0 {
+            return Ok(Leaf::new());
+        }
+        let mut span = tree.root;
+        for _ in 1..tree.height {
+            let block = self.interior(span)?;
+            let at = block.children.partition_point(|(first, _)| &**first < to);
+            span = block.children[at.saturating_sub(1)].1;
+        }
+        self.terms(span, from, to)
+    }
+
+    fn terms(&self, span: Span, from: &[u8], to: &[u8]) -> Result<Leaf> {
+        let block = self.leaf(span)?;
+        let mut entries = Entries::new(&block);
+        let broken = |Damaged| self.damaged(span.offset);
+        let mut found = Leaf::new();
+        while !entries.is_done() {
+            entries.next_key().map_err(broken)?;
+            if &*entries.key >= to {
+                break;
+            }
+            if &*entries.key < from {
+                skip_rows(&mut entries).map_err(broken)?;
+                continue;
+            }
+            let key = entries.key.clone();
+            self.rows(&mut entries, span, &mut |rows| {
+                let posting = match rows {
+                    Rows::Few(rows) => Posting::Few(rows.to_vec()),
+                    Rows::Many(rows) => Posting::Many(rows.clone()),
+                };
+                found.push((key.clone(), posting));
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Reads every block and bitmap; the offset of the first that is damaged.
+    pub fn verify(&self) -> Result<()> {
+        for part in Part::BOTH {
+            let mut before: Option<Vec<u8>> = None;
+            let mut disorder = false;
+            let mut count = 0;
+            self.scan(part, &[], &[0xff; 8], &mut |_| true, &mut |term, _| {
+                disorder |= before.as_deref().is_some_and(|before| before >= term);
+                before = Some(term.to_vec());
+                count += 1;
+            })?;
+            let tree = self.trailer.trees[part as usize];
+            if disorder || count != tree.terms {
+                return Err(self.damaged(tree.root.offset));
+            }
+        }
+        self.replaced()?;
+        self.bitmap(self.trailer.superseded)?;
+        self.tombstones()?;
+        Ok(())
+    }
+}
+
+fn read(bytes: &Bytes, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+    match bytes {
+        Bytes::File(file) => read_exact_at(&**file, offset, buffer),
+        Bytes::Memory(all) => {
+            let part = usize::try_from(offset)
+                .ok()
+                .and_then(|start| all.get(start..)?.get(..buffer.len()));
+            buffer.copy_from_slice(part.ok_or(std::io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        }
+    }
+}
+
+fn skip_rows(entries: &mut Entries<'_>) -> std::result::Result<(), Damaged> {
+    let count = entries.number()? as usize;
+    if count > FEW {
+        entries.span()?;
+    } else {
+        for _ in 0..count {
+            entries.number()?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::segment::{SegmentWriter, Sink};
+
+    const GENERATION: [u8; 8] = *b"k3f9a0Zq";
+
+    fn term(number: u32) -> Vec<u8> {
+        format!("term {number:06}").into_bytes()
+    }
+
+    /// A segment of several levels; the term of number n has n % 40 + 1 rows.
+    fn segment(terms: u32) -> Segment {
+        let sink = Sink::Memory(Vec::new());
+        let mut writer = SegmentWriter::new(sink, GENERATION, 5, 100, 105).expect("memory");
+        for number in 0..terms {
+            let rows: Vec<u32> = (5..6 + number % 40).collect();
+            let part = if number % 3 == 0 {
+                Part::Past
+            } else {
+                Part::Present
+            };
+            writer
+                .add(part, &term(number), Rows::Few(&rows))
+                .expect("memory");
+        }
+        let Ok(Sink::Memory(bytes)) = writer.finish(&[(7, 3)], &RoaringBitmap::new()) else {
+            panic!("not in memory");
+        };
+        let cache = Arc::new(Cache::new(1 << 20));
+        let opened = Segment::open("idx-5-100.seg", Bytes::Memory(bytes), GENERATION, &cache);
+        opened.expect("memory").expect("a segment")
+    }
+
+    #[test]
+    fn terms_are_found_in_trees_of_every_height() {
+        for terms in [0, 1, 2, 300, 3_000, 60_000] {
+            let segment = segment(terms);
+            segment.verify().expect("as it was written");
+            let mut seen = 0;
+            for part in Part::BOTH {
+                segment
+                    .scan(part, b"", b"u", &mut |_| true, &mut |found, rows| {
+                        let number: u32 = std::str::from_utf8(&found[5..])
+                            .expect("digits")
+                            .parse()
+                            .expect("a number");
+                        assert_eq!(rows.to_bitmap().len(), u64::from(number % 40 + 1));
+                        seen += 1;
+                    })
+                    .expect("reads");
+            }
+            assert_eq!(seen, terms);
+            for number in (0..terms).step_by(97) {
+                let mut found = RoaringBitmap::new();
+                for part in Part::BOTH {
+                    let add = &mut |rows: Rows<'_>| found |= rows.to_bitmap();
+                    segment.get(part, &term(number), add).expect("reads");
+                }
+                assert_eq!(found.len(), u64::from(number % 40 + 1));
+            }
+        }
+    }
+
+    #[test]
+    fn terms_come_leaf_by_leaf_from_both_ends() {
+        let segment = segment(9_000);
+        let (from, to) = (term(1_000), term(8_000));
+        let expected: Vec<Vec<u8>> = (1_000..8_000)
+            .filter(|number| number % 3 != 0)
+            .map(term)
+            .collect();
+        let mut up = Vec::new();
+        let mut next = from.clone();
+        loop {
+            let leaf = segment
+                .first_terms(Part::Present, &next, &to)
+                .expect("reads");
+            let Some((last, _)) = leaf.last() else { break };
+            next = [&**last, &[0]].concat();
+            up.extend(leaf.into_iter().map(|(term, _)| term));
+        }
+        assert_eq!(up, expected);
+        let mut down = Vec::new();
+        let mut until = to;
+        loop {
+            let leaf = segment
+                .last_terms(Part::Present, &from, &until)
+                .expect("reads");
+            let Some((first, _)) = leaf.first() else {
+                break;
+            };
+            until = first.clone();
+            down.extend(leaf.into_iter().rev().map(|(term, _)| term));
+        }
+        down.reverse();
+        assert_eq!(down, expected);
+    }
+}

@@ -1,0 +1,186 @@
+//! `db.dat`, `db.off` and `db.crc`, read page by page through a bounded cache.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::data::{CRC, CRC_HEADER, DAT, OFF, OFF_HEADER, checked_body};
+use crate::error::{Doing, Result, StoreError};
+use crate::folder::{Folder, FolderFile, read_exact_at};
+use crate::index::segment::{Cache, Cached};
+
+/// Bytes of a file that are read at once.
+const PAGE: u64 = 8 << 10;
+
+/// The files of the rows.
+pub(crate) struct RowFiles {
+    files: [(Box<dyn FolderFile>, &'static str, u64); 3],
+    cache: Arc<Cache>,
+}
+
+impl RowFiles {
+    /// Opens `db.dat`, `db.off` and `db.crc`, and checks that they are as long
+    /// as `rows` rows of `end` bytes.
+    pub fn open(folder: &dyn Folder, rows: u32, end: u64, cache: Arc<Cache>) -> Result<RowFiles> {
+        let short =
+            |name: &str| StoreError::Corrupt(format!("{name} is too short for {rows} rows"));
+        let open = |name: &'static str, header: &[u8], len: u64| {
+            let file = match folder.open(name, false) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(short(name)),
+                other => other.doing(|| format!("opening {name}"))?,
+            };
+            if file.len().doing(|| format!("reading {name}"))? < len {
+                return Err(short(name));
+            }
+            let mut start = vec![0; header.len()];
+            read_exact_at(&*file, 0, &mut start).doing(|| format!("reading {name}"))?;
+            if start != header {
+                return Err(StoreError::Corrupt(format!("{name} has a wrong header")));
+            }
+            Ok((file, name, cache.new_file()))
+        };
+        let rows = u64::from(rows);
+        let files = [
+            open(DAT, &[], end)?,
+            open(OFF, &OFF_HEADER, 4 + 8 * rows)?,
+            open(CRC, &CRC_HEADER, 4 + 4 * rows)?,
+        ];
+        if rows == 0 && end != 0 {
+            return Err(StoreError::Corrupt("data without rows".into()));
+        }
+        Ok(RowFiles { files, cache })
+    }
+
+    /// Bytes of a file, of which `valid` bytes are known to be good.
+    fn read(&self, file: usize, offset: u64, out: &mut [u8], valid: u64) -> Result<()> {
+        let (handle, name, number) = &self.files[file];
+        let end = offset + out.len() as u64;
+        if end > valid {
+            return Err(StoreError::Corrupt(format!("{name} is too short")));
+        }
+        if out.len() as u64 > 4 * PAGE {
+            return read_exact_at(&**handle, offset, out).doing(|| format!("reading {name}"));
+        }
+        let mut at = offset;
+        while at < end {
+            let page = at / PAGE * PAGE;
+            let until = (page + PAGE).min(end);
+            let wanted = (at - page) as usize..(until - page) as usize;
+            let cached = match self.cache.get(*number, page) {
+                // The last page of a file grows.
+                Some(Cached::Bytes(bytes)) if bytes.len() >= wanted.end => bytes,
+                _ => {
+                    let mut bytes = vec![0; (valid.min(page + PAGE) - page) as usize];
+                    read_exact_at(&**handle, page, &mut bytes)
+                        .doing(|| format!("reading {name}"))?;
+                    let bytes: Arc<[u8]> = bytes.into();
+                    let cached = Cached::Bytes(Arc::clone(&bytes));
+                    self.cache.put(*number, page, cached, bytes.len());
+                    bytes
+                }
+            };
+            let to = (at - offset) as usize;
+            out[to..to + wanted.len()].copy_from_slice(&cached[wanted]);
+            at = until;
+        }
+        Ok(())
+    }
+
+    /// Start of a row, of `rows`.
+    pub fn start(&self, row: u32, rows: u32) -> Result<u64> {
+        let mut bytes = [0; 8];
+        let valid = 4 + 8 * u64::from(rows);
+        self.read(1, 4 + 8 * u64::from(row), &mut bytes, valid)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// Place, length and checksum of a row, of `rows` that take `end` bytes.
+    pub fn place(&self, row: u32, rows: u32, end: u64) -> Result<(u64, u32, u32)> {
+        let wrong = || StoreError::Corrupt(format!("row {row} has a wrong offset"));
+        let start = self.start(row, rows)?;
+        let next = if row + 1 < rows {
+            self.start(row + 1, rows)?
+        } else {
+            end
+        };
+        let len = next
+            .checked_sub(start)
+            .filter(|len| *len > 0 && next <= end && (row > 0 || start == 0))
+            .and_then(|len| u32::try_from(len).ok())
+            .ok_or_else(wrong)?;
+        let mut crc = [0; 4];
+        let valid = 4 + 4 * u64::from(rows);
+        self.read(2, 4 + 4 * u64::from(row), &mut crc, valid)?;
+        Ok((start, len, u32::from_le_bytes(crc)))
+    }
+
+    /// The body at a place, checked.
+    pub fn body(&self, row: u32, place: (u64, u32, u32), end: u64) -> Result<Arc<[u8]>> {
+        let (start, len, crc) = place;
+        let mut framed = vec![0; len as usize];
+        self.read(0, start, &mut framed, end)?;
+        Ok(checked_body(row, &framed, crc)?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::folder::NativeFolder;
+
+    const ROWS: u32 = 200;
+
+    fn body(number: u32) -> Vec<u8> {
+        vec![number as u8; 1000 + number as usize]
+    }
+
+    /// Files of rows; `damage` is a byte of `db.dat` that is changed.
+    fn stored(folder: &Path, damage: Option<usize>) -> (RowFiles, u64) {
+        let (mut dat, mut off, mut crc) = (Vec::new(), OFF_HEADER.to_vec(), CRC_HEADER.to_vec());
+        for number in 0..ROWS {
+            let start = dat.len();
+            off.extend((start as u64).to_le_bytes());
+            crate::data::write_row(&mut dat, &body(number));
+            crc.extend(crc32c::crc32c(&dat[start..]).to_le_bytes());
+        }
+        if let Some(at) = damage {
+            dat[at] ^= 1;
+        }
+        let end = dat.len() as u64;
+        for (name, bytes) in [(DAT, dat), (OFF, off), (CRC, crc)] {
+            std::fs::write(folder.join(name), bytes).expect("writes");
+        }
+        // Less than the rows take, so that pages are forgotten and read again.
+        let cache = Arc::new(Cache::new(64 << 10));
+        let files = RowFiles::open(&NativeFolder::new(folder), ROWS, end, cache).expect("opens");
+        (files, end)
+    }
+
+    fn read(files: &RowFiles, row: u32, end: u64) -> Result<Arc<[u8]>> {
+        files.body(row, files.place(row, ROWS, end)?, end)
+    }
+
+    #[test]
+    fn rows_are_read_on_demand() {
+        let folder = tempfile::tempdir().expect("scratch");
+        let (files, end) = stored(folder.path(), None);
+        for number in [150, 0, 199, 7, 8, 150].into_iter().chain(0..ROWS) {
+            assert_eq!(*read(&files, number, end).expect("reads"), *body(number));
+        }
+    }
+
+    #[test]
+    fn damage_is_reported_for_the_row_it_hits() {
+        let folder = tempfile::tempdir().expect("scratch");
+        let (files, end) = stored(folder.path(), Some(1002 + 1003 + 500));
+        for number in 0..ROWS {
+            let read = read(&files, number, end);
+            if number == 2 {
+                assert_eq!(read.expect_err("damaged").code(), "db_corrupt");
+            } else {
+                assert_eq!(*read.expect("reads"), *body(number));
+            }
+        }
+    }
+}
