@@ -47,6 +47,12 @@ bench: guests ## Crossings, starts, requests per second, beside peers, as one ta
 	$(CARGO) build --locked --release -p mixer -p stock-wasmtime
 	$(CARGO) bench --locked -p mixer --bench mixer
 
+.PHONY: bench-vm
+bench-vm: guests ## Programs in Mix, native and in the component, beside QuickJS and Lua 5.4; then growth at doubling sizes
+	$(CARGO) build --locked --release -p mix-bench-vm --features peers,component
+	$(TARGET_DIR)/release/mix-bench-vm
+	$(TARGET_DIR)/release/mix-bench-vm growth
+
 .PHONY: lint
 lint: ## Format and clippy only
 	$(CARGO) fmt --all --check

@@ -1,0 +1,78 @@
+//! Mix in its component, run as `mixer` runs an agent: a fresh instance, the
+//! program loaded into it, one session. All of that is in the time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use mixer::assembly::{Assembly, Policy};
+use mixer::outbound::Outbound;
+use mixer::run::{self, Outcome, RunRequest};
+use mixer::workspace::Place;
+
+use crate::program::{Measured, Program};
+use crate::{Engine, Run, mix};
+
+/// Linear memory of a run.
+const MEMORY: usize = 2 << 30;
+
+/// The component under the engine that serves.
+pub struct Component {
+    runtime: tokio::runtime::Runtime,
+    assembly: Arc<Assembly>,
+    folder: tempfile::TempDir,
+}
+
+impl Component {
+    /// Makes the engine ready.
+    pub fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let assembly = runtime.block_on(Assembly::new(&Policy::default(), Outbound::new(false)))?;
+        Ok(Self {
+            runtime,
+            assembly: Arc::new(assembly),
+            folder: tempfile::tempdir()?,
+        })
+    }
+}
+
+impl Engine for Component {
+    fn name(&self) -> &'static str {
+        "Mix component"
+    }
+
+    fn prepare<'a>(&'a self, program: &'a Program) -> Result<Option<Run<'a>>> {
+        let Some(executable) = mix::compile(program)? else {
+            return Ok(None);
+        };
+        let executable = Arc::new(executable);
+        let params = mix::encode(&program.input)?;
+        let place = Place::new(self.folder.path(), "local", "bench")?;
+        Ok(Some(Box::new(move || {
+            let request = RunRequest {
+                place: place.clone(),
+                agent: "bench".to_owned(),
+                params: params.clone(),
+                program: Arc::clone(&executable),
+                user: "anonymous".to_owned(),
+                timeout: Duration::from_secs(120),
+                memory: MEMORY,
+                environment: Vec::new(),
+                allowed: None,
+            };
+            let start = Instant::now();
+            let outcome = self.runtime.block_on(run::run(&self.assembly, request));
+            let time = start.elapsed();
+            match outcome {
+                Outcome::Output(value) => Ok(Measured {
+                    time,
+                    text: mix::text_of(&value)?,
+                }),
+                other => bail!("{}: {other:?}", program.name),
+            }
+        })))
+    }
+}

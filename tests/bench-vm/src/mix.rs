@@ -1,0 +1,89 @@
+//! Mix in the native library: module `bench`, run as an agent.
+
+use std::time::Instant;
+
+use anyhow::{Result, anyhow, bail};
+use mix_compiler::{CompileOptions, SourceFile};
+use mix_vm::{Action, Event, NoFunctions, NoHost, Options, Step, Vm};
+
+use crate::program::{Measured, Program};
+use crate::{Engine, Run};
+
+/// The native library.
+pub struct Native;
+
+impl Engine for Native {
+    fn name(&self) -> &'static str {
+        "Mix native"
+    }
+
+    fn prepare<'a>(&'a self, program: &'a Program) -> Result<Option<Run<'a>>> {
+        let Some(executable) = compile(program)? else {
+            return Ok(None);
+        };
+        let vm = Vm::load(&executable, &NoFunctions, &Options::default())
+            .map_err(|issue| anyhow!("{issue}"))?;
+        let params = encode(&program.input)?;
+        Ok(Some(Box::new(move || {
+            let start = Instant::now();
+            let value = run(&vm, params.clone())?;
+            let time = start.elapsed();
+            let text = text_of(&value)?;
+            Ok(Measured { time, text })
+        })))
+    }
+}
+
+/// The executable of a program.
+pub fn compile(program: &Program) -> Result<Option<Vec<u8>>> {
+    let Some(source) = program.source("mix")? else {
+        return Ok(None);
+    };
+    executable(&format!("{}.mix", program.name), &source).map(Some)
+}
+
+/// The executable of a source text.
+pub fn executable(name: &str, source: &str) -> Result<Vec<u8>> {
+    let files = [SourceFile::new(name, source)];
+    let compilation = mix_compiler::compile(&files, &CompileOptions::default());
+    match &compilation.program {
+        Some(program) => {
+            if std::env::var_os("MIX_DISASSEMBLE").is_some() {
+                eprintln!("{}", mix_bytecode::disassemble::disassemble(program));
+            }
+            Ok(mix_bytecode::encode(program))
+        }
+        None => bail!("{}", compilation.text()),
+    }
+}
+
+/// A text as an encoded parameter.
+pub fn encode(text: &str) -> Result<Vec<u8>> {
+    Ok(mix_value::msgpack::encode(&mix_value::Value::String(
+        text.into(),
+    ))?)
+}
+
+/// The text of an encoded result.
+pub fn text_of(bytes: &[u8]) -> Result<String> {
+    let value = mix_vm::wire::decode(bytes).map_err(|error| anyhow!("{error}"))?;
+    Ok(mix_vm::text_form::log_text(&value).to_string())
+}
+
+/// Runs agent `bench` once.
+pub fn run(vm: &Vm, params: Vec<u8>) -> Result<Vec<u8>> {
+    let mut session = vm.session();
+    session.act(Action::RunAgent {
+        agent: "bench".into(),
+        params,
+    });
+    loop {
+        match session.run(&mut NoHost, u64::MAX) {
+            Step::Event(Event::Result(value)) => return Ok(value),
+            Step::Event(Event::Issue(issue)) => bail!("{issue}"),
+            Step::Event(Event::Log(line)) => eprintln!("{line}"),
+            Step::Event(_) | Step::Ready => {}
+            Step::Waiting(_) | Step::Idle => bail!("the agent ended without a result"),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! QuickJS and Lua 5.4. A program defines a function `main` that is given the input.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::program::{Measured, Program};
+use crate::{Engine, Run};
+
+/// QuickJS.
+pub struct QuickJs;
+
+impl Engine for QuickJs {
+    fn name(&self) -> &'static str {
+        "QuickJS"
+    }
+
+    fn prepare<'a>(&'a self, program: &'a Program) -> Result<Option<Run<'a>>> {
+        let Some(source) = program.source("js")? else {
+            return Ok(None);
+        };
+        let runtime = rquickjs::Runtime::new()?;
+        runtime.set_max_stack_size(64 << 20);
+        let context = rquickjs::Context::full(&runtime)?;
+        context
+            .with(|context| context.eval::<(), _>(source.as_str()))
+            .with_context(|| format!("{}.js", program.name))?;
+        Ok(Some(Box::new(move || {
+            context.with(|context| {
+                let main: rquickjs::Function = context.globals().get("main")?;
+                let start = Instant::now();
+                let text: rquickjs::Coerced<String> = main
+                    .call((program.input.as_str(),))
+                    .map_err(|error| anyhow!("{error}: {:?}", context.catch()))?;
+                let time = start.elapsed();
+                Ok(Measured { time, text: text.0 })
+            })
+        })))
+    }
+}
+
+/// Lua 5.4.
+pub struct Lua;
+
+impl Engine for Lua {
+    fn name(&self) -> &'static str {
+        "Lua 5.4"
+    }
+
+    fn prepare<'a>(&'a self, program: &'a Program) -> Result<Option<Run<'a>>> {
+        let Some(source) = program.source("lua")? else {
+            return Ok(None);
+        };
+        let lua = mlua::Lua::new();
+        let failed = |error: mlua::Error| anyhow!("{error}");
+        lua.load(source).exec().map_err(failed)?;
+        let main: mlua::Function = lua.globals().get("main").map_err(failed)?;
+        Ok(Some(Box::new(move || {
+            // The state lives as long as the function.
+            let _ = &lua;
+            let start = Instant::now();
+            let text: mlua::String = main.call(program.input.as_str()).map_err(failed)?;
+            let time = start.elapsed();
+            let text = text.to_str().map_err(failed)?.to_owned();
+            Ok(Measured { time, text })
+        })))
+    }
+}
