@@ -128,6 +128,16 @@ impl FunctionBuilder {
         self.captures = captures;
     }
 
+    /// Number of parameters.
+    pub(crate) fn params(&self) -> u8 {
+        self.params
+    }
+
+    /// Number of registers; far below 65,536 when the optimiser asks.
+    pub(crate) fn registers(&self) -> u16 {
+        self.highest as u16
+    }
+
     /// The module of the function.
     #[must_use]
     pub fn module(&self) -> ModuleId {

@@ -55,6 +55,14 @@ macro_rules! instructions {
                 } )* }
             }
 
+            /// Reads register `to` wherever the instruction plainly reads `from`.
+            pub fn replace_read(&mut self, from: Reg, to: Reg) {
+                match self { $( Op::$name { $( $field ),* } => {
+                    let _ = (from, to);
+                    $( $field.rename(from, to); )*
+                } )* }
+            }
+
             /// Appends the file form.
             pub fn encode(&self, out: &mut Vec<u8>) {
                 out.push(self.opcode());
@@ -363,6 +371,44 @@ instructions! {
     /// `make(key)`, made once for each key; gives null. Modes 1 and 2: the latest element of the
     /// stream `make(null)`; before the first one the formula ends with null. [RT_NOT_A_STREAM]
     0xb0 Live "live" { dst: Dst, key: Reg, make: Reg, mode: u8 }
+
+    // ---- what the optimiser makes of frequent pairs
+    /// Condition of a loop `a == b`: jumps when true. [RT_CONDITION]
+    0xc0 JumpWhenEq "jump_when_eq" { a: Reg, b: Reg, target: Target }
+    /// Condition of a loop `a != b`: jumps when true. [RT_CONDITION]
+    0xc1 JumpWhenNe "jump_when_ne" { a: Reg, b: Reg, target: Target }
+    /// Condition of a loop `a < b`: jumps when true. [RT_CONDITION]
+    0xc2 JumpWhenLt "jump_when_lt" { a: Reg, b: Reg, target: Target }
+    /// Condition of a loop `a <= b`: jumps when true. [RT_CONDITION]
+    0xc3 JumpWhenLe "jump_when_le" { a: Reg, b: Reg, target: Target }
+    /// Condition of a loop `a > b`: jumps when true. [RT_CONDITION]
+    0xc4 JumpWhenGt "jump_when_gt" { a: Reg, b: Reg, target: Target }
+    /// Condition of a loop `a >= b`: jumps when true. [RT_CONDITION]
+    0xc5 JumpWhenGe "jump_when_ge" { a: Reg, b: Reg, target: Target }
+    /// Condition of a loop `a == number`: jumps when true. [RT_CONDITION]
+    0xc6 JumpWhenEqInt "jump_when_eq_int" { a: Reg, number: i16, target: Target }
+    /// Condition of a loop `a != number`: jumps when true. [RT_CONDITION]
+    0xc7 JumpWhenNeInt "jump_when_ne_int" { a: Reg, number: i16, target: Target }
+    /// Condition of a loop `a < number`: jumps when true. [RT_CONDITION]
+    0xc8 JumpWhenLtInt "jump_when_lt_int" { a: Reg, number: i16, target: Target }
+    /// Condition of a loop `a <= number`: jumps when true. [RT_CONDITION]
+    0xc9 JumpWhenLeInt "jump_when_le_int" { a: Reg, number: i16, target: Target }
+    /// Condition of a loop `a > number`: jumps when true. [RT_CONDITION]
+    0xca JumpWhenGtInt "jump_when_gt_int" { a: Reg, number: i16, target: Target }
+    /// Condition of a loop `a >= number`: jumps when true. [RT_CONDITION]
+    0xcb JumpWhenGeInt "jump_when_ge_int" { a: Reg, number: i16, target: Target }
+    /// `a * number`. [RT_OPERAND]
+    0xcc MulInt "mul_int" { dst: Dst, a: Reg, number: i32 }
+    /// `a / number`. [RT_OPERAND]
+    0xcd DivInt "div_int" { dst: Dst, a: Reg, number: i32 }
+    /// `a % number`. [RT_OPERAND]
+    0xce RemInt "rem_int" { dst: Dst, a: Reg, number: i32 }
+    /// `src[index].key`. [RT_INDEX, RT_NOT_AN_ARRAY, RT_NOT_A_MAP]
+    0xcf GetIndexField "index_field" { dst: Dst, src: Reg, index: Reg, key: ConstId }
+    /// Moves a register that must not be undefined; `place` says where it was to be stored. [RT_UNDEFINED_STORED]
+    0xd0 TakeStored "take_stored" { dst: Dst, src: Reg, place: ConstId }
+    /// `a + [item]` where `a` is used no more; both are moved. [RT_OPERAND, RT_UNDEFINED_STORED]
+    0xd1 AddItem "add_item" { dst: Dst, a: Reg, item: Reg }
 }
 
 /// Registers that an instruction handles as one range.
@@ -438,6 +484,18 @@ impl Op {
             | Op::JumpUnlessLeInt { target, .. }
             | Op::JumpUnlessGtInt { target, .. }
             | Op::JumpUnlessGeInt { target, .. }
+            | Op::JumpWhenEq { target, .. }
+            | Op::JumpWhenEqInt { target, .. }
+            | Op::JumpWhenNe { target, .. }
+            | Op::JumpWhenNeInt { target, .. }
+            | Op::JumpWhenLt { target, .. }
+            | Op::JumpWhenLtInt { target, .. }
+            | Op::JumpWhenLe { target, .. }
+            | Op::JumpWhenLeInt { target, .. }
+            | Op::JumpWhenGt { target, .. }
+            | Op::JumpWhenGtInt { target, .. }
+            | Op::JumpWhenGe { target, .. }
+            | Op::JumpWhenGeInt { target, .. }
             | Op::JumpUnlessSame { target, .. }
             | Op::JumpUnlessArray { target, .. }
             | Op::JumpUnlessMap { target, .. }

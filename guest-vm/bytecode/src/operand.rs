@@ -27,6 +27,14 @@ macro_rules! index {
             fn decode(input: &mut Input<'_>) -> Option<Self> {
                 Some(Self(<$inner>::try_from(input.unsigned()?).ok()?))
             }
+            fn rename(&mut self, from: Reg, to: Reg) {
+                // Only registers that are read plainly.
+                if matches!(stringify!($method).as_bytes(), b"read" | b"read_optional")
+                    && self.0 == <$inner>::from(from.0)
+                {
+                    self.0 = <$inner>::from(to.0);
+                }
+            }
         }
     };
 }
@@ -176,6 +184,10 @@ pub trait Operand: Copy {
     fn encode(self, out: &mut Vec<u8>);
     /// Reads the file form; `None` if it is malformed.
     fn decode(input: &mut Input<'_>) -> Option<Self>;
+    /// Reads register `to` where `from` was read.
+    fn rename(&mut self, from: Reg, to: Reg) {
+        let _ = (from, to);
+    }
 }
 
 macro_rules! plain_unsigned {

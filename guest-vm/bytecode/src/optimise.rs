@@ -1,10 +1,16 @@
 //! What [`FunctionBuilder::finish`](crate::FunctionBuilder::finish) does to the code of a function.
 //!
-//! A liveness analysis (which registers are still read later) drives three rewrites:
+//! A liveness analysis (which registers are still read later) drives most rewrites:
 //! - a comparison whose only use is the conditional jump behind it becomes one instruction;
 //! - a small integer whose only use is the next instruction becomes its operand;
+//! - a field of an element, and a checked store, become one instruction;
+//! - a copy that never differs from its original is not made (`copies`);
+//! - the condition of a loop is tested at its end (`loops`);
 //! - the last use of a register in `move` and on the left of `add` takes the
 //!   value out, so that containers are uniquely owned and change in place.
+
+mod copies;
+mod loops;
 
 use crate::builder::FunctionBuilder;
 use crate::op::Op;
@@ -26,11 +32,21 @@ pub(crate) fn optimise(builder: &mut FunctionBuilder, registers: u16) {
         compact(builder);
     }
     let live = Liveness::of(builder, registers);
-    if fuse_integers(builder, &live) {
+    let any = fuse_integers(builder, &live);
+    if fuse_elements(builder, &live) || any {
+        compact(builder);
+    }
+    let live = Liveness::of(builder, registers);
+    if copies::remove(builder, &live) {
         compact(builder);
     }
     let live = Liveness::of(builder, registers);
     take_last_uses(builder, &live);
+    let any = fuse_stores(builder);
+    if fuse_items(builder, &live) || any {
+        compact(builder);
+    }
+    loops::turn(builder);
 }
 
 /// Registers read and written by one instruction.
@@ -90,6 +106,8 @@ impl Effects {
 struct Liveness {
     words: usize,
     out: Vec<u64>,
+    /// Registers that are read before anything is written to them.
+    entry: Vec<u64>,
 }
 
 impl Liveness {
@@ -140,9 +158,18 @@ impl Liveness {
                 }
             }
             if !changed {
-                return Self { words, out };
+                live_in.truncate(words);
+                return Self {
+                    words,
+                    out,
+                    entry: live_in,
+                };
             }
         }
+    }
+
+    fn at_entry(&self, reg: u16) -> bool {
+        self.entry[usize::from(reg) / 64] >> (reg % 64) & 1 == 1
     }
 
     fn after(&self, index: usize, reg: u16) -> bool {
@@ -213,6 +240,21 @@ fn fuse_integers(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
                 a,
                 number: value,
             },
+            Op::Mul { dst: to, a, b } if b.0 == dst.0 => Op::MulInt {
+                dst: to,
+                a,
+                number: value,
+            },
+            Op::Div { dst: to, a, b } if b.0 == dst.0 => Op::DivInt {
+                dst: to,
+                a,
+                number: value,
+            },
+            Op::Rem { dst: to, a, b } if b.0 == dst.0 => Op::RemInt {
+                dst: to,
+                a,
+                number: value,
+            },
             Op::JumpUnlessEq { a, b, target } if b.0 == dst.0 => Op::JumpUnlessEqInt {
                 a,
                 number: number(),
@@ -258,6 +300,81 @@ fn fuse_integers(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
         builder.code[index - 1] = NOTHING;
         builder.code[index] = fused;
         any = true;
+    }
+    any
+}
+
+/// `a[i].k` in one instruction.
+fn fuse_elements(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
+    let entered = entered(builder);
+    let mut any = false;
+    for (at, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
+        if let Op::GetIndex {
+            dst: item,
+            src,
+            index,
+        } = builder.code[at - 1]
+            && let Op::GetField { dst, src: of, key } = builder.code[at]
+            && of.0 == item.0
+            && !*entered
+            && (dst.0 == item.0 || !live.after(at, item.0))
+        {
+            builder.code[at - 1] = NOTHING;
+            builder.code[at] = Op::GetIndexField {
+                dst,
+                src,
+                index,
+                key,
+            };
+            any = true;
+        }
+    }
+    any
+}
+
+/// `a + [x]` without the array in between.
+fn fuse_items(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
+    let entered = entered(builder);
+    let mut any = false;
+    for (at, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
+        if let Op::NewArray {
+            dst: array,
+            base,
+            length: 1,
+        } = builder.code[at - 1]
+            && let Op::AddTake { dst, a, b } = builder.code[at]
+            && b.0 == array.0
+            && a.0 != array.0
+            && a.0 != base.0
+            && !*entered
+            && (dst.0 == array.0 || !live.after(at, array.0))
+        {
+            builder.code[at - 1] = NOTHING;
+            builder.code[at] = Op::AddItem {
+                dst,
+                a,
+                item: Reg(base.0),
+            };
+            any = true;
+        }
+    }
+    any
+}
+
+/// A check and the move that it is for in one instruction.
+fn fuse_stores(builder: &mut FunctionBuilder) -> bool {
+    let entered = entered(builder);
+    let mut any = false;
+    for (at, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
+        if let Op::CheckStored { src, place } = builder.code[at - 1]
+            && let Op::Take { dst, src: from } = builder.code[at]
+            && from == src
+            && !*entered
+        {
+            builder.code[at] = NOTHING;
+            builder.code[at - 1] = Op::TakeStored { dst, src, place };
+            any = true;
+        }
     }
     any
 }

@@ -17,6 +17,20 @@ pub fn position(index: &Value) -> Option<usize> {
     }
 }
 
+/// The item of an array at an index, if the array has one there.
+#[inline(always)]
+#[must_use]
+pub fn item<'a>(array: &'a Value, index: &Value) -> Option<&'a Value> {
+    let Value::Array(array) = array else {
+        return None;
+    };
+    match index {
+        Value::Int(number) => array.items().get(usize::try_from(*number).ok()?),
+        Value::Float(_) => array.items().get(position(index)?),
+        _ => None,
+    }
+}
+
 fn index_failure(index: &Value, length: usize) -> Failure {
     let text = crate::text_form::log_text(index);
     Failure::new(

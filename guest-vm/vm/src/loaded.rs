@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use mix_bytecode::{Constant, Op, Program};
+use mix_bytecode::{Constant, Op, PathStep, Program};
 
 use crate::boundary::{FunctionTable, Issue};
 use crate::builtins::{self, Builtin};
@@ -28,6 +28,21 @@ pub(crate) struct Loaded {
     pub layouts: Vec<Layout>,
     /// For each function and instruction a guess where in a map a field is.
     pub guesses: Vec<Box<[Cell<u8>]>>,
+    /// The update paths.
+    pub paths: Vec<Box<[Step]>>,
+}
+
+/// A step of an update path, ready to run.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// To a field, with a guess where in a map it is.
+    Field(Text, Cell<u8>),
+    /// To the key in the next register.
+    Key,
+    /// To the index in the next register.
+    Index,
+    /// To an element of a tuple of known length.
+    Tuple,
 }
 
 /// How a builtin is run.
@@ -138,8 +153,19 @@ impl Loaded {
             .map(|function| function.code.iter().map(|_| Cell::new(0)).collect())
             .collect();
         let layouts = program.modules.iter().map(Layout::of).collect();
+        let paths = program.paths.iter().map(|path| {
+            let steps = path.iter().map(|step| match step {
+                PathStep::Field(name) => Step::Field(text(&constants, name.index()), Cell::new(0)),
+                PathStep::Key => Step::Key,
+                PathStep::Index => Step::Index,
+                PathStep::Tuple { .. } => Step::Tuple,
+            });
+            steps.collect()
+        });
+        let paths = paths.collect();
         Ok(Self {
             layouts,
+            paths,
             program,
             constants,
             shapes,

@@ -19,7 +19,7 @@ pub(crate) const MAX_FRAMES: usize = 100_000;
 pub(crate) const MAX_REGISTERS: usize = 4_000_000;
 
 /// Registers that exist before any are needed.
-pub(crate) const FIRST_REGISTERS: usize = 256;
+pub(crate) const FIRST_REGISTERS: usize = 512;
 
 /// Everything a session owns.
 #[derive(Debug)]

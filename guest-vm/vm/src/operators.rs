@@ -60,6 +60,76 @@ pub fn add(mut a: Value, b: &Value) -> Result {
     }
 }
 
+/// The sum of two ints: a float when it is no int.
+#[inline(always)]
+#[must_use]
+pub fn add_ints(x: i64, y: i64) -> Value {
+    match x.checked_add(y) {
+        Some(sum) => Value::Int(sum),
+        None => Value::Float(x as f64 + y as f64),
+    }
+}
+
+/// Their difference.
+#[inline(always)]
+#[must_use]
+pub fn subtract_ints(x: i64, y: i64) -> Value {
+    match x.checked_sub(y) {
+        Some(difference) => Value::Int(difference),
+        None => Value::Float(x as f64 - y as f64),
+    }
+}
+
+/// Their product.
+#[inline(always)]
+#[must_use]
+pub fn multiply_ints(x: i64, y: i64) -> Value {
+    match x.checked_mul(y) {
+        Some(product) => Value::Int(product),
+        None => Value::Float(x as f64 * y as f64),
+    }
+}
+
+/// Their quotient, always a float.
+#[inline(always)]
+#[must_use]
+pub fn divide_ints(x: i64, y: i64) -> Value {
+    Value::Float(x as f64 / y as f64)
+}
+
+/// Integers up to here are floats exactly.
+const EXACT: u64 = 1 << 53;
+
+/// Their remainder, a float with the sign of the left one.
+#[inline(always)]
+#[must_use]
+pub fn remainder_ints(x: i64, y: i64) -> Value {
+    if y != 0 && x.unsigned_abs() <= EXACT && y.unsigned_abs() <= EXACT {
+        // Division of ints is much faster than that of floats, and as exact.
+        Value::Float(((x % y) as f64).copysign(x as f64))
+    } else {
+        Value::Float(x as f64 % y as f64)
+    }
+}
+
+/// The remainder of two floats, with the sign of the left one.
+#[inline(always)]
+#[must_use]
+pub fn remainder(x: f64, y: f64) -> f64 {
+    // The conversion saturates, so what comes back equal is an int.
+    let (a, b) = (x as i64, y as i64);
+    if a as f64 == x
+        && b as f64 == y
+        && b != 0
+        && a.unsigned_abs() <= EXACT
+        && b.unsigned_abs() <= EXACT
+    {
+        ((a % b) as f64).copysign(x)
+    } else {
+        x % y
+    }
+}
+
 /// `- * / %` and their symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
@@ -85,7 +155,7 @@ pub fn arithmetic(op: Arithmetic, a: &Value, b: &Value) -> Result {
             Arithmetic::Sub => x - y,
             Arithmetic::Mul => x * y,
             Arithmetic::Div => x / y,
-            Arithmetic::Rem => x % y,
+            Arithmetic::Rem => remainder(x, y),
         }))
     };
     match (a, b) {

@@ -1,8 +1,9 @@
 function main() {
-  let text = "";
+  const pieces = [];
   for (let i = 0; i < 300000; i++) {
-    text += "item " + i + ";";
+    pieces.push("item " + i + ";");
   }
+  const text = pieces.join("");
   const parts = text.split(";");
   return text.length + " " + parts.length + " " + text.substring(1000000, 1000020);
 }

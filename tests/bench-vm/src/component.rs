@@ -2,7 +2,7 @@
 //! program loaded into it, one session. All of that is in the time.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use mixer::assembly::{Assembly, Policy};
@@ -10,6 +10,7 @@ use mixer::outbound::Outbound;
 use mixer::run::{self, Outcome, RunRequest};
 use mixer::workspace::Place;
 
+use crate::clock::Start;
 use crate::program::{Measured, Program};
 use crate::{Engine, Run, mix};
 
@@ -63,7 +64,7 @@ impl Engine for Component {
                 environment: Vec::new(),
                 allowed: None,
             };
-            let start = Instant::now();
+            let start = Start::now();
             let outcome = self.runtime.block_on(run::run(&self.assembly, request));
             let time = start.elapsed();
             match outcome {

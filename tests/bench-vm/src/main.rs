@@ -3,7 +3,7 @@
 //! `programs/` holds each of them as `name.mix`, `name.js` and `name.lua`. All
 //! three compute the same text, which is compared before anything is printed.
 //! A program is run several times in every engine and its fastest run counts:
-//! what disturbs a run only ever makes it slower.
+//! what disturbs a run only ever makes it slower. Times are computing time of the process.
 //!
 //! - [`program`]: what is measured
 //! - [`mix`]: Mix in the native library
@@ -13,6 +13,7 @@
 //!
 //! `cargo run --release -p mix-bench-vm --features peers,component -- [growth] [NAME]...`
 
+mod clock;
 #[cfg(feature = "component")]
 mod component;
 mod growth;

@@ -1,11 +1,10 @@
 //! Mix in the native library: module `bench`, run as an agent.
 
-use std::time::Instant;
-
 use anyhow::{Result, anyhow, bail};
 use mix_compiler::{CompileOptions, SourceFile};
 use mix_vm::{Action, Event, NoFunctions, NoHost, Options, Step, Vm};
 
+use crate::clock::Start;
 use crate::program::{Measured, Program};
 use crate::{Engine, Run};
 
@@ -25,7 +24,7 @@ impl Engine for Native {
             .map_err(|issue| anyhow!("{issue}"))?;
         let params = encode(&program.input)?;
         Ok(Some(Box::new(move || {
-            let start = Instant::now();
+            let start = Start::now();
             let value = run(&vm, params.clone())?;
             let time = start.elapsed();
             let text = text_of(&value)?;

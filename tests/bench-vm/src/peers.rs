@@ -1,9 +1,8 @@
 //! QuickJS and Lua 5.4. A program defines a function `main` that is given the input.
 
-use std::time::Instant;
-
 use anyhow::{Context as _, Result, anyhow};
 
+use crate::clock::Start;
 use crate::program::{Measured, Program};
 use crate::{Engine, Run};
 
@@ -28,7 +27,7 @@ impl Engine for QuickJs {
         Ok(Some(Box::new(move || {
             context.with(|context| {
                 let main: rquickjs::Function = context.globals().get("main")?;
-                let start = Instant::now();
+                let start = Start::now();
                 let text: rquickjs::Coerced<String> = main
                     .call((program.input.as_str(),))
                     .map_err(|error| anyhow!("{error}: {:?}", context.catch()))?;
@@ -58,7 +57,7 @@ impl Engine for Lua {
         Ok(Some(Box::new(move || {
             // The state lives as long as the function.
             let _ = &lua;
-            let start = Instant::now();
+            let start = Start::now();
             let text: mlua::String = main.call(program.input.as_str()).map_err(failed)?;
             let time = start.elapsed();
             let text = text.to_str().map_err(failed)?.to_owned();

@@ -82,6 +82,9 @@ mod tests {
         assert!(table.contains("100.0 ms"), "{table}");
         assert!(table.contains("2.00") && table.contains("8.00"), "{table}");
         let last = table.lines().last().expect("a table has lines");
-        assert!(last.starts_with("geometric mean") && last.ends_with("4.00"), "{table}");
+        assert!(
+            last.starts_with("geometric mean") && last.ends_with("4.00"),
+            "{table}"
+        );
     }
 }

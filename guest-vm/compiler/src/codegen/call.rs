@@ -1,8 +1,10 @@
 //! Calls: direct ones where the callee is known, the general one elsewhere.
 
-use super::function::FunctionCode;
+use super::function::{FunctionCode, LocalState};
 use super::link::{Host, wire_arity};
-use crate::core::{self, Expr, ExprKind, ForeignFunction, Instancing, ModuleId, SlotId, SlotKind};
+use crate::core::{
+    self, Expr, ExprKind, ForeignFunction, Instancing, Lambda, ModuleId, SlotId, SlotKind,
+};
 use crate::syntax::ast::Symbol;
 use crate::syntax::span::Span;
 use mix_bytecode::{Base, Dst, FuncId, Op, Reg};
@@ -37,12 +39,45 @@ impl<'a> FunctionCode<'_, 'a> {
                 self.direct(span, target, direct, Some(Dst(function.0)));
                 self.apply(span, function, rest, dst);
             }
+            _ if let ExprKind::Lambda(lambda) = &callee.kind
+                && lambda.params.len() == args.len() =>
+            {
+                self.inline(lambda, args, dst);
+            }
             _ => {
                 let later: Vec<&Expr> = args.iter().collect();
                 let function = self.operand_before(callee, &later);
                 self.apply(span, function, args, dst);
             }
         }
+    }
+
+    /// A lambda that is called where it is written, as in `x |> (a -> … | b -> …)`: its
+    /// code becomes part of this function, and no function value is made.
+    fn inline(&mut self, lambda: &'a Lambda, args: &'a [Expr], dst: Option<Dst>) {
+        // The arguments are evaluated before the code of the lambda sees its own locals.
+        let arguments: Vec<Reg> = args.iter().map(|arg| self.stable_operand(arg)).collect();
+        let captured: Vec<Reg> = lambda
+            .captures
+            .iter()
+            .map(|capture| self.register(capture.outer, lambda.span))
+            .collect();
+        let function = std::mem::replace(&mut self.function, lambda);
+        let fresh = vec![LocalState::default(); lambda.locals.len()];
+        let locals = std::mem::replace(&mut self.locals, fresh);
+        for (capture, reg) in lambda.captures.iter().zip(captured) {
+            // A captured box stays a box; any other captured value never changes.
+            self.locals[capture.inner.0 as usize].reg = Some(reg);
+        }
+        for (param, reg) in lambda.params.iter().zip(arguments) {
+            self.bind(*param, reg, false);
+        }
+        match dst {
+            Some(dst) => self.expr(&lambda.body, dst),
+            None => self.result(&lambda.body),
+        }
+        self.function = function;
+        self.locals = locals;
     }
 
     /// A callee whose code is known, and its number of parameters.

@@ -192,7 +192,7 @@ impl<'a> FunctionCode<'_, 'a> {
         let span = expr.span;
         match &expr.kind {
             ExprKind::Field { base, name } => {
-                let src = self.operand(base);
+                let src = self.operand_in(base, dst);
                 let key = self.linker.out.string(name);
                 self.emit_at(span, Op::GetField { dst, src, key });
             }

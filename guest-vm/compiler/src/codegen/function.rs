@@ -345,6 +345,18 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
         reg
     }
 
+    /// Like [`Self::operand`], computed in the register of the result where one is needed.
+    /// No other register then keeps a part of a value alive that is changed later.
+    pub fn operand_in(&mut self, expr: &'a Expr, dst: Dst) -> Reg {
+        if let ExprKind::Local(local) = expr.kind
+            && !self.is_boxed(local)
+        {
+            return self.register(local, expr.span);
+        }
+        self.expr(expr, dst);
+        Reg(dst.0)
+    }
+
     /// Like [`Self::operand`], for an operand after which others are evaluated that
     /// might assign the variable it is.
     pub fn operand_before(&mut self, expr: &'a Expr, later: &[&'a Expr]) -> Reg {

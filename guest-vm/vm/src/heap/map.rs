@@ -162,6 +162,26 @@ impl Map {
         }
     }
 
+    /// As [`get_near`](Self::get_near), to be changed; copies the node if it is shared.
+    #[inline]
+    pub fn get_mut_near(&mut self, key: &Text, guess: &std::cell::Cell<u8>) -> Option<&mut Value> {
+        match Rc::make_mut(&mut self.0) {
+            Node::Small { shape, values } => {
+                let near = usize::from(guess.get());
+                if let Some(known) = shape.keys.get(near)
+                    && (known.is_same_object(key) || known.as_str() == key.as_str())
+                {
+                    return values.get_mut(near);
+                }
+                let position = shape.find(key).ok()?;
+                // A small map has fewer entries than a byte can count.
+                guess.set(position as u8);
+                values.get_mut(position)
+            }
+            Node::Big(tree) => tree.get_mut(key.as_str()),
+        }
+    }
+
     /// The value of a key, to be changed; copies the node if it is shared.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         match Rc::make_mut(&mut self.0) {

@@ -129,6 +129,14 @@ impl Text {
         }
     }
 
+    /// False if a look at length and last byte shows that the texts differ.
+    #[must_use]
+    #[inline]
+    pub fn is_probably(&self, other: &Self) -> bool {
+        let (a, b) = (self.0.text.as_bytes(), other.0.text.as_bytes());
+        a.len() == b.len() && a.last() == b.last()
+    }
+
     /// True if both are the same object, which implies equality.
     #[must_use]
     #[inline]

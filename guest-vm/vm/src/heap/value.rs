@@ -11,7 +11,11 @@ use super::stream::Stream;
 use super::text::Text;
 
 /// Any value of a running program.
+///
+/// The kind takes a whole word: a value is written and read as two words, and
+/// what was just written can be read without waiting for it to reach memory.
 #[derive(Clone, Debug, Default)]
+#[repr(u64)]
 pub enum Value {
     /// `undefined`.
     #[default]
@@ -24,6 +28,15 @@ pub enum Value {
     Int(i64),
     /// A float.
     Float(f64),
+    /// A link to a cell.
+    Link(CellId),
+    /// A module instance.
+    Instance(InstanceId),
+    /// The permission value `appstate`.
+    Appstate,
+    /// A number that names an object of the host.
+    Handle(u64),
+    // From here on values refer to the heap.
     /// A string.
     Text(Text),
     /// A record reference; never empty.
@@ -40,16 +53,8 @@ pub enum Value {
     Function(Rc<Function>),
     /// A stream.
     Stream(Rc<Stream>),
-    /// A link to a cell.
-    Link(CellId),
-    /// A module instance.
-    Instance(InstanceId),
-    /// The permission value `appstate`.
-    Appstate,
     /// An access credential.
     Token(Rc<mix_value::Token>),
-    /// A number that names an object of the host.
-    Handle(u64),
     /// A mutable or library-made object.
     Opaque(Rc<Opaque>),
 }
@@ -63,6 +68,10 @@ pub struct CellId(pub u32);
 pub struct InstanceId(pub u32);
 
 const _: () = assert!(size_of::<Value>() <= 16, "a value is two words");
+const _: () = assert!(
+    size_of::<Option<Value>>() <= 16,
+    "and so is an optional one"
+);
 
 impl Value {
     /// A string.
@@ -115,6 +124,24 @@ impl Value {
     #[inline]
     pub fn is_undefined(&self) -> bool {
         matches!(self, Value::Undefined)
+    }
+
+    /// True for values that refer to nothing: to drop one takes no work.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_plain(&self) -> bool {
+        matches!(
+            self,
+            Value::Undefined
+                | Value::Null
+                | Value::Bool(_)
+                | Value::Int(_)
+                | Value::Float(_)
+                | Value::Link(_)
+                | Value::Instance(_)
+                | Value::Appstate
+                | Value::Handle(_)
+        )
     }
 
     /// True for values that hold other values.
@@ -235,6 +262,15 @@ impl Array {
     /// The items, to be changed; copied first if the array is shared.
     pub fn items_mut(&mut self) -> &mut Vec<Value> {
         &mut Rc::make_mut(&mut self.0).items
+    }
+
+    /// One item, to be changed; the items are copied first if the array is shared.
+    #[inline]
+    pub(crate) fn item_mut(&mut self, index: usize) -> Option<&mut Value> {
+        if index >= self.0.items.len() {
+            return None;
+        }
+        Rc::make_mut(&mut self.0).items.get_mut(index)
     }
 
     /// The items without a copy if nobody else holds the array.

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::heap::stream::Source;
 use crate::heap::{Callable, Case, Function, InstanceId, Stream, Value};
 use crate::interpreter::intrinsic::Intrinsic;
+use crate::interpreter::window::NARROW;
 use crate::loaded::{Entry, Foreign};
 use crate::machine::{
     FIRST_REGISTERS, Frame, MAX_FRAMES, MAX_REGISTERS, Machine, Native, Next, Ret, Routine, Wait,
@@ -18,9 +19,14 @@ pub(super) fn stack_failure() -> Failure {
     Failure::new("RT_STACK", "stack limit exceeded")
 }
 
-/// Makes room for the registers of a new frame.
-#[inline]
-pub(super) fn make_room(stack: &mut Vec<Value>, end: usize) -> Result<(), Failure> {
+/// Makes room for a frame with so many registers at `base`, and for the window above it.
+#[inline(always)]
+pub(super) fn make_room(
+    stack: &mut Vec<Value>,
+    base: usize,
+    registers: u16,
+) -> Result<(), Failure> {
+    let end = base + usize::from(registers).max(NARROW);
     if stack.len() < end {
         grow(stack, end)?;
     }
@@ -63,7 +69,7 @@ impl Machine {
         if routine.frames.len() >= MAX_FRAMES {
             return Err(stack_failure());
         }
-        make_room(&mut routine.stack, base + usize::from(code.registers))?;
+        make_room(&mut routine.stack, base, code.registers)?;
         for (register, argument) in routine.stack[base..].iter_mut().zip(arguments) {
             *register = argument;
         }
