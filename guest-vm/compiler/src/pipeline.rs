@@ -282,7 +282,7 @@ impl<'o> Build<'o> {
                         let span = module.name.span;
                         phrases.push(Phrase { kind, span });
                     }
-                    modules.push(UnitItem::Module(module));
+                    modules.push(UnitItem::Module(module.into()));
                 }
                 SessionItem::Command(command) => self.issues.push(
                     Issue::new(Code::SynUnexpected, command.span)
@@ -306,7 +306,7 @@ impl<'o> Build<'o> {
             comments: Vec::new(),
         });
         units.push(Unit {
-            items: vec![UnitItem::Module(session)],
+            items: vec![UnitItem::Module(session.into())],
             comments: Vec::new(),
         });
         let core = self.check(&units, Some(SESSION.to_string()));

@@ -141,7 +141,17 @@ impl Checker<'_> {
                     step: None,
                 }
             }
-            ast::StatementKind::For(For::Counting {
+            ast::StatementKind::For(kind) => self.for_statement(kind, span)?,
+            ast::StatementKind::Switch { subject, cases } => self.switch(subject, cases, span)?,
+            ast::StatementKind::Block(block) => StatementKind::Block(self.block(block)?),
+            ast::StatementKind::Expr(e) => StatementKind::Expr(self.infer(e)?.0),
+        }))
+    }
+
+    fn for_statement(&mut self, statement: &For, span: Span) -> Checked<StatementKind> {
+        let mark = self.enter_scope();
+        let outcome = match statement {
+            For::Counting {
                 is_var,
                 name,
                 start,
@@ -149,33 +159,22 @@ impl Checker<'_> {
                 step_target,
                 step_value,
                 body,
-            }) => {
-                let mark = self.enter_scope();
-                let outcome = self.counting(
-                    *is_var,
-                    name,
-                    (start, condition, step_target, step_value),
-                    body,
-                    span,
-                );
-                self.leave_scope(mark);
-                outcome?
-            }
-            ast::StatementKind::For(For::Each {
+            } => self.counting(
+                *is_var,
+                name,
+                (start, condition, step_target, step_value),
+                body,
+                span,
+            ),
+            For::Each {
                 is_var,
                 pattern,
                 subject,
                 body,
-            }) => {
-                let mark = self.enter_scope();
-                let outcome = self.each(*is_var, pattern, subject, body);
-                self.leave_scope(mark);
-                outcome?
-            }
-            ast::StatementKind::Switch { subject, cases } => self.switch(subject, cases, span)?,
-            ast::StatementKind::Block(block) => StatementKind::Block(self.block(block)?),
-            ast::StatementKind::Expr(e) => StatementKind::Expr(self.infer(e)?.0),
-        }))
+            } => self.each(*is_var, pattern, subject, body),
+        };
+        self.leave_scope(mark);
+        outcome
     }
 
     fn returned(&mut self, value: Option<&ast::Expr>, span: Span) -> Checked<Option<Expr>> {

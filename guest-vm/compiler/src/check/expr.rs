@@ -172,7 +172,7 @@ impl Checker<'_> {
             }
             ast::ExprKind::Do(block) => return self.do_block(block, span, None),
             ast::ExprKind::Action { param, body } => {
-                return self.action(param.as_ref(), body, span);
+                return self.action(param.as_deref(), body, span);
             }
             ast::ExprKind::AppView { module, args } => return self.app_view(module, args, span),
             ast::ExprKind::TypeAssert { ty, value } => {

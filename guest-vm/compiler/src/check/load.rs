@@ -56,9 +56,7 @@ impl Checker<'_> {
     ) {
         for item in &unit.items {
             let (name, state) = match item {
-                UnitItem::Module(module) => {
-                    (&module.name, ModuleState::Waiting(Rc::new(module.clone())))
-                }
+                UnitItem::Module(module) => (&module.name, ModuleState::Waiting(module.clone())),
                 UnitItem::ModuleAlias(alias) => {
                     (&alias.name, ModuleState::Alias(Rc::new(alias.clone())))
                 }

@@ -196,7 +196,12 @@ fn let_bind(bind: &LetBind) -> String {
             ty,
             value,
         } => {
-            format!("{}{} {}", pattern(found), hint(ty), expr(value))
+            format!(
+                "{}{} {}",
+                pattern(found),
+                hint(ty),
+                expr(value)
+            )
         }
     }
 }
@@ -223,7 +228,12 @@ fn statement(found: &Statement) -> String {
     match &found.kind {
         StatementKind::Let(bind) => format!("(let {})", let_bind(bind)),
         StatementKind::Var { name, ty, value } => {
-            format!("(var {}{} {})", name.text, hint(ty), expr(value))
+            format!(
+                "(var {}{} {})",
+                name.text,
+                hint(&ty.as_deref().cloned()),
+                expr(value)
+            )
         }
         StatementKind::Assign { target, value } => {
             format!("(set {} {})", place(target), expr(value))
@@ -244,36 +254,7 @@ fn statement(found: &Statement) -> String {
         StatementKind::While { condition, body } => {
             format!("(while {} {})", expr(condition), block(body))
         }
-        StatementKind::For(For::Counting {
-            is_var,
-            name,
-            start,
-            condition,
-            step_target,
-            step_value,
-            body,
-        }) => format!(
-            "(for {}{} {} {} ({} {}) {})",
-            if *is_var { "var " } else { "" },
-            name.text,
-            expr(start),
-            expr(condition),
-            place(step_target),
-            expr(step_value),
-            block(body)
-        ),
-        StatementKind::For(For::Each {
-            is_var,
-            pattern: found,
-            subject,
-            body,
-        }) => format!(
-            "(each {}{} {} {})",
-            if *is_var { "var " } else { "" },
-            pattern(found),
-            expr(subject),
-            block(body)
-        ),
+        StatementKind::For(found) => for_statement(found),
         StatementKind::Switch { subject, cases } => format!(
             "(switch {} {})",
             expr(subject),
@@ -557,5 +538,40 @@ pub fn ty(found: &TypeExpr) -> String {
         }
         TypeKind::ModuleType(name) => format!("(module {})", name.text),
         TypeKind::Opaque(name) => format!("<{name}>"),
+    }
+}
+
+fn for_statement(found: &For) -> String {
+    match found {
+        For::Counting {
+            is_var,
+            name,
+            start,
+            condition,
+            step_target,
+            step_value,
+            body,
+        } => format!(
+            "(for {}{} {} {} ({} {}) {})",
+            if *is_var { "var " } else { "" },
+            name.text,
+            expr(start),
+            expr(condition),
+            place(step_target),
+            expr(step_value),
+            block(body)
+        ),
+        For::Each {
+            is_var,
+            pattern: found,
+            subject,
+            body,
+        } => format!(
+            "(each {}{} {} {})",
+            if *is_var { "var " } else { "" },
+            pattern(found),
+            expr(subject),
+            block(body)
+        ),
     }
 }

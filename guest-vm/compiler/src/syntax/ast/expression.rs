@@ -228,7 +228,7 @@ pub enum ExprKind {
         /// The expression.
         value: Box<Expr>,
         /// Its type.
-        ty: TypeExpr,
+        ty: Box<TypeExpr>,
     },
     /// A slot with implicit projections: a function of one hidden parameter.
     ProjectionFn(Box<Expr>),
@@ -239,7 +239,7 @@ pub enum ExprKind {
     /// `action (v) { … }`
     Action {
         /// `v`; `None` for `action { … }`, `action () { … }` and `action (_) { … }`.
-        param: Option<Ident>,
+        param: Option<Box<Ident>>,
         /// The body.
         body: Block,
     },
@@ -253,14 +253,14 @@ pub enum ExprKind {
     /// `type(T)`, `type(T, e)`
     TypeAssert {
         /// The asserted type.
-        ty: TypeExpr,
+        ty: Box<TypeExpr>,
         /// The checked value; without it the expression is a function.
         value: Option<Box<Expr>>,
     },
     /// `~regex "p"`; the pattern is already checked.
     Regex(Ident),
     /// `_escJSON_ C`; already checked to decode.
-    EscJson(Const),
+    EscJson(Box<Const>),
 }
 
 /// `p -> e | q -> f`

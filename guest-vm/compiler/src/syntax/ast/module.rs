@@ -2,6 +2,7 @@
 
 use super::{Const, Expr, Ident, Phrase, Symbol, TypeExpr};
 use crate::syntax::span::Span;
+use std::rc::Rc;
 
 /// A parsed source file.
 #[derive(Debug, Clone)]
@@ -24,8 +25,8 @@ pub struct Comment {
 /// A part of a source file.
 #[derive(Debug, Clone)]
 pub enum UnitItem {
-    /// `module M … module end`
-    Module(Module),
+    /// `module M … module end`; shared with the checker, because it may be large.
+    Module(Rc<Module>),
     /// `module A = B[T = string]`
     ModuleAlias(ModuleAlias),
 }

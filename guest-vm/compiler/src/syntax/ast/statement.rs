@@ -29,13 +29,13 @@ pub struct Statement {
 #[derive(Debug, Clone)]
 pub enum StatementKind {
     /// `let p = e`; its names are visible in the following statements of the block.
-    Let(LetBind),
+    Let(Box<LetBind>),
     /// `var x : T = e`
     Var {
         /// The variable.
         name: Ident,
         /// A hint.
-        ty: Option<TypeExpr>,
+        ty: Option<Box<TypeExpr>>,
         /// Its first value.
         value: Expr,
     },
@@ -58,7 +58,7 @@ pub enum StatementKind {
         body: Block,
     },
     /// `for (…) { … }`
-    For(For),
+    For(Box<For>),
     /// `switch (e) { case p: … }`
     Switch {
         /// The examined value.

@@ -256,8 +256,10 @@ impl Lexer<'_> {
     fn punctuation(&mut self) {
         let start = self.at;
         let rest = &self.text[start..];
+        let first = rest.as_bytes()[0];
         let found = token::PUNCTUATION.iter().find(|(text, _)| {
-            rest.starts_with(text)
+            text.as_bytes()[0] == first
+                && rest.starts_with(text)
                 && (!text.ends_with(":ci")
                     || !rest
                         .as_bytes()

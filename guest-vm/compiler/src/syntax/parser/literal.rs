@@ -73,7 +73,7 @@ impl Parser<'_> {
                             .hint("text that only looks like a tag starts with `{str}`"),
                     ));
                 }
-                ExprKind::EscJson(constant)
+                ExprKind::EscJson(Box::new(constant))
             }
             _ => return self.no_operand(),
         };
@@ -240,7 +240,7 @@ impl Parser<'_> {
         let mut param = None;
         if self.eat(TokenKind::ParenOpen) {
             if self.kind() == TokenKind::Ident {
-                param = Some(self.take_ident());
+                param = Some(Box::new(self.take_ident()));
             } else {
                 self.eat(TokenKind::Underscore);
             }
@@ -256,7 +256,7 @@ impl Parser<'_> {
     fn type_assertion(&mut self, start: Span) -> Parse<Expr> {
         self.advance();
         self.expect(TokenKind::ParenOpen)?;
-        let ty = self.type_expr()?;
+        let ty = Box::new(self.type_expr()?);
         let value = match self.eat(TokenKind::Comma) {
             true => Some(Box::new(self.inside_brackets(Self::expr)?)),
             false => None,

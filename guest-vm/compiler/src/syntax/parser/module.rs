@@ -27,7 +27,10 @@ impl Parser<'_> {
                     }
                 }
                 TokenKind::Module | TokenKind::Static if !self.is_module_end() => {
-                    items.extend(self.module(false).map(UnitItem::Module));
+                    items.extend(
+                        self.module(false)
+                            .map(|module| UnitItem::Module(module.into())),
+                    );
                 }
                 _ => self.outside_of_modules(),
             }

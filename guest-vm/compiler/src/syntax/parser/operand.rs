@@ -55,6 +55,7 @@ impl Parser<'_> {
                     let ty = self.type_atom()?;
                     let parts = vec![id, ty.id];
                     let value = Box::new(base);
+                    let ty = Box::new(ty);
                     (ExprKind::Hint { value, ty }, parts)
                 }
                 _ => return Ok(base),

@@ -86,7 +86,7 @@ impl Parser<'_> {
             }
             TokenKind::For => {
                 self.advance();
-                StatementKind::For(self.for_statement()?)
+                StatementKind::For(Box::new(self.for_statement()?))
             }
             TokenKind::Switch => {
                 self.advance();
@@ -118,7 +118,7 @@ impl Parser<'_> {
         let bind = self.let_bind()?;
         if self.kind() != TokenKind::In {
             self.projection = outer;
-            return Ok(StatementKind::Let(bind));
+            return Ok(StatementKind::Let(Box::new(bind)));
         }
         let expr = self.slot(|parser| parser.let_body(start, bind));
         self.projection = outer;
@@ -175,6 +175,7 @@ impl Parser<'_> {
         let ty = self.annotation()?;
         self.expect(TokenKind::Assign)?;
         let value = self.slot_expr()?;
+        let ty = ty.map(Box::new);
         Ok(StatementKind::Var { name, ty, value })
     }
 
