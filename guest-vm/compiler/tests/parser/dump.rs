@@ -196,12 +196,7 @@ fn let_bind(bind: &LetBind) -> String {
             ty,
             value,
         } => {
-            format!(
-                "{}{} {}",
-                pattern(found),
-                hint(ty),
-                expr(value)
-            )
+            format!("{}{} {}", pattern(found), hint(ty), expr(value))
         }
     }
 }
