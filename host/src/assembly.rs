@@ -1,9 +1,6 @@
 //! Everything that runs share: the VM, the plugins, the table of functions.
 
-use crate::bindings::{
-    BINDING, Caller, Failure, Function, Issue, PROGRAM, Reply, SESSION, Summary, copy,
-};
-use crate::compose;
+use crate::bindings::{Caller, Function, copy};
 use crate::engine;
 use crate::guests;
 use crate::instance::{Address, Instance};
@@ -12,7 +9,7 @@ use crate::outbound::Outbound;
 use crate::plugin::{Access, PluginCode};
 use crate::run::RunContext;
 use crate::state::{Grants, GuestState};
-use crate::stream::{HostReply, Offered};
+use crate::vm::Vms;
 use crate::workspace::Place;
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
@@ -20,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use tokio::sync::Mutex;
 use wasmtime::Engine;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, StreamReader};
+use wasmtime::component::Linker;
 
 /// Linear memory of a plugin instance.
 const PLUGIN_MEMORY: usize = 256 << 20;
@@ -46,8 +43,8 @@ pub struct Policy {
 pub struct Assembly {
     /// The engine.
     pub engine: Engine,
-    /// The VM with the families composed to it.
-    pub vm: VmCode,
+    /// The VM.
+    pub vms: Vms,
     /// Families behind the host, in the order in which they were linked.
     pub plugins: Vec<Arc<PluginCode>>,
     /// Their functions, one after another.
@@ -74,21 +71,6 @@ pub struct Target {
     /// Number of the function in it.
     pub function: u32,
 }
-
-/// The VM, ready to be instantiated.
-pub struct VmCode {
-    /// The component with its imports filled.
-    pub pre: InstancePre<GuestState>,
-    /// `program.load`
-    pub load: ComponentExportIndex,
-    /// `session.run`
-    pub run: ComponentExportIndex,
-    /// `binding.bind`
-    pub bind: ComponentExportIndex,
-}
-
-/// Types of the exports of the VM.
-pub type LoadResult = std::result::Result<Summary, Issue>;
 
 impl Assembly {
     /// Composes, compiles (or takes native code from the cache) and links everything.
@@ -138,10 +120,14 @@ impl Assembly {
                 });
             }
         }
-        let vm = VmCode::load(&engine, policy.vm.as_deref())?;
+        let vms = Vms::new(&engine, policy.vm.as_deref(), &functions);
+        if policy.vm.is_some() {
+            // Whoever brings a VM wants to know at once whether it fits.
+            vms.alone().await?;
+        }
         Ok(Assembly {
             engine,
-            vm,
+            vms,
             plugins: plugins.into_iter().map(Arc::new).collect(),
             functions,
             targets,
@@ -318,95 +304,14 @@ impl Assembly {
     }
 }
 
-impl VmCode {
-    fn load(engine: &Engine, replacement: Option<&Path>) -> Result<VmCode> {
-        let composed = match replacement {
-            None => compose::cached_runtime()?,
-            Some(path) => {
-                let bytes = std::fs::read(path)
-                    .with_context(|| format!("{} cannot be read", path.display()))?;
-                compose::runtime(&bytes)?
-            }
-        };
-        let component = Component::new(engine, &composed)?;
-        let mut linker = plugin_linker(engine)?;
-        add_family(&mut linker)?;
-        let pre = linker.instantiate_pre(&component)?;
-        let function = |interface: &str, name: &str| {
-            let instance = component
-                .get_export_index(None, interface)
-                .with_context(|| format!("the VM does not export {interface}"))?;
-            component
-                .get_export_index(Some(&instance), name)
-                .with_context(|| format!("{interface} has no {name}"))
-        };
-        Ok(VmCode {
-            pre,
-            load: function(PROGRAM, "load")?,
-            run: function(SESSION, "run")?,
-            bind: function(BINDING, "bind")?,
-        })
-    }
-}
-
 /// What every guest may import: WASI, both generations.
-fn plugin_linker(engine: &Engine) -> Result<Linker<GuestState>> {
+pub fn plugin_linker(engine: &Engine) -> Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     Ok(linker)
-}
-
-/// The family that the VM imports, with all plugins of the host behind it.
-fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
-    let mut family = linker.instance(crate::bindings::FAMILY)?;
-    family.func_wrap("describe", |context, (): ()| {
-        let functions = match &context.data().run {
-            Some(run) => run.assembly.functions.iter().map(copy).collect(),
-            None => Vec::new(),
-        };
-        Ok((functions,))
-    })?;
-    family.func_wrap_async("call", |context, (function, args): (u32, Vec<u8>)| {
-        let run = context.data().run.clone();
-        Box::new(async move {
-            let result: std::result::Result<Vec<u8>, Failure> = match run {
-                Some(run) => run.call(function, args).await,
-                None => Err(unknown(function)),
-            };
-            Ok((result,))
-        })
-    })?;
-    family.func_wrap_concurrent("start", |accessor, (function, args): (u32, Vec<u8>)| {
-        Box::pin(async move {
-            let run = accessor.with(|mut access| access.data_mut().run.clone());
-            let started = match &run {
-                Some(run) => run.start(function, args).await,
-                None => Err(unknown(function)),
-            };
-            let result: std::result::Result<Reply, Failure> = match started {
-                Err(failure) => Err(failure),
-                Ok(HostReply::One(value)) => Ok(Reply::One(value)),
-                Ok(HostReply::Many(incoming)) => {
-                    let reader = accessor
-                        .with(|access| StreamReader::new(access, Offered::new(incoming)))?;
-                    Ok(Reply::Many(reader))
-                }
-            };
-            Ok((result,))
-        })
-    })?;
-    Ok(())
-}
-
-/// The VM links names to numbers itself, so this is a fault of the VM.
-pub fn unknown(function: u32) -> Failure {
-    crate::instance::failure(
-        "ERR_FFI_MISSING",
-        format!("there is no foreign function number {function}"),
-    )
 }
 
 /// Name of a plugin in messages to programs: no path.

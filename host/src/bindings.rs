@@ -12,6 +12,7 @@ mod generated {
     });
 }
 
+pub use generated::exports::mix::vm::linking::Link;
 pub use generated::exports::mix::vm::session::{Action, AgentCall, Event};
 pub use generated::mix::ffi::types::{Caller, Failure, Function, Reply};
 pub use generated::mix::vm::types::{Issue, Summary};
@@ -34,5 +35,12 @@ pub const SHARED_FAMILY: &str = "mix:ffi/shared-family@0.1.0";
 pub const BINDING: &str = "mix:ffi/binding@0.1.0";
 /// Export of the VM.
 pub const PROGRAM: &str = "mix:vm/program@0.1.0";
+/// Export of a VM that can be told where foreign functions are.
+pub const LINKING: &str = "mix:vm/linking@0.1.0";
 /// Export of the VM.
 pub const SESSION: &str = "mix:vm/session@0.1.0";
+
+/// Import of the composed VM for the slots that nobody fills: a family without functions.
+pub const UNUSED_FAMILY: &str = "mixer:host/unused-family@0.1.0";
+/// Import of the composed VM for families that do not ask for their caller.
+pub const UNUSED_BINDING: &str = "mixer:host/unused-binding@0.1.0";

@@ -3,7 +3,7 @@
 //! Inside `mixer` the VM is composed with the families that keep no state over
 //! runs ([`runtime`]); the host stands behind the last slot of the switchboard for the others.
 
-use crate::bindings::{BINDING, FAMILY, PROGRAM, SESSION};
+use crate::bindings::{BINDING, FAMILY, LINKING, PROGRAM, SESSION, UNUSED_BINDING, UNUSED_FAMILY};
 use crate::guests;
 use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
@@ -82,15 +82,23 @@ impl Composition {
 
     /// Turns an import of a part into an import of the whole, under a name of its own.
     pub fn import(&mut self, part: &Part, import: &str, name: &str) -> Result<()> {
+        let node = self.open(part, import, name)?;
+        self.feed(node, part, import)
+    }
+
+    /// An import of the whole, shaped as an import of a part.
+    fn open(&mut self, part: &Part, import: &str, name: &str) -> Result<NodeId> {
         let world = self.graph[part.package].ty();
         let kind = *self.graph.types()[world]
             .imports
             .get(import)
             .with_context(|| format!("{} does not import {import}", part.name))?;
-        let node = self
-            .graph
+        self.graph
             .import(name, kind)
-            .map_err(|error| anyhow!("{import} of {}: {error}", part.name))?;
+            .map_err(|error| anyhow!("{import} of {}: {error}", part.name))
+    }
+
+    fn feed(&mut self, node: NodeId, part: &Part, import: &str) -> Result<()> {
         self.graph
             .set_instantiation_argument(part.node, import, node)
             .map_err(|error| anyhow!("{import} of {}: {error}", part.name))
@@ -141,16 +149,39 @@ pub struct Part {
 pub struct Switchboard {
     /// The switchboard itself.
     pub part: Part,
-    empty: Part,
+    spare: Spare,
     used: usize,
 }
 
+/// What stands behind slots and bindings that no family fills.
+enum Spare {
+    /// A component.
+    Component(Part),
+    /// The host: one instance less in every run.
+    Host { family: NodeId, binding: NodeId },
+}
+
 impl Switchboard {
-    /// A switchboard with free slots only.
+    /// A switchboard with free slots only, for any host.
     pub fn new(composition: &mut Composition) -> Result<Self> {
+        let spare = Spare::Component(composition.add("empty", guests::EMPTY)?);
         Ok(Switchboard {
             part: composition.add("switchboard", guests::SWITCHBOARD)?,
-            empty: composition.add("empty", guests::EMPTY)?,
+            spare,
+            used: 0,
+        })
+    }
+
+    /// A switchboard with free slots only, for this program.
+    fn of_mixer(composition: &mut Composition) -> Result<Self> {
+        let part = composition.add("switchboard", guests::SWITCHBOARD)?;
+        let spare = Spare::Host {
+            family: composition.open(&part, "slot0", UNUSED_FAMILY)?,
+            binding: composition.open(&part, "binding0", UNUSED_BINDING)?,
+        };
+        Ok(Switchboard {
+            part,
+            spare,
             used: 0,
         })
     }
@@ -159,19 +190,18 @@ impl Switchboard {
     pub fn plug(&mut self, composition: &mut Composition, family: &Part) -> Result<()> {
         let slot = self.next(&family.name)?;
         composition.connect(family, FAMILY, &self.part, &format!("slot{slot}"))?;
-        let binding = if composition.exports(family, BINDING) {
-            family
+        if composition.exports(family, BINDING) {
+            composition.connect(family, BINDING, &self.part, &format!("binding{slot}"))
         } else {
-            &self.empty
-        };
-        composition.connect(binding, BINDING, &self.part, &format!("binding{slot}"))
+            self.leave_unbound(composition, slot)
+        }
     }
 
     /// Leaves the next free slot to whoever instantiates the composition.
     pub fn leave_open(&mut self, composition: &mut Composition) -> Result<()> {
         let slot = self.next("the host")?;
         composition.import(&self.part, &format!("slot{slot}"), FAMILY)?;
-        composition.connect(&self.empty, BINDING, &self.part, &format!("binding{slot}"))
+        self.leave_unbound(composition, slot)
     }
 
     /// Fills what is free.
@@ -179,10 +209,24 @@ impl Switchboard {
         while self.used < SLOTS {
             let slot = self.used;
             self.used += 1;
-            composition.connect(&self.empty, FAMILY, &self.part, &format!("slot{slot}"))?;
-            composition.connect(&self.empty, BINDING, &self.part, &format!("binding{slot}"))?;
+            let import = format!("slot{slot}");
+            match &self.spare {
+                Spare::Component(empty) => {
+                    composition.connect(empty, FAMILY, &self.part, &import)?;
+                }
+                Spare::Host { family, .. } => composition.feed(*family, &self.part, &import)?,
+            }
+            self.leave_unbound(composition, slot)?;
         }
         Ok(())
+    }
+
+    fn leave_unbound(&self, composition: &mut Composition, slot: usize) -> Result<()> {
+        let import = format!("binding{slot}");
+        match &self.spare {
+            Spare::Component(empty) => composition.connect(empty, BINDING, &self.part, &import),
+            Spare::Host { binding, .. } => composition.feed(*binding, &self.part, &import),
+        }
     }
 
     fn next(&mut self, family: &str) -> Result<usize> {
@@ -200,7 +244,7 @@ impl Switchboard {
 pub fn runtime(vm: &[u8]) -> Result<Vec<u8>> {
     let mut composition = Composition::new();
     let vm = composition.add("vm", vm)?;
-    let mut switchboard = Switchboard::new(&mut composition)?;
+    let mut switchboard = Switchboard::of_mixer(&mut composition)?;
     for (name, bytes) in [("core", guests::CORE), ("crypto", guests::CRYPTO)] {
         let family = composition.add(name, bytes)?;
         switchboard.plug(&mut composition, &family)?;
@@ -210,7 +254,11 @@ pub fn runtime(vm: &[u8]) -> Result<Vec<u8>> {
     composition.connect(&switchboard.part, FAMILY, &vm, FAMILY)?;
     composition.export(&vm, PROGRAM)?;
     composition.export(&vm, SESSION)?;
+    if composition.exports(&vm, LINKING) {
+        composition.export(&vm, LINKING)?;
+    }
     composition.export(&switchboard.part, BINDING)?;
+    composition.export(&switchboard.part, FAMILY)?;
     composition.encode()
 }
 
@@ -219,11 +267,10 @@ pub fn cached_runtime() -> Result<Vec<u8>> {
     let parts = [
         guests::VM,
         guests::SWITCHBOARD,
-        guests::EMPTY,
         guests::CORE,
         guests::CRYPTO,
     ];
-    cached("runtime", &parts, || runtime(guests::VM))
+    cached("mixer-runtime", &parts, || runtime(guests::VM))
 }
 
 /// A composed component from the cache folder, made when it is not there.

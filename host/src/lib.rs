@@ -5,6 +5,7 @@
 //! * [`engine`]: the one engine configuration, the cache of native code, the epoch ticker.
 //! * [`compose`]: components out of components.
 //! * [`assembly`]: what all runs share: the VM, the plugins, the table of foreign functions.
+//! * [`vm`]: the VM alone and composed with families, and which of them a program needs.
 //! * [`run`]: one run: a fresh VM instance, its limits, what it reaches.
 //! * [`plugin`], [`instance`], [`stream`]: plugins behind the host, each in a store of its own.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
@@ -16,7 +17,7 @@
 //! ```text
 //! RunRequest ─► fresh store + VM instance ─► load(program) ─► session(run-agent) ─► Outcome
 //!                    │ family import
-//!                    ├─ core, crypto        composed with the VM, no host involved
+//!                    ├─ core, crypto        composed with the VM if the program uses them, no host involved
 //!                    └─ db, files, http, …  RunContext ─► Instance (own store) ─► plugin
 //! ```
 
@@ -39,4 +40,5 @@ pub mod standalone;
 pub mod state;
 pub mod stream;
 pub mod threads;
+pub mod vm;
 pub mod workspace;

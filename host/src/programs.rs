@@ -22,9 +22,11 @@ const FILES: &str = "files";
 /// An executable with the names that it offers.
 pub struct Executable {
     /// The bytes of the `.mixexe`.
-    pub bytes: Arc<Vec<u8>>,
+    pub bytes: Vec<u8>,
     /// Modules and whether they are agents.
     pub modules: Vec<(String, bool)>,
+    /// Names of the foreign functions that it uses.
+    pub foreign: Vec<String>,
 }
 
 impl Executable {
@@ -34,7 +36,8 @@ impl Executable {
         mix_bytecode::verify(&program)?;
         Ok(Executable {
             modules: modules(&program),
-            bytes: Arc::new(bytes),
+            foreign: foreign(&program),
+            bytes,
         })
     }
 
@@ -52,6 +55,11 @@ fn modules(program: &Program) -> Vec<(String, bool)> {
         .iter()
         .map(|module| (module.name.to_string(), module.is_agent()))
         .collect()
+}
+
+fn foreign(program: &Program) -> Vec<String> {
+    let names = program.imports.iter().map(|import| import.name.to_string());
+    names.collect()
 }
 
 /// Why there is nothing to run.
@@ -100,14 +108,14 @@ impl Installed {
     }
 
     /// The executable that offers the agent; the one installed last, if several do.
-    pub fn find(&self, place: &Place, agent: &str) -> Result<Arc<Vec<u8>>, Missing> {
+    pub fn find(&self, place: &Place, agent: &str) -> Result<Arc<Executable>, Missing> {
         let listing = match fs::read_dir(place.code()) {
             Ok(listing) => listing,
             Err(_) if !place.workspace_folder().is_dir() => return Err(Missing::Workspace),
             Err(_) if !place.folder().is_dir() => return Err(Missing::App),
             Err(_) => return Err(Missing::Agent),
         };
-        let mut best: Option<(bool, SystemTime, PathBuf, Arc<Vec<u8>>)> = None;
+        let mut best: Option<(bool, SystemTime, PathBuf, Arc<Executable>)> = None;
         let mut damaged = None;
         for item in listing.flatten() {
             let path = item.path();
@@ -132,7 +140,7 @@ impl Installed {
             let Some(is_agent) = executable.offers(agent) else {
                 continue;
             };
-            let found = (is_agent, modified, path, executable.bytes.clone());
+            let found = (is_agent, modified, path, executable.clone());
             let better = best
                 .as_ref()
                 .is_none_or(|best| (found.0, found.1, &found.2) > (best.0, best.1, &best.2));
@@ -141,7 +149,7 @@ impl Installed {
             }
         }
         match (best, damaged) {
-            (Some((_, _, _, bytes)), _) => Ok(bytes),
+            (Some((_, _, _, executable)), _) => Ok(executable),
             (None, Some(reason)) => Err(Missing::Damaged(reason)),
             (None, None) => Err(Missing::Agent),
         }

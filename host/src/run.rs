@@ -1,11 +1,13 @@
 //! One run of an agent: a fresh VM instance and what it reaches.
 
-use crate::assembly::{Assembly, LoadResult, unknown};
+use crate::assembly::Assembly;
 use crate::bindings::{Action, AgentCall, Caller, Event, Failure, Issue};
 use crate::instance::{Address, Instance, Started, failure};
 use crate::lock::Locked;
 use crate::plugin::Access;
+use crate::programs::Executable;
 use crate::state::{Grants, GuestState};
+use crate::vm::{VmCode, unknown};
 use crate::workspace::Place;
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -25,7 +27,7 @@ pub struct RunRequest {
     /// Encoded parameters.
     pub params: Vec<u8>,
     /// The program.
-    pub program: Arc<Vec<u8>>,
+    pub program: Arc<Executable>,
     /// On whose behalf.
     pub user: String,
     /// Time.
@@ -224,6 +226,11 @@ pub fn caller(place: &Place, agent: &str, user: &str, timeout: Option<Duration>)
 
 /// Runs an agent to its end.
 pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
+    // The first run that needs a form of the VM waits until it is compiled, at no cost of its own time.
+    let vm = match assembly.vms.of(&request.program.foreign).await {
+        Ok(vm) => vm,
+        Err(error) => return Outcome::Broken(format!("{error:#}")),
+    };
     let who = caller(
         &request.place,
         &request.agent,
@@ -248,7 +255,7 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         Ok(mut store) => {
             store.data_mut().deadline = Some(deadline);
             store.data_mut().run = Some(context.clone());
-            let running = drive(assembly, &mut store, &who, &request);
+            let running = drive(vm, &mut store, &who, &request);
             let result =
                 tokio::time::timeout_at((deadline + Duration::from_millis(50)).into(), running)
                     .await;
@@ -262,18 +269,19 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
 }
 
 async fn drive(
-    assembly: &Assembly,
+    vm: &VmCode,
     store: &mut Store<GuestState>,
     who: &Caller,
     request: &RunRequest,
 ) -> wasmtime::Result<Outcome> {
-    let vm = &assembly.vm;
     let instance = vm.pre.instantiate_async(&mut *store).await?;
-    let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut *store, vm.bind)?;
-    bind.call_async(&mut *store, (who.clone(),)).await?;
-    let load: TypedFunc<(&[u8],), (LoadResult,)> = instance.get_typed_func(&mut *store, vm.load)?;
-    let (loaded,) = load
-        .call_async(&mut *store, (request.program.as_slice(),))
+    if let Some(bind) = vm.bind {
+        let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut *store, bind)?;
+        bind.call_async(&mut *store, (who.clone(),)).await?;
+    }
+    let program = &request.program;
+    let loaded = vm
+        .load(store, &instance, &program.bytes, &program.foreign)
         .await?;
     if let Err(issue) = loaded {
         return Ok(Outcome::NotLoaded(Box::new(issue)));

@@ -52,6 +52,11 @@ pub fn caller() -> Caller {
     CALLER.with_borrow(Clone::clone)
 }
 
+/// Looks at the caller without a copy.
+pub fn with_caller<T>(look: impl FnOnce(&Caller) -> T) -> T {
+    CALLER.with_borrow(look)
+}
+
 /// Behind `mix:ffi/binding`.
 pub fn bind(who: types::Caller) {
     CALLER.set(who.into());

@@ -58,7 +58,8 @@ macro_rules! __plugin {
             }
 
             fn own_session() -> ::core::result::Result<::std::rc::Rc<$session>, $crate::Failure> {
-                Ok(PLUGIN_SESSIONS.with(|sessions| sessions.own($crate::caller(), Self::open)))
+                Ok(PLUGIN_SESSIONS
+                    .with(|sessions| $crate::private::with_caller(|who| sessions.own(who, Self::open))))
             }
         }
 

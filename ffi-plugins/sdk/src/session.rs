@@ -57,14 +57,15 @@ impl<S> Sessions<S> {
 
     /// The session of the instance itself, opened when first needed and anew when the
     /// instance is bound to somebody else.
-    pub fn own(&self, who: Caller, open: impl FnOnce(Caller) -> S) -> Rc<S> {
+    pub fn own(&self, who: &Caller, open: impl FnOnce(Caller) -> S) -> Rc<S> {
         if let Some((bound, session)) = &self.inner.borrow().own
-            && *bound == who
+            && bound == who
         {
             return session.clone();
         }
         let session = Rc::new(open(who.clone()));
-        let previous = self.inner.borrow_mut().own.replace((who, session.clone()));
+        let own = (who.clone(), session.clone());
+        let previous = self.inner.borrow_mut().own.replace(own);
         drop(previous);
         session
     }

@@ -15,38 +15,47 @@ mod bindings {
     });
 }
 
-use std::cell::OnceCell;
+use std::cell::Cell;
 
 use bindings::exports::mix::ffi::{binding, family};
 use bindings::mix::ffi::types::{Caller, Failure, Function, Reply};
 
 /// A function of the list: which slot has it, and its number there.
-#[derive(Clone, Copy)]
 struct Route {
     slot: u8,
     function: u32,
 }
 
 thread_local! {
-    static ROUTES: OnceCell<Vec<Route>> = const { OnceCell::new() };
+    /// Number of functions of each slot, once it was asked for.
+    static COUNTS: [Cell<Option<u32>>; SLOTS as usize] = const { [const { Cell::new(None) }; SLOTS as usize] };
 }
 
+/// Slots are asked for their functions only up to the one that has the number.
 fn route(function: u32) -> Result<Route, Failure> {
-    ROUTES.with(|routes| {
-        let routes = routes.get_or_init(|| {
-            let counts = (0..SLOTS).map(|slot| (slot, describe_slot(slot).len() as u32));
-            counts
-                .flat_map(|(slot, count)| (0..count).map(move |function| Route { slot, function }))
-                .collect()
-        });
-        routes
-            .get(function as usize)
-            .copied()
-            .ok_or_else(|| unknown(function, routes.len()))
+    COUNTS.with(|counts| {
+        let mut rest = function;
+        let mut total = 0;
+        for (slot, count) in (0..SLOTS).zip(counts) {
+            let functions = count.get().unwrap_or_else(|| {
+                let functions = describe_slot(slot).len() as u32;
+                count.set(Some(functions));
+                functions
+            });
+            if rest < functions {
+                return Ok(Route {
+                    slot,
+                    function: rest,
+                });
+            }
+            rest -= functions;
+            total += functions;
+        }
+        Err(unknown(function, total))
     })
 }
 
-fn unknown(function: u32, count: usize) -> Failure {
+fn unknown(function: u32, count: u32) -> Failure {
     Failure {
         code: "ERR_INTERNAL".to_string(),
         message: format!("the families composed here have {count} functions, no number {function}"),

@@ -22,7 +22,7 @@ mod bindings {
         inline: r"
             package mix:vm-component;
             world component {
-                include mix:vm/vm@0.1.0;
+                include mix:vm/linked-vm@0.1.0;
                 import wasi:clocks/monotonic-clock@0.3.0;
             }
         ",

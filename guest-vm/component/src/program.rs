@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use mix_vm::{FunctionTable, Linked, Options, Vm};
 
-use crate::bindings::exports::mix::vm::program;
+use crate::bindings::exports::mix::vm::{linking, program};
 use crate::bindings::mix::ffi::family;
 use crate::{Component, wire};
 
@@ -20,13 +20,37 @@ pub fn loaded() -> Option<Vm> {
 
 impl program::Guest for Component {
     fn load(executable: Vec<u8>) -> Result<program::Summary, program::Issue> {
-        let vm =
-            Vm::load(&executable, &Family::default(), &Options::default()).map_err(wire::issue)?;
-        let summary = wire::summary(vm.summary());
-        // Running sessions keep the program they began with.
-        PROGRAM.set(Some(vm));
-        Ok(summary)
+        load(&executable, &Family::default())
     }
+}
+
+impl linking::Guest for Component {
+    fn load_linked(
+        executable: Vec<u8>,
+        functions: Vec<linking::Link>,
+    ) -> Result<program::Summary, program::Issue> {
+        // Lists are as short as the program needs; names are looked up once each.
+        let find = |name: &str| {
+            let link = functions.iter().find(|link| link.name == name)?;
+            Some(Linked {
+                index: link.number,
+                params: link.params,
+                waits: link.waits,
+            })
+        };
+        load(&executable, &find)
+    }
+}
+
+fn load(
+    executable: &[u8],
+    functions: &dyn FunctionTable,
+) -> Result<program::Summary, program::Issue> {
+    let vm = Vm::load(executable, functions, &Options::default()).map_err(wire::issue)?;
+    let summary = wire::summary(vm.summary());
+    // Running sessions keep the program they began with.
+    PROGRAM.set(Some(vm));
+    Ok(summary)
 }
 
 /// The imported family by name. It is asked for its functions when the first name is

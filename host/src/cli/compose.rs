@@ -28,7 +28,7 @@ impl Compose {
     pub fn execute(self) -> Result<(), Exit> {
         let mut composed = Vec::new();
         for path in &self.programs {
-            let executable = Program::load(path, &[])?.executable.bytes.to_vec();
+            let executable = Program::load(path, &[])?.executable.bytes;
             composed.push((programs::name_after(path), executable));
         }
         let mut plugins = Vec::new();

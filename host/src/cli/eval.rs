@@ -8,7 +8,7 @@ use super::select::GuestFlags;
 use super::units;
 use crate::environment;
 use crate::plugin::Access;
-use crate::programs;
+use crate::programs::{self, Executable};
 use crate::run::{self, RunRequest};
 use crate::workspace::Place;
 use clap::{Args, ValueEnum};
@@ -54,6 +54,8 @@ impl Eval {
         let compiled = programs::compile_expression(&self.expression, &files)?;
         eprint!("{}", compiled.text);
         let program = compiled.executable.ok_or_else(Exit::reported)?;
+        let program =
+            Executable::read(program).map_err(|error| Exit::failed(format!("error: {error:#}")))?;
         let scratch = tempfile::Builder::new()
             .prefix("mixer-")
             .tempdir()

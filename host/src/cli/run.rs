@@ -14,6 +14,7 @@ use clap::Args;
 use mix_value::{Map, Value, escjson, msgpack};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs one agent.
@@ -89,7 +90,7 @@ impl Run {
                 program
                     .install(&place)
                     .map_err(|error| Exit::io(format!("{error:#}")))?;
-                (place, agent, program.executable.bytes)
+                (place, agent, Arc::new(program.executable))
             }
             _ => return Err(Exit::usage("give PATH AGENT or AGENT")),
         };

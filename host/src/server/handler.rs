@@ -3,7 +3,7 @@
 use super::Server;
 use crate::bindings::{Failure, Issue};
 use crate::environment;
-use crate::programs::Missing;
+use crate::programs::{Executable, Missing};
 use crate::run::{self, Outcome, RunContext, RunRequest};
 use crate::stream::HostReply;
 use crate::workspace::Place;
@@ -247,7 +247,7 @@ async fn run_agent(
     server: &Arc<Server>,
     place: Place,
     run: AgentRun,
-    program: Arc<Vec<u8>>,
+    program: Arc<Executable>,
 ) -> mix_http_api::Response {
     let Some(slot) = server.slots.acquire().await else {
         return run.finish(RunOutcome::Busy);

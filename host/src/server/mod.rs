@@ -91,6 +91,8 @@ pub async fn serve(
     options: Options,
     listening: impl FnOnce(&str),
 ) -> Result<()> {
+    // Whoever can connect shall not wait for a compiler.
+    tokio::try_join!(assembly.vms.alone(), assembly.vms.composed())?;
     let listener = TcpListener::bind(options.address)
         .await
         .with_context(|| format!("{} cannot be listened on", options.address))?;

@@ -1,0 +1,304 @@
+//! The VM in its two forms, and which of them a program needs.
+//!
+//! [`Vms::of`] picks: a program that uses functions behind the host only, or none at all,
+//! runs on the VM alone, which is one component with one memory. Any other program runs on
+//! the VM composed with the families that keep no state over runs, so that calling
+//! them does not pass through the host. Both are compiled when first needed.
+//!
+//! Foreign functions are looked up here, once for all runs; a run is told the numbers of those
+//! that its program uses (`mix:vm/linking`).
+
+use crate::assembly::plugin_linker;
+use crate::bindings::{
+    BINDING, Caller, FAMILY, Failure, Function, Issue, LINKING, Link, PROGRAM, Reply, SESSION,
+    Summary, UNUSED_BINDING, UNUSED_FAMILY, copy,
+};
+use crate::compose;
+use crate::guests;
+use crate::state::{Grants, GuestState};
+use crate::stream::{HostReply, Offered};
+use anyhow::{Context, Result};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
+use wasmtime::component::{
+    Component, ComponentExportIndex, InstancePre, Linker, StreamReader, TypedFunc,
+};
+use wasmtime::{Engine, Store};
+
+/// Time for the VM to tell its functions.
+const DESCRIBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Result of loading a program.
+pub type LoadResult = std::result::Result<Summary, Issue>;
+
+/// Both forms of the VM.
+pub struct Vms {
+    engine: Engine,
+    replacement: Option<PathBuf>,
+    /// Functions behind the host, in the order of their numbers.
+    host: Vec<Link>,
+    alone: OnceCell<VmCode>,
+    composed: OnceCell<VmCode>,
+}
+
+/// The VM, ready to be instantiated.
+pub struct VmCode {
+    /// The component with its imports filled.
+    pub pre: InstancePre<GuestState>,
+    /// Functions that it reaches, by name.
+    functions: HashMap<String, Link>,
+    load: ComponentExportIndex,
+    load_linked: Option<ComponentExportIndex>,
+    /// `session.run`
+    pub run: ComponentExportIndex,
+    /// `binding.bind`, if there are families that may want to know their caller.
+    pub bind: Option<ComponentExportIndex>,
+}
+
+impl Vms {
+    /// `replacement`: a VM other than the built-in one. `functions`: those behind the host.
+    pub fn new(engine: &Engine, replacement: Option<&Path>, functions: &[Function]) -> Vms {
+        Vms {
+            engine: engine.clone(),
+            replacement: replacement.map(Path::to_owned),
+            host: functions.iter().zip(0..).map(link).collect(),
+            alone: OnceCell::new(),
+            composed: OnceCell::new(),
+        }
+    }
+
+    /// The VM for a program that uses these foreign functions.
+    pub async fn of(&self, foreign: &[String]) -> Result<&VmCode> {
+        let behind_host = |name: &String| self.host.iter().any(|link| link.name == *name);
+        if foreign.iter().all(behind_host) {
+            self.alone().await
+        } else {
+            self.composed().await
+        }
+    }
+
+    /// The VM without families.
+    pub async fn alone(&self) -> Result<&VmCode> {
+        self.alone
+            .get_or_try_init(|| async {
+                let engine = self.engine.clone();
+                let replacement = self.replacement.clone();
+                let made = tokio::task::spawn_blocking(move || {
+                    let bytes = vm_bytes(replacement.as_deref())?;
+                    VmCode::prepare(&engine, &bytes)
+                });
+                let mut code = made.await??;
+                code.functions = self.numbered_from(0);
+                Ok(code)
+            })
+            .await
+    }
+
+    /// The VM with the families that need no host.
+    pub async fn composed(&self) -> Result<&VmCode> {
+        self.composed
+            .get_or_try_init(|| async {
+                let engine = self.engine.clone();
+                let replacement = self.replacement.clone();
+                let made = tokio::task::spawn_blocking(move || {
+                    let bytes = match &replacement {
+                        None => compose::cached_runtime()?,
+                        Some(path) => compose::runtime(&vm_bytes(Some(path))?)?,
+                    };
+                    VmCode::prepare(&engine, &bytes)
+                });
+                let mut code = made.await??;
+                // The host's slot is the last one in use: its functions follow those of the others.
+                let composed = code.describe(&self.engine).await?;
+                code.functions = self.numbered_from(composed.len() as u32);
+                let composed = composed.iter().zip(0..).map(link);
+                code.functions
+                    .extend(composed.map(|link| (link.name.clone(), link)));
+                Ok(code)
+            })
+            .await
+    }
+
+    fn numbered_from(&self, first: u32) -> HashMap<String, Link> {
+        let numbered = |link: &Link| Link {
+            number: first + link.number,
+            ..link.clone()
+        };
+        self.host
+            .iter()
+            .map(|link| (link.name.clone(), numbered(link)))
+            .collect()
+    }
+}
+
+impl VmCode {
+    fn prepare(engine: &Engine, bytes: &[u8]) -> Result<VmCode> {
+        let component = Component::new(engine, bytes)?;
+        let mut linker = plugin_linker(engine)?;
+        add_family(&mut linker)?;
+        add_unused(&mut linker)?;
+        let pre = linker.instantiate_pre(&component)?;
+        let function = |interface: &str, name: &str| {
+            let instance = component
+                .get_export_index(None, interface)
+                .with_context(|| format!("the VM does not export {interface}"))?;
+            component
+                .get_export_index(Some(&instance), name)
+                .with_context(|| format!("{interface} has no {name}"))
+        };
+        Ok(VmCode {
+            pre,
+            functions: HashMap::new(),
+            load: function(PROGRAM, "load")?,
+            load_linked: function(LINKING, "load-linked").ok(),
+            run: function(SESSION, "run")?,
+            bind: function(BINDING, "bind").ok(),
+        })
+    }
+
+    /// Gives a program to a fresh instance of this VM.
+    pub async fn load(
+        &self,
+        store: &mut Store<GuestState>,
+        instance: &wasmtime::component::Instance,
+        program: &[u8],
+        foreign: &[String],
+    ) -> wasmtime::Result<LoadResult> {
+        let (loaded,) = match &self.load_linked {
+            Some(index) => {
+                let load: TypedFunc<(&[u8], &[Link]), (LoadResult,)> =
+                    instance.get_typed_func(&mut *store, index)?;
+                let links: Vec<Link> = foreign
+                    .iter()
+                    .filter_map(|name| self.functions.get(name).cloned())
+                    .collect();
+                load.call_async(&mut *store, (program, &links)).await?
+            }
+            // A VM that was built before there was linking asks for all functions itself.
+            None => {
+                let load: TypedFunc<(&[u8],), (LoadResult,)> =
+                    instance.get_typed_func(&mut *store, self.load)?;
+                load.call_async(&mut *store, (program,)).await?
+            }
+        };
+        Ok(loaded)
+    }
+
+    /// The functions of the families that are composed with the VM. The host tells
+    /// none of its own to a store without a run.
+    async fn describe(&self, engine: &Engine) -> Result<Vec<Function>> {
+        let grants = Grants {
+            memory: 64 << 20,
+            ..Grants::default()
+        };
+        let mut store = GuestState::store(engine, grants)?;
+        store.data_mut().deadline = Some(Instant::now() + DESCRIBE_LIMIT);
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        let family = instance.get_export_index(&mut store, None, FAMILY);
+        let family = family.with_context(|| format!("the composed VM does not export {FAMILY}"))?;
+        let describe = instance.get_export_index(&mut store, Some(&family), "describe");
+        let describe = describe.with_context(|| format!("{FAMILY} has no describe"))?;
+        let describe: TypedFunc<(), (Vec<Function>,)> =
+            instance.get_typed_func(&mut store, describe)?;
+        let (functions,) = describe.call_async(&mut store, ()).await?;
+        Ok(functions)
+    }
+}
+
+fn vm_bytes(replacement: Option<&Path>) -> Result<Vec<u8>> {
+    match replacement {
+        None => Ok(guests::VM.to_vec()),
+        Some(path) => {
+            std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+        }
+    }
+}
+
+fn link((function, number): (&Function, u32)) -> Link {
+    Link {
+        name: function.name.clone(),
+        number,
+        params: function.params,
+        waits: function.waits,
+    }
+}
+
+/// The family that the VM imports, with all plugins of the host behind it.
+fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
+    let mut family = linker.instance(FAMILY)?;
+    family.func_wrap("describe", |context, (): ()| {
+        let functions = match &context.data().run {
+            // What the programmer reads about a function is of no use in a run.
+            Some(run) => run
+                .assembly
+                .functions
+                .iter()
+                .map(|function| Function {
+                    doc: String::new(),
+                    ..copy(function)
+                })
+                .collect(),
+            None => Vec::new(),
+        };
+        Ok((functions,))
+    })?;
+    family.func_wrap_async("call", |context, (function, args): (u32, Vec<u8>)| {
+        let run = context.data().run.clone();
+        Box::new(async move {
+            let result: std::result::Result<Vec<u8>, Failure> = match run {
+                Some(run) => run.call(function, args).await,
+                None => Err(unknown(function)),
+            };
+            Ok((result,))
+        })
+    })?;
+    family.func_wrap_concurrent("start", |accessor, (function, args): (u32, Vec<u8>)| {
+        Box::pin(async move {
+            let run = accessor.with(|mut access| access.data_mut().run.clone());
+            let started = match &run {
+                Some(run) => run.start(function, args).await,
+                None => Err(unknown(function)),
+            };
+            let result: std::result::Result<Reply, Failure> = match started {
+                Err(failure) => Err(failure),
+                Ok(HostReply::One(value)) => Ok(Reply::One(value)),
+                Ok(HostReply::Many(incoming)) => {
+                    let reader = accessor
+                        .with(|access| StreamReader::new(access, Offered::new(incoming)))?;
+                    Ok(Reply::Many(reader))
+                }
+            };
+            Ok((result,))
+        })
+    })?;
+    Ok(())
+}
+
+/// What stands behind the free slots of the composed VM.
+fn add_unused(linker: &mut Linker<GuestState>) -> Result<()> {
+    let mut family = linker.instance(UNUSED_FAMILY)?;
+    family.func_wrap("describe", |_, (): ()| Ok((Vec::<Function>::new(),)))?;
+    family.func_wrap("call", |_, (function, _): (u32, Vec<u8>)| {
+        let result: std::result::Result<Vec<u8>, Failure> = Err(unknown(function));
+        Ok((result,))
+    })?;
+    family.func_wrap_concurrent("start", |_, (function, _): (u32, Vec<u8>)| {
+        Box::pin(async move {
+            let result: std::result::Result<Reply, Failure> = Err(unknown(function));
+            Ok((result,))
+        })
+    })?;
+    let mut binding = linker.instance(UNUSED_BINDING)?;
+    binding.func_wrap("bind", |_, (_,): (Caller,)| Ok(()))?;
+    Ok(())
+}
+
+/// The VM links names to numbers itself, so this is a fault of the VM.
+pub fn unknown(function: u32) -> Failure {
+    crate::instance::failure(
+        "ERR_FFI_MISSING",
+        format!("there is no foreign function number {function}"),
+    )
+}
