@@ -37,6 +37,10 @@ run: mixer ## The main job: install examples/movies and run its agent on real da
 test: guests ## Format, lints and every test
 	scripts/test.sh
 
+.PHONY: soak
+soak: ## Long random histories of the record store beside its model (MIX_STORE_STEPS, MIX_STORE_SEED)
+	MIX_STORE_STEPS=$(or $(MIX_STORE_STEPS),5000000) $(CARGO) test --locked --release -p mix-store --test model
+
 .PHONY: examples
 examples: toolchain ## Build the example plugins
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-example-words

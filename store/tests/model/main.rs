@@ -324,7 +324,8 @@ impl History {
             1 => {
                 let ids = self.ids();
                 let gone: Vec<String> = (0..2)
-                    .filter_map(|_| (!ids.is_empty()).then(|| self.dice.pick(&ids).clone()))
+                    .filter(|_| !ids.is_empty())
+                    .map(|_| self.dice.pick(&ids).clone())
                     .collect();
                 let refs: Vec<Ref> = gone
                     .iter()

@@ -127,16 +127,8 @@ impl Model {
         match text(0) {
             "exists" => Some(!self.at(record, text(1), bound).is_undefined()),
             "not" => self.truth(record, &items[1], bound).map(|truth| !truth),
-            "and" => parts().fold(Some(true), |all, part| match (all, part) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (None, _) | (_, None) => None,
-                _ => Some(true),
-            }),
-            "or" => parts().fold(Some(false), |any, part| match (any, part) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (None, _) | (_, None) => None,
-                _ => Some(false),
-            }),
+            "and" => kleene(parts().collect(), false),
+            "or" => kleene(parts().collect(), true),
             "comparison" => {
                 let left = self.at(record, text(2), bound);
                 let right = &items[3].as_array().expect("a literal")[1];
@@ -194,6 +186,17 @@ impl Model {
             }
         }
         values
+    }
+}
+
+/// `and` and `or`: the one value that decides, else unknown if there is an unknown.
+fn kleene(parts: Vec<Option<bool>>, decides: bool) -> Option<bool> {
+    if parts.contains(&Some(decides)) {
+        Some(decides)
+    } else if parts.contains(&None) {
+        None
+    } else {
+        Some(!decides)
     }
 }
 
