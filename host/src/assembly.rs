@@ -22,14 +22,11 @@ use wasmtime::component::Linker;
 /// Linear memory of a plugin instance.
 const PLUGIN_MEMORY: usize = 256 << 20;
 
-/// Linear memory of the instance that holds an app's records.
-const RECORDS_MEMORY: usize = 1 << 30;
-
 /// Apps whose record instance is kept.
 const MAX_SHARED: usize = 256;
 
 /// What the operator decides about guests.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     /// Further plugins.
     pub plugins: Vec<PathBuf>,
@@ -37,6 +34,19 @@ pub struct Policy {
     pub vm: Option<PathBuf>,
     /// Environment variables of the families (`MIXER_HTTP_TIMEOUT`, ...).
     pub variables: Vec<(String, String)>,
+    /// Linear memory of the instance that holds an app's records.
+    pub db_memory: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            plugins: Vec::new(),
+            vm: None,
+            variables: Vec::new(),
+            db_memory: 1 << 30,
+        }
+    }
 }
 
 /// Prepared once, used by every run.
@@ -54,6 +64,7 @@ pub struct Assembly {
     /// Outbound requests.
     pub outbound: Arc<Outbound>,
     variables: Vec<(String, String)>,
+    db_memory: usize,
     shared: Mutex<HashMap<(usize, PathBuf), Arc<Shared>>>,
 }
 
@@ -133,6 +144,7 @@ impl Assembly {
             targets,
             outbound,
             variables: policy.variables.clone(),
+            db_memory: policy.db_memory,
             shared: Mutex::new(HashMap::new()),
         })
     }
@@ -172,7 +184,7 @@ impl Assembly {
                 place.create()?;
                 folder = place.folder();
                 grants.folders.push((&folder, "/app"));
-                grants.memory = RECORDS_MEMORY;
+                grants.memory = self.db_memory;
                 grants.own_thread = true;
                 grants.environment.push(("MIXER_DB_LOCKED", "1".to_owned()));
                 lock = Some(lock::take(&folder).await?);

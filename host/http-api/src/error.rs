@@ -21,9 +21,11 @@ pub struct ApiError {
 impl ApiError {
     /// A failure without details.
     pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        let headers = match status {
-            401 => vec![("www-authenticate", "Bearer".to_owned())],
-            429 | 503 => vec![("retry-after", "1".to_owned())],
+        let headers = match (status, code) {
+            (401, _) => vec![("www-authenticate", "Bearer".to_owned())],
+            // Another process holds the records: that takes longer than a queue.
+            (503, "db_locked") => vec![("retry-after", "5".to_owned())],
+            (429 | 503, _) => vec![("retry-after", "1".to_owned())],
             _ => Vec::new(),
         };
         ApiError {

@@ -2,7 +2,7 @@
 
 use crate::error::ApiError;
 use mix_value::Value;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -30,10 +30,16 @@ pub(crate) fn body(bytes: &[u8], tags: bool) -> Result<Value, ApiError> {
     Ok(value)
 }
 
-/// Fails unless `text` is one JSON text of at most 128 levels without duplicate keys.
+/// Levels of arrays and objects in a body.
+const MAX_DEPTH: usize = 128;
+
+/// Fails unless `text` is one JSON text of at most [`MAX_DEPTH`] levels without duplicate keys.
 pub(crate) fn check(text: &str) -> Result<(), ApiError> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let checked = Checked::deserialize(&mut reader).and_then(|_| reader.end());
+    // Its own limit allows one level less; `Shape` counts instead.
+    reader.disable_recursion_limit();
+    let shape = Shape { levels: MAX_DEPTH };
+    let checked = shape.deserialize(&mut reader).and_then(|()| reader.end());
     checked.map_err(|error| {
         let offset = offset_of(text, error.line(), error.column());
         let message = error.to_string();
@@ -57,54 +63,69 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
 }
 
 /// Any JSON value, visited for its shape only.
-struct Checked;
+#[derive(Clone, Copy)]
+struct Shape {
+    /// Levels that may still be opened.
+    levels: usize,
+}
 
-impl<'de> Deserialize<'de> for Checked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Shape)
+impl Shape {
+    fn inside<E: de::Error>(self) -> Result<Shape, E> {
+        match self.levels.checked_sub(1) {
+            Some(levels) => Ok(Shape { levels }),
+            None => Err(E::custom(format!("more than {MAX_DEPTH} levels"))),
+        }
     }
 }
 
-struct Shape;
+impl<'de> DeserializeSeed<'de> for Shape {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
 impl<'de> Visitor<'de> for Shape {
-    type Value = Checked;
+    type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a JSON value")
     }
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_unit<E: de::Error>(self) -> Result<Checked, E> {
-        Ok(Checked)
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Checked, A::Error> {
-        while items.next_element::<Checked>()?.is_some() {}
-        Ok(Checked)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
+        while items.next_element_seed(inside)?.is_some() {}
+        Ok(())
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Checked, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let inside = self.inside()?;
         let mut seen = HashSet::new();
         while let Some(key) = members.next_key::<String>()? {
             if seen.contains(&key) {
                 return Err(de::Error::custom(format!("duplicate key {key:?}")));
             }
-            members.next_value::<Checked>()?;
+            members.next_value_seed(inside)?;
             seen.insert(key);
         }
-        Ok(Checked)
+        Ok(())
     }
 }
 
@@ -129,6 +150,13 @@ mod tests {
             "bad_json"
         );
         assert_eq!(code(r#"{"a":{"_rmx_type":"{tag}token"}}"#), "bad_value");
+    }
+
+    #[test]
+    fn nesting_is_allowed_up_to_128_levels() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(body(nested(128).as_bytes(), true).is_ok());
+        assert_eq!(code(&nested(129)), "bad_json");
     }
 
     #[test]

@@ -255,7 +255,7 @@ fn check_permission(settings: &Settings, route: &Route, method: &str) -> Result<
         Permission::Read | Permission::Write => Err(ApiError::new(
             401,
             "unauthenticated",
-            "records need a token",
+            "records are served on a loopback address only, to programs and to browsers of a named origin",
         )),
     }
 }

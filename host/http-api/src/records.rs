@@ -413,7 +413,7 @@ impl FamilyCall {
     /// The response to the finished call.
     pub fn finish(&self, result: Result<Value, CallFailure>) -> Response {
         result
-            .map_err(|failure| failure_error(&failure))
+            .map_err(|failure| failure_error(&failure, &self.answer))
             .and_then(|value| self.success(value))
             .unwrap_or_else(|error| self.frame.error(error))
     }
@@ -493,7 +493,7 @@ impl FamilyCall {
 }
 
 /// Status and code of a failure of the family.
-fn failure_error(failure: &CallFailure) -> ApiError {
+fn failure_error(failure: &CallFailure, answer: &Answer) -> ApiError {
     let detail = match &failure.detail {
         Some(Value::Map(map)) => map.clone(),
         _ => Map::new(),
@@ -506,7 +506,11 @@ fn failure_error(failure: &CallFailure) -> ApiError {
     let (status, code) = match (known, failure.code.as_str()) {
         (Some((status, code)), _) => (*status, *code),
         (None, "ERR_TIMEOUT") => (504, "query_timeout"),
-        (None, "ERR_TOO_LARGE") => (413, "result_too_large"),
+        // The store ran out of memory: by what a query gathered, or by what was sent.
+        (None, "ERR_TOO_LARGE") => match answer {
+            Answer::Rows { .. } => (413, "result_too_large"),
+            _ => (413, "too_large"),
+        },
         (None, "ERR_FFI_MISSING") => (500, "missing_function"),
         _ => return ApiError::internal(),
     };

@@ -38,6 +38,9 @@ pub struct GuestFlags {
     /// Linear memory of a run.
     #[arg(long, value_name = "SIZE", env = "MIXER_AGENT_MEMORY", default_value = "256MiB", value_parser = units::size)]
     pub agent_memory: u64,
+    /// Linear memory of the record store of an app.
+    #[arg(long, value_name = "SIZE", env = "MIXER_DB_MEMORY", default_value = "1GiB", value_parser = units::size)]
+    pub db_memory: u64,
 }
 
 /// Variables that `--env` may not set.
@@ -99,6 +102,7 @@ impl GuestFlags {
             plugins: self.plugins.clone(),
             vm: self.mixrt_wasm.clone(),
             variables,
+            db_memory: self.db_memory as usize,
         };
         let outbound = Outbound::new(self.dangerous_http_mode);
         match Assembly::new(&policy, outbound).await {

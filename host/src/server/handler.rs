@@ -1,6 +1,7 @@
 //! One request: plan, body, run or call, response.
 
 use super::Server;
+use super::bodies::Reserved;
 use crate::bindings::{Failure, Issue};
 use crate::environment;
 use crate::programs::{Executable, Missing};
@@ -9,7 +10,7 @@ use crate::stream::HostReply;
 use crate::workspace::Place;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::{Request, Response};
 use mix_http_api::{
     AgentRun, ApiError, CallFailure, Facts, FamilyCall, Head, NeedsBody, Plan, Route, RunOutcome,
@@ -139,8 +140,8 @@ async fn answer(
         },
         _ => None,
     };
-    let bytes = match read_body(&pending, body).await {
-        Ok(bytes) => bytes,
+    let (bytes, _reserved) = match read_body(server, &pending, body).await {
+        Ok(read) => read,
         Err(reply) => return reply,
     };
     match (pending.with_body(&bytes), program) {
@@ -198,9 +199,21 @@ fn place_of(server: &Server, route: &Route) -> Result<Place, ApiError> {
 }
 
 async fn read_body(
+    server: &Server,
     pending: &NeedsBody,
     mut body: Incoming,
-) -> Result<Vec<u8>, mix_http_api::Response> {
+) -> Result<(Vec<u8>, Reserved), mix_http_api::Response> {
+    let crowded = || {
+        ApiError::new(
+            503,
+            "busy",
+            "too many large requests at once; send it again later",
+        )
+    };
+    // The announced length is at most the limit: the plan has checked it.
+    let Some(mut reserved) = server.bodies.reserve(body.size_hint().exact()).await else {
+        return Err(pending.refuse(crowded()));
+    };
     let start = Instant::now();
     let mut bytes = Vec::new();
     loop {
@@ -216,7 +229,7 @@ async fn read_body(
                 reply.headers.push(("connection", "close".to_owned()));
                 return Err(reply);
             }
-            Ok(None) => return Ok(bytes),
+            Ok(None) => return Ok((bytes, reserved)),
             Ok(Some(Err(error))) => {
                 tracing::debug!(%error, "the body broke off");
                 return Err(pending.refuse(ApiError::new(400, "bad_json", "the body broke off")));
@@ -227,6 +240,9 @@ async fn read_body(
                 };
                 if (bytes.len() + data.len()) as u64 > pending.limit {
                     return Err(pending.too_large());
+                }
+                if !reserved.grow((bytes.len() + data.len()) as u64) {
+                    return Err(pending.refuse(crowded()));
                 }
                 bytes.extend_from_slice(&data);
             }
@@ -345,6 +361,9 @@ async fn call_family(
     place: Place,
     call: FamilyCall,
 ) -> mix_http_api::Response {
+    let Some(_slot) = server.calls.acquire().await else {
+        return call.refuse(ApiError::new(503, "busy", "too many calls of records wait"));
+    };
     let missing = || CallFailure {
         code: "ERR_FFI_MISSING".to_owned(),
         message: format!("no plugin offers {}", call.function),

@@ -8,6 +8,7 @@
 //! everybody, records are reachable only while listening on a loopback
 //! address. Their place is `judge` in `mix-http-api`, between size and existence.
 
+mod bodies;
 mod handler;
 mod slots;
 
@@ -15,6 +16,7 @@ use crate::assembly::Assembly;
 use crate::programs::Installed;
 use crate::state::Flag;
 use anyhow::{Context, Result};
+use bodies::Bodies;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 
 /// Time for runs to end after the signal to stop.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -36,6 +39,15 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Largest head of a request.
 const HEADER_BYTES: usize = 64 << 10;
+
+/// Connections at once; more wait in the queue of the system.
+const MAX_CONNECTIONS: usize = 4096;
+
+/// Calls of the record store at once, for each run at once.
+const CALLS_PER_RUN: usize = 4;
+
+/// Bodies of the greatest size that are in memory at once.
+const LARGE_BODIES: u64 = 16;
 
 /// What the operator decided.
 pub struct Options {
@@ -71,6 +83,8 @@ pub struct Server {
     base_url: String,
     programs: Installed,
     slots: Slots,
+    calls: Slots,
+    bodies: Bodies,
     query_timeout: Duration,
     agent_memory: usize,
     environment: Option<String>,
@@ -100,7 +114,9 @@ pub async fn serve(
     let base_url = options
         .base_url
         .unwrap_or_else(|| format!("http://{address}"));
-    assembly.outbound.add_own_address(address);
+    for own in own_addresses(address) {
+        assembly.outbound.add_own_address(own);
+    }
     let mut settings = options.settings;
     if address.ip().is_loopback() {
         let mut hosts = vec![
@@ -116,6 +132,10 @@ pub async fn serve(
             "listening on a public address: agents can be run by everybody, records are closed (no identity yet)"
         );
     }
+    let bodies = Bodies::new(
+        settings.body_limit.saturating_mul(LARGE_BODIES),
+        options.run_queue_wait,
+    );
     let server = Arc::new(Server {
         assembly,
         settings,
@@ -123,6 +143,12 @@ pub async fn serve(
         base_url,
         programs: Installed::new(options.agent_cache),
         slots: Slots::new(options.max_runs, options.run_queue, options.run_queue_wait),
+        calls: Slots::new(
+            options.max_runs * CALLS_PER_RUN,
+            options.run_queue,
+            options.run_queue_wait,
+        ),
+        bodies,
         query_timeout: options.query_timeout,
         agent_memory: options.agent_memory,
         environment: options.environment,
@@ -131,6 +157,23 @@ pub async fn serve(
     });
     listening(&format!("http://{address}"));
     accept(&server, listener).await
+}
+
+/// The addresses under which the server is reached: those of all interfaces if it listens on all.
+fn own_addresses(listening: SocketAddr) -> Vec<SocketAddr> {
+    if !listening.ip().is_unspecified() {
+        return vec![listening];
+    }
+    match if_addrs::get_if_addrs() {
+        Ok(interfaces) => interfaces
+            .iter()
+            .map(|interface| SocketAddr::new(interface.ip(), listening.port()))
+            .collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the addresses of this machine are unknown");
+            vec![listening]
+        }
+    }
 }
 
 fn host_of(url: &str) -> Option<String> {
@@ -142,10 +185,16 @@ async fn accept(server: &Arc<Server>, listener: TcpListener) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        let accepting = async {
+            // The semaphore is never closed.
+            let place = places.clone().acquire_owned().await.ok();
+            listener.accept().await.map(|(stream, _)| (stream, place))
+        };
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+            accepted = accepting => match accepted {
+                Ok((stream, place)) => {
                     // Small answers shall not wait for more.
                     let _ = stream.set_nodelay(true);
                     let server = server.clone();
@@ -165,6 +214,7 @@ async fn accept(server: &Arc<Server>, listener: TcpListener) -> Result<()> {
                     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
                     let connection = graceful.watch(connection);
                     tokio::spawn(async move {
+                        let _place = place;
                         if let Err(error) = connection.await {
                             tracing::debug!(%error, "connection ended");
                         }

@@ -355,3 +355,67 @@ fn a_slow_run_does_not_hold_up_others() {
         assert_eq!(slow.join().ok(), Some(504));
     });
 }
+
+#[test]
+fn agents_see_who_runs_them_and_the_variables_of_the_operator() {
+    let parameters = ["--env", r#"{"stage":"test"}"#];
+    let done = run(&[&["run", &program("limits"), "seen"][..], &parameters[..]].concat());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let seen = response_json(done.stdout.as_bytes());
+    assert_eq!(
+        seen,
+        json!({"host": "agentServerEnvironment", "app": "limits", "agent": "seen", "user": "", "stage": "test"})
+    );
+    let done = run(&[
+        "run",
+        &program("limits"),
+        "seen",
+        "--env",
+        r#"{"user":"root"}"#,
+    ]);
+    assert_fails(&done, 2, &["--env", "user"]);
+}
+
+#[test]
+fn a_record_store_that_died_is_replaced_and_has_what_was_acknowledged() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let ws_dir = folder.path().display().to_string();
+    let done = run(&[
+        "install",
+        &program("limits"),
+        "--ws-dir",
+        &ws_dir,
+        "--ws",
+        "local",
+        "--app",
+        "limits",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let server = Server::mixer(folder.path(), &["--db-memory", "32MiB"]);
+    let documents = "/v1/ws/local/app/limits/documents";
+    let save = |n: i64| {
+        let (status, body) = server.post(documents, &json!({ "n": n }).to_string());
+        let text = String::from_utf8_lossy(&body).trim().to_string();
+        assert_eq!(status, 201, "{text}");
+        text
+    };
+    let mut ids = vec![save(0)];
+    for round in 1..=2 {
+        // More than the store may have in memory: it ends in the middle of the call.
+        let large: Vec<_> = (0..24)
+            .map(|n| json!({ "large": n, "text": "x".repeat(1 << 20) }))
+            .collect();
+        let (status, body) = server.post(documents, &json!(large).to_string());
+        let answer = response_json(&body);
+        assert_eq!(status, 413, "{answer}");
+        assert_eq!(answer["error"]["code"], "too_large", "{answer}");
+        ids.push(save(round));
+    }
+    for (n, id) in ids.iter().enumerate() {
+        let (status, body) = server.get(&format!("{documents}/{id}"));
+        assert_eq!((status, &response_json(&body)["n"]), (200, &json!(n)));
+    }
+    let (status, body) =
+        server.get("/v1/ws/local/app/limits/query?query=large%20%3E%3D%200%20%7C%20count()");
+    assert_eq!((status, response_json(&body)), (200, json!([0])));
+}
