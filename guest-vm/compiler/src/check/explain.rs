@@ -233,7 +233,17 @@ impl Checker<'_> {
                 }
                 Node::Stream(_) => return Some("streams are joined with `++`".to_string()),
                 Node::Union(..) | Node::Case(..) | Node::Link(..) => {
+                    let number = matches!(
+                        self.types.node(other),
+                        Node::Union(..) | Node::Case(..) | Node::Link(..)
+                    );
+                    let other = if number { Ty::NUMBER } else { other };
                     return self.mend(other, one);
+                }
+                Node::Record(_) | Node::Map(_) | Node::Array(_) | Node::Tuple(_)
+                    if matches!(self.types.node(other), Node::String) =>
+                {
+                    return Some("`string.formatJSON(x)` makes a text of data".to_string());
                 }
                 Node::Bool => {
                     return Some(

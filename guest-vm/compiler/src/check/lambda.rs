@@ -1,7 +1,7 @@
 //! Functions: lambdas with arms, definitions with plain parameters, implicit projections, `let`.
 
 use super::Checker;
-use super::env::{Checked, FunctionScope};
+use super::env::{Checked, FunctionScope, Stop};
 use super::types::{Node, Ty};
 use crate::core::{self, Arm, Expr, ExprKind, Function, FunctionName, LocalId};
 use crate::issue::{Code, Issue};
@@ -52,8 +52,31 @@ impl Checker<'_> {
             params.push(Some(from));
             rest = to;
         }
-        let (expr, _) = self.lambda(lambda, span, &params, Some(rest))?;
-        Ok(expr)
+        let outcome = self.lambda(lambda, span, &params, Some(rest));
+        match outcome {
+            Ok((expr, _)) => Ok(expr),
+            Err(stop) => Err(self.too_few_parameters(stop, count, expected)),
+        }
+    }
+
+    /// A body that is no function where the function should have more parameters.
+    fn too_few_parameters(&mut self, stop: Stop, count: usize, expected: Ty) -> Stop {
+        let arity = self.types.arity(expected) as usize;
+        match stop {
+            Stop::Issue(issue)
+                if arity > count
+                    && issue.code == Code::TypeMismatch
+                    && issue
+                        .params
+                        .iter()
+                        .any(|(name, value)| *name == "expected" && value.contains("->")) =>
+            {
+                Stop::Issue(Box::new(issue.hint(format!(
+                    "the function is called with {arity} arguments and takes {count}"
+                ))))
+            }
+            other => other,
+        }
     }
 
     /// A lambda with the parameter types and result type known so far.

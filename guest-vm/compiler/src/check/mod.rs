@@ -235,6 +235,8 @@ struct Current {
     failed: bool,
     /// Warnings given, by place: none is given twice.
     warned: HashSet<(crate::issue::Code, Span)>,
+    /// Types that the module defines, for the message about a use further up.
+    types_to_come: HashMap<Symbol, Span>,
     /// Parameters of local functions with the name of a case, and that name: what may have
     /// been meant is a pattern.
     case_like: Vec<(Symbol, Symbol)>,
@@ -274,6 +276,7 @@ impl Current {
             issues: Vec::new(),
             failed: false,
             warned: HashSet::new(),
+            types_to_come: HashMap::new(),
             case_like: Vec::new(),
             unused: Vec::new(),
             used: HashSet::new(),

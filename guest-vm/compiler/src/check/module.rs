@@ -151,6 +151,21 @@ impl Checker<'_> {
     /// Gives every name its slot, in the order of the last definitions: instances are
     /// created in that order.
     pub(super) fn allocate_slots(&mut self, module: &ast::Module) {
+        for phrase in &module.phrases {
+            match &phrase.kind {
+                PhraseKind::Type(def) => {
+                    let name = def.name.text.clone();
+                    self.cur.types_to_come.insert(name, def.name.span);
+                }
+                PhraseKind::Case(def) => {
+                    for case in &def.cases {
+                        let name = case.name.text.clone();
+                        self.cur.types_to_come.insert(name, case.name.span);
+                    }
+                }
+                _ => {}
+            }
+        }
         let mut last: HashMap<&Symbol, usize> = HashMap::new();
         for (index, phrase) in module.phrases.iter().enumerate() {
             for (name, _, defines) in defined_names(phrase) {
@@ -253,6 +268,11 @@ impl Checker<'_> {
             PhraseKind::Broken(broken) => {
                 for name in &broken.types {
                     self.infos[at].broken_types.insert(name.text.clone());
+                }
+            }
+            PhraseKind::Case(def) => {
+                for case in &def.cases {
+                    self.infos[at].broken_types.insert(case.name.text.clone());
                 }
             }
             _ => {}

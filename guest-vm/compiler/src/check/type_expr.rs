@@ -190,8 +190,14 @@ impl Checker<'_> {
                 .chain(own.iter().map(|name| &**name)),
         );
         let familiar = super::familiar::type_name(name);
-        Issue::new(Code::TypeUnknown, span)
-            .with("name", name)
+        let issue = Issue::new(Code::TypeUnknown, span).with("name", name);
+        if let Some(place) = self.cur.types_to_come.get(name) {
+            return issue
+                .note(*place, "it is defined here, further down")
+                .hint("types are defined before their use; data that holds data of its own kind has type data")
+                .into();
+        }
+        issue
             .hint_if(familiar.map(|name| format!("it is written {name}")))
             .hint_if(hint.map(|hint| format!("did you mean {hint}?")))
             .into()

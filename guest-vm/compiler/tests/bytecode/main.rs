@@ -71,7 +71,7 @@ fn tail_calls_replace_the_frame() {
 fn loops_append_in_place() {
     let body = "def f(n) { var a = []; for (let i = 0; i < n; i = i + 1) { a = a + [i] } return a } cell c = f(1)";
     let code = code_of(body, "f");
-    assert!(code.contains("add_take r1, r1, "), "{code}");
+    assert!(code.contains("add_item r1, r1, "), "{code}");
 }
 
 #[test]

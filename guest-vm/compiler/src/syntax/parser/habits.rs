@@ -112,6 +112,24 @@ impl Parser<'_> {
         self.at > 0 && self.previous_span().end == self.span().start
     }
 
+    /// The current token stands right after `if (…)` or `else`.
+    pub(super) fn follows_condition(&self) -> bool {
+        if self.kind_before(1) == TokenKind::Else {
+            return true;
+        }
+        let keyword = self
+            .at
+            .checked_sub(1)
+            .and_then(|close| self.partners[close])
+            .and_then(|open| (open as usize).checked_sub(1))
+            .map(|before| self.tokens.tokens[before].kind);
+        self.kind_before(1) == TokenKind::ParenClose
+            && matches!(
+                keyword,
+                Some(TokenKind::If | TokenKind::While | TokenKind::For)
+            )
+    }
+
     /// The name before the bracket group that ends before the current token.
     fn text_before_group(&self) -> Option<&str> {
         let close = self.at.checked_sub(1)?;

@@ -210,7 +210,10 @@ impl Parser<'_> {
                 TokenKind::If => "if",
                 _ => return self.unexpected("a key"),
             };
-            return Err(Box::new(self.statement_issue(what, self.span())));
+            let issue = self.statement_issue(what, self.span());
+            return Err(Box::new(issue.hint(
+                "in an expression `{` starts a map; statements stand in `do { … }`",
+            )));
         }
         let name = match self.string() {
             Some(name) => name,

@@ -405,6 +405,9 @@ impl<'a> Parser<'a> {
 
     fn statement_issue(&self, what: &str, span: Span) -> Issue {
         let hint = match what {
+            _ if self.follows_condition() => {
+                "statements after a condition stand in braces: `if (…) { … } else { … }`"
+            }
             "assignment" => "write `do { x = … }`, compare with `==`, or bind with `let x = …;`",
             "return" => "an expression needs no `return`; statements stand in `do { … }`",
             _ => "write `do { … }` around it",

@@ -13,7 +13,7 @@ impl Parser<'_> {
         self.nested(|parser| {
             let statements = parser.inside_brackets(Self::statements)?;
             if parser.kind() != TokenKind::BraceClose {
-                return parser.unexpected_after_expression("`;` or `}`");
+                return parser.no_separator();
             }
             parser.advance();
             Ok(Block {
@@ -21,6 +21,21 @@ impl Parser<'_> {
                 span: parser.since(start),
             })
         })
+    }
+
+    /// A statement that does not end: mostly a `;` is missing at the end of its line.
+    fn no_separator<T>(&self) -> Parse<T> {
+        let before = self.previous_span();
+        let between = &self.text[before.end as usize..self.span().start as usize];
+        match self.unexpected_after_expression("`;` or `}`") {
+            Err(issue) if issue.code == Code::SynUnexpected && between.contains('\n') => {
+                Err(Box::new(Issue {
+                    span: before.after(),
+                    ..issue.hint_if(Some("statements are separated by `;`"))
+                }))
+            }
+            other => other,
+        }
     }
 
     /// A block and its height.
