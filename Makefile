@@ -51,6 +51,10 @@ bench: guests ## Crossings, starts, requests per second, beside peers, as one ta
 	$(CARGO) build --locked --release -p mixer -p stock-wasmtime
 	$(CARGO) bench --locked -p mixer --bench mixer
 
+.PHONY: bench-compile
+bench-compile: ## Lines per second of the compiler
+	$(CARGO) bench --locked -p mix-compiler --bench compile
+
 .PHONY: bench-vm
 bench-vm: guests ## Programs in Mix, native and in the component, beside QuickJS and Lua 5.4; then growth at doubling sizes
 	$(CARGO) build --locked --release -p mix-bench-vm --features peers,component

@@ -70,6 +70,9 @@ pub fn run(block: &Block) -> Result<Run> {
         bail!("the compiler gave neither a program nor an error");
     };
     let is_expression = program.expression.is_some();
+    // Through the executable format, so that places and names in errors are those of a program
+    // whose sources are gone.
+    let program = mix_bytecode::decode(&mix_bytecode::encode(&program))?;
     let vm = match Vm::of_program(program, &Table, &Options::default()) {
         Ok(vm) => vm,
         Err(issue) => {

@@ -166,6 +166,7 @@ impl Checker<'_> {
                 types.push(ty);
             }
             let (body, body_ty) = self.result(&arm.body, result)?;
+            self.refuse_appstate(body_ty, arm.body.span)?;
             let body = bind_all(checks, body);
             let ty = self.types.funs(&types, body_ty);
             return Ok((params, body, ty));
