@@ -267,3 +267,66 @@ fn copies_and_images_are_the_database_again() {
         "nothing was moved into place"
     );
 }
+
+/// Small, seeded, good enough to choose damage.
+fn below(state: &mut u64, limit: usize) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit.max(1)
+}
+
+#[test]
+fn mangled_files_end_in_errors_not_in_panics() {
+    let folder = tempfile::tempdir().expect("scratch");
+    build(folder.path());
+    let files = files(folder.path());
+    let sound: Vec<Vec<u8>> = files
+        .iter()
+        .map(|path| fs::read(path).expect("reads"))
+        .collect();
+    let read_only = || OpenOptions {
+        read_only: true,
+        ..OpenOptions::default()
+    };
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    for round in 0..400 {
+        for _ in 0..=below(&mut state, 3) {
+            let at = below(&mut state, files.len());
+            let mut bytes = fs::read(&files[at]).expect("reads");
+            let from = below(&mut state, bytes.len() + 1);
+            match below(&mut state, 5) {
+                0 => bytes.truncate(from),
+                1 => bytes.extend(vec![0; from]),
+                2 => {
+                    let to = (from + below(&mut state, 40)).min(bytes.len());
+                    bytes[from..to].fill(below(&mut state, 256) as u8);
+                }
+                3 => {
+                    // Another file's bytes in the middle of this one.
+                    let other = &sound[below(&mut state, sound.len())];
+                    let to = below(&mut state, other.len() + 1);
+                    bytes.splice(from..from, other[..to].iter().copied());
+                }
+                _ => {
+                    let to = (from + below(&mut state, 90)).min(bytes.len());
+                    bytes.drain(from..to);
+                }
+            }
+            fs::write(&files[at], bytes).expect("writes");
+        }
+        if let Ok(db) = Database::open(folder.path(), read_only()) {
+            rows(&db);
+        }
+        check_in(&NativeFolder::new(folder.path().join("v2"))).expect("checks");
+        if round % 8 == 0 {
+            let out = tempfile::tempdir().expect("scratch");
+            fix(folder.path(), out.path()).expect("fixes");
+            rows(&open(out.path()));
+        }
+        for (path, bytes) in files.iter().zip(&sound) {
+            fs::write(path, bytes).expect("writes");
+        }
+    }
+    assert_eq!(check(folder.path()).expect("checks"), []);
+}

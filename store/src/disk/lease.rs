@@ -20,6 +20,9 @@ const POLL: u64 = 20;
 /// one turn only, so "at once" would refuse where a moment's patience serves.
 const OS_WAIT: i64 = 2_000;
 
+/// How long a folder may be missing while a compaction exchanges it.
+const EXCHANGE_WAIT: i64 = 1_000;
+
 pub(super) fn lease_name(fence: u64) -> String {
     format!("LEASE.{fence}")
 }
@@ -49,9 +52,24 @@ impl Holder {
 }
 
 impl Disk {
-    /// Takes the lease of the present fence and gives its number.
+    /// Takes the lease of the present fence and gives its number. A folder that
+    /// is missing for a moment, because a compaction exchanges it, is waited for.
     pub(super) fn acquire(&mut self) -> Result<u64> {
         let begun = self.now();
+        loop {
+            match self.acquire_here() {
+                Err(error)
+                    if error.is_not_found() && self.now().saturating_sub(begun) < EXCHANGE_WAIT =>
+                {
+                    self.options.clock.sleep(POLL);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn acquire_here(&mut self) -> Result<u64> {
+        let mut begun = self.now();
         if let Some(distrusted) = self.distrusted {
             // What was written at this fence may not be on the disk, whatever a later sync
             // says. The log of the next one is written anew and takes over what there is.
@@ -104,6 +122,8 @@ impl Disk {
                 if dead {
                     self.create_empty(&log_name(fence + 1))?;
                     watched = None;
+                    // At the next fence another dead one may be found, and be watched as long.
+                    begun = self.now();
                     continue;
                 }
                 watched = Some((fence, holder.clone(), since));

@@ -49,6 +49,8 @@ pub enum Fault {
     PowerCut,
     /// Only this operation fails.
     Once,
+    /// This operation and the next ones that need room find the disk full.
+    Full,
 }
 
 type Hook = Box<dyn FnOnce() + Send>;
@@ -76,6 +78,9 @@ fn count(power: &Mutex<Power>) -> io::Result<()> {
     power.operations += 1;
     if let Some((at, fault)) = power.fault {
         let now = power.operations;
+        if fault == Fault::Full && now >= at {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         if now == at || fault == Fault::PowerCut && now > at {
             return Err(io::Error::other("planned fault"));
         }
@@ -120,6 +125,15 @@ impl ForgetfulFolder {
     /// Plans a fault `after` more changing operations.
     pub fn plan(&self, after: u64, fault: Fault) {
         plan(&self.state().power, after, fault);
+    }
+
+    /// There is room again.
+    pub fn free(&self) {
+        self.state()
+            .power
+            .lock()
+            .expect("no test panics while holding it")
+            .fault = None;
     }
 
     /// Runs `hook` before the next operation called `operation`.
@@ -274,7 +288,11 @@ impl Folder for ForgetfulFolder {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut state = self.operation("remove")?;
+        let mut state = match self.operation("remove") {
+            // Removing needs no room.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.state(),
+            other => other?,
+        };
         state.names.remove(name).ok_or_else(not_found)?;
         state.pending_names.push(Naming::Remove(name.to_owned()));
         Ok(())
@@ -324,7 +342,11 @@ impl FolderFile for OpenFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.folder.operation("set_len")?;
+        let mut state = match self.folder.operation("set_len") {
+            // Cutting needs no room.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.folder.state(),
+            other => other?,
+        };
         let inode = &mut state.inodes[self.inode];
         let change = Change::Length(len);
         apply(&mut inode.current, &change);
@@ -357,6 +379,15 @@ struct AppState {
 }
 
 impl ForgetfulApp {
+    /// There is room again.
+    pub fn free(&self) {
+        self.state()
+            .power
+            .lock()
+            .expect("no test panics while holding it")
+            .fault = None;
+    }
+
     fn state(&self) -> MutexGuard<'_, AppState> {
         self.state.lock().expect("no test panics while holding it")
     }

@@ -3,7 +3,10 @@
 
 mod compaction;
 mod disk;
+mod full;
 mod kill;
+mod processes;
+mod schedules;
 mod stalled;
 
 use std::sync::Arc;
