@@ -1,20 +1,22 @@
 //! The format of the files: source text with its expected result beside it.
 //!
 //! ```text
-//! // E25                                  a comment at the start of a block names it
+//! // § 2.4/level-2 the pipe is loose      a comment at the start of a block names it
 //! 2 + 3 |> (n -> n * 10)  //= 50          an expression and its value as EscJSON
 //!
-//! // E18
+//! // § 4.3 § 7.2 no row                   and the rules that it checks
 //! true + 1  //= !TYPE_OPERATOR            a compile-time or runtime error by its code
 //!
-//! // E96
+//! // § 10.7 E96
 //! module pm(x:number) def twice = 2 * x module end
 //! module use4 import pm(4)  cell s = pm.twice module end
 //! #load use4  //= s = 8                   a command and the cells it emits
 //! ```
 //!
 //! Blocks are separated by blank lines. `U` stands for undefined, `(nothing)`
-//! for no emitted cell. Commands are those of the REPL (`#load`, `#push`,
+//! for no emitted cell; ` with WARN_X` asks for a warning and ` with LOG a | b` for lines of
+//! the log. What goes to the client is listed like cells, as `$nextActions` and
+//! `$idle_actions`. Commands are those of the REPL (`#load`, `#push`,
 //! `#pop`, `#input`, `#invoke`), `#refresh`, and two for agents: `#agent M J` is a one-shot
 //! call, `#call M J` one of a persistent agent.
 
@@ -23,6 +25,8 @@
 pub struct Block {
     /// Name, unique in its file: from the comment, else the line.
     pub name: String,
+    /// The rules that the comment names: `4.3` or `4.3/plus`.
+    pub rules: Vec<String>,
     /// First line, from 1.
     pub line: usize,
     /// The source text.
@@ -41,9 +45,17 @@ const COMMANDS: &[&str] = &[
     "#load", "#push", "#pop", "#input", "#invoke", "#refresh", "#agent", "#call",
 ];
 
-fn is_command(line: &str) -> bool {
-    let word = line.split_whitespace().next().unwrap_or("");
-    COMMANDS.contains(&word)
+/// Is this line a command? `#push N` is a directive of the text, and so is `#pop` before the
+/// first command.
+fn is_command(line: &str, block: &Block) -> bool {
+    let mut words = line.split_whitespace();
+    match words.next().unwrap_or("") {
+        "#push" => !words
+            .next()
+            .is_some_and(|word| word.starts_with(|c: char| c.is_ascii_digit())),
+        "#pop" => !block.commands.is_empty(),
+        word => COMMANDS.contains(&word),
+    }
 }
 
 /// Reads a file.
@@ -58,6 +70,7 @@ pub fn parse(text: &str) -> Vec<Block> {
         }
         let block = open.get_or_insert_with(|| Block {
             name: format!("line {}", index + 1),
+            rules: Vec::new(),
             line: index + 1,
             source: String::new(),
             expected: None,
@@ -67,11 +80,13 @@ pub fn parse(text: &str) -> Vec<Block> {
             Some((code, expected)) => (code, Some(expected.trim().to_owned())),
             None => (line, None),
         };
-        if is_command(code) {
+        if is_command(code, block) {
             let expected = expected.unwrap_or_else(|| "(nothing)".to_owned());
             block.commands.push((code.trim().to_owned(), expected));
         } else if block.source.is_empty() && expected.is_none() && code.starts_with("//") {
-            block.name = code.trim_start_matches('/').trim().to_owned();
+            let (rules, name) = header(code.trim_start_matches('/').trim());
+            block.name = name;
+            block.rules = rules;
             block.line = index + 1;
         } else {
             block.source.push_str(code);
@@ -83,6 +98,19 @@ pub fn parse(text: &str) -> Vec<Block> {
     }
     blocks.extend(open.take().filter(is_check));
     blocks
+}
+
+/// Splits `§ 4.3 § 2.4/level-2 the pipe` into rules and name.
+fn header(text: &str) -> (Vec<String>, String) {
+    let mut rules = Vec::new();
+    let mut rest = text;
+    while let Some(after) = rest.strip_prefix('§') {
+        let after = after.trim_start();
+        let (rule, tail) = after.split_once(' ').unwrap_or((after, ""));
+        rules.push(rule.to_owned());
+        rest = tail.trim_start();
+    }
+    (rules, if rest.is_empty() { text } else { rest }.to_owned())
 }
 
 /// False for blocks of comments alone.
@@ -97,10 +125,11 @@ mod tests {
     #[test]
     fn reads_blocks() {
         let blocks = parse(
-            "// title\n\n// E1 sum\n1 + 1  //= 2\n\nmodule m\n  cell c = 1\nmodule end\n#load m  //= c = 1\n#pop\n",
+            "// title\n\n// § 4.3 § 2.4/level-9 E1 sum\n1 + 1  //= 2\n\nmodule m\n  cell c = 1\nmodule end\n#load m  //= c = 1\n#pop\n",
         );
         assert_eq!(blocks.len(), 2);
         assert_eq!(blocks[0].name, "E1 sum");
+        assert_eq!(blocks[0].rules, ["4.3", "2.4/level-9"]);
         assert_eq!(blocks[0].source, "1 + 1\n");
         assert_eq!(blocks[0].expected.as_deref(), Some("2"));
         assert_eq!(blocks[1].name, "line 6");

@@ -29,9 +29,14 @@ pub struct Problem {
 /// How undefined is printed.
 const UNDEFINED: &str = r#"{"_rmx_type":"{tag}undefined"}"#;
 
-/// Is this what was expected? `warnings` are the codes of the compiler's warnings.
+/// Is this what was expected? `warnings` are the codes of the compiler's warnings,
+/// `log` is what the step wrote.
 #[must_use]
-pub fn fits(expected: &str, outcome: &Outcome, warnings: &[String]) -> bool {
+pub fn fits(expected: &str, outcome: &Outcome, warnings: &[String], log: &[String]) -> bool {
+    if let Some((expected, lines)) = expected.split_once(" with LOG ") {
+        return lines.split(" | ").eq(log.iter().map(String::as_str))
+            && fits(expected, outcome, warnings, &[]);
+    }
     let (expected, warning) = match expected.split_once(" with WARN_") {
         Some((expected, warning)) => (expected.trim(), Some(warning.trim())),
         None => (expected, None),
@@ -133,36 +138,47 @@ mod tests {
 
     #[test]
     fn compares() {
-        assert!(fits("7", &Outcome::Value("7".into()), &[]));
-        assert!(fits("U", &Outcome::Value(UNDEFINED.into()), &[]));
-        assert!(!fits("8", &Outcome::Value("7".into()), &[]));
+        assert!(fits("7", &Outcome::Value("7".into()), &[], &[]));
+        assert!(fits("U", &Outcome::Value(UNDEFINED.into()), &[], &[]));
+        assert!(!fits("8", &Outcome::Value("7".into()), &[], &[]));
         let problem = Problem {
             code: "RT_FAIL".into(),
             message: "no".into(),
             ..Problem::default()
         };
-        assert!(fits("!RT_FAIL", &Outcome::Error(problem.clone()), &[]));
+        assert!(fits("!RT_FAIL", &Outcome::Error(problem.clone()), &[], &[]));
         assert!(fits(
             "!RT_FAIL message \"no\"",
             &Outcome::Error(problem.clone()),
+            &[],
             &[]
         ));
-        assert!(!fits("!RT_INDEX", &Outcome::Error(problem), &[]));
+        assert!(!fits("!RT_INDEX", &Outcome::Error(problem), &[], &[]));
         let set = r#"{"_rmx_type":"msg_view_invoke","env":"$cloenv_1","name":"$closure_ab_0"}"#;
         let outcome = cells(&[("a", "1"), ("set", set), ("b", "[2]")]);
-        assert!(fits("a = 1 ; b = [2]", &outcome, &[]));
-        assert!(fits("a = 1   then   b = [2]", &outcome, &[]));
+        assert!(fits("a = 1 ; b = [2]", &outcome, &[], &[]));
+        assert!(fits("a = 1   then   b = [2]", &outcome, &[], &[]));
         assert!(fits(
             "a = 1 with WARN_X",
             &cells(&[("a", "1")]),
-            &["WARN_X".into()]
+            &["WARN_X".into()],
+            &[]
         ));
         assert!(!fits(
             "a = 1 with WARN_Y",
             &cells(&[("a", "1")]),
-            &["WARN_X".into()]
+            &["WARN_X".into()],
+            &[]
         ));
-        assert!(fits("(nothing)", &cells(&[("set", set)]), &[]));
+        let log = ["a".to_owned(), "b".to_owned()];
+        assert!(fits(
+            "a = 1 with LOG a | b",
+            &cells(&[("a", "1")]),
+            &[],
+            &log
+        ));
+        assert!(!fits("a = 1 with LOG a", &cells(&[("a", "1")]), &[], &log));
+        assert!(fits("(nothing)", &cells(&[("set", set)]), &[], &[]));
         assert_eq!(normal(set).matches("$closure_X_0").count(), 1);
     }
 }

@@ -4,7 +4,9 @@
 //! The files lie in `language/` and `stdlib/`; [`case_file`] describes their
 //! format. Each block is compiled with the compiler and run on the native VM
 //! ([`session`]), and what happened is compared with what is expected
-//! ([`expect`]). Blocks that cannot pass yet are listed in `known-gaps.txt`; a
+//! ([`expect`]). `language/rules.txt` lists the rules of the language ([`rules`]): every
+//! block of `language/` names those it checks, and every rule has a block.
+//! Blocks that cannot pass yet are listed in `known-gaps.txt`; a
 //! block there that passes is an error, so that the list cannot rot.
 //!
 //! `cargo run -p mix-conformance -- FILE…` shows the results of some files.
@@ -17,6 +19,7 @@ use anyhow::{Context, Result};
 pub mod case_file;
 pub mod expect;
 pub mod families;
+pub mod rules;
 pub mod session;
 
 /// The result of a block.
@@ -71,26 +74,46 @@ pub fn run_file(path: &Path) -> Result<Vec<Verdict>> {
         .collect())
 }
 
-/// What in a block is not as expected.
+/// What in a block is not as expected when the VM runs natively.
 fn difference(block: &case_file::Block) -> Option<String> {
-    let run = match session::run(block) {
-        Ok(run) => run,
-        Err(error) => return Some(format!("{error:#}")),
-    };
-    if let Some(expected) = &block.expected {
-        let outcome = run.source.as_ref()?;
-        if !expect::fits(expected, outcome, &run.warnings) {
-            return Some(format!("expected {expected}\n     got {outcome:?}"));
-        }
+    match session::run(block) {
+        Ok(run) => compare(block, &run),
+        Err(error) => Some(format!("{error:#}")),
     }
-    for ((command, expected), outcome) in block.commands.iter().zip(&run.commands) {
-        if !expect::fits(expected, outcome, &run.warnings) {
+}
+
+/// What differs between a run and what its block expects.
+#[must_use]
+pub fn compare(block: &case_file::Block, run: &session::Run) -> Option<String> {
+    let source = (block.expected.as_ref(), run.source.as_ref());
+    if let (Some(expected), Some(step)) = source
+        && !expect::fits(expected, &step.outcome, &run.warnings, &step.log)
+    {
+        return Some(format!(
+            "expected {expected}\n     got {}",
+            shown(step, run)
+        ));
+    }
+    for ((command, expected), step) in block.commands.iter().zip(&run.commands) {
+        if !expect::fits(expected, &step.outcome, &run.warnings, &step.log) {
             return Some(format!(
-                "{command}\n  expected {expected}\n       got {outcome:?}"
+                "{command}\n  expected {expected}\n       got {}",
+                shown(step, run)
             ));
         }
     }
     None
+}
+
+fn shown(step: &session::Did, run: &session::Run) -> String {
+    let mut text = format!("{:?}", step.outcome);
+    if !step.log.is_empty() {
+        text.push_str(&format!(" log {:?}", step.log));
+    }
+    if !run.warnings.is_empty() {
+        text.push_str(&format!(" warnings {:?}", run.warnings));
+    }
+    text
 }
 
 /// Blocks that cannot pass yet, with the reason of each.

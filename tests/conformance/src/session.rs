@@ -1,6 +1,8 @@
-//! Compiling a block and running it on the native VM.
+//! Compiling a block and running it on the native VM. What another runner of the same
+//! blocks needs is public: [`compiled`], [`parse_command`], [`Told`].
 
 use anyhow::{Context, Result, bail};
+use mix_bytecode::Program;
 use mix_compiler::{Compilation, CompileOptions, SourceFile, compile, compile_expression};
 use mix_value::{escjson, msgpack};
 use mix_vm::{Action, Event, Options, Session, Step, Vm};
@@ -16,11 +18,49 @@ const BUDGET: u64 = 50_000_000;
 #[derive(Debug)]
 pub struct Run {
     /// Of the source text itself, if something is expected of it.
-    pub source: Option<Outcome>,
+    pub source: Option<Did>,
     /// Of each command.
-    pub commands: Vec<Outcome>,
+    pub commands: Vec<Did>,
     /// Codes of the warnings of the compiler.
     pub warnings: Vec<String>,
+}
+
+/// What one step gave.
+#[derive(Debug, Clone)]
+pub struct Did {
+    /// Value, cells or error.
+    pub outcome: Outcome,
+    /// Lines of the log.
+    pub log: Vec<String>,
+}
+
+impl From<Outcome> for Did {
+    fn from(outcome: Outcome) -> Did {
+        let log = Vec::new();
+        Did { outcome, log }
+    }
+}
+
+impl Run {
+    /// The run of a block whose program is refused.
+    #[must_use]
+    pub fn refused(block: &Block, problem: Problem, warnings: Vec<String>) -> Run {
+        let did = Did::from(Outcome::Error(problem));
+        Run {
+            source: Some(did.clone()),
+            commands: block.commands.iter().map(|_| did.clone()).collect(),
+            warnings,
+        }
+    }
+}
+
+/// What the compiler made of a block.
+#[derive(Debug)]
+pub enum Compiled {
+    /// A program, with the codes of its warnings.
+    Program(Box<Program>, Vec<String>),
+    /// The first error, with the codes of the warnings.
+    Refused(Problem, Vec<String>),
 }
 
 /// What phrases that are no expressions start with.
@@ -35,8 +75,8 @@ fn is_definition(block: &Block) -> bool {
     DEFINITIONS.iter().any(|word| first.starts_with(word))
 }
 
-/// Compiles a block and runs its commands.
-pub fn run(block: &Block) -> Result<Run> {
+/// Compiles a block.
+pub fn compiled(block: &Block) -> Result<Compiled> {
     let is_program = block
         .source
         .lines()
@@ -57,17 +97,20 @@ pub fn run(block: &Block) -> Result<Run> {
         }
     };
     let warnings = codes(&compilation, "warnings");
-    if let Some(problem) = first_error(&compilation) {
-        let outcome = Outcome::Error(problem);
-        let commands = block.commands.iter().map(|_| outcome.clone()).collect();
-        return Ok(Run {
-            source: Some(outcome),
-            commands,
-            warnings,
-        });
-    }
-    let Some(program) = compilation.program else {
-        bail!("the compiler gave neither a program nor an error");
+    Ok(match first_error(&compilation) {
+        Some(problem) => Compiled::Refused(problem, warnings),
+        None => match compilation.program {
+            Some(program) => Compiled::Program(Box::new(program), warnings),
+            None => bail!("the compiler gave neither a program nor an error"),
+        },
+    })
+}
+
+/// Compiles a block and runs its commands natively.
+pub fn run(block: &Block) -> Result<Run> {
+    let (program, warnings) = match compiled(block)? {
+        Compiled::Program(program, warnings) => (*program, warnings),
+        Compiled::Refused(problem, warnings) => return Ok(Run::refused(block, problem, warnings)),
     };
     let is_expression = program.expression.is_some();
     // Through the executable format, so that places and names in errors are those of a program
@@ -75,15 +118,7 @@ pub fn run(block: &Block) -> Result<Run> {
     let program = mix_bytecode::decode(&mix_bytecode::encode(&program))?;
     let vm = match Vm::of_program(program, &Table, &Options::default()) {
         Ok(vm) => vm,
-        Err(issue) => {
-            let outcome = Outcome::Error(problem_of(&issue));
-            let commands = block.commands.iter().map(|_| outcome.clone()).collect();
-            return Ok(Run {
-                source: Some(outcome),
-                commands,
-                warnings,
-            });
-        }
+        Err(issue) => return Ok(Run::refused(block, problem_of(&issue), warnings)),
     };
     let mut session = vm.session();
     session.set_random_seed(1);
@@ -91,7 +126,7 @@ pub fn run(block: &Block) -> Result<Run> {
     let source = match (&block.expected, is_expression) {
         (None, _) => None,
         (Some(_), true) => Some(act(&mut session, &mut families, Action::Evaluate)?),
-        (Some(_), false) => Some(Outcome::Compiled),
+        (Some(_), false) => Some(Outcome::Compiled.into()),
     };
     let mut commands = Vec::new();
     for (command, _) in &block.commands {
@@ -165,13 +200,10 @@ fn problem_of(issue: &mix_vm::Issue) -> Problem {
 }
 
 /// Does one action and collects what the session tells.
-pub fn act(session: &mut Session, families: &mut Families, action: Action) -> Result<Outcome> {
-    let is_agent = matches!(action, Action::RunAgent { .. } | Action::CallAgent { .. });
+pub fn act(session: &mut Session, families: &mut Families, action: Action) -> Result<Did> {
+    let mut told = Told::of(&action);
     session.set_budget(Some(BUDGET));
     let number = session.act(action);
-    let mut cells = Vec::new();
-    let mut problem = None;
-    let mut value = None;
     loop {
         match session.run(families, 1_000_000) {
             Step::Ready => {}
@@ -185,33 +217,80 @@ pub fn act(session: &mut Session, families: &mut Families, action: Action) -> Re
                 }
             }
             // Live cells are not waited for.
-            Step::Idle | Step::Listening(_) => break,
-            Step::Event(event) => match event {
-                Event::Output { cell, value, .. } => {
-                    let name = cell.rsplit('.').next().unwrap_or(&cell).to_owned();
-                    cells.push((name, show(&value)?));
-                }
-                Event::Issue(issue) => {
-                    problem.get_or_insert_with(|| problem_of(&issue));
-                }
-                Event::Result(result) => {
-                    value = Some(escjson::format(&ok(msgpack::decode(&result)?)?)?);
-                }
-                Event::Evaluated(text) => value = Some(text),
-                Event::Done(done) if done == number => break,
-                Event::Log(_)
-                | Event::ClientActions(_)
-                | Event::IdleActions(_)
-                | Event::Done(_) => {}
-            },
+            Step::Idle | Step::Listening(_) | Step::Event(Event::Done(_)) => break,
+            Step::Event(event) => told.add(event)?,
         }
     }
-    Ok(match (problem, value) {
-        (Some(problem), _) => Outcome::Error(problem),
-        (None, Some(value)) => Outcome::Value(value),
-        (None, None) if is_agent => bail!("the agent gave no result"),
-        (None, None) => Outcome::Cells(cells),
-    })
+    told.did().with_context(|| format!("action {number}"))
+}
+
+/// What a session tells about one action.
+#[derive(Debug)]
+pub struct Told {
+    is_agent: bool,
+    cells: Vec<(String, String)>,
+    problem: Option<Problem>,
+    value: Option<String>,
+    log: Vec<String>,
+}
+
+impl Told {
+    /// Nothing yet.
+    #[must_use]
+    pub fn of(action: &Action) -> Told {
+        Told {
+            is_agent: match action {
+                Action::RunAgent { agent, .. } => !agent.is_empty(),
+                Action::CallAgent { .. } => true,
+                _ => false,
+            },
+            cells: Vec::new(),
+            problem: None,
+            value: None,
+            log: Vec::new(),
+        }
+    }
+
+    /// Takes one event.
+    pub fn add(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Output { cell, value, .. } => {
+                let name = cell.rsplit('.').next().unwrap_or(&cell).to_owned();
+                self.cells.push((name, show(&value)?));
+            }
+            Event::Issue(issue) => {
+                self.problem.get_or_insert_with(|| problem_of(&issue));
+            }
+            Event::Result(result) if self.is_agent => {
+                self.value = Some(escjson::format(&ok(msgpack::decode(&result)?)?)?);
+            }
+            Event::Result(result) => self.value = Some(show(&result)?),
+            Event::Evaluated(text) => self.value = Some(text),
+            Event::Log(line) => self.log.push(line),
+            Event::ClientActions(list) => {
+                self.cells.push(("$nextActions".to_owned(), show(&list)?));
+            }
+            Event::IdleActions(list) => {
+                self.cells.push(("$idle_actions".to_owned(), show(&list)?));
+            }
+            Event::Done(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The outcome, once all is told.
+    pub fn did(self) -> Result<Did> {
+        let outcome = match (self.problem, self.value) {
+            (Some(problem), _) => Outcome::Error(problem),
+            (None, Some(value)) => Outcome::Value(value),
+            (None, None) if self.is_agent => bail!("the agent gave no result"),
+            (None, None) => Outcome::Cells(self.cells),
+        };
+        Ok(Did {
+            outcome,
+            log: self.log,
+        })
+    }
 }
 
 fn show(encoded: &[u8]) -> Result<String> {
@@ -219,7 +298,7 @@ fn show(encoded: &[u8]) -> Result<String> {
 }
 
 /// A command line of a REPL.
-fn parse_command(line: &str) -> Result<Action> {
+pub fn parse_command(line: &str) -> Result<Action> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let rest = rest.trim();
     let (name, arguments) = rest.split_once(' ').unwrap_or((rest, ""));

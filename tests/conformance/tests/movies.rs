@@ -47,7 +47,9 @@ fn run(vm: &Vm, families: &mut Families, params: &str) -> Result<Value> {
             agent: "report".into(),
             params,
         },
-    )? {
+    )?
+    .outcome
+    {
         Outcome::Value(text) => match escjson::parse(&text)? {
             Value::Case(case) => Ok(case.argument.map(|value| *value).unwrap_or_default()),
             other => bail!("not a result: {other:?}"),
