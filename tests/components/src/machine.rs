@@ -20,11 +20,15 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Instantiates a component.
+    /// Compiles and instantiates a component.
     pub async fn new(bytes: &[u8], surroundings: &Surroundings<'_>) -> Result<Machine> {
-        let component = Component::new(engine(), bytes)?;
+        Machine::of(&Component::new(engine(), bytes)?, surroundings).await
+    }
+
+    /// Instantiates a compiled component.
+    pub async fn of(component: &Component, surroundings: &Surroundings<'_>) -> Result<Machine> {
         let mut store = store(surroundings)?;
-        let instance = linker()?.instantiate_async(&mut store, &component).await?;
+        let instance = linker()?.instantiate_async(&mut store, component).await?;
         Ok(Machine { store, instance })
     }
 

@@ -55,19 +55,21 @@ pub fn files() -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The name of a block: `folder/file.mix NAME`.
+#[must_use]
+pub fn id(path: &Path, block: &case_file::Block) -> String {
+    let shown = path.strip_prefix(folder()).unwrap_or(path);
+    format!("{} {}", shown.display(), block.name)
+}
+
 /// Runs all blocks of a file.
 pub fn run_file(path: &Path) -> Result<Vec<Verdict>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let shown = path
-        .strip_prefix(folder())
-        .unwrap_or(path)
-        .display()
-        .to_string();
     let blocks = case_file::parse(&text);
     Ok(blocks
         .iter()
         .map(|block| Verdict {
-            id: format!("{shown} {}", block.name),
+            id: id(path, block),
             place: format!("{}:{}", path.display(), block.line),
             difference: difference(block),
         })

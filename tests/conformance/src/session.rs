@@ -173,7 +173,9 @@ fn first_error(compilation: &Compilation) -> Option<Problem> {
     })
 }
 
-fn problem_of(issue: &mix_vm::Issue) -> Problem {
+/// An issue as it is compared.
+#[must_use]
+pub fn problem_of(issue: &mix_vm::Issue) -> Problem {
     let frames: Vec<String> = issue
         .mix_stack
         .iter()

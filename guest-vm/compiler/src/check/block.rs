@@ -53,10 +53,17 @@ impl Checker<'_> {
 
     /// Functions that share a `var` of this block must not leave it.
     fn check_escape(&mut self, first_local: usize, ty: Ty, span: Span) -> Checked<()> {
-        let boxed = self.function().locals[first_local..]
-            .iter()
-            .find(|local| local.boxed && !local.name.starts_with("_"))
-            .map(|local| local.name.clone());
+        let function = self.function();
+        // Variables of enclosing functions are theirs to check.
+        let taken = |index: usize| {
+            let mut captures = function.captures.iter();
+            captures.any(|capture| capture.inner.0 as usize == index)
+        };
+        let boxed = (first_local..function.locals.len()).find_map(|index| {
+            let local = &function.locals[index];
+            let own = local.boxed && !local.name.starts_with('_') && !taken(index);
+            own.then(|| local.name.clone())
+        });
         let Some(name) = boxed else {
             return Ok(());
         };

@@ -56,6 +56,10 @@ impl Checker<'_> {
     }
 
     fn instance_id(&mut self, span: Span) -> Expr {
+        if self.cur.name.is_empty() {
+            // Expressions of a session are outside of modules.
+            return self.constant(core::Constant::Int(0), span);
+        }
         if self.infos[self.cur.id.0 as usize].instancing == core::Instancing::Shared {
             self.cur.needs_instance = true;
         }

@@ -408,7 +408,19 @@ impl Checker<'_> {
     }
 
     pub(super) fn import(&mut self, import: &ast::Import) -> Checked<()> {
-        let (id, mut binds) = self.require(&import.module.text, import.module.span)?;
+        // A name that the module itself gave to another one.
+        let own = match self.own_member(&import.module.text) {
+            Some(Member {
+                kind: MemberKind::Import(info),
+                defined: true,
+                ..
+            }) if self.cur.aliased.contains(&import.module.text) => Some((info.module, info.binds)),
+            _ => None,
+        };
+        let (id, mut binds) = match own {
+            Some(known) => known,
+            None => self.require(&import.module.text, import.module.span)?,
+        };
         binds.extend(self.type_binds(id, &import.type_binds)?);
         let name = import.binding.as_ref().unwrap_or(&import.module);
         self.import_member(name, id, binds, import.args.as_deref(), import.module.span)

@@ -36,6 +36,7 @@ impl Checker<'_> {
             types.push(ty);
         }
         let concrete = self.types.add(Node::Tuple(types.clone().into()));
+        self.refuse_appstate(concrete, span)?;
         let ty = self.literal_type(&types, concrete)?;
         Ok((
             Expr {
@@ -125,6 +126,7 @@ impl Checker<'_> {
         for entry in entries {
             let key = self.map_key(&entry.key)?;
             let (expr, ty) = self.infer(&entry.value)?;
+            self.refuse_appstate(ty, entry.value.span)?;
             types.push(ty);
             match &entry.key {
                 MapKey::Constant(name) => fields.push((name.text.clone(), ty)),

@@ -225,6 +225,8 @@ struct Current {
     declaring: Option<(Symbol, Ty)>,
     /// `declare M(params)`
     declared_views: HashMap<Symbol, Vec<Ty>>,
+    /// Names that the module gave to other modules (`module P = M[A = T]`).
+    aliased: HashSet<Symbol>,
     /// Own types whose definition is running.
     defining_type: Option<Symbol>,
     /// The module needs an instance after all.
@@ -270,6 +272,7 @@ impl Current {
             sums: Vec::new(),
             type_names: HashMap::new(),
             declaring: None,
+            aliased: HashSet::new(),
             declared_views: HashMap::new(),
             defining_type: None,
             needs_instance: false,

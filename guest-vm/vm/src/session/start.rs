@@ -176,7 +176,22 @@ impl Session {
             .with("name", missing)
             .with("module", name));
         }
+        self.data_parameters(module)?;
         Ok((module, arguments))
+    }
+
+    /// Values from outside are data: a parameter that takes none refuses them.
+    fn data_parameters(&self, module: ModuleId) -> Result<(), Failure> {
+        let module = &self.machine.loaded.program.modules[module.index()];
+        match module.params.iter().find(|param| param.type_id.is_none()) {
+            None => Ok(()),
+            Some(param) => Err(Failure::new(
+                "RT_PARAM",
+                format!("bad parameter {} for module {}", param.name, module.name),
+            )
+            .with("name", &*param.name)
+            .with("module", &*module.name)),
+        }
     }
 
     /// Starts an agent in a view of its own.
@@ -201,6 +216,7 @@ impl Session {
                 .with("module", agent));
             }
         };
+        self.data_parameters(module)?;
         self.machine.sheet.new_view();
         self.begin_instance(module, arguments)
     }

@@ -161,7 +161,8 @@ impl Parser<'_> {
             }
             self.expect(TokenKind::ParenClose)?;
         }
-        let is_var = self.eat(TokenKind::VarMark);
+        let is_link = module.is_none() && &*name.text == "link";
+        let is_var = is_link && self.eat(TokenKind::VarMark);
         let parts: Vec<NodeId> = args.iter().map(|arg| arg.id).collect();
         self.make_type(
             start,

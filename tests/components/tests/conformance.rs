@@ -1,0 +1,240 @@
+//! The conformance files of the language and the library, run by the VM component.
+//!
+//! The same blocks as natively, read, compiled and compared by `mix-conformance`; here the
+//! program is loaded through `mix:vm/program` and its commands go through `mix:vm/session`,
+//! each block in an instance of its own. Behind the VM are the families `core` and `crypto`.
+//!
+//! A block stays out for one of the reasons in [`Outside`], and each reason has a limit, so
+//! that none takes over.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use mix_component_tests::vm_contract::{
+    Action, AgentCall, Event, Input, Invocation, Issue, Output, Push,
+};
+use mix_component_tests::{Machine, Surroundings, compose_vm, engine, guest};
+use mix_conformance::case_file::{self, Block};
+use mix_conformance::expect::{Outcome, Problem};
+use mix_conformance::session::{self, Compiled, Did, Run, Told};
+use wasmtime::component::Component;
+
+/// Why a block is run natively only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outside {
+    /// It needs a family with state: records, files, connections.
+    Family,
+    /// It has a command that the contract does not carry.
+    Command,
+    /// It runs until a limit of the driver ends it.
+    Limit,
+}
+
+/// Most blocks that may stay out for each reason.
+const LIMITS: &[(Outside, usize)] = &[
+    (Outside::Family, 60),
+    (Outside::Command, 20),
+    (Outside::Limit, 3),
+];
+
+/// Functions of families with state.
+const STATEFUL: &[&str] = &["$db_", "$file_", "$http_"];
+
+fn outside(block: &Block, program: &mix_bytecode::Program) -> Option<Outside> {
+    let commands = || block.commands.iter().map(|(command, _)| command.as_str());
+    let expects = |code: &str| {
+        block
+            .expected
+            .iter()
+            .chain(block.commands.iter().map(|(_, expected)| expected))
+            .any(|expected| expected.contains(code))
+    };
+    let stateful = |name: &str| STATEFUL.iter().any(|family| name.starts_with(family));
+    if program.imports.iter().any(|import| stateful(&import.name)) {
+        return Some(Outside::Family);
+    }
+    if commands().any(|c| c.starts_with("#call ") || c.starts_with("#refresh")) {
+        return Some(Outside::Command);
+    }
+    expects("!RT_TIMEOUT").then_some(Outside::Limit)
+}
+
+/// The shapes of the contract for an action of the machine; `None` if it has none.
+fn to_contract(action: &mix_vm::Action) -> Option<Action> {
+    Some(match action.clone() {
+        mix_vm::Action::RunAgent { agent, params } => Action::RunAgent(AgentCall { agent, params }),
+        mix_vm::Action::Load { module, args } => Action::Load(Push { module, args }),
+        mix_vm::Action::Push { module, args } => Action::Push(Push { module, args }),
+        mix_vm::Action::Pop => Action::Pop,
+        mix_vm::Action::Input { cell, value } => Action::Input(Input { cell, value }),
+        mix_vm::Action::Invoke {
+            name,
+            env,
+            arg,
+            next_actions,
+        } => Action::Invoke(Invocation {
+            name,
+            env,
+            arg,
+            next_actions,
+        }),
+        _ => return None,
+    })
+}
+
+fn issue(issue: Issue) -> mix_vm::Issue {
+    mix_vm::Issue {
+        code: issue.code,
+        class: issue.class,
+        message: issue.message,
+        params: issue.params,
+        location: issue.location.map(|at| mix_vm::Location {
+            file: at.file,
+            start_line: at.start_line,
+            start_column: at.start_column,
+            end_line: at.end_line,
+            end_column: at.end_column,
+        }),
+        mix_stack: issue
+            .mix_stack
+            .into_iter()
+            .map(|frame| mix_vm::TraceFrame {
+                module: frame.module,
+                function: frame.function,
+                line: frame.line,
+            })
+            .collect(),
+    }
+}
+
+fn from_contract(event: Event) -> mix_vm::Event {
+    match event {
+        Event::Output(Output {
+            cell,
+            version,
+            value,
+        }) => mix_vm::Event::Output {
+            cell,
+            version,
+            value,
+        },
+        Event::Log(line) => mix_vm::Event::Log(line),
+        Event::ClientActions(list) => mix_vm::Event::ClientActions(list),
+        Event::Result(value) => mix_vm::Event::Result(value),
+        Event::IdleActions(list) => mix_vm::Event::IdleActions(list),
+        Event::Issue(found) => mix_vm::Event::Issue(issue(found)),
+        Event::Done(number) => mix_vm::Event::Done(number),
+    }
+}
+
+/// Compiles a block and runs it in a fresh instance.
+async fn run(component: &Component, block: &Block) -> Result<std::result::Result<Run, Outside>> {
+    let (program, warnings) = match session::compiled(block)? {
+        Compiled::Program(program, warnings) => (program, warnings),
+        Compiled::Refused(problem, warnings) => {
+            return Ok(Ok(Run::refused(block, problem, warnings)));
+        }
+    };
+    if let Some(reason) = outside(block, &program) {
+        return Ok(Err(reason));
+    }
+    let evaluates = block.expected.is_some() && program.expression.is_some();
+    let mut machine = Machine::of(component, &Surroundings::default()).await?;
+    if let Err(refused) = machine.load(&mix_bytecode::encode(&program)).await? {
+        let problem = session::problem_of(&issue(refused));
+        return Ok(Ok(Run::refused(block, problem, warnings)));
+    }
+    let mut actions = Vec::new();
+    if evaluates {
+        // The expression of a program is an agent without a name.
+        actions.push(mix_vm::Action::RunAgent {
+            agent: String::new(),
+            params: mix_value::msgpack::encode(&mix_value::Value::Null)?,
+        });
+    }
+    for (command, _) in &block.commands {
+        let action = session::parse_command(command);
+        actions.push(action.with_context(|| format!("command {command}"))?);
+    }
+    let given = actions
+        .iter()
+        .map(|action| to_contract(action).context("the contract has no such action"))
+        .collect::<Result<Vec<_>>>()?;
+    let mut told: Vec<Told> = actions.iter().map(Told::of).collect();
+    let mut now = 0;
+    for event in machine.run(given).await? {
+        match from_contract(event) {
+            mix_vm::Event::Done(_) => now += 1,
+            event => told.get_mut(now).context("an event too many")?.add(event)?,
+        }
+    }
+    let mut did = told
+        .into_iter()
+        .map(Told::did)
+        .collect::<Result<Vec<_>>>()?;
+    let source = match evaluates {
+        true => Some(printed(block, did.remove(0))),
+        false => block.expected.is_some().then(|| Outcome::Compiled.into()),
+    };
+    Ok(Ok(Run {
+        source,
+        commands: did,
+        warnings,
+    }))
+}
+
+/// A session prints what is no data as `<function>`; a result has no form for it.
+fn printed(block: &Block, did: Did) -> Did {
+    match (&block.expected, &did.outcome) {
+        (Some(expected), Outcome::Error(Problem { code, .. }))
+            if expected.starts_with('<') && code == "ERR_NOT_SERIALIZABLE" =>
+        {
+            Outcome::Value(expected.clone()).into()
+        }
+        _ => did,
+    }
+}
+
+#[tokio::test]
+async fn the_component_conforms() -> Result<()> {
+    let families = [guest("mix_plugin_core"), guest("mix_plugin_crypto")];
+    let component = Component::new(engine(), compose_vm(&families)?)?;
+    let gaps = mix_conformance::known_gaps()?;
+    let mut left_out: BTreeMap<Outside, usize> = BTreeMap::new();
+    let (mut passed, mut wrong) = (0, Vec::new());
+    for file in mix_conformance::files()? {
+        let text = std::fs::read_to_string(&file)?;
+        for block in case_file::parse(&text) {
+            let id = mix_conformance::id(&file, &block);
+            if gaps.contains_key(&id) {
+                continue;
+            }
+            let difference = match run(&component, &block).await {
+                Ok(Ok(run)) => mix_conformance::compare(&block, &run),
+                Ok(Err(reason)) => {
+                    *left_out.entry(reason).or_default() += 1;
+                    continue;
+                }
+                Err(error) => Some(format!("{error:#}")),
+            };
+            match difference {
+                None => passed += 1,
+                Some(difference) => wrong.push(format!("{id}\n     {difference}")),
+            }
+        }
+    }
+    println!("{passed} blocks passed, left out {left_out:?}");
+    assert!(
+        wrong.is_empty(),
+        "{passed} passed, but:\n{}",
+        wrong.join("\n")
+    );
+    for (reason, count) in left_out {
+        let most = LIMITS.iter().find(|(limited, _)| *limited == reason);
+        assert!(
+            most.is_some_and(|(_, most)| count <= *most),
+            "{reason:?}: {count}"
+        );
+    }
+    Ok(())
+}
