@@ -436,6 +436,41 @@ fn new_sink(folder: Option<&dyn Folder>) -> Result<(Sink, String)> {
     }
 }
 
+/// Reads every block of the segments that a state names; the name of each that
+/// is not whole, and what is wrong with it.
+pub(crate) fn verify_segments(
+    folder: &dyn Folder,
+    state: &crate::state::State,
+) -> Vec<(String, String)> {
+    let cache = Arc::new(Cache::new(MERGE_STEP as usize));
+    let mut wrong = Vec::new();
+    let mut next = 0;
+    for name in &state.segments {
+        let verified = folder
+            .open(name, false)
+            .doing(|| format!("opening {name}"))
+            .and_then(|file| Segment::open(name, Bytes::File(file), state.generation, &cache))
+            .and_then(|segment| {
+                let Some(segment) = segment else {
+                    return Err(StoreError::Corrupt(
+                        "is no index segment of this generation".into(),
+                    ));
+                };
+                if segment.first() != next || segment.end() <= next || segment.end() > state.rows {
+                    return Err(StoreError::Corrupt(format!(
+                        "does not begin with row {next}"
+                    )));
+                }
+                next = segment.end();
+                segment.verify()
+            });
+        if let Err(error) = verified {
+            wrong.push((name.clone(), error.to_string()));
+        }
+    }
+    wrong
+}
+
 /// Reads the rows behind the base of a table up to `rows`, which end at `end`,
 /// and indexes them in slices.
 pub(crate) fn load(table: &Table, rows: u32, end: u64, beat: &mut dyn FnMut()) -> Result<()> {

@@ -513,6 +513,11 @@ fn other_files(folder: &dyn Folder, walked: &mut Walked) -> Result<()> {
             walked.find(&name, None, "is missing or damaged", false);
         }
     }
+    if let Some(state) = &walked.state {
+        for (name, what) in crate::base::verify_segments(folder, state) {
+            walked.find(&name, None, what, false);
+        }
+    }
     match folder.open(PREV, false) {
         Ok(file) => {
             let bytes = read_to_end(&*file, 0).doing(|| format!("reading {PREV}"))?;

@@ -6,7 +6,7 @@ use roaring::RoaringBitmap;
 
 use super::block::{Entries, SUM, Span};
 use super::cache::Cached;
-use super::{Cache, Damaged, FEW, Part, TRAILER, Trailer};
+use super::{Cache, Damaged, FEW, HEADER, Part, TRAILER, Trailer};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{FolderFile, read_exact_at};
 use crate::index::rows::Rows;
@@ -361,6 +361,11 @@ impl Segment {
 
     /// Reads every block and bitmap; the offset of the first that is damaged.
     pub fn verify(&self) -> Result<()> {
+        let mut start = [0; HEADER.len()];
+        read(&self.bytes, 0, &mut start).doing(|| format!("reading {}", self.name))?;
+        if start != HEADER {
+            return Err(self.damaged(0));
+        }
         for part in Part::BOTH {
             let mut before: Option<Vec<u8>> = None;
             let mut disorder = false;
