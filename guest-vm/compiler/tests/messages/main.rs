@@ -3,7 +3,7 @@
 //! read what changed before keeping it.
 
 use mix_compiler::issue::{Code, render};
-use mix_compiler::{Compilation, CompileOptions, SourceFile, check};
+use mix_compiler::{Compilation, CompileOptions, SourceFile, compile};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn cases() -> Vec<(String, Vec<u8>)> {
 
 fn run(name: &str, text: Vec<u8>) -> Compilation {
     let files = [SourceFile::new(format!("{name}.mix"), text)];
-    check(&files, &CompileOptions::default())
+    compile(&files, &CompileOptions::default())
 }
 
 #[test]
@@ -74,7 +74,6 @@ fn there_are_many_messages_and_no_expectation_without_a_program() {
 const UNREACHABLE: &[Code] = &[
     // Logged when a program runs.
     Code::WarnFrozenassign,
-    Code::SynLimit,
     // A defect of the compiler.
     Code::CompilerInternal,
 ];
