@@ -1,7 +1,7 @@
 //! Access and update of parts: fields, indices, slices, `with`.
 
 use super::Checker;
-use super::env::Checked;
+use super::env::{Checked, Stop};
 use super::reference::ModuleRef;
 use super::types::{Node, Ty};
 use crate::core::{Expr, ExprKind, Instancing, ModuleId, Step, StepKind};
@@ -24,7 +24,13 @@ impl Checker<'_> {
             return self.member_of(module, name, span);
         }
         let (base_expr, ty) = self.infer(base)?;
-        self.field_of(base_expr, ty, name, span)
+        let outcome = self.field_of(base_expr, ty, name, span);
+        match (outcome, &base.kind) {
+            (Err(Stop::Issue(issue)), ast::ExprKind::IsDefined(_)) => Err(Stop::Issue(Box::new(
+                issue.hint("a field of null or undefined is undefined already: write `x.name`"),
+            ))),
+            (outcome, _) => outcome,
+        }
     }
 
     /// A field of a value, or a member of a module instance.

@@ -104,7 +104,17 @@ impl Checker<'_> {
             self.cur.checks[wait.check.0 as usize] = self.cur.checks[check.0 as usize].clone();
             return Ok(());
         }
-        Err(self.mismatch(result, actual, wait.span))
+        let places = super::familiar::library_members(&wait.name);
+        let method = matches!(self.types.node(result), Node::Fun(..)) && !places.is_empty();
+        match self.mismatch(result, actual, wait.span) {
+            Stop::Issue(issue) if method => Err(issue
+                .hint(format!(
+                    "values have no methods: write `{}(…)` with the value as an argument",
+                    places[0]
+                ))
+                .into()),
+            other => Err(other),
+        }
     }
 
     /// Checks the delayed sums of the phrase that are known by now.

@@ -156,10 +156,12 @@ impl Parser<'_> {
             if matches!(self.kind(), TokenKind::Error(_) | TokenKind::Assign) {
                 return self.unexpected_after_expression("`else`");
             }
-            return Err(Box::new(
-                Issue::new(Code::SynElse, self.since(start))
-                    .hint("add `else` and the value for the other case"),
-            ));
+            return Err(Box::new(Issue::new(Code::SynElse, self.since(start)).hint(
+                match ["elseif", "elif", "elsif", "elseIf"].contains(&self.text_of(self.span())) {
+                    true => "write `else if (…)`",
+                    false => "add `else` and the value for the other case",
+                },
+            )));
         }
         let otherwise = self.expr()?;
         let parts = [condition.id, then.id, otherwise.id];

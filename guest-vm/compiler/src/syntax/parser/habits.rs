@@ -39,6 +39,52 @@ impl Parser<'_> {
             }
             (TokenKind::Star, TokenKind::Star) => "a power is `number.pow(x, y)`",
             (_, TokenKind::Colon) if self.touches_next(TokenKind::Assign) => "write `=`",
+            (TokenKind::Question, _) if self.kind_before(2) == TokenKind::Question => {
+                "`withDefault(d, x)` is d where x is undefined"
+            }
+            (_, TokenKind::Question) => {
+                "null belongs to every type of data; what may be missing is an `option(T)`"
+            }
+            (TokenKind::Ident, TokenKind::Less) if self.touches_previous() => {
+                "the arguments of a type stand in parentheses: `array(number)`"
+            }
+            (TokenKind::Ident, TokenKind::BracketOpen)
+                if self.touches_next(TokenKind::BracketClose) =>
+            {
+                "the type of an array is written `array(T)`"
+            }
+            (_, TokenKind::DotDot) => {
+                "the rest of an array is matched by `~multiple rest`; other keys of a record are ignored"
+            }
+            (TokenKind::Ident, TokenKind::If) => "a condition of an arm is written `when`",
+            (_, TokenKind::In) => "`array.contains(x, list)` asks whether x is in a list",
+            (_, TokenKind::Not) if self.kind_after(1) == TokenKind::In => {
+                "write `not array.contains(x, list)`"
+            }
+            (TokenKind::Ident, TokenKind::Dot) if self.kind_before(2) == TokenKind::Import => {
+                "a module is imported whole; its members are read as `module.name`"
+            }
+            (TokenKind::Import, TokenKind::BraceOpen) => {
+                "a module is imported whole; its members are read as `module.name`"
+            }
+            (TokenKind::ParenOpen, TokenKind::Ident) if self.kind_before(2) == TokenKind::For => {
+                "write `for (let x in list) { … }`"
+            }
+            (TokenKind::ParenOpen, TokenKind::ParenClose)
+                if self.kind_after(1) == TokenKind::Assign
+                    && self.kind_after(2) == TokenKind::Greater =>
+            {
+                "a lambda is written `() -> …`"
+            }
+            (TokenKind::Action, _) => "an action is a block: `action { … }`",
+            (TokenKind::ParenClose, TokenKind::BraceOpen)
+                if matches!(
+                    self.text_before_group(),
+                    Some("function" | "fn" | "func" | "fun")
+                ) =>
+            {
+                "a function is written `x -> …`, or `x -> do { … }` with statements"
+            }
             (TokenKind::Question, _) => {
                 "`x?` asks whether x is defined; a choice is written `if (c) a else b`"
             }
@@ -80,6 +126,7 @@ impl Parser<'_> {
                 "or" => "write `||`",
                 "mod" => "the remainder is `x % y`",
                 "is" => "compare with `==`",
+                "default" | "otherwise" => "`case _:` matches the rest",
                 _ => return None,
             },
             _ => return None,
@@ -92,6 +139,11 @@ impl Parser<'_> {
         self.at
             .checked_sub(count)
             .map_or(TokenKind::End, |at| self.tokens.tokens[at].kind)
+    }
+
+    /// Kind of a later token; the end repeats.
+    fn kind_after(&self, count: usize) -> TokenKind {
+        self.peek(count)
     }
 
     fn text_before(&self, count: usize) -> &str {

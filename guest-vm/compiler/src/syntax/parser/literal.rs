@@ -211,9 +211,11 @@ impl Parser<'_> {
                 _ => return self.unexpected("a key"),
             };
             let issue = self.statement_issue(what, self.span());
-            return Err(Box::new(issue.hint(
-                "in an expression `{` starts a map; statements stand in `do { … }`",
-            )));
+            let tried = self.at > 1 && self.tokens.tokens[self.at - 2].kind == TokenKind::Try;
+            return Err(Box::new(issue.hint(match tried {
+                true => "`try e` takes an expression and gives `ok(v)` or `error(text)`",
+                false => "in an expression `{` starts a map; statements stand in `do { … }`",
+            })));
         }
         let name = match self.string() {
             Some(name) => name,
@@ -246,6 +248,12 @@ impl Parser<'_> {
                 param = Some(Box::new(self.take_ident()));
             } else {
                 self.eat(TokenKind::Underscore);
+            }
+            if self.kind() == TokenKind::Comma {
+                let issue = self.unexpected_issue("`)`");
+                return Err(Box::new(
+                    issue.hint("an action has one argument; pass several in a record"),
+                ));
             }
             self.expect(TokenKind::ParenClose)?;
         }

@@ -50,7 +50,9 @@ impl Parser<'_> {
                 .with("what", "a definition outside of a module")
                 .hint("start the file with `module NAME`")
         } else {
-            self.unexpected_issue("`module`")
+            let semicolon =
+                (self.kind() == TokenKind::Semi).then_some("modules follow each other without `;`");
+            self.unexpected_issue("`module`").hint_if(semicolon)
         };
         self.give_up(start, issue);
         if self.at == start {
@@ -300,16 +302,33 @@ impl Parser<'_> {
     fn unexpected_end_of_phrase<T>(&self) -> Parse<T> {
         let hint = match self.kind() {
             TokenKind::Semi => Some("definitions follow each other without `;`".to_string()),
-            TokenKind::Ident => self.stray_word(self.text_of(self.span()), None),
+            TokenKind::Ident => self
+                .stray_word(self.text_of(self.span()), None)
+                .or_else(|| self.bare_argument()),
+            TokenKind::Int(_) | TokenKind::Float(_) => self.bare_argument(),
+            kind if kind.is_close() => Some("nothing is open that this closes".to_string()),
             _ => None,
         };
         match (
             self.unexpected_after_expression("the next definition"),
             hint,
         ) {
-            (Err(issue), Some(hint)) => Err(Box::new(issue.hint(hint))),
+            (Err(issue), Some(hint)) => Err(Box::new(issue.hint_if(Some(hint)))),
             (result, _) => result,
         }
+    }
+
+    /// `f x` on one line.
+    fn bare_argument(&self) -> Option<String> {
+        let before = self.previous_span();
+        let between = &self.text[before.end as usize..self.span().start as usize];
+        let callable = self.at > 0 && self.tokens.tokens[self.at - 1].kind == TokenKind::Ident;
+        (callable && !between.contains('\n')).then(|| {
+            format!(
+                "arguments stand in parentheses: `{}(…)`",
+                self.text_of(before)
+            )
+        })
     }
 
     fn stray_expression(&mut self) -> Issue {
@@ -318,6 +337,11 @@ impl Parser<'_> {
         let next = self.tokens.tokens[(self.at + 1).min(self.tokens.tokens.len() - 1)];
         let next = (next.kind == TokenKind::Ident).then(|| self.text_of(next.span));
         let meant = self.stray_word(text, next);
+        if meant.is_none() && self.kind() == TokenKind::Semi {
+            return self
+                .unexpected_issue("a definition")
+                .hint("definitions follow each other without `;`");
+        }
         if meant.is_none() && (self.kind().is_close() || self.kind() == TokenKind::Hash) {
             return self.unexpected_issue("a definition");
         }

@@ -370,7 +370,12 @@ impl Parser<'_> {
             false => None,
         };
         if !self.eat(TokenKind::Do) {
-            return self.unexpected_after_expression("`do`");
+            return match self.unexpected_after_expression("`do`") {
+                Err(issue) => Err(Box::new(
+                    issue.hint_if(Some("write `on c do { … }` or `on (a, b) when … do { … }`")),
+                )),
+                other => other,
+            };
         }
         let body = self.block()?;
         Ok(PhraseKind::Observer(Observer {

@@ -27,8 +27,20 @@ impl Parser<'_> {
     fn no_separator<T>(&self) -> Parse<T> {
         let before = self.previous_span();
         let between = &self.text[before.end as usize..self.span().start as usize];
+        let after_statement = self.at > 0
+            && !matches!(
+                self.tokens.tokens[self.at - 1].kind,
+                TokenKind::BraceOpen | TokenKind::Semi
+            );
         match self.unexpected_after_expression("`;` or `}`") {
-            Err(issue) if issue.code == Code::SynUnexpected && between.contains('\n') => {
+            Err(issue) if self.kind() == TokenKind::Case => {
+                Err(Box::new(issue.hint("`case` stands in `switch (x) { … }`")))
+            }
+            Err(issue)
+                if issue.code == Code::SynUnexpected
+                    && after_statement
+                    && between.contains('\n') =>
+            {
                 Err(Box::new(Issue {
                     span: before.after(),
                     ..issue.hint_if(Some("statements are separated by `;`"))

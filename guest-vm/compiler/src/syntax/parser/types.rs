@@ -128,6 +128,12 @@ impl Parser<'_> {
                 self.make_type(start, &[], TypeKind::Opaque(name.text))
             }
             TokenKind::Ident => self.named_type(),
+            TokenKind::Int(_) | TokenKind::Float(_) | TokenKind::Str(_) => {
+                let issue = self.unexpected_issue("a type");
+                Err(Box::new(issue.hint_if(Some(
+                    "after `:` stands a type; arguments are given in their order, without names",
+                ))))
+            }
             _ => self.unexpected("a type"),
         }
     }
@@ -254,7 +260,13 @@ impl Parser<'_> {
                 Issue::new(Code::SynParamPattern, start.to(end))
                     .with("index", index)
                     .with("name", &owner.text)
-                    .hint("take it apart in the body with `let`, or define it as a lambda"),
+                    .hint(
+                        if self.kind() == TokenKind::Ident && self.peek(1) == TokenKind::Ident {
+                            "the type stands after the name, as in `x: number`"
+                        } else {
+                            "take it apart in the body with `let`, or define it as a lambda"
+                        },
+                    ),
             ));
         }
         let name = self.take_ident();
