@@ -54,6 +54,10 @@ pub struct Families {
     pub files: BTreeMap<String, Vec<u8>>,
     streams: HashMap<u64, VecDeque<Vec<u8>>>,
     next_stream: u64,
+    /// The pipelines that were run, in order.
+    pub pipelines: Vec<Value>,
+    /// Rows that queries delivered.
+    pub rows: usize,
     /// Readings of the clock that never goes back.
     ticks: f64,
 }
@@ -123,6 +127,8 @@ impl Families {
             files: BTreeMap::new(),
             streams: HashMap::new(),
             next_stream: 1,
+            pipelines: Vec::new(),
+            rows: 0,
             ticks: 0.0,
         };
         let records = vec![
@@ -218,6 +224,7 @@ impl Families {
     fn query(&mut self, args: &[Value]) -> Result<Reply, HostFailure> {
         let bad = |error: mix_store::query::QueryError| failure("ERR_QUERY", error);
         let pipeline = Pipeline::from_value(&args[1]).map_err(bad)?;
+        self.pipelines.push(args[1].clone());
         let options = args[2].as_map().cloned().unwrap_or_default();
         let options = QueryOptions::from_map(&options).map_err(bad)?;
         let database = self.database(&args[0])?;
@@ -226,13 +233,15 @@ impl Families {
             .and_then(mix_store::query::Execution::collect_values)
             .map_err(|error| failure("ERR_DB", error))?;
         let rows: Result<VecDeque<Vec<u8>>, HostFailure> = found.iter().map(encoded).collect();
+        self.rows += found.len();
         let stream = self.next_stream;
         self.next_stream += 1;
         self.streams.insert(stream, rows?);
         Ok(Reply::Many(stream))
     }
 
-    fn database(&mut self, descriptor: &Value) -> Result<&Database, HostFailure> {
+    /// The database of a descriptor, made empty when it is first named.
+    pub fn database(&mut self, descriptor: &Value) -> Result<&Database, HostFailure> {
         let name = descriptor
             .get("db")
             .and_then(Value::as_str)
