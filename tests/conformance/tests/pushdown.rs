@@ -102,7 +102,10 @@ fn filters_reach_the_engine() -> Result<()> {
 #[test]
 fn the_engine_uses_an_index() -> Result<()> {
     let mut families = families()?;
-    run(&mut families, r#"q |> db.filter(r -> r.kind == "rare") |> db.toArray"#)?;
+    run(
+        &mut families,
+        r#"q |> db.filter(r -> r.kind == "rare") |> db.toArray"#,
+    )?;
     let pipeline = Pipeline::from_value(&families.pipelines[0])?;
     let database = families
         .database(&Value::map([("db", Value::string("many"))]))
