@@ -33,7 +33,7 @@ fn run(families: &mut Families, expression: &str) -> Result<String> {
     let program = compiled.program.with_context(|| problems)?;
     let vm = Vm::of_program(program, &Table, &Options::default())
         .map_err(|issue| anyhow::anyhow!("{issue}"))?;
-    match act(&mut vm.session(), families, Action::Evaluate)? {
+    match act(&mut vm.session(), families, Action::Evaluate)?.outcome {
         Outcome::Value(value) => Ok(value),
         other => anyhow::bail!("{other:?}"),
     }
