@@ -24,7 +24,7 @@ fn difference(example: &str) -> Result<Option<String>> {
         let run = session::run(&block)?;
         let expected = block.expected.as_deref().unwrap_or("");
         match run.source {
-            Some(outcome) if expect::fits(expected, &outcome, &run.warnings) => {}
+            Some(did) if expect::fits(expected, &did.outcome, &run.warnings, &did.log) => {}
             other => return Ok(Some(format!("expected {expected}, got {other:?}"))),
         }
     }
