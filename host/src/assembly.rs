@@ -38,17 +38,6 @@ pub struct Policy {
     pub db_memory: usize,
 }
 
-impl Default for Policy {
-    fn default() -> Self {
-        Policy {
-            plugins: Vec::new(),
-            vm: None,
-            variables: Vec::new(),
-            db_memory: 1 << 30,
-        }
-    }
-}
-
 /// Prepared once, used by every run.
 pub struct Assembly {
     /// The engine.
@@ -364,9 +353,4 @@ async fn refuse_clashes(
         }
     }
     Ok(())
-}
-
-/// A context for calls that no VM makes (documents, queries).
-pub fn outside(assembly: &Arc<Assembly>, place: Place, who: Caller) -> Arc<RunContext> {
-    RunContext::new(assembly.clone(), place, who, None)
 }

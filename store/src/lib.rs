@@ -76,5 +76,5 @@ pub use error::{Result, StoreError};
 pub use notice::{Notice, Subscription};
 pub use options::{OpenOptions, Rewriting, Rewritten, SaveOptions, Sync};
 pub use record::Record;
-pub use repair::{check, check_in, fix, import_image};
+pub use repair::{LogEntry, check, check_in, fix, import_image, peek_log};
 pub use view::{AsOf, Stat, View, id_argument};

@@ -36,6 +36,11 @@ impl Database {
         self.rewrite(&Rewriting::Purge { ids: ids.to_vec() })
     }
 
+    /// Removes all index segments and builds them anew from the records.
+    pub fn reindex(&self) -> Result<()> {
+        self.turn("reindexing", |disk, table| disk.reindex(table))
+    }
+
     /// Rewrites the files as a new generation. Most of it happens beside
     /// readers and writers; writers wait for the end of it.
     pub fn rewrite(&self, what: &Rewriting) -> Result<Rewritten> {

@@ -11,6 +11,7 @@ use crate::disk::{
 };
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_to_end};
+use crate::log::{Frame, FrameKind, HEADER_LEN, Header, read_frames};
 use crate::maintenance::new_flags;
 use crate::view::View;
 
@@ -195,4 +196,51 @@ fn copy_image(from: &dyn Folder, to: &dyn Folder, state: &crate::state::State) -
     };
     write_first_log(to, &state)?;
     disk::write_whole(to, &crate::state::state_name(1), &state.encode())
+}
+
+/// A commit that is only in the write log yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Number of the commit.
+    pub sequence: u64,
+    /// Fence at which it was first written.
+    pub fence: u64,
+    /// True if it sets flags, false if it appends rows.
+    pub is_flags: bool,
+    /// The first row it appends.
+    pub first_row: u64,
+    /// Rows it appends.
+    pub rows: u32,
+    /// Bytes it takes.
+    pub bytes: u64,
+}
+
+/// The commits of the database in an app folder that no checkpoint has taken
+/// over yet. Takes no lock; the last one may not be acknowledged.
+pub fn peek_log(path: &Path) -> Result<Vec<LogEntry>> {
+    let folder = damaged_folder(path)?;
+    let contained = read_state(&*folder)?.map_or(0, |state| state.sequence);
+    let (name, bytes) = disk::newest_log(&*folder)?;
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let header = bytes
+        .get(..HEADER_LEN)
+        .ok_or_else(|| StoreError::Corrupt(format!("{name} has no whole header")))
+        .and_then(Header::decode)?;
+    let read = read_frames(&bytes[HEADER_LEN..], header.base, &header)?;
+    let entry = |frame: &Frame<'_>| LogEntry {
+        sequence: frame.sequence,
+        fence: frame.fence,
+        is_flags: frame.kind == FrameKind::Flags,
+        first_row: frame.first_row,
+        rows: frame.count,
+        bytes: frame.len() as u64,
+    };
+    Ok(read
+        .frames
+        .iter()
+        .filter(|frame| frame.sequence > contained)
+        .map(entry)
+        .collect())
 }

@@ -67,6 +67,14 @@ impl Exit {
         }
     }
 
+    /// A failure that a tool has put into words, with its exit code.
+    pub fn with_code(code: u8, message: impl fmt::Display) -> Exit {
+        Exit {
+            code,
+            message: message.to_string(),
+        }
+    }
+
     /// Prints the message and gives the exit code.
     pub fn report(self) -> u8 {
         if !self.message.is_empty() {

@@ -38,6 +38,18 @@ impl Disk {
 
     /// Writes all acknowledged commits into the data files and starts the log anew.
     pub fn checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.end <= HEADER_LEN as u64)
+        {
+            return Ok(());
+        }
+        self.forced_checkpoint(table)
+    }
+
+    /// A checkpoint even if the log is empty.
+    fn forced_checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
         let result = self.try_checkpoint(table);
         if result.is_err() {
             // Names or contents may not be on the disk; the next turn writes a log of its own.
@@ -46,13 +58,36 @@ impl Disk {
         result
     }
 
+    /// Forgets the index segments, and writes new ones from the rows.
+    pub fn reindex(&mut self, table: &mut Arc<Table>) -> Result<()> {
+        self.checkpoint(table)?;
+        let Some(open) = &self.open else {
+            return Err(StoreError::LeaseLost);
+        };
+        let fence = open.header.fence;
+        // A state of an older fence is not written again, so this one counts from now on.
+        let state = State {
+            fence,
+            segments: Vec::new(),
+            ..open.state.clone()
+        };
+        self.write_whole(&state_name(fence), &state.encode())?;
+        for name in self.folder.list().doing(|| "listing the folder".into())? {
+            if name.starts_with("idx-") && name.ends_with(".seg") {
+                self.folder
+                    .remove(&name)
+                    .doing(|| format!("removing {name}"))?;
+            }
+        }
+        self.open = None;
+        self.catch_up(fence, table)?;
+        self.forced_checkpoint(table)
+    }
+
     fn try_checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
         let Some(open) = &self.open else {
             return Err(StoreError::Failed("no turn is under way".into()));
         };
-        if open.end <= HEADER_LEN as u64 {
-            return Ok(());
-        }
         let (header, sequence, old_flags) = (open.header, open.sequence, open.state.flags.clone());
         let replaced_state = open.state.fence;
         let open_segments = open.state.segments.clone();

@@ -42,6 +42,7 @@ pub(crate) use seal::read_state;
 pub(crate) use swap::{COMPLETE, NEW, OLD};
 pub(crate) use swap::{LIVE, NewFlags, enter};
 pub use walk::Finding;
+pub(crate) use walk::newest_log;
 
 /// The files of one database.
 pub(crate) struct Disk {

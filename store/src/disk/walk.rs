@@ -115,9 +115,8 @@ pub(crate) fn walk(folder: &dyn Folder, visit: &mut Visit<'_>) -> Result<Walked>
     Ok(walked)
 }
 
-/// The newest log that is not empty. A commit that is just being written is
-/// waited for.
-fn newest_log(folder: &dyn Folder) -> Result<(String, Vec<u8>)> {
+/// The newest log that is not empty.
+pub(crate) fn newest_log(folder: &dyn Folder) -> Result<(String, Vec<u8>)> {
     let mut fence = newest(folder, "write.log.")?;
     while fence > 0 {
         let name = log_name(fence);

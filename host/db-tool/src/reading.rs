@@ -1,0 +1,273 @@
+//! Commands that only read.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use mix_store::query::{Pipeline, QueryOptions};
+use mix_store::transfer::{ExportOptions, Format};
+use mix_store::{Database, fields};
+use mix_value::{Map, Value, escjson};
+
+use crate::Terminal;
+use crate::args::{ExportArgs, FileFormat, QueryArgs};
+use crate::csv_records;
+use crate::failure::Failure;
+use crate::output::Printer;
+use crate::progress;
+use crate::target::Target;
+
+pub(crate) fn stat(target: &Target, printer: &mut Printer<'_>) -> Result<(), Failure> {
+    let database = target.read()?;
+    let view = database.view();
+    let stat = view.stat()?;
+    let count = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    printer.value(&Value::map([
+        ("name", database.name().map_or(Value::Null, Value::from)),
+        ("rows", count(stat.rows)),
+        ("live", count(stat.live)),
+        ("bytes", count(stat.bytes)),
+        ("watermark", Value::from(view.watermark())),
+    ]))
+}
+
+pub(crate) fn get(
+    target: &Target,
+    ids: &[String],
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let database = target.read()?;
+    let found = database.get_many(ids.iter().map(String::as_str))?;
+    let mut missing = Vec::new();
+    let mut values = Vec::new();
+    for (id, record) in ids.iter().zip(found) {
+        match record {
+            Some(record) => values.push(Ok(record.value()?)),
+            None => missing.push(id.as_str()),
+        }
+    }
+    printer.values(values.into_iter())?;
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::work(format!("not_found: {}", missing.join(", "))))
+    }
+}
+
+pub(crate) fn history(target: &Target, id: &str, printer: &mut Printer<'_>) -> Result<(), Failure> {
+    let database = target.read()?;
+    let view = database.view();
+    let mut rows = view.versions(id)?;
+    if rows.is_empty() {
+        return Err(Failure::work(format!("not_found: no record {id}")));
+    }
+    rows.reverse();
+    printer.values(rows.into_iter().map(|row| Ok(view.record(row)?.value()?)))
+}
+
+pub(crate) fn watermark(target: &Target, printer: &mut Printer<'_>) -> Result<(), Failure> {
+    printer.line(&target.read()?.watermark())
+}
+
+pub(crate) fn parse(text: &str, printer: &mut Printer<'_>) -> Result<(), Failure> {
+    let tree = Pipeline::parse(text)?.to_value();
+    printer.line(&crate::output::text(&tree)?)
+}
+
+pub(crate) fn query(
+    target: &Target,
+    args: QueryArgs,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let pipeline = match (&args.text, &args.ast) {
+        (Some(text), None) => Pipeline::parse(text)?,
+        (None, Some(ast)) => Pipeline::from_value(&json("--ast", ast)?)?,
+        _ => return Err(Failure::usage("give the query as text or as --ast")),
+    };
+    let params = match &args.params {
+        None => Map::new(),
+        Some(params) => match json("--params", params)? {
+            Value::Map(map) => map,
+            _ => return Err(Failure::usage("--params must be a JSON object")),
+        },
+    };
+    let as_of = args.as_of.map(|moment| match moment.parse::<i64>() {
+        Ok(rows) => Value::Int(rows),
+        Err(_) => Value::from(moment),
+    });
+    let options = QueryOptions {
+        params,
+        skip: args.skip.unwrap_or(0),
+        limit: args.limit,
+        include_deleted: args.deleted,
+        include_superseded: args.history,
+        as_of,
+        ..QueryOptions::default()
+    };
+    let database = target.read()?;
+    if args.explain {
+        let plan = database.view().explain(&pipeline, &options)?;
+        return printer.line(&crate::output::text(&plan)?);
+    }
+    let results = database.query(&pipeline, &options)?.map(|item| {
+        item?
+            .into_value()
+            .map_err(|error| Failure::work(format!("db_corrupt: {error}")))
+    });
+    printer.values(results)
+}
+
+fn json(flag: &str, text: &str) -> Result<Value, Failure> {
+    escjson::parse(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
+}
+
+pub(crate) fn export(
+    target: &Target,
+    args: ExportArgs,
+    terminal: Terminal,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let format = match (args.format, &args.file) {
+        (Some(format), _) => format,
+        (None, Some(file)) => format_of(file)?,
+        (None, None) => FileFormat::Jsonl,
+    };
+    let database = target.read()?;
+    if format == FileFormat::Image {
+        let Some(folder) = &args.file else {
+            return Err(Failure::usage("an image is a folder: say which"));
+        };
+        if args.query.is_some() || args.bare {
+            return Err(Failure::usage(
+                "an image has everything: no --query, no --bare",
+            ));
+        }
+        database.export_image(folder)?;
+        eprintln!("{} rows", database.view().bound());
+        return Ok(());
+    }
+    let query = args.query.as_deref().map(Pipeline::parse).transpose()?;
+    let options = ExportOptions {
+        format: match format {
+            FileFormat::Json => Format::Json,
+            FileFormat::Mp => Format::Mp,
+            _ => Format::Jsonl,
+        },
+        query,
+        history: args.history,
+        deleted: args.deleted,
+        bare: args.bare,
+    };
+    let bar = progress::records(terminal.progress && args.file.is_some());
+    let mut advance = |count: u64| bar.set_position(count);
+    let count = match &args.file {
+        None => write_export(&database, format, &options, printer.raw(), &mut advance)?,
+        Some(file) => {
+            // Whoever reads the file sees it whole or not at all.
+            let part = part_name(file);
+            let writing = |error| Failure::io(part.display(), error);
+            let mut out = BufWriter::new(File::create(&part).map_err(writing)?);
+            let count = write_export(&database, format, &options, &mut out, &mut advance).and_then(
+                |count| {
+                    out.flush().map_err(writing)?;
+                    out.get_ref().sync_all().map_err(writing)?;
+                    std::fs::rename(&part, file).map_err(writing)?;
+                    Ok(count)
+                },
+            );
+            if count.is_err() {
+                let _ = std::fs::remove_file(&part);
+            }
+            count?
+        }
+    };
+    bar.finish_and_clear();
+    if args.file.is_some() {
+        eprintln!("{count} records");
+    }
+    Ok(())
+}
+
+fn part_name(file: &Path) -> std::path::PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".part-{}", std::process::id()));
+    name.into()
+}
+
+fn write_export(
+    database: &Database,
+    format: FileFormat,
+    options: &ExportOptions,
+    out: &mut dyn Write,
+    advance: &mut dyn FnMut(u64),
+) -> Result<u64, Failure> {
+    if format != FileFormat::Csv {
+        return Ok(database.export(out, options, advance)?);
+    }
+    // CSV needs all names first, so the values are gone through twice.
+    let view = database.view();
+    let values = |each: &mut dyn FnMut(Value) -> Result<(), Failure>| -> Result<(), Failure> {
+        let view = view.clone().including(options.deleted, options.history);
+        let mut visit = |mut value: Value| {
+            if let (true, Value::Map(map)) = (options.bare, &mut value) {
+                map.retain(|key, _| !fields::is_engine_owned(key));
+            }
+            each(value)
+        };
+        if let Some(query) = &options.query {
+            let query_options = QueryOptions {
+                include_deleted: options.deleted,
+                include_superseded: options.history,
+                ..QueryOptions::default()
+            };
+            for item in view.query(query, &query_options)? {
+                let value = item?.into_value();
+                visit(value.map_err(|error| Failure::work(format!("db_corrupt: {error}")))?)?;
+            }
+            return Ok(());
+        }
+        for row in view.rows(0, usize::MAX)? {
+            visit(view.record(row)?.value()?)?;
+        }
+        Ok(())
+    };
+    let (mut names, mut known) = (Vec::new(), HashSet::new());
+    values(&mut |value| {
+        csv_records::note_names(&value, &mut names, &mut known);
+        Ok(())
+    })?;
+    let mut writer = csv::Writer::from_writer(out);
+    csv_records::write_head(&mut writer, &names)?;
+    let mut count = 0;
+    values(&mut |value| {
+        csv_records::write(&mut writer, &names, &value)?;
+        count += 1;
+        advance(count);
+        Ok(())
+    })?;
+    writer
+        .flush()
+        .map_err(|error| Failure::io("writing CSV", error))?;
+    Ok(count)
+}
+
+/// The format a file has by its ending.
+pub(crate) fn format_of(file: &Path) -> Result<FileFormat, Failure> {
+    if file.is_dir() {
+        return Ok(FileFormat::Image);
+    }
+    let ending = file
+        .extension()
+        .map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("jsonl" | "ndjson") => Ok(FileFormat::Jsonl),
+        Some("json") => Ok(FileFormat::Json),
+        Some("csv") => Ok(FileFormat::Csv),
+        Some("mp" | "msgpack") => Ok(FileFormat::Mp),
+        _ => Err(Failure::usage(format!(
+            "{}: the ending says no format; use --format jsonl, json, csv, mp or image",
+            file.display()
+        ))),
+    }
+}

@@ -1,0 +1,119 @@
+//! Which database, and how it is opened.
+
+use std::path::{Path, PathBuf};
+
+use mix_store::{Database, OpenOptions};
+
+use crate::args::DbArgs;
+use crate::failure::Failure;
+
+/// The folder of an app, and how its database is opened.
+pub(crate) struct Target {
+    path: PathBuf,
+    name: Option<String>,
+    read_only: bool,
+    no_lock: bool,
+    wait: Option<u64>,
+}
+
+impl Target {
+    pub fn new(args: &DbArgs) -> Result<Target, Failure> {
+        let (path, name) = match (&args.path, &args.ws_dir, &args.app) {
+            (Some(path), _, _) => (path.clone(), None),
+            (None, Some(ws_dir), Some(app)) => {
+                let folder = ws_dir.join(folder_name(&args.ws)?).join(folder_name(app)?);
+                (folder, Some(app.clone()))
+            }
+            // A query can be parsed without a database.
+            (None, _, _) if matches!(args.action, crate::args::Action::Parse { .. }) => {
+                (PathBuf::new(), None)
+            }
+            _ => return Err(Failure::usage("db needs --path, or --ws-dir and --app")),
+        };
+        Ok(Target {
+            path,
+            name,
+            read_only: args.read_only,
+            no_lock: args.no_lock,
+            wait: args
+                .wait
+                .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        })
+    }
+
+    /// The folder of the app.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn options(&self) -> OpenOptions {
+        let mut options = OpenOptions {
+            name: self.name.clone(),
+            program: "mixer db".into(),
+            os_lock_held: self.no_lock,
+            create: false,
+            ..OpenOptions::default()
+        };
+        if let Some(wait) = self.wait {
+            (options.wait, options.lock_wait) = (wait, wait);
+        }
+        options
+    }
+
+    /// Opens it for reading only, without any lock.
+    pub fn read(&self) -> Result<Database, Failure> {
+        let options = OpenOptions {
+            read_only: true,
+            ..self.options()
+        };
+        self.open(options)
+    }
+
+    /// Opens it for writing.
+    pub fn write(&self) -> Result<Database, Failure> {
+        self.refuse_if_read_only()?;
+        self.open(self.options())
+    }
+
+    /// Opens it for writing; a new one if there is none.
+    pub fn create(&self) -> Result<Database, Failure> {
+        self.refuse_if_read_only()?;
+        let options = OpenOptions {
+            create: true,
+            ..self.options()
+        };
+        self.open(options)
+    }
+
+    pub fn refuse_if_read_only(&self) -> Result<(), Failure> {
+        if self.read_only {
+            return Err(Failure::usage("--read-only, but this command writes"));
+        }
+        Ok(())
+    }
+
+    fn open(&self, options: OpenOptions) -> Result<Database, Failure> {
+        let database = Database::open(&self.path, options)?;
+        for warning in database.take_warnings() {
+            eprintln!("warning: {warning}");
+        }
+        Ok(database)
+    }
+}
+
+/// The folder of an app or workspace: its name with every byte outside of
+/// `[A-Za-z0-9_-]` written `%XX`.
+fn folder_name(name: &str) -> Result<String, Failure> {
+    if name.is_empty() {
+        return Err(Failure::usage("the name of an app or workspace is empty"));
+    }
+    let mut folder = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            folder.push(char::from(byte));
+        } else {
+            folder.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Ok(folder)
+}

@@ -1,0 +1,149 @@
+//! Commands that write records.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use mix_store::transfer::{Format, ImportOptions, Records};
+use mix_store::{SaveOptions, id_argument, import_image};
+use mix_value::{Ref, Value, escjson};
+
+use crate::Terminal;
+use crate::args::{FileFormat, ImportArgs};
+use crate::csv_records;
+use crate::failure::Failure;
+use crate::output::Printer;
+use crate::progress;
+use crate::reading::format_of;
+use crate::target::Target;
+
+fn save_options(names: &[String]) -> Result<SaveOptions, Failure> {
+    let options = SaveOptions::default()
+        .with_names(names.iter().map(String::as_str))
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(options.with_actor("_rmx_system"))
+}
+
+pub(crate) fn save(
+    target: &Target,
+    file: &Path,
+    options: &[String],
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let options = save_options(options)?;
+    let mut text = String::new();
+    open(file)?
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::io(file.display(), error))?;
+    let records = records_of(&text, file)?;
+    let saved = target.create()?.save(records, &options)?;
+    for record in saved {
+        printer.line(record.id()?.as_str())?;
+    }
+    Ok(())
+}
+
+/// An array of records, one record, or one record per line.
+fn records_of(text: &str, file: &Path) -> Result<Vec<Value>, Failure> {
+    let parsing = escjson::Options {
+        undefined_members: escjson::UndefinedMembers::Keep,
+        max_depth: mix_value::MAX_DEPTH + 1,
+        ..escjson::Options::default()
+    };
+    let whole = match escjson::parse_with(text, &parsing) {
+        Ok(Value::Array(records)) => return Ok(records),
+        Ok(record) => return Ok(vec![record]),
+        Err(error) => error,
+    };
+    let bad = |what: String| Failure::work(format!("bad_value: {}: {what}", file.display()));
+    if text.lines().filter(|line| !line.trim().is_empty()).count() < 2 {
+        return Err(bad(whole.to_string()));
+    }
+    let lines = Records::new(Format::Jsonl, Box::new(text.as_bytes()))?;
+    lines
+        .map(|record| record.map_err(|error| bad(error.to_string())))
+        .collect()
+}
+
+fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    let opened = File::open(file).map_err(|error| Failure::io(file.display(), error))?;
+    Ok(Box::new(BufReader::new(opened)))
+}
+
+/// Refs of ids given as text.
+pub(crate) fn refs(ids: &[String]) -> Result<Vec<Ref>, Failure> {
+    let refs: Result<Vec<Ref>, _> = ids
+        .iter()
+        .map(|id| id_argument(&Value::from(id.as_str())))
+        .collect();
+    Ok(refs?)
+}
+
+pub(crate) fn delete(
+    target: &Target,
+    ids: &[String],
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let refs = refs(ids)?;
+    let deleted = target.write()?.delete(&refs, "_rmx_system")?;
+    let mut missing = Vec::new();
+    for (id, record) in ids.iter().zip(deleted) {
+        match record {
+            Some(record) => printer.line(record.id()?.as_str())?,
+            None => missing.push(id.as_str()),
+        }
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::work(format!("not_found: {}", missing.join(", "))))
+    }
+}
+
+pub(crate) fn import(
+    target: &Target,
+    args: ImportArgs,
+    terminal: Terminal,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    target.refuse_if_read_only()?;
+    let is_stdin = args.file == Path::new("-");
+    let format = match args.format {
+        Some(format) => format,
+        None if is_stdin => FileFormat::Jsonl,
+        None => format_of(&args.file)?,
+    };
+    if format == FileFormat::Image {
+        let rows = import_image(&args.file, target.path())?;
+        return printer.line(&format!("{rows} rows imported"));
+    }
+    if args.text && format != FileFormat::Csv {
+        return Err(Failure::usage("--text is for CSV"));
+    }
+    let options = ImportOptions {
+        save: save_options(&args.options)?,
+        stream: args.stream,
+        exact: args.exact,
+    };
+    let total = (!is_stdin)
+        .then(|| std::fs::metadata(&args.file).ok())
+        .flatten()
+        .map(|metadata| metadata.len());
+    let bar = progress::bytes(total, terminal.progress);
+    let input = BufReader::new(bar.wrap_read(open(&args.file)?));
+    let records = match format {
+        FileFormat::Csv => Records::from_values(csv_records::read(input, args.text)?),
+        FileFormat::Json => Records::new(Format::Json, Box::new(input))?,
+        FileFormat::Mp => Records::new(Format::Mp, Box::new(input))?,
+        FileFormat::Jsonl | FileFormat::Image => Records::new(Format::Jsonl, Box::new(input))?,
+    };
+    let database = target.create()?;
+    let count = database.import(records, &options, &mut |saved| {
+        bar.set_message(format!("{saved} records"));
+    })?;
+    bar.finish_and_clear();
+    printer.line(&format!("{count} records imported"))
+}

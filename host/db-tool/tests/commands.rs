@@ -1,0 +1,346 @@
+//! Every command on real files, through its arguments.
+
+use std::fs;
+use std::path::Path;
+
+use clap::Parser;
+use mix_db_tool::{DbArgs, Failure, Terminal, run};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    db: DbArgs,
+}
+
+/// Runs a command on the app folder `path`; gives what it printed.
+fn db(path: &Path, args: &[&str]) -> Result<String, Failure> {
+    db_on(path, args, Terminal::default())
+}
+
+fn db_on(path: &Path, args: &[&str], terminal: Terminal) -> Result<String, Failure> {
+    let path = path.display().to_string();
+    let all = ["db"].iter().chain(args).copied().chain(["--path", &path]);
+    let cli = Cli::try_parse_from(all).unwrap_or_else(|error| panic!("{args:?}: {error}"));
+    let mut out = Vec::new();
+    run(cli.db, terminal, &mut out)?;
+    Ok(String::from_utf8(out).expect("UTF-8"))
+}
+
+fn ok(path: &Path, args: &[&str]) -> String {
+    db(path, args).unwrap_or_else(|failure| panic!("{args:?}: {failure}"))
+}
+
+/// A database of three people, one with two versions, and the ids.
+fn people() -> (tempfile::TempDir, Vec<String>) {
+    let folder = tempfile::tempdir().expect("scratch");
+    let app = folder.path().join("app");
+    let file = folder.path().join("people.json");
+    fs::write(
+        &file,
+        r#"[{"name":"Ada","age":36,"entity":"person"},{"name":"Bo","age":22,"entity":"person"},{"name":"Cy","entity":"person"}]"#,
+    )
+    .expect("writes");
+    let ids: Vec<String> = ok(&app, &["save", file.to_str().expect("path")])
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(ids.len(), 3);
+    let upsert = format!(
+        r#"{{"_rmx_id":{{"_rmx_type":"{{tag}}ref","_rmx_value":"{}"}},"age":23}}"#,
+        ids[1]
+    );
+    fs::write(&file, upsert).expect("writes");
+    assert_eq!(
+        ok(&app, &["upsert", file.to_str().expect("path")]),
+        format!("{}\n", ids[1])
+    );
+    (folder, ids)
+}
+
+#[test]
+fn records_are_saved_read_and_deleted() {
+    let (folder, ids) = people();
+    let app = folder.path().join("app");
+    let names = ok(&app, &["query", "age > 20 | orderAsc(age) | .name"]);
+    assert_eq!(names, "\"Bo\"\n\"Ada\"\n");
+    assert_eq!(
+        ok(
+            &app,
+            &[
+                "query",
+                "name == $n | { name, age }",
+                "--params",
+                r#"{"n":"Bo"}"#
+            ]
+        ),
+        "{\"age\":23,\"name\":\"Bo\"}\n"
+    );
+    let ast = ok(&app, &["parse", "name == \"Bo\" | { age }"]);
+    assert_eq!(ok(&app, &["query", "--ast", ast.trim()]), "{\"age\":23}\n");
+    assert_eq!(
+        ok(&app, &["query", "name == \"Bo\" | { age }", "--as-of", "3"]),
+        "{\"age\":22}\n"
+    );
+    assert_eq!(
+        ok(
+            &app,
+            &[
+                "query",
+                "name == \"Bo\" | { age }",
+                "--history",
+                "--skip",
+                "1",
+                "--limit",
+                "5"
+            ]
+        ),
+        "{\"age\":23}\n"
+    );
+    assert!(ok(&app, &["query", "name == \"Bo\"", "--explain"]).contains("\"ast\""));
+    assert!(ok(&app, &["get", &ids[0]]).contains("\"Ada\""));
+    let versions = ok(&app, &["history", &ids[1]]);
+    let ages: Vec<bool> = versions
+        .lines()
+        .map(|line| line.contains("\"age\":22"))
+        .collect();
+    assert_eq!(ages, [true, false], "{versions}");
+    let log = ok(&app, &["log"]);
+    assert_eq!(log.lines().count(), 2, "{log}");
+    ok(&app, &["flush"]);
+    assert_eq!(ok(&app, &["log"]), "");
+    let watermark = ok(&app, &["watermark"]);
+    assert!(watermark.trim().ends_with(".4"), "{watermark}");
+    assert_eq!(ok(&app, &["delete", &ids[2]]), format!("{}\n", ids[2]));
+    let gone = db(&app, &["delete", &ids[2]]).expect_err("is gone");
+    assert_eq!(gone.code, 1);
+    assert!(gone.message.contains("not_found"), "{gone}");
+    assert_eq!(db(&app, &["get", &ids[2]]).expect_err("is gone").code, 1);
+    assert!(ok(&app, &["stat"]).contains("\"live\":2"));
+    assert_eq!(ok(&app, &["history", &ids[2]]).lines().count(), 2);
+    assert_eq!(ok(&app, &["query", "count()", "--deleted"]), "3\n");
+}
+
+#[test]
+fn results_are_printed_in_every_format() {
+    let (folder, _) = people();
+    let app = folder.path().join("app");
+    let query = ["query", "orderAsc(name) | { name, age }", "--output"];
+    let printed = |format| ok(&app, &[query[0], query[1], query[2], format]);
+    assert_eq!(
+        printed("jsonl"),
+        "{\"age\":36,\"name\":\"Ada\"}\n{\"age\":23,\"name\":\"Bo\"}\n{\"name\":\"Cy\"}\n"
+    );
+    assert_eq!(
+        printed("json"),
+        "[\n{\"age\":36,\"name\":\"Ada\"},\n{\"age\":23,\"name\":\"Bo\"},\n{\"name\":\"Cy\"}\n]\n"
+    );
+    assert_eq!(printed("csv"), "age,name\n36,Ada\n23,Bo\n,Cy\n");
+    let table = printed("table");
+    assert!(table.contains("Ada") && table.contains("name"), "{table}");
+    assert!(!table.contains('{'), "{table}");
+    let terminal = Terminal {
+        results: true,
+        progress: false,
+    };
+    let shown = db_on(&app, &["query", "name == \"Ada\""], terminal).expect("prints");
+    assert!(
+        shown.contains("_rmx_id") && !shown.contains("_rmx_content_hash"),
+        "{shown}"
+    );
+    let none = db_on(&app, &["query", "name == \"Zoe\""], terminal).expect("prints");
+    assert_eq!(none, "(no results)\n");
+    assert_eq!(
+        ok(&app, &["query", "name == \"Zoe\"", "--output", "json"]),
+        "[]\n"
+    );
+}
+
+#[test]
+fn files_are_exported_and_imported() {
+    let (folder, _) = people();
+    let app = folder.path().join("app");
+    let bare = |app: &Path| ok(app, &["export", "--bare"]);
+    for (ending, exact) in [
+        ("jsonl", true),
+        ("json", true),
+        ("mp", true),
+        ("csv", false),
+    ] {
+        let file = folder.path().join(format!("out.{ending}"));
+        let file = file.to_str().expect("path");
+        let other = folder.path().join(format!("other-{ending}"));
+        ok(&app, &["export", file, "--history", "--deleted"]);
+        if exact {
+            assert_eq!(
+                ok(&other, &["import", file, "--exact"]),
+                "4 records imported\n"
+            );
+            assert_eq!(
+                ok(&other, &["export", "--history", "--deleted"]),
+                ok(&app, &["export", "--history", "--deleted"]),
+                "{ending}"
+            );
+        } else {
+            ok(&app, &["export", file, "--bare"]);
+            assert_eq!(ok(&other, &["import", file]), "3 records imported\n");
+        }
+        assert_eq!(bare(&other), bare(&app), "{ending}");
+        assert_eq!(ok(&other, &["check"]), "");
+    }
+    let image = folder.path().join("image");
+    let image = image.to_str().expect("path");
+    ok(&app, &["export", image, "--format", "image"]);
+    let other = folder.path().join("other-image");
+    assert_eq!(ok(&other, &["import", image]), "4 rows imported\n");
+    assert_eq!(
+        ok(&other, &["export", "--history"]),
+        ok(&app, &["export", "--history"])
+    );
+    let bad = folder.path().join("bad.jsonl");
+    fs::write(&bad, "{\"a\":1}\n{\"a\":\n").expect("writes");
+    let fresh = folder.path().join("fresh");
+    let failure = db(&fresh, &["import", bad.to_str().expect("path")]).expect_err("malformed");
+    assert!(failure.message.contains("line 2"), "{failure}");
+    assert_eq!(ok(&fresh, &["query", "count()"]), "0\n");
+    let unknown = db(&fresh, &["import", "records.xyz"]).expect_err("what is it");
+    assert_eq!(unknown.code, 2);
+    let missing = db(&fresh, &["import", "missing.jsonl"]).expect_err("not there");
+    assert_eq!(missing.code, 3);
+}
+
+#[test]
+fn databases_are_maintained() {
+    let (folder, ids) = people();
+    let app = folder.path().join("app");
+    let compacted = ok(&app, &["compact"]);
+    assert!(compacted.contains("\"rows_after\":3"), "{compacted}");
+    assert!(compacted.contains("\"rows_before\":4"), "{compacted}");
+    assert_eq!(ok(&app, &["history", &ids[1]]).lines().count(), 1);
+    ok(&app, &["delete", &ids[0]]);
+    let pruned = ok(&app, &["prune", "--before", "2020-01-01"]);
+    assert!(pruned.contains("\"rows_after\":4"), "{pruned}");
+    let pruned = ok(&app, &["prune", "--before", "2999-01-01T00:00:00.000Z"]);
+    assert!(pruned.contains("\"rows_after\":2"), "{pruned}");
+    assert_eq!(
+        db(&app, &["prune", "--before", "soon"])
+            .expect_err("no time")
+            .code,
+        2
+    );
+    let slip = db(&app, &["purge", &ids[1], "xyz"]).expect_err("no such record");
+    assert!(slip.message.contains("xyz"), "{slip}");
+    assert!(
+        ok(&app, &["get", &ids[1]]).contains("Bo"),
+        "nothing was purged"
+    );
+    ok(&app, &["purge", &ids[1]]);
+    assert_eq!(ok(&app, &["query", ".name"]), "\"Cy\"\n");
+    ok(&app, &["reindex"]);
+    assert_eq!(ok(&app, &["query", "name == \"Cy\" | .name"]), "\"Cy\"\n");
+    assert_eq!(ok(&app, &["check"]), "");
+    let copy = folder.path().join("copy");
+    ok(&app, &["copy", "--out", copy.to_str().expect("path")]);
+    assert_eq!(ok(&copy, &["watermark"]), ok(&app, &["watermark"]));
+    assert_eq!(
+        db(&app, &["copy", "--out", copy.to_str().expect("path")])
+            .expect_err("is there")
+            .code,
+        1
+    );
+
+    ok(&app, &["flush"]);
+    let dat = app.join("v2").join("db.dat");
+    let mut bytes = fs::read(&dat).expect("reads");
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(&dat, &bytes).expect("writes");
+    let found = db(&app, &["check"]).expect_err("findings");
+    assert_eq!((found.code, found.message.as_str()), (1, ""));
+    let fixed = folder.path().join("fixed");
+    let report = ok(&app, &["fix", "--out", fixed.to_str().expect("path")]);
+    assert!(report.starts_with("lost: db.dat row 0"), "{report}");
+    assert!(report.ends_with("0 rows recovered\n"), "{report}");
+    assert_eq!(ok(&fixed, &["check"]), "");
+}
+
+#[test]
+fn a_database_in_use_is_left_alone() {
+    let (folder, ids) = people();
+    let app = folder.path().join("app");
+    let holder = mix_store::Database::open(
+        &app,
+        mix_store::OpenOptions {
+            program: "tester".into(),
+            ..mix_store::OpenOptions::default()
+        },
+    )
+    .expect("opens");
+    let locked = db(&app, &["delete", &ids[0]]).expect_err("is locked");
+    assert_eq!(locked.code, 5);
+    assert!(locked.message.contains("tester (pid"), "{locked}");
+    assert_eq!(
+        db(&app, &["delete", &ids[0], "--wait", "300ms"])
+            .expect_err("is locked")
+            .code,
+        5
+    );
+    // Reading needs no lock.
+    assert!(ok(&app, &["stat"]).contains("\"live\":3"));
+    assert_eq!(ok(&app, &["check"]), "");
+    drop(holder);
+    let refused = db(&app, &["delete", &ids[0], "--read-only"]).expect_err("read-only");
+    assert_eq!(refused.code, 2);
+    ok(&app, &["delete", &ids[0], "--no-lock"]);
+    assert_eq!(
+        db(&folder.path().join("nothing"), &["stat"])
+            .expect_err("no database")
+            .code,
+        3
+    );
+    assert!(
+        !folder.path().join("nothing").exists(),
+        "nothing is created by looking"
+    );
+    assert_eq!(db(&app, &["query", "age >"]).expect_err("syntax").code, 1);
+    let cli = Cli::try_parse_from(["db", "stat"]).expect("parses");
+    assert_eq!(
+        run(cli.db, Terminal::default(), &mut Vec::new())
+            .expect_err("which")
+            .code,
+        2
+    );
+}
+
+#[test]
+fn an_app_is_found_in_its_workspace() {
+    let (folder, _) = people();
+    let root = folder.path().join("ws");
+    fs::create_dir_all(root.join("local")).expect("creates");
+    let file = folder.path().join("one.json");
+    fs::write(&file, "{\"n\":1}").expect("writes");
+    let args = |action: &[&str]| {
+        let root = root.display().to_string();
+        let all: Vec<String> = ["db"]
+            .iter()
+            .chain(action)
+            .map(|arg| (*arg).to_owned())
+            .chain(["--ws-dir".into(), root, "--app".into(), "my.app".into()])
+            .collect();
+        let cli = Cli::try_parse_from(all).expect("parses");
+        let mut out = Vec::new();
+        run(cli.db, Terminal::default(), &mut out).map(|()| String::from_utf8(out).expect("UTF-8"))
+    };
+    args(&["save", file.to_str().expect("path")]).expect("saves");
+    assert!(
+        root.join("local")
+            .join("my%2Eapp")
+            .join("v2")
+            .join("db.dat")
+            .exists()
+    );
+    assert_eq!(
+        fs::read_to_string(root.join("local/my%2Eapp/v2/name.txt")).expect("name"),
+        "my.app\n"
+    );
+    assert_eq!(args(&["query", ".n"]).expect("reads"), "1\n");
+}
