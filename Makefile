@@ -61,6 +61,10 @@ bench-vm: guests ## Programs in Mix, native and in the component, beside QuickJS
 	$(TARGET_DIR)/release/mix-bench-vm
 	$(TARGET_DIR)/release/mix-bench-vm growth
 
+.PHONY: bench-store
+bench-store: ## The record store beside SQLite on a million records, as one table
+	$(CARGO) bench --locked -p mix-store --features sqlite --bench store
+
 .PHONY: lint
 lint: ## Format and clippy only
 	$(CARGO) fmt --all --check

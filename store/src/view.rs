@@ -503,7 +503,13 @@ impl RecordSource for View {
         let Ok(from) = u32::try_from(from) else {
             return Ok(None);
         };
-        let found = self.flags()?.visible.range(from..).next();
+        let visible = &self.flags()?.visible;
+        // Mostly a row that an index found.
+        let found = if visible.contains(from) {
+            Some(from)
+        } else {
+            visible.range(from..).next()
+        };
         found.map(|row| self.stored_row(row)).transpose()
     }
 

@@ -79,6 +79,38 @@ impl<'a> Entries<'a> {
         self.rest.is_empty()
     }
 
+    /// Goes to a key, whose payload is to be read then; false if it is not
+    /// there. `skip` passes over the payload of another. The key itself is not
+    /// kept.
+    pub fn find(
+        &mut self,
+        wanted: &[u8],
+        skip: impl Fn(&mut Entries<'a>) -> Result<(), Damaged>,
+    ) -> Result<bool, Damaged> {
+        // Bytes that the key before, which is less, has in common with `wanted`.
+        let mut common = 0;
+        while !self.is_done() {
+            let (shared, len) = (self.number()? as usize, self.number()? as usize);
+            let bytes = self.bytes(len)?;
+            if shared < common {
+                // It differs from the key before where that was still like `wanted`.
+                return Ok(false);
+            }
+            if shared == common {
+                let rest = &wanted[common..];
+                let more = bytes.iter().zip(rest).take_while(|(a, b)| a == b).count();
+                common += more;
+                match bytes[more..].first().cmp(&rest[more..].first()) {
+                    std::cmp::Ordering::Less => {}
+                    std::cmp::Ordering::Equal => return Ok(true),
+                    std::cmp::Ordering::Greater => return Ok(false),
+                }
+            }
+            skip(self)?;
+        }
+        Ok(false)
+    }
+
     /// Reads the next key; its payload is to be read then.
     pub fn next_key(&mut self) -> Result<(), Damaged> {
         let (shared, len) = (self.number()? as usize, self.number()? as usize);

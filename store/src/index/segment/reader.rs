@@ -231,13 +231,8 @@ impl Segment {
         let block = self.leaf(span)?;
         let mut entries = Entries::new(&block);
         let broken = |Damaged| self.damaged(span.offset);
-        while !entries.is_done() {
-            entries.next_key().map_err(broken)?;
-            match (*entries.key).cmp(term) {
-                std::cmp::Ordering::Less => skip_rows(&mut entries).map_err(broken)?,
-                std::cmp::Ordering::Equal => return self.rows(&mut entries, span, visit),
-                std::cmp::Ordering::Greater => break,
-            }
+        if entries.find(term, skip_rows).map_err(broken)? {
+            self.rows(&mut entries, span, visit)?;
         }
         Ok(())
     }

@@ -2,7 +2,9 @@
 //! possible in the order that the next barrier would give them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use mix_value::{Map, Value};
 use roaring::RoaringBitmap;
 
 use super::super::error::QueryError;
@@ -28,6 +30,8 @@ pub(super) struct Chosen<E> {
 }
 
 enum Order<E> {
+    /// Not begun.
+    All(RoaringBitmap),
     Up(roaring::bitmap::IntoIter),
     Down(std::iter::Rev<roaring::bitmap::IntoIter>),
     Sorted {
@@ -38,7 +42,7 @@ enum Order<E> {
     Groups {
         rows: Box<dyn Sorted<E>>,
         next: VecDeque<u32>,
-        key: Option<mix_value::Value>,
+        key: Option<Value>,
         members: Vec<u32>,
     },
 }
@@ -62,7 +66,7 @@ impl<S: RecordSource> Execution<S> {
         let filters = self.plan.leading().count();
         let rows = &sets.sure | &sets.maybe;
         let mut chosen = Chosen {
-            order: Order::Up(RoaringBitmap::new().into_iter()),
+            order: Order::All(RoaringBitmap::new()),
             sure: sets.sure,
             filters,
             beyond: false,
@@ -111,7 +115,7 @@ impl<S: RecordSource> Execution<S> {
                     next: VecDeque::new(),
                 }
             }
-            _ => Order::Up(rows.into_iter()),
+            _ => Order::All(rows),
         };
         if chosen.beyond {
             self.segment = 1;
@@ -152,14 +156,12 @@ impl<S: RecordSource> Execution<S> {
 impl<E: From<QueryError>> Chosen<E> {
     /// Takes out the rows that need no test; gives their number.
     pub(super) fn take_sure(&mut self) -> u64 {
-        let Order::Up(rows) = &mut self.order else {
+        let Order::All(rows) = &mut self.order else {
             return 0;
         };
         let sure = std::mem::take(&mut self.sure);
-        let all: RoaringBitmap =
-            std::mem::replace(rows, RoaringBitmap::new().into_iter()).collect();
-        let count = all.intersection_len(&sure);
-        *rows = (all - sure).into_iter();
+        let count = rows.intersection_len(&sure);
+        *rows -= sure;
         count
     }
 
@@ -168,7 +170,11 @@ impl<E: From<QueryError>> Chosen<E> {
         evaluator: &Evaluator<S>,
         plan: &Plan,
     ) -> Result<Taken, E> {
+        if let Order::All(rows) = &mut self.order {
+            self.order = Order::Up(std::mem::take(rows).into_iter());
+        }
         let row = match &mut self.order {
+            Order::All(_) => None,
             Order::Up(rows) => rows.next(),
             Order::Down(rows) => rows.next(),
             Order::Sorted { rows, next } => {
@@ -276,6 +282,13 @@ impl<E: From<QueryError>> Chosen<E> {
             };
             // The index has a value for all of them.
             return Ok(match key {
+                Some(key) if !needs_values(plan) => {
+                    let group = Map::from([
+                        (Arc::from("key"), key),
+                        (Arc::from("values"), Value::Array(Vec::new())),
+                    ]);
+                    Taken::Flow(Flow::Value(Value::Map(group)))
+                }
                 Some(key) => match Held::group(key, members).release(evaluator)? {
                     Some(flow) => Taken::Flow(flow),
                     None => Taken::Nothing,
@@ -294,12 +307,21 @@ impl<E: From<QueryError>> Chosen<E> {
     }
 }
 
+/// Whether anything behind a group looks at its values.
+fn needs_values(plan: &Plan) -> bool {
+    plan.segments.get(1).is_none_or(|next| {
+        let replaced = next.steps.iter().any(|step| matches!(step, Step::Map(_)));
+        let counted = matches!(next.barrier, Some(Barrier::Count));
+        !replaced && !counted || next.needs.includes("values")
+    })
+}
+
 /// The key of a group, from its first row.
 fn group_key<S: RecordSource>(
     row: u32,
     evaluator: &Evaluator<S>,
     plan: &Plan,
-) -> Result<Option<mix_value::Value>, S::Error> {
+) -> Result<Option<Value>, S::Error> {
     let Some(first) = plan.segments.first() else {
         return Ok(None);
     };

@@ -1,0 +1,505 @@
+//! The store beside SQLite, on the same records, as a table.
+//!
+//! SQLite keeps each record as JSON, with an index on every field that is asked
+//! for, WAL and `synchronous=FULL`; the store indexes all fields. Run with
+//! `make bench-store`, or with a number of records as the argument.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use mix_store::query::{Pipeline, QueryOptions};
+use mix_store::{Database, OpenOptions, SaveOptions};
+use mix_value::{Map, Ref, Value, escjson, msgpack};
+use rusqlite::{Connection, params};
+
+/// Fields that have an index in SQLite.
+const INDEXED: [&str; 8] = [
+    "Title",
+    "Major Genre",
+    "MPAA Rating",
+    "IMDB Rating",
+    "IMDB Votes",
+    "Production Budget",
+    "Director",
+    "serial",
+];
+
+/// A question in both languages; the second number is how often it is asked.
+struct Question {
+    name: &'static str,
+    mix: &'static str,
+    sql: String,
+    times: u32,
+}
+
+fn field(name: &str) -> String {
+    format!("json_extract(doc, '$.\"{name}\"')")
+}
+
+fn questions() -> Vec<Question> {
+    let (genre, rating, stars) = (
+        field("Major Genre"),
+        field("MPAA Rating"),
+        field("IMDB Rating"),
+    );
+    let (title, votes, budget) = (
+        field("Title"),
+        field("IMDB Votes"),
+        field("Production Budget"),
+    );
+    let director = field("Director");
+    let doc = |rest: String| format!("SELECT doc FROM records WHERE {rest}");
+    let count = |rest: String| format!("SELECT count(*) FROM records WHERE {rest}");
+    let and = format!("{genre} = 'Drama' AND {rating} = 'R' AND {stars} > 8");
+    let or = format!("{genre} = 'Horror' OR {rating} = 'G' OR {stars} > 8.5");
+    vec![
+        Question {
+            name: "equality, rows",
+            mix: r#""Director" == "Steven Spielberg""#,
+            sql: doc(format!("{director} = 'Steven Spielberg'")),
+            times: 20,
+        },
+        Question {
+            name: "and of three fields, rows",
+            mix: r#""Major Genre" == "Drama" and "MPAA Rating" == "R" and "IMDB Rating" > 8"#,
+            sql: doc(and.clone()),
+            times: 10,
+        },
+        Question {
+            name: "and of three fields, count",
+            mix: r#""Major Genre" == "Drama" and "MPAA Rating" == "R" and "IMDB Rating" > 8 | count()"#,
+            sql: count(and),
+            times: 10,
+        },
+        Question {
+            name: "or of three fields, count",
+            mix: r#""Major Genre" == "Horror" or "MPAA Rating" == "G" or "IMDB Rating" > 8.5 | count()"#,
+            sql: count(or),
+            times: 10,
+        },
+        Question {
+            name: "range of numbers, count",
+            mix: r#""Production Budget" >= 20000000 and "Production Budget" < 30000000 | count()"#,
+            sql: count(format!("{budget} >= 20000000 AND {budget} < 30000000")),
+            times: 10,
+        },
+        Question {
+            name: "range of numbers, rows",
+            mix: r#""serial" >= 1000 and "serial" < 2000"#,
+            sql: doc(format!("{} >= 1000 AND {0} < 2000", field("serial"))),
+            times: 20,
+        },
+        Question {
+            name: "prefix, rows",
+            mix: r#""Title" like "Star T""#,
+            sql: doc(format!("{title} >= 'Star T' AND {title} < 'Star U'")),
+            times: 10,
+        },
+        Question {
+            name: "order by + limit 20",
+            mix: r#"orderDesc("IMDB Votes") | limit(20)"#,
+            sql: format!("SELECT doc FROM records ORDER BY {votes} DESC LIMIT 20"),
+            times: 50,
+        },
+        Question {
+            name: "filter, order by + limit 20",
+            mix: r#""Major Genre" == "Action" | orderDesc("IMDB Votes") | limit(20)"#,
+            sql: format!(
+                "SELECT doc FROM records WHERE {genre} = 'Action' ORDER BY {votes} DESC LIMIT 20"
+            ),
+            times: 10,
+        },
+        Question {
+            name: "count of a tenth of all",
+            mix: r#""Major Genre" == "Action" | count()"#,
+            sql: count(format!("{genre} = 'Action'")),
+            times: 20,
+        },
+        Question {
+            name: "group by, keys",
+            mix: r#"group("Major Genre") | .key"#,
+            sql: format!("SELECT {genre} FROM records GROUP BY {genre}"),
+            times: 5,
+        },
+    ]
+}
+
+/// Records made of the films: each copy of a film has a title and numbers of its own.
+struct Records {
+    films: Vec<Map>,
+    next: usize,
+}
+
+impl Records {
+    fn load() -> Result<Records> {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../examples/movies/files/data/movies.json"
+        );
+        let text = std::fs::read_to_string(path).context("reading the films")?;
+        let Value::Array(films) = escjson::parse_plain(&text)? else {
+            anyhow::bail!("the films are no list");
+        };
+        let films = films.into_iter().filter_map(|film| match film {
+            Value::Map(map) => Some(map),
+            _ => None,
+        });
+        Ok(Records {
+            films: films.collect(),
+            next: 0,
+        })
+    }
+
+    fn take(&mut self, count: usize) -> Vec<Value> {
+        let batch = (0..count).map(|_| {
+            let (copy, film) = (self.next / self.films.len(), self.next % self.films.len());
+            let mut record = self.films[film].clone();
+            // Numeric-looking titles stay what they are.
+            if let Some(Value::String(title)) = record.get("Title").cloned() {
+                record.insert("Title".into(), Value::from(format!("{title} {copy}")));
+            }
+            if let Some(votes) = record.get("IMDB Votes").and_then(Value::as_int) {
+                record.insert("IMDB Votes".into(), Value::Int(votes + copy as i64));
+            }
+            record.insert("serial".into(), Value::Int(self.next as i64));
+            self.next += 1;
+            Value::Map(record)
+        });
+        batch.collect()
+    }
+}
+
+fn sqlite(path: &Path) -> Result<Connection> {
+    let db = Connection::open(path)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    Ok(db)
+}
+
+fn create(db: &Connection) -> Result<()> {
+    db.execute_batch(
+        "CREATE TABLE records (id TEXT PRIMARY KEY, doc TEXT NOT NULL);
+         CREATE TABLE versions (id TEXT, rev INTEGER, doc TEXT, PRIMARY KEY (id, rev));",
+    )?;
+    for (number, name) in INDEXED.iter().enumerate() {
+        db.execute_batch(&format!(
+            "CREATE INDEX by_{number} ON records({});",
+            field(name)
+        ))?;
+    }
+    Ok(())
+}
+
+/// The same records into both, timed.
+fn insert(
+    mix: &Database,
+    sql: &mut Connection,
+    records: Vec<Value>,
+    ids: &mut Vec<String>,
+    user_bytes: &mut u64,
+) -> Result<(Duration, Duration)> {
+    let texts = records
+        .iter()
+        .map(escjson::format_plain)
+        .collect::<Result<Vec<_>, _>>()?;
+    for record in &records {
+        *user_bytes += msgpack::encode(record)?.len() as u64;
+    }
+    let begun = Instant::now();
+    let saved = mix.save(records, &SaveOptions::default())?;
+    let mix_time = begun.elapsed();
+    let new_ids = saved
+        .iter()
+        .map(|record| Ok(record.id()?.to_string()))
+        .collect::<Result<Vec<_>>>()?;
+    let begun = Instant::now();
+    let transaction = sql.transaction()?;
+    {
+        let mut statement =
+            transaction.prepare_cached("INSERT INTO records (id, doc) VALUES (?1, ?2)")?;
+        for (id, text) in new_ids.iter().zip(&texts) {
+            statement.execute(params![id, text])?;
+        }
+    }
+    transaction.commit()?;
+    let sql_time = begun.elapsed();
+    ids.extend(new_ids);
+    Ok((mix_time, sql_time))
+}
+
+struct Table {
+    lines: Vec<(String, f64, f64, &'static str)>,
+}
+
+impl Table {
+    fn add(&mut self, name: impl Into<String>, mix: f64, sql: f64, unit: &'static str) {
+        let name = name.into();
+        eprintln!("{name}: {mix:.3} {sql:.3} {unit}");
+        self.lines.push((name, mix, sql, unit));
+    }
+
+    fn print(&self) {
+        println!("| | store | SQLite | unit | SQLite / store |");
+        println!("|---|---:|---:|---|---:|");
+        for (name, mix, sql, unit) in &self.lines {
+            println!(
+                "| {name} | {mix:.3} | {sql:.3} | {unit} | {:.2} |",
+                sql / mix
+            );
+        }
+    }
+}
+
+/// The median time of several runs, in milliseconds.
+fn median(times: u32, mut run: impl FnMut() -> Result<usize>) -> Result<(f64, usize)> {
+    let mut all = Vec::new();
+    let mut results = 0;
+    for _ in 0..times {
+        let begun = Instant::now();
+        results = run()?;
+        all.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    all.sort_by(f64::total_cmp);
+    Ok((all[all.len() / 2], results))
+}
+
+fn ask_mix(db: &Database, pipeline: &Pipeline) -> Result<usize> {
+    let options = QueryOptions {
+        max_bytes: 1 << 30,
+        ..QueryOptions::default()
+    };
+    let mut results = 0;
+    let mut execution = db.query(pipeline, &options)?;
+    loop {
+        let batch = execution.next_batch(100)?;
+        if batch.is_empty() {
+            return Ok(results);
+        }
+        for item in batch {
+            black_box(item.into_bytes()?);
+            results += 1;
+        }
+    }
+}
+
+fn ask_sql(db: &Connection, text: &str) -> Result<usize> {
+    let mut statement = db.prepare_cached(text)?;
+    let mut rows = statement.query([])?;
+    let mut results = 0;
+    while let Some(row) = rows.next()? {
+        black_box(row.get_ref(0)?);
+        results += 1;
+    }
+    Ok(results)
+}
+
+fn size_of(path: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let data = entry.metadata()?;
+        sum += if data.is_dir() {
+            size_of(&entry.path())?
+        } else {
+            data.len()
+        };
+    }
+    Ok(sum)
+}
+
+/// Resident memory of this process, in MiB; 0 where the system does not tell.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
+}
+
+/// In a process of its own: opens, and says how long it took and how much
+/// memory it needs then, and after all questions.
+fn open_alone(kind: &str, path: &Path) -> Result<()> {
+    let before = resident();
+    let begun = Instant::now();
+    let (opened, after_open);
+    match kind {
+        "mix" => {
+            let db = Database::open(path, OpenOptions::default())?;
+            opened = begun.elapsed();
+            after_open = resident();
+            for question in questions() {
+                ask_mix(&db, &Pipeline::parse(question.mix)?)?;
+            }
+        }
+        _ => {
+            let db = sqlite(path)?;
+            // SQLite reads nothing before it is asked.
+            db.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+            opened = begun.elapsed();
+            after_open = resident();
+            for question in questions() {
+                ask_sql(&db, &question.sql)?;
+            }
+        }
+    }
+    println!(
+        "{} {} {}",
+        opened.as_secs_f64() * 1e3,
+        after_open - before,
+        resident() - before
+    );
+    Ok(())
+}
+
+fn opened(kind: &str, path: &Path) -> Result<[f64; 3]> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(["--open", kind])
+        .arg(path)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "opening {kind}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout)?;
+    let numbers: Vec<f64> = text
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    numbers.try_into().ok().context("three numbers")
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, kind, path] = arguments.as_slice()
+        && flag == "--open"
+    {
+        return open_alone(kind, Path::new(path));
+    }
+    let count = arguments
+        .iter()
+        .find_map(|argument| argument.parse::<usize>().ok())
+        .unwrap_or(1_000_000);
+    let folder = tempfile::tempdir()?;
+    let (mix_path, sql_path) = (folder.path().join("mix"), folder.path().join("sqlite.db"));
+    std::fs::create_dir(&mix_path)?;
+    let mix = Database::open(&mix_path, OpenOptions::default())?;
+    let mut sql = sqlite(&sql_path)?;
+    create(&sql)?;
+    let mut records = Records::load()?;
+    let (mut ids, mut user_bytes) = (Vec::new(), 0);
+    let mut table = Table { lines: Vec::new() };
+
+    let mut sizes = vec![(10_000, count / 10_000)];
+    sizes.extend([(100, 100), (1, 300)]);
+    for (size, batches) in sizes {
+        let (mut mix_time, mut sql_time) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..batches {
+            let batch = records.take(size);
+            let (a, b) = insert(&mix, &mut sql, batch, &mut ids, &mut user_bytes)?;
+            mix_time += a;
+            sql_time += b;
+        }
+        let per_record = |time: Duration| time.as_secs_f64() * 1e6 / (size * batches).max(1) as f64;
+        table.add(
+            format!("durable inserts, {size} a batch"),
+            per_record(mix_time),
+            per_record(sql_time),
+            "µs a record",
+        );
+    }
+
+    let step = (ids.len() / 2000).max(1);
+    let some: Vec<&String> = ids.iter().step_by(step).collect();
+    let (a, _) = median(5, || {
+        for id in &some {
+            black_box(mix.get_one(id)?.context("a record")?);
+        }
+        Ok(some.len())
+    })?;
+    let (b, _) = median(5, || {
+        let mut statement = sql.prepare_cached("SELECT doc FROM records WHERE id = ?1")?;
+        for id in &some {
+            black_box(statement.query_row([id], |row| row.get::<_, String>(0))?);
+        }
+        Ok(some.len())
+    })?;
+    let each = 1e3 / some.len() as f64;
+    table.add("get by id", a * each, b * each, "µs");
+
+    for question in questions() {
+        let pipeline = Pipeline::parse(question.mix)?;
+        let (a, found) = median(question.times, || ask_mix(&mix, &pipeline))?;
+        let (b, expected) = median(question.times, || ask_sql(&sql, &question.sql))?;
+        ensure!(
+            found == expected,
+            "{}: {found} results, SQLite has {expected}",
+            question.name
+        );
+        table.add(format!("{} ({found} results)", question.name), a, b, "ms");
+    }
+
+    let id = Ref::new(&ids[ids.len() / 2])?;
+    for number in 0..50 {
+        let version = Value::map([
+            ("_rmx_id", Value::Ref(id.clone())),
+            ("n", Value::Int(number)),
+        ]);
+        mix.save(vec![version], &SaveOptions::default())?;
+        sql.execute(
+            "INSERT INTO versions (id, rev, doc) VALUES (?1, ?2, ?3)",
+            params![id.as_str(), number, format!("{{\"n\":{number}}}")],
+        )?;
+    }
+    let (a, found) = median(20, || {
+        let view = mix.view();
+        let rows = view.versions(id.as_str())?;
+        for row in &rows {
+            black_box(view.record(*row)?);
+        }
+        Ok(rows.len())
+    })?;
+    let (b, _) = median(20, || {
+        let text = "SELECT doc FROM versions WHERE id = ?1 ORDER BY rev DESC";
+        let mut statement = sql.prepare_cached(text)?;
+        let mut rows = statement.query([id.as_str()])?;
+        let mut found = 0;
+        while let Some(row) = rows.next()? {
+            black_box(row.get_ref(0)?);
+            found += 1;
+        }
+        Ok(found)
+    })?;
+    table.add(
+        format!("history of a record ({found} versions)"),
+        a,
+        b,
+        "ms",
+    );
+
+    mix.close()?;
+    sql.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    drop(sql);
+    let stored: u64 = std::fs::metadata(mix_path.join("v2/db.dat"))?.len();
+    let mix_size = size_of(&mix_path)? as f64;
+    let sql_size = std::fs::metadata(&sql_path)?.len() as f64;
+    let a = opened("mix", &mix_path)?;
+    let b = opened("sqlite", &sql_path)?;
+    table.add("open", a[0], b[0], "ms");
+    table.add("memory after opening", a[1], b[1], "MiB");
+    table.add("memory after all questions", a[2], b[2], "MiB");
+    let mib = 1048576.0;
+    table.add("size on disk", mix_size / mib, sql_size / mib, "MiB");
+    table.print();
+    println!();
+    println!(
+        "{} records; {:.1} MiB as MessagePack with the fields of the store ({:.2} times that on disk), {:.1} MiB without.",
+        ids.len(),
+        stored as f64 / mib,
+        mix_size / stored as f64,
+        user_bytes as f64 / mib,
+    );
+    Ok(())
+}
