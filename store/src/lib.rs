@@ -39,7 +39,19 @@
 //! Natively the lock of the operating system keeps a second process out. A
 //! component has no such locks, so every writer takes a lease for each turn of
 //! writing, and a *fence* number makes a lost lease harmless; see `disk`.
-//! [`folder::Folder`] is all that the store needs of a file system.
+//! [`folder::Folder`] is all that the store needs of a file system. Calls that
+//! wait for the writer are written together, with one sync (`writing`);
+//! [`OpenOptions::sync`] opts out of syncing.
+//!
+//! # Beside reading and writing
+//!
+//! * [`Database::compact`], [`Database::prune`] and [`Database::purge`] write a
+//!   new generation of the files beside the old one and exchange the two
+//!   folders; readers keep what they have (`maintenance`, `disk::swap`).
+//! * [`check`] names everything that is damaged, [`fix`] recovers every record
+//!   that is not, [`Database::copy_to`] and [`Database::export_image`] copy.
+//! * [`transfer`] exports and imports records.
+//! * [`Database::subscribe`] tells of every commit.
 
 mod base;
 mod batch;

@@ -62,7 +62,8 @@ pub enum Sync {
     /// Before it is acknowledged.
     #[default]
     Full,
-    /// Whenever the system likes: only process crashes are covered.
+    /// Whenever the system likes: a commit survives the end of the process, but
+    /// the last ones may be missing after a power cut or a crash of the system.
     Off,
 }
 
