@@ -87,3 +87,45 @@ fn damaged_programs_are_refused_or_compiled() {
         }
     }
 }
+
+/// The programs behind the golden messages, damaged further: what is said about them can
+/// always be shown, and a module without a program has an error that says why.
+#[test]
+fn damaged_mistakes_are_explained() {
+    let rounds = std::env::var("MUTATION_ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(5);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/messages/cases");
+    let mut programs = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder of messages") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|end| end == "mix")
+            && let Ok(text) = std::fs::read_to_string(&path)
+            && text.len() < 2_000
+        {
+            programs.push((path, text));
+        }
+    }
+    programs.sort();
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    for _ in 0..rounds {
+        for (path, text) in &programs {
+            let text = damage(text, &mut random);
+            let files = [SourceFile::new("test.mix", text.as_str())];
+            let result = mix_compiler::compile(&files, &CompileOptions::default());
+            let shown = result.text();
+            let internal = shown.contains("INTERNAL_COMPILER");
+            assert!(!internal, "{}: {text}\n{shown}", path.display());
+            assert!(
+                result.program.is_some() || !result.errors.is_empty(),
+                "{}: no program and no error: {text}",
+                path.display()
+            );
+            assert!(result.terminal_text().len() >= shown.len());
+            assert!(result.report().is_object());
+            let documented = mix_compiler::documentation(&files);
+            assert!(documented.modules.len() <= text.matches("module").count());
+        }
+    }
+}

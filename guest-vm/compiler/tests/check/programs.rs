@@ -314,3 +314,113 @@ fn fields_of_parameters_can_be_named() {
         "let f(n) = let x = [n.a, n.b]; x; f({a: 1, b: 2})",
     ]);
 }
+
+/// Each switch of the typing modes on its own.
+#[test]
+fn pragmas_of_typing() {
+    let cases: &[(&str, &str, &[&str])] = &[
+        (
+            "autoTypeAssertion: false",
+            "def f(x: data) : number = x",
+            &["TYPE_MISMATCH"],
+        ),
+        (
+            "autoTypeAssertion: true",
+            "def f(x: data) : number = x",
+            &[],
+        ),
+        (
+            "autoMakeStream: false",
+            "def s = 1 ++ 2",
+            &["TYPE_MISMATCH"],
+        ),
+        (
+            "autoMakeStream: false",
+            "def f(s: stream(number)) = s def g = f(1)",
+            &["TYPE_MISMATCH"],
+        ),
+        ("autoMakeStream: true", "def s = 1 ++ 2", &[]),
+        (
+            "autoMakeLink: false",
+            "cell c = 1 def f(l: link(number)) = l cell d = contents(f(c))",
+            &["TYPE_MISMATCH"],
+        ),
+        (
+            "autoMakeLink: true",
+            "cell c = 1 def f(l: link(number)) = l cell d = contents(f(c))",
+            &[],
+        ),
+        (
+            "strictContainerTyping: true",
+            "def a = [1, \"x\"] def b : [number, string] = a def c : number = a[1]",
+            &["TYPE_MISMATCH"],
+        ),
+        (
+            "strictContainerTyping: false",
+            "def a = [1, \"x\"] def c : number = a[1]",
+            &[],
+        ),
+        // Strict typing sets all four; one of them can be set back.
+        (
+            "strictTyping: true, autoTypeAssertion: true",
+            "def f(x: data) : number = x",
+            &[],
+        ),
+        (
+            "strictTyping: true, autoMakeLink: true",
+            "cell c = 1 def f(l: link(number)) = l cell d = contents(f(c))",
+            &[],
+        ),
+        (
+            "strictTyping: false",
+            "def f(c: bool) = if (c) 1 else \"a\"",
+            &[],
+        ),
+    ];
+    for (pragma, phrases, codes) in cases {
+        let text = format!("module m _pragma_ {{{pragma}}} {phrases} module end");
+        assert_eq!(module_errors(&text), *codes, "{text}");
+    }
+    // A pragma holds from its place on.
+    let text = "module m def f(x: data) : number = x _pragma_ {strictTyping: true} \
+                def g(x: data) : number = x _pragma_ {strictTyping: false} \
+                def h(x: data) : number = x module end";
+    assert_eq!(module_errors(text), ["TYPE_MISMATCH"]);
+}
+
+/// Where values meet an expected type, in non-strict mode: what is converted, checked or refused.
+#[test]
+fn coercion_points() {
+    accepted(&[
+        // arguments, operands, right sides, assignments, results, branches, elements, constructors
+        "let f(x: number) = x; let d : data = 1; f(d)",
+        "let d : data = 1; d - 1",
+        "let d : data = 1; let n : number = d; n",
+        "do { let d : data = 1; var n = 0; n = d; return n }",
+        "let f(x: data) : number = x; f(1)",
+        "let d : data = 1; let n : number = if (true) d else 2; n",
+        "let d : data = 1; let a : array(number) = [d, 2]; a",
+        "let d : data = 1; let a : map(number) = {a: d}; a",
+        "let d : data = 1; some(d) : option(number)",
+        "let f(h: number -> number) = h(1); let g(x: data) = x; f(g)",
+        "let f(h: data -> data) = h(1); let g(x: number) = x; f(g)",
+        "let d : data = [1]; array.map(x -> x + 1, d)",
+        "let d : data = {a: 1}; let r : {a: number} = d; r.a",
+        "let d : data = null; let n : number = d; n",
+    ]);
+    refused(&[
+        ("let f(x: number) = x; f(x -> x)", "TYPE_MISMATCH"),
+        ("let s : stream(number) = \"a\"; s", "TYPE_MISMATCH"),
+        ("let n : null = 1; n", "TYPE_MISMATCH"),
+        ("let d : data = 1; let n : null = d; n", "TYPE_MISMATCH"),
+        ("let b : bool = 1; b", "TYPE_MISMATCH"),
+        ("let w : word = true; w", "TYPE_MISMATCH"),
+        ("let f : number -> number = 1; f", "TYPE_MISMATCH"),
+        (
+            "let d : data = 1; let f : number -> number = d; f",
+            "TYPE_MISMATCH",
+        ),
+        ("let a : array(number) = [1, x -> x]; a", "TYPE_MISMATCH"),
+        ("let d : data = [x -> x]; d", "TYPE_MISMATCH"),
+    ]);
+}
