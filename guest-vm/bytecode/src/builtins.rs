@@ -313,6 +313,9 @@ pub const BUILTINS: &[Builtin] = &[
     row("#bitset_intersection", 2),
     row("#bitset_difference", 2),
     row("#case_parts", 1),
+    // ---- what a read-eval-print loop asks of values
+    row("#session_print", 1),
+    row("#session_keep", 1),
     // ---- what hosts differ in
     row("#not_available", 1),
     row("#token_empty", 1),

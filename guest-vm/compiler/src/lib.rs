@@ -7,6 +7,7 @@
 //!
 //! - [`compile`] builds an executable from source files, [`check`] only reports issues,
 //!   [`compile_expression`] builds a program that computes one expression.
+//! - [`session`]: the phrases of a read-eval-print loop, one after the other
 //! - [`syntax`]: tokens, the syntax tree ([`syntax::ast`]), places ([`syntax::source`])
 //! - [`core`]: the resolved, typed and desugared program between checker and code generation
 //! - [`codegen`]: bytecode, of what the entry modules reach
@@ -28,6 +29,7 @@ pub mod core;
 pub mod documentation;
 pub mod issue;
 mod pipeline;
+pub mod session;
 pub mod syntax;
 
 pub use pipeline::{

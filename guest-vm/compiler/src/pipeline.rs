@@ -128,17 +128,20 @@ pub struct Documented {
 }
 
 /// The name of the module that stands for a session.
-const SESSION: &str = "";
+pub(crate) const SESSION: &str = "";
 
 /// The def that holds the value of the expression of a session. No program can use the name.
-const RESULT: &str = "$expression";
+pub(crate) const RESULT: &str = "$expression";
 
 /// Many times what the deepest trees need that the parser lets through (about 16 MiB).
 const STACK_BYTES: usize = 256 << 20;
 
 /// Runs the compiler on a stack of its own, which is only touched as far as it is needed.
 #[cfg(not(target_family = "wasm"))]
-fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send, failed: impl FnOnce(Issue) -> T) -> T {
+pub(crate) fn on_large_stack<T: Send>(
+    work: impl FnOnce() -> T + Send,
+    failed: impl FnOnce(Issue) -> T,
+) -> T {
     let defect =
         |detail: &str| Issue::new(Code::CompilerInternal, Span::default()).with("detail", detail);
     let result = std::thread::scope(|scope| {
@@ -157,11 +160,11 @@ fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send, failed: impl FnOnce(
 }
 
 #[cfg(target_family = "wasm")]
-fn on_large_stack<T>(work: impl FnOnce() -> T, _failed: impl FnOnce(Issue) -> T) -> T {
+pub(crate) fn on_large_stack<T>(work: impl FnOnce() -> T, _failed: impl FnOnce(Issue) -> T) -> T {
     work()
 }
 
-fn failed(issue: Issue) -> Compilation {
+pub(crate) fn failed(issue: Issue) -> Compilation {
     Compilation {
         program: None,
         errors: vec![issue],
@@ -170,20 +173,23 @@ fn failed(issue: Issue) -> Compilation {
     }
 }
 
-struct Build<'o> {
+pub(crate) struct Build<'o> {
     options: &'o CompileOptions,
-    sources: SourceMap,
-    ids: NodeIds,
-    issues: Vec<Issue>,
+    pub sources: SourceMap,
+    pub ids: NodeIds,
+    pub issues: Vec<Issue>,
+    /// Names of the session with their types.
+    pub session_types: Vec<(String, String)>,
 }
 
 impl<'o> Build<'o> {
-    fn new(options: &'o CompileOptions) -> Self {
+    pub fn new(options: &'o CompileOptions) -> Self {
         Build {
             options,
             sources: SourceMap::new(),
             ids: NodeIds::default(),
             issues: Vec::new(),
+            session_types: Vec::new(),
         }
     }
 
@@ -328,7 +334,7 @@ impl<'o> Build<'o> {
         self.finish(core, Some(goal))
     }
 
-    fn parse(&mut self, files: &[SourceFile]) -> Vec<Unit> {
+    pub fn parse(&mut self, files: &[SourceFile]) -> Vec<Unit> {
         let mut units = Vec::with_capacity(files.len());
         for file in files {
             match std::str::from_utf8(&file.text) {
@@ -359,7 +365,7 @@ impl<'o> Build<'o> {
         units
     }
 
-    fn check(&mut self, units: &[Unit], session: Option<String>) -> Option<core::Program> {
+    pub fn check(&mut self, units: &[Unit], session: Option<String>) -> Option<core::Program> {
         let options = CheckOptions {
             agents: self.options.agents.clone(),
             session,
@@ -368,10 +374,11 @@ impl<'o> Build<'o> {
         let mut loader = |name: &str| load_library(name, sources, ids);
         let result = crate::check::check(units, &options, &mut loader);
         self.issues.extend(result.issues);
+        self.session_types = result.session_types;
         result.program
     }
 
-    fn finish(mut self, core: Option<core::Program>, goal: Option<Goal>) -> Compilation {
+    pub fn finish(mut self, core: Option<core::Program>, goal: Option<Goal>) -> Compilation {
         let is_error = |issue: &Issue| issue.severity() == Severity::Error;
         let mut program = None;
         if let Some(goal) = goal

@@ -141,6 +141,9 @@ impl Checker<'_> {
     pub(super) fn def(&mut self, def: &ast::Def, span: Span) -> Checked<()> {
         let place = if self.cur.is_static {
             Place::StaticDef
+        } else if &*def.name.text == crate::pipeline::RESULT {
+            // An expression of a session reads cells at their current value.
+            Place::Guard
         } else {
             Place::Def
         };

@@ -42,6 +42,7 @@ mod literal;
 mod load;
 mod lookup;
 mod module;
+pub(crate) use module::defined_names;
 mod operator;
 mod pattern;
 mod pattern_type;
@@ -86,6 +87,8 @@ pub struct CheckResult {
     pub program: Option<core::Program>,
     /// Errors and warnings in the order they were found.
     pub issues: Vec<Issue>,
+    /// Names of the module of the session with the texts of their types, sorted.
+    pub session_types: Vec<(String, String)>,
 }
 
 /// Checks the modules of some units together with the library modules they use.
@@ -96,7 +99,9 @@ pub fn check(units: &[ast::Unit], options: &CheckOptions, loader: &mut Loader) -
         .issues
         .iter()
         .any(|issue| issue.severity() == Severity::Error);
+    let session_types = checker.session_types();
     CheckResult {
+        session_types,
         program: (!failed && !checker.failed).then_some(checker.program),
         issues: checker.issues,
     }
@@ -143,6 +148,28 @@ pub fn signatures(
         all.insert(name, shown);
     }
     (all, checker.issues)
+}
+
+impl Checker<'_> {
+    fn session_types(&mut self) -> Vec<(String, String)> {
+        let Some(session) = self.options.session.clone() else {
+            return Vec::new();
+        };
+        let Some(info) = self.infos.iter().find(|info| *info.name == *session) else {
+            return Vec::new();
+        };
+        let members: Vec<_> = info
+            .members
+            .iter()
+            .map(|(name, member)| (name.to_string(), member.ty))
+            .collect();
+        let mut types: Vec<_> = members
+            .into_iter()
+            .map(|(name, ty)| (name, self.types.show(ty)))
+            .collect();
+        types.sort();
+        types
+    }
 }
 
 /// A module of the library (true) or of the given sources, by name: a program may have a

@@ -432,7 +432,7 @@ pub(super) fn meta_says_agent(meta: Option<&Const>) -> bool {
 }
 
 /// The names with slots that a phrase declares or defines: (name, private, defines).
-pub(super) fn defined_names(phrase: &Phrase) -> Vec<(&Ident, bool, bool)> {
+pub(crate) fn defined_names(phrase: &Phrase) -> Vec<(&Ident, bool, bool)> {
     match &phrase.kind {
         PhraseKind::Def(def) => match def.form {
             DefForm::Effect { .. } => Vec::new(),

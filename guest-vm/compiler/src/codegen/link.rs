@@ -1,9 +1,9 @@
 //! The linker: numbers modules, functions and imports on demand and works until
 //! nothing new is reached.
 
-use super::Goal;
 use super::function::{FunctionCode, Sort};
 use super::module::{Bodies, has_place, shown_name};
+use super::{Goal, PhraseGoal};
 use crate::core::{self, ForeignFunction, Instancing, SlotKind};
 use crate::issue::{Code, Issue};
 use crate::syntax::source::SourceMap;
@@ -57,6 +57,8 @@ pub(super) struct Linker<'a> {
     cells_of_actions: HashMap<core::ModuleId, HashMap<u32, core::SlotId>>,
     files: HashMap<Arc<str>, ConstId>,
     is_expression: bool,
+    /// Values of slots that need not be computed, in wire form.
+    pub known: HashMap<(core::ModuleId, core::SlotId), &'a [u8]>,
     pub issues: Vec<Issue>,
 }
 
@@ -75,11 +77,12 @@ impl<'a> Linker<'a> {
             cells_of_actions: HashMap::new(),
             files: HashMap::new(),
             is_expression: false,
+            known: HashMap::new(),
             issues: Vec::new(),
         }
     }
 
-    pub fn run(mut self, goal: Goal) -> Result<mix_bytecode::Program, Vec<Issue>> {
+    pub fn run(mut self, goal: Goal<'a>) -> Result<mix_bytecode::Program, Vec<Issue>> {
         match goal {
             Goal::Modules(names) => {
                 for &entry in &self.program.entries {
@@ -93,6 +96,10 @@ impl<'a> Linker<'a> {
             Goal::Expression { module, name } => {
                 self.is_expression = true;
                 self.expression(module, name);
+            }
+            Goal::Phrase(goal) => {
+                self.is_expression = true;
+                self.phrase(goal);
             }
         }
         // Modules are completed when no code is left that could need more of them;
@@ -167,6 +174,81 @@ impl<'a> Linker<'a> {
             _ => return self.internal(slot_entry.span, "the expression is no value"),
         };
         self.out.expression(function);
+    }
+
+    /// The program of a phrase (see [`PhraseGoal`]).
+    fn phrase(&mut self, goal: &'a PhraseGoal) {
+        let id = goal.module;
+        for (slot, bytes) in &goal.known {
+            self.known.insert((id, *slot), bytes);
+        }
+        let builtin = |name| builtins::find(name).map(|(id, _)| id);
+        let (Some(print), Some(keep)) = (builtin("#session_print"), builtin("#session_keep"))
+        else {
+            return self.internal(Span::default(), "there are no builtins for sessions");
+        };
+        let module = self.module(id).id;
+        let mut builder = FunctionBuilder::new("expression", module, 0, 0);
+        let list = builder.fresh();
+        let value = builder.fresh();
+        let (dst, base) = (Dst(value.0), Base(value.0));
+        builder.emit(Op::NewArray {
+            dst: Dst(list.0),
+            base,
+            length: 0,
+        });
+        let wanted = std::iter::once((goal.result, print))
+            .chain(goal.keep.iter().map(|slot| (Some(*slot), keep)));
+        for (slot, builtin) in wanted {
+            match slot {
+                Some(slot) => {
+                    let load = self.load_own(id, slot, dst);
+                    builder.emit(load);
+                    let count = 1;
+                    builder.emit(Op::CallBuiltin {
+                        count,
+                        dst,
+                        base,
+                        builtin,
+                    });
+                }
+                None => builder.emit(Op::LoadNull { dst }),
+            }
+            builder.emit(Op::ArrayPush {
+                target: list,
+                src: value,
+            });
+        }
+        builder.emit(Op::Return { src: list });
+        match builder.finish() {
+            Ok(function) => {
+                let function = self.out.function(function);
+                self.out.expression(function);
+            }
+            Err(error) => self.internal(Span::default(), error),
+        }
+    }
+
+    /// The instruction that loads the value behind a slot of the running module.
+    fn load_own(&mut self, module: core::ModuleId, slot: core::SlotId, dst: Dst) -> Op {
+        if let Some(function) = self.function_of(module, slot) {
+            return Op::MakeClosure {
+                count: 0,
+                dst,
+                base: Base(dst.0),
+                function,
+            };
+        }
+        let program = self.program;
+        let is_cell = matches!(
+            program.slot(module, slot).kind,
+            SlotKind::Cell(_) | SlotKind::Alias(_)
+        );
+        let slot = self.slot(module, slot);
+        match is_cell {
+            true => Op::LoadCell { dst, slot },
+            false => Op::LoadSlot { dst, slot },
+        }
     }
 
     fn compile(&mut self, task: Task<'a>) {

@@ -23,11 +23,12 @@ mod pattern;
 mod reference;
 mod statement;
 mod types;
-mod walk;
+pub(crate) mod walk;
 
 use crate::core;
 use crate::issue::Issue;
 use crate::syntax::source::SourceMap;
+use std::collections::HashMap;
 
 /// What the executable is built for.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,22 @@ pub enum Goal<'a> {
         /// The def.
         name: &'a str,
     },
+    /// The definitions of a session, with what is to be known of their values.
+    Phrase(&'a PhraseGoal),
+}
+
+/// The program of one phrase of a session: its expression gives an array of the printed value
+/// and of the values to keep, each as a binary in wire form or null.
+#[derive(Debug, Default)]
+pub struct PhraseGoal {
+    /// The module of the session.
+    pub module: core::ModuleId,
+    /// The def that holds the value of an expression.
+    pub result: Option<core::SlotId>,
+    /// Values that earlier phrases gave, in wire form: their definitions are not evaluated again.
+    pub known: HashMap<core::SlotId, Vec<u8>>,
+    /// Whose values are given.
+    pub keep: Vec<core::SlotId>,
 }
 
 /// Generates and links the code of a checked program.

@@ -71,6 +71,11 @@ impl<'a> Linker<'a> {
         if let Some(id) = self.bodies(module).slots.get(&slot) {
             return Some(*id);
         }
+        if let Some(bytes) = self.known.get(&(module, slot)).copied() {
+            let id = self.known_body(module, bytes)?;
+            self.bodies(module).slots.insert(slot, id);
+            return Some(id);
+        }
         let program = self.program;
         let entry = program.slot(module, slot);
         let (body, sort) = match &entry.kind {
@@ -90,6 +95,26 @@ impl<'a> Linker<'a> {
             self.action(module, *number);
         }
         Some(id)
+    }
+
+    /// A body that gives a value which is known already.
+    fn known_body(&mut self, module: core::ModuleId, bytes: &[u8]) -> Option<FuncId> {
+        let owner = self.module(module).id;
+        let value = self.out.constant(bytecode::Constant::Value(bytes.into()));
+        let mut builder = bytecode::FunctionBuilder::new("known", owner, 0, 0);
+        let register = builder.fresh();
+        builder.emit(bytecode::Op::LoadConst {
+            dst: bytecode::Dst(register.0),
+            value,
+        });
+        builder.emit(bytecode::Op::Return { src: register });
+        match builder.finish() {
+            Ok(function) => Some(self.out.function(function)),
+            Err(error) => {
+                self.internal(crate::syntax::span::Span::default(), error);
+                None
+            }
+        }
     }
 
     /// Writes a module down, with all slots that were reached.

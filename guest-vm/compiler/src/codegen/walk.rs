@@ -1,6 +1,8 @@
 //! Questions that need a look at all parts of an expression.
 
-use crate::core::{Block, CellForm, Expr, ExprKind, Statement, StatementKind, Step, StepKind};
+use crate::core::{
+    Block, CellForm, Expr, ExprKind, ModuleId, SlotId, Statement, StatementKind, Step, StepKind,
+};
 
 /// Which event cells a formula reads: bit 0 `onRefresh`, bit 1 `onView`.
 pub(super) fn events(expr: &Expr) -> u8 {
@@ -16,6 +18,37 @@ pub(super) fn events(expr: &Expr) -> u8 {
         true
     });
     events
+}
+
+/// What an expression names of its own module, and other modules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// A slot.
+    Slot(SlotId),
+    /// An action.
+    Action(u32),
+    /// Another module.
+    Module(ModuleId),
+}
+
+/// Shows what the expression names of module `own`, lambdas included.
+pub(crate) fn named(expr: &Expr, own: ModuleId, see: &mut dyn FnMut(Named)) {
+    visit(expr, true, &mut |part| {
+        match &part.kind {
+            ExprKind::Slot(slot) | ExprKind::CellLink(slot) | ExprKind::CellRead { slot, .. } => {
+                see(Named::Slot(*slot))
+            }
+            ExprKind::Static { module, slot } if *module == own => see(Named::Slot(*slot)),
+            ExprKind::Static { module, .. }
+            | ExprKind::Member { module, .. }
+            | ExprKind::MemberLink { module, .. }
+            | ExprKind::Instance(module)
+            | ExprKind::Instantiate { module, .. } => see(Named::Module(*module)),
+            ExprKind::Action { number, .. } => see(Named::Action(*number)),
+            _ => {}
+        }
+        true
+    });
 }
 
 /// Can evaluating the expression assign a variable of the running function?

@@ -6,7 +6,7 @@ use crate::syntax::ast::{Const, Symbol};
 use crate::syntax::span::Span;
 
 /// Index of a module in [`Program::modules`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModuleId(pub u32);
 
 /// Index of a slot in [`Module::slots`].

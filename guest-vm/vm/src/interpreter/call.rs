@@ -234,6 +234,14 @@ impl Machine {
                 });
                 self.pull(routine, host, &stream, Native::RET)
             }
+            Intrinsic::SessionPrint => Ok(Next::Value(Value::text(self.printed(&argument)), ret)),
+            Intrinsic::SessionKeep => {
+                let kept = match crate::wire::encode(&argument) {
+                    Ok(bytes) if !argument.is_undefined() => Value::binary(bytes),
+                    _ => Value::Null,
+                };
+                Ok(Next::Value(kept, ret))
+            }
             Intrinsic::StreamGenerate => {
                 let source = Source::Generator(function(argument)?);
                 Ok(Next::Value(Value::Stream(Stream::new(source)), ret))

@@ -1,4 +1,5 @@
-//! Builtins that the interpreter performs itself, because they pull streams.
+//! Builtins that the interpreter performs itself, because they pull streams or
+//! know cells and modules by name.
 
 /// A builtin that may call Mix code or wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,10 @@ pub enum Intrinsic {
     StreamLazy,
     /// `#stream_to_array`
     StreamToArray,
+    /// `#session_print`: the text that a read-eval-print loop shows.
+    SessionPrint,
+    /// `#session_keep`: the wire form as a binary, null for what has none.
+    SessionKeep,
 }
 
 /// The intrinsic with that name.
@@ -24,6 +29,8 @@ pub fn find(name: &str) -> Option<Intrinsic> {
         "#stream_generate" => Intrinsic::StreamGenerate,
         "#stream_lazy" => Intrinsic::StreamLazy,
         "#stream_to_array" => Intrinsic::StreamToArray,
+        "#session_print" => Intrinsic::SessionPrint,
+        "#session_keep" => Intrinsic::SessionKeep,
         _ => return None,
     })
 }

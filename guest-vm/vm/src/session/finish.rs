@@ -92,7 +92,7 @@ impl Session {
                     return self.evaluate(*instance);
                 }
                 let event = if kind == Kind::Evaluate {
-                    Event::Evaluated(self.printed(&value))
+                    Event::Evaluated(self.machine.printed(&value))
                 } else {
                     Event::Result(wire::encode(&value)?)
                 };

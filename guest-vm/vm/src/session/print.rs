@@ -1,26 +1,23 @@
 //! Values as a REPL prints them (language 8).
 
-use super::Session;
 use crate::heap::Value;
+use crate::machine::Machine;
 
-impl Session {
+impl Machine {
     /// A value as a REPL prints it.
-    pub(super) fn printed(&self, value: &Value) -> String {
+    pub(crate) fn printed(&self, value: &Value) -> String {
         match value {
             Value::Function(_) => "<function>".into(),
             Value::Stream(_) => "<stream>".into(),
             Value::Token(_) => "<token>".into(),
             Value::Link(id) => {
-                format!(
-                    "<link {}>",
-                    self.machine.sheet.cell_name(&self.machine.loaded, *id)
-                )
+                format!("<link {}>", self.sheet.cell_name(&self.loaded, *id))
             }
             Value::Instance(id) => {
-                let sheet = &self.machine.sheet;
+                let sheet = &self.sheet;
                 let module = sheet.instances.get(id.0 as usize).map(|i| i.module);
                 let name = module.map_or("", |module| {
-                    &*self.machine.loaded.program.modules[module.index()].name
+                    &*self.loaded.program.modules[module.index()].name
                 });
                 format!("<module {name}>")
             }

@@ -1,0 +1,455 @@
+//! Phrases that are entered one after the other (language 8).
+//!
+//! All definitions of a session are phrases of one module. Every new phrase is compiled
+//! together with the earlier ones, but a definition whose value is known and that the new
+//! phrase does not touch is not evaluated again: the program holds its value as a constant.
+//! Touched is what the phrase defines and what reads it, directly or not.
+
+use crate::codegen::walk::{Named, named};
+use crate::codegen::{Goal, PhraseGoal};
+use crate::core::{self, SlotId, SlotKind};
+use crate::issue::Severity;
+use crate::pipeline::{Build, Compilation, CompileOptions, RESULT, SESSION, SourceFile};
+use crate::syntax::ast::{
+    Def, DefForm, Ident, Import, Module, Phrase, PhraseKind, SessionItem, Symbol, Unit, UnitItem,
+};
+use crate::syntax::parser::{self, NodeIds};
+use crate::syntax::source::SourceMap;
+use crate::syntax::span::Span;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+/// What a piece of input is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entered {
+    /// A definition, import, type, case, pragma, observer: added to the session.
+    Definition {
+        /// The names it defines.
+        names: Vec<String>,
+        /// Run once for its effect (`def _ = e`), not kept.
+        effect: bool,
+    },
+    /// An expression.
+    Expression,
+    /// A module.
+    Module {
+        /// Its name.
+        name: String,
+    },
+    /// `#name rest`
+    Command {
+        /// The word after `#`.
+        name: String,
+        /// The rest of the line.
+        rest: String,
+    },
+}
+
+/// One piece of input with its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// What it is.
+    pub entered: Entered,
+    /// Its text.
+    pub text: String,
+}
+
+/// Input taken apart.
+#[derive(Debug)]
+pub struct Input {
+    /// In text order.
+    pub pieces: Vec<Piece>,
+    /// The errors of the syntax, with their text.
+    pub compilation: Compilation,
+    /// The text ends where more is needed: in a bracket, a string, a module.
+    pub incomplete: bool,
+}
+
+/// A value that the program of a phrase gives, after the printed one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The name of the definition.
+    pub name: String,
+    /// It is a public cell that was evaluated because of the phrase.
+    pub told: bool,
+}
+
+/// A compiled phrase.
+#[derive(Debug)]
+pub struct PhraseProgram {
+    /// The program: its expression gives an array of the printed value (null without an
+    /// expression) and one binary in wire form, or null, for each of `kept`.
+    pub compilation: Compilation,
+    /// Whose values the program gives.
+    pub kept: Vec<Kept>,
+    /// All names of the session with their types.
+    pub types: Vec<(String, String)>,
+}
+
+/// The name under which [`PhraseProgram::types`] has the type of the entered expression.
+pub const EXPRESSION: &str = RESULT;
+
+/// Takes input apart.
+pub fn read(text: &str) -> Input {
+    let mut sources = SourceMap::new();
+    let source = sources.add("<input>", text);
+    let (items, issues) = parser::parse_session(&mut sources, source, &mut NodeIds::default());
+    let end = text.trim_end().len() as u32;
+    let incomplete = issues.iter().any(|issue| {
+        issue.severity() == Severity::Error
+            && (issue.span.start >= end
+                || matches!(issue.code.as_str(), "LEX_COMMENT")
+                || unclosed_text(issue.code.as_str(), text))
+    });
+    let pieces = items.iter().map(|item| piece(item, text)).collect();
+    let (errors, warnings) = issues
+        .into_iter()
+        .partition(|issue| issue.severity() == Severity::Error);
+    Input {
+        pieces,
+        compilation: Compilation {
+            program: None,
+            errors,
+            warnings,
+            sources,
+        },
+        incomplete,
+    }
+}
+
+/// A raw string that is still open: quotes in threes come in pairs.
+fn unclosed_text(code: &str, text: &str) -> bool {
+    code == "LEX_STRING" && text.matches("\"\"\"").count() % 2 == 1
+}
+
+fn piece(item: &SessionItem, text: &str) -> Piece {
+    let (entered, span) = match item {
+        SessionItem::Phrase(phrase) => (
+            Entered::Definition {
+                names: names_of(phrase),
+                effect: matches!(
+                    &phrase.kind,
+                    PhraseKind::Def(Def {
+                        form: DefForm::Effect { .. },
+                        ..
+                    })
+                ),
+            },
+            phrase.span,
+        ),
+        SessionItem::Expr(expr) => (Entered::Expression, expr.span),
+        SessionItem::Module(module) => (
+            Entered::Module {
+                name: module.name.text.to_string(),
+            },
+            module.span,
+        ),
+        SessionItem::Command(command) => (
+            Entered::Command {
+                name: command.name.text.to_string(),
+                rest: command.rest.to_string(),
+            },
+            command.span,
+        ),
+    };
+    let text = text
+        .get(span.start as usize..span.end as usize)
+        .unwrap_or_default();
+    Piece {
+        entered,
+        text: text.to_string(),
+    }
+}
+
+fn names_of(phrase: &Phrase) -> Vec<String> {
+    crate::check::defined_names(phrase)
+        .into_iter()
+        .map(|(name, ..)| name.text.to_string())
+        .collect()
+}
+
+/// The modules of a source text with the names that others see in them, for completion.
+pub fn members(text: &str) -> Vec<(String, Vec<String>)> {
+    let mut sources = SourceMap::new();
+    let source = sources.add("<input>", text);
+    let (unit, _) = parser::parse_unit(&mut sources, source, &mut NodeIds::default());
+    let modules = unit.items.iter().filter_map(|item| match item {
+        UnitItem::Module(module) => Some(module),
+        UnitItem::ModuleAlias(_) => None,
+    });
+    modules
+        .map(|module| {
+            let names = module.phrases.iter().flat_map(|phrase| {
+                let names = crate::check::defined_names(phrase);
+                names
+                    .into_iter()
+                    .filter(|(_, private, _)| !private)
+                    .map(|(name, ..)| name.text.to_string())
+            });
+            let mut names: Vec<String> = names.collect();
+            names.sort();
+            names.dedup();
+            (module.name.text.to_string(), names)
+        })
+        .collect()
+}
+
+/// Compiles a phrase with the earlier ones, after them or at position `at` among them (where
+/// it replaces one that was there). `known` are values of earlier definitions in
+/// wire form; warnings about earlier phrases are not repeated.
+pub fn compile_phrase(
+    earlier: &[String],
+    at: Option<usize>,
+    phrase: &str,
+    files: &[SourceFile],
+    options: &CompileOptions,
+    known: &BTreeMap<String, Vec<u8>>,
+) -> PhraseProgram {
+    let (mut kept, mut types) = (Vec::new(), Vec::new());
+    let work = || {
+        let build = Build::new(options);
+        build.phrase((earlier, at), phrase, files, known, &mut kept, &mut types)
+    };
+    let compilation = crate::pipeline::on_large_stack(work, crate::pipeline::failed);
+    PhraseProgram {
+        compilation,
+        kept,
+        types,
+    }
+}
+
+impl Build<'_> {
+    fn phrase(
+        mut self,
+        (earlier, at): (&[String], Option<usize>),
+        phrase: &str,
+        files: &[SourceFile],
+        known: &BTreeMap<String, Vec<u8>>,
+        kept: &mut Vec<Kept>,
+        types: &mut Vec<(String, String)>,
+    ) -> Compilation {
+        let mut units = self.parse(files);
+        let mut phrases = Vec::new();
+        let mut modules = Vec::new();
+        let source = self.sources.add("<input>", phrase);
+        let (entered, issues) = parser::parse_session(&mut self.sources, source, &mut self.ids);
+        self.issues.extend(issues);
+        let mut changed = HashSet::new();
+        let mut has_module = false;
+        for item in &entered {
+            match item {
+                SessionItem::Phrase(phrase) => changed.extend(names_of(phrase)),
+                SessionItem::Module(module) => {
+                    has_module = true;
+                    changed.insert(module.name.text.to_string());
+                }
+                SessionItem::Expr(_) => {
+                    changed.insert(RESULT.to_string());
+                }
+                SessionItem::Command(_) => {}
+            }
+        }
+        let mut entered = Some(entered);
+        for (index, text) in earlier.iter().enumerate() {
+            if at == Some(index) {
+                for item in entered.take().into_iter().flatten() {
+                    add(item, &mut phrases, &mut modules);
+                }
+            }
+            let source = self
+                .sources
+                .add(format!("<phrase {}>", index + 1), text.as_str());
+            let (items, issues) = parser::parse_session(&mut self.sources, source, &mut self.ids);
+            self.issues.extend(issues);
+            for item in items {
+                add(item, &mut phrases, &mut modules);
+            }
+        }
+        for item in entered.into_iter().flatten() {
+            add(item, &mut phrases, &mut modules);
+        }
+        let whole = Span::new(source, 0, phrase.len() as u32);
+        let session = Module {
+            is_static: false,
+            name: ident(SESSION, whole),
+            type_vars: Vec::new(),
+            params: Vec::new(),
+            meta: None,
+            source: None,
+            phrases,
+            span: whole,
+        };
+        units.push(Unit {
+            items: modules,
+            comments: Vec::new(),
+        });
+        units.push(Unit {
+            items: vec![UnitItem::Module(Rc::new(session))],
+            comments: Vec::new(),
+        });
+        let core = self.check(&units, Some(SESSION.to_string()));
+        *types = std::mem::take(&mut self.session_types);
+        // What was said about earlier phrases is not said again.
+        self.issues
+            .retain(|issue| issue.severity() == Severity::Error || issue.span.source == source);
+        let goal = core
+            .as_ref()
+            .map(|core| phrase_goal(core, &changed, has_module, known, kept))
+            .unwrap_or_default();
+        self.finish(core, Some(Goal::Phrase(&goal)))
+    }
+}
+
+fn ident(text: &str, span: Span) -> Ident {
+    Ident {
+        text: Symbol::from(text),
+        span,
+    }
+}
+
+/// Makes input part of the module of the session.
+fn add(item: SessionItem, phrases: &mut Vec<Phrase>, modules: &mut Vec<UnitItem>) {
+    match item {
+        SessionItem::Phrase(phrase) => phrases.push(phrase),
+        SessionItem::Expr(body) => {
+            let span = body.span;
+            let form = DefForm::Value {
+                ty: None,
+                meta: None,
+                body,
+            };
+            let kind = PhraseKind::Def(Def {
+                private: false,
+                name: ident(RESULT, span),
+                form,
+            });
+            phrases.push(Phrase { kind, span });
+        }
+        SessionItem::Module(module) => {
+            if module.params.is_empty() {
+                let span = module.name.span;
+                let kind = PhraseKind::Import(Import {
+                    binding: None,
+                    module: module.name.clone(),
+                    type_binds: Vec::new(),
+                    args: None,
+                });
+                phrases.push(Phrase { kind, span });
+            }
+            modules.push(UnitItem::Module(Rc::new(module)));
+        }
+        SessionItem::Command(_) => {}
+    }
+}
+
+/// Which values are known, and which ones the program gives.
+fn phrase_goal(
+    core: &core::Program,
+    changed: &HashSet<String>,
+    has_module: bool,
+    known: &BTreeMap<String, Vec<u8>>,
+    kept: &mut Vec<Kept>,
+) -> PhraseGoal {
+    let Some(index) = core
+        .modules
+        .iter()
+        .position(|module| &*module.name == SESSION)
+    else {
+        return PhraseGoal::default();
+    };
+    let id = core::ModuleId(index as u32);
+    let module = &core.modules[index];
+    let touched = touched(core, id, changed, has_module);
+    let mut goal = PhraseGoal {
+        module: id,
+        ..PhraseGoal::default()
+    };
+    for (index, slot) in module.slots.iter().enumerate() {
+        let at = SlotId(index as u32);
+        let cell = match &slot.kind {
+            SlotKind::Value(_) => None,
+            SlotKind::Cell(cell) => Some(cell),
+            _ => continue,
+        };
+        if &*slot.name == RESULT {
+            goal.result = Some(at);
+            continue;
+        }
+        if !touched.contains(&at)
+            && let Some(bytes) = known.get(&*slot.name)
+        {
+            goal.known.insert(at, bytes.clone());
+            continue;
+        }
+        goal.keep.push(at);
+        kept.push(Kept {
+            name: slot.name.to_string(),
+            told: touched.contains(&at) && cell.is_some_and(|cell| cell.public),
+        });
+    }
+    if goal.result.is_none() {
+        // The expression may be a function.
+        let function = module.find(RESULT);
+        goal.result = function
+            .filter(|slot| matches!(module.slots[slot.0 as usize].kind, SlotKind::Function(_)));
+    }
+    goal
+}
+
+/// The slots with changed names, and all that read them. After a module was entered, what
+/// uses modules of the program counts as changed: it may be one that the entered one is part of.
+fn touched(
+    core: &core::Program,
+    id: core::ModuleId,
+    changed: &HashSet<String>,
+    has_module: bool,
+) -> HashSet<SlotId> {
+    let module = core.module(id);
+    let mut users = Vec::new();
+    let mut readers: HashMap<SlotId, Vec<SlotId>> = HashMap::new();
+    for (index, slot) in module.slots.iter().enumerate() {
+        let at = SlotId(index as u32);
+        let body = match &slot.kind {
+            SlotKind::Function(body) | SlotKind::Value(body) | SlotKind::Effect(body) => body,
+            SlotKind::Import(import) => &import.body,
+            SlotKind::Cell(cell) => &cell.formula,
+            SlotKind::Alias(alias) => &alias.link,
+            _ => continue,
+        };
+        let mut bodies = vec![&*body.body];
+        let mut seen = HashSet::new();
+        while let Some(body) = bodies.pop() {
+            let mut actions = Vec::new();
+            named(body, id, &mut |name| match name {
+                Named::Slot(source) => readers.entry(source).or_default().push(at),
+                Named::Action(number) => actions.push(number),
+                Named::Module(other) if has_module && !core.module(other).library => {
+                    users.push(at);
+                }
+                Named::Module(_) => {}
+            });
+            for number in actions {
+                if seen.insert(number)
+                    && let Some(action) = module.actions.get(number as usize)
+                {
+                    bodies.push(&action.function.body);
+                }
+            }
+        }
+    }
+    let mut touched = HashSet::new();
+    let mut work: Vec<SlotId> = module
+        .slots
+        .iter()
+        .enumerate()
+        .filter(|(_, slot)| changed.contains(&*slot.name))
+        .map(|(index, _)| SlotId(index as u32))
+        .chain(users)
+        .collect();
+    while let Some(slot) = work.pop() {
+        if touched.insert(slot) {
+            work.extend(readers.get(&slot).into_iter().flatten());
+        }
+    }
+    touched
+}

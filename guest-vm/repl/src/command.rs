@@ -1,0 +1,233 @@
+//! The `#` commands (language 8).
+
+use mix_value::{escjson, msgpack};
+use mix_vm::{Action, Event, Issue};
+
+use crate::machine::Machine;
+use crate::repl::{Output, Repl, shown};
+
+/// What `#help` shows.
+pub(crate) const COMMANDS: &[(&str, &str)] = &[
+    ("#load M args", "new view stack with an instance of M"),
+    ("#push M args", "instance of M on top of the stack"),
+    ("#pop", "removes the top view"),
+    ("#input M.c J", "assigns var cell c of the top view"),
+    ("#invoke NAME \"ENV\" J", "invokes an action"),
+    ("#mark text", "prints --- text"),
+    ("#debug on|off", "shows interactions and updated cells"),
+    ("#help", "lists the commands"),
+    ("#quit", "ends the session"),
+];
+
+/// An error of a command in the format of run-time errors.
+fn failure(code: &str, message: impl Into<String>) -> Output {
+    Output::Failure(Issue {
+        code: code.into(),
+        class: "runtime".into(),
+        message: message.into(),
+        // An empty map.
+        params: vec![0x80],
+        location: None,
+        mix_stack: Vec::new(),
+    })
+}
+
+impl Repl {
+    pub(crate) fn command(
+        &mut self,
+        name: &str,
+        rest: &str,
+        machine: &mut dyn Machine,
+        out: &mut Vec<Output>,
+    ) {
+        let rest = rest.trim();
+        let (first, others) = rest.split_once(' ').unwrap_or((rest, ""));
+        let action = match name {
+            "quit" => return out.push(Output::Quit),
+            "mark" => return out.push(Output::Mark(rest.to_string())),
+            "help" => {
+                let lines: Vec<String> = COMMANDS
+                    .iter()
+                    .map(|(form, meaning)| format!("{form:<24}{meaning}"))
+                    .collect();
+                return out.push(Output::Text(lines.join("\n")));
+            }
+            "debug" => {
+                return match rest {
+                    "on" => self.debug = true,
+                    "off" => self.debug = false,
+                    _ => out.push(failure("RT_FAIL", "#debug takes on or off")),
+                };
+            }
+            "load" | "push" => arguments(others).map(|args| {
+                let module = first.to_string();
+                match name {
+                    "load" => Action::Load { module, args },
+                    _ => Action::Push { module, args },
+                }
+            }),
+            "pop" => Ok(Action::Pop),
+            "input" => constant(others).map(|value| Action::Input {
+                cell: first.to_string(),
+                value,
+            }),
+            "invoke" => invocation(first, others),
+            other => {
+                let message = format!("there is no command #{other}; #help lists them");
+                return out.push(failure("RT_FAIL", message));
+            }
+        };
+        match action {
+            Ok(action) => self.act(name, rest, action, machine, out),
+            Err(problem) => out.push(failure("ERR_PARSE", problem)),
+        }
+    }
+
+    fn act(
+        &mut self,
+        name: &str,
+        rest: &str,
+        action: Action,
+        machine: &mut dyn Machine,
+        out: &mut Vec<Output>,
+    ) {
+        if name == "load" && !self.open_views(machine, out) {
+            return;
+        }
+        let Some(session) = self.views else {
+            return out.push(failure("RT_FAIL", "there is no view; #load M starts one"));
+        };
+        if self.debug {
+            out.push(Output::Text(format!("debug: interaction #{name} {rest}")));
+        }
+        let events = machine.act(session, action);
+        let (mut logs, mut failures) = (Vec::new(), Vec::new());
+        for event in events {
+            match event {
+                Event::Output {
+                    cell,
+                    value,
+                    version,
+                } => {
+                    if self.debug {
+                        let text = format!("debug: updated {cell}, version {version}");
+                        out.push(Output::Text(text));
+                    }
+                    if let Ok(value) = shown(&value) {
+                        out.push(Output::Cell { name: cell, value });
+                    }
+                }
+                Event::ClientActions(actions) => {
+                    if let Ok(value) = shown(&actions) {
+                        let name = "$nextActions".to_string();
+                        out.push(Output::Cell { name, value });
+                    }
+                }
+                Event::IdleActions(actions) => {
+                    if let Ok(value) = shown(&actions) {
+                        let name = "$idle_actions".to_string();
+                        out.push(Output::Cell { name, value });
+                    }
+                }
+                Event::Log(line) => logs.push(Output::Log(line)),
+                Event::Issue(issue) => failures.push(Output::Failure(issue)),
+                Event::Result(_) | Event::Evaluated(_) | Event::Done(_) => {}
+            }
+        }
+        if name == "load" && !failures.is_empty() {
+            machine.close(session);
+            self.views = None;
+        }
+        out.append(&mut logs);
+        out.append(&mut failures);
+    }
+
+    /// Starts the session of a new view stack with all modules there are.
+    fn open_views(&mut self, machine: &mut dyn Machine, out: &mut Vec<Output>) -> bool {
+        let compilation = self.modules();
+        if !compilation.errors.is_empty() {
+            out.push(Output::Compile(compilation.text()));
+            return false;
+        }
+        let Some(program) = compilation.program else {
+            return false;
+        };
+        if let Err(issue) = machine.load(&mix_bytecode::encode(&program)) {
+            out.push(Output::Failure(*issue));
+            return false;
+        }
+        if let Some(session) = self.views.take() {
+            machine.close(session);
+        }
+        self.views = Some(machine.open());
+        true
+    }
+}
+
+fn invocation(name: &str, rest: &str) -> Result<Action, String> {
+    let parts = split(rest);
+    let env = match parts.first() {
+        Some(text) => match escjson::parse(text) {
+            Ok(mix_value::Value::String(env)) => env.to_string(),
+            _ => return Err("the environment is a string".to_string()),
+        },
+        None => {
+            return Err("#invoke needs an environment, for instance \"$agent_environment\"".into());
+        }
+    };
+    Ok(Action::Invoke {
+        name: name.to_string(),
+        env,
+        arg: constant(parts.get(1).map_or("null", String::as_str))?,
+        next_actions: constant("[]")?,
+    })
+}
+
+/// The wire form of an EscJSON constant.
+fn constant(text: &str) -> Result<Vec<u8>, String> {
+    let value = escjson::parse(text.trim()).map_err(|error| format!("{text}: {error}"))?;
+    msgpack::encode(&value).map_err(|error| error.to_string())
+}
+
+/// EscJSON constants separated by spaces, as one array.
+fn arguments(text: &str) -> Result<Vec<u8>, String> {
+    constant(&format!("[{}]", split(text).join(",")))
+}
+
+/// Splits at spaces outside of strings and brackets.
+fn split(text: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for c in text.chars() {
+        if !quoted && depth == 0 && c.is_whitespace() {
+            if !part.is_empty() {
+                parts.push(std::mem::take(&mut part));
+            }
+            continue;
+        }
+        match c {
+            '"' if !escaped => quoted = !quoted,
+            '[' | '{' if !quoted => depth += 1,
+            ']' | '}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        escaped = quoted && c == '\\' && !escaped;
+        part.push(c);
+    }
+    if !part.is_empty() {
+        parts.push(part);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn constants_are_split_at_spaces_outside_of_them() {
+        let parts = split(r#"1  "a b" {"x": [1, 2]} "q\" r""#);
+        assert_eq!(parts, ["1", r#""a b""#, r#"{"x": [1, 2]}"#, r#""q\" r""#]);
+    }
+}

@@ -1,0 +1,260 @@
+//! Phrases: what was defined, what it is worth, and what a new one changes.
+
+use std::collections::BTreeMap;
+
+use mix_compiler::session::{self, Entered, Input, PhraseProgram, Piece};
+use mix_compiler::{Compilation, CompileOptions, SourceFile};
+use mix_value::{Value, escjson, msgpack};
+use mix_vm::{Action, Event, Issue};
+
+use crate::machine::Machine;
+
+/// Something to be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// The value of an expression: EscJSON, or `<function>` and the like.
+    Value(String),
+    /// A cell has a new value: `name = value`.
+    Cell {
+        /// Its name.
+        name: String,
+        /// EscJSON.
+        value: String,
+    },
+    /// A line of the log.
+    Log(String),
+    /// Errors and warnings of the compiler, as text.
+    Compile(String),
+    /// An error of a run; its display is the printed form.
+    Failure(Issue),
+    /// `#mark text`: the line `--- text`.
+    Mark(String),
+    /// Text for people: `#help`, `#debug`.
+    Text(String),
+    /// The session ends.
+    Quit,
+}
+
+/// A phrase that the session keeps.
+#[derive(Clone, Debug)]
+struct Earlier {
+    text: String,
+    /// The module it is.
+    module: Option<String>,
+}
+
+/// A read-eval-print loop.
+#[derive(Debug)]
+pub struct Repl {
+    pub(crate) files: Vec<SourceFile>,
+    earlier: Vec<Earlier>,
+    /// Values of definitions in wire form.
+    pub(crate) values: BTreeMap<String, Vec<u8>>,
+    /// Names of the session with their types.
+    pub(crate) types: Vec<(String, String)>,
+    /// The session of the view stack.
+    pub(crate) views: Option<u64>,
+    /// `#debug on`
+    pub(crate) debug: bool,
+}
+
+impl Repl {
+    /// A loop in which the modules of `files` can be imported and loaded.
+    #[must_use]
+    pub fn new(files: Vec<SourceFile>) -> Self {
+        Self {
+            files,
+            earlier: Vec::new(),
+            values: BTreeMap::new(),
+            types: Vec::new(),
+            views: None,
+            debug: false,
+        }
+    }
+
+    /// True if nothing more is needed to read the text; an empty line or `;;` ends any text.
+    #[must_use]
+    pub fn is_complete(&self, text: &str) -> bool {
+        let ends = text.trim_end().ends_with(";;") || text.ends_with("\n\n");
+        ends || text.trim().is_empty() || !session::read(text).incomplete
+    }
+
+    /// Adds the modules of a file, or replaces those of one with the same name.
+    pub fn add_file(&mut self, file: SourceFile) {
+        self.files.retain(|other| other.name != file.name);
+        self.files.push(file);
+    }
+
+    /// Takes input and gives what is to be shown.
+    pub fn enter(&mut self, text: &str, machine: &mut dyn Machine) -> Vec<Output> {
+        let Input {
+            pieces,
+            compilation,
+            ..
+        } = session::read(text);
+        let mut out = Vec::new();
+        if !compilation.errors.is_empty() {
+            out.push(Output::Compile(compilation.text()));
+            return out;
+        }
+        for piece in pieces {
+            let before = out.len();
+            match &piece.entered {
+                Entered::Command { name, rest } => self.command(name, rest, machine, &mut out),
+                _ => self.phrase(&piece, machine, &mut out),
+            }
+            let failed = out[before..].iter().any(|output| {
+                matches!(output, Output::Failure(_) | Output::Quit)
+                    || matches!(output, Output::Compile(text) if text.starts_with("error"))
+            });
+            // What follows was written in the belief that this would work.
+            if failed {
+                break;
+            }
+        }
+        out
+    }
+
+    /// The type of an expression, or the errors as text.
+    pub fn type_of(&self, expression: &str) -> Result<String, String> {
+        let program = self.compile(expression, None);
+        if !program.compilation.errors.is_empty() {
+            return Err(program.compilation.text());
+        }
+        program
+            .types
+            .into_iter()
+            .find(|(name, _)| name == session::EXPRESSION)
+            .map(|(_, ty)| ty)
+            .ok_or_else(|| "this is no expression".to_string())
+    }
+
+    fn compile(&self, phrase: &str, replaces: Option<&str>) -> PhraseProgram {
+        let is_replaced =
+            |earlier: &&Earlier| replaces.is_some() && earlier.module.as_deref() == replaces;
+        let at = self
+            .earlier
+            .iter()
+            .position(|earlier| is_replaced(&earlier));
+        let earlier: Vec<String> = self
+            .earlier
+            .iter()
+            .filter(|earlier| !is_replaced(earlier))
+            .map(|earlier| earlier.text.clone())
+            .collect();
+        let options = CompileOptions::default();
+        session::compile_phrase(&earlier, at, phrase, &self.files, &options, &self.values)
+    }
+
+    fn phrase(&mut self, piece: &Piece, machine: &mut dyn Machine, out: &mut Vec<Output>) {
+        let module = match &piece.entered {
+            Entered::Module { name } => Some(name.clone()),
+            _ => None,
+        };
+        let program = self.compile(&piece.text, module.as_deref());
+        let notes = program.compilation.text();
+        if !notes.is_empty() {
+            out.push(Output::Compile(notes));
+        }
+        let Some(executable) = program
+            .compilation
+            .program
+            .as_ref()
+            .map(mix_bytecode::encode)
+        else {
+            return;
+        };
+        let Some(given) = run(&executable, machine, out) else {
+            return;
+        };
+        let mut given = given.into_iter();
+        let printed = given.next();
+        for (kept, value) in program.kept.iter().zip(given) {
+            let bytes = match value {
+                // Actions name their environment in the session that made them.
+                Value::Binary(bytes) if !names_action(&bytes) => bytes.to_vec(),
+                _ => {
+                    self.values.remove(&kept.name);
+                    continue;
+                }
+            };
+            if kept.told
+                && let Ok(value) = shown(&bytes)
+            {
+                let name = kept.name.clone();
+                out.push(Output::Cell { name, value });
+            }
+            self.values.insert(kept.name.clone(), bytes);
+        }
+        match &piece.entered {
+            Entered::Expression => {
+                if let Some(Value::String(text)) = printed {
+                    out.push(Output::Value(text.to_string()));
+                }
+                return;
+            }
+            // Its effect has happened.
+            Entered::Definition { effect: true, .. } => return,
+            _ => {}
+        }
+        let text = piece.text.clone();
+        let same = |earlier: &&mut Earlier| module.is_some() && earlier.module == module;
+        match self.earlier.iter_mut().find(same) {
+            Some(earlier) => earlier.text = text,
+            None => self.earlier.push(Earlier { text, module }),
+        }
+        self.types = program.types;
+        self.types.retain(|(name, _)| name != session::EXPRESSION);
+        // In the order of the log: cells first.
+        out.sort_by_key(|output| matches!(output, Output::Log(_)));
+    }
+
+    /// The program of all modules, for `#load`.
+    pub(crate) fn modules(&self) -> Compilation {
+        let mut files: Vec<SourceFile> = self.files.clone();
+        for earlier in &self.earlier {
+            if let Some(name) = &earlier.module {
+                files.push(SourceFile::new(name.as_str(), earlier.text.as_str()));
+            }
+        }
+        mix_compiler::compile(&files, &CompileOptions::default())
+    }
+}
+
+/// Runs the program of a phrase; gives the array that it computes, unless it fails.
+fn run(executable: &[u8], machine: &mut dyn Machine, out: &mut Vec<Output>) -> Option<Vec<Value>> {
+    if let Err(issue) = machine.load(executable) {
+        out.push(Output::Failure(*issue));
+        return None;
+    }
+    let session = machine.open();
+    // The expression takes no parameters: a MessagePack nil.
+    let (agent, params) = (String::new(), vec![0xc0]);
+    let events = machine.act(session, Action::RunAgent { agent, params });
+    machine.close(session);
+    let mut given = None;
+    for event in events {
+        match event {
+            Event::Log(line) => out.push(Output::Log(line)),
+            Event::Issue(issue) => out.push(Output::Failure(issue)),
+            Event::Result(bytes) => {
+                if let Ok(Value::Array(items)) = msgpack::decode(&bytes) {
+                    given = Some(items.to_vec());
+                }
+            }
+            _ => {}
+        }
+    }
+    given
+}
+
+/// EscJSON of a value in wire form.
+pub(crate) fn shown(bytes: &[u8]) -> Result<String, String> {
+    let value = msgpack::decode(bytes).map_err(|error| error.to_string())?;
+    escjson::format(&value).map_err(|error| error.to_string())
+}
+
+fn names_action(bytes: &[u8]) -> bool {
+    let mark = b"msg_view_invoke";
+    bytes.windows(mark.len()).any(|window| window == mark)
+}

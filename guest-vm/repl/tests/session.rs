@@ -1,0 +1,250 @@
+//! Sessions as people type them, on a VM in the process.
+
+use std::collections::HashMap;
+
+use mix_compiler::SourceFile;
+use mix_repl::{Machine, Output, Repl};
+use mix_vm::{Action, Event, Issue, NoFunctions, NoHost, Options, Session, Step, Vm};
+
+/// Runs programs in the process.
+#[derive(Default)]
+struct Native {
+    vm: Option<Vm>,
+    sessions: HashMap<u64, Session>,
+    opened: u64,
+}
+
+impl Machine for Native {
+    fn load(&mut self, executable: &[u8]) -> Result<(), Box<Issue>> {
+        self.vm = Some(Vm::load(executable, &NoFunctions, &Options::default()).map_err(Box::new)?);
+        Ok(())
+    }
+
+    fn open(&mut self) -> u64 {
+        self.opened += 1;
+        let vm = self.vm.as_ref().expect("a program is loaded");
+        let mut session = vm.session();
+        // Different for every session, as in a real one.
+        session.set_random_seed(self.opened);
+        self.sessions.insert(self.opened, session);
+        self.opened
+    }
+
+    fn act(&mut self, session: u64, action: Action) -> Vec<Event> {
+        let session = self.sessions.get_mut(&session).expect("an open session");
+        session.act(action);
+        let mut events = Vec::new();
+        loop {
+            match session.run(&mut NoHost, 10_000) {
+                Step::Event(Event::Done(_)) => return events,
+                Step::Event(event) => events.push(event),
+                Step::Ready => {}
+                Step::Idle | Step::Listening(_) | Step::Waiting(_) => return events,
+            }
+        }
+    }
+
+    fn close(&mut self, session: u64) {
+        self.sessions.remove(&session);
+    }
+}
+
+fn text(output: &Output) -> String {
+    match output {
+        Output::Value(text) | Output::Text(text) => text.clone(),
+        Output::Cell { name, value } => format!("{name} = {value}"),
+        Output::Log(line) => format!("log {line}"),
+        Output::Compile(text) => {
+            let first = text.lines().next().unwrap_or_default();
+            first.split(' ').take(2).collect::<Vec<_>>().join(" ")
+        }
+        Output::Failure(issue) => format!("!{}", issue.code),
+        Output::Mark(text) => format!("--- {text}"),
+        Output::Quit => "quit".into(),
+    }
+}
+
+struct Loop {
+    repl: Repl,
+    machine: Native,
+}
+
+impl Loop {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let files = files
+            .iter()
+            .map(|(name, text)| SourceFile::new(*name, *text));
+        Loop {
+            repl: Repl::new(files.collect()),
+            machine: Native::default(),
+        }
+    }
+
+    fn enter(&mut self, input: &str) -> String {
+        let shown = self.repl.enter(input, &mut self.machine);
+        shown.iter().map(text).collect::<Vec<_>>().join(" ; ")
+    }
+
+    #[track_caller]
+    fn says(&mut self, input: &str, expected: &str) {
+        assert_eq!(self.enter(input), expected, "{input}");
+    }
+}
+
+#[test]
+fn expressions_and_definitions() {
+    let mut s = Loop::new(&[]);
+    s.says("1 + 2 * 3", "7");
+    s.says("def twice(x) = x * 2", "");
+    s.says("twice(21)", "42");
+    s.says("let f(a, b) = a - b; 3 |> f(10)", "7");
+    s.says("{}.x", r#"{"_rmx_type":"{tag}undefined"}"#);
+    s.says("x -> x", "<function>");
+    s.says("[1, 2][]", "<stream>");
+    s.says("1 +", "error SYN_UNEXPECTED");
+    s.says("nothing + 1", "error NAME_UNBOUND");
+    s.says(r#"fail("no")"#, "!RT_FAIL");
+    s.says("1 ;; 2 ;; 3", "1 ; 2 ; 3");
+    s.says("case box(number)", "");
+    s.says("box(3)", r#"{"_rmx_type":"{tag}case:box","_rmx_value":3}"#);
+    s.says("type pair = [number, number]", "");
+    s.says("[1, 2]: pair", "[1,2]");
+}
+
+#[test]
+fn the_last_definition_wins_for_all_users() {
+    let mut s = Loop::new(&[]);
+    s.says("def x = 1", "");
+    s.says("def y(u) = x + u", "");
+    s.says("def z = y(10)", "");
+    s.says("[x, y(1), z]", "[1,2,11]");
+    s.says("def x = 5", "warning WARN_REDEFINED");
+    s.says("[x, y(1), z]", "[5,6,15]");
+    s.says("case x", "error NAME_KIND");
+    s.says("x", "5");
+}
+
+#[test]
+fn values_are_computed_once() {
+    let mut s = Loop::new(&[]);
+    s.says(r#"def a = do { debug("once"); return 7 }"#, "log once");
+    s.says("a", "7");
+    s.says("a + 1", "8");
+    s.says("def b = a * 2", "");
+    s.says("b", "14");
+    s.says(r#"def _ = debug("effect")"#, "log effect");
+    s.says("b", "14");
+    s.says("def r = random.pseudoRandomFloat(null)", "");
+    let first = s.enter("r");
+    assert_eq!(s.enter("r"), first);
+    s.says(r#"def broken = fail("no")"#, "!RT_FAIL");
+    s.says("broken", "error NAME_UNBOUND");
+}
+
+#[test]
+fn cells_join_one_spreadsheet() {
+    let mut s = Loop::new(&[]);
+    s.says("var cell n = 2", "n = 2");
+    s.says("cell double = n * 2", "double = 4");
+    s.says("private cell hidden = double + 1", "");
+    s.says("[n, double, hidden]", "[2,4,5]");
+    s.says(
+        "var cell n = 10",
+        "warning WARN_REDEFINED ; double = 20 ; n = 10",
+    );
+    s.says("hidden", "21");
+    s.says("cell c : number", "error NAME_NOT_DEFINED");
+}
+
+#[test]
+fn modules_and_commands() {
+    let mut s = Loop::new(&[("given.mix", "module given cell g = 4 def k = 9 module end")]);
+    s.says(
+        "module counter
+           var cell n = 0  cell double = n * 2
+           cell inc = action (k) { debug(\"inc\"); n = n + k }
+         module end",
+        "",
+    );
+    assert!(s.enter("#load counter").starts_with("n = 0 ; double = 0"));
+    s.says("def later = 1", "");
+    s.says(
+        r#"#invoke counter.inc "$agent_environment" 5"#,
+        "n = 5 ; double = 10 ; log inc",
+    );
+    s.says("#input counter.n 7", "n = 7 ; double = 14");
+    s.says("#input counter.double 7", "!RT_NO_CELL");
+    s.says("#push given", "g = 4");
+    s.says("#pop", "");
+    s.says("#pop", "!RT_FAIL");
+    s.says("#input counter.n 8", "n = 8 ; double = 16");
+    s.says("#load nothing", "!RT_NO_MODULE");
+    s.says("#mark here", "--- here");
+    s.says("#nonsense", "!RT_FAIL");
+    s.says("#input counter.n {", "!ERR_PARSE");
+    s.says("#quit", "quit");
+    s.says("import given", "");
+    s.says("given.k", "9");
+    s.says("counter", "<module counter>");
+}
+
+#[test]
+fn a_module_can_be_entered_again() {
+    let mut s = Loop::new(&[]);
+    s.says("module m def v = 1 module end", "");
+    s.says("def w = m.v + 1", "");
+    s.says("w", "2");
+    s.says("module m def v = 10 module end", "");
+    s.says("[m.v, w]", "[10,11]");
+}
+
+#[test]
+fn parameters_of_modules() {
+    let mut s = Loop::new(&[]);
+    s.says("module p(a, b) cell sum = a + b module end", "");
+    s.says("#load p 3 4", "sum = 7");
+    s.says(r#"#load p "x y" "z""#, r#"sum = "x yz""#);
+    s.says("#load p 1", "!RT_PARAM");
+}
+
+#[test]
+fn complete_and_incomplete_input() {
+    let s = Loop::new(&[]);
+    for text in [
+        "1 + 2",
+        "def f(x) = x",
+        "",
+        "module m cell c = 1 module end",
+        "(1 +;;",
+    ] {
+        assert!(s.repl.is_complete(text), "{text}");
+    }
+    for text in [
+        "(1 +",
+        "def f(x) =",
+        "module m cell c = 1",
+        "do { 1",
+        "/* open",
+        "\"\"\"raw",
+    ] {
+        assert!(!s.repl.is_complete(text), "{text}");
+    }
+}
+
+#[test]
+fn types_and_completions() {
+    let mut s = Loop::new(&[]);
+    s.enter("def point = {across: 1, down: 2}");
+    s.enter("def pointless(x: number) = [x]");
+    assert_eq!(s.repl.type_of("1 + 2").as_deref(), Ok("number"));
+    assert!(s.repl.type_of("nothing").is_err());
+    let texts = |line: &str| {
+        let found = s.repl.complete(line, line.len());
+        found.into_iter().map(|c| c.text).collect::<Vec<_>>()
+    };
+    assert_eq!(texts("1 + poi"), ["point", "pointless"]);
+    assert_eq!(texts("point."), ["across", "down"]);
+    assert!(texts("array.ma").contains(&"map".to_string()));
+    assert_eq!(texts("#inp"), ["#input"]);
+    assert!(texts("stri").contains(&"string".to_string()));
+}
