@@ -129,6 +129,11 @@ fn filter() -> impl Strategy<Value = Value> {
             prop_oneof![9 => "[ab]{0,2}", 1 => Just("a".repeat(257))]
         )
             .prop_map(move |(path, op, text)| node("comparison", vec![op.into(), path, text.into()])),
+        2 => (path(), scalar(), scalar(), prop::sample::select(vec![(">", "<"), (">=", "<="), (">", "<=")]))
+            .prop_map(move |(path, from, to, (above, below))| {
+                let end = |op: &str, v| node("comparison", vec![op.into(), path.clone(), wrap(v)]);
+                node("and", vec![Value::Array(vec![end(below, to), end(above, from)])])
+            }),
         2 => path().prop_map(move |path| node("exists", vec![path])),
         1 => (-1_i64..30).prop_map(move |row| node("afterRow", vec![Value::Int(row)])),
     ];

@@ -27,6 +27,13 @@ impl Snapshot {
             AtomTest::Exists => view.exists(want)?,
             AtomTest::Compare(op, value) => view.compare(*op, value, want)?,
             AtomTest::Within(op, items) => view.within(*op, items, want)?,
+            AtomTest::Between(..) if !want => return Ok(None),
+            AtomTest::Between(above, from, below, to) => {
+                match view.between(*above, from, *below, to)? {
+                    Some(sets) => sets,
+                    None => return Ok(None),
+                }
+            }
         };
         if !view.through_refs(atom, want, &mut sets)? {
             return Ok(None);
@@ -363,6 +370,34 @@ impl PathView<'_> {
             }
         }
         Ok(sets)
+    }
+
+    /// Rows between two constants; null is not among them, as it is below both.
+    fn between(
+        &self,
+        above: CompareOp,
+        from: &Value,
+        below: CompareOp,
+        to: &Value,
+    ) -> Result<Option<Sets>> {
+        let (Some((low, rough_low)), Some((high, rough_high))) =
+            (ordered(above, from), ordered(below, to))
+        else {
+            return Ok(None);
+        };
+        let (Some(low), Some(high)) = (low.into_iter().next(), high.into_iter().next()) else {
+            return Ok(None);
+        };
+        let mut sets = Sets::sure(self.values(&KeyRange::new(low.from, high.to))?);
+        for rough in [rough_low, rough_high].into_iter().flatten() {
+            let rough = self.values(&rough)?;
+            sets.sure -= &rough;
+            sets.maybe |= rough;
+        }
+        if matches!(from, Value::String(_)) {
+            sets.maybe |= self.flag(Flag::Long)?;
+        }
+        Ok(Some(sets))
     }
 
     fn within(&self, op: ListOp, items: &[Value], want: bool) -> Result<Sets> {

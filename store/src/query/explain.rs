@@ -59,6 +59,7 @@ fn describe<S: RecordSource>(
                 let name = match &atom.test {
                     AtomTest::Compare(op, _) => op.name(),
                     AtomTest::Within(op, _) => op.name(),
+                    AtomTest::Between(..) => "between",
                     AtomTest::Exists => "exists",
                 };
                 (Value::Array(steps.collect()), name)

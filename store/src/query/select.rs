@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use mix_value::Value;
 use roaring::RoaringBitmap;
 
 use super::ast::CompareOp;
@@ -101,7 +102,20 @@ impl<'s, S: RecordSource> Selector<'s, S> {
         } else {
             Sets::default()
         };
-        for part in parts {
+        let mut joined = vec![false; parts.len()];
+        if all && want {
+            for (first, second, atom) in bounds(parts) {
+                if let Some(sets) = self.source.sets(&atom, true)? {
+                    combined.and(sets);
+                    joined[first] = true;
+                    joined[second] = true;
+                }
+            }
+        }
+        for (part, joined) in parts.iter().zip(joined) {
+            if joined {
+                continue;
+            }
             let sets = self.sets(part, want)?;
             if all {
                 combined.and(sets);
@@ -136,6 +150,49 @@ impl<'s, S: RecordSource> Selector<'s, S> {
         }
         Ok(())
     }
+}
+
+/// Pairs of conditions that are the two ends of one range, and the range.
+fn bounds(parts: &[Condition]) -> Vec<(usize, usize, Atom)> {
+    let mut found: Vec<(usize, usize, Atom)> = Vec::new();
+    let atoms: Vec<Option<Atom>> = parts.iter().map(atom_of).collect();
+    for (first, low) in atoms.iter().enumerate() {
+        let Some(Atom {
+            path,
+            test: AtomTest::Compare(above @ (CompareOp::Gt | CompareOp::Ge), from),
+        }) = low
+        else {
+            continue;
+        };
+        let high = atoms
+            .iter()
+            .enumerate()
+            .find_map(|(second, high)| match high {
+                Some(Atom {
+                    path: other,
+                    test: AtomTest::Compare(below @ (CompareOp::Lt | CompareOp::Le), to),
+                }) if other == path && same_kind(from, to) => Some((second, *below, to)),
+                _ => None,
+            });
+        if let Some((second, below, to)) = high
+            && !found.iter().any(|(_, taken, _)| *taken == second)
+        {
+            let test = AtomTest::Between(*above, from.clone(), below, to.clone());
+            let path = path.clone();
+            found.push((first, second, Atom { path, test }));
+        }
+    }
+    found
+}
+
+/// Whether values have the same kind, one of those whose ranges an index knows.
+fn same_kind(a: &Value, b: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Int(_) => true,
+        Value::Float(number) => !number.is_nan(),
+        _ => false,
+    };
+    matches!((a, b), (Value::String(_), Value::String(_))) || number(a) && number(b)
 }
 
 /// Whether the path of an atom starts at the current object.

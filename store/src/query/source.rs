@@ -181,6 +181,9 @@ pub struct Atom {
 pub enum AtomTest {
     /// It compares like that with a constant.
     Compare(CompareOp, Value),
+    /// It lies between two constants of the same kind: the first comparison is
+    /// `>` or `>=`, the second `<` or `<=`. Only asked for its truth.
+    Between(CompareOp, Value, CompareOp, Value),
     /// Its elements, or it itself, are like that in a list.
     Within(ListOp, Vec<Value>),
     /// It is not undefined.
