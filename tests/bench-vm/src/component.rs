@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use mixer::assembly::{Assembly, Policy};
 use mixer::outbound::Outbound;
+use mixer::programs::Executable;
 use mixer::run::{self, Outcome, RunRequest};
 use mixer::workspace::Place;
 
@@ -49,7 +50,7 @@ impl Engine for Component {
         let Some(executable) = mix::compile(program)? else {
             return Ok(None);
         };
-        let executable = Arc::new(executable);
+        let executable = Arc::new(Executable::read(executable)?);
         let params = mix::encode(&program.input)?;
         let place = Place::new(self.folder.path(), "local", "bench")?;
         Ok(Some(Box::new(move || {

@@ -11,7 +11,9 @@
 //! - `peers` (feature): QuickJS and Lua 5.4
 //! - [`growth`]: library functions at doubling sizes, to see that none is quadratic
 //!
-//! `cargo run --release -p mix-bench-vm --features peers,component -- [growth] [NAME]...`
+//! `build FOLDER` writes the executables, to be run by any `mixer`.
+//!
+//! `cargo run --release -p mix-bench-vm --features peers,component -- [growth|build FOLDER] [NAME]...`
 
 mod clock;
 #[cfg(feature = "component")]
@@ -48,6 +50,11 @@ fn main() -> Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "growth") {
         return growth::print(&arguments.split_off(1));
+    }
+    if let [command, folder] = &arguments[..]
+        && command == "build"
+    {
+        return build(std::path::Path::new(folder));
     }
     let programs: Vec<Program> = program::all()?
         .into_iter()
@@ -97,5 +104,19 @@ fn main() -> Result<()> {
         rows.push((program.name.clone(), times));
     }
     print!("{}", table::render(&names, &rows));
+    Ok(())
+}
+
+/// Writes the executables of all programs into a folder.
+fn build(folder: &std::path::Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for program in program::all()? {
+        if let Some(executable) = mix::compile(&program)? {
+            std::fs::write(
+                folder.join(program.name).with_extension("mixexe"),
+                executable,
+            )?;
+        }
+    }
     Ok(())
 }

@@ -1,6 +1,15 @@
 //! The interpreter: runs the frames of a routine until it is done, waits,
 //! fails or has used up its fuel.
 //!
+//! What makes it fast, and what was decided against:
+//! - values are two words, numbers unboxed, the kind a whole word (a narrower one is slower to copy just after it was written);
+//! - a call allocates nothing: frames are 32 bytes on a stack of their own, arguments move into the new window;
+//! - containers change in place while one register holds them: the code generator moves last uses and keeps
+//!   parts of a value in the register of the result;
+//! - maps of up to 32 entries share their key lists; an instruction remembers where its key was;
+//! - the compiler fuses frequent pairs (`mix_bytecode::optimise`), so that the loop sees few, fat instructions;
+//! - no tail-call dispatch and no `unsafe`: the one is slow in WebAssembly, the other brings little here.
+//!
 //! - `execute`: one loop over one big `match`; calls and returns between compiled functions stay inside
 //! - `window`: the registers of the running frame
 //! - `place`, `rare`: instructions that the loop hands over
