@@ -48,8 +48,8 @@ examples: toolchain ## Build the example plugins
 .PHONY: bench
 bench: guests ## Crossings, starts, requests per second, beside peers, as one table
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile
-	$(CARGO) build --locked --release -p mixer -p stock-wasmtime
-	$(CARGO) bench --locked -p mixer --bench mixer
+	$(CARGO) build --locked --release --workspace --bin mixer --bin stock-wasmtime
+	$(CARGO) bench --locked --workspace --bench mixer
 
 .PHONY: bench-compile
 bench-compile: ## Lines per second of the compiler

@@ -15,14 +15,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = r#"
-module bench
-  foreign def echo : data -> data = "$hostile_echo"
-  foreign def clock : null -> number = "$core_monotonic"
-  foreign def sleep : number -> data = "$core_sleep"
-  foreign def watermark : data -> data = "$db_getWatermark"
-module end
+/// Apps by what their programs reach: what a program does not use costs its runs nothing.
+const APPS: [(&str, &str); 4] = [
+    ("trivial", TRIVIAL),
+    ("families", FAMILIES),
+    ("plugin", PLUGIN),
+    ("records", RECORDS),
+];
 
+const TRIVIAL: &str = r#"
 module ping(p:data)
   var cell m_params = p
   cell output = {ok: true}
@@ -34,9 +35,39 @@ module fib27(p:data)
   def fib(n) = if (n < 2) n else fib(n - 1) + fib(n - 2)
   cell output = fib(27)
 module end
+"#;
 
-module cross(p:data)
-  import bench
+const FAMILIES: &str = r#"
+module families
+  foreign def random : number -> data = "$crypto_random_bytes"
+  foreign def clock : null -> number = "$core_monotonic"
+  foreign def sleep : number -> data = "$core_sleep"
+module end
+
+module crossFamilies(p:data)
+  import families
+  var cell m_params = p
+  def nothing(n) = do { var i = 0; var last = null; while (i < n) { last = null; i = i + 1 } return i }
+  def pure(n) = do { var i = 0; var last = families.random(0); while (i < n) { last = families.random(0); i = i + 1 } return i }
+  def clock(n) = do { var i = 0; var last = 0; while (i < n) { last = families.clock(); i = i + 1 } return i }
+  def sleep(n) = do { var i = 0; var last = families.sleep(0); while (i < n) { last = families.sleep(0); i = i + 1 } return i }
+  def run(kind, n) = do {
+    if (kind == "pure") { return pure(n) }
+    if (kind == "clock") { return clock(n) }
+    if (kind == "sleep") { return sleep(n) }
+    return nothing(n)
+  }
+  cell output = run(m_params.kind, m_params.n)
+module end
+"#;
+
+const PLUGIN: &str = r#"
+module plugin
+  foreign def echo : data -> data = "$hostile_echo"
+module end
+
+module crossPlugin(p:data)
+  import plugin
   var cell m_params = p
   def text(doublings) = do {
     var t = "0123456789abcdef";
@@ -44,19 +75,31 @@ module cross(p:data)
     while (i < doublings) { t = t + t; i = i + 1 }
     return t
   }
-  def empty(n, v) = do { var i = 0; var last = v; while (i < n) { last = v; i = i + 1 } return i }
-  def echo(n, v) = do { var i = 0; var last = v; while (i < n) { last = bench.echo(v); i = i + 1 } return i }
-  def clock(n) = do { var i = 0; var last = 0; while (i < n) { last = bench.clock(); i = i + 1 } return i }
-  def sleep(n) = do { var i = 0; var last = bench.sleep(0); while (i < n) { last = bench.sleep(0); i = i + 1 } return i }
-  def watermark(n) = do { var i = 0; var last = bench.watermark(null); while (i < n) { last = bench.watermark(null); i = i + 1 } return i }
+  def nothing(n, v) = do { var i = 0; var last = v; while (i < n) { last = v; i = i + 1 } return i }
+  def echo(n, v) = do { var i = 0; var last = v; while (i < n) { last = plugin.echo(v); i = i + 1 } return i }
   def run(kind, n, v) = do {
     if (kind == "echo") { return echo(n, v) }
-    if (kind == "clock") { return clock(n) }
-    if (kind == "sleep") { return sleep(n) }
-    if (kind == "watermark") { return watermark(n) }
-    return empty(n, v)
+    return nothing(n, v)
   }
   cell output = run(m_params.kind, m_params.n, text(m_params.doublings))
+module end
+"#;
+
+const RECORDS: &str = r#"
+module records
+  foreign def watermark : data -> data = "$db_getWatermark"
+module end
+
+module crossRecords(p:data)
+  import records
+  var cell m_params = p
+  def nothing(n) = do { var i = 0; var last = null; while (i < n) { last = null; i = i + 1 } return i }
+  def watermark(n) = do { var i = 0; var last = records.watermark(null); while (i < n) { last = records.watermark(null); i = i + 1 } return i }
+  def run(kind, n) = do {
+    if (kind == "watermark") { return watermark(n) }
+    return nothing(n)
+  }
+  cell output = run(m_params.kind, m_params.n)
 module end
 "#;
 
@@ -89,18 +132,26 @@ type Done<T> = Result<T, Box<dyn std::error::Error>>;
 fn bench() -> Done<()> {
     let mixer = PathBuf::from(env!("CARGO_BIN_EXE_mixer"));
     let scratch = tempfile::tempdir()?;
-    let sources = scratch.path().join("bench");
-    std::fs::create_dir(&sources)?;
-    std::fs::write(sources.join("bench.mix"), PROGRAM)?;
+    // All of it for the composed component, and an app of each part for `mixer serve`.
+    let all = scratch.path().join("bench");
+    std::fs::create_dir(&all)?;
+    for (app, program) in APPS {
+        let folder = scratch.path().join(app);
+        std::fs::create_dir(&folder)?;
+        std::fs::write(folder.join("main.mix"), program)?;
+        std::fs::write(all.join(format!("{app}.mix")), program)?;
+    }
     let plugin = plugin(&mixer)
         .ok_or("the hostile test plugin is not built (make guests, or MIXER_GUESTS_DIR)")?;
     let ws_dir = scratch.path().join("ws");
-    run(Command::new(&mixer).args([
-        "install".as_ref(),
-        sources.as_os_str(),
-        "--ws-dir".as_ref(),
-        ws_dir.as_os_str(),
-    ]))?;
+    for (app, _) in APPS {
+        run(Command::new(&mixer).args([
+            "install".as_ref(),
+            scratch.path().join(app).as_os_str(),
+            "--ws-dir".as_ref(),
+            ws_dir.as_os_str(),
+        ]))?;
+    }
 
     println!("{:<64} {:>12} {:>8}", "what", "median", "ratio");
     println!("{}", "-".repeat(86));
@@ -123,14 +174,14 @@ fn bench() -> Done<()> {
             .args(["--plugin".as_ref(), plugin.as_os_str()]),
     )?;
     let mut client = Client::connect(&server.address)?;
-    let ping = agent("ping");
+    let ping = agent("trivial", "ping");
     let warm = repeated(400, || client.post(&ping, "{}"))?;
     row(
         "starting: a run on a warm server, request included",
         micros(warm),
         "",
     );
-    crossings("mixer", &server.address)?;
+    crossings("mixer", &server.address, None)?;
 
     match stock(&mixer) {
         None => println!("(stock-wasmtime is not built: the composed component is left out)"),
@@ -139,7 +190,7 @@ fn bench() -> Done<()> {
             run(Command::new(&mixer)
                 .args([
                     "compose".as_ref(),
-                    sources.as_os_str(),
+                    all.as_os_str(),
                     "--plugin".as_ref(),
                     plugin.as_os_str(),
                 ])
@@ -153,7 +204,7 @@ fn bench() -> Done<()> {
                     .arg(&composed),
                 &address,
             )?;
-            crossings("composed", &address)?;
+            crossings("composed", &address, Some("bench"))?;
         }
     }
 
@@ -181,7 +232,7 @@ fn bench() -> Done<()> {
 
     // The server closes connections that were quiet for ten seconds.
     let mut client = Client::connect(&server.address)?;
-    let fib = repeated(5, || client.post(&agent("fib27"), "{}"))?;
+    let fib = repeated(5, || client.post(&agent("trivial", "fib27"), "{}"))?;
     row("fib(27): Mix in mixer, request included", millis(fib), "");
     for (name, program, ending, source) in [
         ("QuickJS", "qjs", "js", FIB_JS),
@@ -208,25 +259,74 @@ fn bench() -> Done<()> {
     Ok(())
 }
 
+/// What is crossed to, and how: text of the row, app, agent, kind of loop, doublings of 16 bytes, crossings.
+const CROSSINGS: [(&str, &str, &str, &str, u32, u32); 7] = [
+    (
+        "sync, pure function of a family composed with the VM",
+        "families",
+        "crossFamilies",
+        "pure",
+        0,
+        100_000,
+    ),
+    (
+        "the same, and a WASI call of the family (clock)",
+        "families",
+        "crossFamilies",
+        "clock",
+        0,
+        50_000,
+    ),
+    (
+        "sync to a plugin, 16 bytes",
+        "plugin",
+        "crossPlugin",
+        "echo",
+        0,
+        20_000,
+    ),
+    (
+        "sync to a plugin, 1 KiB",
+        "plugin",
+        "crossPlugin",
+        "echo",
+        6,
+        10_000,
+    ),
+    (
+        "sync to a plugin, 64 KiB",
+        "plugin",
+        "crossPlugin",
+        "echo",
+        12,
+        1_000,
+    ),
+    (
+        "async to a family composed with the VM",
+        "families",
+        "crossFamilies",
+        "sleep",
+        0,
+        2_000,
+    ),
+    (
+        "async to the record store",
+        "records",
+        "crossRecords",
+        "watermark",
+        0,
+        2_000,
+    ),
+];
+
 /// One line per kind of crossing and size; the loop without a crossing is taken off.
-fn crossings(assembly: &str, address: &str) -> Done<()> {
+fn crossings(assembly: &str, address: &str, only_app: Option<&str>) -> Done<()> {
     let mut client = Client::connect(address)?;
-    for (what, kind, size, doublings, count) in [
-        (
-            "sync, nothing carried, family composed with the VM",
-            "clock",
-            "",
-            0,
-            50_000,
-        ),
-        ("sync to a plugin", "echo", "1 KiB", 6, 10_000),
-        ("sync to a plugin", "echo", "64 KiB", 12, 1_000),
-        ("async, family composed with the VM", "sleep", "", 0, 2_000),
-        ("async to the record store", "watermark", "", 0, 2_000),
-    ] {
+    for (what, app, name, kind, doublings, count) in CROSSINGS {
+        let path = agent(only_app.unwrap_or(app), name);
         let mut measure = |kind: &str| -> Done<Duration> {
             let body = format!(r#"{{"kind":"{kind}","n":{count},"doublings":{doublings}}}"#);
-            repeated(5, || client.post(&agent("cross"), &body))
+            repeated(5, || client.post(&path, &body))
         };
         let with = match measure(kind) {
             Ok(with) => with,
@@ -236,10 +336,10 @@ fn crossings(assembly: &str, address: &str) -> Done<()> {
                 continue;
             }
         };
-        let without = measure("empty")?;
+        let without = measure("nothing")?;
         let each = with.saturating_sub(without).as_secs_f64() / f64::from(count);
         row(
-            &format!("crossing, {assembly}: {what} {size}"),
+            &format!("{assembly}: {what}"),
             format!("{:.2} us", each * 1e6),
             "",
         );
@@ -247,8 +347,8 @@ fn crossings(assembly: &str, address: &str) -> Done<()> {
     Ok(())
 }
 
-fn agent(name: &str) -> String {
-    format!("/v1/ws/local/app/bench/agent/{name}/run")
+fn agent(app: &str, name: &str) -> String {
+    format!("/v1/ws/local/app/{app}/agent/{name}/run")
 }
 
 struct Load {

@@ -1,7 +1,7 @@
 //! A plugin instance of one run, or of one app.
 //!
 //! An instance is idle, at work, or dead. A synchronous function of an idle
-//! instance is called in a task of its own, without a queue.
+//! instance is called by the task of its run, without a queue.
 //! The first function that waits moves the instance into a task of its own,
 //! which serves any number of functions at the same time and gives the
 //! instance back when the last of them, and the last stream, has ended.
@@ -10,6 +10,7 @@
 //! the calls in flight fail with a stable code and the owner makes a new instance for the next call.
 
 use crate::bindings::{Caller, Failure};
+use crate::desk::Desk;
 use crate::lock::AppLock;
 use crate::plugin::{CallResult, Entry, Live, PluginCode, StartResult};
 use crate::state::GuestState;
@@ -101,10 +102,16 @@ impl Instance {
 
     /// Calls a function that never waits.
     ///
-    /// The call is a task of its own: a store cannot be entered from inside a host
-    /// function of another one, and a call must be finished even if its caller is gone.
-    pub async fn call(self: &Arc<Self>, address: Address) -> CallResult {
+    /// An instance of a run is called by the task of the run, and dropped with it. Else the call
+    /// is a task of its own, which finishes even if its caller is gone.
+    pub async fn call(self: &Arc<Self>, address: Address, desk: &Desk) -> CallResult {
         let function = address.function;
+        if !self.code.is_shared() {
+            return match desk.ask(self.clone().call_here(address)).await {
+                Ok(result) => result,
+                Err(_) => Err(self.failure(function)),
+            };
+        }
         match tokio::spawn(self.clone().call_here(address)).await {
             Ok(result) => result,
             Err(_) => Err(self.failure(function)),
@@ -114,22 +121,26 @@ impl Instance {
     async fn call_here(self: Arc<Self>, address: Address) -> CallResult {
         let function = address.function;
         let mut state = self.state.lock().await;
-        let answer = match &mut *state {
+        // A call that is dropped on its way leaves a dead instance behind.
+        let answer = match std::mem::replace(&mut *state, State::Dead) {
             State::Dead => return Err(self.failure(function)),
-            State::Idle(live) => {
-                let result = call_now(live, address).await;
-                let store = &live.store;
-                let failure = match result {
-                    Ok(result) => return self.checked_call(function, result),
-                    Err(error) => self.bury(store, function, error),
+            State::Idle(mut live) => {
+                let failure = match call_now(&mut live, address).await {
+                    Ok(result) => {
+                        *state = State::Idle(live);
+                        return self.checked_call(function, result);
+                    }
+                    Err(error) => self.bury(&live.store, function, error),
                 };
-                *state = State::Dead;
+                drop(live);
                 self.unlock();
                 return Err(failure);
             }
             State::Busy(jobs) => {
                 let (send, answer) = oneshot::channel();
-                if jobs.send(Job::Call(address, send)).is_err() {
+                let sent = jobs.send(Job::Call(address, send)).is_ok();
+                *state = State::Busy(jobs);
+                if !sent {
                     return Err(self.lost(function));
                 }
                 answer

@@ -7,7 +7,7 @@
 //! * [`assembly`]: what all runs share: the VM, the plugins, the table of foreign functions.
 //! * [`vm`]: the VM alone and composed with families, and which of them a program needs.
 //! * [`run`]: one run: a fresh VM instance, its limits, what it reaches.
-//! * [`plugin`], [`instance`], [`stream`]: plugins behind the host, each in a store of its own.
+//! * [`plugin`], [`instance`], [`stream`], [`desk`]: plugins behind the host, each in a store of its own.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
 //! * [`workspace`], [`programs`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
 //! * [`server`]: the HTTP interface; [`cli`]: the command line.
@@ -26,6 +26,7 @@ pub mod bindings;
 pub mod carrier;
 pub mod cli;
 pub mod compose;
+pub mod desk;
 pub mod engine;
 pub mod environment;
 pub mod guests;

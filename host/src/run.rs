@@ -2,6 +2,7 @@
 
 use crate::assembly::Assembly;
 use crate::bindings::{Action, AgentCall, Caller, Event, Failure, Issue};
+use crate::desk::Desk;
 use crate::instance::{Address, Instance, Started, failure};
 use crate::lock::Locked;
 use crate::plugin::Access;
@@ -65,6 +66,7 @@ pub struct RunContext {
     caller: Caller,
     allowed: Option<Vec<Access>>,
     links: Mutex<HashMap<usize, Link>>,
+    desk: Desk,
 }
 
 #[derive(Clone)]
@@ -87,6 +89,7 @@ impl RunContext {
             caller,
             allowed,
             links: Mutex::new(HashMap::new()),
+            desk: Desk::default(),
         })
     }
 
@@ -102,7 +105,7 @@ impl RunContext {
             function: target.function,
             args,
         };
-        link.instance.call(address).await
+        link.instance.call(address, &self.desk).await
     }
 
     /// A function that may wait.
@@ -255,7 +258,7 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         Ok(mut store) => {
             store.data_mut().deadline = Some(deadline);
             store.data_mut().run = Some(context.clone());
-            let running = drive(vm, &mut store, &who, &request);
+            let running = context.desk.serve(drive(vm, &mut store, &who, &request));
             let result =
                 tokio::time::timeout_at((deadline + Duration::from_millis(50)).into(), running)
                     .await;

@@ -1,6 +1,6 @@
 //! On whose behalf an instance works.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::bindings::family::mix::ffi::types;
 
@@ -45,6 +45,7 @@ impl From<types::Caller> for Caller {
 
 thread_local! {
     static CALLER: RefCell<Caller> = RefCell::new(Caller::default());
+    static BINDINGS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The caller this instance is bound to; anonymous outside of any app before that.
@@ -52,12 +53,13 @@ pub fn caller() -> Caller {
     CALLER.with_borrow(Clone::clone)
 }
 
-/// Looks at the caller without a copy.
-pub fn with_caller<T>(look: impl FnOnce(&Caller) -> T) -> T {
-    CALLER.with_borrow(look)
+/// How often the instance was bound: another number, another caller.
+pub fn bindings() -> u64 {
+    BINDINGS.get()
 }
 
 /// Behind `mix:ffi/binding`.
 pub fn bind(who: types::Caller) {
     CALLER.set(who.into());
+    BINDINGS.set(BINDINGS.get() + 1);
 }

@@ -58,7 +58,7 @@ pub use result::{Encoded, IntoValue};
 /// Used by the macros; not for authors.
 #[doc(hidden)]
 pub mod private {
-    pub use crate::caller::{bind, with_caller};
+    pub use crate::caller::{bind, bindings};
     pub use crate::function::{LocalFuture, call, describe, start};
     pub use crate::session::Sessions;
 }

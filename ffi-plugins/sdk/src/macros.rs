@@ -58,8 +58,9 @@ macro_rules! __plugin {
             }
 
             fn own_session() -> ::core::result::Result<::std::rc::Rc<$session>, $crate::Failure> {
-                Ok(PLUGIN_SESSIONS
-                    .with(|sessions| $crate::private::with_caller(|who| sessions.own(who, Self::open))))
+                Ok(PLUGIN_SESSIONS.with(|sessions| {
+                    sessions.own($crate::private::bindings(), || Self::open($crate::caller()))
+                }))
             }
         }
 

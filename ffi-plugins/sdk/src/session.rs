@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::{Caller, Failure};
+use crate::Failure;
 
 /// The open sessions of an instance, by number.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ struct Inner<S> {
     open: HashMap<u64, Rc<S>>,
     last: u64,
     /// Serves the `family` interface, which has no sessions.
-    own: Option<(Caller, Rc<S>)>,
+    own: Option<(u64, Rc<S>)>,
 }
 
 impl<S> Default for Sessions<S> {
@@ -56,15 +56,15 @@ impl<S> Sessions<S> {
     }
 
     /// The session of the instance itself, opened when first needed and anew when the
-    /// instance is bound to somebody else.
-    pub fn own(&self, who: &Caller, open: impl FnOnce(Caller) -> S) -> Rc<S> {
+    /// instance is bound to somebody else: `binding` is another number then.
+    pub fn own(&self, binding: u64, open: impl FnOnce() -> S) -> Rc<S> {
         if let Some((bound, session)) = &self.inner.borrow().own
-            && bound == who
+            && *bound == binding
         {
             return session.clone();
         }
-        let session = Rc::new(open(who.clone()));
-        let own = (who.clone(), session.clone());
+        let session = Rc::new(open());
+        let own = (binding, session.clone());
         let previous = self.inner.borrow_mut().own.replace(own);
         drop(previous);
         session
