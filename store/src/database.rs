@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::disk::{Disk, LIVE, Previous, Snapshot, enter, read_only};
+use crate::disk::{Disk, LIVE, Previous, Snapshot, enter, process_id, read_only};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_to_end};
 use crate::ids::draw;
@@ -425,7 +425,7 @@ fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::fs::File>> 
     let note = format!(
         "{} (pid {}, since {since})\n",
         options.program,
-        std::process::id()
+        process_id()
     );
     let _ = file
         .set_len(0)

@@ -49,7 +49,7 @@ impl Disk {
     }
 
     /// A checkpoint even if the log is empty.
-    fn forced_checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
+    pub(super) fn forced_checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
         let result = self.try_checkpoint(table);
         if result.is_err() {
             // Names or contents may not be on the disk; the next turn writes a log of its own.

@@ -316,12 +316,12 @@ impl Pulse {
 }
 
 #[cfg(not(target_family = "wasm"))]
-fn process_id() -> i64 {
+pub(crate) fn process_id() -> i64 {
     i64::from(std::process::id())
 }
 
 /// Components have no process id.
 #[cfg(target_family = "wasm")]
-fn process_id() -> i64 {
+pub(crate) fn process_id() -> i64 {
     0
 }

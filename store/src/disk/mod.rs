@@ -34,6 +34,7 @@ pub use check::Fixed;
 pub(crate) use check::{About, Chains, check, fix, found, write_first_log};
 pub(crate) use commit::Entry;
 pub(crate) use compact::{Selection, select};
+pub(crate) use lease::process_id;
 pub(crate) use load::new_row;
 pub(crate) use load::{Snapshot, read_only};
 pub(crate) use previous::Previous;

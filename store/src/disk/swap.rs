@@ -160,7 +160,13 @@ impl Disk {
         // What cannot be removed now is removed by the next opener.
         let _ = self.folder.remove(COMPLETE);
         let _ = app.remove_all(OLD);
-        self.catch_up(fence + 2, table)
+        self.catch_up(fence + 2, table)?;
+        // The exchange stands; without index segments the next opener only takes longer.
+        if let Err(error) = self.forced_checkpoint(table) {
+            self.warnings
+                .push(format!("index segments after the compaction: {error}"));
+        }
+        Ok(())
     }
 
     /// Everything of the new folder but the mark that it is complete.
