@@ -9,6 +9,8 @@ mod cipher;
 mod digest;
 mod random;
 mod signature;
+#[cfg(test)]
+mod wycheproof_tests;
 
 use mix_plugin_sdk::{Bytes, family};
 
