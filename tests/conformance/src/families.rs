@@ -41,6 +41,8 @@ const FUNCTIONS: &[(&str, u8, bool)] = &[
     ("$db_upsert_ar", 2, true),
     ("$db_delete_a", 2, true),
     ("$db_fromAST_result", 3, true),
+    ("$db_getWatermark", 1, true),
+    ("$db_waitChange", 3, true),
     ("$file_read", 2, true),
     ("$file_create", 3, true),
     ("$http_do", 1, true),
@@ -152,9 +154,14 @@ impl Families {
         Ok(families)
     }
 
-    /// Answers a request of a session.
-    pub fn answer(&mut self, pending: Pending) -> (u64, Reply) {
-        match pending {
+    /// Answers a request of a session; `None` for one that waits for a change.
+    pub fn answer(&mut self, pending: Pending) -> Option<(u64, Reply)> {
+        Some(match pending {
+            Pending::Start { function, .. }
+                if FUNCTIONS[function as usize].0 == "$db_waitChange" =>
+            {
+                return None;
+            }
             Pending::Start {
                 call,
                 function,
@@ -179,7 +186,7 @@ impl Families {
                     },
                 )
             }
-        }
+        })
     }
 
     fn start(&mut self, function: u32, args: &[u8]) -> Result<Reply, HostFailure> {
@@ -216,6 +223,7 @@ impl Families {
                     ("url", Value::string("")),
                 ])
             }
+            "$db_getWatermark" => Value::string(self.database(&args[0])?.watermark()),
             name => records(self.database(&args[0])?, name, &args[1])?,
         };
         encoded(&answer).map(Reply::One)

@@ -214,8 +214,9 @@ pub fn act(session: &mut Session, families: &mut Families, action: Action) -> Re
             }
             Step::Waiting(requests) => {
                 for request in requests {
-                    let (call, reply) = families.answer(request);
-                    session.resume(call, reply);
+                    if let Some((call, reply)) = families.answer(request) {
+                        session.resume(call, reply);
+                    }
                 }
             }
             // Live cells are not waited for.

@@ -43,6 +43,9 @@ impl Arg<'_> {
     }
 }
 
+/// Predefined functions that are operators.
+const ROUNDING: &[&str] = &["floor", "ceil"];
+
 impl Checker<'_> {
     /// `callee(args)`, with the left side of a pipe as a last argument.
     pub(super) fn infer_call(
@@ -52,6 +55,7 @@ impl Checker<'_> {
         piped: Option<(Expr, Ty, Span)>,
         span: Span,
     ) -> Checked<(Expr, Ty)> {
+        let mut rounds = false;
         if let ast::ExprKind::Name(name)
         | ast::ExprKind::GlobalName(ast::Ident { text: name, .. }) = &callee.kind
         {
@@ -64,6 +68,7 @@ impl Checker<'_> {
             if let Some(Found::Form(form)) = found {
                 return self.call_form(form, args, span);
             }
+            rounds = matches!(found, Some(Found::Prelude(..))) && ROUNDING.contains(&&**name);
         }
         let mut list: Vec<Arg> = args.iter().map(Arg::Tree).collect();
         if let Some((expr, ty, at)) = piped {
@@ -119,7 +124,24 @@ impl Checker<'_> {
         }
         let (function, ty) = self.infer(callee)?;
         let places: Vec<Span> = list.iter().map(Arg::span).collect();
-        let outcome = self.apply(function, ty, list, callee.span, span);
+        let mut outcome = self.apply(function, ty, list, callee.span, span);
+        if rounds
+            && let Ok((
+                Expr {
+                    kind: ExprKind::Call { args, .. },
+                    ..
+                },
+                _,
+            )) = &mut outcome
+        {
+            // They check their operand like the other operators.
+            for arg in args {
+                if let ExprKind::Assert { value, .. } = &mut arg.kind {
+                    let inner = self.constant(Constant::Null, span);
+                    *arg = std::mem::replace(&mut **value, inner);
+                }
+            }
+        }
         outcome.map_err(|stop| self.explain_call(stop, callee, args, &places))
     }
 
