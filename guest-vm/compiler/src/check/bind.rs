@@ -2,9 +2,10 @@
 
 use super::Checker;
 use super::env::{Checked, MemberKind, ScopeTarget};
+use super::lookup::Found;
 use super::scope::ScopeEntry;
 use super::types::{Node, Ty};
-use crate::core::{Arm, Constant, Expr, ExprKind, LocalId, Pattern, PatternKind};
+use crate::core::{Arm, Constant, Expr, ExprKind, LocalId, Pattern, PatternKind, SlotKind};
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::{self, LetBind, PatternKind as AstPattern};
 use crate::syntax::span::Span;
@@ -94,6 +95,7 @@ impl Checker<'_> {
                     }
                 }
                 let local = self.bind_local(&name.text, ty, false, Some(name.span));
+                self.function().arities.insert(local, params.len().max(1));
                 Ok(Bound::Name(local, value))
             }
             LetBind::Pattern { pattern, ty, value } => {
@@ -123,6 +125,10 @@ impl Checker<'_> {
                     }
                     self.warn_shadowed_case(&name, pattern.span);
                     let local = self.bind_local(&name, value_ty, false, Some(pattern.span));
+                    if let ExprKind::Lambda(lambda) = &expr.kind {
+                        let count = lambda.params.len();
+                        self.function().arities.insert(local, count);
+                    }
                     if matches!(self.types.node(value_ty), Node::Appstate) {
                         self.function().appstates.push(name);
                     }
@@ -170,7 +176,7 @@ impl Checker<'_> {
     }
 
     /// Whether a right side is generalised: a lambda, literal, name, member of a module, or
-    /// container of such.
+    /// container or partial application of such.
     pub(super) fn is_value(&mut self, e: &ast::Expr) -> bool {
         match &e.kind {
             ast::ExprKind::Null
@@ -196,7 +202,28 @@ impl Checker<'_> {
                 matches!(entry.key, ast::MapKey::Constant(_)) && self.is_value(&entry.value)
             }),
             ast::ExprKind::Hint { value, .. } => self.is_value(value),
+            ast::ExprKind::Call { callee, args } => {
+                let missing = self.known_arity(callee);
+                missing.is_some_and(|count| args.len() < count)
+                    && !args.is_empty()
+                    && args.iter().all(|arg| self.is_value(arg))
+            }
             _ => false,
+        }
+    }
+
+    /// How many parameters a named function has; a call with fewer runs nothing.
+    fn known_arity(&mut self, callee: &ast::Expr) -> Option<usize> {
+        let ast::ExprKind::Name(name) = &callee.kind else {
+            return None;
+        };
+        match self.lookup(name, callee.span).ok()? {
+            Found::Local { depth, id, .. } => self.cur.functions[depth].arities.get(&id).copied(),
+            Found::Own(_, member) => match &self.cur.slots.get(member.slot.0 as usize)?.kind {
+                SlotKind::Function(function) => Some(function.params.len()),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }

@@ -7,8 +7,9 @@
 use super::Checker;
 use super::env::Checked;
 use super::lookup::Found;
+use super::reference::ModuleRef;
 use super::types::{Node, Ty};
-use crate::core::{Constant, Expr, ExprKind};
+use crate::core::{Check, Constant, Expr, ExprKind, RuntimeType};
 use crate::issue::{Code, Issue};
 use crate::syntax::ast;
 use crate::syntax::span::Span;
@@ -125,6 +126,17 @@ impl Checker<'_> {
         let (function, ty) = self.infer(callee)?;
         let places: Vec<Span> = list.iter().map(Arg::span).collect();
         let mut outcome = self.apply(function, ty, list, callee.span, span);
+        if self.reads_refs(callee)
+            && let Ok((
+                Expr {
+                    kind: ExprKind::Call { args, .. },
+                    ..
+                },
+                _,
+            )) = &mut outcome
+        {
+            self.admit_refs(args);
+        }
         if rounds
             && let Ok((
                 Expr {
@@ -143,6 +155,34 @@ impl Checker<'_> {
             }
         }
         outcome.map_err(|stop| self.explain_call(stop, callee, args, &places))
+    }
+
+    /// Whether it is a function of the library module `string`.
+    fn reads_refs(&mut self, callee: &ast::Expr) -> bool {
+        let ast::ExprKind::Field { base, .. } = &callee.kind else {
+            return false;
+        };
+        match &base.kind {
+            ast::ExprKind::Name(name) if &**name == "string" => matches!(
+                self.module_named(base),
+                Ok(Some(ModuleRef::Module { id, .. })) if self.program.modules[id.0 as usize].library
+            ),
+            _ => false,
+        }
+    }
+
+    /// Refs work as texts, their ids, in the functions of module `string`.
+    fn admit_refs(&mut self, args: &mut [Expr]) {
+        for arg in args {
+            if let ExprKind::Assert { check, .. } = &mut arg.kind
+                && self.cur.checks[check.0 as usize] == Check::Conforms(RuntimeType::String)
+            {
+                *check = self.new_check(Check::Conforms(RuntimeType::Union {
+                    cases: vec![RuntimeType::String, RuntimeType::Ref],
+                    nullable: false,
+                }));
+            }
+        }
     }
 
     /// Applies a function of a known type to arguments.

@@ -179,6 +179,8 @@ pub enum ScopeTarget {
 pub struct FunctionScope {
     /// Its locals so far.
     pub locals: Vec<core::Local>,
+    /// Numbers of parameters of the locals that are known functions.
+    pub arities: HashMap<LocalId, usize>,
     /// Its captures so far.
     pub captures: Vec<core::Capture>,
     /// Visible names, innermost last.
@@ -209,6 +211,7 @@ impl FunctionScope {
     pub fn new(place: Place, by_value: bool) -> Self {
         FunctionScope {
             locals: Vec::new(),
+            arities: HashMap::new(),
             captures: Vec::new(),
             scope: super::scope::Scope::default(),
             place,
