@@ -7,7 +7,6 @@ use crate::instance::{Address, Instance};
 use crate::lock;
 use crate::outbound::Outbound;
 use crate::plugin::{Access, PluginCode};
-use crate::run::RunContext;
 use crate::state::{Grants, GuestState};
 use crate::vm::Vms;
 use crate::workspace::Place;
