@@ -82,7 +82,9 @@ pub fn run(vm: &Vm, params: Vec<u8>) -> Result<Vec<u8>> {
             Step::Event(Event::Issue(issue)) => bail!("{issue}"),
             Step::Event(Event::Log(line)) => eprintln!("{line}"),
             Step::Event(_) | Step::Ready => {}
-            Step::Waiting(_) | Step::Idle => bail!("the agent ended without a result"),
+            Step::Waiting(_) | Step::Listening(_) | Step::Idle => {
+                bail!("the agent ended without a result")
+            }
         }
     }
 }
