@@ -42,6 +42,8 @@ impl linking::Guest for Component {
     }
 }
 
+// The shape of the contract; once per program.
+#[allow(clippy::result_large_err)]
 fn load(
     executable: &[u8],
     functions: &dyn FunctionTable,
