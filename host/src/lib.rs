@@ -7,6 +7,7 @@
 //! * [`assembly`]: what all runs share: the VM, the plugins, the table of foreign functions.
 //! * [`vm`]: the VM alone and composed with families, and which of them a program needs.
 //! * [`run`]: one run: a fresh VM instance, its limits, what it reaches.
+//! * [`interactive`], [`repl`]: a session driven action by action, and `mixer repl` on it.
 //! * [`plugin`], [`instance`], [`stream`], [`desk`]: plugins behind the host, each in a store of its own.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
 //! * [`workspace`], [`programs`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
@@ -31,10 +32,12 @@ pub mod engine;
 pub mod environment;
 pub mod guests;
 pub mod instance;
+pub mod interactive;
 pub mod lock;
 pub mod outbound;
 pub mod plugin;
 pub mod programs;
+pub mod repl;
 pub mod run;
 pub mod server;
 pub mod standalone;

@@ -299,8 +299,8 @@ async fn drive(
         .run_concurrent(async |accessor| {
             let actions = accessor.with(|access| StreamReader::new(access, vec![action]))?;
             let (events,) = run.call_concurrent(accessor, (actions,)).await?;
-            let (send, mut received) = mpsc::unbounded_channel();
-            accessor.with(|access| events.pipe(access, Listener { events: send }))?;
+            let (listener, mut received) = Listener::new();
+            accessor.with(|access| events.pipe(access, listener))?;
             let mut outcome = None;
             while let Some(event) = received.recv().await {
                 match event {
@@ -336,7 +336,7 @@ fn log(line: &str, request: &RunRequest) {
 }
 
 /// What a trap of the VM means.
-fn judge(store: &Store<GuestState>, error: wasmtime::Error) -> Outcome {
+pub fn judge(store: &Store<GuestState>, error: wasmtime::Error) -> Outcome {
     if store.data().limits.exceeded {
         return Outcome::OutOfMemory;
     }
@@ -347,8 +347,16 @@ fn judge(store: &Store<GuestState>, error: wasmtime::Error) -> Outcome {
 }
 
 /// Takes events out of the VM's store.
-struct Listener {
+pub struct Listener {
     events: mpsc::UnboundedSender<Event>,
+}
+
+impl Listener {
+    /// A listener and where its events arrive.
+    pub fn new() -> (Listener, mpsc::UnboundedReceiver<Event>) {
+        let (events, received) = mpsc::unbounded_channel();
+        (Listener { events }, received)
+    }
 }
 
 impl StreamConsumer<GuestState> for Listener {

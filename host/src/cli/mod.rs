@@ -6,10 +6,12 @@ mod codec;
 mod compose;
 mod db;
 mod disasm;
+mod doc;
 mod eval;
 mod exit;
 mod install;
 mod logging;
+mod repl;
 mod run;
 mod select;
 mod serve;
@@ -73,6 +75,10 @@ enum Command {
     Build(build::Build),
     /// Evaluates one expression.
     Eval(eval::Eval),
+    /// Writes the documentation as a static site.
+    Doc(doc::Doc),
+    /// Enters definitions and expressions one by one.
+    Repl(repl::Repl),
     /// Makes one component that stock WASI hosts can serve.
     Compose(compose::Compose),
     /// Inspects and changes the records of an app.
@@ -98,6 +104,8 @@ pub fn main() -> u8 {
         Command::Check(command) => command.execute(),
         Command::Build(command) => command.execute(),
         Command::Eval(command) => command.execute(),
+        Command::Doc(command) => command.execute(),
+        Command::Repl(command) => command.execute(),
         Command::Compose(command) => command.execute(),
         Command::Db(command) => command.execute(),
         Command::Disasm(command) => command.execute(),

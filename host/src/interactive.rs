@@ -1,0 +1,217 @@
+//! A session of the VM that is driven action by action, from code that does not wait asynchronously.
+//!
+//! The store lives in a task; a [`Session`] sends it commands and blocks until
+//! each is answered. A trap, or an interaction that takes too long, ends the
+//! session: every later command answers [`Ended`].
+
+use crate::assembly::Assembly;
+use crate::bindings::{Action, Caller, Event, Issue};
+use crate::programs::Executable;
+use crate::run::{Listener, Outcome, RunContext, caller, judge};
+use crate::state::{Grants, GuestState};
+use crate::workspace::Place;
+use futures::channel::mpsc as actions;
+use futures::{SinkExt, Stream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use wasmtime::component::{
+    Destination, StreamProducer, StreamReader, StreamResult, TypedFunc, VecBuffer,
+};
+use wasmtime::{Store, StoreContextMut};
+
+/// Where a session runs and what it may use.
+pub struct SessionRequest {
+    /// Where.
+    pub place: Place,
+    /// The program that is loaded at the start.
+    pub program: Arc<Executable>,
+    /// On whose behalf.
+    pub user: String,
+    /// Time of one interaction.
+    pub timeout: Duration,
+    /// Linear memory.
+    pub memory: usize,
+    /// Variables, for `env`.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+/// Why a session answers no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// An interaction took too long.
+    #[error("the time limit was reached; the session is over")]
+    TimedOut,
+    /// Memory over.
+    #[error("the memory limit was reached; the session is over")]
+    OutOfMemory,
+    /// The VM failed; the log says how.
+    #[error("the virtual machine failed; the log has the cause")]
+    Broken,
+}
+
+impl Ended {
+    /// Stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Ended::TimedOut => "RT_TIMEOUT",
+            Ended::OutOfMemory => "RT_MEMORY",
+            Ended::Broken => "RT_INTERNAL",
+        }
+    }
+}
+
+/// A session that runs; dropped, it ends.
+pub struct Session {
+    commands: mpsc::UnboundedSender<Command>,
+    /// Filled when the task ends.
+    end: Arc<std::sync::OnceLock<Ended>>,
+}
+
+/// One action, and where its events go.
+struct Command {
+    action: Action,
+    reply: oneshot::Sender<Vec<Event>>,
+}
+
+impl Session {
+    /// Loads the program and opens a session of it.
+    pub async fn open(
+        assembly: &Arc<Assembly>,
+        request: SessionRequest,
+    ) -> anyhow::Result<Result<Session, Issue>> {
+        let vm = assembly.vms.of(&request.program.foreign).await?;
+        let who = caller(&request.place, "", &request.user, None);
+        let grants = Grants {
+            environment: request.environment.clone(),
+            memory: request.memory,
+            ..Grants::default()
+        };
+        let mut store = GuestState::store(&assembly.engine, grants)?;
+        store.data_mut().deadline = Some(Instant::now() + request.timeout);
+        let context = RunContext::new(assembly.clone(), request.place.clone(), who.clone(), None);
+        store.data_mut().run = Some(context.clone());
+        let instance = vm.pre.instantiate_async(&mut store).await?;
+        if let Some(bind) = vm.bind {
+            let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut store, bind)?;
+            bind.call_async(&mut store, (who,)).await?;
+        }
+        let program = &request.program;
+        let loaded = vm
+            .load(&mut store, &instance, &program.bytes, &program.foreign)
+            .await?;
+        if let Err(issue) = loaded {
+            return Ok(Err(issue));
+        }
+        let run = instance.get_typed_func(&mut store, vm.run)?;
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let end = Arc::new(std::sync::OnceLock::new());
+        let told = end.clone();
+        let timeout = request.timeout;
+        tokio::spawn(async move {
+            let serving = serve(&mut store, run, receiver, timeout);
+            let served = context.desk.serve(serving).await;
+            let ended = match served {
+                Ok(ended) => ended,
+                Err(error) => match judge(&store, error) {
+                    Outcome::OutOfMemory => Ended::OutOfMemory,
+                    Outcome::TimedOut => Ended::TimedOut,
+                    Outcome::Broken(reason) => {
+                        tracing::error!(%reason, "the session failed");
+                        Ended::Broken
+                    }
+                    _ => Ended::Broken,
+                },
+            };
+            let _ = told.set(ended);
+        });
+        Ok(Ok(Session { commands, end }))
+    }
+
+    /// Runs one action to its end; its events up to `done`.
+    ///
+    /// Blocks: not to be called from an asynchronous task.
+    pub fn act(&self, action: Action) -> Result<Vec<Event>, Ended> {
+        let (reply, answer) = oneshot::channel();
+        // If the task is gone the command is dropped, and with it the sender of the answer.
+        let _ = self.commands.send(Command { action, reply });
+        answer.blocking_recv().map_err(|_| *self.end.wait())
+    }
+}
+
+/// Serves commands one after another; the end of the commands is the end of the session.
+async fn serve(
+    store: &mut Store<GuestState>,
+    run: TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    timeout: Duration,
+) -> wasmtime::Result<Ended> {
+    store
+        .run_concurrent(async |accessor| {
+            let (mut send, receiver) = actions::channel(1);
+            let stream = accessor.with(|access| StreamReader::new(access, Actions(receiver)))?;
+            let (events,) = run.call_concurrent(accessor, (stream,)).await?;
+            let (listener, mut received) = Listener::new();
+            accessor.with(|access| events.pipe(access, listener))?;
+            while let Some(command) = commands.recv().await {
+                let deadline = Instant::now() + timeout;
+                accessor.with(|mut access| access.data_mut().deadline = Some(deadline));
+                let work = perform(command, &mut send, &mut received);
+                match tokio::time::timeout_at(deadline.into(), work).await {
+                    Ok(worked) => worked?,
+                    Err(_) => return Ok(Ended::TimedOut),
+                }
+            }
+            Ok(Ended::Broken)
+        })
+        .await?
+}
+
+async fn perform(
+    command: Command,
+    send: &mut actions::Sender<Action>,
+    received: &mut mpsc::UnboundedReceiver<Event>,
+) -> wasmtime::Result<()> {
+    send.send(command.action)
+        .await
+        .map_err(|_| wasmtime::Error::msg("the session takes no actions any more"))?;
+    let mut events = Vec::new();
+    loop {
+        match received.recv().await {
+            Some(Event::Done(_)) => break,
+            Some(event) => events.push(event),
+            None => return Err(wasmtime::Error::msg("the session ended by itself")),
+        }
+    }
+    // Nobody waits any more if the session was dropped.
+    let _ = command.reply.send(events);
+    Ok(())
+}
+
+/// The stream of actions, from a channel.
+struct Actions(actions::Receiver<Action>);
+
+impl StreamProducer<GuestState> for Actions {
+    type Item = Action;
+    type Buffer = VecBuffer<Action>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        _store: StoreContextMut<'a, GuestState>,
+        mut destination: Destination<'a, Action, VecBuffer<Action>>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        match Pin::new(&mut self.0).poll_next(context) {
+            Poll::Ready(Some(action)) => {
+                destination.set_buffer(vec![action].into());
+                Poll::Ready(Ok(StreamResult::Completed))
+            }
+            Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
+            Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

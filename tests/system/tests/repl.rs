@@ -1,0 +1,90 @@
+//! `mixer repl` with its phrases on standard input.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use mix_system_tests::mixer;
+
+/// Lines that the REPL prints for this input, and how it ended.
+fn repl(arguments: &[&str], input: &str) -> (Option<i32>, Vec<String>) {
+    let mut child = Command::new(mixer())
+        .arg("repl")
+        .args(arguments)
+        .env("RUST_LOG", "off")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("mixer can be started");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    stdin
+        .write_all(input.as_bytes())
+        .expect("the REPL reads its input");
+    drop(stdin);
+    let output = child.wait_with_output().expect("the REPL ends");
+    let text = String::from_utf8(output.stdout).expect("text");
+    (
+        output.status.code(),
+        text.lines().map(str::to_owned).collect(),
+    )
+}
+
+fn lines(input: &str) -> Vec<String> {
+    let (code, lines) = repl(&[], input);
+    assert_eq!(code, Some(0), "{lines:?}");
+    lines
+}
+
+#[test]
+fn definitions_stay_and_the_last_one_wins() {
+    let printed = lines(
+        "def rate = 2\ndef twice(n) = n * rate\ntwice(21)\ndef rate = 3\ntwice(21)\n[1, undefined === undefined]\nx -> x\n",
+    );
+    assert_eq!(printed, ["42", "63", "[1,true]", "<function>"]);
+}
+
+#[test]
+fn cells_follow_inputs_and_views_survive_later_phrases() {
+    let printed = lines(
+        "module counter\n  var cell n = 0\n  cell double = n * 2\n  cell inc = action (k) { n = n + k }\nmodule end\n#load counter\n#mark first\n#invoke counter.inc \"$agent_environment\" 5\ndef other = 1\n#input counter.n 7\n",
+    );
+    let expected = [
+        "n = 0",
+        "double = 0",
+        "--- first",
+        "n = 5",
+        "double = 10",
+        "n = 7",
+        "double = 14",
+    ];
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn mistakes_are_told_and_the_session_goes_on() {
+    let printed = lines("lenght(1)\n1 + 1\nfail(\"no luck\")\n2 + 2\n:nonsense\n:type [1, 2]\n");
+    let text = printed.join("\n");
+    assert!(text.contains("error NAME_UNBOUND"), "{text}");
+    assert!(text.contains("error RT_FAIL: no luck"), "{text}");
+    assert!(text.contains("`:nonsense`"), "{text}");
+    assert!(
+        printed.contains(&"2".to_owned()) && printed.contains(&"4".to_owned()),
+        "{text}"
+    );
+    assert_eq!(
+        printed.last().map(String::as_str),
+        Some("array(number)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_endless_loop_ends_with_its_phrase() {
+    let (code, printed) = repl(
+        &["--timeout", "1s"],
+        "def spin() = do { while (true) { let x = 1 } }\nspin()\n6 * 7\n#quit\n1\n",
+    );
+    assert_eq!(code, Some(0));
+    let text = printed.join("\n");
+    assert!(text.contains("RT_TIMEOUT"), "{text}");
+    assert_eq!(printed.last().map(String::as_str), Some("42"), "{text}");
+}
