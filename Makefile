@@ -45,11 +45,16 @@ soak: ## Long random histories of the record store beside its model (MIX_STORE_S
 examples: toolchain ## Build the example plugins
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-example-words
 
+# QuickJS and Lua, and the VM component, beside the native VM. Everything of the workspace is
+# selected so that the engine is built with the same features as for the tests.
+BENCH_FEATURES := mix-bench-vm/peers,mix-bench-vm/component
+
 .PHONY: bench
 bench: guests ## Crossings, starts, requests per second, beside peers, as one table
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile
-	$(CARGO) build --locked --release --workspace --bin mixer --bin stock-wasmtime
+	$(CARGO) build --locked --release --workspace --features $(BENCH_FEATURES) --bin mixer --bin stock-wasmtime --bin mix-bench-vm
 	$(CARGO) bench --locked --workspace --bench mixer
+	$(TARGET_DIR)/release/mix-bench-vm fib
 
 .PHONY: bench-compile
 bench-compile: ## Lines per second of the compiler
@@ -57,7 +62,7 @@ bench-compile: ## Lines per second of the compiler
 
 .PHONY: bench-vm
 bench-vm: guests ## Programs in Mix, native and in the component, beside QuickJS and Lua 5.4; then growth at doubling sizes
-	$(CARGO) build --locked --release -p mix-bench-vm --features peers,component
+	$(CARGO) build --locked --release --workspace --features $(BENCH_FEATURES) --bin mix-bench-vm
 	$(TARGET_DIR)/release/mix-bench-vm
 	$(TARGET_DIR)/release/mix-bench-vm growth
 

@@ -13,7 +13,7 @@ mod generated {
 }
 
 pub use generated::exports::mix::vm::linking::Link;
-pub use generated::exports::mix::vm::session::{Action, AgentCall, Event};
+pub use generated::exports::mix::vm::session::{Action, AgentCall, Event, Input, Invocation, Push};
 pub use generated::mix::ffi::types::{Caller, Failure, Function, Reply};
 pub use generated::mix::vm::types::{Issue, Summary};
 

@@ -66,7 +66,8 @@ pub struct RunContext {
     caller: Caller,
     allowed: Option<Vec<Access>>,
     links: Mutex<HashMap<usize, Link>>,
-    desk: Desk,
+    /// Where its synchronous calls are made.
+    pub desk: Desk,
 }
 
 #[derive(Clone)]

@@ -3,9 +3,9 @@
 use super::{Shared, is_complete, lock};
 use anyhow::Result;
 use reedline::{
-    ColumnarMenu, Completer, DefaultPrompt, DefaultPromptSegment, Emacs, FileBackedHistory,
-    KeyCode, KeyModifiers, MenuBuilder, Reedline, ReedlineEvent, ReedlineMenu, Signal, Span,
-    Suggestion, ValidationResult, Validator, default_emacs_keybindings,
+    ColumnarMenu, Completer, CompletionResult, DefaultPrompt, DefaultPromptSegment, Emacs,
+    FileBackedHistory, KeyCode, KeyModifiers, MenuBuilder, Reedline, ReedlineEvent, ReedlineMenu,
+    Signal, Span, Suggestion, ValidationResult, Validator, default_emacs_keybindings,
 };
 use std::path::PathBuf;
 
@@ -90,9 +90,9 @@ impl Validator for Phrases {
 struct Names(Shared);
 
 impl Completer for Names {
-    fn complete(&mut self, line: &str, cursor: usize) -> Vec<Suggestion> {
+    fn complete(&mut self, line: &str, cursor: usize) -> CompletionResult {
         let candidates = lock(&self.0).complete(line, cursor);
-        candidates
+        let suggestions: Vec<Suggestion> = candidates
             .into_iter()
             .map(|candidate| Suggestion {
                 value: candidate.text,
@@ -101,6 +101,7 @@ impl Completer for Names {
                 append_whitespace: false,
                 ..Suggestion::default()
             })
-            .collect()
+            .collect();
+        CompletionResult::fresh(suggestions)
     }
 }

@@ -50,9 +50,12 @@ impl VmMachine {
         }
     }
 
-    fn start(&self) -> Result<Session, Issue> {
+    fn start(&self) -> Result<Session, Box<Issue>> {
         // No program was loaded: the loop asks for a session only after one was.
-        let program = self.program.clone().ok_or_else(|| ended(Ended::Broken))?;
+        let program = self
+            .program
+            .clone()
+            .ok_or_else(|| Box::new(ended(Ended::Broken)))?;
         let request = SessionRequest {
             place: self.setting.place.clone(),
             program,
@@ -65,10 +68,10 @@ impl VmMachine {
             .runtime
             .block_on(Session::open(&self.assembly, request))
         {
-            Ok(opened) => opened.map_err(issue),
+            Ok(opened) => opened.map_err(|found| Box::new(issue(found))),
             Err(error) => {
                 tracing::error!(error = %format!("{error:#}"), "no session");
-                Err(ended(Ended::Broken))
+                Err(Box::new(ended(Ended::Broken)))
             }
         }
     }
@@ -81,7 +84,7 @@ impl Machine for VmMachine {
             Box::new(ended(Ended::Broken))
         })?;
         self.program = Some(Arc::new(program));
-        self.fresh = Some(self.start().map_err(Box::new)?);
+        self.fresh = Some(self.start()?);
         Ok(())
     }
 

@@ -147,7 +147,11 @@ impl Loop {
                 Output::Cell { name, value } => say(&format!("{name} = {value}"))?,
                 Output::Log(line) => say(&line)?,
                 Output::Compile(text) => say(text.trim_end())?,
-                Output::Failure(issue) => say(issue.to_string().trim_end())?,
+                Output::Failure(mut issue) => {
+                    // The frame around an expression has no line of its own.
+                    issue.mix_stack.retain(|frame| frame.line > 0);
+                    say(issue.to_string().trim_end())?;
+                }
                 Output::Mark(text) => say(&format!("--- {text}"))?,
                 Output::Quit => return Ok(Next::End),
             }
@@ -163,21 +167,14 @@ fn document(name: &str) -> Option<String> {
         None => (name, None),
     };
     let module = mix_compiler::library_documentation(module)?;
-    let (signature, text, examples) = match member {
-        None => (module.signature, module.text, module.examples),
+    let (signature, text) = match member {
+        None => (module.signature, module.text),
         Some(member) => {
             let item = module.items.into_iter().find(|item| item.name == member)?;
-            (item.signature, item.text, item.examples)
+            (item.signature, item.text)
         }
     };
-    let examples = examples.iter().map(|example| format!("    {example}"));
-    let parts = [signature, text].into_iter().chain(examples);
-    Some(
-        parts
-            .filter(|part| !part.trim().is_empty())
-            .collect::<Vec<_>>()
-            .join("\n"),
-    )
+    Some(format!("{signature}\n{}", text.trim_end()))
 }
 
 fn is_complete(repl: &Shared, text: &str) -> bool {

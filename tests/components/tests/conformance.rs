@@ -24,6 +24,8 @@ use wasmtime::component::Component;
 enum Outside {
     /// It needs a family with state: records, files, connections.
     Family,
+    /// It asks for the environment of the run.
+    Environment,
     /// It has a command that the contract does not carry.
     Command,
     /// It runs until a limit of the driver ends it.
@@ -32,10 +34,14 @@ enum Outside {
 
 /// Most blocks that may stay out for each reason.
 const LIMITS: &[(Outside, usize)] = &[
-    (Outside::Family, 60),
+    (Outside::Family, 100),
+    (Outside::Environment, 12),
     (Outside::Command, 20),
     (Outside::Limit, 3),
 ];
+
+/// What is told of the run: the native runner has a fixed one, the real family that of the process.
+const ENVIRONMENT: &str = "$core_env_";
 
 /// Functions of families with state.
 const STATEFUL: &[&str] = &["$db_", "$file_", "$http_"];
@@ -52,6 +58,13 @@ fn outside(block: &Block, program: &mix_bytecode::Program) -> Option<Outside> {
     let stateful = |name: &str| STATEFUL.iter().any(|family| name.starts_with(family));
     if program.imports.iter().any(|import| stateful(&import.name)) {
         return Some(Outside::Family);
+    }
+    if program
+        .imports
+        .iter()
+        .any(|import| import.name.starts_with(ENVIRONMENT))
+    {
+        return Some(Outside::Environment);
     }
     if commands().any(|c| c.starts_with("#call ") || c.starts_with("#refresh")) {
         return Some(Outside::Command);
@@ -165,7 +178,12 @@ async fn run(component: &Component, block: &Block) -> Result<std::result::Result
     for event in machine.run(given).await? {
         match from_contract(event) {
             mix_vm::Event::Done(_) => now += 1,
-            event => told.get_mut(now).context("an event too many")?.add(event)?,
+            // Live cells go on after the last action.
+            event => {
+                let last = told.len().saturating_sub(1);
+                let told = told.get_mut(now.min(last));
+                told.context("an event without an action")?.add(event)?;
+            }
         }
     }
     let mut did = told
