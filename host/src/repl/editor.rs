@@ -36,6 +36,8 @@ impl Editor {
         let mut line = Reedline::create()
             .with_validator(Box::new(Phrases(repl.clone())))
             .with_completer(Box::new(Names(repl.clone())))
+            .with_quick_completions(true)
+            .with_partial_completions(true)
             .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
             .with_edit_mode(Box::new(Emacs::new(keys)));
         // Without a place for it the session has no history of earlier ones; that is all.
