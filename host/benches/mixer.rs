@@ -3,6 +3,7 @@
 //! Everything is measured from outside, against the real programs: `mixer serve`,
 //! the composed component under `stock-wasmtime serve`, a Node.js `http` server
 //! with the same answer. What is not installed is left out and said so.
+//! Programs beside those of other languages are measured by `mix-bench-vm`.
 //!
 //! `MIXER_GUESTS_DIR` (or `target/wasm32-wasip2/guest`) has to hold the hostile
 //! test plugin, whose echo is the plugin function that is crossed to.
@@ -27,13 +28,6 @@ const TRIVIAL: &str = r#"
 module ping(p:data)
   var cell m_params = p
   cell output = {ok: true}
-module end
-
-module fib27(p:data)
-  var cell m_params = p
-  def fib : number -> number
-  def fib(n) = if (n < 2) n else fib(n - 1) + fib(n - 2)
-  cell output = fib(27)
 module end
 "#;
 
@@ -116,9 +110,6 @@ const server = http.createServer((request, response) => {
 });
 server.listen(0, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + server.address().port));
 "#;
-
-const FIB_JS: &str = "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) }\nfib(27);\n";
-const FIB_LUA: &str = "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end\nfib(27)\n";
 
 fn main() {
     if let Err(error) = bench() {
@@ -230,32 +221,6 @@ fn bench() -> Done<()> {
         println!("(node is not installed)");
     }
 
-    // The server closes connections that were quiet for ten seconds.
-    let mut client = Client::connect(&server.address)?;
-    let fib = repeated(5, || client.post(&agent("trivial", "fib27"), "{}"))?;
-    row("fib(27): Mix in mixer, request included", millis(fib), "");
-    for (name, program, ending, source) in [
-        ("QuickJS", "qjs", "js", FIB_JS),
-        ("Lua", "lua5.4", "lua", FIB_LUA),
-    ] {
-        if installed(program) {
-            let file = scratch.path().join(format!("fib.{ending}"));
-            std::fs::write(&file, source)?;
-            let theirs = median(
-                (0..5)
-                    .map(|_| time(|| run(Command::new(program).arg(&file))))
-                    .collect::<Done<_>>()?,
-            );
-            let ratio = format!("x{:.2}", fib.as_secs_f64() / theirs.as_secs_f64());
-            row(
-                &format!("fib(27): {name}, process included"),
-                millis(theirs),
-                &ratio,
-            );
-        } else {
-            println!("({program} is not installed: fib(27) in {name} is left out)");
-        }
-    }
     Ok(())
 }
 

@@ -32,7 +32,13 @@ impl Component {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let assembly = runtime.block_on(Assembly::new(&Policy::default(), Outbound::new(false)))?;
+        let policy = Policy {
+            plugins: Vec::new(),
+            vm: None,
+            variables: Vec::new(),
+            db_memory: 64 << 20,
+        };
+        let assembly = runtime.block_on(Assembly::new(&policy, Outbound::new(false)))?;
         Ok(Self {
             runtime,
             assembly: Arc::new(assembly),
