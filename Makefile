@@ -25,9 +25,11 @@ toolchain: ## Install what the components need to build (Rust std for wasm32-was
 guests: toolchain ## Build the VM, the switchboard and the plugins as components
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 $(addprefix -p ,$(GUEST_PACKAGES))
 
+# Everything of the workspace is selected wherever `mixer` is built, so that the engine is built
+# once, with the same features as for the tests.
 .PHONY: mixer
 mixer: guests ## Build the `mixer` program (target/release/mixer)
-	$(CARGO) build --locked --release -p mixer
+	$(CARGO) build --locked --release --workspace --bin mixer
 
 .PHONY: run
 run: mixer ## The main job: install examples/movies and run its agent on real data
@@ -45,8 +47,7 @@ soak: ## Long random histories of the record store beside its model (MIX_STORE_S
 examples: toolchain ## Build the example plugins
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-example-words
 
-# QuickJS and Lua, and the VM component, beside the native VM. Everything of the workspace is
-# selected so that the engine is built with the same features as for the tests.
+# QuickJS and Lua, and the VM component, beside the native VM.
 BENCH_FEATURES := mix-bench-vm/peers,mix-bench-vm/component
 
 .PHONY: bench
