@@ -19,18 +19,19 @@ const MAX_ANSWER: usize = 64 << 20;
 
 fn absent(view: &View, id: &str) -> Failure {
     let shown: String = id.chars().take(60).collect();
-    if view.is_tombstoned(id).unwrap_or(false) {
-        coded(
+    match view.is_tombstoned(id) {
+        Ok(true) => coded(
             "ERR_NOT_FOUND",
             "deleted",
             &format!("the record {shown} was deleted"),
-        )
-    } else {
-        coded(
+        ),
+        Ok(false) => coded(
             "ERR_NOT_FOUND",
             "not_found",
             &format!("there is no record {shown}"),
-        )
+        ),
+        // What cannot be read may be there: that is no answer about the record.
+        Err(error) => failure(error),
     }
 }
 
