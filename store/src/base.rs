@@ -1,8 +1,9 @@
 //! The rows on disk that segments cover: nothing of them is kept in memory but
 //! a bounded cache.
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mix_value::msgpack;
 use roaring::RoaringBitmap;
@@ -12,7 +13,7 @@ use crate::fields;
 use crate::folder::{Folder, FolderFile};
 use crate::ids::{Id, draw, text_of};
 use crate::index::segment::{Bytes, Cache, Merge, Part, Segment, SegmentWriter, Sink};
-use crate::index::{Tail, segment_name, term};
+use crate::index::{Bulk, Kinds, segment_name, term};
 use crate::raw;
 use crate::row_files::RowFiles;
 use crate::table::Table;
@@ -22,6 +23,8 @@ use crate::time::parse_time;
 const CACHE_BYTES: usize = 16 << 20;
 /// Rows of a segment that is built from stored rows.
 const SLICE: u32 = 8192;
+/// Bytes of such rows.
+const SLICE_BYTES: usize = 32 << 20;
 /// A merge writes at least so many bytes with each checkpoint.
 const MERGE_STEP: u64 = 4 << 20;
 /// For each byte of a new segment, so many bytes are merged.
@@ -44,11 +47,16 @@ pub(crate) struct Base {
     pub segments: Vec<Arc<Segment>>,
     files: Option<Arc<RowFiles>>,
     cache: Arc<Cache>,
+    /// What paths that were asked for have, by their bytes.
+    kinds: Mutex<HashMap<Box<[u8]>, Kinds>>,
 }
+
+/// So many paths are remembered.
+const KNOWN_PATHS: usize = 4096;
 
 /// What a checkpoint adds to a base.
 pub(crate) struct Addition<'a> {
-    pub tail: &'a Tail,
+    pub bulk: Bulk,
     /// The row behind the last one.
     pub until: u32,
     pub end: u64,
@@ -70,6 +78,7 @@ impl Base {
             segments: Vec::new(),
             files: None,
             cache: Arc::new(Cache::new(0)),
+            kinds: Mutex::default(),
         }
     }
 
@@ -86,6 +95,7 @@ impl Base {
             segments: Vec::new(),
             files: Some(Arc::new(files)),
             cache,
+            kinds: Mutex::default(),
         };
         let mut warnings = Vec::new();
         for name in &state.segments {
@@ -164,14 +174,29 @@ impl Base {
         self.files()?.start(row, self.rows)
     }
 
+    /// What kinds of terms a path has in the segments.
+    pub fn kinds(&self, path: &term::Path) -> Result<Kinds> {
+        let known = || self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kinds) = known().get(path.steps()) {
+            return Ok(*kinds);
+        }
+        let mut kinds = Kinds::default();
+        for segment in &self.segments {
+            kinds.add(Kinds::of_segment(segment, path)?);
+        }
+        let mut known = known();
+        if known.len() >= KNOWN_PATHS {
+            known.clear();
+        }
+        known.insert(path.steps().into(), kinds);
+        Ok(kinds)
+    }
+
     /// The newest row below `bound` with this id, or revision.
     pub fn find(&self, field: &str, id: &Id, bound: u32) -> Result<Option<u32>> {
-        let Some(key) = term::ref_key(text_of(id)) else {
+        let Some(wanted) = id_term(field, id) else {
             return Ok(None);
         };
-        let mut path = term::Path::default();
-        path.push(field);
-        let wanted = path.value(&key);
         for segment in self.segments.iter().rev() {
             if segment.first() >= bound {
                 continue;
@@ -179,9 +204,7 @@ impl Base {
             let mut newest = None;
             for part in Part::BOTH {
                 segment.get(part, &wanted, &mut |rows| {
-                    let mut rows = rows.to_bitmap();
-                    rows.remove_range(bound..);
-                    newest = newest.max(rows.max());
+                    newest = newest.max(rows.last_below(bound));
                 })?;
             }
             if newest.is_some() {
@@ -189,6 +212,21 @@ impl Base {
             }
         }
         Ok(None)
+    }
+
+    /// All rows below `bound` with this id.
+    pub fn find_all(&self, id: &Id, bound: u32) -> Result<RoaringBitmap> {
+        let mut found = RoaringBitmap::new();
+        let Some(wanted) = id_term(fields::ID, id) else {
+            return Ok(found);
+        };
+        for segment in &self.segments {
+            for part in Part::BOTH {
+                segment.get(part, &wanted, &mut |rows| found |= rows.to_bitmap())?;
+            }
+        }
+        found.remove_range(bound..);
+        Ok(found)
     }
 
     pub fn is_tombstone(&self, row: u32) -> Result<bool> {
@@ -245,6 +283,7 @@ impl Base {
             segments: Vec::new(),
             files: self.files.clone(),
             cache: Arc::clone(&self.cache),
+            kinds: Mutex::default(),
         });
         load(&table, self.rows, self.end, &mut || {})?;
         table.extend_segments(None);
@@ -264,6 +303,7 @@ impl Base {
             segments: base.segments.clone(),
             files: base.files.clone(),
             cache: Arc::clone(&base.cache),
+            kinds: Mutex::default(),
         })
     }
 
@@ -296,9 +336,12 @@ impl Base {
             let mut writer =
                 SegmentWriter::new(sink, self.generation, self.rows, rows, addition.until)
                     .doing(failed)?;
+            // Of rows that are none of these, the present part stays as it is.
+            let mut superseded = (**addition.superseded).clone();
+            superseded.remove_range(..self.rows);
             addition
-                .tail
-                .write(&mut writer, addition.until, addition.superseded)
+                .bulk
+                .write(&mut writer, &superseded)
                 .doing(failed)?;
             let sink = writer
                 .finish(addition.replaced, addition.tombstones)
@@ -315,6 +358,7 @@ impl Base {
             segments,
             files: self.files.clone(),
             cache: Arc::clone(&self.cache),
+            kinds: Mutex::default(),
         };
         base.merge(
             folder,
@@ -417,6 +461,13 @@ impl Base {
     }
 }
 
+/// The term of an id, or of a revision.
+fn id_term(field: &str, id: &Id) -> Option<Vec<u8>> {
+    let mut path = term::Path::default();
+    path.push(field);
+    Some(path.value(&term::ref_key(text_of(id))?))
+}
+
 fn create(folder: &dyn Folder) -> Result<(Box<dyn FolderFile>, String)> {
     let suffix: [u8; 8] = draw()?;
     let temporary = format!("tmp-{}", text_of(&suffix));
@@ -476,14 +527,16 @@ pub(crate) fn verify_segments(
 pub(crate) fn load(table: &Table, rows: u32, end: u64, beat: &mut dyn FnMut()) -> Result<()> {
     let base = table.base();
     let files = Arc::clone(base.files()?);
-    let mut slice = Vec::new();
+    let (mut slice, mut bytes) = (Vec::new(), 0);
     for row in base.rows..rows {
         let place = files.place(row, rows, end)?;
         let body = files.body(row, place, end)?;
+        bytes += body.len();
         slice.push(crate::disk::new_row(row, &body, place.2, place.1)?);
-        if slice.len() >= SLICE as usize || row + 1 == rows {
+        let full = slice.len() >= SLICE as usize || bytes >= SLICE_BYTES;
+        if full || row + 1 == rows {
             beat();
-            let full = slice.len() >= SLICE as usize;
+            bytes = 0;
             table.append(std::mem::take(&mut slice))?;
             if full {
                 table.extend_segments(None);

@@ -16,7 +16,7 @@ use crate::error::{Result, StoreError};
 use crate::folder::Folder;
 use crate::ids::Id;
 use crate::index::segment::Merge;
-use crate::index::{Snapshot, Tail};
+use crate::index::{Bulk, Snapshot, Tail};
 pub(crate) use crate::overrides::Overrides;
 use crate::{fields, raw};
 
@@ -99,6 +99,8 @@ pub(crate) struct Flags {
     pub superseded: Arc<RoaringBitmap>,
     /// Tombstones.
     pub deleted: Arc<RoaringBitmap>,
+    /// Rows that are neither.
+    pub live: Arc<RoaringBitmap>,
 }
 
 impl Table {
@@ -214,10 +216,15 @@ impl Table {
         let (mut superseded, mut deleted) = base.flags(bound)?;
         superseded |= &*extension.superseded;
         deleted |= &*extension.deleted;
+        let mut live = RoaringBitmap::new();
+        live.insert_range(0..bound);
+        live -= &superseded;
+        live -= &deleted;
         let flags = Flags {
             bound,
             superseded: Arc::new(superseded),
             deleted: Arc::new(deleted),
+            live: Arc::new(live),
         };
         if known.as_ref().is_none_or(|known| known.bound < bound) {
             *known = Some(flags.clone());
@@ -321,6 +328,30 @@ impl Table {
     /// Newest row of an id below a bound.
     pub fn newest(&self, id: &Id, bound: u32) -> Result<Option<u32>> {
         self.find(fields::ID, id, bound)
+    }
+
+    /// The rows of all versions of a record below a bound, newest first.
+    pub fn versions(&self, id: &Id, bound: u32) -> Result<Vec<u32>> {
+        let mut rows = Vec::new();
+        let base = {
+            let inner = self.read();
+            let mut row = inner.ids.get(id).copied().unwrap_or(NONE);
+            while row != NONE && row >= inner.base.rows {
+                if row < bound {
+                    rows.push(row);
+                }
+                let meta = inner.rows.get((row - inner.base.rows) as usize);
+                row = meta.map_or(NONE, |meta| meta.previous);
+            }
+            Arc::clone(&inner.base)
+        };
+        let in_base = self.mended(|| {
+            let now = self.base();
+            let base = if now.rows == base.rows { &now } else { &base };
+            base.find_all(id, bound)
+        })?;
+        rows.extend(in_base.iter().rev());
+        Ok(rows)
     }
 
     /// Row of a revision below a bound.
@@ -448,8 +479,10 @@ impl Table {
     fn try_extend(&self, folder: Option<&dyn Folder>, base: &Arc<Base>) -> Result<Base> {
         let until = self.len();
         let flags = self.mended(|| self.flags(until))?;
-        let tail = Arc::clone(&self.read().tail);
-        tail.extend(until, |row| self.body(row))?;
+        let mut bulk = Bulk::default();
+        for row in base.rows..until {
+            bulk.add(row, &self.body(row)?);
+        }
         let (replaced, tombstones) = {
             let inner = self.read();
             let numbered = || inner.rows.iter().zip(inner.base.rows..);
@@ -467,7 +500,7 @@ impl Table {
         base.extended(
             folder,
             crate::base::Addition {
-                tail: &tail,
+                bulk,
                 until,
                 end: self.end(),
                 time: self.last_time(),
@@ -509,18 +542,25 @@ impl Flags {
             bound,
             superseded: Arc::default(),
             deleted: Arc::default(),
+            live: Arc::default(),
         }
     }
 
     fn extend(&mut self, inner: &Inner, bound: u32) {
         let bound = bound.min(inner.len());
-        for row in self.bound.max(inner.base.rows)..bound {
+        let first = self.bound.max(inner.base.rows);
+        if first < bound {
+            Arc::make_mut(&mut self.live).insert_range(first..bound);
+        }
+        for row in first..bound {
             let meta = &inner.rows[(row - inner.base.rows) as usize];
             if meta.previous != NONE {
                 Arc::make_mut(&mut self.superseded).insert(meta.previous);
+                Arc::make_mut(&mut self.live).remove(meta.previous);
             }
             if meta.deleted {
                 Arc::make_mut(&mut self.deleted).insert(row);
+                Arc::make_mut(&mut self.live).remove(row);
             }
         }
         self.bound = self.bound.max(bound);

@@ -72,7 +72,7 @@ pub struct View {
 struct Marked {
     superseded: Arc<RoaringBitmap>,
     deleted: Arc<RoaringBitmap>,
-    visible: RoaringBitmap,
+    visible: Arc<RoaringBitmap>,
 }
 
 impl View {
@@ -182,13 +182,7 @@ impl View {
         let Some(id) = id_of(id) else {
             return Ok(Vec::new());
         };
-        let mut rows = Vec::new();
-        let mut bound = self.bound;
-        while let Some(row) = self.table.newest(&id, bound)? {
-            rows.push(row);
-            bound = row;
-        }
-        Ok(rows)
+        self.table.versions(&id, self.bound)
     }
 
     /// Up to `count` visible rows from `from` on, ascending.
@@ -224,6 +218,13 @@ impl View {
             return Ok(marked);
         }
         let flags = self.table.mended(|| self.table.flags(self.bound))?;
+        if self.overrides.is_none() && !self.include_superseded && !self.include_deleted {
+            return Ok(self.marked.get_or_init(|| Marked {
+                superseded: flags.superseded,
+                deleted: flags.deleted,
+                visible: flags.live,
+            }));
+        }
         let (mut superseded, mut deleted) = (flags.superseded, flags.deleted);
         if let Some(overrides) = &self.overrides {
             apply(
@@ -244,7 +245,7 @@ impl View {
         Ok(self.marked.get_or_init(|| Marked {
             superseded,
             deleted,
-            visible,
+            visible: Arc::new(visible),
         }))
     }
 
@@ -527,8 +528,8 @@ impl RecordSource for View {
         Ok(self.rows_of_generation(generation, rows))
     }
 
-    fn visible(&self) -> Result<Option<RoaringBitmap>> {
-        Ok(Some(self.flags()?.visible.clone()))
+    fn visible(&self) -> Result<Option<Arc<RoaringBitmap>>> {
+        Ok(Some(Arc::clone(&self.flags()?.visible)))
     }
 
     fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>> {
@@ -543,7 +544,7 @@ impl RecordSource for View {
         &self,
         path: &[Arc<str>],
         descending: bool,
-        rows: &RoaringBitmap,
+        rows: &Arc<RoaringBitmap>,
     ) -> Result<Option<BoxedSorted<StoreError>>> {
         let sorted = self.ask(|index| index.sorted(path, descending, rows, &self.table))?;
         Ok(sorted.map(|sorted| Box::new(sorted) as BoxedSorted<StoreError>))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use mix_value::Value;
 use roaring::RoaringBitmap;
 
-use super::Snapshot;
 use super::term::{Flag, Key, KeyRange, Path, key_of, text_of_key, value_of};
+use super::{Kinds, Snapshot};
 use crate::error::Result;
 use crate::fields;
 use crate::query::ast::{CompareOp, ListOp};
@@ -94,8 +94,8 @@ impl Snapshot {
         }
         rows |= &view.unsure;
         rows |= view.nested()?;
-        for prefix in view.prefixes() {
-            rows |= self.between(&prefix, &KeyRange::refs())?;
+        for prefix in &view.prefixes {
+            rows |= prefix.refs(self)?;
         }
         Ok(Some(rows))
     }
@@ -110,26 +110,25 @@ impl Snapshot {
         let Some(path) = Path::of(steps) else {
             return Ok(None);
         };
+        let kinds = self.kinds(&path)?;
+        let root = Prefix::new(self, Path::default())?;
         let mut view = PathView {
             index: self,
             steps,
             path,
-            unsure: self.rows(&Path::default().flag(Flag::Unindexed))?,
+            kinds,
+            unsure: root.flag(self, Flag::Unindexed)?,
             arrays: RoaringBitmap::new(),
+            prefixes: (1..steps.len())
+                .filter_map(|len| Path::of(&steps[..len]))
+                .map(|path| Prefix::new(self, path))
+                .collect::<Result<_>>()?,
         };
-        for prefix in view.prefixes() {
-            view.unsure |= self.rows(&prefix.flag(Flag::RefInside))?;
-            view.arrays |= self.rows(&prefix.flag(Flag::Array))?;
+        for prefix in &view.prefixes {
+            view.unsure |= prefix.flag(self, Flag::RefInside)?;
+            view.arrays |= prefix.flag(self, Flag::Array)?;
         }
         Ok(Some(view))
-    }
-
-    pub(super) fn between(&self, path: &Path, range: &KeyRange) -> Result<RoaringBitmap> {
-        self.rows_between(
-            &path.value(&range.from),
-            &path.value(&range.to),
-            &mut |_| true,
-        )
     }
 
     /// The row a ref stands for.
@@ -153,11 +152,43 @@ impl Snapshot {
     }
 }
 
+/// A path on the way to another one.
+pub(super) struct Prefix {
+    path: Path,
+    kinds: Kinds,
+}
+
+impl Prefix {
+    fn new(index: &Snapshot, path: Path) -> Result<Prefix> {
+        let kinds = index.kinds(&path)?;
+        Ok(Prefix { path, kinds })
+    }
+
+    fn flag(&self, index: &Snapshot, flag: Flag) -> Result<RoaringBitmap> {
+        if !self.kinds.has_flag(flag) {
+            return Ok(RoaringBitmap::new());
+        }
+        index.rows(&self.path.flag(flag))
+    }
+
+    /// Rows in which it leads into another record.
+    pub(super) fn refs(&self, index: &Snapshot) -> Result<RoaringBitmap> {
+        if !self.kinds.has_refs() {
+            return Ok(RoaringBitmap::new());
+        }
+        let range = KeyRange::refs();
+        index.rows_between(&self.path.value(&range.from), &self.path.value(&range.to))
+    }
+}
+
 /// One path in an index.
 pub(super) struct PathView<'a> {
     index: &'a Snapshot,
     steps: &'a [Arc<str>],
     pub(super) path: Path,
+    pub(super) kinds: Kinds,
+    /// The paths on the way, without the empty one.
+    pub(super) prefixes: Vec<Prefix>,
     /// Rows about which the index knows too little.
     pub(super) unsure: RoaringBitmap,
     /// Rows with an array on the way: the value at the path is an array.
@@ -165,13 +196,6 @@ pub(super) struct PathView<'a> {
 }
 
 impl PathView<'_> {
-    /// The paths on the way, without the empty one.
-    pub(super) fn prefixes(&self) -> Vec<Path> {
-        (1..self.steps.len())
-            .filter_map(|len| Path::of(&self.steps[..len]))
-            .collect()
-    }
-
     pub(super) fn is_superseded(&self) -> bool {
         matches!(self.steps, [step] if &**step == fields::SUPERSEDED)
     }
@@ -182,6 +206,9 @@ impl PathView<'_> {
                 Flag::Exists => (*self.index.superseded).clone(),
                 _ => RoaringBitmap::new(),
             });
+        }
+        if !self.kinds.has_flag(flag) {
+            return Ok(RoaringBitmap::new());
         }
         self.index.rows(&self.path.flag(flag))
     }
@@ -197,21 +224,26 @@ impl PathView<'_> {
                 RoaringBitmap::new()
             });
         }
-        if range.is_only() {
-            return self.index.rows(&self.path.value(&range.from));
+        if !self.kinds.may_have(range) {
+            return Ok(RoaringBitmap::new());
         }
-        self.index.between(&self.path, range)
+        let from = self.path.value(&range.from);
+        if range.is_only() {
+            return self.index.rows(&from);
+        }
+        self.index.rows_between(&from, &self.path.value(&range.to))
     }
 
     fn elements(&self, range: &KeyRange) -> Result<RoaringBitmap> {
-        if range.is_only() {
-            return self.index.rows(&self.path.element(&range.from));
+        if !self.kinds.has_elements() {
+            return Ok(RoaringBitmap::new());
         }
-        self.index.rows_between(
-            &self.path.element(&range.from),
-            &self.path.element(&range.to),
-            &mut |_| true,
-        )
+        let from = self.path.element(&range.from);
+        if range.is_only() {
+            return self.index.rows(&from);
+        }
+        self.index
+            .rows_between(&from, &self.path.element(&range.to))
     }
 
     /// Rows with a value at the path that is an array.
@@ -222,8 +254,8 @@ impl PathView<'_> {
     /// Rows with an array inside an array on the way.
     fn nested(&self) -> Result<RoaringBitmap> {
         let mut rows = RoaringBitmap::new();
-        for prefix in self.prefixes() {
-            rows |= self.index.rows(&prefix.flag(Flag::Nested))?;
+        for prefix in &self.prefixes {
+            rows |= prefix.flag(self.index, Flag::Nested)?;
         }
         Ok(rows)
     }
@@ -280,7 +312,7 @@ impl PathView<'_> {
                 };
                 let strings = KeyRange::strings();
                 let skip = self.path.values_len();
-                let sure = self.index.rows_between(
+                let sure = self.index.rows_that(
                     &self.path.value(&strings.from),
                     &self.path.value(&strings.to),
                     &mut |term| {
@@ -442,12 +474,22 @@ impl PathView<'_> {
     /// Adds the rows whose path leads through a ref into another record; false
     /// if there are too many such records.
     fn through_refs(&self, atom: &Atom, want: bool, sets: &mut Sets) -> Result<bool> {
-        for (index, prefix) in self.prefixes().iter().enumerate() {
+        for (
+            index,
+            Prefix {
+                path: prefix,
+                kinds,
+            },
+        ) in self.prefixes.iter().enumerate()
+        {
+            if !kinds.has_refs() {
+                continue;
+            }
             let range = KeyRange::refs();
             let (from, to) = (prefix.value(&range.from), prefix.value(&range.to));
             let skip = prefix.values_len();
             let mut targets = Vec::new();
-            let crossing = self.index.rows_between(&from, &to, &mut |term| {
+            let crossing = self.index.rows_that(&from, &to, &mut |term| {
                 if targets.len() <= MAX_TARGETS {
                     targets.push(term.to_vec());
                 }

@@ -2,25 +2,57 @@
 
 use mix_value::msgpack::{DecodeError, Reader, Token};
 
-use super::term::{Flag, MAX_PATH, MAX_STEPS, Path, case_key, plain_key_of, scalar_key};
+use super::term::{
+    Flag, MAX_PATH, MAX_STEPS, Path, write_case_key, write_plain_key, write_scalar_key,
+};
 use crate::fields;
 
 /// A record with more terms is not indexed: queries read it.
 const MAX_TERMS: usize = 20_000;
 
+/// Takes the terms of a record, some perhaps twice.
+pub(super) trait Terms {
+    fn flag(&mut self, path: &Path, flag: Flag);
+    fn value(&mut self, path: &Path, key: &[u8]);
+    fn element(&mut self, path: &Path, key: &[u8]);
+}
+
+impl Terms for Vec<Vec<u8>> {
+    fn flag(&mut self, path: &Path, flag: Flag) {
+        self.push(path.flag(flag));
+    }
+
+    fn value(&mut self, path: &Path, key: &[u8]) {
+        self.push(path.value(key));
+    }
+
+    fn element(&mut self, path: &Path, key: &[u8]) {
+        self.push(path.element(key));
+    }
+}
+
 /// All terms of an encoded record, some perhaps twice. One that has too many,
 /// or cannot be read, has the single term that says so.
-pub(crate) fn terms_of(body: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn terms_of(body: &[u8]) -> Vec<Vec<u8>> {
+    let mut terms = Vec::with_capacity(64);
+    if !extract(body, &mut terms) {
+        return vec![Path::default().flag(Flag::Unindexed)];
+    }
+    terms
+}
+
+/// Gives the terms of an encoded record; false if it has too many, or cannot be
+/// read: then those given so far do not count, but the flag that says so.
+pub(super) fn extract(body: &[u8], terms: &mut impl Terms) -> bool {
     let mut walk = Walk {
         path: Path::default(),
         steps: 0,
         path_len: 0,
-        terms: Vec::with_capacity(64),
+        terms,
+        count: 0,
+        key: Vec::with_capacity(64),
     };
-    match walk.record(&mut Reader::new(body)) {
-        Ok(()) => walk.terms,
-        Err(Stop) => vec![Path::default().flag(Flag::Unindexed)],
-    }
+    walk.record(&mut Reader::new(body)).is_ok()
 }
 
 /// The record cannot be indexed.
@@ -44,14 +76,17 @@ enum Reached {
     Deeper,
 }
 
-struct Walk {
+struct Walk<'t, T> {
     path: Path,
     steps: usize,
     path_len: usize,
-    terms: Vec<Vec<u8>>,
+    terms: &'t mut T,
+    /// Number of terms so far.
+    count: usize,
+    key: Vec<u8>,
 }
 
-impl Walk {
+impl<T: Terms> Walk<'_, T> {
     fn record(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
         let Token::MapStart(count) = reader.next()? else {
             return Err(Stop);
@@ -85,11 +120,12 @@ impl Walk {
     }
 
     fn flag(&mut self, flag: Flag) {
-        self.terms.push(self.path.flag(flag));
+        self.count += 1;
+        self.terms.flag(&self.path, flag);
     }
 
     fn value(&mut self, reader: &mut Reader<'_>, how: Reached) -> Result<(), Stop> {
-        if self.terms.len() > MAX_TERMS {
+        if self.count > MAX_TERMS {
             return Err(Stop);
         }
         let token = reader.next()?;
@@ -124,36 +160,36 @@ impl Walk {
                 }
             }
             Token::CaseStart { name, has_argument } => {
-                let key = if has_argument {
-                    case_index(reader)?.map(|index| case_key(name, &index))
+                self.key.clear();
+                write_case_key(name, &mut self.key);
+                if has_argument && case_index(reader, &mut self.key)? {
+                    self.keyed(how);
                 } else {
-                    None
-                };
-                match key {
-                    Some(key) => self.keyed(&key, how),
-                    None => self.without_key(how),
+                    self.without_key(how);
                 }
             }
             token => {
                 if matches!(token, Token::Ref(_)) && how != Reached::Plainly {
                     self.flag(Flag::RefInside);
                 }
-                match scalar_key(&token) {
-                    Some(key) => self.keyed(&key, how),
-                    None if matches!(token, Token::Str(_)) && how == Reached::Plainly => {
-                        self.flag(Flag::Long);
-                    }
-                    None => self.without_key(how),
+                self.key.clear();
+                if write_scalar_key(&token, &mut self.key) {
+                    self.keyed(how);
+                } else if matches!(token, Token::Str(_)) && how == Reached::Plainly {
+                    self.flag(Flag::Long);
+                } else {
+                    self.without_key(how);
                 }
             }
         }
         Ok(())
     }
 
-    fn keyed(&mut self, key: &[u8], how: Reached) {
+    fn keyed(&mut self, how: Reached) {
+        self.count += 1;
         match how {
-            Reached::Plainly => self.terms.push(self.path.value(key)),
-            Reached::InArray => self.terms.push(self.path.element(key)),
+            Reached::Plainly => self.terms.value(&self.path, &self.key),
+            Reached::InArray => self.terms.element(&self.path, &self.key),
             Reached::Deeper => {}
         }
     }
@@ -167,20 +203,20 @@ impl Walk {
     }
 }
 
-/// Reads the argument of a case; gives the key of its `_rmx_index`, if it is a
-/// map that has one.
-fn case_index(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>, Stop> {
+/// Reads the argument of a case; appends the key of its `_rmx_index`, if it is
+/// a map that has one.
+fn case_index(reader: &mut Reader<'_>, key: &mut Vec<u8>) -> Result<bool, Stop> {
     let bytes = reader.raw_value()?;
     let mut argument = Reader::new(bytes);
     let Token::MapStart(count) = argument.next()? else {
-        return Ok(None);
+        return Ok(false);
     };
     for _ in 0..count {
         match argument.next()? {
-            Token::Key("_rmx_index") => return Ok(plain_key_of(&argument.next()?)),
+            Token::Key("_rmx_index") => return Ok(write_plain_key(&argument.next()?, key)),
             Token::Key(_) => argument.skip_value()?,
-            _ => return Ok(None),
+            _ => return Ok(false),
         }
     }
-    Ok(None)
+    Ok(false)
 }

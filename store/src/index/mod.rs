@@ -15,7 +15,9 @@
 //! *perhaps*, and the query reads them.
 
 mod atoms;
+mod bulk;
 mod extract;
+mod kinds;
 mod rows;
 pub(crate) mod segment;
 mod sorted;
@@ -28,10 +30,13 @@ use roaring::RoaringBitmap;
 
 use crate::base::Base;
 use crate::error::Result;
+pub(crate) use bulk::Bulk;
+pub(crate) use kinds::Kinds;
 use rows::Union;
 use segment::{Part, Segment};
 pub(crate) use sorted::SortedRows;
 pub(crate) use tail::Tail;
+use term::Path;
 
 /// Name of the segment over the rows `first..end`.
 pub(crate) fn segment_name(first: u32, end: u32) -> String {
@@ -94,24 +99,41 @@ impl Snapshot {
         self.history || !self.superseded.contains(row)
     }
 
-    /// The union of the rows of all terms of `from..to` whose term passes `keep`.
-    fn rows_between(
+    /// What kinds of terms a path has.
+    fn kinds(&self, path: &Path) -> Result<Kinds> {
+        let mut kinds = self.base.kinds(path)?;
+        kinds.add(self.tail.kinds(&path.prefix()));
+        Ok(kinds)
+    }
+
+    /// The union of the rows of all terms of `from..to`, which are of one path.
+    fn rows_between(&self, from: &[u8], to: &[u8]) -> Result<RoaringBitmap> {
+        let mut union = Union::default();
+        if from < to {
+            for (segment, part) in self.parts(false) {
+                segment.rows_between(part, from, to, &mut |rows| union.add(rows))?;
+            }
+            self.tail.scan(from, to, &mut |_, rows| union.add(rows));
+        }
+        Ok(union.finish())
+    }
+
+    /// As [`Snapshot::rows_between`], of terms that pass `keep`.
+    fn rows_that(
         &self,
         from: &[u8],
         to: &[u8],
         keep: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<RoaringBitmap> {
         let mut union = Union::default();
-        if from < to {
-            for (segment, part) in self.parts(false) {
-                segment.scan(part, from, to, keep, &mut |_, rows| union.add(rows))?;
-            }
-            self.tail.scan(from, to, &mut |term, rows| {
-                if keep(term) {
-                    union.add(rows);
-                }
-            });
+        for (segment, part) in self.parts(false) {
+            segment.scan(part, from, to, keep, &mut |_, rows| union.add(rows))?;
         }
+        self.tail.scan(from, to, &mut |term, rows| {
+            if keep(term) {
+                union.add(rows);
+            }
+        });
         Ok(union.finish())
     }
 }

@@ -18,6 +18,14 @@ impl Rows<'_> {
             Rows::Many(rows) => rows.clone(),
         }
     }
+
+    /// The greatest row below a bound.
+    pub fn last_below(self, bound: u32) -> Option<u32> {
+        match self {
+            Rows::Few(rows) => rows.iter().copied().rfind(|row| *row < bound),
+            Rows::Many(rows) => rows.range(..bound).next_back(),
+        }
+    }
 }
 
 /// So many single rows are sorted; more go into plain bits.

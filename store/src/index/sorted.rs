@@ -6,40 +6,44 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::Snapshot;
-use super::rows::Union;
-use super::segment::{Part, Segment};
+use super::rows::Rows;
+use super::segment::TermCursor;
 use super::tail::Posting;
-use super::term::{Flag, KeyRange, after, value_of};
+use super::term::{Flag, KeyRange, Path, after, value_of};
 use crate::error::{Result, StoreError};
-use crate::query::SortedGroup;
+use crate::query::{GroupRows, SortedGroup};
 use crate::table::Table;
 
 /// Some rows, by the value they have at a path.
 pub(crate) struct SortedRows {
     index: Snapshot,
+    path: Path,
     /// Terms still to come.
     from: Vec<u8>,
     to: Vec<u8>,
-    /// Bytes of a term before its key.
-    skip: usize,
     descending: bool,
-    /// Rows still to come.
-    left: RoaringBitmap,
-    cursors: Vec<Cursor>,
+    /// The rows that are wanted.
+    rows: Arc<RoaringBitmap>,
+    cursors: Vec<TermCursor>,
+    tail: TailCursor,
+    /// The present term.
+    term: Vec<u8>,
+    done: bool,
     table: Arc<Table>,
 }
 
-/// Terms read of one part of the index.
-struct Cursor {
-    /// None: the tail.
-    segment: Option<(Arc<Segment>, Part)>,
-    /// Ascending.
+/// Terms read of the newest rows.
+#[derive(Default)]
+struct TailCursor {
+    /// In the order they are wanted.
     terms: VecDeque<(Vec<u8>, Posting)>,
+    /// Terms read the last time.
+    count: usize,
     done: bool,
 }
 
-/// So many terms of the tail are read at once.
-const AHEAD: usize = 64;
+/// So many terms of the tail are read at first, and twice as many each time up to the second number.
+const AHEAD: (usize, usize) = (4, 64);
 
 impl Snapshot {
     /// `rows` sorted by a path; none if the index does not know the order of
@@ -48,7 +52,7 @@ impl Snapshot {
         &self,
         steps: &[Arc<str>],
         descending: bool,
-        rows: &RoaringBitmap,
+        rows: &Arc<RoaringBitmap>,
         table: &Arc<Table>,
     ) -> Result<Option<SortedRows>> {
         let Some(view) = self.path(steps)? else {
@@ -65,27 +69,33 @@ impl Snapshot {
         if !view.whole_arrays()?.is_disjoint(rows) {
             return Ok(None);
         }
-        for prefix in view.prefixes() {
+        for prefix in &view.prefixes {
             // A value of another record.
-            if !self.between(&prefix, &KeyRange::refs())?.is_disjoint(rows) {
+            if !prefix.refs(self)?.is_disjoint(rows) {
                 return Ok(None);
             }
         }
-        for range in KeyRange::inexact().into_iter().chain([KeyRange::cases()]) {
-            if !view.values(&range)?.is_disjoint(rows) {
-                return Ok(None);
+        if view.kinds.is_inexact() {
+            for range in KeyRange::inexact().into_iter().chain([KeyRange::cases()]) {
+                if !view.values(&range)?.is_disjoint(rows) {
+                    return Ok(None);
+                }
             }
         }
         let all = KeyRange::all();
+        let (from, to) = (view.path.value(&all.from), view.path.value(&all.to));
         Ok(Some(SortedRows {
-            from: view.path.value(&all.from),
-            to: view.path.value(&all.to),
-            skip: view.path.values_len(),
-            cursors: cursors(self),
+            cursors: cursors(self, &from, &to, descending),
+            tail: TailCursor::default(),
+            from,
+            to,
+            path: view.path,
             index: self.clone(),
             table: Arc::clone(table),
             descending,
-            left: rows.clone(),
+            rows: Arc::clone(rows),
+            term: Vec::new(),
+            done: false,
         }))
     }
 }
@@ -93,109 +103,139 @@ impl Snapshot {
 impl SortedRows {
     /// The next rows with the same value, ascending; in the end those without one.
     pub fn next_group(&mut self) -> Result<Option<SortedGroup>> {
-        while !self.left.is_empty() {
-            let Some((term, mut rows)) = self.next_term()? else {
-                let rows = std::mem::take(&mut self.left);
-                return Ok(Some(SortedGroup {
+        while !self.done {
+            let found = match self.next_term() {
+                Err(StoreError::IndexDamaged { .. }) => {
+                    // Goes on behind the last term, in an index built anew.
+                    self.table.rebuild()?;
+                    self.index = self.table.index(self.index.bound, self.index.history)?;
+                    self.cursors = cursors(&self.index, &self.from, &self.to, self.descending);
+                    self.tail = TailCursor::default();
+                    self.next_term()?
+                }
+                other => other?,
+            };
+            let Some(rows) = found else {
+                self.done = true;
+                let mut rows = RoaringBitmap::clone(&self.rows);
+                rows -= self.index.rows(&self.path.flag(Flag::Exists))?;
+                return Ok((!rows.is_empty()).then_some(SortedGroup {
                     key: None,
                     defined: false,
-                    rows: rows.iter().collect(),
+                    rows: GroupRows::Many(rows),
                 }));
             };
-            rows &= &self.left;
-            if rows.is_empty() {
-                continue;
+            if !rows.is_empty() {
+                let skip = self.path.values_len();
+                return Ok(Some(SortedGroup {
+                    key: self.term.get(skip..).and_then(value_of),
+                    defined: true,
+                    rows,
+                }));
             }
-            self.left -= &rows;
-            return Ok(Some(SortedGroup {
-                key: term.get(self.skip..).and_then(value_of),
-                defined: true,
-                rows: rows.iter().collect(),
-            }));
         }
         Ok(None)
     }
 
-    fn next_term(&mut self) -> Result<Option<(Vec<u8>, RoaringBitmap)>> {
-        match self.fill() {
-            Err(StoreError::IndexDamaged { .. }) => {
-                // Goes on behind the last term, in an index built anew.
-                self.table.rebuild()?;
-                self.index = self.table.index(self.index.bound, self.index.history)?;
-                self.cursors = cursors(&self.index);
-                self.fill()?;
-            }
-            other => other?,
+    /// The wanted rows of the next term; none at the end.
+    fn next_term(&mut self) -> Result<Option<GroupRows>> {
+        let (descending, mut best) = (self.descending, None::<&[u8]>);
+        for cursor in &mut self.cursors {
+            cursor.fill()?;
         }
-        let fronts = self.cursors.iter().filter_map(|cursor| {
-            let edge = if self.descending {
-                cursor.terms.back()
-            } else {
-                cursor.terms.front()
-            };
-            edge.map(|(term, _)| term)
-        });
-        let next = if self.descending {
-            fronts.max()
-        } else {
-            fronts.min()
-        };
-        let Some(term) = next.cloned() else {
+        self.tail
+            .fill(&self.index, &self.from, &self.to, self.descending);
+        let tail = self.tail.terms.front().map(|(term, _)| &**term);
+        let terms = self.cursors.iter().filter_map(TermCursor::term);
+        for term in terms.chain(tail) {
+            let is_next = |best: &[u8]| if descending { term > best } else { term < best };
+            if best.is_none_or(is_next) {
+                best = Some(term);
+            }
+        }
+        let Some(best) = best else {
             return Ok(None);
         };
-        let mut union = Union::default();
-        for cursor in &mut self.cursors {
-            let found = if self.descending {
-                cursor.terms.pop_back_if(|(other, _)| *other == term)
-            } else {
-                cursor.terms.pop_front_if(|(other, _)| *other == term)
-            };
-            if let Some((_, posting)) = found {
-                union.add(posting.rows());
+        self.term.clear();
+        self.term.extend_from_slice(best);
+        let mut found = Found {
+            wanted: &self.rows,
+            few: Vec::new(),
+            many: RoaringBitmap::new(),
+        };
+        for cursor in &self.cursors {
+            if cursor.term() == Some(&*self.term) {
+                cursor.rows(&mut |rows| found.add(rows))?;
             }
         }
+        // Nothing can fail any longer: all cursors go on.
+        for cursor in &mut self.cursors {
+            if cursor.term() == Some(&*self.term) {
+                cursor.advance();
+            }
+        }
+        let same = |(term, _): &mut (Vec<u8>, Posting)| *term == self.term;
+        if let Some((_, posting)) = self.tail.terms.pop_front_if(same) {
+            found.add(posting.rows());
+        }
+        let rows = found.finish();
         if self.descending {
-            self.to.clone_from(&term);
+            self.to.clone_from(&self.term);
         } else {
-            self.from = after(&term);
+            self.from = after(&self.term);
         }
-        Ok(Some((term, union.finish())))
-    }
-
-    /// Reads ahead where nothing is left.
-    fn fill(&mut self) -> Result<()> {
-        for cursor in &mut self.cursors {
-            if cursor.done || !cursor.terms.is_empty() || self.from >= self.to {
-                continue;
-            }
-            let (from, to) = (&self.from, &self.to);
-            cursor.terms = match &cursor.segment {
-                None => self
-                    .index
-                    .tail
-                    .edge(from, to, self.descending, AHEAD)
-                    .into(),
-                Some((segment, part)) if self.descending => {
-                    segment.last_terms(*part, from, to)?.into()
-                }
-                Some((segment, part)) => segment.first_terms(*part, from, to)?.into(),
-            };
-            cursor.done = cursor.terms.is_empty();
-        }
-        Ok(())
+        Ok(Some(rows))
     }
 }
 
-fn cursors(index: &Snapshot) -> Vec<Cursor> {
-    let segments = index
+impl TailCursor {
+    /// Reads ahead if nothing is left: more each time.
+    fn fill(&mut self, index: &Snapshot, from: &[u8], to: &[u8], descending: bool) {
+        if self.done || !self.terms.is_empty() {
+            return;
+        }
+        if from < to {
+            self.count = (self.count * 2).clamp(AHEAD.0, AHEAD.1);
+            let terms = index.tail.edge(from, to, descending, self.count);
+            self.terms.extend(terms);
+        }
+        self.done = self.terms.is_empty();
+    }
+}
+
+/// Gathers the wanted rows of a term.
+struct Found<'a> {
+    wanted: &'a RoaringBitmap,
+    few: Vec<u32>,
+    many: RoaringBitmap,
+}
+
+impl Found<'_> {
+    fn add(&mut self, rows: Rows<'_>) {
+        match rows {
+            Rows::Few(rows) => {
+                let wanted = rows.iter().filter(|row| self.wanted.contains(**row));
+                self.few.extend(wanted);
+            }
+            Rows::Many(rows) => self.many |= rows & self.wanted,
+        }
+    }
+
+    fn finish(mut self) -> GroupRows {
+        if self.many.is_empty() {
+            if !self.few.is_sorted() {
+                self.few.sort_unstable();
+            }
+            return GroupRows::Few(self.few);
+        }
+        self.many.extend(self.few);
+        GroupRows::Many(self.many)
+    }
+}
+
+fn cursors(index: &Snapshot, from: &[u8], to: &[u8], descending: bool) -> Vec<TermCursor> {
+    index
         .parts(false)
-        .map(|(segment, part)| Some((Arc::clone(segment), part)));
-    segments
-        .chain([None])
-        .map(|segment| Cursor {
-            segment,
-            terms: VecDeque::new(),
-            done: false,
-        })
+        .map(|(segment, part)| TermCursor::new(Arc::clone(segment), part, from, to, descending))
         .collect()
 }

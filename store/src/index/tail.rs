@@ -1,14 +1,15 @@
 //! The terms of the newest rows, in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
 use roaring::RoaringBitmap;
 
 use super::extract::terms_of;
+use super::kinds::Kinds;
 use super::rows::Rows;
-use super::segment::{Leaf, Part, SegmentWriter};
+use super::term::split_path;
 
 /// Longest plain list of rows.
 const FEW: usize = 32;
@@ -53,15 +54,26 @@ pub(crate) struct Tail {
 struct Inner {
     /// Rows below are contained.
     covered: u32,
+    /// By what the terms of a path begin with.
+    paths: HashMap<Box<[u8]>, PathTerms>,
+}
+
+/// The terms of one path, without it.
+#[derive(Default)]
+struct PathTerms {
+    kinds: Kinds,
     terms: BTreeMap<Box<[u8]>, Posting>,
 }
+
+/// Some terms with their rows, in order.
+pub(crate) type Run = Vec<(Vec<u8>, Posting)>;
 
 impl Tail {
     pub fn new(first: u32) -> Tail {
         Tail {
             inner: RwLock::new(Inner {
                 covered: first,
-                terms: BTreeMap::new(),
+                paths: HashMap::new(),
             }),
         }
     }
@@ -78,13 +90,8 @@ impl Tail {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         while inner.covered < until {
             let row = inner.covered;
-            let terms = terms_of(&body(row)?);
-            for term in terms {
-                if let Some(posting) = inner.terms.get_mut(&*term) {
-                    posting.push(row);
-                } else {
-                    inner.terms.insert(term.into(), Posting::Few(vec![row]));
-                }
+            for term in terms_of(&body(row)?) {
+                inner.add(&term, row);
             }
             inner.covered += 1;
         }
@@ -96,51 +103,75 @@ impl Tail {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What there is of a path.
+    pub fn kinds(&self, path: &[u8]) -> Kinds {
+        let inner = self.read();
+        inner
+            .paths
+            .get(path)
+            .map_or(Kinds::default(), |path| path.kinds)
+    }
+
     pub fn get(&self, term: &[u8], visit: &mut dyn FnMut(Rows<'_>)) {
-        if let Some(posting) = self.read().terms.get(term) {
+        let (path, rest) = split_path(term);
+        let inner = self.read();
+        let terms = inner.paths.get(path).map(|path| &path.terms);
+        if let Some(posting) = terms.and_then(|terms| terms.get(rest)) {
             visit(posting.rows());
         }
     }
 
-    /// All terms of `from..to`, ascending.
+    /// All terms of `from..to`, which are terms of one path, ascending.
     pub fn scan(&self, from: &[u8], to: &[u8], visit: &mut dyn FnMut(&[u8], Rows<'_>)) {
-        let range = (Bound::Included(from), Bound::Excluded(to));
-        for (term, posting) in self.read().terms.range::<[u8], _>(range) {
-            visit(term, posting.rows());
+        let (path, start) = split_path(from);
+        let Some(end) = to.strip_prefix(path) else {
+            return;
+        };
+        let inner = self.read();
+        let Some(found) = inner.paths.get(path) else {
+            return;
+        };
+        let mut term = path.to_vec();
+        let range = (Bound::Included(start), Bound::Excluded(end));
+        for (rest, posting) in found.terms.range::<[u8], _>(range) {
+            term.truncate(path.len());
+            term.extend_from_slice(rest);
+            visit(&term, posting.rows());
         }
     }
 
-    /// The first terms of `from..to`, or the last ones: at most `count`, ascending.
-    pub fn edge(&self, from: &[u8], to: &[u8], last: bool, count: usize) -> Leaf {
+    /// The first terms of `from..to`, or the last ones with the greatest first:
+    /// at most `count` of one path.
+    pub fn edge(&self, from: &[u8], to: &[u8], last: bool, count: usize) -> Run {
+        let (path, start) = split_path(from);
         let inner = self.read();
-        let range = (Bound::Included(from), Bound::Excluded(to));
-        let terms = inner.terms.range::<[u8], _>(range);
-        let terms = terms.map(|(term, posting)| (&**term, posting));
-        let owned = |(term, posting): (&[u8], &Posting)| (term.to_vec(), posting.clone());
+        let (Some(end), Some(found)) = (to.strip_prefix(path), inner.paths.get(path)) else {
+            return Run::new();
+        };
+        let range = (Bound::Included(start), Bound::Excluded(end));
+        let terms = found.terms.range::<[u8], _>(range);
+        let owned =
+            |(rest, posting): (&Box<[u8]>, &Posting)| ([path, rest].concat(), posting.clone());
         if last {
-            let mut found: Leaf = terms.rev().take(count).map(owned).collect();
-            found.reverse();
-            found
+            terms.rev().take(count).map(owned).collect()
         } else {
             terms.take(count).map(owned).collect()
         }
     }
+}
 
-    /// Writes all terms of the rows below `until` into a segment.
-    pub fn write(
-        &self,
-        writer: &mut SegmentWriter,
-        until: u32,
-        superseded: &RoaringBitmap,
-    ) -> std::io::Result<()> {
-        for (term, posting) in &self.read().terms {
-            let mut rows = posting.rows().to_bitmap();
-            rows.remove_range(until..);
-            let past = &rows & superseded;
-            rows -= &past;
-            writer.add(Part::Present, term, Rows::Many(&rows))?;
-            writer.add(Part::Past, term, Rows::Many(&past))?;
+impl Inner {
+    fn add(&mut self, term: &[u8], row: u32) {
+        let (path, rest) = split_path(term);
+        let found = match self.paths.get_mut(path) {
+            Some(found) => found,
+            None => self.paths.entry(path.into()).or_default(),
+        };
+        if let Some(posting) = found.terms.get_mut(rest) {
+            posting.push(row);
+        } else {
+            found.kinds.add_term(rest);
+            found.terms.insert(rest.into(), Posting::Few(vec![row]));
         }
-        Ok(())
     }
 }

@@ -19,8 +19,8 @@
 
 use std::sync::Arc;
 
+use mix_value::Value;
 use mix_value::msgpack::Token;
-use mix_value::{BigInt, Value};
 
 /// Longest string, in characters, that has a key of its own.
 const MAX_STRING: usize = 256;
@@ -31,9 +31,9 @@ pub(crate) const MAX_PATH: usize = 512;
 
 const STEP_END: [u8; 2] = [0, 1];
 const PATH_END: [u8; 2] = [0, 0];
-const SPACE_FLAGS: u8 = 1;
-const SPACE_VALUES: u8 = 2;
-const SPACE_ELEMENTS: u8 = 3;
+pub(super) const SPACE_FLAGS: u8 = 1;
+pub(super) const SPACE_VALUES: u8 = 2;
+pub(super) const SPACE_ELEMENTS: u8 = 3;
 
 const NULL: u8 = 0x10;
 const FALSE: u8 = 0x20;
@@ -124,6 +124,24 @@ impl Path {
         term
     }
 
+    /// The range of the terms of all flags.
+    pub fn flags(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.space(SPACE_FLAGS, 0), self.space(SPACE_FLAGS + 1, 0))
+    }
+
+    /// The path without the bytes that end it.
+    pub fn steps(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes that all terms of the path begin with.
+    pub fn prefix(&self) -> Vec<u8> {
+        let mut prefix = Vec::with_capacity(self.bytes.len() + 2);
+        prefix.extend_from_slice(&self.bytes);
+        prefix.extend(PATH_END);
+        prefix
+    }
+
     /// The term of a value with this key.
     pub fn value(&self, key: &[u8]) -> Vec<u8> {
         let mut term = self.space(SPACE_VALUES, key.len());
@@ -142,6 +160,21 @@ impl Path {
     pub fn values_len(&self) -> usize {
         self.bytes.len() + 3
     }
+}
+
+/// A term taken apart: what the terms of its path begin with, and the rest.
+pub(crate) fn split_path(term: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = 0;
+    // A zero byte that begins a path's end is followed by another one; those
+    // inside a path are not.
+    while let Some(zero) = term[at..].iter().position(|byte| *byte == 0) {
+        at += zero + 2;
+        if term.get(at - 1) == Some(&0) {
+            break;
+        }
+        at = at.min(term.len());
+    }
+    term.split_at(at.min(term.len()))
 }
 
 /// Keys of one kind, or of all: what lies between `from` (inclusive) and `to` (exclusive).
@@ -290,25 +323,31 @@ fn plain_key(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
-/// As [`plain_key`], of an encoded value.
-pub(crate) fn plain_key_of(token: &Token<'_>) -> Option<Vec<u8>> {
+/// As [`plain_key`], of an encoded value: appends the key; false if it has none.
+pub(crate) fn write_plain_key(token: &Token<'_>, out: &mut Vec<u8>) -> bool {
     match token {
-        Token::Null => Some(vec![NULL]),
-        Token::Bool(set) => Some(vec![FALSE + u8::from(*set)]),
-        Token::Str(text) if fits(text) => Some(string_key(text)),
-        Token::Ref(id) => ref_key(id),
-        _ => None,
+        Token::Null => out.push(NULL),
+        Token::Bool(set) => out.push(FALSE + u8::from(*set)),
+        Token::Str(text) if fits(text) => {
+            out.push(STRING);
+            out.extend_from_slice(text.as_bytes());
+        }
+        Token::Ref(id) => return write_ref_key(id, out),
+        _ => return false,
     }
+    true
 }
 
-/// The key of an encoded scalar; none if it has none.
-pub(crate) fn scalar_key(token: &Token<'_>) -> Option<Vec<u8>> {
-    match token {
-        Token::Int(number) => Some(number_key(*number as f64)),
-        Token::Float(number) => Some(number_key(*number)),
-        Token::BigInt(big) => Some(big_key(big)),
-        token => plain_key_of(token),
-    }
+/// Appends the key of an encoded scalar; false if it has none.
+pub(crate) fn write_scalar_key(token: &Token<'_>, out: &mut Vec<u8>) -> bool {
+    let number = match token {
+        Token::Int(number) => *number as f64,
+        Token::Float(number) => *number,
+        Token::BigInt(big) => big.to_f64(),
+        token => return write_plain_key(token, out),
+    };
+    out.extend_from_slice(&number_bytes(number));
+    true
 }
 
 /// The value of a key, where the key tells all of it.
@@ -355,44 +394,54 @@ fn number_of(number: f64) -> Key {
 /// Numbers by their nearest float: equal ones share a key, and beyond 2^53
 /// some others do too.
 fn number_key(number: f64) -> Vec<u8> {
-    if number.is_nan() {
-        return nan_key();
+    number_bytes(number).to_vec()
+}
+
+fn number_bytes(number: f64) -> [u8; 9] {
+    let mut key = [0; 9];
+    key[0] = NUMBER;
+    if !number.is_nan() {
+        let bits = if number == 0.0 { 0 } else { number.to_bits() };
+        let sortable = if bits >> 63 == 1 {
+            !bits
+        } else {
+            bits | 1 << 63
+        };
+        key[1..].copy_from_slice(&sortable.to_be_bytes());
     }
-    let bits = if number == 0.0 { 0 } else { number.to_bits() };
-    let sortable = if bits >> 63 == 1 {
-        !bits
-    } else {
-        bits | 1 << 63
-    };
-    let mut key = Vec::with_capacity(10);
-    key.push(NUMBER);
-    key.extend(sortable.to_be_bytes());
     key
 }
 
 fn nan_key() -> Vec<u8> {
-    vec![NUMBER, 0, 0, 0, 0, 0, 0, 0, 0]
-}
-
-fn big_key(big: &BigInt) -> Vec<u8> {
-    number_key(big.to_f64())
+    number_key(f64::NAN)
 }
 
 /// The key of a well-formed ref.
 pub(crate) fn ref_key(id: &str) -> Option<Vec<u8>> {
-    if id.len() != 32 {
-        return None;
-    }
     let mut key = Vec::with_capacity(26);
-    key.push(REF);
-    for four in id.as_bytes().chunks_exact(4) {
+    write_ref_key(id, &mut key).then_some(key)
+}
+
+/// Appends the key of a ref; false, and nothing appended, if it is not well-formed.
+fn write_ref_key(id: &str, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let (fours, rest) = id.as_bytes().as_chunks::<4>();
+    if fours.len() != 8 || !rest.is_empty() {
+        return false;
+    }
+    out.push(REF);
+    for four in fours {
         let mut bits = 0_u32;
         for byte in four {
-            bits = bits << 6 | u32::from(digit(*byte)?);
+            let Some(digit) = digit(*byte) else {
+                out.truncate(start);
+                return false;
+            };
+            bits = bits << 6 | u32::from(digit);
         }
-        key.extend_from_slice(&bits.to_be_bytes()[1..]);
+        out.extend_from_slice(&bits.to_be_bytes()[1..]);
     }
-    Some(key)
+    true
 }
 
 /// The place of a character of an id among all, in the order of their bytes.
@@ -422,13 +471,18 @@ fn unpack(packed: &[u8]) -> Option<String> {
 }
 
 /// The key of a case that sorts by its `_rmx_index`.
-pub(crate) fn case_key(name: &str, index: &[u8]) -> Vec<u8> {
+fn case_key(name: &str, index: &[u8]) -> Vec<u8> {
     let mut key = Vec::with_capacity(name.len() + index.len() + 3);
-    key.push(CASE);
-    key.extend_from_slice(name.as_bytes());
-    key.push(0);
+    write_case_key(name, &mut key);
     key.extend_from_slice(index);
     key
+}
+
+/// Appends the beginning of the key of a case; the key of its `_rmx_index` follows.
+pub(crate) fn write_case_key(name: &str, out: &mut Vec<u8>) {
+    out.push(CASE);
+    out.extend_from_slice(name.as_bytes());
+    out.push(0);
 }
 
 #[cfg(test)]

@@ -52,7 +52,10 @@ pub use ast::Pipeline;
 pub use error::{Place, QueryError, QueryErrorCode};
 pub use options::{DEFAULT_MAX_BYTES, QueryOptions};
 pub use run::{Execution, PreparedQuery, QueryItem, Slice};
-pub use source::{Atom, AtomTest, BoxedSorted, RecordSource, Sets, Sorted, SortedGroup, StoredRow};
+pub use source::{
+    Atom, AtomTest, BoxedSorted, GroupRows, GroupRowsIter, RecordSource, Sets, Sorted, SortedGroup,
+    StoredRow,
+};
 
 use mix_value::Value;
 

@@ -17,7 +17,7 @@ use super::source::{Atom, AtomTest, RecordSource, Sets};
 pub(super) struct Selector<'s, S: RecordSource> {
     source: &'s S,
     /// The visible rows.
-    visible: RoaringBitmap,
+    visible: Arc<RoaringBitmap>,
     /// First rows of the plan's marks.
     first_rows: &'s [u64],
 }
@@ -32,7 +32,7 @@ impl<'s, S: RecordSource> Selector<'s, S> {
         }))
     }
 
-    pub(super) fn visible(&self) -> &RoaringBitmap {
+    pub(super) fn visible(&self) -> &Arc<RoaringBitmap> {
         &self.visible
     }
 
@@ -41,14 +41,26 @@ impl<'s, S: RecordSource> Selector<'s, S> {
         &self,
         conditions: impl Iterator<Item = &'c Condition>,
     ) -> Result<Sets, S::Error> {
-        let mut sets = Sets::sure(self.visible.clone());
+        let mut all: Option<Sets> = None;
         for condition in conditions {
-            if sets.sure.is_empty() && sets.maybe.is_empty() {
+            let mut found = self.sets(condition, true)?;
+            match &mut all {
+                Some(sets) => sets.and(found),
+                None => {
+                    found.sure &= &*self.visible;
+                    found.maybe &= &*self.visible;
+                    found.maybe -= &found.sure;
+                    all = Some(found);
+                }
+            }
+            if all
+                .as_ref()
+                .is_some_and(|sets| sets.sure.is_empty() && sets.maybe.is_empty())
+            {
                 break;
             }
-            sets.and(self.sets(condition, true)?);
         }
-        Ok(sets)
+        Ok(all.unwrap_or_else(|| self.everything()))
     }
 
     /// The rows for which a condition has the truth `want`.
@@ -59,7 +71,7 @@ impl<'s, S: RecordSource> Selector<'s, S> {
             Condition::After(mark) => {
                 let first = self.first_rows.get(*mark).copied().unwrap_or(0);
                 let first = u32::try_from(first).unwrap_or(u32::MAX);
-                let mut rows = self.visible.clone();
+                let mut rows = RoaringBitmap::clone(&self.visible);
                 if want {
                     rows.remove_range(..first);
                 } else {
@@ -72,7 +84,7 @@ impl<'s, S: RecordSource> Selector<'s, S> {
             Condition::And(parts) => self.combine(parts, want, want)?,
             Condition::Or(parts) => self.combine(parts, want, !want)?,
             Condition::Subquery(Compute::Path(_, path), parts) if want => {
-                let mut rows = self.visible.clone();
+                let mut rows = RoaringBitmap::clone(&self.visible);
                 for part in parts {
                     self.narrow(path, part, &mut rows)?;
                 }
@@ -89,24 +101,25 @@ impl<'s, S: RecordSource> Selector<'s, S> {
     }
 
     fn everything(&self) -> Sets {
-        Sets::sure(self.visible.clone())
+        Sets::sure(RoaringBitmap::clone(&self.visible))
     }
 
     fn unknown(&self) -> Sets {
-        Sets::maybe(self.visible.clone())
+        Sets::maybe(RoaringBitmap::clone(&self.visible))
     }
 
     fn combine(&self, parts: &[Condition], want: bool, all: bool) -> Result<Sets, S::Error> {
-        let mut combined = if all {
-            self.everything()
-        } else {
-            Sets::default()
+        let mut combined: Option<Sets> = None;
+        let mut add = |found: Sets| match &mut combined {
+            Some(sets) if all => sets.and(found),
+            Some(sets) => sets.or(found),
+            None => combined = Some(found),
         };
         let mut joined = vec![false; parts.len()];
         if all && want {
             for (first, second, atom) in bounds(parts) {
                 if let Some(sets) = self.source.sets(&atom, true)? {
-                    combined.and(sets);
+                    add(sets);
                     joined[first] = true;
                     joined[second] = true;
                 }
@@ -116,14 +129,14 @@ impl<'s, S: RecordSource> Selector<'s, S> {
             if joined {
                 continue;
             }
-            let sets = self.sets(part, want)?;
-            if all {
-                combined.and(sets);
-            } else {
-                combined.or(sets);
-            }
+            add(self.sets(part, want)?);
         }
-        Ok(combined)
+        Ok(match combined {
+            Some(sets) => sets,
+            // Without parts `and` is true and `or` is false.
+            None if all => self.everything(),
+            None => Sets::default(),
+        })
     }
 
     /// Leaves only rows in which an object at `path` may pass a condition.

@@ -43,7 +43,7 @@ pub trait RecordSource {
     fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>, Self::Error>;
 
     /// All visible rows; none if the source has no index.
-    fn visible(&self) -> Result<Option<RoaringBitmap>, Self::Error> {
+    fn visible(&self) -> Result<Option<Arc<RoaringBitmap>>, Self::Error> {
         Ok(None)
     }
 
@@ -67,7 +67,7 @@ pub trait RecordSource {
         &self,
         path: &[Arc<str>],
         descending: bool,
-        rows: &RoaringBitmap,
+        rows: &Arc<RoaringBitmap>,
     ) -> Result<Option<BoxedSorted<Self::Error>>, Self::Error> {
         let _ = (path, descending, rows);
         Ok(None)
@@ -96,7 +96,7 @@ impl<S: RecordSource + ?Sized> RecordSource for &S {
         (**self).row_of_watermark(generation, rows)
     }
 
-    fn visible(&self) -> Result<Option<RoaringBitmap>, S::Error> {
+    fn visible(&self) -> Result<Option<Arc<RoaringBitmap>>, S::Error> {
         (**self).visible()
     }
 
@@ -112,7 +112,7 @@ impl<S: RecordSource + ?Sized> RecordSource for &S {
         &self,
         path: &[Arc<str>],
         descending: bool,
-        rows: &RoaringBitmap,
+        rows: &Arc<RoaringBitmap>,
     ) -> Result<Option<BoxedSorted<S::Error>>, S::Error> {
         (**self).sorted(path, descending, rows)
     }
@@ -141,7 +141,7 @@ impl<S: RecordSource + ?Sized> RecordSource for Arc<S> {
         (**self).row_of_watermark(generation, rows)
     }
 
-    fn visible(&self) -> Result<Option<RoaringBitmap>, S::Error> {
+    fn visible(&self) -> Result<Option<Arc<RoaringBitmap>>, S::Error> {
         (**self).visible()
     }
 
@@ -157,7 +157,7 @@ impl<S: RecordSource + ?Sized> RecordSource for Arc<S> {
         &self,
         path: &[Arc<str>],
         descending: bool,
-        rows: &RoaringBitmap,
+        rows: &Arc<RoaringBitmap>,
     ) -> Result<Option<BoxedSorted<S::Error>>, S::Error> {
         (**self).sorted(path, descending, rows)
     }
@@ -251,5 +251,67 @@ pub struct SortedGroup {
     /// False: the rows have no value.
     pub defined: bool,
     /// The rows, ascending.
-    pub rows: Vec<u32>,
+    pub rows: GroupRows,
+}
+
+/// Rows in ascending order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GroupRows {
+    /// Some.
+    Few(Vec<u32>),
+    /// Perhaps very many.
+    Many(RoaringBitmap),
+}
+
+impl GroupRows {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            GroupRows::Few(rows) => rows.is_empty(),
+            GroupRows::Many(rows) => rows.is_empty(),
+        }
+    }
+}
+
+/// Goes through [`GroupRows`].
+pub enum GroupRowsIter {
+    /// Through a list.
+    Few(std::vec::IntoIter<u32>),
+    /// Through a bitmap.
+    Many(roaring::bitmap::IntoIter),
+}
+
+impl std::fmt::Debug for GroupRowsIter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupRowsIter").finish_non_exhaustive()
+    }
+}
+
+impl Default for GroupRowsIter {
+    fn default() -> GroupRowsIter {
+        GroupRowsIter::Few(Vec::new().into_iter())
+    }
+}
+
+impl Iterator for GroupRowsIter {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        match self {
+            GroupRowsIter::Few(rows) => rows.next(),
+            GroupRowsIter::Many(rows) => rows.next(),
+        }
+    }
+}
+
+impl IntoIterator for GroupRows {
+    type Item = u32;
+    type IntoIter = GroupRowsIter;
+
+    fn into_iter(self) -> GroupRowsIter {
+        match self {
+            GroupRows::Few(rows) => GroupRowsIter::Few(rows.into_iter()),
+            GroupRows::Many(rows) => GroupRowsIter::Many(rows.into_iter()),
+        }
+    }
 }

@@ -1,15 +1,12 @@
 //! Merges neighbouring segments into one, in steps of bounded work.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use super::{Part, Segment, SegmentWriter, Sink};
+use super::{Part, Segment, SegmentWriter, Sink, TermCursor};
 use crate::error::{Doing, Result};
 use crate::index::rows::Rows;
-use crate::index::tail::Posting;
-use crate::index::term::after;
 
 /// Greater than every term.
 const END: [u8; 8] = [0xff; 8];
@@ -23,32 +20,14 @@ pub(crate) struct Merge {
     pub temporary: String,
     /// Rows superseded when the merge began.
     superseded: Arc<RoaringBitmap>,
-    cursors: Vec<Cursor>,
+    /// No row of the inputs was superseded.
+    unchanged: bool,
+    cursors: Vec<(Part, TermCursor)>,
     writer: SegmentWriter,
-}
-
-/// The terms of one part of one segment.
-struct Cursor {
-    input: usize,
-    part: Part,
-    /// Terms read ahead.
-    terms: VecDeque<(Vec<u8>, Posting)>,
-    /// Where to read on; none at the end.
-    next: Option<Vec<u8>>,
-}
-
-impl Cursor {
-    fn fill(&mut self, segment: &Segment) -> Result<()> {
-        if !self.terms.is_empty() {
-            return Ok(());
-        }
-        let Some(from) = self.next.take() else {
-            return Ok(());
-        };
-        self.terms = segment.first_terms(self.part, &from, &END)?.into();
-        self.next = self.terms.back().map(|(term, _)| after(term));
-        Ok(())
-    }
+    /// The term being written, and its rows.
+    term: Vec<u8>,
+    present: Gathered,
+    past: Gathered,
 }
 
 impl Merge {
@@ -67,22 +46,23 @@ impl Merge {
         let name = super::super::segment_name(first, end);
         let writer = SegmentWriter::new(sink, generation, first, end - first, split)
             .doing(|| format!("writing {name}"))?;
-        let cursors = (0..inputs.len())
-            .flat_map(|input| Part::BOTH.map(|part| (input, part)))
-            .map(|(input, part)| Cursor {
-                input,
-                part,
-                terms: VecDeque::new(),
-                next: Some(Vec::new()),
-            })
+        let cursors = inputs
+            .iter()
+            .flat_map(|input| Part::BOTH.map(|part| (Arc::clone(input), part)))
+            .map(|(input, part)| (part, TermCursor::new(input, part, &[], &END, false)))
             .collect();
+        let unchanged = superseded.range(first..end).next().is_none();
         Ok(Merge {
             inputs,
             name,
             temporary,
             superseded,
+            unchanged,
             cursors,
             writer,
+            term: Vec::new(),
+            present: Gathered::default(),
+            past: Gathered::default(),
         })
     }
 
@@ -102,49 +82,57 @@ impl Merge {
 
     fn next_term(&mut self) -> Result<bool> {
         let mut least: Option<&[u8]> = None;
-        for cursor in &mut self.cursors {
-            cursor.fill(&self.inputs[cursor.input])?;
+        for (_, cursor) in &mut self.cursors {
+            cursor.fill()?;
         }
-        for cursor in &self.cursors {
-            if let Some((term, _)) = cursor.terms.front()
-                && least.is_none_or(|least| **term < *least)
+        for (_, cursor) in &self.cursors {
+            if let Some(term) = cursor.term()
+                && least.is_none_or(|least| term < least)
             {
                 least = Some(term);
             }
         }
-        let Some(term) = least.map(<[u8]>::to_vec) else {
+        let Some(term) = least else {
             return Ok(false);
         };
-        let (mut present, mut past) = (Gathered::default(), Gathered::default());
-        for cursor in &mut self.cursors {
-            let Some((_, posting)) = cursor.terms.pop_front_if(|(front, _)| *front == term) else {
+        self.term.clear();
+        self.term.extend_from_slice(term);
+        let Merge {
+            present,
+            past,
+            superseded,
+            ..
+        } = self;
+        present.clear();
+        past.clear();
+        let changed = !self.unchanged;
+        for (part, cursor) in &mut self.cursors {
+            if cursor.term() != Some(&*self.term) {
                 continue;
-            };
-            match (cursor.part, posting) {
-                (Part::Past, posting) => past.add(posting.rows()),
-                (Part::Present, Posting::Few(rows)) => {
+            }
+            cursor.rows(&mut |rows| match (*part, rows) {
+                (Part::Past, rows) => past.add(rows),
+                (Part::Present, Rows::Few(rows)) if changed => {
                     for row in rows {
-                        if self.superseded.contains(row) {
-                            past.add(Rows::Few(&[row]));
+                        if superseded.contains(*row) {
+                            past.few.push(*row);
                         } else {
-                            present.add(Rows::Few(&[row]));
+                            present.few.push(*row);
                         }
                     }
                 }
-                (Part::Present, Posting::Many(rows)) => {
-                    if rows.is_disjoint(&self.superseded) {
-                        present.add(Rows::Many(&rows));
-                    } else {
-                        past.add(Rows::Many(&(&rows & &*self.superseded)));
-                        present.add(Rows::Many(&(rows - &*self.superseded)));
-                    }
+                (Part::Present, Rows::Many(rows)) if changed && !rows.is_disjoint(superseded) => {
+                    past.add(Rows::Many(&(rows & &**superseded)));
+                    present.add(Rows::Many(&(rows - &**superseded)));
                 }
-            }
+                (Part::Present, rows) => present.add(rows),
+            })?;
+            cursor.advance();
         }
         let name = &self.name;
         present
-            .write(&mut self.writer, Part::Present, &term)
-            .and_then(|()| past.write(&mut self.writer, Part::Past, &term))
+            .write(&mut self.writer, Part::Present, &self.term)
+            .and_then(|()| past.write(&mut self.writer, Part::Past, &self.term))
             .doing(|| format!("writing {name}"))?;
         Ok(true)
     }
@@ -180,12 +168,27 @@ impl Gathered {
         }
     }
 
-    fn write(mut self, writer: &mut SegmentWriter, part: Part, term: &[u8]) -> std::io::Result<()> {
+    fn clear(&mut self) {
+        self.few.clear();
+        if !self.many.is_empty() {
+            self.many.clear();
+        }
+    }
+
+    fn write(
+        &mut self,
+        writer: &mut SegmentWriter,
+        part: Part,
+        term: &[u8],
+    ) -> std::io::Result<()> {
         if self.many.is_empty() {
-            self.few.sort_unstable();
+            // Inputs are in row order, but for rows that became past ones.
+            if !self.few.is_sorted() {
+                self.few.sort_unstable();
+            }
             return writer.add(part, term, Rows::Few(&self.few));
         }
-        self.many.extend(self.few);
+        self.many.extend(self.few.drain(..));
         writer.add(part, term, Rows::Many(&self.many))
     }
 }

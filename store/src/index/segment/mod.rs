@@ -10,20 +10,22 @@
 
 mod block;
 mod cache;
+mod cursor;
 mod merge;
 mod reader;
 mod writer;
 
 use block::Span;
 pub(crate) use cache::{Cache, Cached};
+pub(crate) use cursor::TermCursor;
 pub(crate) use merge::Merge;
-pub(crate) use reader::{Bytes, Leaf, Segment};
+pub(crate) use reader::{Bytes, Segment};
 pub(crate) use writer::{SegmentWriter, Sink};
 
 /// Longest list of rows that is written beside its term.
 const FEW: usize = 16;
 /// Start of a segment file: name and version of the format.
-const HEADER: [u8; 8] = *b"MXIX\x03\0\0\0";
+const HEADER: [u8; 8] = *b"MXIX\x04\0\0\0";
 /// Bytes at the end of a segment file.
 const TRAILER: usize = 144;
 

@@ -10,7 +10,6 @@ use super::{Cache, Damaged, FEW, HEADER, Part, TRAILER, Trailer};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{FolderFile, read_exact_at};
 use crate::index::rows::Rows;
-use crate::index::tail::Posting;
 
 /// Longest block or bitmap; longer ones were never written.
 const MAX_SPAN: u32 = 1 << 30;
@@ -41,11 +40,8 @@ pub(crate) struct Interior {
     children: Vec<(Box<[u8]>, Span)>,
 }
 
-/// A leaf, and the first key of the one behind it.
+/// A leaf, and a key where another one begins.
 type Found = (Span, Option<Box<[u8]>>);
-
-/// The terms of a leaf that lie in a range, ascending.
-pub(crate) type Leaf = Vec<(Vec<u8>, Posting)>;
 
 impl Segment {
     /// Opens a segment by its last bytes; none if it is no segment of this
@@ -104,7 +100,7 @@ impl Segment {
         }
     }
 
-    fn damaged(&self, offset: u64) -> StoreError {
+    pub(super) fn damaged(&self, offset: u64) -> StoreError {
         StoreError::IndexDamaged {
             segment: self.name.clone(),
             offset,
@@ -126,7 +122,18 @@ impl Segment {
         Ok(bytes)
     }
 
-    fn leaf(&self, span: Span) -> Result<Arc<[u8]>> {
+    /// Reads entries of a block.
+    pub(super) fn entries<'a, R>(
+        &self,
+        block: &'a [u8],
+        at: Span,
+        read: impl FnOnce(&mut Entries<'a>) -> std::result::Result<R, Damaged>,
+    ) -> Result<R> {
+        let entries = Entries::new(block).and_then(|mut entries| read(&mut entries));
+        entries.map_err(|Damaged| self.damaged(at.offset))
+    }
+
+    pub(super) fn leaf(&self, span: Span) -> Result<Arc<[u8]>> {
         if let Some(Cached::Bytes(bytes)) = self.cache.get(self.number, span.offset) {
             return Ok(bytes);
         }
@@ -142,15 +149,17 @@ impl Segment {
             return Ok(block);
         }
         let bytes = self.load(span)?;
-        let mut entries = Entries::new(&bytes);
         let mut children = Vec::new();
         let mut size = 0;
-        while !entries.is_done() {
-            let read = entries.next_key().and_then(|()| entries.span());
-            let child = read.map_err(|Damaged| self.damaged(span.offset))?;
-            size += entries.key.len() + size_of::<(Box<[u8]>, Span)>();
-            children.push((entries.key.clone().into_boxed_slice(), child));
-        }
+        self.entries(&bytes, span, |entries| {
+            while !entries.is_done() {
+                entries.next_key()?;
+                let child = entries.span()?;
+                size += entries.key.len() + size_of::<(Box<[u8]>, Span)>();
+                children.push((entries.key.clone().into_boxed_slice(), child));
+            }
+            Ok(())
+        })?;
         if children.is_empty() {
             return Err(self.damaged(span.offset));
         }
@@ -204,7 +213,7 @@ impl Segment {
 
     /// The leaf that holds the first term at or after `key`, if there is one,
     /// and the first key of the leaf behind it.
-    fn descend(&self, part: Part, key: &[u8]) -> Result<Option<Found>> {
+    pub(super) fn descend(&self, part: Part, key: &[u8]) -> Result<Option<Found>> {
         let tree = self.trailer.trees[part as usize];
         if tree.height == 0 {
             return Ok(None);
@@ -223,18 +232,80 @@ impl Segment {
         Ok(Some((span, next)))
     }
 
+    /// The leaf with the last term before `key`, and its own first key, if it
+    /// is known; none if all terms are beyond.
+    pub(super) fn last_leaf(&self, part: Part, key: &[u8]) -> Result<Option<Found>> {
+        let tree = self.trailer.trees[part as usize];
+        if tree.height == 0 {
+            return Ok(None);
+        }
+        let (mut span, mut first) = (tree.root, None);
+        for level in 1..tree.height {
+            let block = self.interior(span)?;
+            let behind = block.children.partition_point(|(first, _)| **first < *key);
+            let Some(at) = behind.checked_sub(1) else {
+                return Ok(None);
+            };
+            let (begins, child) = &block.children[at];
+            if level + 1 == tree.height {
+                first = Some(begins.clone());
+            }
+            span = *child;
+        }
+        Ok(Some((span, first)))
+    }
+
     /// The rows of a term.
     pub fn get(&self, part: Part, term: &[u8], visit: &mut dyn FnMut(Rows<'_>)) -> Result<()> {
         let Some((span, _)) = self.descend(part, term)? else {
             return Ok(());
         };
         let block = self.leaf(span)?;
-        let mut entries = Entries::new(&block);
-        let broken = |Damaged| self.damaged(span.offset);
-        if entries.find(term, skip_rows).map_err(broken)? {
-            self.rows(&mut entries, span, visit)?;
+        let payload = self.entries(&block, span, |entries| {
+            let found = entries.find(term, skip_rows)?;
+            Ok(found.then(|| entries.position()))
+        })?;
+        match payload {
+            Some(payload) => self.rows_at(&block, payload, span, visit),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether there is a term in `from..to`.
+    pub fn has_between(&self, part: Part, from: &[u8], to: &[u8]) -> Result<bool> {
+        let mut start: Box<[u8]> = from.into();
+        while let Some((span, next)) = self.descend(part, &start)? {
+            let block = self.leaf(span)?;
+            let found = self.entries(&block, span, |entries| {
+                entries.seek(from, skip_rows)?;
+                if entries.is_done() {
+                    return Ok(None);
+                }
+                entries.next_key()?;
+                Ok(Some(*entries.key < *to))
+            })?;
+            match (found, next) {
+                (Some(found), _) => return Ok(found),
+                (None, Some(next)) if *next < *to => start = next,
+                (None, _) => break,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Shows rows whose payload is at a place in a leaf.
+    pub(super) fn rows_at(
+        &self,
+        block: &[u8],
+        payload: usize,
+        at: Span,
+        visit: &mut dyn FnMut(Rows<'_>),
+    ) -> Result<()> {
+        let mut entries = Entries::new(block).map_err(|Damaged| self.damaged(at.offset))?;
+        entries
+            .go_to(payload)
+            .map_err(|Damaged| self.damaged(at.offset))?;
+        self.rows(&mut entries, at, visit)
     }
 
     fn rows(
@@ -264,6 +335,41 @@ impl Segment {
         Ok(())
     }
 
+    /// The rows of all terms of `from..to`.
+    pub fn rows_between(
+        &self,
+        part: Part,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(Rows<'_>),
+    ) -> Result<()> {
+        let mut start: Box<[u8]> = from.into();
+        while let Some((span, next)) = self.descend(part, &start)? {
+            let block = self.leaf(span)?;
+            let broken = |Damaged| self.damaged(span.offset);
+            // Keys are compared at the two ends alone.
+            let whole = next.as_ref().is_some_and(|next| **next <= *to);
+            let end = self.entries(&block, span, |entries| {
+                if whole {
+                    return Ok(usize::MAX);
+                }
+                entries.seek(to, skip_rows)?;
+                Ok(entries.position())
+            })?;
+            let mut entries = Entries::new(&block).map_err(broken)?;
+            entries.seek(&start, skip_rows).map_err(broken)?;
+            while !entries.is_done() && entries.position() < end {
+                entries.skip_key().map_err(broken)?;
+                self.rows(&mut entries, span, visit)?;
+            }
+            match next {
+                Some(next) if *next < *to => start = next,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
     /// All terms of `from..to` that pass `keep`, with their rows.
     pub fn scan(
         &self,
@@ -273,17 +379,18 @@ impl Segment {
         keep: &mut dyn FnMut(&[u8]) -> bool,
         visit: &mut dyn FnMut(&[u8], Rows<'_>),
     ) -> Result<()> {
-        let mut start = Box::<[u8]>::from(from);
+        let mut start: Box<[u8]> = from.into();
         while let Some((span, next)) = self.descend(part, &start)? {
             let block = self.leaf(span)?;
-            let mut entries = Entries::new(&block);
             let broken = |Damaged| self.damaged(span.offset);
+            let mut entries = Entries::new(&block).map_err(broken)?;
+            entries.seek(&start, skip_rows).map_err(broken)?;
             while !entries.is_done() {
                 entries.next_key().map_err(broken)?;
-                if &*entries.key >= to {
+                if *entries.key >= *to {
                     return Ok(());
                 }
-                if &*entries.key < from || !keep(&entries.key) {
+                if !keep(&entries.key) {
                     skip_rows(&mut entries).map_err(broken)?;
                     continue;
                 }
@@ -292,66 +399,11 @@ impl Segment {
                 entries.key = key;
             }
             match next {
-                Some(next) if &*next < to => start = next,
+                Some(next) if *next < *to => start = next,
                 _ => break,
             }
         }
         Ok(())
-    }
-
-    /// The first terms of `from..to`, as many as lie in one leaf; ascending,
-    /// and empty only if there are none at all.
-    pub fn first_terms(&self, part: Part, from: &[u8], to: &[u8]) -> Result<Leaf> {
-        let mut start = Box::<[u8]>::from(from);
-        while let Some((span, next)) = self.descend(part, &start)? {
-            let found = self.terms(span, from, to)?;
-            match next {
-                Some(next) if found.is_empty() && &*next < to => start = next,
-                _ => return Ok(found),
-            }
-        }
-        Ok(Leaf::new())
-    }
-
-    /// As [`Segment::first_terms`], the last ones.
-    pub fn last_terms(&self, part: Part, from: &[u8], to: &[u8]) -> Result<Leaf> {
-        let tree = self.trailer.trees[part as usize];
-        if tree.height == 0 {
-            return Ok(Leaf::new());
-        }
-        let mut span = tree.root;
-        for _ in 1..tree.height {
-            let block = self.interior(span)?;
-            let at = block.children.partition_point(|(first, _)| &**first < to);
-            span = block.children[at.saturating_sub(1)].1;
-        }
-        self.terms(span, from, to)
-    }
-
-    fn terms(&self, span: Span, from: &[u8], to: &[u8]) -> Result<Leaf> {
-        let block = self.leaf(span)?;
-        let mut entries = Entries::new(&block);
-        let broken = |Damaged| self.damaged(span.offset);
-        let mut found = Leaf::new();
-        while !entries.is_done() {
-            entries.next_key().map_err(broken)?;
-            if &*entries.key >= to {
-                break;
-            }
-            if &*entries.key < from {
-                skip_rows(&mut entries).map_err(broken)?;
-                continue;
-            }
-            let key = entries.key.clone();
-            self.rows(&mut entries, span, &mut |rows| {
-                let posting = match rows {
-                    Rows::Few(rows) => Posting::Few(rows.to_vec()),
-                    Rows::Many(rows) => Posting::Many(rows.clone()),
-                };
-                found.push((key.clone(), posting));
-            })?;
-        }
-        Ok(found)
     }
 
     /// Reads every block and bitmap; the offset of the first that is damaged.
@@ -395,7 +447,7 @@ fn read(bytes: &Bytes, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
     }
 }
 
-fn skip_rows(entries: &mut Entries<'_>) -> std::result::Result<(), Damaged> {
+pub(super) fn skip_rows(entries: &mut Entries<'_>) -> std::result::Result<(), Damaged> {
     let count = entries.number()? as usize;
     if count > FEW {
         entries.span()?;
@@ -410,7 +462,7 @@ fn skip_rows(entries: &mut Entries<'_>) -> std::result::Result<(), Damaged> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::segment::{SegmentWriter, Sink};
+    use crate::index::segment::{SegmentWriter, Sink, TermCursor};
 
     const GENERATION: [u8; 8] = *b"k3f9a0Zq";
 
@@ -472,37 +524,64 @@ mod tests {
     }
 
     #[test]
-    fn terms_come_leaf_by_leaf_from_both_ends() {
-        let segment = segment(9_000);
-        let (from, to) = (term(1_000), term(8_000));
-        let expected: Vec<Vec<u8>> = (1_000..8_000)
-            .filter(|number| number % 3 != 0)
-            .map(term)
-            .collect();
-        let mut up = Vec::new();
-        let mut next = from.clone();
-        loop {
-            let leaf = segment
-                .first_terms(Part::Present, &next, &to)
-                .expect("reads");
-            let Some((last, _)) = leaf.last() else { break };
-            next = [&**last, &[0]].concat();
-            up.extend(leaf.into_iter().map(|(term, _)| term));
+    fn cursors_go_through_a_range_from_both_ends() {
+        for terms in [0, 1, 40, 3_000, 60_000] {
+            let segment = Arc::new(segment(terms));
+            let here: Vec<u32> = (0..terms).filter(|number| number % 3 != 0).collect();
+            for (from, to) in [
+                (0, terms),
+                (terms / 8, terms / 3 * 2),
+                (7, 8),
+                (8, 7),
+                (2, terms + 9),
+            ] {
+                let wanted: Vec<u32> = here
+                    .iter()
+                    .copied()
+                    .filter(|number| (from..to).contains(number))
+                    .collect();
+                for descending in [false, true] {
+                    let mut cursor = TermCursor::new(
+                        Arc::clone(&segment),
+                        Part::Present,
+                        &term(from),
+                        &term(to),
+                        descending,
+                    );
+                    let mut found = Vec::new();
+                    while cursor.fill().expect("reads") {
+                        let name = cursor.term().expect("is there").to_vec();
+                        let number: u32 = std::str::from_utf8(&name[5..])
+                            .expect("digits")
+                            .parse()
+                            .expect("a number");
+                        cursor
+                            .rows(&mut |rows| {
+                                assert_eq!(rows.to_bitmap().len(), u64::from(number % 40 + 1));
+                            })
+                            .expect("reads");
+                        found.push(number);
+                        cursor.advance();
+                    }
+                    if descending {
+                        found.reverse();
+                    }
+                    assert_eq!(found, wanted, "{from}..{to} of {terms}");
+                }
+                let mut count = 0;
+                segment
+                    .rows_between(Part::Present, &term(from), &term(to.max(from)), &mut |_| {
+                        count += 1;
+                    })
+                    .expect("reads");
+                assert_eq!(count, wanted.len(), "{from}..{to} of {terms}");
+                let any = segment.has_between(Part::Present, &term(from), &term(to.max(from)));
+                assert_eq!(
+                    any.expect("reads"),
+                    !wanted.is_empty(),
+                    "{from}..{to} of {terms}"
+                );
+            }
         }
-        assert_eq!(up, expected);
-        let mut down = Vec::new();
-        let mut until = to;
-        loop {
-            let leaf = segment
-                .last_terms(Part::Present, &from, &until)
-                .expect("reads");
-            let Some((first, _)) = leaf.first() else {
-                break;
-            };
-            until = first.clone();
-            down.extend(leaf.into_iter().rev().map(|(term, _)| term));
-        }
-        down.reverse();
-        assert_eq!(down, expected);
     }
 }

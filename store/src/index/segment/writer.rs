@@ -101,6 +101,7 @@ struct Levels {
 impl Levels {
     /// Closes the block of a level and enters it into the level above.
     fn close(&mut self, level: usize, sink: &mut Sink) -> io::Result<Span> {
+        self.levels[level].close();
         let span = sink.checked(&self.levels[level].bytes)?;
         if self.levels.len() == level + 1 {
             self.levels.push(Builder::default());
@@ -124,6 +125,7 @@ impl Levels {
             if !self.levels[level].is_empty() {
                 let top = self.levels[level + 1..].iter().all(Builder::is_empty);
                 if top {
+                    self.levels[level].close();
                     root = sink.checked(&self.levels[level].bytes)?;
                     height = level as u32 + 1;
                     break;

@@ -1,7 +1,6 @@
 //! Input that an index chose: only rows that may pass the leading filters, if
 //! possible in the order that the next barrier would give them.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mix_value::{Map, Value};
@@ -11,7 +10,7 @@ use super::super::error::QueryError;
 use super::super::eval::{Evaluator, Scope};
 use super::super::plan::{Barrier, Base, Compute, Plan, Step};
 use super::super::select::Selector;
-use super::super::source::{RecordSource, Sorted};
+use super::super::source::{GroupRowsIter, RecordSource, Sorted};
 use super::gather::{Held, key_of};
 use super::{Execution, Flow, Input};
 
@@ -22,26 +21,41 @@ const WALK: u64 = 16;
 pub(super) struct Chosen<E> {
     order: Order<E>,
     /// Rows that need no test.
-    sure: RoaringBitmap,
+    sure: Sure,
     /// The leading filters are those of the first segment.
     filters: usize,
     /// The rows go into the segment behind the first one.
     beyond: bool,
 }
 
+/// Rows of which the index tells that they pass the leading filters.
+enum Sure {
+    All,
+    Some(RoaringBitmap),
+}
+
+impl Sure {
+    fn contains(&self, row: u32) -> bool {
+        match self {
+            Sure::All => true,
+            Sure::Some(rows) => rows.contains(row),
+        }
+    }
+}
+
 enum Order<E> {
     /// Not begun.
-    All(RoaringBitmap),
+    All(Arc<RoaringBitmap>),
     Up(roaring::bitmap::IntoIter),
     Down(std::iter::Rev<roaring::bitmap::IntoIter>),
     Sorted {
         rows: Box<dyn Sorted<E>>,
-        next: VecDeque<u32>,
+        next: GroupRowsIter,
     },
     /// Rows of the same value become one group.
     Groups {
         rows: Box<dyn Sorted<E>>,
-        next: VecDeque<u32>,
+        next: GroupRowsIter,
         key: Option<Value>,
         members: Vec<u32>,
     },
@@ -62,12 +76,20 @@ impl<S: RecordSource> Execution<S> {
         let Some(selector) = Selector::new(&evaluator.source, &evaluator.first_rows)? else {
             return Ok(());
         };
-        let sets = selector.all(self.plan.leading())?;
         let filters = self.plan.leading().count();
-        let rows = &sets.sure | &sets.maybe;
+        let (rows, sure) = if filters == 0 {
+            (Arc::clone(selector.visible()), Sure::All)
+        } else {
+            let sets = selector.all(self.plan.leading())?;
+            if sets.maybe.is_empty() {
+                (Arc::new(sets.sure), Sure::All)
+            } else {
+                (Arc::new(&sets.sure | &sets.maybe), Sure::Some(sets.sure))
+            }
+        };
         let mut chosen = Chosen {
-            order: Order::All(RoaringBitmap::new()),
-            sure: sets.sure,
+            order: Order::All(Arc::default()),
+            sure,
             filters,
             beyond: false,
         };
@@ -97,13 +119,13 @@ impl<S: RecordSource> Execution<S> {
         chosen.order = match (barrier, sorted) {
             (Some(Barrier::Reverse), _) => {
                 chosen.beyond = true;
-                Order::Down(rows.into_iter().rev())
+                Order::Down(Arc::unwrap_or_clone(rows).into_iter().rev())
             }
             (Some(Barrier::Group(_)), Some(rows)) => {
                 chosen.beyond = true;
                 Order::Groups {
                     rows,
-                    next: VecDeque::new(),
+                    next: GroupRowsIter::default(),
                     key: None,
                     members: Vec::new(),
                 }
@@ -112,7 +134,7 @@ impl<S: RecordSource> Execution<S> {
                 chosen.beyond = true;
                 Order::Sorted {
                     rows,
-                    next: VecDeque::new(),
+                    next: GroupRowsIter::default(),
                 }
             }
             _ => Order::All(rows),
@@ -159,10 +181,14 @@ impl<E: From<QueryError>> Chosen<E> {
         let Order::All(rows) = &mut self.order else {
             return 0;
         };
-        let sure = std::mem::take(&mut self.sure);
-        let count = rows.intersection_len(&sure);
-        *rows -= sure;
-        count
+        match std::mem::replace(&mut self.sure, Sure::Some(RoaringBitmap::new())) {
+            Sure::All => std::mem::take(rows).len(),
+            Sure::Some(sure) => {
+                // All of them are among the rows.
+                *Arc::make_mut(rows) -= &sure;
+                sure.len()
+            }
+        }
     }
 
     pub(super) fn next<S: RecordSource<Error = E>>(
@@ -171,19 +197,22 @@ impl<E: From<QueryError>> Chosen<E> {
         plan: &Plan,
     ) -> Result<Taken, E> {
         if let Order::All(rows) = &mut self.order {
-            self.order = Order::Up(std::mem::take(rows).into_iter());
+            self.order = Order::Up(Arc::unwrap_or_clone(std::mem::take(rows)).into_iter());
         }
         let row = match &mut self.order {
             Order::All(_) => None,
             Order::Up(rows) => rows.next(),
             Order::Down(rows) => rows.next(),
             Order::Sorted { rows, next } => {
-                if next.is_empty()
+                let mut row = next.next();
+                // A group may have no rows.
+                while row.is_none()
                     && let Some(group) = rows.next_group()?
                 {
-                    next.extend(group.rows);
+                    *next = group.rows.into_iter();
+                    row = next.next();
                 }
-                next.pop_front()
+                row
             }
             Order::Groups { .. } => return self.next_group(evaluator, plan),
         };
@@ -257,20 +286,24 @@ impl<E: From<QueryError>> Chosen<E> {
         else {
             return Ok(Taken::End);
         };
-        if let Some(row) = next.pop_front() {
+        let values = needs_values(plan);
+        if let Some(row) = next.next() {
             if self.sure.contains(row) {
                 members.push(row);
-                // All that need no test go at once.
-                while let Some(row) = next.front().copied().filter(|row| self.sure.contains(*row)) {
-                    members.push(row);
-                    next.pop_front();
+                if values && matches!(self.sure, Sure::All) {
+                    members.extend(next);
                 }
-                return Ok(Taken::Nothing);
-            }
-            if self.tested(row, evaluator, plan)?.is_some()
+            } else if self.tested(row, evaluator, plan)?.is_some()
                 && let Order::Groups { members, .. } = &mut self.order
             {
                 members.push(row);
+            }
+            if !values
+                && let Order::Groups { next, members, .. } = &mut self.order
+                && !members.is_empty()
+            {
+                // One is enough to know that there is such a group.
+                *next = GroupRowsIter::default();
             }
             return Ok(Taken::Nothing);
         }
@@ -282,7 +315,7 @@ impl<E: From<QueryError>> Chosen<E> {
             };
             // The index has a value for all of them.
             return Ok(match key {
-                Some(key) if !needs_values(plan) => {
+                Some(key) if !values => {
                     let group = Map::from([
                         (Arc::from("key"), key),
                         (Arc::from("values"), Value::Array(Vec::new())),
@@ -299,7 +332,7 @@ impl<E: From<QueryError>> Chosen<E> {
         match rows.next_group()? {
             Some(group) if group.defined => {
                 *key = group.key;
-                next.extend(group.rows);
+                *next = group.rows.into_iter();
                 Ok(Taken::Nothing)
             }
             _ => Ok(Taken::End),

@@ -137,9 +137,10 @@ impl RecordSource for Memory {
         Ok((generation == GENERATION).then_some(rows))
     }
 
-    fn visible(&self) -> Result<Option<RoaringBitmap>, MemoryError> {
+    fn visible(&self) -> Result<Option<Arc<RoaringBitmap>>, MemoryError> {
         let rows = (0..self.bound).filter(|row| self.visible(*row));
-        Ok(self.indexed.then(|| rows.map(|row| row as u32).collect()))
+        let rows = rows.map(|row| row as u32);
+        Ok(self.indexed.then(|| Arc::new(rows.collect())))
     }
 
     /// From the values; every third row it does not know.

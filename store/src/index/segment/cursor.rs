@@ -1,0 +1,170 @@
+//! Goes through the terms of a range of one tree, from either end.
+
+use std::sync::Arc;
+
+use super::Part;
+use super::block::Span;
+use super::reader::{Segment, skip_rows};
+use crate::error::Result;
+use crate::index::rows::Rows;
+
+/// A place among the terms of a range. Reads a leaf when it gets there, and of
+/// it sixteen entries at a time.
+pub(crate) struct TermCursor {
+    segment: Arc<Segment>,
+    part: Part,
+    from: Vec<u8>,
+    to: Vec<u8>,
+    descending: bool,
+    /// The next leaf is the one with the first term from here on, or, when
+    /// descending, with the last term before; none behind the last leaf.
+    edge: Option<Box<[u8]>>,
+    leaf: Option<Open>,
+    /// Keys of the entries read ahead.
+    keys: Vec<u8>,
+    /// Of each entry read ahead: where its key is in `keys`, and its payload in the leaf.
+    ahead: Vec<Ahead>,
+    /// The present one of them.
+    at: usize,
+}
+
+struct Open {
+    block: Arc<[u8]>,
+    span: Span,
+    /// Runs still to be read.
+    runs: std::ops::Range<usize>,
+}
+
+struct Ahead {
+    key: std::ops::Range<usize>,
+    payload: usize,
+}
+
+impl TermCursor {
+    pub fn new(
+        segment: Arc<Segment>,
+        part: Part,
+        from: &[u8],
+        to: &[u8],
+        descending: bool,
+    ) -> TermCursor {
+        TermCursor {
+            segment,
+            part,
+            from: from.to_vec(),
+            to: to.to_vec(),
+            descending,
+            edge: (from < to).then(|| if descending { to.into() } else { from.into() }),
+            leaf: None,
+            keys: Vec::new(),
+            ahead: Vec::new(),
+            at: 0,
+        }
+    }
+
+    /// Makes sure that the present term is read; false at the end.
+    pub fn fill(&mut self) -> Result<bool> {
+        while self.at >= self.ahead.len() {
+            let more = match &mut self.leaf {
+                Some(leaf) if self.descending => leaf.runs.next_back(),
+                Some(leaf) => leaf.runs.next(),
+                None => None,
+            };
+            match more {
+                Some(run) => self.read(run)?,
+                None if !self.next_leaf()? => return Ok(false),
+                None => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// The present term, after [`TermCursor::fill`].
+    pub fn term(&self) -> Option<&[u8]> {
+        let entry = self.ahead.get(self.at)?;
+        self.keys.get(entry.key.clone())
+    }
+
+    /// Shows the rows of the present term.
+    pub fn rows(&self, visit: &mut dyn FnMut(Rows<'_>)) -> Result<()> {
+        let (Some(entry), Some(leaf)) = (self.ahead.get(self.at), &self.leaf) else {
+            return Ok(());
+        };
+        self.segment
+            .rows_at(&leaf.block, entry.payload, leaf.span, visit)
+    }
+
+    /// Goes to the next term.
+    pub fn advance(&mut self) {
+        self.at += 1;
+    }
+
+    fn next_leaf(&mut self) -> Result<bool> {
+        let Some(edge) = self.edge.take() else {
+            return Ok(false);
+        };
+        let found = if self.descending {
+            self.segment.last_leaf(self.part, &edge)?
+        } else {
+            self.segment.descend(self.part, &edge)?
+        };
+        let Some((span, next)) = found else {
+            return Ok(false);
+        };
+        let block = self.segment.leaf(span)?;
+        let mut runs = 0..0;
+        self.segment.entries(&block, span, |entries| {
+            let run = entries.run_of(&edge)?;
+            runs = if self.descending {
+                0..entries.runs().min(run + 1)
+            } else {
+                run..entries.runs()
+            };
+            Ok(())
+        })?;
+        self.edge = next.filter(|next| {
+            if self.descending {
+                **next > *self.from
+            } else {
+                **next < *self.to
+            }
+        });
+        self.leaf = Some(Open { block, span, runs });
+        Ok(true)
+    }
+
+    /// Reads the entries of a run that are in the range.
+    fn read(&mut self, run: usize) -> Result<()> {
+        self.keys.clear();
+        self.ahead.clear();
+        self.at = 0;
+        let Some(leaf) = &self.leaf else {
+            return Ok(());
+        };
+        let (keys, ahead) = (&mut self.keys, &mut self.ahead);
+        self.segment.entries(&leaf.block, leaf.span, |entries| {
+            entries.go_to_run(run)?;
+            let end = entries.run_end(run)?;
+            while entries.position() < end {
+                entries.next_key()?;
+                if *entries.key >= *self.to {
+                    break;
+                }
+                if *entries.key >= *self.from {
+                    let start = keys.len();
+                    keys.extend_from_slice(&entries.key);
+                    ahead.push(Ahead {
+                        key: start..keys.len(),
+                        payload: entries.position(),
+                    });
+                }
+                skip_rows(entries)?;
+            }
+            Ok(())
+        })?;
+        if self.descending {
+            self.ahead.reverse();
+        }
+        Ok(())
+    }
+}
