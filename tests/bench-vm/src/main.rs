@@ -9,16 +9,21 @@
 //! - [`mix`]: Mix in the native library
 //! - `component` (feature): Mix in its component, under the engine of `mixer`
 //! - `peers` (feature): QuickJS and Lua 5.4
-//! - [`growth`]: library functions at doubling sizes, to see that none is quadratic
+//! - [`cases`]: uses of library functions
+//! - [`growth`]: these at doubling sizes, to see that none is quadratic
+//! - `library` (with `peers`): these on a million elements, beside the builtins of QuickJS
 //!
 //! `build FOLDER` writes the executables, to be run by any `mixer`.
 //!
-//! `cargo run --release -p mix-bench-vm --features peers,component -- [growth|build FOLDER] [NAME]...`
+//! `cargo run --release -p mix-bench-vm --features peers,component -- [growth|library|build FOLDER] [NAME]...`
 
+mod cases;
 mod clock;
 #[cfg(feature = "component")]
 mod component;
 mod growth;
+#[cfg(feature = "peers")]
+mod library;
 mod mix;
 #[cfg(feature = "peers")]
 mod peers;
@@ -50,6 +55,10 @@ fn main() -> Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "growth") {
         return growth::print(&arguments.split_off(1));
+    }
+    #[cfg(feature = "peers")]
+    if arguments.first().is_some_and(|first| first == "library") {
+        return library::print(&arguments.split_off(1));
     }
     if let [command, folder] = &arguments[..]
         && command == "build"

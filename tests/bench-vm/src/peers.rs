@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, anyhow};
 
+use crate::cases::Case;
 use crate::clock::Start;
 use crate::program::{Measured, Program};
 use crate::{Engine, Run};
@@ -64,4 +65,27 @@ impl Engine for Lua {
             Ok(Measured { time, text })
         })))
     }
+}
+
+/// Seconds that QuickJS takes for the same case with its own builtins, and the result.
+pub fn measure(case: &Case, size: u32) -> Result<(f64, String)> {
+    let runtime = rquickjs::Runtime::new()?;
+    let context = rquickjs::Context::full(&runtime)?;
+    let (made, measured) = case.script;
+    let source =
+        format!("const n = {size}; const a = {made}; function measured() {{ return {measured} }}");
+    context.with(|context| {
+        let failed = |error| anyhow!("{}: {error}: {:?}", case.name, context.catch());
+        context.eval::<(), _>(source).map_err(failed)?;
+        let measured: rquickjs::Function = context.globals().get("measured")?;
+        let mut best = f64::MAX;
+        let mut text = String::new();
+        for _ in 0..3 {
+            let start = Start::now();
+            let result: rquickjs::Coerced<String> = measured.call(()).map_err(failed)?;
+            best = best.min(start.elapsed().as_secs_f64());
+            text = result.0;
+        }
+        Ok((best, text))
+    })
 }
