@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 
-use futures::StreamExt;
+use futures::future::{AbortHandle, Abortable};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use mix_vm::{Host, HostFailure, Pending, Reply, Session};
 use wit_bindgen::{StreamReader, StreamResult};
 
@@ -20,7 +21,9 @@ type Item = Vec<u8>;
 /// Foreign functions and stream reads in flight, and the streams at rest.
 #[derive(Default)]
 pub struct Requests {
-    running: FuturesUnordered<Pin<Box<dyn Future<Output = Finished>>>>,
+    running: FuturesUnordered<Abortable<Pin<Box<dyn Future<Output = Finished>>>>>,
+    /// How each of them is ended, by the number of its request.
+    handles: HashMap<u64, InFlight>,
     streams: HashMap<u64, StreamReader<Item>>,
     /// Streams that are being read.
     reading: HashSet<u64>,
@@ -29,6 +32,13 @@ pub struct Requests {
     /// Why streams ended whose last items the machine has not asked for yet.
     failed: HashMap<u64, HostFailure>,
     last_stream: u64,
+}
+
+/// How a request is ended before it is answered.
+struct InFlight {
+    abort: AbortHandle,
+    /// The stream that it reads.
+    stream: Option<u64>,
 }
 
 /// A request that is answered.
@@ -59,10 +69,13 @@ impl Requests {
                 call,
                 function,
                 args,
-            } => self.running.push(Box::pin(async move {
-                let result = family::start(function, args).await;
-                Finished::Started { call, result }
-            })),
+            } => {
+                let started = async move {
+                    let result = family::start(function, args).await;
+                    Finished::Started { call, result }
+                };
+                self.push(call, None, Box::pin(started));
+            }
             Pending::Pull {
                 call,
                 stream,
@@ -70,8 +83,8 @@ impl Requests {
             } => match self.streams.remove(&stream) {
                 Some(reader) => {
                     self.reading.insert(stream);
-                    self.running
-                        .push(Box::pin(read(call, stream, reader, at_most)));
+                    let reading = Box::pin(read(call, stream, reader, at_most));
+                    self.push(call, Some(stream), reading);
                 }
                 None => {
                     let failure = self.failed.remove(&stream);
@@ -82,37 +95,89 @@ impl Requests {
         }
     }
 
+    fn push(
+        &mut self,
+        call: u64,
+        stream: Option<u64>,
+        work: Pin<Box<dyn Future<Output = Finished>>>,
+    ) {
+        let (abort, registration) = AbortHandle::new_pair();
+        self.handles.insert(call, InFlight { abort, stream });
+        self.running.push(Abortable::new(work, registration));
+    }
+
+    /// Ends the requests whose answers nobody waits for any longer: dropping a call cancels it.
+    pub fn cancel(&mut self, session: &mut Session) {
+        let canceled = session.canceled_requests();
+        if canceled.is_empty() {
+            return;
+        }
+        for call in canceled {
+            let Some(request) = self.handles.remove(&call) else {
+                continue;
+            };
+            request.abort.abort();
+            if let Some(stream) = request.stream {
+                self.reading.remove(&stream);
+                self.unwanted.remove(&stream);
+            }
+        }
+        // They are dropped when they are looked at.
+        self.settle_ready(session);
+    }
+
     /// Awaits one answer and gives it to the machine.
     pub async fn settle(&mut self, session: &mut Session) {
-        match self.running.next().await {
-            None => {}
-            Some(Finished::Started {
+        while let Some(finished) = self.running.next().await {
+            if let Ok(finished) = finished {
+                self.take(finished, session);
+                return;
+            }
+        }
+    }
+
+    /// Gives all answers that are there to the machine, without waiting.
+    pub fn settle_ready(&mut self, session: &mut Session) {
+        while let Some(Some(finished)) = self.running.next().now_or_never() {
+            if let Ok(finished) = finished {
+                self.take(finished, session);
+            }
+        }
+    }
+
+    fn take(&mut self, finished: Finished, session: &mut Session) {
+        match finished {
+            Finished::Started {
                 call,
                 result: Err(failure),
-            }) => {
+            } => {
+                self.handles.remove(&call);
                 session.resume(call, Reply::Failed(wire::failure(failure)));
             }
-            Some(Finished::Started {
+            Finished::Started {
                 call,
                 result: Ok(types::Reply::One(value)),
-            }) => {
+            } => {
+                self.handles.remove(&call);
                 session.resume(call, Reply::One(value));
             }
-            Some(Finished::Started {
+            Finished::Started {
                 call,
                 result: Ok(types::Reply::Many(reader)),
-            }) => {
+            } => {
+                self.handles.remove(&call);
                 self.last_stream += 1;
                 self.streams.insert(self.last_stream, reader);
                 session.resume(call, Reply::Many(self.last_stream));
             }
-            Some(Finished::Read {
+            Finished::Read {
                 call,
                 stream,
                 reader,
                 mut items,
                 end,
-            }) => {
+            } => {
+                self.handles.remove(&call);
                 self.reading.remove(&stream);
                 let unwanted = self.unwanted.remove(&stream);
                 // A stream at its end or out of use is dropped here, which ends the work behind it.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use futures::FutureExt;
 use futures::future::{Either, select};
 use mix_vm::{Session, Step};
 use wit_bindgen::{StreamReader, StreamResult, StreamWriter};
@@ -132,13 +133,26 @@ async fn steps(
     loop {
         let step = session.run(&mut Family, SLICE);
         requests.drop_streams(session);
+        requests.cancel(session);
         match step {
             Step::Event(event) => events.put(wire::event(event)).await?,
             Step::Ready => {
                 events.flush().await?;
                 events.check().await?;
+                // Routines that go on do not keep back the requests of those that wait.
+                for request in session.take_requests() {
+                    requests.begin(request, session);
+                }
                 // Other sessions of the instance get their turn.
                 wit_bindgen::yield_async().await;
+                requests.settle_ready(session);
+                // Background routines do not keep back actions.
+                if !session.is_busy()
+                    && let Some(reading) = incoming.reading()
+                    && let Some(read) = reading.now_or_never()
+                {
+                    incoming.take(read, session);
+                }
             }
             Step::Waiting(begun) => {
                 let refused = !begun.is_empty();

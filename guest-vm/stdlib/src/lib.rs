@@ -37,6 +37,7 @@ const MODULES: &[Module] = library![
     "bitset",
     "bool",
     "calendar",
+    "co",
     "command",
     "container",
     "crypto",

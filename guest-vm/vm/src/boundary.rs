@@ -89,6 +89,16 @@ pub enum Pending {
     },
 }
 
+impl Pending {
+    /// The name of the request.
+    #[must_use]
+    pub fn call(&self) -> u64 {
+        match self {
+            Pending::Start { call, .. } | Pending::Pull { call, .. } => *call,
+        }
+    }
+}
+
 /// The answer to a [`Pending`] request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {

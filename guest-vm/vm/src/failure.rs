@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::boundary::{Location, TraceFrame};
 use crate::heap::Value;
 
 /// A runtime error.
@@ -14,6 +15,8 @@ struct Content {
     code: Cow<'static, str>,
     message: String,
     params: Vec<(&'static str, Value)>,
+    /// Where it was raised first, if it was raised again elsewhere.
+    first: Option<(Vec<TraceFrame>, Option<Location>)>,
 }
 
 impl Failure {
@@ -24,6 +27,7 @@ impl Failure {
             code: code.into(),
             message: message.into(),
             params: Vec::new(),
+            first: None,
         }))
     }
 
@@ -32,6 +36,17 @@ impl Failure {
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.0.params.push((name, value.into()));
         self
+    }
+
+    /// The error as it was raised first: its stack comes before that of where it is raised again.
+    pub(crate) fn after(mut self, trace: Vec<TraceFrame>, location: Option<Location>) -> Self {
+        self.0.first = Some((trace, location));
+        self
+    }
+
+    /// Where it was raised first.
+    pub(crate) fn first(&self) -> Option<&(Vec<TraceFrame>, Option<Location>)> {
+        self.0.first.as_ref()
     }
 
     /// The stable code.

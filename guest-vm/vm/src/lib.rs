@@ -21,6 +21,7 @@
 //! - [`interpreter`]: the instruction loop, calls, streams, errors
 //! - [`builtins`]: functions for the standard library, in [`surroundings`]
 //! - `sheet`: instances, cells, propagation, actions
+//! - `routine`: coroutines, channels, mutexes and who is next
 
 pub mod access;
 pub mod boundary;
@@ -33,6 +34,7 @@ pub mod interpreter;
 mod loaded;
 mod machine;
 pub mod operators;
+mod routine;
 mod session;
 mod sheet;
 pub mod surroundings;

@@ -1,13 +1,13 @@
 //! The state of a running session: routines with their frames, instances, cells.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::boundary::{Pending, TraceFrame};
 use crate::failure::Failure;
 use crate::heap::{CellId, Function, InstanceId, Stream, Value};
 use crate::loaded::Loaded;
+use crate::routine::{Mutex, Scheduler};
 use crate::sheet::{Attach, Force, Instantiation, Interaction, MemoWork, Sheet};
 use crate::surroundings::Surroundings;
 use crate::wire::Decoder;
@@ -27,6 +27,8 @@ pub(crate) struct Machine {
     pub loaded: Rc<Loaded>,
     pub sheet: Sheet,
     pub surroundings: Surroundings,
+    /// All routines but the one that runs.
+    pub scheduler: Scheduler,
     /// Streams of the host that are no longer needed.
     pub dropped_streams: Rc<RefCell<Vec<u64>>>,
     pub decoder: Decoder,
@@ -48,8 +50,6 @@ pub(crate) struct Routine {
     /// What native code does with results (see [`Native`]).
     pub natives: Vec<Native>,
     pub handlers: Vec<Handler>,
-    /// Requests whose answer this routine waits for, and where the answer goes.
-    pub waiting: BTreeMap<u64, Wait>,
 }
 
 /// A call in progress.
@@ -78,6 +78,16 @@ pub(crate) enum Ret {
 pub(crate) enum Native {
     /// The outermost: the routine is done.
     Root,
+    /// A result that is told when all foreground routines have ended.
+    Held(Value),
+    /// A cell that another routine evaluates is looked at again.
+    ForceAgain(CellId),
+    /// A value def that another routine evaluates is looked at again.
+    SlotAgain { instance: InstanceId, slot: u32 },
+    /// A stream whose element another routine computes is pulled again.
+    PullAgain { stream: Rc<Stream>, ret: Ret },
+    /// A mutex is given back after a call.
+    Guard { mutex: Rc<Mutex>, ret: Ret },
     /// Applies the result to further arguments.
     Apply { arguments: Vec<Value>, ret: Ret },
     /// Stores a value def; then the reading instruction is run again, or the native below goes on.
@@ -141,8 +151,10 @@ pub(crate) enum Outcome {
     Failed(Uncaught),
     /// The fuel of this slice is used up.
     OutOfFuel,
-    /// It waits for an answer.
+    /// It waits, or lets others go first.
     Waiting,
+    /// It has ended itself.
+    Exited,
 }
 
 /// An error with its trace.
@@ -162,6 +174,8 @@ pub(crate) enum Next {
     Run,
     /// The routine waits.
     Wait,
+    /// The routine ends itself.
+    Exit,
     /// The outermost result.
     Done(Value),
 }

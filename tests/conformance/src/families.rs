@@ -25,6 +25,7 @@ const FUNCTIONS: &[(&str, u8, bool)] = &[
     ("$core_log", 2, false),
     ("$core_now", 0, false),
     ("$core_monotonic", 0, false),
+    ("$core_sleep", 1, true),
     ("$core_env_initial", 0, false),
     ("$core_tz_at_utc", 2, false),
     ("$core_tz_at_wall", 2, false),
@@ -62,6 +63,10 @@ pub struct Families {
     pub rows: usize,
     /// Readings of the clock that never goes back.
     ticks: f64,
+    /// Who sleeps until when, on a clock that moves only when everybody waits.
+    sleepers: Vec<(f64, u64)>,
+    /// The time on that clock.
+    time: f64,
 }
 
 type Answer = Result<Value, HostFailure>;
@@ -132,6 +137,8 @@ impl Families {
             pipelines: Vec::new(),
             rows: 0,
             ticks: 0.0,
+            sleepers: Vec::new(),
+            time: 0.0,
         };
         let records = vec![
             map(&[
@@ -154,9 +161,39 @@ impl Families {
         Ok(families)
     }
 
-    /// Answers a request of a session; `None` for one that waits for a change.
+    /// Everybody waits: the clock moves on to the first who is to wake up.
+    pub fn wake(&mut self) -> Option<(u64, Reply)> {
+        // Of several the one that began to sleep first.
+        let times = self.sleepers.iter().enumerate();
+        let (first, _) = times.min_by(|a, b| a.1.0.total_cmp(&b.1.0))?;
+        let (time, call) = self.sleepers.remove(first);
+        self.time = time;
+        Some((
+            call,
+            encoded(&Value::Null).map_or_else(Reply::Failed, Reply::One),
+        ))
+    }
+
+    /// Nobody waits for these answers any longer.
+    pub fn forget(&mut self, calls: &[u64]) {
+        self.sleepers.retain(|(_, call)| !calls.contains(call));
+    }
+
+    /// Answers a request of a session; `None` for one that waits for a change or the clock.
     pub fn answer(&mut self, pending: Pending) -> Option<(u64, Reply)> {
         Some(match pending {
+            Pending::Start {
+                call,
+                function,
+                args,
+            } if FUNCTIONS[function as usize].0 == "$core_sleep" => {
+                let seconds = decoded(&args)
+                    .ok()
+                    .and_then(|args| number_of(array_of(&args).ok()?.first()?).ok());
+                self.sleepers
+                    .push((self.time + seconds.unwrap_or(0.0), call));
+                return None;
+            }
             Pending::Start { function, .. }
                 if FUNCTIONS[function as usize].0 == "$db_waitChange" =>
             {

@@ -210,7 +210,11 @@ pub fn act(session: &mut Session, families: &mut Families, action: Action) -> Re
         match session.run(families, 1_000_000) {
             Step::Ready => {}
             Step::Waiting(requests) if requests.is_empty() => {
-                bail!("the session waits for nothing")
+                families.forget(&session.canceled_requests());
+                match families.wake() {
+                    Some((call, reply)) => session.resume(call, reply),
+                    None => bail!("the session waits for nothing"),
+                }
             }
             Step::Waiting(requests) => {
                 for request in requests {

@@ -7,6 +7,8 @@ pub mod stream;
 pub mod text;
 pub mod value;
 
+pub(crate) use release::release;
+
 pub use map::{Map, MapIter, Shape};
 pub use stream::Stream;
 pub use text::Text;

@@ -24,7 +24,7 @@ enum Parked {
 }
 
 /// Drops the children of a node.
-pub(super) fn release(values: Vec<Value>) {
+pub(crate) fn release(values: Vec<Value>) {
     if values.iter().any(Value::is_nested) {
         run(Parked::Values(values));
     }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::release::release;
 use super::value::{Array, Function, Value};
 use crate::failure::Failure;
+use crate::routine::Channel;
 
 /// A stream; copies of the value share the cursor.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(crate) enum Source {
     Generator(Rc<Function>),
     /// The function gives the stream, at the first pull.
     Lazy(Rc<Function>),
+    /// What is read from a channel.
+    Channel(Rc<Channel>),
     /// A stream of the host: elements come in batches.
     Host {
         /// Number of the stream.
@@ -83,6 +86,12 @@ impl Stream {
     #[must_use]
     pub fn singleton(value: Value) -> Rc<Self> {
         Self::of_values(vec![value])
+    }
+
+    /// A stream of the values of a channel.
+    #[must_use]
+    pub(crate) fn of_channel(channel: Rc<Channel>) -> Rc<Self> {
+        Self::new(Source::Channel(channel))
     }
 
     /// The elements of the left stream, then those of the right one; O(1).
@@ -128,7 +137,7 @@ impl Drop for Source {
                 }
                 release(std::mem::take(ready).into());
             }
-            Source::Ended | Source::Failed(_) | Source::Array { .. } => {}
+            Source::Ended | Source::Failed(_) | Source::Array { .. } | Source::Channel(_) => {}
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::loaded::{Entry, Foreign};
 use crate::machine::{
     FIRST_REGISTERS, Frame, MAX_FRAMES, MAX_REGISTERS, Machine, Native, Next, Ret, Routine, Wait,
 };
+use crate::routine::Block;
+use crate::sheet::SlotState;
 
 /// `RT_STACK`.
 pub(super) fn stack_failure() -> Failure {
@@ -196,6 +198,9 @@ impl Machine {
         arguments: &mut [Value],
         ret: Ret,
     ) -> Result<Next, Failure> {
+        if let Intrinsic::Co(what) = intrinsic {
+            return self.co(routine, host, what, arguments, ret);
+        }
         let argument = arguments.first_mut().map(Value::take).unwrap_or_default();
         let stream = |value: Value| match value {
             Value::Stream(stream) => Ok(stream),
@@ -212,6 +217,8 @@ impl Machine {
             )),
         };
         match intrinsic {
+            // Done above.
+            Intrinsic::Co(_) => Err(Failure::internal("builtin of co")),
             Intrinsic::StreamNext => self.pull(routine, host, &stream(argument)?, ret),
             Intrinsic::StreamIsEmpty => {
                 let stream = stream(argument)?;
@@ -306,14 +313,17 @@ impl Machine {
             }
             Foreign::Linked { index, waits: true } => {
                 let args = crate::wire::encode_arguments(arguments)?;
+                if self.scheduler.is_doomed() {
+                    return Ok(Next::Exit);
+                }
                 let call = self.new_call();
                 self.requests.push(Pending::Start {
                     call,
                     function: index,
                     args,
                 });
-                routine.waiting.insert(call, Wait::Result(ret));
-                Ok(Next::Wait)
+                let wait = Wait::Result(ret);
+                Ok(self.park(Block::Call { call, wait }))
             }
         }
     }
@@ -400,7 +410,28 @@ impl Machine {
         value: Value,
     ) -> Result<Next, Failure> {
         match native {
-            Native::Root => Ok(Next::Done(value)),
+            Native::Root | Native::Held(_) => {
+                let value = match native {
+                    Native::Held(value) => value,
+                    _ => value,
+                };
+                let is_main = self.scheduler.running == self.scheduler.main;
+                if is_main && self.scheduler.has_foreground() {
+                    routine.natives.push(Native::Held(value));
+                    return Ok(self.park(Block::Foreground));
+                }
+                Ok(Next::Done(value))
+            }
+            Native::ForceAgain(cell) => self.force(routine, cell, false),
+            Native::SlotAgain { instance, slot } => match self.sheet.slot(instance, slot) {
+                SlotState::Value(_) => Ok(Next::Value(Value::Null, Native::RET)),
+                _ => self.evaluate_slot(routine, instance, slot, false),
+            },
+            Native::PullAgain { stream, ret } => self.pull(routine, host, &stream, ret),
+            Native::Guard { mutex, ret } => {
+                self.unlock(&mutex, self.scheduler.running);
+                Ok(Next::Value(value, ret))
+            }
             Native::Apply { arguments, ret } => self.apply(routine, host, &value, arguments, ret),
             Native::Slot {
                 instance,

@@ -1,6 +1,8 @@
 //! Builtins that the interpreter performs itself, because they pull streams or
 //! know cells and modules by name.
 
+use crate::routine::{self, builtin::Co};
+
 /// A builtin that may call Mix code or wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intrinsic {
@@ -18,6 +20,8 @@ pub enum Intrinsic {
     SessionPrint,
     /// `#session_keep`: the wire form as a binary, null for what has none.
     SessionKeep,
+    /// Of module `co`.
+    Co(Co),
 }
 
 /// The intrinsic with that name.
@@ -31,6 +35,6 @@ pub fn find(name: &str) -> Option<Intrinsic> {
         "#stream_to_array" => Intrinsic::StreamToArray,
         "#session_print" => Intrinsic::SessionPrint,
         "#session_keep" => Intrinsic::SessionKeep,
-        _ => return None,
+        other => return routine::builtin::find(other).map(Intrinsic::Co),
     })
 }

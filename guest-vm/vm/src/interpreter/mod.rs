@@ -27,6 +27,8 @@ mod rare;
 mod slow;
 mod window;
 
+pub(crate) use pull::fail as fail_stream;
+
 use mix_bytecode::Op;
 
 use crate::boundary::Host;
@@ -73,6 +75,13 @@ impl Machine {
                 Some(Ok(Next::Run)) | None => {}
                 Some(Ok(Next::Wait)) => return Outcome::Waiting,
                 Some(Ok(Next::Done(value))) => return Outcome::Done(value),
+                Some(Ok(Next::Exit)) => match self.exit(routine) {
+                    Some(other) => {
+                        next = other;
+                        continue;
+                    }
+                    None => return Outcome::Exited,
+                },
                 Some(Ok(Next::Value(..))) => {
                     return self.uncaught(routine, Failure::internal("unsettled value"));
                 }

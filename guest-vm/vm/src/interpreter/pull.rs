@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::heap::stream::Source;
 use crate::heap::{Function, Stream, Value};
 use crate::machine::{Machine, Native, Next, Ret, Routine, Wait};
+use crate::routine::{Block, Busy, Channel, Retry};
 
 /// Elements asked of the host at a time.
 const BATCH: u32 = 100;
@@ -24,6 +25,7 @@ enum Plan {
     Call(Rc<Function>),
     MakeLazy(Rc<Function>),
     First(Rc<Stream>),
+    Read(Rc<Channel>),
     Fetch(u64),
 }
 
@@ -44,6 +46,11 @@ impl Machine {
                 return Ok(Next::Value(buffered, ret));
             }
             if stream.busy.get() {
+                let what = Busy::Stream(Rc::clone(&stream));
+                if !routine.computes(&what) {
+                    routine.natives.push(Native::PullAgain { stream, ret });
+                    return Ok(self.wait_for(what, Retry::Native));
+                }
                 return Err(Failure::new(
                     "RT_FAIL",
                     "a stream pulls itself while it computes an element",
@@ -71,7 +78,11 @@ impl Machine {
                     stream = first;
                     ret = Native::RET;
                 }
+                Plan::Read(channel) => return Ok(self.read_channel(&channel, ret)),
                 Plan::Fetch(id) => {
+                    if self.scheduler.is_doomed() {
+                        return Ok(Next::Exit);
+                    }
                     stream.busy.set(true);
                     let call = self.new_call();
                     self.requests.push(Pending::Pull {
@@ -79,8 +90,8 @@ impl Machine {
                         stream: id,
                         at_most: BATCH,
                     });
-                    routine.waiting.insert(call, Wait::Batch(stream, ret));
-                    return Ok(Next::Wait);
+                    let wait = Wait::Batch(stream, ret);
+                    return Ok(self.park(Block::Call { call, wait }));
                 }
             }
         }
@@ -198,7 +209,7 @@ impl Machine {
 }
 
 /// Makes every later pull fail the same way.
-pub(super) fn fail(stream: &Rc<Stream>, failure: Failure) -> Failure {
+pub(crate) fn fail(stream: &Rc<Stream>, failure: Failure) -> Failure {
     stream.busy.set(false);
     stream.source.replace(Source::Failed(failure.clone()));
     failure
@@ -228,6 +239,7 @@ fn plan(stream: &Rc<Stream>) -> Plan {
         }
         Source::Generator(function) => Plan::Call(Rc::clone(function)),
         Source::Lazy(function) => Plan::MakeLazy(Rc::clone(function)),
+        Source::Channel(channel) => Plan::Read(Rc::clone(channel)),
         Source::Host {
             id, ready, ended, ..
         } => match ready.pop_front() {

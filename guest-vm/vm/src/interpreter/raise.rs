@@ -51,16 +51,25 @@ impl Machine {
     }
 
     fn fail_all(&mut self, routine: &mut Routine, failure: Failure) -> Uncaught {
-        let (trace, location) = self.trace(routine);
-        self.undo_natives(routine, 0, &failure);
-        self.drop_frames(routine, 0);
-        routine.handlers.clear();
-        routine.waiting.clear();
+        let (mut trace, mut location) = self.trace(routine);
+        if let Some((first, place)) = failure.first() {
+            trace.splice(0..0, first.iter().cloned());
+            trace.truncate(INNERMOST + OUTERMOST);
+            location = place.clone().or(location);
+        }
+        self.give_up(routine, 0, &failure);
         Uncaught {
             failure,
             trace,
             location,
         }
+    }
+
+    /// Drops all that a routine was doing above `keep` natives.
+    pub(crate) fn give_up(&mut self, routine: &mut Routine, keep: usize, failure: &Failure) {
+        self.undo_natives(routine, keep, failure);
+        self.drop_frames(routine, 0);
+        routine.handlers.clear();
     }
 
     /// Gives up what natives above `keep` were doing.
@@ -77,6 +86,9 @@ impl Machine {
                 Some(Native::Slot { instance, slot, .. }) => self.sheet.reset_slot(instance, slot),
                 Some(Native::Force(force)) => self.sheet.abandon(&force),
                 Some(Native::Interaction(work)) => self.undo_interaction(*work),
+                Some(Native::Guard { mutex, .. }) => {
+                    self.unlock(&mutex, self.scheduler.running);
+                }
                 _ => {}
             }
         }
@@ -98,7 +110,7 @@ impl Machine {
 
     /// The frames, innermost first, and the place of the innermost one. What the library does
     /// inside is none of the user's lines: its frames are left out.
-    fn trace(&self, routine: &Routine) -> (Vec<TraceFrame>, Option<Location>) {
+    pub(crate) fn trace(&self, routine: &Routine) -> (Vec<TraceFrame>, Option<Location>) {
         let program = &self.loaded.program;
         let mut inner = Vec::new();
         let mut first = 0;

@@ -9,6 +9,8 @@ use crate::failure::Failure;
 use crate::heap::Value;
 use crate::heap::value::InstanceId;
 use crate::machine::{Machine, Native, Next, Ret, Routine};
+use crate::routine::{Busy, Retry};
+use crate::sheet::SlotState;
 
 impl Machine {
     /// Instructions that need the whole machine.
@@ -72,6 +74,17 @@ impl Machine {
         slot: u32,
         again: bool,
     ) -> Result<Next, Failure> {
+        if let SlotState::Evaluating = self.sheet.slot(instance, slot) {
+            let what = Busy::Slot(instance, slot);
+            if !routine.computes(&what) {
+                if again && let Some(frame) = routine.frames.last_mut() {
+                    frame.pc -= 1;
+                    return Ok(self.wait_for(what, Retry::Instruction));
+                }
+                routine.natives.push(Native::SlotAgain { instance, slot });
+                return Ok(self.wait_for(what, Retry::Native));
+            }
+        }
         let init = self.sheet.begin_slot(&self.loaded, instance, slot)?;
         if again && let Some(frame) = routine.frames.last_mut() {
             frame.pc -= 1;

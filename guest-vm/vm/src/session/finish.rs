@@ -17,7 +17,10 @@ impl Session {
 
     pub(super) fn close(&mut self, outcome: Outcome) {
         self.routine = Routine::default();
-        self.machine.requests.clear();
+        if matches!(outcome, Outcome::Failed(_)) && self.machine.scheduler.main != 0 {
+            self.machine.kill_interaction();
+        }
+        self.machine.retire_main();
         while let Some(line) = self.machine.surroundings.next_line() {
             self.events.push_back(Event::Log(line));
         }
@@ -29,7 +32,7 @@ impl Session {
                     self.close(outcome);
                 }
             }
-            Outcome::OutOfFuel | Outcome::Waiting => {}
+            Outcome::OutOfFuel | Outcome::Waiting | Outcome::Exited => {}
         }
     }
 
@@ -66,6 +69,7 @@ impl Session {
         };
         let own_view = !sheet.stack.contains(&current) || kind == Some(Kind::View);
         if ends && own_view {
+            self.machine.kill_view(current);
             self.machine.sheet.end_view(current);
         }
         self.end_work();
@@ -176,6 +180,7 @@ impl Session {
 
     fn drop_view(&mut self) {
         let view = self.machine.sheet.current;
+        self.machine.kill_view(view);
         self.machine.sheet.end_view(view);
     }
 

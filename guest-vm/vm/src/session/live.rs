@@ -1,9 +1,10 @@
 //! Sources of live cells, pulled while no action runs (language 4.11, 4.12).
 
 use super::{Kind, Session, Work};
-use crate::boundary::{Event, Host, Reply};
+use crate::boundary::Event;
 use crate::heap::{CellId, Value};
 use crate::machine::{Native, Next, Outcome, Routine};
+use crate::routine::{End, Resume, Role, RoutineId};
 use crate::sheet::Signal;
 
 /// What a source delivered.
@@ -13,125 +14,70 @@ pub(super) struct Delivered {
     value: Value,
 }
 
-/// What came of looking at the sources.
-pub(super) enum Heard {
-    /// There is something to do or to tell.
-    Something,
-    /// All sources wait or have ended.
-    Nothing,
-    OutOfFuel,
-}
-
 impl Session {
-    /// Turns to the sources of live cells: an element becomes an interaction.
-    pub(super) fn listen(&mut self, host: &mut dyn Host, slice: &mut u64) -> Heard {
-        if let Some(delivered) = self.signals.pop_front() {
-            self.begin_signal(delivered);
-            return Heard::Something;
-        }
-        while let Some((call, reply)) = self.answers.pop_front() {
-            if let Some(Reply::Many(stream)) = self.answer_source(host, call, reply) {
-                self.machine.dropped_streams.borrow_mut().push(stream);
-            }
-            if !self.signals.is_empty() || !self.events.is_empty() {
-                return Heard::Something;
-            }
-        }
-        let count = self.machine.sheet.live.len();
-        for offset in 0..count {
-            // One after the other gets its turn.
-            let position = (self.turn + offset) % count;
-            let source = &mut self.machine.sheet.live[position];
-            if source.ended || !source.routine.waiting.is_empty() {
-                continue;
-            }
-            self.turn = position + 1;
-            let cell = source.cell;
-            let mut routine = std::mem::take(&mut source.routine);
-            let start = if source.pulling {
-                Ok(Next::Run)
-            } else {
-                source.pulling = true;
-                let stream = std::rc::Rc::clone(&source.stream);
-                routine.natives.push(Native::Root);
-                self.machine.pull(&mut routine, host, &stream, Native::RET)
-            };
-            self.run_source(host, cell, routine, start, slice);
-            if !self.signals.is_empty() || !self.events.is_empty() {
-                return Heard::Something;
-            }
-            if *slice == 0 {
-                return Heard::OutOfFuel;
-            }
-        }
-        Heard::Nothing
-    }
-
-    /// Gives an answer to the source that waits for it; gives it back if there is none.
-    pub(super) fn answer_source(
-        &mut self,
-        host: &mut dyn Host,
-        call: u64,
-        reply: Reply,
-    ) -> Option<Reply> {
-        let waits = |routine: &Routine| routine.waiting.contains_key(&call);
-        let live = &mut self.machine.sheet.live;
-        let Some(source) = live.iter_mut().find(|live| waits(&live.routine)) else {
-            return Some(reply);
-        };
-        let cell = source.cell;
-        let mut routine = std::mem::take(&mut source.routine);
-        let wait = routine.waiting.remove(&call)?;
-        let start = self.machine.answer(&mut routine, host, wait, reply);
-        // What it computes is paid by a slice of its own.
-        let mut slice = SETTLE;
-        self.run_source(host, cell, routine, start, &mut slice);
-        None
-    }
-
-    fn run_source(
-        &mut self,
-        host: &mut dyn Host,
-        cell: CellId,
-        mut routine: Routine,
-        start: super::Started,
-        slice: &mut u64,
-    ) {
-        let given = self
-            .machine
-            .budget
-            .map_or(*slice, |budget| budget.min(*slice));
-        self.machine.budget = self.machine.budget.map(|budget| budget - given);
-        self.machine.fuel = given;
-        let outcome = self.machine.run(&mut routine, host, start);
-        let unspent = self.machine.fuel;
-        self.machine.budget = self.machine.budget.map(|budget| budget + unspent);
-        *slice -= given - unspent;
-        let live = &mut self.machine.sheet.live;
-        let Some(source) = live.iter_mut().find(|live| live.cell == cell) else {
-            return;
-        };
-        match outcome {
-            Outcome::Done(value) => {
-                source.pulling = false;
-                if value.is_undefined() {
-                    source.ended = true;
-                } else {
-                    self.signals.push_back(Delivered { cell, value });
+    /// Starts routines that pull the sources of live cells; true if there is one more.
+    pub(super) fn pull_sources(&mut self) -> bool {
+        let machine = &mut self.machine;
+        if machine.scheduler.source_count() > 0 {
+            // Cells that are gone, or have another source now, are not pulled for.
+            for (id, cell) in machine.scheduler.sources() {
+                let live = machine.sheet.live.iter();
+                if !live
+                    .clone()
+                    .any(|live| live.cell == cell && live.routine == Some(id))
+                {
+                    machine.kill(id);
                 }
             }
+        }
+        let mut started = false;
+        for source in &mut machine.sheet.live {
+            if source.ended || source.routine.is_some() {
+                continue;
+            }
+            let pull = Resume::Pull(std::rc::Rc::clone(&source.stream));
+            let node = machine.sheet.cells.get(source.cell.0 as usize);
+            let instance =
+                node.and_then(|node| machine.sheet.instances.get(node.instance.0 as usize));
+            let view = instance.map_or(0, |instance| instance.view);
+            let role = Role::Source(source.cell);
+            // Beyond the limit the others are pulled first.
+            if let Ok(handle) = machine.scheduler.spawn(role, view, false, pull) {
+                source.routine = Some(handle.id);
+                started = true;
+            }
+        }
+        started
+    }
+
+    /// A source has given an element, has ended or failed.
+    pub(super) fn source_turned(&mut self, id: RoutineId, cell: CellId, outcome: Outcome) {
+        self.machine.routine_done(id, End::Exited);
+        let live = &mut self.machine.sheet.live;
+        let Some(source) = live.iter_mut().find(|live| live.routine == Some(id)) else {
+            return;
+        };
+        source.routine = None;
+        match outcome {
+            Outcome::Done(value) if !value.is_undefined() => {
+                self.signals.push_back(Delivered { cell, value });
+            }
             Outcome::Failed(uncaught) => {
-                source.pulling = false;
                 source.ended = true;
                 let issue = Self::issue_of(&uncaught);
                 self.events.push_back(Event::Issue(issue));
             }
-            Outcome::OutOfFuel | Outcome::Waiting => source.routine = routine,
+            _ => source.ended = true,
         }
     }
 
+    /// The interaction that follows when background routines have changed cells.
+    pub(super) fn begin_settling(&mut self) {
+        self.begin_own(Vec::new());
+    }
+
     /// The interaction of an element that a source delivered.
-    fn begin_signal(&mut self, delivered: Delivered) {
+    pub(super) fn begin_signal(&mut self, delivered: Delivered) {
         let sheet = &mut self.machine.sheet;
         let cell = delivered.cell;
         let Some(node) = sheet.cell(cell).filter(|node| !node.dead) else {
@@ -142,6 +88,20 @@ impl Session {
             return;
         };
         sheet.current = view;
+        let mut cells = Vec::new();
+        let actions = (source.with_actions)
+            .then(|| next_actions(&delivered.value))
+            .flatten();
+        if actions.is_none() {
+            source.deliver(delivered.value);
+            cells.push(cell);
+        }
+        self.machine.surroundings.next_actions = actions.unwrap_or_default();
+        self.begin_own(cells);
+    }
+
+    /// An interaction that no action asked for.
+    fn begin_own(&mut self, cells: Vec<CellId>) {
         self.work = Some(Work {
             number: None,
             kind: Kind::Signal,
@@ -149,19 +109,6 @@ impl Session {
             started: false,
         });
         self.routine = Routine::default();
-        self.machine.surroundings.next_actions.clear();
-        let mut cells = Vec::new();
-        match source
-            .with_actions
-            .then(|| next_actions(&delivered.value))
-            .flatten()
-        {
-            Some(actions) => self.machine.surroundings.next_actions = actions,
-            None => {
-                source.deliver(delivered.value);
-                cells.push(cell);
-            }
-        }
         self.begin_interaction(Signal { cells, events: 0 });
         if let Err(failure) = self.proceed(Next::Value(Value::Null, Native::RET)) {
             let outcome = self.machine.uncaught(&mut self.routine, failure);
@@ -169,9 +116,6 @@ impl Session {
         }
     }
 }
-
-/// Fuel for what follows an answer.
-const SETTLE: u64 = 1 << 16;
 
 /// The actions of a message `$nextActions`.
 fn next_actions(value: &Value) -> Option<Vec<Value>> {

@@ -22,7 +22,8 @@ use crate::boundary::{Action, Event, Host, Pending, Reply, Step};
 use crate::failure::Failure;
 use crate::heap::Value;
 use crate::loaded::Loaded;
-use crate::machine::{Machine, Next, Outcome, Routine};
+use crate::machine::{Machine, Outcome, Routine};
+use crate::routine::{End, Role, RoutineId, Scheduler};
 use crate::sheet::Sheet;
 use crate::surroundings::Surroundings;
 use crate::wire::Decoder;
@@ -31,6 +32,7 @@ use crate::wire::Decoder;
 #[derive(Debug)]
 pub struct Session {
     machine: Machine,
+    /// The main routine, which carries out the action in progress.
     routine: Routine,
     queue: VecDeque<(u64, Action)>,
     numbered: u64,
@@ -39,8 +41,6 @@ pub struct Session {
     work: Option<Work>,
     /// Values that sources of live cells delivered, as work still to be done.
     signals: VecDeque<live::Delivered>,
-    /// Which source is looked at first.
-    turn: usize,
 }
 
 /// The action in progress.
@@ -67,12 +67,9 @@ enum Kind {
     Expression,
     Input,
     Invoke,
-    /// A live cell's source has signalled.
+    /// A live cell's source has signalled, or background routines have changed cells.
     Signal,
 }
-
-/// What follows an interaction.
-type Started = Result<Next, Failure>;
 
 impl Session {
     pub(crate) fn new(loaded: Rc<Loaded>) -> Self {
@@ -82,6 +79,7 @@ impl Session {
                 loaded,
                 sheet,
                 surroundings: Surroundings::default(),
+                scheduler: Scheduler::default(),
                 dropped_streams: Rc::default(),
                 decoder: Decoder::default(),
                 requests: Vec::new(),
@@ -96,7 +94,6 @@ impl Session {
             answers: VecDeque::new(),
             work: None,
             signals: VecDeque::new(),
-            turn: 0,
         }
     }
 
@@ -139,6 +136,23 @@ impl Session {
         self.machine.dropped_streams.take()
     }
 
+    /// Requests whose answers are not needed any longer, named once.
+    pub fn canceled_requests(&mut self) -> Vec<u64> {
+        self.machine.scheduler.canceled()
+    }
+
+    /// Requests that no step has told yet. They are told when the session waits; a driver
+    /// whose session has more to do ([`Step::Ready`]) may begin them at once.
+    pub fn take_requests(&mut self) -> Vec<Pending> {
+        std::mem::take(&mut self.machine.requests)
+    }
+
+    /// True while an action is carried out.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.work.is_some()
+    }
+
     /// Runs for at most `fuel` steps, or until there is something to tell.
     pub fn run(&mut self, host: &mut dyn Host, fuel: u64) -> Step {
         let mut slice = fuel.max(1);
@@ -149,83 +163,130 @@ impl Session {
             if let Some(event) = self.events.pop_front() {
                 return Step::Event(event);
             }
-            if self.work.is_none() {
-                match self.queue.pop_front() {
-                    Some((number, action)) => self.begin(number, action),
-                    None => match self.listen(host, &mut slice) {
-                        live::Heard::Something => {}
-                        live::Heard::OutOfFuel => return Step::Ready,
-                        live::Heard::Nothing if self.machine.sheet.live.is_empty() => {
-                            return Step::Idle;
-                        }
-                        live::Heard::Nothing => {
-                            return Step::Listening(std::mem::take(&mut self.machine.requests));
-                        }
-                    },
-                }
+            self.take_answers();
+            if self.work.is_none() && self.begin_work() {
                 continue;
             }
-            let start = match self.take_answer(host) {
-                Some(start) => start,
-                None if !self.routine.waiting.is_empty() => {
-                    return Step::Waiting(std::mem::take(&mut self.machine.requests));
-                }
-                None => Ok(Next::Run),
-            };
+            let idle = self.work.is_none();
             if slice == 0 {
-                // An answer is never lost: it is settled before the slice counts.
-                if let Err(outcome) = self.settle_only(host, start) {
-                    self.close(outcome);
-                    continue;
-                }
                 return Step::Ready;
             }
-            let given = self
-                .machine
-                .budget
-                .map_or(slice, |budget| budget.min(slice));
-            self.machine.budget = self.machine.budget.map(|budget| budget - given);
-            self.machine.fuel = given;
-            let outcome = self.machine.run(&mut self.routine, host, start);
-            let unspent = self.machine.fuel;
-            self.machine.budget = self.machine.budget.map(|budget| budget + unspent);
-            slice -= given - unspent;
+            if let Some(id) = self.machine.scheduler.next(idle) {
+                self.take_turn(host, id, &mut slice);
+                continue;
+            }
+            if idle {
+                if self.pull_sources() {
+                    continue;
+                }
+                let alone = self.machine.scheduler.count() == 0;
+                if alone && self.machine.sheet.live.is_empty() {
+                    return Step::Idle;
+                }
+                return Step::Listening(self.take_requests());
+            }
+            if self.machine.scheduler.awaits_answer() {
+                return Step::Waiting(self.take_requests());
+            }
+            if !self.machine.break_deadlock(&self.routine) {
+                self.abort("RT_INTERNAL", "the interaction waits for nothing");
+            }
+        }
+    }
+
+    /// Begins the next thing to do: an action, the signal of a live cell, what background
+    /// routines have changed.
+    fn begin_work(&mut self) -> bool {
+        if self.machine.sheet.has_changes() {
+            self.begin_settling();
+        } else if let Some((number, action)) = self.queue.pop_front() {
+            self.begin(number, action);
+        } else if let Some(delivered) = self.signals.pop_front() {
+            self.begin_signal(delivered);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// One routine runs until it waits or ends.
+    fn take_turn(&mut self, host: &mut dyn Host, id: RoutineId, slice: &mut u64) {
+        let Some((mut routine, resume, view)) = self.machine.scheduler.take_turn(id) else {
+            return;
+        };
+        let is_main = id == self.machine.scheduler.main;
+        if is_main {
+            routine = std::mem::take(&mut self.routine);
+        }
+        self.machine.sheet.current = view;
+        let start = self.machine.resume(&mut routine, host, resume);
+        let given = (self.machine.budget).map_or(*slice, |budget| budget.min(*slice));
+        self.machine.budget = self.machine.budget.map(|budget| budget - given);
+        self.machine.fuel = given;
+        let outcome = self.machine.run(&mut routine, host, start);
+        let unspent = self.machine.fuel;
+        self.machine.budget = self.machine.budget.map(|budget| budget + unspent);
+        // Each turn counts, so that routines that only wait for each other use up the slice.
+        *slice = (*slice - (given - unspent)).saturating_sub(1);
+        self.machine.scheduler.running = 0;
+        if self.work.is_none() {
+            self.machine.sheet.settle_changes();
+        }
+        if is_main {
+            self.routine = routine;
             match outcome {
-                Outcome::OutOfFuel => return Step::Ready,
-                Outcome::Waiting => {}
+                Outcome::OutOfFuel => self.machine.scheduler.interrupted(id),
+                Outcome::Waiting | Outcome::Exited => {}
                 outcome => self.close(outcome),
             }
+        } else {
+            self.end_turn(id, routine, outcome);
+        }
+        self.machine.scheduler.retry(&self.machine.sheet);
+    }
+
+    /// A routine other than the main one has had its turn.
+    fn end_turn(&mut self, id: RoutineId, routine: Routine, outcome: Outcome) {
+        let source = match self.machine.scheduler.role(id) {
+            Some(Role::Source(cell)) => Some(cell),
+            _ => None,
+        };
+        match outcome {
+            Outcome::OutOfFuel => {
+                self.machine.scheduler.keep(id, routine);
+                self.machine.scheduler.interrupted(id);
+            }
+            Outcome::Waiting => self.machine.scheduler.keep(id, routine),
+            outcome => match source {
+                Some(cell) => self.source_turned(id, cell, outcome),
+                None => self.routine_turned(id, outcome),
+            },
         }
     }
 
-    /// Settles an answer without running frames.
-    fn settle_only(&mut self, host: &mut dyn Host, start: Started) -> Result<(), Outcome> {
-        match start {
-            Ok(Next::Run) => Ok(()),
-            start => {
-                self.machine.fuel = 0;
-                match self.machine.run(&mut self.routine, host, start) {
-                    Outcome::OutOfFuel | Outcome::Waiting => Ok(()),
-                    outcome => Err(outcome),
+    fn routine_turned(&mut self, id: RoutineId, outcome: Outcome) {
+        match outcome {
+            Outcome::Done(value) => self.machine.routine_done(id, End::Returned(value)),
+            Outcome::Failed(uncaught) => {
+                if let Some(uncaught) = self.machine.routine_failed(id, uncaught) {
+                    // The interaction fails with its foreground routine.
+                    let lost = Failure::new("ERR_CANCELED", "the interaction has failed");
+                    self.machine.give_up(&mut self.routine, 0, &lost);
+                    self.close(Outcome::Failed(uncaught));
                 }
             }
+            _ => self.machine.routine_done(id, End::Exited),
         }
     }
 
-    fn take_answer(&mut self, host: &mut dyn Host) -> Option<Started> {
+    /// Answers make the routines ready that wait for them.
+    fn take_answers(&mut self) {
         while let Some((call, reply)) = self.answers.pop_front() {
-            if let Some(wait) = self.routine.waiting.remove(&call) {
-                return Some(self.machine.answer(&mut self.routine, host, wait, reply));
-            }
-            let Some(reply) = self.answer_source(host, call, reply) else {
-                continue;
-            };
-            if let Reply::Many(stream) = reply {
+            if let Some(Reply::Many(stream)) = self.machine.scheduler.answer(call, reply) {
                 // Nobody waits for it any more.
                 self.machine.dropped_streams.borrow_mut().push(stream);
             }
         }
-        None
     }
 
     /// Requests that wait for an answer.

@@ -227,12 +227,20 @@ impl Session {
     }
 
     pub(super) fn begin_interaction(&mut self, signal: Signal) {
+        self.begin_main();
         self.routine.natives.push(Native::Root);
         let interaction = Interaction::new(&mut self.machine.sheet, signal);
         self.routine.natives.push(Native::Interaction(interaction));
         if let Some(work) = &mut self.work {
             work.started = true;
         }
+    }
+
+    /// The main routine begins.
+    fn begin_main(&mut self) {
+        self.machine.retire_main();
+        let view = self.machine.sheet.current;
+        self.machine.scheduler.begin_main(view);
     }
 
     /// Re-evaluates what reads an event, and what else signalled.
@@ -302,6 +310,7 @@ impl Session {
     }
 
     pub(super) fn evaluate(&mut self, instance: InstanceId) -> Result<(), Failure> {
+        self.begin_main();
         if let Some(work) = &mut self.work {
             work.started = true;
         }
@@ -325,11 +334,9 @@ impl Session {
         // No foreign call happens while settling, frames run in `run`.
         let mut host = crate::boundary::NoHost;
         match self.machine.settle(&mut self.routine, &mut host, next)? {
-            Next::Done(value) => {
-                self.close(Outcome::Done(value));
-                Ok(())
-            }
-            _ => Ok(()),
+            Next::Done(value) => self.close(Outcome::Done(value)),
+            _ => self.machine.scheduler.main_begun(),
         }
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use super::{CellNode, CellState, Sheet, SlotState};
 use crate::failure::Failure;
 use crate::heap::{CellId, Value};
 use crate::machine::{Machine, Native, Next, Routine};
+use crate::routine::{Busy, Retry};
 
 /// A cell that is being evaluated.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl Machine {
                 return Err(Failure::internal("no such cell"));
             };
             let phase = match node.state {
-                CellState::Evaluating => return Err(self.cell_cycle(id)),
+                CellState::Evaluating => return self.wait_for_cell(routine, id, again),
                 CellState::Clean => match node.target {
                     // It was an alias whose target must be forced.
                     Some(target) if node.is_alias() && !node.dead => {
@@ -113,6 +114,25 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// A cell that is being evaluated: by this routine, which is a circle, or by another.
+    fn wait_for_cell(
+        &mut self,
+        routine: &mut Routine,
+        id: CellId,
+        again: bool,
+    ) -> Result<Next, Failure> {
+        let what = Busy::Cell(id);
+        if routine.computes(&what) {
+            return Err(self.cell_cycle(id));
+        }
+        if again && let Some(frame) = routine.frames.last_mut() {
+            frame.pc -= 1;
+            return Ok(self.wait_for(what, Retry::Instruction));
+        }
+        routine.natives.push(Native::ForceAgain(id));
+        Ok(self.wait_for(what, Retry::Native))
     }
 
     /// A native step of a forced cell is done, with this value.

@@ -19,6 +19,13 @@ pub(crate) struct Instantiation {
     ret: Ret,
 }
 
+impl Instantiation {
+    /// The instance that is being made.
+    pub fn instance(&self) -> InstanceId {
+        self.instance
+    }
+}
+
 impl Machine {
     /// Makes an instance; its value goes to `ret` when all is evaluated.
     pub fn instantiate(

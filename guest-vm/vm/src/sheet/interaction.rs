@@ -7,6 +7,7 @@ use super::{CellState, Sheet, Signal, Undo};
 use crate::failure::Failure;
 use crate::heap::{CellId, InstanceId, Value};
 use crate::machine::{Machine, Native, Next, Routine};
+use crate::routine::Block;
 
 /// An interaction in progress.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Interaction {
 enum Phase {
     /// What started it runs.
     Start,
+    /// Foreground routines run to their end before the next pass.
+    Join,
     /// Dirty cells are evaluated; the next one has this position.
     Force(Vec<CellId>, usize),
     /// Initializers run.
@@ -91,8 +94,7 @@ impl Machine {
         match &work.phase {
             Phase::Start => {
                 work.result = value;
-                let signal = std::mem::take(&mut work.signal);
-                work.phase = Phase::Force(self.sheet.begin_pass(&loaded, signal), 0);
+                work.phase = Phase::Join;
             }
             Phase::Guards => {
                 if let Some(observer) = work.observer.take() {
@@ -112,20 +114,30 @@ impl Machine {
             match &mut work.phase {
                 // Left above.
                 Phase::Start => return Err(Failure::internal("interaction starts twice")),
+                Phase::Join => {
+                    if self.scheduler.has_foreground() {
+                        routine.natives.push(Native::Interaction(work));
+                        return Ok(self.park(Block::Foreground));
+                    }
+                    let signal = std::mem::take(&mut work.signal);
+                    work.phase = Phase::Force(self.sheet.begin_pass(&loaded, signal), 0);
+                    self.scheduler.freeze();
+                }
                 Phase::Force(dirty, next) => match dirty.get(*next).copied() {
                     Some(id) => {
                         *next += 1;
-                        let is_dirty = self
-                            .sheet
-                            .cell(id)
-                            .is_some_and(|c| c.state == CellState::Dirty);
-                        if is_dirty {
+                        // One that another routine evaluates is waited for.
+                        let open = |c: &super::CellNode| {
+                            matches!(c.state, CellState::Dirty | CellState::Evaluating)
+                        };
+                        if self.sheet.cell(id).is_some_and(open) {
                             routine.natives.push(Native::Interaction(work));
                             return self.force(routine, id, false);
                         }
                     }
                     None => {
                         self.sheet.propagating = false;
+                        self.scheduler.thaw();
                         self.sheet.bury_unreached();
                         work.phase = Phase::Initialize;
                     }
@@ -134,8 +146,7 @@ impl Machine {
                     if self.sheet.created.is_empty() {
                         // What initializers assigned is propagated before observers look.
                         if self.sheet.has_assigned() {
-                            let dirty = self.sheet.begin_pass(&loaded, Signal::default());
-                            work.phase = Phase::Force(dirty, 0);
+                            work.phase = Phase::Join;
                             continue;
                         }
                         self.find_observers(&mut work);
@@ -187,6 +198,10 @@ impl Machine {
                             && !sheet.has_assigned()
                             && !sheet.has_recent()
                             && sheet.created.is_empty();
+                        if nothing && self.scheduler.has_foreground() {
+                            work.phase = Phase::Join;
+                            continue;
+                        }
                         if nothing {
                             let result = work.result.take();
                             self.finish_interaction(*work);
@@ -216,8 +231,7 @@ impl Machine {
                             );
                         }
                         None => {
-                            let dirty = self.sheet.begin_pass(&loaded, Signal::default());
-                            work.phase = Phase::Force(dirty, 0);
+                            work.phase = Phase::Join;
                         }
                     }
                 }
@@ -261,10 +275,7 @@ impl Machine {
 
     fn finish_interaction(&mut self, work: Interaction) {
         let sheet = &mut self.sheet;
-        sheet.journal.clear();
-        sheet.undo.clear();
-        sheet.evaluated.clear();
-        sheet.marked.clear();
+        sheet.forget_undo();
         for id in work.told {
             let view = sheet
                 .cell(id)
@@ -281,6 +292,7 @@ impl Machine {
 
     /// Brings everything back to the state before the interaction.
     pub fn undo_interaction(&mut self, work: Interaction) {
+        self.scheduler.thaw();
         let sheet = &mut self.sheet;
         sheet.propagating = false;
         for id in std::mem::take(&mut sheet.assigned) {
@@ -338,6 +350,14 @@ impl Machine {
 }
 
 impl Sheet {
+    /// What happened so far is not taken back.
+    pub(super) fn forget_undo(&mut self) {
+        self.journal.clear();
+        self.undo.clear();
+        self.evaluated.clear();
+        self.marked.clear();
+    }
+
     /// Forgets what is kept beside the node of a cell that is dropped.
     fn drop_records(&mut self, id: CellId) {
         self.owned.remove(&id);

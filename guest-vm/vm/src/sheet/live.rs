@@ -12,6 +12,7 @@ use crate::compare;
 use crate::failure::Failure;
 use crate::heap::{CellId, Stream, Value};
 use crate::machine::{Machine, Native, Next, Ret, Routine};
+use crate::routine::RoutineId;
 
 /// What a live cell listens to.
 #[derive(Debug)]
@@ -22,12 +23,10 @@ pub(crate) struct LiveSource {
     pub stream: Rc<Stream>,
     /// The last element.
     latest: Value,
-    /// The routine that pulls.
-    pub routine: Routine,
+    /// The routine that pulls, if one does.
+    pub routine: Option<RoutineId>,
     /// Elements that are lists of next actions are run.
     pub with_actions: bool,
-    /// A pull is in progress.
-    pub pulling: bool,
     /// The stream has ended or failed.
     pub ended: bool,
 }
@@ -162,9 +161,8 @@ impl Machine {
                 key: attach.key,
                 stream,
                 latest: Value::Undefined,
-                routine: Routine::default(),
+                routine: None,
                 with_actions: attach.delivery == Delivery::ElementsAndActions,
-                pulling: false,
                 ended: false,
             });
         }

@@ -19,6 +19,18 @@ pub(crate) struct Signal {
 }
 
 impl Sheet {
+    /// True if routines outside of interactions have left something to propagate.
+    pub fn has_changes(&self) -> bool {
+        self.has_assigned() || !self.created.is_empty()
+    }
+
+    /// What was evaluated outside of interactions stays, whatever comes.
+    pub fn settle_changes(&mut self) {
+        if !self.has_changes() {
+            self.forget_undo();
+        }
+    }
+
     /// True if the interaction has changed cells that no pass has seen yet.
     pub(super) fn has_assigned(&self) -> bool {
         !self.assigned.is_empty()
