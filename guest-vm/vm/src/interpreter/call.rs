@@ -427,7 +427,7 @@ impl Machine {
                 SlotState::Value(_) => Ok(Next::Value(Value::Null, Native::RET)),
                 _ => self.evaluate_slot(routine, instance, slot, false),
             },
-            Native::PullAgain { stream, ret } => self.pull(routine, host, &stream, ret),
+            Native::PullAgain { stream, ret } => self.pull_now(routine, host, &stream, ret),
             Native::Guard { mutex, ret } => {
                 self.unlock(&mutex, self.scheduler.running);
                 Ok(Next::Value(value, ret))

@@ -30,8 +30,25 @@ enum Plan {
 }
 
 impl Machine {
-    /// Pulls one element into `ret`.
+    /// Pulls one element into `ret`, after those that wait for one already.
     pub fn pull(
+        &mut self,
+        routine: &mut Routine,
+        host: &mut dyn Host,
+        stream: &Rc<Stream>,
+        ret: Ret,
+    ) -> Result<Next, Failure> {
+        if self.scheduler.is_wanted(stream) {
+            let stream = Rc::clone(stream);
+            let what = Busy::Stream(Rc::clone(&stream));
+            routine.natives.push(Native::PullAgain { stream, ret });
+            return Ok(self.wait_for(what, Retry::Native));
+        }
+        self.pull_now(routine, host, stream, ret)
+    }
+
+    /// Pulls one element into `ret`.
+    pub fn pull_now(
         &mut self,
         routine: &mut Routine,
         host: &mut dyn Host,

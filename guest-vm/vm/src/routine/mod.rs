@@ -489,6 +489,15 @@ impl Scheduler {
         }
     }
 
+    /// True if a routine waits for an element of the stream.
+    pub fn is_wanted(&self, stream: &Rc<Stream>) -> bool {
+        self.busy.iter().any(|id| {
+            let state = self.entries.get(id).map(|entry| &entry.state);
+            matches!(state, Some(State::Waiting(Block::Busy { what: Busy::Stream(other), .. }, _))
+                if Rc::ptr_eq(other, stream))
+        })
+    }
+
     /// Wakes those that waited for something that is computed now.
     pub fn retry(&mut self, sheet: &Sheet) {
         if self.busy.is_empty() {
