@@ -17,16 +17,22 @@ pub fn position(index: &Value) -> Option<usize> {
     }
 }
 
-/// The item of an array at an index, if the array has one there.
+/// The item of an array at an index that is an int.
 #[inline(always)]
+pub(crate) fn item_here<'a>(array: &'a Value, index: &Value) -> Option<&'a Value> {
+    match (array, index) {
+        (Value::Array(array), Value::Int(index)) => {
+            array.items().get(usize::try_from(*index).ok()?)
+        }
+        _ => None,
+    }
+}
+
+/// The item of an array at an index, if the array has one there.
 #[must_use]
 pub fn item<'a>(array: &'a Value, index: &Value) -> Option<&'a Value> {
-    let Value::Array(array) = array else {
-        return None;
-    };
-    match index {
-        Value::Int(number) => array.items().get(usize::try_from(*number).ok()?),
-        Value::Float(_) => array.items().get(position(index)?),
+    match array {
+        Value::Array(array) => array.items().get(position(index)?),
         _ => None,
     }
 }

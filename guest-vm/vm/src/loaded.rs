@@ -6,13 +6,14 @@
 )]
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use mix_bytecode::{Constant, Op, PathStep, Program};
 
 use crate::boundary::{FunctionTable, Issue};
 use crate::builtins::{self, Builtin};
-use crate::heap::{Shape, Text, Value};
+use crate::heap::{Map, Shape, Text, Value};
 use crate::interpreter::intrinsic::{self, Intrinsic};
 use crate::sheet::layout::Layout;
 
@@ -26,8 +27,8 @@ pub(crate) struct Loaded {
     pub foreign: Vec<Foreign>,
     /// Who reads and watches whom, for each module.
     pub layouts: Vec<Layout>,
-    /// For each function and instruction a guess where in a map a field is.
-    pub guesses: Vec<Box<[Cell<u8>]>>,
+    /// For each constant that is a key a guess where in a map it is.
+    pub guesses: Vec<Cell<u8>>,
     /// The update paths.
     pub paths: Vec<Box<[Step]>>,
 }
@@ -49,9 +50,39 @@ pub(crate) enum Step {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Entry {
     Function(Builtin),
+    /// One that the loop of the interpreter performs itself for the usual kind of argument.
+    Quick(Quick, Builtin),
     Intrinsic(Intrinsic),
     /// Not used by the program.
     Unused,
+}
+
+/// A builtin that the loop of the interpreter knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Quick {
+    /// Number of items of an array.
+    Length,
+    /// A bool, as the library checks it.
+    Truth,
+    /// Square root.
+    Sqrt,
+    /// Largest int that is not above.
+    Floor,
+    /// Adds a value to an array under construction.
+    Push,
+}
+
+impl Quick {
+    fn find(name: &str) -> Option<Self> {
+        Some(match name {
+            "#array_length" | "#array_size" => Quick::Length,
+            "#truth" => Quick::Truth,
+            "#number_sqrt" => Quick::Sqrt,
+            "#floor" => Quick::Floor,
+            "#builder_push" => Quick::Push,
+            _ => return None,
+        })
+    }
 }
 
 /// How a foreign function is run.
@@ -88,10 +119,11 @@ impl Loaded {
         functions: &dyn FunctionTable,
         environment: &str,
     ) -> Result<Self, Issue> {
+        let mut texts = Texts::default();
         let constants = program
             .constants
             .iter()
-            .map(constant)
+            .map(|of| constant(of, &mut texts))
             .collect::<Result<Vec<_>, _>>()?;
         let shapes = program
             .shapes
@@ -147,11 +179,7 @@ impl Loaded {
                 }
             }
         }
-        let guesses = program
-            .functions
-            .iter()
-            .map(|function| function.code.iter().map(|_| Cell::new(0)).collect())
-            .collect();
+        let guesses = constants.iter().map(|_| Cell::new(0)).collect();
         let layouts = program.modules.iter().map(Layout::of).collect();
         let paths = program.paths.iter().map(|path| {
             let steps = path.iter().map(|step| match step {
@@ -201,7 +229,11 @@ fn entry(name: &str) -> Result<Entry, Issue> {
     if let Some(intrinsic) = intrinsic::find(name) {
         return Ok(Entry::Intrinsic(intrinsic));
     }
-    builtins::find(name).map(Entry::Function).ok_or_else(|| {
+    let entry = |function| match Quick::find(name) {
+        Some(quick) => Entry::Quick(quick, function),
+        None => Entry::Function(function),
+    };
+    builtins::find(name).map(entry).ok_or_else(|| {
         Issue::new(
             "ERR_UNSUPPORTED",
             format!("builtin {name} is not part of this runtime"),
@@ -225,19 +257,74 @@ fn missing_function(name: &str, used_by: &[Box<str>]) -> Issue {
     )
 }
 
-fn constant(constant: &Constant) -> Result<Value, Issue> {
+/// The texts among the constants, each once.
+#[derive(Debug, Default)]
+struct Texts {
+    known: HashMap<Box<str>, Text>,
+    /// Keys of the last map.
+    shape: Option<Rc<Shape>>,
+}
+
+impl Texts {
+    fn of(&mut self, text: &str) -> Text {
+        if let Some(known) = self.known.get(text) {
+            return known.clone();
+        }
+        let made = Text::constant(text);
+        self.known.insert(text.into(), made.clone());
+        made
+    }
+}
+
+fn constant(constant: &Constant, texts: &mut Texts) -> Result<Value, Issue> {
     Ok(match constant {
         Constant::Int(number) => Value::Int(*number),
         Constant::Float(number) => Value::Float(*number),
-        Constant::String(text) => Value::text(&**text),
-        Constant::Case(name) => Value::constant(&**name),
-        Constant::Value(bytes) => crate::wire::decode(bytes).map_err(|error| {
-            Issue::new(
-                "ERR_EXECUTABLE",
-                format!("a constant of the executable is malformed: {error}"),
-            )
-        })?,
+        Constant::String(text) => Value::Text(texts.of(text)),
+        Constant::Case(name) => Value::constant(texts.of(name)),
+        Constant::Value(bytes) => {
+            let value = crate::wire::decode(bytes).map_err(|error| {
+                Issue::new(
+                    "ERR_EXECUTABLE",
+                    format!("a constant of the executable is malformed: {error}"),
+                )
+            })?;
+            with_keys(value, texts)
+        }
         Constant::Regex(pattern) => builtins::compile_regex(pattern)
             .map_err(|failure| Issue::new(failure.code(), failure.message()))?,
     })
+}
+
+/// The same value whose maps have the keys that instructions name.
+fn with_keys(value: Value, texts: &mut Texts) -> Value {
+    match value {
+        Value::Array(array) => Value::array(
+            array
+                .into_items()
+                .into_iter()
+                .map(|item| with_keys(item, texts))
+                .collect(),
+        ),
+        Value::Map(map) => {
+            let keys: Vec<Text> = map.keys().map(|key| texts.of(key)).collect();
+            let values = map.values().cloned();
+            let values = values.map(|value| with_keys(value, texts)).collect();
+            // Neighbours are often of one kind.
+            let shape = match texts.shape.take() {
+                Some(shape) if shape.keys() == keys => shape,
+                _ => Shape::new(keys),
+            };
+            let map = Map::of_shape(&shape, values);
+            texts.shape = Some(shape);
+            Value::Map(map)
+        }
+        Value::Case(case) => match case.argument() {
+            Some(argument) => {
+                Value::case(texts.of(case.name()), with_keys(argument.clone(), texts))
+            }
+            None => Value::constant(texts.of(case.name())),
+        },
+        other => other,
+    }
 }

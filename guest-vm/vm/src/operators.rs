@@ -60,57 +60,57 @@ pub fn add(mut a: Value, b: &Value) -> Result {
     }
 }
 
-/// The sum of two ints: a float when it is no int.
+/// The sum of two ints, if it is one.
 #[inline(always)]
-#[must_use]
-pub fn add_ints(x: i64, y: i64) -> Value {
-    match x.checked_add(y) {
-        Some(sum) => Value::Int(sum),
-        None => Value::Float(x as f64 + y as f64),
-    }
+pub(crate) fn sum(x: i64, y: i64) -> Option<Value> {
+    x.checked_add(y).map(Value::Int)
 }
 
-/// Their difference.
+/// Their difference, if it is one.
 #[inline(always)]
-#[must_use]
-pub fn subtract_ints(x: i64, y: i64) -> Value {
-    match x.checked_sub(y) {
-        Some(difference) => Value::Int(difference),
-        None => Value::Float(x as f64 - y as f64),
-    }
+pub(crate) fn difference(x: i64, y: i64) -> Option<Value> {
+    x.checked_sub(y).map(Value::Int)
 }
 
-/// Their product.
+/// The product of two ints of 32 bits: in WebAssembly the check of longer ones is a call.
 #[inline(always)]
-#[must_use]
-pub fn multiply_ints(x: i64, y: i64) -> Value {
-    match x.checked_mul(y) {
-        Some(product) => Value::Int(product),
-        None => Value::Float(x as f64 * y as f64),
-    }
+pub(crate) fn small_product(x: i64, y: i64) -> Option<Value> {
+    let (x, y) = (i32::try_from(x).ok()?, i32::try_from(y).ok()?);
+    Some(Value::Int(i64::from(x) * i64::from(y)))
 }
 
-/// Their quotient, always a float.
+/// The remainder of two ints of 32 bits.
 #[inline(always)]
-#[must_use]
-pub fn divide_ints(x: i64, y: i64) -> Value {
-    Value::Float(x as f64 / y as f64)
+pub(crate) fn small_remainder(x: i64, y: i64) -> Option<f64> {
+    let (a, b) = (i32::try_from(x).ok()?, i32::try_from(y).ok()?);
+    if b <= 0 {
+        return None;
+    }
+    Some(f64::from(a % b).copysign(f64::from(a)))
+}
+
+/// The remainder of a float that is an int of 32 bits.
+#[inline(always)]
+pub(crate) fn small_float_remainder(x: f64, y: i64) -> Option<f64> {
+    // The conversion saturates, so what comes back equal is an int.
+    let (a, b) = (x as i32, i32::try_from(y).ok()?);
+    if b <= 0 || f64::from(a) != x {
+        return None;
+    }
+    Some(f64::from(a % b).copysign(x))
+}
+
+/// The largest int not above, if it has 32 bits.
+#[inline(always)]
+pub(crate) fn small_floor(x: f64) -> Option<i64> {
+    let whole = x.floor();
+    let int = whole as i32;
+    // The negative zero is no int.
+    (f64::from(int).to_bits() == whole.to_bits()).then_some(i64::from(int))
 }
 
 /// Integers up to here are floats exactly.
 const EXACT: u64 = 1 << 53;
-
-/// Their remainder, a float with the sign of the left one.
-#[inline(always)]
-#[must_use]
-pub fn remainder_ints(x: i64, y: i64) -> Value {
-    if y != 0 && x.unsigned_abs() <= EXACT && y.unsigned_abs() <= EXACT {
-        // Division of ints is much faster than that of floats, and as exact.
-        Value::Float(((x % y) as f64).copysign(x as f64))
-    } else {
-        Value::Float(x as f64 % y as f64)
-    }
-}
 
 /// The remainder of two floats, with the sign of the left one.
 #[inline(always)]

@@ -182,6 +182,48 @@ impl Map {
         }
     }
 
+    /// The value at the guessed place of a small map, if the key is there as the same object.
+    #[inline(always)]
+    pub(crate) fn get_here(&self, key: &Text, guess: &std::cell::Cell<u8>) -> Option<&Value> {
+        match &*self.0 {
+            Node::Small { shape, values } => {
+                let near = usize::from(guess.get());
+                if shape.keys.get(near)?.is_same_object(key) {
+                    values.get(near)
+                } else {
+                    None
+                }
+            }
+            Node::Big(_) => None,
+        }
+    }
+
+    /// The same, to be changed, if nobody else holds the map.
+    #[inline(always)]
+    pub(crate) fn own_here(
+        &mut self,
+        key: &Text,
+        guess: &std::cell::Cell<u8>,
+    ) -> Option<&mut Value> {
+        match Rc::get_mut(&mut self.0)? {
+            Node::Small { shape, values } => {
+                let near = usize::from(guess.get());
+                if shape.keys.get(near)?.is_same_object(key) {
+                    values.get_mut(near)
+                } else {
+                    None
+                }
+            }
+            Node::Big(_) => None,
+        }
+    }
+
+    /// True if the map is held by others too.
+    #[inline(always)]
+    pub(crate) fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+
     /// The value of a key, to be changed; copies the node if it is shared.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         match Rc::make_mut(&mut self.0) {

@@ -143,6 +143,24 @@ impl Drop for Source {
 }
 
 impl Stream {
+    /// The next element of a stream over an array, undefined at its end; none for other streams.
+    #[inline(always)]
+    pub(crate) fn next_of_array(&self) -> Option<Value> {
+        if !self.buffered.try_borrow().ok()?.is_undefined() {
+            return None;
+        }
+        let mut source = self.source.try_borrow_mut().ok()?;
+        let Source::Array { array, next, end } = &mut *source else {
+            return None;
+        };
+        if *next >= *end {
+            return Some(Value::Undefined);
+        }
+        let item = array.items().get(*next)?.share();
+        *next += 1;
+        Some(item)
+    }
+
     /// The next element if that takes no call: undefined at the end, none if it does.
     pub(crate) fn next_ready(&self) -> Option<Value> {
         let buffered = self.buffered.take();

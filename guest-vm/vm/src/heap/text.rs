@@ -19,6 +19,8 @@ struct Node {
     scalars: Cell<u32>,
     /// Byte offset of every [`STRIDE`]-th scalar value, made when first needed.
     offsets: OnceCell<Box<[usize]>>,
+    /// Constants of one program have different contents.
+    constant: bool,
 }
 
 /// Distance between the offsets that are kept; shorter texts are searched.
@@ -41,6 +43,7 @@ impl Text {
             text: text.into(),
             scalars: Cell::new(0),
             offsets: OnceCell::new(),
+            constant: false,
         }))
     }
 
@@ -135,6 +138,34 @@ impl Text {
     pub fn is_probably(&self, other: &Self) -> bool {
         let (a, b) = (self.0.text.as_bytes(), other.0.text.as_bytes());
         a.len() == b.len() && a.last() == b.last()
+    }
+
+    /// True if the text is held by others too.
+    #[inline(always)]
+    pub(crate) fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+
+    /// A text that is the only constant with this content.
+    pub(crate) fn constant(text: &str) -> Self {
+        Self(Rc::new(Node {
+            text: text.into(),
+            scalars: Cell::new(0),
+            offsets: OnceCell::new(),
+            constant: true,
+        }))
+    }
+
+    /// Equality, if it shows without looking at all bytes.
+    #[inline(always)]
+    pub(crate) fn is_same_constant(&self, other: &Self) -> Option<bool> {
+        if self.is_same_object(other) {
+            Some(true)
+        } else if (self.0.constant && other.0.constant) || !self.is_probably(other) {
+            Some(false)
+        } else {
+            None
+        }
     }
 
     /// True if both are the same object, which implies equality.

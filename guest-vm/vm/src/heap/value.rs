@@ -14,49 +14,54 @@ use super::text::Text;
 ///
 /// The kind takes a whole word: a value is written and read as two words, and
 /// what was just written can be read without waiting for it to reach memory.
+///
+/// The numbers of the kinds are chosen for the loop of the interpreter: those
+/// of the heap are in a row, so that one comparison tells; ints and floats are
+/// far apart, so that telling them from others is two comparisons and no jump
+/// through a table, which is what WebAssembly makes of neighbours.
 #[derive(Clone, Debug, Default)]
 #[repr(u64)]
 pub enum Value {
     /// `undefined`.
     #[default]
-    Undefined,
+    Undefined = 0,
     /// `null`.
-    Null,
+    Null = 1,
     /// A bool.
-    Bool(bool),
+    Bool(bool) = 2,
     /// An int.
-    Int(i64),
+    Int(i64) = 32,
     /// A float.
-    Float(f64),
+    Float(f64) = 64,
     /// A link to a cell.
-    Link(CellId),
+    Link(CellId) = 4,
     /// A module instance.
-    Instance(InstanceId),
+    Instance(InstanceId) = 5,
     /// The permission value `appstate`.
-    Appstate,
+    Appstate = 6,
     /// A number that names an object of the host.
-    Handle(u64),
+    Handle(u64) = 7,
     // From here on values refer to the heap.
     /// A string.
-    Text(Text),
+    Text(Text) = 128,
     /// A record reference; never empty.
-    Ref(Text),
+    Ref(Text) = 129,
     /// Bytes.
-    Binary(Rc<Vec<u8>>),
+    Binary(Rc<Vec<u8>>) = 130,
     /// An array or tuple.
-    Array(Array),
+    Array(Array) = 131,
     /// A map or record.
-    Map(Map),
+    Map(Map) = 132,
     /// A case.
-    Case(Case),
+    Case(Case) = 133,
     /// A function.
-    Function(Rc<Function>),
+    Function(Rc<Function>) = 134,
     /// A stream.
-    Stream(Rc<Stream>),
+    Stream(Rc<Stream>) = 135,
     /// An access credential.
-    Token(Rc<mix_value::Token>),
+    Token(Rc<mix_value::Token>) = 136,
     /// A mutable or library-made object.
-    Opaque(Rc<Opaque>),
+    Opaque(Rc<Opaque>) = 137,
 }
 
 /// Number of a cell.
@@ -130,18 +135,77 @@ impl Value {
     #[must_use]
     #[inline(always)]
     pub fn is_plain(&self) -> bool {
-        matches!(
+        !matches!(
             self,
-            Value::Undefined
-                | Value::Null
-                | Value::Bool(_)
-                | Value::Int(_)
-                | Value::Float(_)
-                | Value::Link(_)
-                | Value::Instance(_)
-                | Value::Appstate
-                | Value::Handle(_)
+            Value::Text(_)
+                | Value::Ref(_)
+                | Value::Binary(_)
+                | Value::Array(_)
+                | Value::Map(_)
+                | Value::Case(_)
+                | Value::Function(_)
+                | Value::Stream(_)
+                | Value::Token(_)
+                | Value::Opaque(_)
         )
+    }
+
+    /// A copy that calls nothing, so that the loop of the interpreter stays free of calls.
+    #[must_use]
+    #[inline(always)]
+    pub(crate) fn share(&self) -> Value {
+        match self {
+            Value::Undefined => Value::Undefined,
+            Value::Null => Value::Null,
+            Value::Bool(value) => Value::Bool(*value),
+            Value::Int(number) => Value::Int(*number),
+            Value::Float(number) => Value::Float(*number),
+            Value::Link(cell) => Value::Link(*cell),
+            Value::Instance(instance) => Value::Instance(*instance),
+            Value::Appstate => Value::Appstate,
+            Value::Handle(handle) => Value::Handle(*handle),
+            Value::Text(text) => Value::Text(text.clone()),
+            Value::Ref(text) => Value::Ref(text.clone()),
+            Value::Binary(bytes) => Value::Binary(Rc::clone(bytes)),
+            Value::Array(array) => Value::Array(array.clone()),
+            Value::Map(map) => Value::Map(map.clone()),
+            Value::Case(case) => Value::Case(case.clone()),
+            Value::Function(function) => Value::Function(Rc::clone(function)),
+            Value::Stream(stream) => Value::Stream(Rc::clone(stream)),
+            Value::Token(token) => Value::Token(Rc::clone(token)),
+            Value::Opaque(object) => Value::Opaque(Rc::clone(object)),
+        }
+    }
+
+    /// Drops the value unless it is the last reference to its object, which is given back.
+    /// Calls nothing: where the count is known to be higher, nothing is freed.
+    #[inline(always)]
+    pub(crate) fn loosen(self) -> Option<Value> {
+        macro_rules! loosen {
+            ($object:expr, $shared:expr) => {
+                if $shared {
+                    drop(self);
+                    None
+                } else {
+                    Some(self)
+                }
+            };
+        }
+        match &self {
+            Value::Text(text) | Value::Ref(text) => loosen!(text, text.is_shared()),
+            Value::Binary(bytes) => loosen!(bytes, Rc::strong_count(bytes) > 1),
+            Value::Array(array) => loosen!(array, Rc::strong_count(&array.0) > 1),
+            Value::Map(map) => loosen!(map, map.is_shared()),
+            Value::Case(case) => loosen!(case, Rc::strong_count(&case.0) > 1),
+            Value::Function(function) => loosen!(function, Rc::strong_count(function) > 1),
+            Value::Stream(stream) => loosen!(stream, Rc::strong_count(stream) > 1),
+            Value::Token(token) => loosen!(token, Rc::strong_count(token) > 1),
+            Value::Opaque(object) => loosen!(object, Rc::strong_count(object) > 1),
+            _ => {
+                std::mem::forget(self);
+                None
+            }
+        }
     }
 
     /// True for values that hold other values.
@@ -271,6 +335,12 @@ impl Array {
             return None;
         }
         Rc::make_mut(&mut self.0).items.get_mut(index)
+    }
+
+    /// The items, to be changed, if nobody else holds the array.
+    #[inline(always)]
+    pub(crate) fn own_items(&mut self) -> Option<&mut Vec<Value>> {
+        Some(&mut Rc::get_mut(&mut self.0)?.items)
     }
 
     /// The items without a copy if nobody else holds the array.

@@ -22,7 +22,6 @@ pub(super) fn stack_failure() -> Failure {
 }
 
 /// Makes room for a frame with so many registers at `base`, and for the window above it.
-#[inline(always)]
 pub(super) fn make_room(
     stack: &mut Vec<Value>,
     base: usize,
@@ -179,7 +178,7 @@ impl Machine {
         ret: Ret,
     ) -> Result<Next, Failure> {
         match self.loaded.builtins[number as usize] {
-            Entry::Function(function) => Ok(Next::Value(
+            Entry::Function(function) | Entry::Quick(_, function) => Ok(Next::Value(
                 function(&mut self.surroundings, arguments)?,
                 ret,
             )),

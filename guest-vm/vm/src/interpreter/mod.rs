@@ -10,14 +10,15 @@
 //! - the compiler fuses frequent pairs (`mix_bytecode::optimise`), so that the loop sees few, fat instructions;
 //! - no tail-call dispatch and no `unsafe`: the one is slow in WebAssembly, the other brings little here.
 //!
-//! - `execute`: one loop over one big `match`; calls and returns between compiled functions stay inside
+//! - `execute`: one loop over one big `match` that calls nothing; calls and returns between compiled functions stay inside
 //! - `window`: the registers of the running frame
-//! - `place`, `rare`: instructions that the loop hands over
+//! - `step`: one instruction that the loop leaves over; `data`, `place`, `rare`: those that compute
 //! - `slow`: instructions that need the whole machine; the loop is left with a [`Leave`] and entered again
 //! - `call`: function values, builtins, foreign functions, and where results go
 //! - `pull`: streams; `raise`: errors and stack traces
 
 mod call;
+mod data;
 mod execute;
 pub mod intrinsic;
 mod place;
@@ -25,11 +26,15 @@ mod pull;
 mod raise;
 mod rare;
 mod slow;
+mod step;
 mod window;
 
-pub(crate) use pull::fail as fail_stream;
+use std::rc::Rc;
 
 use mix_bytecode::Op;
+
+use execute::Exit;
+pub(crate) use pull::fail as fail_stream;
 
 use crate::boundary::Host;
 use crate::failure::Failure;
@@ -44,8 +49,6 @@ enum Leave {
     Return(Value),
     /// The fuel is used up; nothing is half done.
     OutOfFuel,
-    /// The function has too many registers, or few enough again, for the window of the loop.
-    Width,
     /// An instruction that needs the whole machine.
     Slow(Op),
     /// A call of a function value that is no plain closure.
@@ -103,13 +106,7 @@ impl Machine {
                 // Something native pushed no frame: its value is still to come.
                 return self.uncaught(routine, Failure::internal("nothing to run"));
             }
-            let left = if self.is_wide(routine) {
-                execute::execute::<[Value]>(self, routine)
-            } else {
-                execute::execute::<[Value; window::NARROW]>(self, routine)
-            };
-            next = match left {
-                Leave::Width => Ok(Next::Run),
+            next = match self.frames(routine) {
                 Leave::Raise(failure) => Err(failure),
                 Leave::Return(value) => Ok(Next::Value(value, Ret::Native)),
                 Leave::OutOfFuel => Ok(Next::Run),
@@ -123,12 +120,20 @@ impl Machine {
         }
     }
 
-    /// True if the topmost frame needs the window of many registers.
-    fn is_wide(&self, routine: &Routine) -> bool {
-        routine.frames.last().is_some_and(|frame| {
-            let function = &self.loaded.program.functions[frame.function as usize];
-            usize::from(function.registers) > window::NARROW
-        })
+    /// Runs the topmost frame and all that it calls until the loop is to be left.
+    fn frames(&mut self, routine: &mut Routine) -> Leave {
+        let loaded = Rc::clone(&self.loaded);
+        let mut last = Value::Undefined;
+        loop {
+            match execute::execute(self, routine, &loaded, &mut last) {
+                Exit::Drop | Exit::Again => drop(last.take()),
+                Exit::Step => {
+                    if let Err(leave) = step::step(self, routine, &loaded) {
+                        return leave;
+                    }
+                }
+            }
+        }
     }
 
     /// Accounts for a used up slice; fails when the whole run is over.

@@ -1,10 +1,10 @@
-//! Instructions that are rare, or whose work outweighs a call: kept out of the
-//! loop, so that the loop stays small.
+//! Instructions that are rare, or whose work outweighs everything around it.
 
 use std::rc::Rc;
 
-use mix_bytecode::{Function as Code, Op, Target};
+use mix_bytecode::Op;
 
+use super::step::{Flow, Running};
 use super::window::take_range;
 use crate::access;
 use crate::compare;
@@ -12,27 +12,8 @@ use crate::conform;
 use crate::failure::Failure;
 use crate::heap::value::InstanceId;
 use crate::heap::{Callable, Function, Opaque, Stream, Value};
-use crate::loaded::Loaded;
 use crate::machine::Machine;
 use crate::operators::{self, Relation};
-
-/// Where control goes after an instruction.
-pub(super) enum Flow {
-    /// To the next instruction.
-    Next,
-    /// To the target.
-    Jump(Target),
-    /// Out of the loop: the instruction needs the whole machine.
-    Slow,
-}
-
-/// What runs: the program, the function and its instance.
-#[derive(Clone, Copy)]
-pub(super) struct Running<'a> {
-    pub loaded: &'a Loaded,
-    pub function: &'a Code,
-    pub instance: InstanceId,
-}
 
 /// Performs an instruction that the loop does not handle itself.
 #[inline(never)]
@@ -46,6 +27,7 @@ pub(super) fn perform(
         loaded,
         function,
         instance,
+        ..
     } = running;
     let functions = &loaded.program.functions[..];
     let constants = &loaded.constants[..];
