@@ -8,6 +8,8 @@
 //! fuel) the loop ends *before* the instruction, which [`step`](super::step)
 //! then performs; only the drop of a value is left over *after* it.
 
+use std::cell::Cell;
+
 use mix_bytecode::{Function, Op};
 
 use super::window::{NARROW, Registers, Window, window};
@@ -18,16 +20,6 @@ use crate::loaded::{Entry, Loaded, Quick, Step};
 use crate::machine::{Frame, MAX_FRAMES, Machine, Ret, Routine};
 use crate::operators;
 use crate::sheet::SlotState;
-
-/// Why the loop ended.
-pub(super) enum Exit {
-    /// The next instruction is not for the loop.
-    Step,
-    /// The last reference to an object is to be dropped: `last`.
-    Drop,
-    /// The same, and then the instruction is run again.
-    Again,
-}
 
 /// What the loop knows of the frame that runs.
 struct Entered<'a> {
@@ -62,7 +54,8 @@ impl<'a> Entered<'a> {
     }
 }
 
-/// Runs the topmost frame and all that it calls as far as it goes without a call of the host language.
+/// Runs the topmost frame and all that it calls as far as it goes without a call of Rust code.
+/// What is put into `last` is to be dropped; if it is undefined, the next instruction is not for the loop.
 #[allow(
     clippy::too_many_lines,
     clippy::float_cmp,
@@ -74,14 +67,17 @@ pub(super) fn execute(
     routine: &mut Routine,
     loaded: &Loaded,
     last: &mut Value,
-) -> Exit {
+) {
     let functions = &loaded.program.functions[..];
     let constants = &loaded.constants[..];
     let sheet = &machine.sheet;
     let frames = &mut routine.frames;
     let stack = &mut routine.stack[..];
     let registers = stack.len();
-    let mut fuel = machine.fuel;
+    // Kept in memory: in a register, which only some instructions change, it would
+    // make the compiler split the loop in two, with a second test for interruption.
+    let fuel = Cell::new(machine.fuel);
+    let fuel = std::hint::black_box(&fuel);
     // The state of the topmost frame.
     let Some(Entered {
         mut base,
@@ -92,22 +88,21 @@ pub(super) fn execute(
         mut r,
     }) = Entered::of(frames, functions, stack)
     else {
-        return Exit::Step;
+        return;
     };
 
-    let exit = 'run: {
+    'run: {
         /// Leaves the instruction to `step`.
         macro_rules! step {
             () => {
-                break 'run Exit::Step
+                break 'run
             };
         }
         /// Leaves the drop of the last reference to an object.
         macro_rules! drop_last {
-            ($object:expr) => {{
-                std::mem::forget(std::mem::replace(&mut *last, $object));
-                break 'run Exit::Drop;
-            }};
+            ($object:expr) => {
+                std::mem::forget(std::mem::replace(&mut *last, $object))
+            };
         }
         macro_rules! reg {
             ($operand:expr) => {
@@ -124,7 +119,7 @@ pub(super) fn execute(
         }
         'next: loop {
             let Some(op) = rest.next() else {
-                break 'run Exit::Drop;
+                break 'run;
             };
 
             /// Takes a jump; jumps back cost fuel.
@@ -132,10 +127,10 @@ pub(super) fn execute(
                 ($target:expr) => {{
                     let target = some!(code.get($target.index()..));
                     if target.as_ptr() <= std::ptr::from_ref(op) {
-                        if fuel == 0 {
+                        if fuel.get() == 0 {
                             step!();
                         }
-                        fuel -= 1;
+                        fuel.set(fuel.get() - 1);
                     }
                     rest = target.iter();
                     continue 'next;
@@ -232,7 +227,7 @@ pub(super) fn execute(
                             let callee = some!(functions.get(number as usize));
                             let room = usize::from(callee.registers).max(NARROW);
                             let new_base = base + size;
-                            if fuel == 0
+                            if fuel.get() == 0
                                 || frames.len() >= MAX_FRAMES
                                 || frames.len() == frames.capacity()
                                 || registers < new_base + room
@@ -241,7 +236,7 @@ pub(super) fn execute(
                                 step!();
                             }
                             let closure = $closure;
-                            fuel -= 1;
+                            fuel.set(fuel.get() - 1);
                             if let Some(frame) = frames.last_mut() {
                                 frame.pc = (code.len() - rest.len()) as u32;
                             }
@@ -675,7 +670,7 @@ pub(super) fn execute(
                                 function: callee,
                             } => {
                                 let code = some!(functions.get(callee.index()));
-                                if fuel == 0
+                                if fuel.get() == 0
                                     || usize::from(code.registers) > NARROW
                                     || frames.last().is_none_or(|frame| frame.closure.is_some())
                                 {
@@ -693,8 +688,8 @@ pub(super) fn execute(
                                         continue;
                                     }
                                     if let Some(object) = r.reg_mut(index as u16).take().loosen() {
-                                        std::mem::forget(std::mem::replace(&mut *last, object));
-                                        break 'run Exit::Again;
+                                        drop_last!(object);
+                                        break 'run;
                                     }
                                 }
                                 if first > 0 {
@@ -706,7 +701,7 @@ pub(super) fn execute(
                                         ));
                                     }
                                 }
-                                fuel -= 1;
+                                fuel.set(fuel.get() - 1);
                                 if let Some(frame) = frames.last_mut() {
                                     frame.function = callee.0;
                                     frame.pc = 0;
@@ -725,8 +720,8 @@ pub(super) fn execute(
                                     && let Some(object) = Value::Function(closure).loosen()
                                 {
                                     // Then the instruction is run again.
-                                    std::mem::forget(std::mem::replace(&mut *last, object));
-                                    break 'run Exit::Again;
+                                    drop_last!(object);
+                                    break 'run;
                                 }
                                 let value = r.reg_mut(src.0).take();
                                 macro_rules! plain {
@@ -745,10 +740,10 @@ pub(super) fn execute(
                                 } else {
                                     for index in 0..size as u16 {
                                         if let Some(object) = r.reg_mut(index).take().loosen() {
-                                            std::mem::forget(std::mem::replace(&mut *last, object));
+                                            drop_last!(object);
                                             let src = r.reg_mut(src.0);
                                             std::mem::forget(std::mem::replace(src, value));
-                                            break 'run Exit::Again;
+                                            break 'run;
                                         }
                                     }
                                 }
@@ -765,9 +760,9 @@ pub(super) fn execute(
                                     break 'enter;
                                 }
                                 if let Some(object) = old.loosen() {
-                                    std::mem::forget(std::mem::replace(&mut *last, object));
-                                    machine.fuel = fuel;
-                                    return Exit::Drop;
+                                    drop_last!(object);
+                                    machine.fuel = fuel.get();
+                                    return;
                                 }
                                 break 'enter;
                             }
@@ -842,7 +837,7 @@ pub(super) fn execute(
                                 else {
                                     step!()
                                 };
-                                if fuel == 0 {
+                                if fuel.get() == 0 {
                                     step!();
                                 }
                                 let value = match (quick, reg!(args)) {
@@ -875,7 +870,7 @@ pub(super) fn execute(
                                     }
                                     _ => step!(),
                                 };
-                                fuel -= 1;
+                                fuel.set(fuel.get() - 1);
                                 // The argument, then the result in its place.
                                 let argument = r.reg_mut(args.0).take();
                                 let old = std::mem::replace(r.reg_mut(dst.0), value);
@@ -925,16 +920,16 @@ pub(super) fn execute(
                 }
                 None => {
                     // Its position is right.
-                    machine.fuel = fuel;
-                    return Exit::Step;
+                    machine.fuel = fuel.get();
+                    return;
                 }
             }
         }
     };
+    // The instruction is still to be done.
     if let Some(frame) = frames.last_mut() {
         let pc = code.len() - rest.len();
-        frame.pc = pc as u32 - u32::from(matches!(exit, Exit::Step | Exit::Again));
+        frame.pc = pc as u32 - 1;
     }
-    machine.fuel = fuel;
-    exit
+    machine.fuel = fuel.get();
 }

@@ -125,13 +125,11 @@ impl Machine {
         let loaded = Rc::clone(&self.loaded);
         let mut last = Value::Undefined;
         loop {
-            match execute::execute(self, routine, &loaded, &mut last) {
-                Exit::Drop | Exit::Again => drop(last.take()),
-                Exit::Step => {
-                    if let Err(leave) = step::step(self, routine, &loaded) {
-                        return leave;
-                    }
-                }
+            execute::execute(self, routine, &loaded, &mut last);
+            if !last.is_undefined() {
+                drop(last.take());
+            } else if let Err(leave) = step::step(self, routine, &loaded) {
+                return leave;
             }
         }
     }
