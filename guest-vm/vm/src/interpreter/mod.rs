@@ -33,7 +33,6 @@ use std::rc::Rc;
 
 use mix_bytecode::Op;
 
-use execute::Exit;
 pub(crate) use pull::fail as fail_stream;
 
 use crate::boundary::Host;
