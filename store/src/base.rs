@@ -15,6 +15,7 @@ use crate::ids::{Id, draw, text_of};
 use crate::index::segment::{Bytes, Cache, Merge, Part, Segment, SegmentWriter, Sink};
 use crate::index::{Bulk, Kinds, segment_name, term};
 use crate::raw;
+use crate::row_bytes::RowBytes;
 use crate::row_files::RowFiles;
 use crate::table::Table;
 use crate::time::parse_time;
@@ -155,14 +156,14 @@ impl Base {
     }
 
     /// The body of a row; `place` is that of a row behind the base.
-    pub fn body(&self, row: u32, place: Option<(u64, u32, u32)>) -> Result<Arc<[u8]>> {
+    pub fn body(&self, row: u32, place: Option<(u64, u32, u32)>) -> Result<RowBytes> {
         let files = self.files()?;
         match place {
             Some(place) => {
                 let end = place.0 + u64::from(place.1);
                 files.body(row, place, end)
             }
-            None => files.body(row, files.place(row, self.rows, self.end)?, self.end),
+            None => files.row(row, self.rows, self.end),
         }
     }
 

@@ -11,12 +11,13 @@ use sha2::{Digest, Sha256};
 use crate::data::write_row;
 use crate::error::{Result, StoreError};
 use crate::fields;
-use crate::ids::{Id, draw, id_of, text_of};
+use crate::ids::{Drawer, Id, id_of, text_of};
 use crate::options::SaveOptions;
 use crate::prepare::{Prepared, clean_original, replace_refs};
 use crate::raw;
 use crate::record::Record;
-use crate::table::{NewRow, Table};
+use crate::row_bytes::RowBytes;
+use crate::table::{Follows, NewRow, Table};
 use crate::time::format_time;
 
 /// Longest encoded record.
@@ -29,6 +30,8 @@ pub(crate) struct Batch<'a> {
     table: &'a Table,
     first_row: u32,
     time: i64,
+    /// The text of the time.
+    now: String,
     actor: &'a str,
     /// Newest versions made by commits that are written together with this one, before it.
     earlier: &'a Overlay,
@@ -37,6 +40,18 @@ pub(crate) struct Batch<'a> {
     rows: Vec<NewRow>,
     /// The rows as they lie on disk.
     framed: Vec<u8>,
+    drawer: Drawer,
+    /// Text and bytes of the row at hand.
+    text: String,
+    body: Vec<u8>,
+}
+
+/// The id a record is stored under.
+#[derive(Clone, Copy)]
+struct Chosen {
+    id: Id,
+    /// It was drawn, so no version has it.
+    fresh: bool,
 }
 
 /// Newest versions that are not in the table yet.
@@ -47,7 +62,7 @@ pub(crate) type Overlay = HashMap<Id, Pending>;
 pub(crate) struct Pending {
     row: u32,
     rev: Id,
-    body: Arc<[u8]>,
+    body: RowBytes,
     deleted: bool,
 }
 
@@ -65,10 +80,14 @@ impl<'a> Batch<'a> {
             earlier,
             first_row,
             time,
+            now: format_time(time),
             actor,
             pending: HashMap::new(),
             rows: Vec::new(),
             framed: Vec::new(),
+            drawer: Drawer::default(),
+            text: String::new(),
+            body: Vec::new(),
         }
     }
 
@@ -78,9 +97,11 @@ impl<'a> Batch<'a> {
         mut records: Vec<Prepared>,
         options: &SaveOptions,
     ) -> Result<Vec<Record>> {
+        // One for the record, one for the version.
+        self.drawer = Drawer::new(records.len().saturating_mul(2));
         let ids = self.choose_ids(&records, options)?;
         let mut aliases = HashMap::new();
-        for (record, id) in records.iter().zip(&ids) {
+        for (record, Chosen { id, .. }) in records.iter().zip(&ids) {
             if let Some(input) = &record.id
                 && id_of(input.as_str()) != Some(*id)
             {
@@ -93,7 +114,9 @@ impl<'a> Batch<'a> {
                     .map_err(|error| named(error.under(key), record.index))?;
             }
         }
-        let mut saved = Vec::new();
+        let mut saved = Vec::with_capacity(records.len());
+        self.rows.reserve(records.len());
+        self.pending.reserve(records.len());
         for (record, id) in records.into_iter().zip(ids) {
             let index = record.index;
             let stored = self
@@ -107,20 +130,23 @@ impl<'a> Batch<'a> {
     }
 
     /// Chooses the id that each record is stored under.
-    fn choose_ids(&self, records: &[Prepared], options: &SaveOptions) -> Result<Vec<Id>> {
-        let mut chosen: Vec<Id> = Vec::with_capacity(records.len());
+    fn choose_ids(&mut self, records: &[Prepared], options: &SaveOptions) -> Result<Vec<Chosen>> {
+        let mut chosen: Vec<Chosen> = Vec::with_capacity(records.len());
         let mut inputs: HashMap<&Ref, usize> = HashMap::new();
         for (position, record) in records.iter().enumerate() {
             let id = match &record.id {
-                None => draw()?,
+                None => self.fresh()?,
                 Some(input) => match (id_of(input.as_str()), inputs.get(input)) {
                     (None, Some(_)) => {
                         let shown = input.as_str().chars().take(60).collect();
                         return Err(named(StoreError::DuplicateAlias(shown), record.index));
                     }
                     // Two copies of one record stay one record.
-                    (Some(_), Some(earlier)) => chosen[*earlier],
-                    (None, None) => draw()?,
+                    (Some(_), Some(earlier)) => Chosen {
+                        fresh: false,
+                        ..chosen[*earlier]
+                    },
+                    (None, None) => self.fresh()?,
                     (Some(id), None) => self
                         .id_for(id, options)
                         .map_err(|error| named(error, record.index))?,
@@ -134,17 +160,25 @@ impl<'a> Batch<'a> {
         Ok(chosen)
     }
 
-    fn id_for(&self, id: Id, options: &SaveOptions) -> Result<Id> {
+    fn fresh(&mut self) -> Result<Chosen> {
+        Ok(Chosen {
+            id: self.drawer.draw()?,
+            fresh: true,
+        })
+    }
+
+    fn id_for(&mut self, id: Id, options: &SaveOptions) -> Result<Chosen> {
+        let used = Chosen { id, fresh: false };
         if self.earlier.contains_key(&id) || self.table.newest(&id, u32::MAX)?.is_some() {
-            return Ok(id);
+            return Ok(used);
         }
         if options.dont_use_id {
-            return draw();
+            return self.fresh();
         }
         if self.table.revision(&id, u32::MAX)?.is_some() {
             return Err(StoreError::IdConflict(text_of(&id).to_owned()));
         }
-        Ok(id)
+        Ok(used)
     }
 
     /// The newest version of an id: its revision, its body and whether it is a tombstone.
@@ -172,8 +206,13 @@ impl<'a> Batch<'a> {
         }))
     }
 
-    fn version(&mut self, record: Prepared, id: Id, options: &SaveOptions) -> Result<Record> {
-        let previous = self.newest(&id)?;
+    fn version(
+        &mut self,
+        record: Prepared,
+        Chosen { id, fresh }: Chosen,
+        options: &SaveOptions,
+    ) -> Result<Record> {
+        let previous = if fresh { None } else { self.newest(&id)? };
         let mut content = match &previous {
             Some(current) if options.upsert && !current.deleted => {
                 let Ok(Value::Map(mut current)) = msgpack::decode(&current.body) else {
@@ -187,33 +226,36 @@ impl<'a> Batch<'a> {
             }
             _ => Map::new(),
         };
-        for (key, member) in record.content {
-            if member.is_undefined() {
-                content.remove(&key);
-            } else {
-                content.insert(key, member);
+        if content.is_empty() {
+            content = record.content;
+            content.retain(|_, member| !member.is_undefined());
+        } else {
+            for (key, member) in record.content {
+                if member.is_undefined() {
+                    content.remove(&key);
+                } else {
+                    content.insert(key, member);
+                }
             }
         }
-        let hash = content_hash(&content)?;
-        let mut map = content;
-        map.insert(fields::CONTENT_HASH.into(), Value::from(hash));
+        let content = Value::Map(content);
+        let hash = hash_of(&content, &mut self.text)?;
+        let mut engine = vec![(fields::CONTENT_HASH, Field::Text(hash))];
         let input_id = record.id.filter(|_| record.index.is_some());
         if let Some(input) = input_id {
             let differs = input.is_well_formed() && id_of(input.as_str()) != Some(id);
             if differs || options.original_id_always {
-                map.insert(fields::ORIGINAL_ID.into(), Value::Ref(input));
+                engine.push((fields::ORIGINAL_ID, Field::Value(Value::Ref(input))));
                 if let Some(rev) = record.rev {
-                    map.insert(fields::ORIGINAL_REV.into(), rev);
+                    engine.push((fields::ORIGINAL_REV, Field::Value(rev)));
                 }
             }
         }
         if options.keep_original {
-            map.insert(
-                fields::ORIGINAL.into(),
-                Value::Map(clean_original(record.owned)?),
-            );
+            let original = Value::Map(clean_original(record.owned)?);
+            engine.push((fields::ORIGINAL, Field::Value(original)));
         }
-        self.push(map, id, previous.as_ref(), false)
+        self.push(&content, engine, id, previous.as_ref(), false)
     }
 
     /// Builds the tombstone of a live record and gives its last version; none
@@ -223,9 +265,9 @@ impl<'a> Batch<'a> {
         let Some(current) = self.newest(&id)?.filter(|current| !current.deleted) else {
             return Ok(None);
         };
-        let last = Record::new(current.row, Arc::clone(&current.body));
-        let map = Map::from([(fields::DELETED.into(), Value::Bool(true))]);
-        self.push(map, id, Some(&current), true)?;
+        let last = Record::new(current.row, current.body.clone());
+        let engine = vec![(fields::DELETED, Field::Value(Value::Bool(true)))];
+        self.push(&Value::Map(Map::new()), engine, id, Some(&current), true)?;
         Ok(Some(last))
     }
 
@@ -237,58 +279,64 @@ impl<'a> Batch<'a> {
     /// Adds the engine-owned fields and the row.
     fn push(
         &mut self,
-        mut map: Map,
+        content: &Value,
+        engine: Vec<(&'static str, Field<'static>)>,
         id: Id,
         previous: Option<&Pending>,
         deleted: bool,
     ) -> Result<Record> {
-        let rev: Id = draw()?;
+        let rev: Id = self.drawer.draw()?;
         let row = self
             .first_row
             .checked_add(self.rows.len() as u32)
             .filter(|row| *row != u32::MAX);
         let row = row.ok_or_else(|| StoreError::DbFull("no more than 2^32-1 rows".into()))?;
-        let now = Value::from(format_time(self.time));
-        let actor = Value::from(self.actor);
-        let first = |field: &str, value: &Value| {
+        let mut engine: Vec<(&'static str, Field<'_>)> = engine;
+        let first = |field: &str| {
             let copied = previous.and_then(|previous| raw::member(&previous.body, field));
-            copied
-                .and_then(|bytes| msgpack::decode(bytes).ok())
-                .unwrap_or_else(|| value.clone())
+            copied.map(Field::Encoded)
         };
-        map.insert(fields::CREATED_AT.into(), first(fields::CREATED_AT, &now));
-        map.insert(fields::CREATED_BY.into(), first(fields::CREATED_BY, &actor));
-        map.insert(fields::MODIFIED_AT.into(), now);
-        map.insert(fields::MODIFIED_BY.into(), actor);
-        map.insert(fields::ID.into(), Value::Ref(reference(&id)?));
-        map.insert(fields::REV.into(), Value::Ref(reference(&rev)?));
-        map.insert(fields::ROW.into(), Value::Int(i64::from(row)));
+        let (now, actor) = (&*self.now, self.actor);
+        engine.extend([
+            (
+                fields::CREATED_AT,
+                first(fields::CREATED_AT).unwrap_or(Field::Borrowed(now)),
+            ),
+            (
+                fields::CREATED_BY,
+                first(fields::CREATED_BY).unwrap_or(Field::Borrowed(actor)),
+            ),
+            (fields::ID, Field::Ref(id)),
+            (fields::MODIFIED_AT, Field::Borrowed(now)),
+            (fields::MODIFIED_BY, Field::Borrowed(actor)),
+            (fields::REV, Field::Ref(rev)),
+            (fields::ROW, Field::Row(row)),
+        ]);
         if let Some(previous) = previous {
-            map.insert(
-                fields::PREVIOUS.into(),
-                Value::Ref(reference(&previous.rev)?),
-            );
+            engine.push((fields::PREVIOUS, Field::Ref(previous.rev)));
         }
-        let body = msgpack::encode(&Value::Map(map)).map_err(|error| match error {
+        engine.sort_unstable_by_key(|(name, _)| *name);
+        self.body.clear();
+        encode_row(&mut self.body, content, &engine).map_err(|error| match error {
             msgpack::EncodeError::TooDeep => StoreError::TooDeep {
                 path: String::new(),
             },
             msgpack::EncodeError::TooLarge => StoreError::TooLarge(error.to_string()),
         })?;
-        if body.len() > MAX_RECORD {
+        if self.body.len() > MAX_RECORD {
             return Err(StoreError::TooLarge(format!(
                 "a record has at most {MAX_RECORD} bytes, not {}",
-                body.len()
+                self.body.len()
             )));
         }
         let start = self.framed.len();
-        write_row(&mut self.framed, &body);
+        write_row(&mut self.framed, &self.body);
         if self.framed.len() > MAX_BATCH {
             return Err(StoreError::TooLarge(format!(
                 "a batch has at most {MAX_BATCH} bytes"
             )));
         }
-        let body: Arc<[u8]> = body.into();
+        let body: Arc<[u8]> = self.body.as_slice().into();
         let framed = &self.framed[start..];
         self.rows.push(NewRow {
             id,
@@ -299,13 +347,14 @@ impl<'a> Batch<'a> {
             crc: crc32c::crc32c(framed),
             // At most MAX_BATCH.
             len: framed.len() as u32,
+            follows: previous.map_or(Follows::Nothing, |previous| Follows::Row(previous.row)),
         });
         self.pending.insert(
             id,
             Pending {
                 row,
                 rev,
-                body: Arc::clone(&body),
+                body: Arc::clone(&body).into(),
                 deleted,
             },
         );
@@ -313,13 +362,70 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// The value of an engine-owned field.
+enum Field<'a> {
+    Text(String),
+    Borrowed(&'a str),
+    Ref(Id),
+    Row(u32),
+    Value(Value),
+    /// As it is in the version before.
+    Encoded(&'a [u8]),
+}
+
+/// Encodes a record: its content and the engine-owned fields, both sorted.
+fn encode_row(
+    out: &mut Vec<u8>,
+    content: &Value,
+    engine: &[(&'static str, Field<'_>)],
+) -> std::result::Result<(), msgpack::EncodeError> {
+    let content = content.as_map();
+    let count = content.map_or(0, Map::len);
+    msgpack::Writer::new(out).map(count + engine.len())?;
+    let mut engine = engine.iter().peekable();
+    for (key, member) in content.into_iter().flatten() {
+        while let Some((name, field)) = engine.next_if(|(name, _)| **name < **key) {
+            encode_field(out, name, field)?;
+        }
+        msgpack::Writer::new(out).str(key)?;
+        msgpack::encode_into(out, member)?;
+    }
+    for (name, field) in engine {
+        encode_field(out, name, field)?;
+    }
+    Ok(())
+}
+
+fn encode_field(
+    out: &mut Vec<u8>,
+    name: &str,
+    field: &Field<'_>,
+) -> std::result::Result<(), msgpack::EncodeError> {
+    let mut writer = msgpack::Writer::new(out);
+    writer.str(name)?;
+    match field {
+        Field::Text(text) => writer.str(text)?,
+        Field::Borrowed(text) => writer.str(text)?,
+        Field::Ref(id) => writer.ref_(text_of(id))?,
+        Field::Row(row) => writer.int(i64::from(*row)),
+        Field::Value(value) => msgpack::encode_into(out, value)?,
+        Field::Encoded(bytes) => writer.raw(bytes),
+    }
+    Ok(())
+}
+
 /// Hash of user content: 20 bytes of the SHA-256 of its text.
 pub fn content_hash(content: &Map) -> Result<String> {
-    let text =
-        escjson::format(&Value::Map(content.clone())).map_err(|error| StoreError::BadValue {
-            path: String::new(),
-            reason: error.to_string(),
-        })?;
+    hash_of(&Value::Map(content.clone()), &mut String::new())
+}
+
+/// As [`content_hash`]; `text` is for reuse.
+fn hash_of(content: &Value, text: &mut String) -> Result<String> {
+    text.clear();
+    escjson::format_into(text, content).map_err(|error| StoreError::BadValue {
+        path: String::new(),
+        reason: error.to_string(),
+    })?;
     let digest = Sha256::digest(text.as_bytes());
     Ok(URL_SAFE_NO_PAD.encode(&digest[..20]))
 }

@@ -9,24 +9,60 @@ pub(crate) type Id = [u8; 32];
 
 /// Draws `N` characters uniformly from a cryptographic generator.
 pub(crate) fn draw<const N: usize>() -> Result<[u8; N]> {
-    let mut drawn = [0_u8; N];
-    let mut filled = 0;
-    let mut random = [0_u8; 64];
-    while filled < N {
-        getrandom::fill(&mut random).map_err(|error| StoreError::Io {
-            doing: "drawing a random id".into(),
-            source: std::io::Error::other(error.to_string()),
-        })?;
-        // 248 = 4 * 62: bytes above would make some characters more likely.
-        for byte in random.iter().filter(|byte| **byte < 248) {
-            if filled == N {
-                break;
-            }
-            drawn[filled] = ALPHABET[usize::from(byte % 62)];
-            filled += 1;
+    Drawer::new(2).draw()
+}
+
+/// Draws many ids with few calls to the generator.
+#[derive(Default)]
+pub(crate) struct Drawer {
+    random: Vec<u8>,
+}
+
+impl Drawer {
+    /// So many random bytes are fetched at most at once.
+    const MOST: usize = 4096;
+
+    /// A drawer that is going to draw about `ids` ids.
+    pub fn new(ids: usize) -> Drawer {
+        Drawer {
+            // An id takes 33 bytes on average.
+            random: Vec::with_capacity(ids.saturating_mul(40).clamp(64, Drawer::MOST)),
         }
     }
-    Ok(drawn)
+
+    /// As [`draw`].
+    pub fn draw<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut drawn = [0_u8; N];
+        let mut filled = 0;
+        while filled < N {
+            if self.random.is_empty() {
+                self.random.resize(self.random.capacity().max(64), 0);
+                fill(&mut self.random)?;
+            }
+            while filled < N
+                && let Some(byte) = self.random.pop()
+            {
+                if let Some(character) = character(byte) {
+                    drawn[filled] = character;
+                    filled += 1;
+                }
+            }
+        }
+        Ok(drawn)
+    }
+}
+
+fn fill(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes).map_err(|error| StoreError::Io {
+        doing: "drawing a random id".into(),
+        source: std::io::Error::other(error.to_string()),
+    })
+}
+
+/// The character a random byte stands for.
+fn character(byte: u8) -> Option<u8> {
+    // 248 = 4 * 62: bytes above would make some characters more likely.
+    (byte < 248).then(|| ALPHABET[usize::from(byte % 62)])
 }
 
 /// The bytes of a well-formed ref; none for a temporary one.
@@ -49,6 +85,11 @@ mod tests {
     fn draws_are_well_formed_and_differ() {
         let (a, b): (Id, Id) = (draw().expect("random"), draw().expect("random"));
         assert_ne!(a, b);
+        let mut drawer = Drawer::new(3);
+        let drawn: std::collections::HashSet<Id> =
+            (0..1000).map(|_| drawer.draw().expect("random")).collect();
+        assert_eq!(drawn.len(), 1000);
+        assert!(drawn.iter().all(|id| id_of(text_of(id)) == Some(*id)));
         assert_eq!(id_of(text_of(&a)), Some(a));
         assert_eq!(id_of("p"), None);
         assert_eq!(id_of("aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1d-"), None);

@@ -61,6 +61,18 @@ fn prepare_one(record: Value, blobs: &mut Vec<Prepared>) -> Result<Prepared> {
             });
         }
     };
+    let is_content = |(key, value): (&Arc<str>, &Value)| {
+        !key.starts_with("_rmx_") && key.len() <= MAX_KEY && is_clean(value, 1)
+    };
+    if record.iter().all(is_content) {
+        return Ok(Prepared {
+            index: None,
+            id: None,
+            rev: None,
+            owned: Map::new(),
+            content: record,
+        });
+    }
     let mut owned = Map::new();
     let mut content = Map::new();
     for (key, value) in record {
@@ -92,6 +104,26 @@ fn prepare_one(record: Value, blobs: &mut Vec<Prepared>) -> Result<Prepared> {
 fn too_long_key(key: &str) -> StoreError {
     let shown: String = key.chars().take(40).collect();
     StoreError::TooLarge(format!("the key {shown:?}… is longer than {MAX_KEY} bytes"))
+}
+
+/// Whether [`clean`] would leave a value as it is.
+fn is_clean(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Undefined | Value::Token(_) | Value::Handle(_) => false,
+        Value::Array(_) | Value::Map(_) | Value::Case(_) if depth >= mix_value::MAX_DEPTH => false,
+        Value::Array(items) => items.iter().all(|item| is_clean(item, depth + 1)),
+        Value::Map(map) => {
+            map.iter()
+                .all(|(key, member)| key.len() <= MAX_KEY && is_clean(member, depth + 1))
+                // It may be a blob.
+                && !map.contains_key(fields::TYPE)
+        }
+        Value::Case(case) => case
+            .argument
+            .as_deref()
+            .is_none_or(|argument| is_clean(argument, depth + 1)),
+        _ => true,
+    }
 }
 
 /// Checks a value below `depth` containers; drops undefined members; moves

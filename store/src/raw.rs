@@ -73,32 +73,95 @@ pub(crate) fn with_true(encoded: &[u8], key: &str) -> Option<Vec<u8>> {
     let Ok(Token::MapStart(count)) = reader.next() else {
         return None;
     };
-    let mut members = Vec::with_capacity(count.min(1024));
+    let first = reader.position();
+    // Where the first greater key begins.
+    let mut at = first;
     for _ in 0..count {
-        let start = reader.position();
-        let Ok(Token::Key(name)) = reader.next() else {
-            return None;
-        };
-        reader.skip_value().ok()?;
-        members.push((name, &encoded[start..reader.position()]));
+        let (name, from) = plain_str(encoded, at)?;
+        if name > key.as_bytes() {
+            break;
+        }
+        at = skip(encoded, from)?;
     }
     let mut out = Vec::with_capacity(encoded.len() + key.len() + 8);
     let mut writer = mix_value::msgpack::Writer::new(&mut out);
     writer.map(count + 1).ok()?;
-    let mut added = false;
-    for (name, bytes) in members {
-        if !added && name > key {
-            writer.str(key).ok()?;
-            writer.bool(true);
-            added = true;
-        }
-        writer.raw(bytes);
-    }
-    if !added {
-        writer.str(key).ok()?;
-        writer.bool(true);
-    }
+    writer.raw(&encoded[first..at]);
+    writer.str(key).ok()?;
+    writer.bool(true);
+    writer.raw(encoded.get(at..)?);
     Some(out)
+}
+
+/// The text at a place, and where it ends.
+fn plain_str(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let (from, len) = match *bytes.get(at)? {
+        short @ 0xa0..=0xbf => (at + 1, usize::from(short & 0x1f)),
+        0xd9 => (at + 2, number(bytes, at + 1, 1)?),
+        0xda => (at + 3, number(bytes, at + 1, 2)?),
+        0xdb => (at + 5, number(bytes, at + 1, 4)?),
+        _ => return None,
+    };
+    let end = from.checked_add(len)?;
+    Some((bytes.get(from..end)?, end))
+}
+
+/// A big-endian number of at most four bytes.
+fn number(bytes: &[u8], at: usize, len: usize) -> Option<usize> {
+    let bytes = bytes.get(at..at + len)?;
+    Some(
+        bytes
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+    )
+}
+
+/// Where the value at a place ends. It was written here, so nothing is checked
+/// but the length.
+fn skip(bytes: &[u8], mut at: usize) -> Option<usize> {
+    // Values still to be passed.
+    let mut left = 1_usize;
+    while left > 0 {
+        left -= 1;
+        let marker = *bytes.get(at)?;
+        let sized =
+            |len: usize, more: usize| number(bytes, at + 1, len).map(|n| 1 + len + more + n);
+        let len = match marker {
+            0x00..=0x7f | 0xc0..=0xc3 | 0xe0..=0xff => 1,
+            0x80..=0x8f => {
+                left = left.checked_add(2 * usize::from(marker & 15))?;
+                1
+            }
+            0x90..=0x9f => {
+                left = left.checked_add(usize::from(marker & 15))?;
+                1
+            }
+            0xa0..=0xbf => 1 + usize::from(marker & 0x1f),
+            0xcc | 0xd0 => 2,
+            0xcd | 0xd1 => 3,
+            0xca | 0xce | 0xd2 => 5,
+            0xcb | 0xcf | 0xd3 => 9,
+            0xc4 | 0xd9 => sized(1, 0)?,
+            0xc5 | 0xda => sized(2, 0)?,
+            0xc6 | 0xdb => sized(4, 0)?,
+            0xc7 => sized(1, 1)?,
+            0xc8 => sized(2, 1)?,
+            0xc9 => sized(4, 1)?,
+            0xd4..=0xd8 => 2 + (1 << (marker - 0xd4)),
+            0xdc | 0xdd => {
+                let len = if marker == 0xdc { 2 } else { 4 };
+                left = left.checked_add(number(bytes, at + 1, len)?)?;
+                1 + len
+            }
+            0xde | 0xdf => {
+                let len = if marker == 0xde { 2 } else { 4 };
+                left = left.checked_add(number(bytes, at + 1, len)?.checked_mul(2)?)?;
+                1 + len
+            }
+        };
+        at = at.checked_add(len)?;
+    }
+    Some(at)
 }
 
 #[cfg(test)]
@@ -106,6 +169,44 @@ mod tests {
     use mix_value::{Value, msgpack};
 
     use super::*;
+
+    #[test]
+    fn a_true_is_put_in_its_place() {
+        let long = "x".repeat(70_000);
+        let values = [
+            Value::Null,
+            Value::Int(-40_000),
+            Value::Int(i64::MAX),
+            Value::Float(0.5),
+            Value::from("short"),
+            Value::from(&*long),
+            Value::binary(vec![7; 300]),
+            Value::Ref(mix_value::Ref::new("p").expect("a ref")),
+            Value::Ref(mix_value::Ref::new(&"q".repeat(32)).expect("a ref")),
+            Value::Array((0..20).map(Value::Int).collect()),
+            Value::map((0..20).map(|n| (format!("k{n}"), Value::Array(vec![Value::Bool(true)])))),
+        ];
+        for keys in [
+            vec![],
+            vec!["a"],
+            vec!["z"],
+            vec!["a", "b", "z"],
+            vec!["M", "l", "n"],
+        ] {
+            for value in &values {
+                let pairs = keys.iter().map(|key| (*key, value.clone()));
+                let mut map = Value::map(pairs);
+                let encoded = msgpack::encode(&map).expect("encodes");
+                let changed = with_true(&encoded, "m").expect("is a map");
+                if let Value::Map(map) = &mut map {
+                    map.insert("m".into(), Value::Bool(true));
+                }
+                assert_eq!(changed, msgpack::encode(&map).expect("encodes"));
+            }
+        }
+        assert_eq!(with_true(&[0xc0], "m"), None);
+        assert_eq!(with_true(&[0x81, 0xa1], "m"), None);
+    }
 
     #[test]
     fn a_number_is_replaced_or_put_in_its_place() {

@@ -1,22 +1,24 @@
 //! Records as they are handed out.
 
-use std::sync::Arc;
-
 use mix_value::{Ref, Value, msgpack};
 
 use crate::error::{Result, StoreError};
+use crate::row_bytes::RowBytes;
 use crate::{fields, raw};
 
 /// One version of a record, as its stored bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     row: u32,
-    encoded: Arc<[u8]>,
+    encoded: RowBytes,
 }
 
 impl Record {
-    pub(crate) fn new(row: u32, encoded: Arc<[u8]>) -> Record {
-        Record { row, encoded }
+    pub(crate) fn new(row: u32, encoded: impl Into<RowBytes>) -> Record {
+        Record {
+            row,
+            encoded: encoded.into(),
+        }
     }
 
     /// The same with `_rmx_superseded: true`.
@@ -36,7 +38,7 @@ impl Record {
     }
 
     /// The MessagePack map.
-    pub fn encoded(&self) -> &Arc<[u8]> {
+    pub fn encoded(&self) -> &RowBytes {
         &self.encoded
     }
 

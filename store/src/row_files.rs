@@ -7,14 +7,28 @@ use crate::data::{CRC, CRC_HEADER, DAT, OFF, OFF_HEADER, checked_body};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{Folder, FolderFile, read_exact_at};
 use crate::index::segment::{Cache, Cached};
+use crate::row_bytes::RowBytes;
 
 /// Bytes of a file that are read at once.
 const PAGE: u64 = 8 << 10;
+/// So many rows are read and checked at once, if they are small.
+const BLOCK: u32 = 16;
+/// Rows that take more bytes together are read one by one.
+const BLOCK_BYTES: u64 = 64 << 10;
 
 /// The files of the rows.
 pub(crate) struct RowFiles {
     files: [(Box<dyn FolderFile>, &'static str, u64); 3],
     cache: Arc<Cache>,
+    /// The number of the blocks in the cache.
+    blocks: u64,
+}
+
+/// Neighbouring rows, checked.
+pub(crate) struct RowBlock {
+    bytes: Arc<[u8]>,
+    /// Where the body of each row lies, and its length.
+    bodies: Vec<(u32, u32)>,
 }
 
 impl RowFiles {
@@ -47,7 +61,11 @@ impl RowFiles {
         if rows == 0 && end != 0 {
             return Err(StoreError::Corrupt("data without rows".into()));
         }
-        Ok(RowFiles { files, cache })
+        Ok(RowFiles {
+            files,
+            blocks: cache.new_file(),
+            cache,
+        })
     }
 
     /// Bytes of a file, of which `valid` bytes are known to be good.
@@ -114,11 +132,93 @@ impl RowFiles {
     }
 
     /// The body at a place, checked.
-    pub fn body(&self, row: u32, place: (u64, u32, u32), end: u64) -> Result<Arc<[u8]>> {
+    pub fn body(&self, row: u32, place: (u64, u32, u32), end: u64) -> Result<RowBytes> {
         let (start, len, crc) = place;
         let mut framed = vec![0; len as usize];
         self.read(0, start, &mut framed, end)?;
-        Ok(checked_body(row, &framed, crc)?.into())
+        let body = checked_body(row, &framed, crc)?;
+        Ok(Arc::<[u8]>::from(body).into())
+    }
+
+    /// The body of a row, of `rows` that take `end` bytes, checked.
+    pub fn row(&self, row: u32, rows: u32, end: u64) -> Result<RowBytes> {
+        let (block, at) = (row / BLOCK, (row % BLOCK) as usize);
+        if let Some(Cached::Block(cached)) = self.cache.get(self.blocks, u64::from(block))
+            && let Some(body) = cached.body(at)
+        {
+            return Ok(body);
+        }
+        if let Some(read) = self.block(block, rows, end)? {
+            let read = Arc::new(read);
+            let cached = Cached::Block(Arc::clone(&read));
+            self.cache
+                .put(self.blocks, u64::from(block), cached, read.bytes.len());
+            if let Some(body) = read.body(at) {
+                return Ok(body);
+            }
+        }
+        self.body(row, self.place(row, rows, end)?, end)
+    }
+
+    /// Reads a block; none if its rows are too large, or one is damaged: then
+    /// whoever reads that one is told.
+    fn block(&self, block: u32, rows: u32, end: u64) -> Result<Option<RowBlock>> {
+        let first = block * BLOCK;
+        let count = rows.saturating_sub(first).min(BLOCK) as usize;
+        // One more start, but behind the last row.
+        let starts = count + usize::from(first as u64 + (count as u64) < u64::from(rows));
+        let mut offsets = [0; 8 * (BLOCK as usize + 1)];
+        let offsets = &mut offsets[..8 * starts];
+        let valid = 4 + 8 * u64::from(rows);
+        self.read(1, 4 + 8 * u64::from(first), offsets, valid)?;
+        let mut sums = [0; 4 * BLOCK as usize];
+        let sums = &mut sums[..4 * count];
+        let valid = 4 + 4 * u64::from(rows);
+        self.read(2, 4 + 4 * u64::from(first), sums, valid)?;
+        let mut places: Vec<u64> = offsets
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|bytes| u64::from_le_bytes(*bytes))
+            .collect();
+        if starts == count {
+            places.push(end);
+        }
+        let (Some(from), Some(to)) = (places.first().copied(), places.last().copied()) else {
+            return Ok(None);
+        };
+        let fits = to.checked_sub(from).is_some_and(|len| len <= BLOCK_BYTES) && to <= end;
+        if !fits || !places.is_sorted() || first == 0 && from != 0 {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; (to - from) as usize];
+        let (file, name, _) = &self.files[0];
+        read_exact_at(&**file, from, &mut bytes).doing(|| format!("reading {name}"))?;
+        let mut bodies = Vec::with_capacity(count);
+        for (index, sum) in sums.as_chunks::<4>().0.iter().enumerate() {
+            // Below BLOCK_BYTES.
+            let (start, next) = (
+                (places[index] - from) as usize,
+                (places[index + 1] - from) as usize,
+            );
+            let framed = &bytes[start..next];
+            let Ok(body) = checked_body(first + index as u32, framed, u32::from_le_bytes(*sum))
+            else {
+                return Ok(None);
+            };
+            bodies.push(((next - body.len()) as u32, body.len() as u32));
+        }
+        Ok(Some(RowBlock {
+            bytes: bytes.into(),
+            bodies,
+        }))
+    }
+}
+
+impl RowBlock {
+    fn body(&self, at: usize) -> Option<RowBytes> {
+        let (from, len) = *self.bodies.get(at)?;
+        RowBytes::part(&self.bytes, from as usize, len as usize)
     }
 }
 
@@ -157,8 +257,11 @@ mod tests {
         (files, end)
     }
 
-    fn read(files: &RowFiles, row: u32, end: u64) -> Result<Arc<[u8]>> {
-        files.body(row, files.place(row, ROWS, end)?, end)
+    fn read(files: &RowFiles, row: u32, end: u64) -> Result<RowBytes> {
+        let alone = files.body(row, files.place(row, ROWS, end)?, end)?;
+        let among_others = files.row(row, ROWS, end)?;
+        assert_eq!(alone, among_others);
+        Ok(among_others)
     }
 
     #[test]
@@ -178,6 +281,8 @@ mod tests {
             let read = read(&files, number, end);
             if number == 2 {
                 assert_eq!(read.expect_err("damaged").code(), "db_corrupt");
+                let among_others = files.row(number, ROWS, end);
+                assert_eq!(among_others.expect_err("damaged").code(), "db_corrupt");
             } else {
                 assert_eq!(*read.expect("reads"), *body(number));
             }

@@ -13,12 +13,13 @@ use roaring::RoaringBitmap;
 
 use crate::base::Base;
 use crate::error::{Result, StoreError};
+use crate::fields;
 use crate::folder::Folder;
 use crate::ids::Id;
 use crate::index::segment::Merge;
 use crate::index::{Bulk, Snapshot, Tail};
 pub(crate) use crate::overrides::Overrides;
-use crate::{fields, raw};
+use crate::row_bytes::RowBytes;
 
 /// No row.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -56,6 +57,17 @@ pub(crate) struct NewRow {
     pub crc: u32,
     /// Length with the prefix.
     pub len: u32,
+    pub follows: Follows,
+}
+
+/// Which version a row replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// It is the first of its id.
+    Nothing,
+    /// The newest of its id so far, if there is one.
+    Newest,
+    Row(u32),
 }
 
 struct Inner {
@@ -265,16 +277,12 @@ impl Table {
     /// Appends rows, all at once.
     pub fn append(&self, rows: Vec<NewRow>) -> Result<()> {
         let mut found = Vec::with_capacity(rows.len());
-        let base = self.base();
         for row in &rows {
-            // Only the first version of a record has no previous one.
-            let follows = base.rows > 0
-                && !self.read().ids.contains_key(&row.id)
-                && raw::member(&row.body, fields::PREVIOUS).is_some();
-            found.push(if follows {
-                self.newest(&row.id, u32::MAX)?
-            } else {
-                None
+            found.push(match row.follows {
+                Follows::Nothing => None,
+                Follows::Row(row) => Some(row),
+                Follows::Newest if self.read().ids.contains_key(&row.id) => None,
+                Follows::Newest => self.newest(&row.id, u32::MAX)?,
             });
         }
         let mut inner = self.write();
@@ -310,8 +318,13 @@ impl Table {
                 let gone = (base.rows - inner.base.rows) as usize;
                 inner.rows.drain(..gone);
                 let first = base.rows;
-                inner.ids.retain(|_, row| *row >= first);
-                inner.revs.retain(|_, row| *row >= first);
+                if inner.rows.is_empty() {
+                    inner.ids.clear();
+                    inner.revs.clear();
+                } else {
+                    inner.ids.retain(|_, row| *row >= first);
+                    inner.revs.retain(|_, row| *row >= first);
+                }
                 inner.tail = Arc::new(Tail::new(first));
                 inner.base = base;
             }
@@ -416,7 +429,7 @@ impl Table {
     }
 
     /// The body of a row, checked when it is read from the file.
-    pub fn body(&self, row: u32) -> Result<Arc<[u8]>> {
+    pub fn body(&self, row: u32) -> Result<RowBytes> {
         let (base, place) = {
             let inner = self.read();
             match row.checked_sub(inner.base.rows) {
@@ -424,7 +437,7 @@ impl Table {
                 Some(behind) => match inner.rows.get(behind as usize) {
                     Some(RowMeta {
                         body: Some(body), ..
-                    }) => return Ok(Arc::clone(body)),
+                    }) => return Ok(Arc::clone(body).into()),
                     Some(meta) => {
                         let place = (meta.start, meta.len, meta.crc);
                         (Arc::clone(&inner.base), Some(place))

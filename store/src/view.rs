@@ -18,6 +18,7 @@ use crate::query::{
     Sorted, SortedGroup, StoredRow,
 };
 use crate::record::Record;
+use crate::row_bytes::RowBytes;
 use crate::table::{Overrides, Table};
 use crate::time::parse_time;
 
@@ -269,7 +270,7 @@ impl View {
     }
 
     /// The stored bytes of a row, without `_rmx_superseded`.
-    pub fn stored(&self, row: u32) -> Result<Arc<[u8]>> {
+    pub fn stored(&self, row: u32) -> Result<RowBytes> {
         self.table.body(row)
     }
 

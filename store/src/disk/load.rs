@@ -20,7 +20,7 @@ use crate::folder::{Folder, read_to_end};
 use crate::ids::{Id, id_of};
 use crate::log::{Frame, FrameKind, HEADER_LEN, Header, log_name, read_frames};
 use crate::state::{State, state_name};
-use crate::table::{NewRow, Overrides, Table};
+use crate::table::{Follows, NewRow, Overrides, Table};
 use crate::time::parse_time;
 
 impl Disk {
@@ -358,10 +358,17 @@ pub(crate) fn new_row(row: u32, body: &[u8], crc: u32, len: u32) -> Result<NewRo
         body: body.into(),
         crc,
         len,
+        // Only the first version of a record has no previous one.
+        follows: if facts.has_previous {
+            Follows::Newest
+        } else {
+            Follows::Nothing
+        },
     })
 }
 
 struct Facts {
+    has_previous: bool,
     id: Id,
     rev: Id,
     time: i64,
@@ -375,6 +382,7 @@ fn row_facts(body: &[u8]) -> Option<Facts> {
         return None;
     };
     let (mut id, mut rev, mut time, mut deleted) = (None, None, None, false);
+    let mut has_previous = false;
     for _ in 0..count {
         let Ok(Token::Key(key)) = reader.next() else {
             return None;
@@ -396,10 +404,15 @@ fn row_facts(body: &[u8]) -> Option<Facts> {
                 Ok(Token::Bool(flag)) => deleted = flag,
                 _ => return None,
             },
+            fields::PREVIOUS => {
+                has_previous = true;
+                reader.skip_value().ok()?;
+            }
             _ => reader.skip_value().ok()?,
         }
     }
     Some(Facts {
+        has_previous,
         id: id?,
         rev: rev?,
         time: time?,

@@ -13,8 +13,9 @@ pub(crate) enum Rows<'a> {
 impl Rows<'_> {
     pub fn to_bitmap(self) -> RoaringBitmap {
         match self {
-            // Ascending, so that appending cannot fail.
-            Rows::Few(rows) => rows.iter().copied().collect(),
+            // Ascending as they should be; if not, they are put in order.
+            Rows::Few(rows) => RoaringBitmap::from_sorted_iter(rows.iter().copied())
+                .unwrap_or_else(|_| rows.iter().copied().collect()),
             Rows::Many(rows) => rows.clone(),
         }
     }

@@ -4,8 +4,6 @@
 mod chosen;
 mod gather;
 
-use std::sync::Arc;
-
 use mix_value::msgpack::EncodeError;
 use mix_value::{Value, msgpack};
 
@@ -16,6 +14,7 @@ use super::eval::{Evaluator, Scope};
 use super::options::QueryOptions;
 use super::plan::{Barrier, Mark, Needs, Plan, Step, compile};
 use super::source::{RecordSource, StoredRow};
+use crate::row_bytes::RowBytes;
 use chosen::{Chosen, Taken};
 use gather::{Gather, Held};
 
@@ -89,17 +88,17 @@ impl QueryItem {
 
     /// The value in MessagePack: a stored record as it is, byte for byte,
     /// unless it is superseded. A stored row that does not decode is given as it is.
-    pub fn into_bytes(self) -> Result<Arc<[u8]>, EncodeError> {
+    pub fn into_bytes(self) -> Result<RowBytes, EncodeError> {
         match self {
             QueryItem::Stored(row) if !row.superseded => Ok(row.bytes),
             QueryItem::Stored(row) => {
                 let bytes = row.bytes.clone();
                 match QueryItem::Stored(row).into_value() {
-                    Ok(value) => msgpack::encode(&value).map(Arc::from),
+                    Ok(value) => msgpack::encode(&value).map(RowBytes::from),
                     Err(_) => Ok(bytes),
                 }
             }
-            QueryItem::Value(value) => msgpack::encode(&value).map(Arc::from),
+            QueryItem::Value(value) => msgpack::encode(&value).map(RowBytes::from),
         }
     }
 }

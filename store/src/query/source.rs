@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::ast::{CompareOp, ListOp};
 use super::error::QueryError;
+use crate::row_bytes::RowBytes;
 
 /// One stored version of a record, as it lies on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct StoredRow {
     /// Row number.
     pub row: u64,
     /// The record in MessagePack, without `_rmx_superseded`.
-    pub bytes: Arc<[u8]>,
+    pub bytes: RowBytes,
     /// Whether a newer version exists within the bound; then the record reads
     /// as if it had the member `_rmx_superseded: true`.
     pub superseded: bool,

@@ -1,12 +1,14 @@
 //! A bounded cache of what was read from files.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use roaring::RoaringBitmap;
 
 use super::reader::Interior;
+use crate::row_files::RowBlock;
 
 /// Bookkeeping of an entry.
 const ENTRY: usize = 64;
@@ -17,7 +19,31 @@ pub(crate) enum Cached {
     Bytes(Arc<[u8]>),
     Interior(Arc<Interior>),
     Rows(Arc<RoaringBitmap>),
+    Block(Arc<RowBlock>),
 }
+
+/// Hashes file numbers and offsets, which nobody chooses freely.
+#[derive(Default, Clone, Copy)]
+struct Places(u64);
+
+impl Hasher for Places {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let mixed = (self.0.rotate_left(29) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+}
+
+type Entries = HashMap<(u64, u64), (Cached, usize), BuildHasherDefault<Places>>;
 
 /// Keeps about as many bytes as it may, the recently used ones.
 ///
@@ -31,8 +57,8 @@ pub(crate) struct Cache {
 
 #[derive(Default)]
 struct Inner {
-    young: HashMap<(u64, u64), (Cached, usize)>,
-    old: HashMap<(u64, u64), (Cached, usize)>,
+    young: Entries,
+    old: Entries,
     bytes: usize,
 }
 

@@ -291,7 +291,7 @@ fn broken_rows_are_named() {
         fn next_row(&self, from: u64) -> Result<Option<crate::query::StoredRow>, MemoryError> {
             let row = crate::query::StoredRow {
                 row: from,
-                bytes: [0x81, 0xa1].as_slice().into(),
+                bytes: vec![0x81, 0xa1].into(),
                 superseded: false,
             };
             Ok((from == 0).then_some(row))

@@ -78,7 +78,7 @@ impl Memory {
     fn stored(&self, row: u64) -> StoredRow {
         StoredRow {
             row,
-            bytes: self.rows[row as usize].1.clone(),
+            bytes: self.rows[row as usize].1.clone().into(),
             superseded: self.is_superseded(row),
         }
     }

@@ -19,16 +19,18 @@ pub enum FormatError {
 /// The EscJSON text of a value. Undefined has one only as the whole value.
 pub fn format(value: &Value) -> Result<String, FormatError> {
     let mut out = String::new();
+    format_into(&mut out, value)?;
+    Ok(out)
+}
+
+/// Appends the EscJSON text of a value. After an error there is a part of it.
+pub fn format_into(out: &mut String, value: &Value) -> Result<(), FormatError> {
     if value.is_undefined() {
         out.push_str(r#"{"_rmx_type":"{tag}undefined"}"#);
     } else {
-        Formatter {
-            out: &mut out,
-            tagged: true,
-        }
-        .value(value, 0)?;
+        Formatter { out, tagged: true }.value(value, 0)?;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The plain JSON text of a value.

@@ -10,7 +10,7 @@ mod hex_float;
 mod parser;
 mod tags;
 
-pub use format::{FormatError, format, format_plain, write_string};
+pub use format::{FormatError, format, format_into, format_plain, write_string};
 
 use crate::{MAX_DEPTH, Value};
 
