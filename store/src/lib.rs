@@ -89,6 +89,6 @@ pub use error::{Result, StoreError};
 pub use notice::{Notice, Subscription};
 pub use options::{OpenOptions, Rewriting, Rewritten, SaveOptions, Sync};
 pub use record::Record;
-pub use row_bytes::RowBytes;
 pub use repair::{LogEntry, check, check_in, fix, import_image, peek_log};
+pub use row_bytes::RowBytes;
 pub use view::{AsOf, Stat, View, id_argument};
