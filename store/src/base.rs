@@ -12,11 +12,11 @@ use crate::error::{Doing, Result, StoreError};
 use crate::fields;
 use crate::folder::{Folder, FolderFile};
 use crate::ids::{Id, draw, text_of};
-use crate::index::segment::{Bytes, Cache, Merge, Part, Segment, SegmentWriter, Sink};
+use crate::index::segment::{Bytes, Cache, Merge, Segment, SegmentWriter, Sink};
 use crate::index::{Bulk, Kinds, segment_name, term};
 use crate::raw;
 use crate::row_bytes::RowBytes;
-use crate::row_files::RowFiles;
+use crate::row_files::{RowBlock, RowFiles};
 use crate::table::Table;
 use crate::time::parse_time;
 
@@ -137,6 +137,14 @@ impl Base {
         Ok((base, warnings))
     }
 
+    /// The block with a row and its neighbours, if they are small.
+    pub fn block(&self, row: u32) -> Result<Option<Arc<RowBlock>>> {
+        match &self.files {
+            Some(files) if row < self.rows => files.block_of(row, self.rows, self.end),
+            _ => Ok(None),
+        }
+    }
+
     pub fn has_files(&self) -> bool {
         self.files.is_some()
     }
@@ -203,11 +211,9 @@ impl Base {
                 continue;
             }
             let mut newest = None;
-            for part in Part::BOTH {
-                segment.get(part, &wanted, &mut |rows| {
-                    newest = newest.max(rows.last_below(bound));
-                })?;
-            }
+            segment.get_id(&wanted, &mut |rows| {
+                newest = newest.max(rows.last_below(bound));
+            })?;
             if newest.is_some() {
                 return Ok(newest);
             }
@@ -222,9 +228,7 @@ impl Base {
             return Ok(found);
         };
         for segment in &self.segments {
-            for part in Part::BOTH {
-                segment.get(part, &wanted, &mut |rows| found |= rows.to_bitmap())?;
-            }
+            segment.get_id(&wanted, &mut |rows| found |= rows.to_bitmap())?;
         }
         found.remove_range(bound..);
         Ok(found)

@@ -27,6 +27,8 @@ pub(crate) struct RowFiles {
 /// Neighbouring rows, checked.
 pub(crate) struct RowBlock {
     bytes: Arc<[u8]>,
+    /// The first row.
+    first: u32,
     /// Where the body of each row lies, and its length.
     bodies: Vec<(u32, u32)>,
 }
@@ -103,6 +105,12 @@ impl RowFiles {
         Ok(())
     }
 
+    /// Bytes of a file that are not kept: what is made of them is.
+    fn read_once(&self, file: usize, offset: u64, out: &mut [u8]) -> Result<()> {
+        let (handle, name, _) = &self.files[file];
+        read_exact_at(&**handle, offset, out).doing(|| format!("reading {name}"))
+    }
+
     /// Start of a row, of `rows`.
     pub fn start(&self, row: u32, rows: u32) -> Result<u64> {
         let mut bytes = [0; 8];
@@ -142,22 +150,30 @@ impl RowFiles {
 
     /// The body of a row, of `rows` that take `end` bytes, checked.
     pub fn row(&self, row: u32, rows: u32, end: u64) -> Result<RowBytes> {
-        let (block, at) = (row / BLOCK, (row % BLOCK) as usize);
-        if let Some(Cached::Block(cached)) = self.cache.get(self.blocks, u64::from(block))
-            && let Some(body) = cached.body(at)
+        if let Some(block) = self.block_of(row, rows, end)?
+            && let Some(body) = block.body(row)
         {
             return Ok(body);
         }
-        if let Some(read) = self.block(block, rows, end)? {
-            let read = Arc::new(read);
-            let cached = Cached::Block(Arc::clone(&read));
-            self.cache
-                .put(self.blocks, u64::from(block), cached, read.bytes.len());
-            if let Some(body) = read.body(at) {
-                return Ok(body);
-            }
-        }
         self.body(row, self.place(row, rows, end)?, end)
+    }
+
+    /// The block of a row, of `rows` that take `end` bytes; none if it has none.
+    pub fn block_of(&self, row: u32, rows: u32, end: u64) -> Result<Option<Arc<RowBlock>>> {
+        let number = row / BLOCK;
+        if let Some(Cached::Block(cached)) = self.cache.get(self.blocks, u64::from(number))
+            && cached.contains(row)
+        {
+            return Ok(Some(cached));
+        }
+        let Some(read) = self.block(number, rows, end)? else {
+            return Ok(None);
+        };
+        let read = Arc::new(read);
+        let cached = Cached::Block(Arc::clone(&read));
+        let size = read.bytes.len() + size_of::<RowBlock>();
+        self.cache.put(self.blocks, u64::from(number), cached, size);
+        Ok(Some(read))
     }
 
     /// Reads a block; none if its rows are too large, or one is damaged: then
@@ -169,12 +185,10 @@ impl RowFiles {
         let starts = count + usize::from(first as u64 + (count as u64) < u64::from(rows));
         let mut offsets = [0; 8 * (BLOCK as usize + 1)];
         let offsets = &mut offsets[..8 * starts];
-        let valid = 4 + 8 * u64::from(rows);
-        self.read(1, 4 + 8 * u64::from(first), offsets, valid)?;
+        self.read_once(1, 4 + 8 * u64::from(first), offsets)?;
         let mut sums = [0; 4 * BLOCK as usize];
         let sums = &mut sums[..4 * count];
-        let valid = 4 + 4 * u64::from(rows);
-        self.read(2, 4 + 4 * u64::from(first), sums, valid)?;
+        self.read_once(2, 4 + 4 * u64::from(first), sums)?;
         let mut places: Vec<u64> = offsets
             .as_chunks::<8>()
             .0
@@ -192,8 +206,7 @@ impl RowFiles {
             return Ok(None);
         }
         let mut bytes = vec![0; (to - from) as usize];
-        let (file, name, _) = &self.files[0];
-        read_exact_at(&**file, from, &mut bytes).doing(|| format!("reading {name}"))?;
+        self.read_once(0, from, &mut bytes)?;
         let mut bodies = Vec::with_capacity(count);
         for (index, sum) in sums.as_chunks::<4>().0.iter().enumerate() {
             // Below BLOCK_BYTES.
@@ -210,14 +223,22 @@ impl RowFiles {
         }
         Ok(Some(RowBlock {
             bytes: bytes.into(),
+            first,
             bodies,
         }))
     }
 }
 
 impl RowBlock {
-    fn body(&self, at: usize) -> Option<RowBytes> {
-        let (from, len) = *self.bodies.get(at)?;
+    fn contains(&self, row: u32) -> bool {
+        let at = row.checked_sub(self.first);
+        at.is_some_and(|at| (at as usize) < self.bodies.len())
+    }
+
+    /// The body of a row, if it is one of these.
+    pub fn body(&self, row: u32) -> Option<RowBytes> {
+        let at = row.checked_sub(self.first)?;
+        let (from, len) = *self.bodies.get(at as usize)?;
         RowBytes::part(&self.bytes, from as usize, len as usize)
     }
 }

@@ -7,6 +7,7 @@ use mix_value::msgpack::DecodeError;
 use mix_value::{Ref, Value};
 use roaring::RoaringBitmap;
 
+use crate::base::Base;
 use crate::batch::content_hash;
 use crate::disk::Previous;
 use crate::error::{Result, StoreError};
@@ -19,6 +20,7 @@ use crate::query::{
 };
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
+use crate::row_files::RowBlock;
 use crate::table::{Overrides, Table};
 use crate::time::parse_time;
 
@@ -67,6 +69,10 @@ pub struct View {
     /// Looked up when first asked for.
     marked: Arc<OnceLock<Marked>>,
     index: Arc<Mutex<Option<Snapshot>>>,
+    /// The rows on disk when the view was made, and those read last: a query
+    /// mostly goes on beside the row before.
+    base: Arc<Base>,
+    last: Arc<Mutex<Option<Arc<RowBlock>>>>,
 }
 
 /// Flags of the rows of a view.
@@ -85,6 +91,8 @@ impl View {
         let (bound, overrides) = (table.len(), table.overrides());
         let plain = overrides.superseded.is_empty() && overrides.deleted.is_empty();
         View {
+            base: table.base(),
+            last: Arc::default(),
             table,
             generation,
             previous,
@@ -276,7 +284,7 @@ impl View {
 
     /// A row as readers get it.
     pub fn record(&self, row: u32) -> Result<Record> {
-        let record = Record::new(row, self.table.body(row)?);
+        let record = Record::new(row, self.body(row)?);
         Ok(if self.is_superseded(row)? {
             record.superseded()
         } else {
@@ -471,11 +479,27 @@ impl View {
         }
     }
 
+    /// The body of a row.
+    fn body(&self, row: u32) -> Result<RowBytes> {
+        if row >= self.base.rows {
+            return self.table.body(row);
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(body) = last.as_ref().and_then(|block| block.body(row)) {
+            return Ok(body);
+        }
+        *last = self.base.block(row)?;
+        match last.as_ref().and_then(|block| block.body(row)) {
+            Some(body) => Ok(body),
+            None => self.table.body(row),
+        }
+    }
+
     fn stored_row(&self, row: u32) -> Result<StoredRow> {
         self.table.count_read();
         Ok(StoredRow {
             row: u64::from(row),
-            bytes: self.table.body(row)?,
+            bytes: self.body(row)?,
             superseded: self.is_superseded(row)?,
         })
     }

@@ -448,3 +448,30 @@ fn explanations_tell_the_row_sets() {
         Some(1)
     );
 }
+
+#[test]
+fn records_with_too_many_terms_are_found() -> Result<(), StoreError> {
+    let folder = tempfile::tempdir().expect("scratch");
+    let db = Database::open(folder.path(), OpenOptions::default())?;
+    let large = Value::map([
+        ("kind", Value::from("large")),
+        ("items", Value::Array((0..30_000).map(Value::Int).collect())),
+    ]);
+    let small = Value::map([("kind", Value::from("small"))]);
+    let saved = db.save(vec![large, small], &SaveOptions::default())?;
+    for _ in 0..2 {
+        for record in &saved {
+            let (id, rev) = (record.id()?, record.rev()?);
+            assert_eq!(db.get_one(id.as_str())?.as_ref(), Some(record));
+            assert_eq!(db.get_one(rev.as_str())?.as_ref(), Some(record));
+        }
+        let pipeline = Pipeline::parse(r#"kind == "large" and items in [29999]"#)?;
+        let found = db
+            .query(&pipeline, &QueryOptions::default())?
+            .collect_values()?;
+        assert_eq!(found.len(), 1);
+        // Once from the log, once from the segments.
+        db.flush()?;
+    }
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use roaring::RoaringBitmap;
 
-use super::extract::{Terms, extract};
+use super::extract::{Terms, extract, unindexed};
 use super::rows::Rows;
 use super::segment::{Part, SegmentWriter};
 use super::term::{Flag, Path, SPACE_ELEMENTS, SPACE_FLAGS, SPACE_VALUES};
@@ -65,7 +65,7 @@ impl Bulk {
             for column in &mut self.columns {
                 column.forget(row);
             }
-            self.flag(&Path::default(), Flag::Unindexed);
+            unindexed(body, self);
         }
     }
 

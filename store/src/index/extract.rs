@@ -5,7 +5,7 @@ use mix_value::msgpack::{DecodeError, Reader, Token};
 use super::term::{
     Flag, MAX_PATH, MAX_STEPS, Path, write_case_key, write_plain_key, write_scalar_key,
 };
-use crate::fields;
+use crate::{fields, raw};
 
 /// A record with more terms is not indexed: queries read it.
 const MAX_TERMS: usize = 20_000;
@@ -32,13 +32,32 @@ impl Terms for Vec<Vec<u8>> {
 }
 
 /// All terms of an encoded record, some perhaps twice. One that has too many,
-/// or cannot be read, has the single term that says so.
+/// or cannot be read, has a term that says so, and those of its id and revision.
 pub(super) fn terms_of(body: &[u8]) -> Vec<Vec<u8>> {
     let mut terms = Vec::with_capacity(64);
     if !extract(body, &mut terms) {
-        return vec![Path::default().flag(Flag::Unindexed)];
+        terms.clear();
+        unindexed(body, &mut terms);
     }
     terms
+}
+
+/// Gives the terms of a record that is not indexed: those that lead to it.
+pub(super) fn unindexed(body: &[u8], terms: &mut impl Terms) {
+    terms.flag(&Path::default(), Flag::Unindexed);
+    for field in [fields::ID, fields::REV] {
+        let Some(encoded) = raw::member(body, field) else {
+            continue;
+        };
+        let mut key = Vec::with_capacity(32);
+        if let Ok(token) = Reader::new(encoded).next()
+            && write_plain_key(&token, &mut key)
+        {
+            let mut path = Path::default();
+            path.push(field);
+            terms.value(&path, &key);
+        }
+    }
 }
 
 /// Gives the terms of an encoded record; false if it has too many, or cannot be

@@ -11,6 +11,7 @@
 mod block;
 mod cache;
 mod cursor;
+mod filter;
 mod merge;
 mod reader;
 mod writer;
@@ -65,6 +66,8 @@ struct Trailer {
     replaced: Span,
     superseded: Span,
     tombstones: Span,
+    /// Where the filter of ids and revisions begins, and the bytes of all its pages.
+    filter: Span,
 }
 
 impl Trailer {
@@ -84,7 +87,7 @@ impl Trailer {
             out.extend(tree.height.to_le_bytes());
             out.extend(tree.terms.to_le_bytes());
         }
-        for part in [self.replaced, self.superseded, self.tombstones] {
+        for part in [self.replaced, self.superseded, self.tombstones, self.filter] {
             span(&mut out, part);
         }
         out.resize(TRAILER - 4, 0);
@@ -135,6 +138,7 @@ impl Trailer {
         trailer.replaced = span(12)?.0;
         trailer.superseded = span(12)?.0;
         trailer.tombstones = span(12)?.0;
+        trailer.filter = span(12)?.0;
         Some(trailer)
     }
 }

@@ -6,7 +6,7 @@ use roaring::RoaringBitmap;
 
 use super::block::{Entries, SUM, Span};
 use super::cache::Cached;
-use super::{Cache, Damaged, FEW, HEADER, Part, TRAILER, Trailer};
+use super::{Cache, Damaged, FEW, HEADER, Part, TRAILER, Trailer, filter};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{FolderFile, read_exact_at};
 use crate::index::rows::Rows;
@@ -271,6 +271,27 @@ impl Segment {
         }
     }
 
+    /// As [`Segment::get`] in both parts, of the term of an id or of a revision,
+    /// which most segments do not have.
+    pub fn get_id(&self, term: &[u8], visit: &mut dyn FnMut(Rows<'_>)) -> Result<()> {
+        let hash = filter::hash(term);
+        let pages = self.trailer.filter.len as usize / filter::PAGE;
+        if pages == 0 {
+            return Ok(());
+        }
+        let (page, group) = filter::place(hash, pages);
+        let page = self.leaf(Span {
+            offset: self.trailer.filter.offset + page as u64 * filter::STRIDE,
+            len: filter::PAGE as u32,
+        })?;
+        if filter::may_have(&page, group, hash) {
+            for part in Part::BOTH {
+                self.get(part, term, visit)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is a term in `from..to`.
     pub fn has_between(&self, part: Part, from: &[u8], to: &[u8]) -> Result<bool> {
         let mut start: Box<[u8]> = from.into();
@@ -426,6 +447,12 @@ impl Segment {
             if disorder || count != tree.terms {
                 return Err(self.damaged(tree.root.offset));
             }
+        }
+        for page in 0..u64::from(self.trailer.filter.len) / filter::PAGE as u64 {
+            self.load(Span {
+                offset: self.trailer.filter.offset + page * filter::STRIDE,
+                len: filter::PAGE as u32,
+            })?;
         }
         self.replaced()?;
         self.bitmap(self.trailer.superseded)?;

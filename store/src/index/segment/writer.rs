@@ -6,9 +6,11 @@ use mix_value::varcode;
 use roaring::RoaringBitmap;
 
 use super::block::{Builder, Span, write_span};
-use super::{FEW, Part, Trailer, Tree};
+use super::{FEW, Part, Trailer, Tree, filter};
+use crate::fields;
 use crate::folder::FolderFile;
 use crate::index::rows::Rows;
+use crate::index::term::Path;
 
 /// Where the bytes of a segment go, one after the other.
 pub(crate) enum Sink {
@@ -148,6 +150,10 @@ pub(crate) struct SegmentWriter {
     trailer: Trailer,
     parts: [Levels; 2],
     blob: Vec<u8>,
+    /// What the terms of ids and of revisions begin with.
+    filtered: [Vec<u8>; 2],
+    /// Hashes of such terms.
+    hashes: Vec<u64>,
 }
 
 impl SegmentWriter {
@@ -172,6 +178,12 @@ impl SegmentWriter {
             },
             parts: [Levels::default(), Levels::default()],
             blob: Vec::new(),
+            filtered: [fields::ID, fields::REV].map(|field| {
+                let mut path = Path::default();
+                path.push(field);
+                path.value(&[])
+            }),
+            hashes: Vec::new(),
         })
     }
 
@@ -183,6 +195,9 @@ impl SegmentWriter {
         };
         if count == 0 {
             return Ok(());
+        }
+        if self.filtered.iter().any(|start| term.starts_with(start)) {
+            self.hashes.push(filter::hash(term));
         }
         let few: Vec<u32>;
         let few = match rows {
@@ -253,6 +268,15 @@ impl SegmentWriter {
         self.trailer.superseded = bitmap(&superseded, &mut self.sink)?;
         self.trailer.tombstones = bitmap(tombstones, &mut self.sink)?;
         self.trailer.replaced = self.sink.checked(&pairs)?;
+        let pages = filter::build(&self.hashes);
+        self.trailer.filter = Span {
+            offset: self.sink.position(),
+            // Ten bits for each of less than 2^33 terms, which is more than there are.
+            len: pages.len() as u32,
+        };
+        for page in pages.chunks(filter::PAGE) {
+            self.sink.checked(page)?;
+        }
         let trailer = self.trailer.encode();
         self.sink.write(&trailer)?;
         self.sink.flush()?;
