@@ -70,6 +70,7 @@ const MODULES: &[Module] = library![
     "util",
     "viewstack",
     "wasm",
+    "websocket",
     "xml",
 ];
 

@@ -179,3 +179,50 @@ async fn a_session_without_a_program_says_so() -> Result<()> {
     assert!(matches!(&events[..], [Event::Issue(_)]), "{events:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn routines_take_turns() -> Result<()> {
+    let source = r#"
+module turns(p:data)
+  def spin() = co.create(r -> do { while (true) { co.yield() } })
+  def nap(c, k) = co.createFG(r -> do { co.sleep(0.01); co.channelEmit(c, k) })
+  def naps(n) = do {
+    spin();
+    let c = co.channelCreate();
+    for (let k in array.enumerate(n)) { nap(c, k) }
+    return co.channelToStream(c) |> stream.firstn(n) |> stream.toArray |> array.length
+  }
+  cell output = {
+    naps: naps(500),
+    late: co.applyWithTimeout(0.01, x -> co.sleep(x), 3600),
+    early: co.applyWithTimeout(3600, x -> x, "early")
+  }
+module end
+"#;
+    let mut machine = machine(source, &[guest("mix_plugin_core")]).await?;
+    let value = result(&machine.run(vec![agent("turns", &Value::Null)]).await?)?;
+    let text = mix_value::escjson::format(&value)?;
+    let wanted = r#"{"early":{"_rmx_type":"{tag}case:ok","_rmx_value":"early"},"late":{"_rmx_type":"{tag}case:co.timeout"},"naps":500}"#;
+    assert_eq!(text, wanted);
+    Ok(())
+}
+
+#[tokio::test]
+async fn background_routines_end_with_the_answer() -> Result<()> {
+    let source = r#"
+module lingers(p:data)
+  def begin() = co.create(r -> do { co.sleep(3600); debug("never") })
+  cell output = let _ = begin(); "done"
+module end
+"#;
+    let mut machine = machine(source, &[guest("mix_plugin_core")]).await?;
+    let calls = vec![
+        agent("lingers", &Value::Null),
+        agent("lingers", &Value::Null),
+    ];
+    let events = machine.run(calls).await?;
+    let answers = (events.iter()).filter(|event| matches!(event, Event::Result(_)));
+    assert_eq!(answers.count(), 2, "{events:?}");
+    assert!(matches!(events.last(), Some(Event::Done(1))), "{events:?}");
+    Ok(())
+}

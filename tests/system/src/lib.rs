@@ -4,13 +4,15 @@
 //! [`mixer`]), a folder, and HTTP. [`Server`] starts `mixer serve` on a free port
 //! and stops it when dropped; [`Console`] runs the commands of a documentation
 //! page in one shell and compares what they print; [`Sink`] is an HTTP server
-//! that keeps what is posted to it.
+//! that keeps what is posted to it, [`Gate`] one that holds requests back.
 
 mod console;
+mod gate;
 mod server;
 mod sink;
 
 pub use console::{Console, Example, examples};
+pub use gate::Gate;
 pub use server::{Server, response_json};
 pub use sink::Sink;
 

@@ -16,7 +16,7 @@
 //! - [`array`], [`keys`], [`map`], [`container`], [`builder`]: containers
 //! - [`regex`]: patterns; [`bitset`]: sets of integers; [`calendar`]: dates and times
 //! - [`csv`], [`mime`], [`xml`]: formats of texts
-//! - [`records`], [`host`]: what goes to families of foreign functions
+//! - [`records`], [`host`], [`topic`]: what goes to families of foreign functions
 
 #![allow(
     clippy::mutable_key_type,
@@ -48,6 +48,7 @@ mod random;
 mod records;
 mod regex;
 mod string;
+mod topic;
 mod url;
 mod xml;
 
@@ -86,6 +87,7 @@ pub fn find(name: &str) -> Option<Builtin> {
         csv::find,
         mime::find,
         xml::find,
+        topic::find,
     ];
     MODULES.iter().find_map(|find| find(name))
 }

@@ -18,7 +18,7 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
 }
 
 /// Appends a text, percent-encoded but for unreserved characters.
-fn escape(out: &mut String, text: &str) {
+pub(super) fn escape(out: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => out.push(char::from(byte)),
