@@ -360,6 +360,7 @@ pub const BUILTINS: &[Builtin] = &[
     row("#co_mutex_unlock", 1),
     row("#co_guard", 2),
     row("#co_same", 2),
+    row("#co_view", 1),
     // ---- topics of message brokers
     row("#topic_path", 2),
     row("#topic_key", 1),

@@ -52,6 +52,7 @@ const MODULES: &[Module] = library![
     "logging",
     "map",
     "memo",
+    "messaging",
     "mime",
     "number",
     "option",

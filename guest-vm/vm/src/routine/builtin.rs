@@ -64,6 +64,8 @@ pub enum Co {
     Guard,
     /// `#co_same(a, b)`: are both the same object?
     Same,
+    /// `#co_view()`: number of the view.
+    View,
 }
 
 /// The builtin with that name.
@@ -95,6 +97,7 @@ pub fn find(name: &str) -> Option<Co> {
         "#co_mutex_unlock" => Co::MutexUnlock,
         "#co_guard" => Co::Guard,
         "#co_same" => Co::Same,
+        "#co_view" => Co::View,
         _ => return None,
     })
 }
@@ -207,6 +210,7 @@ impl Machine {
                 (Value::Opaque(a), Value::Opaque(b)) => Rc::ptr_eq(a, b),
                 _ => false,
             })),
+            Co::View => done(Value::Int(i64::from(self.sheet.current))),
             Co::Guard => {
                 let mutex = Rc::clone(mutex::of_value(&first)?);
                 routine.natives.push(Native::Guard { mutex, ret });
