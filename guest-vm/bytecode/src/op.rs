@@ -2,7 +2,7 @@
 //!
 //! A register machine. Every function owns a window of registers: the
 //! parameters come first, all others start as `undefined`. A decoded
-//! instruction is twelve bytes; in the executable it is an opcode byte followed
+//! instruction is sixteen bytes; in the executable it is an opcode byte followed
 //! by its operands in compact form.
 //!
 //! Conventions:
@@ -30,6 +30,7 @@ macro_rules! instructions {
         /// One decoded instruction.
         #[allow(missing_docs, reason = "operands are described with their instruction")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(align(16))]
         pub enum Op {
             $( $(#[$doc])* $name { $( $field: $kind ),* }, )*
         }
@@ -534,4 +535,4 @@ impl Op {
     }
 }
 
-const _: () = assert!(size_of::<Op>() == 12, "instructions are twelve bytes");
+const _: () = assert!(size_of::<Op>() == 16, "found by a shift");

@@ -27,8 +27,8 @@ struct Entered<'a> {
     instance: InstanceId,
     size: usize,
     code: &'a [Op],
-    /// What follows the running instruction.
-    rest: std::slice::Iter<'a, Op>,
+    /// What is still to be run of it, if nothing jumps.
+    rest: &'a [Op],
     r: &'a mut Window,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Entered<'a> {
             instance: frame.instance,
             size,
             code: &function.code,
-            rest: function.code.get(frame.pc as usize..)?.iter(),
+            rest: function.code.get(frame.pc as usize..)?,
             r: window(stack, base)?,
         })
     }
@@ -118,7 +118,7 @@ pub(super) fn execute(
             };
         }
         'next: loop {
-            let Some(op) = rest.next() else {
+            let Some((op, following)) = rest.split_first() else {
                 break 'run;
             };
 
@@ -126,20 +126,21 @@ pub(super) fn execute(
             macro_rules! jump {
                 ($target:expr) => {{
                     let target = some!(code.get($target.index()..));
-                    if target.as_ptr() <= std::ptr::from_ref(op) {
+                    if target.len() >= rest.len() {
                         if fuel.get() == 0 {
                             step!();
                         }
                         fuel.set(fuel.get() - 1);
                     }
-                    rest = target.iter();
+                    rest = target;
                     continue 'next;
                 }};
             }
             macro_rules! next {
-                () => {
-                    continue 'next
-                };
+                () => {{
+                    rest = following;
+                    continue 'next;
+                }};
             }
 
             'enter: {
@@ -238,7 +239,7 @@ pub(super) fn execute(
                             let closure = $closure;
                             fuel.set(fuel.get() - 1);
                             if let Some(frame) = frames.last_mut() {
-                                frame.pc = (code.len() - rest.len()) as u32;
+                                frame.pc = (code.len() - following.len()) as u32;
                             }
                             // Registers above all frames are undefined; they are in the window too.
                             macro_rules! pass {
@@ -904,8 +905,13 @@ pub(super) fn execute(
                 };
                 if let Some(object) = old.loosen() {
                     drop_last!(object);
+                    if let Some(frame) = frames.last_mut() {
+                        frame.pc = (code.len() - following.len()) as u32;
+                    }
+                    machine.fuel = fuel.get();
+                    return;
                 }
-                continue 'next;
+                next!();
             }
 
             // Another frame is the topmost one.
@@ -928,8 +934,7 @@ pub(super) fn execute(
     };
     // The instruction is still to be done.
     if let Some(frame) = frames.last_mut() {
-        let pc = code.len() - rest.len();
-        frame.pc = pc as u32 - 1;
+        frame.pc = (code.len() - rest.len()) as u32;
     }
     machine.fuel = fuel.get();
 }
