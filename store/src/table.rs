@@ -538,9 +538,9 @@ impl Table {
         overrides.deleted.extend(added.deleted);
     }
 
-    /// Notes that a query read a row.
-    pub fn count_read(&self) {
-        self.bodies_read.fetch_add(1, Ordering::Relaxed);
+    /// Notes that a query read rows.
+    pub fn count_reads(&self, rows: u64) {
+        self.bodies_read.fetch_add(rows, Ordering::Relaxed);
     }
 
     /// Number of rows read by queries so far.

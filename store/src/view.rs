@@ -15,8 +15,8 @@ use crate::fields;
 use crate::ids::{id_of, text_of};
 use crate::index::{Snapshot, SortedRows};
 use crate::query::{
-    Atom, BoxedSorted, Execution, Pipeline, PreparedQuery, QueryOptions, RecordSource, Sets,
-    Sorted, SortedGroup, StoredRow,
+    Atom, BoxedSorted, Execution, Pipeline, PreparedQuery, QueryError, QueryOptions, RecordSource,
+    Sets, Sorted, SortedGroup, StoredRow,
 };
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
@@ -485,18 +485,25 @@ impl View {
             return self.table.body(row);
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.body_beside(row, &mut last)
+    }
+
+    /// The body of a row, which is perhaps in the block read last.
+    fn body_beside(&self, row: u32, last: &mut Option<Arc<RowBlock>>) -> Result<RowBytes> {
         if let Some(body) = last.as_ref().and_then(|block| block.body(row)) {
             return Ok(body);
         }
-        *last = self.base.block(row)?;
-        match last.as_ref().and_then(|block| block.body(row)) {
-            Some(body) => Ok(body),
-            None => self.table.body(row),
+        if row < self.base.rows {
+            *last = self.base.block(row)?;
+            if let Some(body) = last.as_ref().and_then(|block| block.body(row)) {
+                return Ok(body);
+            }
         }
+        self.table.body(row)
     }
 
     fn stored_row(&self, row: u32) -> Result<StoredRow> {
-        self.table.count_read();
+        self.table.count_reads(1);
         Ok(StoredRow {
             row: u64::from(row),
             bytes: self.body(row)?,
@@ -537,6 +544,25 @@ impl RecordSource for View {
             visible.range(from..).next()
         };
         found.map(|row| self.stored_row(row)).transpose()
+    }
+
+    fn read_rows(
+        &self,
+        rows: &[u32],
+        visit: &mut dyn FnMut(StoredRow) -> std::result::Result<(), QueryError>,
+    ) -> Result<()> {
+        self.table.count_reads(rows.len() as u64);
+        let superseded = &self.flags()?.superseded;
+        let none = superseded.is_empty();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in rows {
+            visit(StoredRow {
+                row: u64::from(*row),
+                bytes: self.body_beside(*row, &mut last)?,
+                superseded: !none && superseded.contains(*row),
+            })?;
+        }
+        Ok(())
     }
 
     fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>> {

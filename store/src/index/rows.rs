@@ -70,7 +70,9 @@ impl Union {
         self.few.sort_unstable();
         self.few.dedup();
         let mut all = self.many;
-        all |= self.few.into_iter().collect::<RoaringBitmap>();
+        if !self.few.is_empty() {
+            all |= Rows::Few(&self.few).to_bitmap();
+        }
         if !self.bits.is_empty() {
             all |= RoaringBitmap::from_lsb0_bytes(0, &self.bits);
         }

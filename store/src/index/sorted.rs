@@ -1,5 +1,6 @@
 //! Rows in the order of the values at a path.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -26,8 +27,9 @@ pub(crate) struct SortedRows {
     rows: Arc<RoaringBitmap>,
     cursors: Vec<TermCursor>,
     tail: TailCursor,
-    /// The present term.
+    /// The present term, and the numbers of the cursors that have it.
     term: Vec<u8>,
+    same: Vec<usize>,
     done: bool,
     table: Arc<Table>,
 }
@@ -95,6 +97,7 @@ impl Snapshot {
             descending,
             rows: Arc::clone(rows),
             term: Vec::new(),
+            same: Vec::new(),
             done: false,
         }))
     }
@@ -139,18 +142,23 @@ impl SortedRows {
 
     /// The wanted rows of the next term; none at the end.
     fn next_term(&mut self) -> Result<Option<GroupRows>> {
-        let (descending, mut best) = (self.descending, None::<&[u8]>);
+        let descending = self.descending;
         for cursor in &mut self.cursors {
             cursor.fill()?;
         }
         self.tail
             .fill(&self.index, &self.from, &self.to, self.descending);
-        let tail = self.tail.terms.front().map(|(term, _)| &**term);
-        let terms = self.cursors.iter().filter_map(TermCursor::term);
-        for term in terms.chain(tail) {
-            let is_next = |best: &[u8]| if descending { term > best } else { term < best };
-            if best.is_none_or(is_next) {
+        let mut best = self.tail.terms.front().map(|(term, _)| &**term);
+        self.same.clear();
+        for (number, cursor) in self.cursors.iter().enumerate() {
+            let Some(term) = cursor.term() else { continue };
+            let order = best.map_or(Ordering::Less, |best| term.cmp(best));
+            if order == Ordering::Equal {
+                self.same.push(number);
+            } else if best.is_none() || descending == (order == Ordering::Greater) {
                 best = Some(term);
+                self.same.clear();
+                self.same.push(number);
             }
         }
         let Some(best) = best else {
@@ -163,16 +171,12 @@ impl SortedRows {
             few: Vec::new(),
             many: RoaringBitmap::new(),
         };
-        for cursor in &self.cursors {
-            if cursor.term() == Some(&*self.term) {
-                cursor.rows(&mut |rows| found.add(rows))?;
-            }
+        for number in &self.same {
+            self.cursors[*number].rows(&mut |rows| found.add(rows))?;
         }
         // Nothing can fail any longer: all cursors go on.
-        for cursor in &mut self.cursors {
-            if cursor.term() == Some(&*self.term) {
-                cursor.advance();
-            }
+        for number in &self.same {
+            self.cursors[*number].advance();
         }
         let same = |(term, _): &mut (Vec<u8>, Posting)| *term == self.term;
         if let Some((_, posting)) = self.tail.terms.pop_front_if(same) {
@@ -234,8 +238,9 @@ impl Found<'_> {
 }
 
 fn cursors(index: &Snapshot, from: &[u8], to: &[u8], descending: bool) -> Vec<TermCursor> {
+    let (from, to) = (from.into(), to.into());
     index
         .parts(false)
-        .map(|(segment, part)| TermCursor::new(Arc::clone(segment), part, from, to, descending))
+        .map(|(segment, part)| TermCursor::new(Arc::clone(segment), part, &from, &to, descending))
         .collect()
 }

@@ -209,6 +209,10 @@ impl<S: RecordSource> Execution<S> {
     /// The next results: at most `max`, none at the end.
     pub fn next_batch(&mut self, max: usize) -> Result<Vec<QueryItem>, S::Error> {
         let mut batch = Vec::new();
+        if let Err(error) = self.take_stored(max, &mut batch) {
+            self.finish();
+            return Err(error);
+        }
         while batch.len() < max {
             match self.next_item()? {
                 Some(item) => batch.push(item),
@@ -257,10 +261,57 @@ impl<S: RecordSource> Execution<S> {
         let result = self.advance();
         let goes_on = matches!(result, Ok(Some(_))) || self.paused && result.is_ok();
         if !goes_on {
-            self.finished = true;
-            self.input = Input::Held(Box::new(std::iter::empty()));
+            self.finish();
         }
         result
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+        self.input = Input::Held(Box::new(std::iter::empty()));
+    }
+
+    /// Takes results that are stored rows of which the index knows all: they
+    /// need no look, one by one, at what becomes of them.
+    fn take_stored(&mut self, max: usize, batch: &mut Vec<QueryItem>) -> Result<(), S::Error> {
+        let is_last = self.segment + 1 == self.plan.segments.len();
+        let Some(segment) = self.plan.segments.get(self.segment) else {
+            return Ok(());
+        };
+        let Input::Chosen(chosen) = &mut self.input else {
+            return Ok(());
+        };
+        if self.finished || self.quota.is_some() || !is_last {
+            return Ok(());
+        }
+        let mut room = max;
+        match segment.steps.get(self.passed..) {
+            Some([]) => {}
+            Some([Step::Limit(limit)]) => {
+                // Another step of the segment cannot be behind it.
+                let Some(passed) = self.counters.get_mut(self.passed) else {
+                    return Ok(());
+                };
+                let left = limit.saturating_sub(*passed);
+                room = room.min(usize::try_from(left).unwrap_or(usize::MAX));
+                let rows = chosen.take_known(room)?;
+                *passed += rows.len() as u64;
+                return self.read_known(&rows, batch);
+            }
+            _ => return Ok(()),
+        }
+        let rows = chosen.take_known(room)?;
+        self.read_known(&rows, batch)
+    }
+
+    fn read_known(&self, rows: &[u32], batch: &mut Vec<QueryItem>) -> Result<(), S::Error> {
+        batch.reserve_exact(rows.len());
+        let budget = &self.evaluator.budget;
+        self.evaluator.source.read_rows(rows, &mut |row| {
+            budget.work(row.bytes.len())?;
+            batch.push(QueryItem::Stored(row));
+            Ok(())
+        })
     }
 
     fn advance(&mut self) -> Result<Option<QueryItem>, S::Error> {

@@ -31,6 +31,21 @@ pub trait RecordSource {
     /// The first visible row at or after `from`.
     fn next_row(&self, from: u64) -> Result<Option<StoredRow>, Self::Error>;
 
+    /// The rows with these numbers, which are visible, in this order.
+    fn read_rows(
+        &self,
+        rows: &[u32],
+        visit: &mut dyn FnMut(StoredRow) -> Result<(), QueryError>,
+    ) -> Result<(), Self::Error> {
+        for row in rows {
+            let number = u64::from(*row);
+            if let Some(stored) = self.next_row(number)?.filter(|found| found.row == number) {
+                visit(stored)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The record behind a ref: by id the live current version within the
     /// bound; else by revision exactly that row, deleted, superseded or
     /// outside the view or not; else nothing.
@@ -85,6 +100,14 @@ impl<S: RecordSource + ?Sized> RecordSource for &S {
         (**self).next_row(from)
     }
 
+    fn read_rows(
+        &self,
+        rows: &[u32],
+        visit: &mut dyn FnMut(StoredRow) -> Result<(), QueryError>,
+    ) -> Result<(), S::Error> {
+        (**self).read_rows(rows, visit)
+    }
+
     fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>, S::Error> {
         (**self).resolve(reference)
     }
@@ -128,6 +151,14 @@ impl<S: RecordSource + ?Sized> RecordSource for Arc<S> {
 
     fn next_row(&self, from: u64) -> Result<Option<StoredRow>, S::Error> {
         (**self).next_row(from)
+    }
+
+    fn read_rows(
+        &self,
+        rows: &[u32],
+        visit: &mut dyn FnMut(StoredRow) -> Result<(), QueryError>,
+    ) -> Result<(), S::Error> {
+        (**self).read_rows(rows, visit)
     }
 
     fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>, S::Error> {

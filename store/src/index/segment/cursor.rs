@@ -13,12 +13,12 @@ use crate::index::rows::Rows;
 pub(crate) struct TermCursor {
     segment: Arc<Segment>,
     part: Part,
-    from: Vec<u8>,
-    to: Vec<u8>,
+    from: Arc<[u8]>,
+    to: Arc<[u8]>,
     descending: bool,
     /// The next leaf is the one with the first term from here on, or, when
     /// descending, with the last term before; none behind the last leaf.
-    edge: Option<Box<[u8]>>,
+    edge: Option<Arc<[u8]>>,
     leaf: Option<Open>,
     /// Keys of the entries read ahead.
     keys: Vec<u8>,
@@ -44,17 +44,17 @@ impl TermCursor {
     pub fn new(
         segment: Arc<Segment>,
         part: Part,
-        from: &[u8],
-        to: &[u8],
+        from: &Arc<[u8]>,
+        to: &Arc<[u8]>,
         descending: bool,
     ) -> TermCursor {
         TermCursor {
             segment,
             part,
-            from: from.to_vec(),
-            to: to.to_vec(),
+            from: Arc::clone(from),
+            to: Arc::clone(to),
             descending,
-            edge: (from < to).then(|| if descending { to.into() } else { from.into() }),
+            edge: (from < to).then(|| Arc::clone(if descending { to } else { from })),
             leaf: None,
             keys: Vec::new(),
             ahead: Vec::new(),

@@ -46,10 +46,11 @@ impl Merge {
         let name = super::super::segment_name(first, end);
         let writer = SegmentWriter::new(sink, generation, first, end - first, split)
             .doing(|| format!("writing {name}"))?;
+        let (from, to) = (Arc::default(), Arc::from(END));
         let cursors = inputs
             .iter()
             .flat_map(|input| Part::BOTH.map(|part| (Arc::clone(input), part)))
-            .map(|(input, part)| (part, TermCursor::new(input, part, &[], &END, false)))
+            .map(|(input, part)| (part, TermCursor::new(input, part, &from, &to, false)))
             .collect();
         let unchanged = superseded.range(first..end).next().is_none();
         Ok(Merge {

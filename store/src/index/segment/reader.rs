@@ -37,11 +37,11 @@ pub(crate) struct Segment {
 /// A block whose entries are blocks.
 pub(crate) struct Interior {
     /// First keys and places of the blocks.
-    children: Vec<(Box<[u8]>, Span)>,
+    children: Vec<(Arc<[u8]>, Span)>,
 }
 
 /// A leaf, and a key where another one begins.
-type Found = (Span, Option<Box<[u8]>>);
+type Found = (Span, Option<Arc<[u8]>>);
 
 impl Segment {
     /// Opens a segment by its last bytes; none if it is no segment of this
@@ -155,8 +155,8 @@ impl Segment {
             while !entries.is_done() {
                 entries.next_key()?;
                 let child = entries.span()?;
-                size += entries.key.len() + size_of::<(Box<[u8]>, Span)>();
-                children.push((entries.key.clone().into_boxed_slice(), child));
+                size += entries.key.len() + size_of::<(Arc<[u8]>, Span)>() + 2 * size_of::<usize>();
+                children.push((entries.key.as_slice().into(), child));
             }
             Ok(())
         })?;
@@ -294,7 +294,7 @@ impl Segment {
 
     /// Whether there is a term in `from..to`.
     pub fn has_between(&self, part: Part, from: &[u8], to: &[u8]) -> Result<bool> {
-        let mut start: Box<[u8]> = from.into();
+        let mut start: Arc<[u8]> = from.into();
         while let Some((span, next)) = self.descend(part, &start)? {
             let block = self.leaf(span)?;
             let found = self.entries(&block, span, |entries| {
@@ -364,7 +364,7 @@ impl Segment {
         to: &[u8],
         visit: &mut dyn FnMut(Rows<'_>),
     ) -> Result<()> {
-        let mut start: Box<[u8]> = from.into();
+        let mut start: Arc<[u8]> = from.into();
         while let Some((span, next)) = self.descend(part, &start)? {
             let block = self.leaf(span)?;
             let broken = |Damaged| self.damaged(span.offset);
@@ -400,7 +400,7 @@ impl Segment {
         keep: &mut dyn FnMut(&[u8]) -> bool,
         visit: &mut dyn FnMut(&[u8], Rows<'_>),
     ) -> Result<()> {
-        let mut start: Box<[u8]> = from.into();
+        let mut start: Arc<[u8]> = from.into();
         while let Some((span, next)) = self.descend(part, &start)? {
             let block = self.leaf(span)?;
             let broken = |Damaged| self.damaged(span.offset);
@@ -571,8 +571,8 @@ mod tests {
                     let mut cursor = TermCursor::new(
                         Arc::clone(&segment),
                         Part::Present,
-                        &term(from),
-                        &term(to),
+                        &term(from).into(),
+                        &term(to).into(),
                         descending,
                     );
                     let mut found = Vec::new();

@@ -191,16 +191,28 @@ impl<E: From<QueryError>> Chosen<E> {
         }
     }
 
-    pub(super) fn next<S: RecordSource<Error = E>>(
-        &mut self,
-        evaluator: &Evaluator<S>,
-        plan: &Plan,
-    ) -> Result<Taken, E> {
+    /// The next rows, if none of them needs a test; at most `max`.
+    pub(super) fn take_known(&mut self, max: usize) -> Result<Vec<u32>, E> {
+        if !matches!(self.sure, Sure::All) {
+            return Ok(Vec::new());
+        }
+        let mut taken = Vec::new();
+        while taken.len() < max {
+            match self.next_row()? {
+                Some(row) => taken.push(row),
+                None => break,
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The next row; none at the end, and of groups.
+    fn next_row(&mut self) -> Result<Option<u32>, E> {
         if let Order::All(rows) = &mut self.order {
             self.order = Order::Up(Arc::unwrap_or_clone(std::mem::take(rows)).into_iter());
         }
-        let row = match &mut self.order {
-            Order::All(_) => None,
+        Ok(match &mut self.order {
+            Order::All(_) | Order::Groups { .. } => None,
             Order::Up(rows) => rows.next(),
             Order::Down(rows) => rows.next(),
             Order::Sorted { rows, next } => {
@@ -214,8 +226,18 @@ impl<E: From<QueryError>> Chosen<E> {
                 }
                 row
             }
-            Order::Groups { .. } => return self.next_group(evaluator, plan),
-        };
+        })
+    }
+
+    pub(super) fn next<S: RecordSource<Error = E>>(
+        &mut self,
+        evaluator: &Evaluator<S>,
+        plan: &Plan,
+    ) -> Result<Taken, E> {
+        if matches!(self.order, Order::Groups { .. }) {
+            return self.next_group(evaluator, plan);
+        }
+        let row = self.next_row()?;
         let Some(row) = row else {
             return Ok(Taken::End);
         };
