@@ -12,7 +12,7 @@ use crate::row_bytes::RowBytes;
 /// Bytes of a file that are read at once.
 const PAGE: u64 = 8 << 10;
 /// So many rows are read and checked at once, if they are small.
-const BLOCK: u32 = 16;
+pub(crate) const BLOCK: u32 = 16;
 /// Rows that take more bytes together are read one by one.
 const BLOCK_BYTES: u64 = 64 << 10;
 
@@ -70,7 +70,7 @@ impl RowFiles {
         })
     }
 
-    /// Bytes of a file, of which `valid` bytes are known to be good.
+    /// Bytes of `db.off` or `db.crc`, of which `valid` bytes are known to be good.
     fn read(&self, file: usize, offset: u64, out: &mut [u8], valid: u64) -> Result<()> {
         let (handle, name, number) = &self.files[file];
         let end = offset + out.len() as u64;
@@ -142,16 +142,25 @@ impl RowFiles {
     /// The body at a place, checked.
     pub fn body(&self, row: u32, place: (u64, u32, u32), end: u64) -> Result<RowBytes> {
         let (start, len, crc) = place;
+        if start
+            .checked_add(u64::from(len))
+            .is_none_or(|next| next > end)
+        {
+            return Err(StoreError::Corrupt(format!("{DAT} is too short")));
+        }
         let mut framed = vec![0; len as usize];
-        self.read(0, start, &mut framed, end)?;
-        let body = checked_body(row, &framed, crc)?;
-        Ok(Arc::<[u8]>::from(body).into())
+        self.read_once(0, start, &mut framed)?;
+        let body = checked_body(row, &framed, crc)?.len();
+        let framed: Arc<[u8]> = framed.into();
+        let from = framed.len() - body;
+        RowBytes::part(&framed, from, body)
+            .ok_or_else(|| StoreError::Corrupt(format!("row {row} has a wrong length")))
     }
 
     /// The body of a row, of `rows` that take `end` bytes, checked.
     pub fn row(&self, row: u32, rows: u32, end: u64) -> Result<RowBytes> {
-        if let Some(block) = self.block_of(row, rows, end)?
-            && let Some(body) = block.body(row)
+        if let Some(Cached::Block(cached)) = self.cache.get(self.blocks, u64::from(row / BLOCK))
+            && let Some(body) = cached.body(row)
         {
             return Ok(body);
         }
@@ -185,10 +194,12 @@ impl RowFiles {
         let starts = count + usize::from(first as u64 + (count as u64) < u64::from(rows));
         let mut offsets = [0; 8 * (BLOCK as usize + 1)];
         let offsets = &mut offsets[..8 * starts];
-        self.read_once(1, 4 + 8 * u64::from(first), offsets)?;
+        let valid = 4 + 8 * u64::from(rows);
+        self.read(1, 4 + 8 * u64::from(first), offsets, valid)?;
         let mut sums = [0; 4 * BLOCK as usize];
         let sums = &mut sums[..4 * count];
-        self.read_once(2, 4 + 4 * u64::from(first), sums)?;
+        let valid = 4 + 4 * u64::from(rows);
+        self.read(2, 4 + 4 * u64::from(first), sums, valid)?;
         let mut places: Vec<u64> = offsets
             .as_chunks::<8>()
             .0
@@ -280,9 +291,12 @@ mod tests {
 
     fn read(files: &RowFiles, row: u32, end: u64) -> Result<RowBytes> {
         let alone = files.body(row, files.place(row, ROWS, end)?, end)?;
-        let among_others = files.row(row, ROWS, end)?;
-        assert_eq!(alone, among_others);
-        Ok(among_others)
+        let block = files.block_of(row, ROWS, end)?;
+        if let Some(body) = block.and_then(|block| block.body(row)) {
+            assert_eq!(alone, body);
+        }
+        assert_eq!(alone, files.row(row, ROWS, end)?);
+        Ok(alone)
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::query::{
 };
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
-use crate::row_files::RowBlock;
+use crate::row_files::{BLOCK, RowBlock};
 use crate::table::{Overrides, Table};
 use crate::time::parse_time;
 
@@ -72,7 +72,14 @@ pub struct View {
     /// The rows on disk when the view was made, and those read last: a query
     /// mostly goes on beside the row before.
     base: Arc<Base>,
-    last: Arc<Mutex<Option<Arc<RowBlock>>>>,
+    last: Arc<Mutex<Last>>,
+}
+
+/// What was read last.
+#[derive(Default)]
+struct Last {
+    row: Option<u32>,
+    block: Option<Arc<RowBlock>>,
 }
 
 /// Flags of the rows of a view.
@@ -485,17 +492,20 @@ impl View {
             return self.table.body(row);
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        self.body_beside(row, &mut last)
+        let beside = last.row.is_some_and(|last| row.wrapping_sub(last) <= BLOCK);
+        self.body_beside(row, beside, &mut last)
     }
 
-    /// The body of a row, which is perhaps in the block read last.
-    fn body_beside(&self, row: u32, last: &mut Option<Arc<RowBlock>>) -> Result<RowBytes> {
-        if let Some(body) = last.as_ref().and_then(|block| block.body(row)) {
+    /// The body of a row, which is perhaps in the block read last; `beside`:
+    /// rows beside it are wanted too.
+    fn body_beside(&self, row: u32, beside: bool, last: &mut Last) -> Result<RowBytes> {
+        last.row = Some(row);
+        if let Some(body) = last.block.as_ref().and_then(|block| block.body(row)) {
             return Ok(body);
         }
-        if row < self.base.rows {
-            *last = self.base.block(row)?;
-            if let Some(body) = last.as_ref().and_then(|block| block.body(row)) {
+        if beside && row < self.base.rows {
+            last.block = self.base.block(row)?;
+            if let Some(body) = last.block.as_ref().and_then(|block| block.body(row)) {
                 return Ok(body);
             }
         }
@@ -555,10 +565,12 @@ impl RecordSource for View {
         let superseded = &self.flags()?.superseded;
         let none = superseded.is_empty();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        for row in rows {
+        for (at, row) in rows.iter().enumerate() {
+            let next = rows.get(at + 1);
+            let beside = next.is_some_and(|next| next / BLOCK == row / BLOCK);
             visit(StoredRow {
                 row: u64::from(*row),
-                bytes: self.body_beside(*row, &mut last)?,
+                bytes: self.body_beside(*row, beside, &mut last)?,
                 superseded: !none && superseded.contains(*row),
             })?;
         }

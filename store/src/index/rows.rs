@@ -31,6 +31,8 @@ impl Rows<'_> {
 
 /// So many single rows are sorted; more go into plain bits.
 const SORTED: usize = 4096;
+/// A bitmap of at most so many rows is taken apart.
+const SPARSE: u64 = 16_384;
 
 /// Collects the union of the rows of many terms.
 #[derive(Default)]
@@ -48,17 +50,28 @@ impl Union {
                 self.few.extend_from_slice(rows);
                 if self.few.len() > SORTED {
                     let few = std::mem::take(&mut self.few);
-                    self.set(&few);
+                    self.set(few.into_iter());
                 }
             }
-            Rows::Few(rows) => self.set(rows),
+            Rows::Few(rows) => self.set(rows.iter().copied()),
+            // Merging containers of few rows each costs more than their rows.
+            Rows::Many(rows) if !self.bits.is_empty() && rows.len() <= SPARSE => {
+                self.set(rows.iter());
+            }
+            Rows::Many(rows) if self.few.len() as u64 + rows.len() <= SORTED as u64 => {
+                self.few.extend(rows);
+            }
+            Rows::Many(rows) if rows.len() <= SPARSE => {
+                let few = std::mem::take(&mut self.few);
+                self.set(few.into_iter().chain(rows));
+            }
             Rows::Many(rows) => self.many |= rows,
         }
     }
 
-    fn set(&mut self, rows: &[u32]) {
+    fn set(&mut self, rows: impl Iterator<Item = u32>) {
         for row in rows {
-            let byte = *row as usize / 8;
+            let byte = row as usize / 8;
             if byte >= self.bits.len() {
                 self.bits.resize((byte + 1).next_power_of_two(), 0);
             }
@@ -94,9 +107,11 @@ mod tests {
                 expected.insert(row);
                 union.add(Rows::Few(&[row]));
             }
-            let more: RoaringBitmap = (50_000..51_000).collect();
-            union.add(Rows::Many(&more));
-            expected |= more;
+            for more in [50_000..51_000, 70_000..73_500, 0..90_000, 10..20] {
+                let more: RoaringBitmap = more.collect();
+                union.add(Rows::Many(&more));
+                expected |= more;
+            }
             assert_eq!(union.finish(), expected);
         }
     }
