@@ -361,6 +361,8 @@ pub const BUILTINS: &[Builtin] = &[
     row("#co_guard", 2),
     row("#co_same", 2),
     row("#co_view", 1),
+    // An agent of the program, called in a session of its own.
+    row("#agent_call", 3),
     // ---- topics of message brokers
     row("#topic_path", 2),
     row("#topic_key", 1),

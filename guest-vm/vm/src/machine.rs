@@ -35,10 +35,23 @@ pub(crate) struct Machine {
     /// Requests not yet told to the driver.
     pub requests: Vec<Pending>,
     pub next_call: u64,
+    /// Agents that routines have called, not yet begun.
+    pub agent_calls: Vec<AgentCall>,
     /// Calls and jumps back left in this slice.
     pub fuel: u64,
     /// Steps left of the whole run; none: unlimited.
     pub budget: Option<u64>,
+}
+
+/// A call of an agent of the program.
+#[derive(Debug)]
+pub(crate) struct AgentCall {
+    pub call: u64,
+    /// Its instance stays for further calls.
+    pub persistent: bool,
+    pub agent: Box<str>,
+    /// Encoded.
+    pub params: Vec<u8>,
 }
 
 /// One thread of Mix control.

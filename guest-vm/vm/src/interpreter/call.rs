@@ -197,6 +197,11 @@ impl Machine {
         arguments: &mut [Value],
         ret: Ret,
     ) -> Result<Next, Failure> {
+        if let (Intrinsic::AgentCall, [Value::Bool(persistent), Value::Text(agent), params]) =
+            (intrinsic, &*arguments)
+        {
+            return self.call_agent(*persistent, agent.as_str(), params, ret);
+        }
         if let Intrinsic::Co(what) = intrinsic {
             return self.co(routine, host, what, arguments, ret);
         }
@@ -218,6 +223,7 @@ impl Machine {
         match intrinsic {
             // Done above.
             Intrinsic::Co(_) => Err(Failure::internal("builtin of co")),
+            Intrinsic::AgentCall => Err(Failure::internal("arguments of an agent")),
             Intrinsic::StreamNext => self.pull(routine, host, &stream(argument)?, ret),
             Intrinsic::StreamIsEmpty => {
                 let stream = stream(argument)?;

@@ -20,6 +20,8 @@ pub enum Intrinsic {
     SessionPrint,
     /// `#session_keep`: the wire form as a binary, null for what has none.
     SessionKeep,
+    /// `#agent_call`
+    AgentCall,
     /// Of module `co`.
     Co(Co),
 }
@@ -35,6 +37,7 @@ pub fn find(name: &str) -> Option<Intrinsic> {
         "#stream_to_array" => Intrinsic::StreamToArray,
         "#session_print" => Intrinsic::SessionPrint,
         "#session_keep" => Intrinsic::SessionKeep,
+        "#agent_call" => Intrinsic::AgentCall,
         other => return routine::builtin::find(other).map(Intrinsic::Co),
     })
 }

@@ -126,6 +126,11 @@ impl Machine {
         self.kill_all(lost);
     }
 
+    /// Ends all routines but the main one.
+    pub(crate) fn kill_everybody(&mut self) {
+        self.kill_all(|_| true);
+    }
+
     /// Ends the routines that were started in a view.
     pub(crate) fn kill_view(&mut self, view: u32) {
         self.kill_all(|entry| entry.view == view && entry.role == Role::Background);

@@ -419,6 +419,11 @@ impl Scheduler {
         }
     }
 
+    /// True if somebody waits for the answer to this request.
+    pub fn awaits(&self, call: u64) -> bool {
+        self.calls.contains_key(&call)
+    }
+
     /// Requests whose answers nobody waits for any longer, named once.
     pub fn canceled(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.canceled)

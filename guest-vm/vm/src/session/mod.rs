@@ -6,15 +6,18 @@
 //!
 //! - this file: the loop
 //! - [`start`]: what an action begins with
+//! - [`agents`]: agents that the program calls
 //! - [`finish`]: what is told at the end of an interaction, the chain of next actions
 //! - [`live`]: sources of live cells, while no action runs
 //! - [`print`]: values as a REPL prints them
 
+mod agents;
 mod finish;
 mod live;
 mod print;
 mod start;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -41,6 +44,15 @@ pub struct Session {
     work: Option<Work>,
     /// Values that sources of live cells delivered, as work still to be done.
     signals: VecDeque<live::Delivered>,
+    /// Sessions of agents that this one has called.
+    children: Vec<agents::Child>,
+    /// How many sessions this one is inside of.
+    depth: u32,
+    /// Number of this session in the tree of sessions, and the last one given.
+    space: u64,
+    spaces: Rc<Cell<u64>>,
+    /// Requests of inner sessions whose answers nobody waits for.
+    canceled: Vec<u64>,
 }
 
 /// The action in progress.
@@ -84,6 +96,7 @@ impl Session {
                 decoder: Decoder::default(),
                 requests: Vec::new(),
                 next_call: 0,
+                agent_calls: Vec::new(),
                 fuel: 0,
                 budget: None,
             },
@@ -94,6 +107,11 @@ impl Session {
             answers: VecDeque::new(),
             work: None,
             signals: VecDeque::new(),
+            children: Vec::new(),
+            depth: 0,
+            space: 0,
+            spaces: Rc::default(),
+            canceled: Vec::new(),
         }
     }
 
@@ -118,7 +136,9 @@ impl Session {
 
     /// Answers a request; unknown and already answered ones are ignored.
     pub fn resume(&mut self, call: u64, reply: Reply) {
-        self.answers.push_back((call, reply));
+        if let Some(Reply::Many(stream)) = self.route(call, reply) {
+            self.machine.dropped_streams.borrow_mut().push(stream);
+        }
     }
 
     /// Ends the running action with an error, for instance when its time is over.
@@ -138,7 +158,12 @@ impl Session {
 
     /// Requests whose answers are not needed any longer, named once.
     pub fn canceled_requests(&mut self) -> Vec<u64> {
-        self.machine.scheduler.canceled()
+        let mut canceled = self.machine.scheduler.canceled();
+        canceled.append(&mut self.canceled);
+        for child in &mut self.children {
+            canceled.extend(child.session().canceled_requests());
+        }
+        canceled
     }
 
     /// Requests that no step has told yet. They are told when the session waits; a driver
@@ -170,6 +195,9 @@ impl Session {
             let idle = self.work.is_none();
             if slice == 0 {
                 return Step::Ready;
+            }
+            if self.has_agents() && self.run_agents(host, &mut slice) {
+                continue;
             }
             if let Some(id) = self.machine.scheduler.next(idle) {
                 self.take_turn(host, id, &mut slice);
