@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Constant and file name of every embedded component.
-const GUESTS: [(&str, &str); 9] = [
+const GUESTS: [(&str, &str); 11] = [
     ("VM", "mix_vm_component.wasm"),
     ("STANDALONE", "mix_standalone.wasm"),
     ("SWITCHBOARD", "mix_switchboard.wasm"),
@@ -15,6 +15,8 @@ const GUESTS: [(&str, &str); 9] = [
     ("FILES", "mix_plugin_files.wasm"),
     ("HTTP", "mix_plugin_http.wasm"),
     ("DB", "mix_plugin_db.wasm"),
+    ("SECRETS", "mix_plugin_secrets.wasm"),
+    ("WASM", "mix_plugin_wasm.wasm"),
 ];
 
 fn main() {

@@ -7,9 +7,10 @@ use crate::instance::{Address, Instance};
 use crate::lock;
 use crate::outbound::Outbound;
 use crate::plugin::{Access, PluginCode};
+use crate::secrets_key::Keys;
 use crate::state::{Grants, GuestState};
 use crate::vm::Vms;
-use crate::workspace::Place;
+use crate::workspace::{Place, private_folder};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,11 +22,20 @@ use wasmtime::component::Linker;
 /// Linear memory of a plugin instance.
 const PLUGIN_MEMORY: usize = 256 << 20;
 
+/// The families that stand behind the host.
+const BEHIND_HOST: [(&str, &[u8], Access); 5] = [
+    ("db", guests::DB, Access::Records),
+    ("files", guests::FILES, Access::Files),
+    ("http", guests::HTTP, Access::Network),
+    ("secrets", guests::SECRETS, Access::Secrets),
+    ("wasm", guests::WASM, Access::Nothing),
+];
+
 /// Apps whose record instance is kept.
 const MAX_SHARED: usize = 256;
 
 /// What the operator decides about guests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// Further plugins.
     pub plugins: Vec<PathBuf>,
@@ -35,6 +45,10 @@ pub struct Policy {
     pub variables: Vec<(String, String)>,
     /// Linear memory of the instance that holds an app's records.
     pub db_memory: usize,
+    /// Linear memory of a module that an agent loads.
+    pub wasm_memory: usize,
+    /// Keys that the users' secrets are sealed under; `None`: each workspace has its own.
+    pub secrets_keys: Option<Keys>,
 }
 
 /// Prepared once, used by every run.
@@ -53,6 +67,8 @@ pub struct Assembly {
     pub outbound: Arc<Outbound>,
     variables: Vec<(String, String)>,
     db_memory: usize,
+    wasm_memory: usize,
+    secrets_keys: Option<Keys>,
     shared: Mutex<HashMap<(usize, PathBuf), Arc<Shared>>>,
 }
 
@@ -76,27 +92,10 @@ impl Assembly {
     pub async fn new(policy: &Policy, outbound: Arc<Outbound>) -> Result<Assembly> {
         let engine = engine::engine()?;
         let linker = plugin_linker(&engine)?;
-        let mut plugins = vec![
-            PluginCode::load(&engine, &linker, "db", guests::DB, Access::Records, true).await?,
-            PluginCode::load(
-                &engine,
-                &linker,
-                "files",
-                guests::FILES,
-                Access::Files,
-                true,
-            )
-            .await?,
-            PluginCode::load(
-                &engine,
-                &linker,
-                "http",
-                guests::HTTP,
-                Access::Network,
-                true,
-            )
-            .await?,
-        ];
+        let mut plugins = Vec::new();
+        for (name, bytes, access) in BEHIND_HOST {
+            plugins.push(PluginCode::load(&engine, &linker, name, bytes, access, true).await?);
+        }
         for path in &policy.plugins {
             let label = || path.display().to_string();
             let bytes = std::fs::read(path).with_context(label)?;
@@ -133,6 +132,8 @@ impl Assembly {
             outbound,
             variables: policy.variables.clone(),
             db_memory: policy.db_memory,
+            wasm_memory: policy.wasm_memory,
+            secrets_keys: policy.secrets_keys.clone(),
             shared: Mutex::new(HashMap::new()),
         })
     }
@@ -159,7 +160,7 @@ impl Assembly {
         who: &Caller,
     ) -> Result<Arc<Instance>> {
         let code = &self.plugins[plugin];
-        let folder;
+        let (folder, key_folder);
         let mut lock = None;
         let mut grants = self.grants();
         match code.access {
@@ -178,6 +179,24 @@ impl Assembly {
                 lock = Some(lock::take(&folder).await?);
             }
             Access::Network => grants.outbound = Some(self.outbound.clone()),
+            Access::Secrets => {
+                folder = place.secrets();
+                private_folder(&folder)?;
+                grants.folders.push((&folder, "/secrets"));
+                match &self.secrets_keys {
+                    Some(keys) => {
+                        let keys = format!("keys:{}", keys.as_text());
+                        grants.environment.push(("MIXER_SECRETS_KEY", keys));
+                    }
+                    None => {
+                        key_folder = place.keys();
+                        private_folder(&key_folder)?;
+                        grants.folders.push((&key_folder, "/keys"));
+                    }
+                }
+            }
+            // Room for the module, for its memory while it grows, and for what is passed.
+            Access::Nothing => grants.memory = PLUGIN_MEMORY.saturating_add(2 * self.wasm_memory),
         }
         let live = code.instantiate(&self.engine, grants, Some(who)).await?;
         Ok(Instance::new(code.clone(), live, lock))

@@ -51,6 +51,15 @@ impl Composition {
         })
     }
 
+    /// Adds another instance of a component that is there already.
+    pub fn add_again(&mut self, name: &str, part: &Part) -> Part {
+        Part {
+            name: name.to_owned(),
+            package: part.package,
+            node: self.graph.instantiate(part.package),
+        }
+    }
+
     /// True if the part exports that interface.
     pub fn exports(&self, part: &Part, interface: &str) -> bool {
         let world = self.graph[part.package].ty();
@@ -139,6 +148,7 @@ impl Composition {
 }
 
 /// An instance in a composition.
+#[derive(Clone)]
 pub struct Part {
     name: String,
     package: PackageId,
@@ -154,6 +164,7 @@ pub struct Switchboard {
 }
 
 /// What stands behind slots and bindings that no family fills.
+#[derive(Clone)]
 enum Spare {
     /// A component.
     Component(Part),
@@ -170,6 +181,15 @@ impl Switchboard {
             spare,
             used: 0,
         })
+    }
+
+    /// A further switchboard, to be plugged into `outer` as a family.
+    pub fn within(composition: &mut Composition, outer: &Switchboard) -> Self {
+        Switchboard {
+            part: composition.add_again("further-switchboard", &outer.part),
+            spare: outer.spare.clone(),
+            used: 0,
+        }
     }
 
     /// A switchboard with free slots only, for this program.

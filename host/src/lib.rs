@@ -11,6 +11,7 @@
 //! * [`plugin`], [`instance`], [`stream`], [`desk`]: plugins behind the host, each in a store of its own.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
 //! * [`workspace`], [`programs`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
+//! * [`secrets_key`]: where the keys of the users' secrets come from.
 //! * [`server`]: the HTTP interface; [`cli`]: the command line.
 //!
 //! # Data flow of a run
@@ -39,6 +40,7 @@ pub mod plugin;
 pub mod programs;
 pub mod repl;
 pub mod run;
+pub mod secrets_key;
 pub mod server;
 pub mod standalone;
 pub mod state;

@@ -38,6 +38,10 @@ pub enum Access {
     Files,
     /// Guarded outbound requests.
     Network,
+    /// The sealed values of the workspace's users at `/secrets`, and the key they are sealed under.
+    Secrets,
+    /// Nothing at all.
+    Nothing,
 }
 
 /// Places of the exports, looked up once.

@@ -157,11 +157,9 @@ impl RunContext {
             return Ok(link.clone());
         }
         let code = &self.assembly.plugins[plugin];
-        if self
-            .allowed
-            .as_ref()
-            .is_some_and(|allowed| !allowed.contains(&code.access))
-        {
+        if self.allowed.as_ref().is_some_and(|allowed| {
+            code.access != Access::Nothing && !allowed.contains(&code.access)
+        }) {
             let message = format!("plugin {} is not allowed here (--allow)", code.name);
             return Err(failure("ERR_PERMISSION", message));
         }

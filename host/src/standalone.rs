@@ -2,12 +2,15 @@
 
 use crate::bindings::{BINDING, FAMILY, PROGRAM, SESSION};
 use crate::carrier::carrier;
-use crate::compose::{Composition, Switchboard};
+use crate::compose::{Composition, SLOTS, Switchboard};
 use crate::guests;
 use anyhow::{Context, Result, bail};
 
 /// Programs that a composed component carries.
 const CONTENTS: &str = "mix:app/contents@0.1.0";
+
+/// Families that are one switchboard away from the VM; those after them are two away.
+const DIRECT: usize = SLOTS - 1;
 
 /// What a stock host calls.
 const HANDLER: &str = "wasi:http/handler@0.3.0";
@@ -21,12 +24,16 @@ pub fn compose(
 ) -> Result<Vec<u8>> {
     let mut composition = Composition::new();
     let mut switchboard = Switchboard::new(&mut composition)?;
+    // Families beyond the first stand behind a switchboard of their own: it is a family too.
+    let mut further_switchboard = Switchboard::within(&mut composition, &switchboard);
     let built_in = [
         ("core", guests::CORE),
         ("crypto", guests::CRYPTO),
         ("files", guests::FILES),
         ("http", guests::HTTP),
         ("db", guests::DB),
+        ("secrets", guests::SECRETS),
+        ("wasm", guests::WASM),
     ];
     let further = plugins
         .iter()
@@ -47,8 +54,14 @@ pub fn compose(
                 ));
             }
         }
-        switchboard.plug(&mut composition, &family)?;
+        if number < DIRECT {
+            switchboard.plug(&mut composition, &family)?;
+        } else {
+            further_switchboard.plug(&mut composition, &family)?;
+        }
     }
+    further_switchboard.close(&mut composition)?;
+    switchboard.plug(&mut composition, &further_switchboard.part)?;
     if !unresolved.is_empty() {
         bail!("{}", unresolved.join("\n"));
     }

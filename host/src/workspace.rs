@@ -54,6 +54,16 @@ impl Place {
         self.files().join("code")
     }
 
+    /// Folder of the sealed values of the workspace's users.
+    pub fn secrets(&self) -> PathBuf {
+        self.workspace_folder().join("_rmx_secrets")
+    }
+
+    /// Folder of the workspace's own keys.
+    pub fn keys(&self) -> PathBuf {
+        self.workspace_folder().join(".keys")
+    }
+
     /// Makes the folders that are missing.
     pub fn create(&self) -> Result<()> {
         let folder = self.code();

@@ -46,6 +46,8 @@ enum Allowed {
     Http,
     /// Files of a temporary app.
     Files,
+    /// Secrets of a temporary workspace.
+    Secrets,
 }
 
 impl Eval {
@@ -68,6 +70,7 @@ impl Eval {
                 Allowed::Db => Access::Records,
                 Allowed::Http => Access::Network,
                 Allowed::Files => Access::Files,
+                Allowed::Secrets => Access::Secrets,
             })
             .collect();
         let request = RunRequest {

@@ -4,6 +4,7 @@ use super::Exit;
 use super::units;
 use crate::assembly::{Assembly, Policy};
 use crate::outbound::Outbound;
+use crate::secrets_key::{self, KeyError};
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +42,20 @@ pub struct GuestFlags {
     /// Linear memory of the record store of an app.
     #[arg(long, value_name = "SIZE", env = "MIXER_DB_MEMORY", default_value = "1GiB", value_parser = units::size)]
     pub db_memory: u64,
+    /// Where the key of the users' secrets comes from: `file:PATH`, `env:NAME` or `command:COMMAND`; without it each workspace has a key of its own.
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        env = "MIXER_SECRETS_KEY",
+        hide_env_values = true
+    )]
+    pub secrets_key: Option<String>,
+    /// Linear memory of a WebAssembly module that an agent loads.
+    #[arg(long, value_name = "SIZE", env = "MIXER_WASM_MEMORY", default_value = "256MiB", value_parser = units::size)]
+    pub wasm_memory: u64,
+    /// Time of a call of a WebAssembly module.
+    #[arg(long, value_name = "D", env = "MIXER_WASM_TIMEOUT", default_value = "30s", value_parser = units::duration)]
+    pub wasm_timeout: Duration,
 }
 
 /// Variables that `--env` may not set.
@@ -91,6 +106,11 @@ impl GuestFlags {
                 "MIXER_HTTP_RESPONSE_LIMIT".to_owned(),
                 self.http_response_limit.to_string(),
             ),
+            ("MIXER_WASM_MEMORY".to_owned(), self.wasm_memory.to_string()),
+            (
+                "MIXER_WASM_TIMEOUT".to_owned(),
+                self.wasm_timeout.as_secs().max(1).to_string(),
+            ),
         ];
         if self.dangerous_http_mode {
             tracing::warn!(
@@ -98,11 +118,17 @@ impl GuestFlags {
             );
             variables.push(("MIXER_DANGEROUS_HTTP_MODE".to_owned(), "true".to_owned()));
         }
+        let secrets_keys = match &self.secrets_key {
+            Some(source) => Some(secrets_key::read(source).map_err(key_exit)?),
+            None => None,
+        };
         let policy = Policy {
             plugins: self.plugins.clone(),
             vm: self.mixrt_wasm.clone(),
             variables,
             db_memory: self.db_memory as usize,
+            wasm_memory: self.wasm_memory as usize,
+            secrets_keys,
         };
         let outbound = Outbound::new(self.dangerous_http_mode);
         match Assembly::new(&policy, outbound).await {
@@ -131,5 +157,14 @@ impl GuestFlags {
             return Err(Exit::usage(format!("--env must not set {name}")));
         }
         Ok(Some(text.clone()))
+    }
+}
+
+fn key_exit(error: KeyError) -> Exit {
+    match error {
+        KeyError::Source | KeyError::Malformed(_) => Exit::usage(format!("--secrets-key: {error}")),
+        KeyError::Unreadable(..) | KeyError::Command(..) => {
+            Exit::io(format!("--secrets-key: {error}"))
+        }
     }
 }

@@ -33,10 +33,8 @@ impl Component {
             .enable_all()
             .build()?;
         let policy = Policy {
-            plugins: Vec::new(),
-            vm: None,
-            variables: Vec::new(),
             db_memory: 64 << 20,
+            ..Policy::default()
         };
         let assembly = runtime.block_on(Assembly::new(&policy, Outbound::new(false)))?;
         Ok(Self {

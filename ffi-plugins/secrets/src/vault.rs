@@ -1,0 +1,440 @@
+//! The folder of a user.
+//!
+//! ```text
+//! <folder of all secrets>/<hash of the user>/user.key      data key, sealed under the workspace key
+//!                                           <hidden name>  name and value, sealed under the data key
+//! ```
+//!
+//! One file per secret: writers never meet except on the same secret, where the last one wins.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use mix_plugin_sdk::mix_value::msgpack;
+use mix_plugin_sdk::{Caller, Failure, Value};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::key::{Closed, Context, KEY, Key, hex};
+use crate::source::{self, Keys, TEMPORARY};
+
+/// Longest name, in characters.
+const LONGEST_NAME: usize = 256;
+/// Longest value, in bytes.
+const LONGEST_VALUE: usize = 64 << 10;
+/// Most secrets of a user.
+const MOST: usize = 1000;
+
+const USER_KEY: &str = "user.key";
+
+/// The secrets of a user.
+#[derive(Debug)]
+pub struct Vault {
+    folder: PathBuf,
+    keys: Keys,
+    workspace: String,
+    user: String,
+}
+
+/// The secrets of whoever calls.
+pub fn of(who: &Caller) -> Result<Vault, Failure> {
+    if is_anonymous(who) {
+        return Err(Failure::new(
+            "ERR_PERMISSION",
+            "anonymous users have no secrets: sign in first",
+        ));
+    }
+    let granted = Path::new("/secrets");
+    if granted.is_dir() {
+        return Ok(Vault::new(granted, Keys::find(Path::new("/keys"))?, who));
+    }
+    // Inside a composed component: the folder of workspaces.
+    let workspace = match std::env::var("MIXER_WS") {
+        Ok(name) if !name.is_empty() => name,
+        _ if !who.workspace.is_empty() => who.workspace.clone(),
+        _ => "local".to_owned(),
+    };
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if Path::new("/ws").is_dir() && workspace.len() <= 64 && workspace.bytes().all(word) {
+        let folder = Path::new("/ws").join(workspace);
+        let keys = folder.join(".keys");
+        let _ = fs::create_dir_all(&keys);
+        return Ok(Vault::new(
+            &folder.join("_rmx_secrets"),
+            Keys::find(&keys)?,
+            who,
+        ));
+    }
+    Err(Failure::unsupported(
+        "this run is given no folder for secrets",
+    ))
+}
+
+/// True for callers that have no secrets.
+pub fn is_anonymous(who: &Caller) -> bool {
+    who.user.is_empty() || who.user == "anonymous"
+}
+
+impl Vault {
+    fn new(folder: &Path, keys: Keys, who: &Caller) -> Vault {
+        let user = Sha256::digest(&who.user);
+        Vault {
+            folder: folder.join(hex(&user[..20])),
+            keys,
+            workspace: who.workspace.clone(),
+            user: who.user.clone(),
+        }
+    }
+
+    /// Keeps a value, replacing the one of that name.
+    pub fn set(&self, name: &str, value: &str) -> Result<(), Failure> {
+        check(name)?;
+        if value.len() > LONGEST_VALUE {
+            return Err(Failure::range(format!(
+                "a secret has at most {LONGEST_VALUE} bytes, this one {}",
+                value.len()
+            )));
+        }
+        fs::create_dir_all(&self.folder).map_err(|error| io("writing", &error))?;
+        let key = match self.data_key()? {
+            Some(key) => key,
+            None => self.new_data_key()?,
+        };
+        let path = self.path(&key, name);
+        if !path.exists() && self.files()?.len() >= MOST {
+            return Err(Failure::range(format!("a user has at most {MOST} secrets")));
+        }
+        let content = Value::Array(vec![Value::string(name), Value::string(value)]);
+        let content = Zeroizing::new(
+            msgpack::encode(&content)
+                .map_err(|_| Failure::internal("a secret has no wire form"))?,
+        );
+        let file = self.file_name(&key, name);
+        let sealed = key.seal(
+            self.context("secret", &[&self.workspace, &self.user, &file]),
+            &content,
+        )?;
+        source::replace(&path, &sealed).map_err(|error| io("writing", &error))
+    }
+
+    /// The value of that name.
+    pub fn get(&self, name: &str) -> Result<String, Failure> {
+        check(name)?;
+        let key = self.data_key()?.ok_or_else(missing)?;
+        let (_, value) = self
+            .read(&key, &self.file_name(&key, name))?
+            .ok_or_else(missing)?;
+        Ok(value)
+    }
+
+    /// All names, ascending.
+    pub fn list(&self) -> Result<Vec<String>, Failure> {
+        let Some(key) = self.data_key()? else {
+            return Ok(Vec::new());
+        };
+        let mut names = Vec::new();
+        for file in self.files()? {
+            // One that was removed meanwhile is no secret any longer.
+            if let Some((name, value)) = self.read(&key, &file)? {
+                drop(Zeroizing::new(value));
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes the secret of that name.
+    pub fn delete(&self, name: &str) -> Result<(), Failure> {
+        check(name)?;
+        let key = self.data_key()?.ok_or_else(missing)?;
+        match fs::remove_file(self.path(&key, name)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(missing()),
+            Err(error) => Err(io("removing", &error)),
+        }
+    }
+
+    /// The data key of the user, sealed anew if that was done under an earlier workspace key.
+    fn data_key(&self) -> Result<Option<Key>, Failure> {
+        let path = self.folder.join(USER_KEY);
+        let sealed = match fs::read(&path) {
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io("reading", &error)),
+        };
+        let context = self.user_context();
+        let context = self.context("user key", &context);
+        let mut reason = None;
+        for (number, key) in self.keys.all().iter().enumerate() {
+            match key.open(context, &sealed) {
+                Ok(opened) => {
+                    let bytes = <[u8; KEY]>::try_from(opened.as_slice())
+                        .map_err(|_| closed(Closed::Damaged))?;
+                    if number > 0 {
+                        let sealed = self.keys.present().seal(context, &bytes)?;
+                        source::replace(&path, &sealed).map_err(|error| io("writing", &error))?;
+                    }
+                    return Ok(Some(Key::new(bytes)));
+                }
+                Err(Closed::Damaged) => reason = Some(Closed::Damaged),
+                Err(other) => reason = reason.or(Some(other)),
+            }
+        }
+        Err(closed(reason.unwrap_or(Closed::Damaged)))
+    }
+
+    fn new_data_key(&self) -> Result<Key, Failure> {
+        let context = self.user_context();
+        let sealed = self
+            .keys
+            .present()
+            .seal(self.context("user key", &context), Key::random()?.bytes())?;
+        source::create_once(&self.folder.join(USER_KEY), &sealed)
+            .map_err(|error| io("writing", &error))?;
+        // Another run may have been first.
+        self.data_key()?
+            .ok_or_else(|| Failure::new("ERR_IO", "the key of the user vanished"))
+    }
+
+    fn user_context(&self) -> [&str; 2] {
+        [&self.workspace, &self.user]
+    }
+
+    fn context<'a>(&self, kind: &'a str, place: &'a [&'a str]) -> Context<'a> {
+        Context { kind, place }
+    }
+
+    fn file_name(&self, key: &Key, name: &str) -> String {
+        key.hide("name of a secret", name)
+    }
+
+    fn path(&self, key: &Key, name: &str) -> PathBuf {
+        self.folder.join(self.file_name(key, name))
+    }
+
+    /// Files that hold secrets.
+    fn files(&self) -> Result<Vec<String>, Failure> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(|error| io("reading", &error))? {
+            let entry = entry.map_err(|error| io("reading", &error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != USER_KEY && !name.starts_with(TEMPORARY) {
+                files.push(name);
+            }
+        }
+        Ok(files)
+    }
+
+    fn read(&self, key: &Key, file: &str) -> Result<Option<(String, String)>, Failure> {
+        let path = self.folder.join(file);
+        match fs::symlink_metadata(&path) {
+            // Room for name and value in their sealed form.
+            Ok(metadata) if metadata.is_file() && metadata.len() <= 2 * LONGEST_VALUE as u64 => {}
+            Ok(_) => return Err(closed(Closed::Damaged)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io("reading", &error)),
+        }
+        let sealed = match fs::read(&path) {
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io("reading", &error)),
+        };
+        let place = [self.workspace.as_str(), &self.user, file];
+        let opened = key
+            .open(self.context("secret", &place), &sealed)
+            .map_err(closed)?;
+        let Ok(Value::Array(content)) = msgpack::decode(&opened) else {
+            return Err(closed(Closed::Damaged));
+        };
+        match content.as_slice() {
+            [Value::String(name), Value::String(value)] => {
+                Ok(Some((name.to_string(), value.to_string())))
+            }
+            _ => Err(closed(Closed::Damaged)),
+        }
+    }
+}
+
+fn check(name: &str) -> Result<(), Failure> {
+    let length = name.chars().count();
+    if (1..=LONGEST_NAME).contains(&length) {
+        return Ok(());
+    }
+    Err(Failure::range(format!(
+        "the name of a secret has 1 to {LONGEST_NAME} characters, not {length}"
+    )))
+}
+
+fn missing() -> Failure {
+    Failure::new("ERR_NOT_FOUND", "no secret of that name")
+}
+
+fn closed(why: Closed) -> Failure {
+    let message = match why {
+        Closed::OtherKey(id) => format!(
+            "the secrets are sealed under another workspace key (id {id:08x}): give that key too, after the present one"
+        ),
+        Closed::Damaged => "a secret is damaged and cannot be opened".to_owned(),
+    };
+    Failure::new("ERR_IO", message)
+}
+
+/// The kind of an error, not its text, which may hold places of the host.
+fn io(doing: &str, error: &std::io::Error) -> Failure {
+    Failure::new(
+        "ERR_IO",
+        format!("{doing} secrets failed: {}", error.kind()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(texts: &[&str]) -> Keys {
+        source::parse(&texts.join(",")).unwrap()
+    }
+
+    fn ada() -> Caller {
+        Caller {
+            workspace: "local".into(),
+            user: "ada@example.com".into(),
+            ..Caller::default()
+        }
+    }
+
+    const ONE: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+    const TWO: &str = "0202020202020202020202020202020202020202020202020202020202020202";
+
+    fn vault(folder: &Path, user: &str, texts: &[&str]) -> Vault {
+        let who = Caller {
+            user: user.into(),
+            ..ada()
+        };
+        Vault::new(folder, keys(texts), &who)
+    }
+
+    #[test]
+    fn set_get_list_delete() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(folder.path(), "ada", &[ONE]);
+        assert!(vault.list().unwrap().is_empty());
+        assert_eq!(vault.get("a").unwrap_err().code, "ERR_NOT_FOUND");
+        assert_eq!(vault.delete("a").unwrap_err().code, "ERR_NOT_FOUND");
+        for name in ["b", "a", "ü/../x"] {
+            vault.set(name, &format!("value of {name}")).unwrap();
+        }
+        vault.set("b", "second").unwrap();
+        assert_eq!(vault.list().unwrap(), ["a", "b", "ü/../x"]);
+        assert_eq!(vault.get("b").unwrap(), "second");
+        assert_eq!(vault.get("ü/../x").unwrap(), "value of ü/../x");
+        vault.delete("b").unwrap();
+        assert_eq!(vault.get("b").unwrap_err().code, "ERR_NOT_FOUND");
+        assert_eq!(vault.list().unwrap(), ["a", "ü/../x"]);
+    }
+
+    #[test]
+    fn limits_of_names_and_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(folder.path(), "ada", &[ONE]);
+        for name in ["", &"x".repeat(257)] {
+            assert_eq!(vault.set(name, "v").unwrap_err().code, "ERR_RANGE");
+            assert_eq!(vault.get(name).unwrap_err().code, "ERR_RANGE");
+        }
+        vault.set(&"ü".repeat(256), "").unwrap();
+        assert_eq!(vault.get(&"ü".repeat(256)).unwrap(), "");
+        let long = "x".repeat(LONGEST_VALUE + 1);
+        assert_eq!(vault.set("n", &long).unwrap_err().code, "ERR_RANGE");
+        vault.set("n", &long[1..]).unwrap();
+    }
+
+    #[test]
+    fn users_do_not_meet_and_files_cannot_change_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let ada = vault(folder.path(), "ada", &[ONE]);
+        let bob = vault(folder.path(), "bob", &[ONE]);
+        ada.set("key", "of ada").unwrap();
+        ada.set("other", "of ada too").unwrap();
+        assert_eq!(bob.get("key").unwrap_err().code, "ERR_NOT_FOUND");
+        bob.set("key", "of bob").unwrap();
+        // A user key of another user, with all files, does not open.
+        fs::remove_dir_all(&bob.folder).unwrap();
+        fs::create_dir(&bob.folder).unwrap();
+        for entry in fs::read_dir(&ada.folder).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), bob.folder.join(entry.file_name())).unwrap();
+        }
+        assert_eq!(bob.get("key").unwrap_err().code, "ERR_IO");
+        // A secret under the name of another one does not open either.
+        let key = ada.data_key().unwrap().unwrap();
+        fs::copy(ada.path(&key, "other"), ada.path(&key, "key")).unwrap();
+        assert_eq!(ada.get("key").unwrap_err().code, "ERR_IO");
+        assert_eq!(ada.get("other").unwrap(), "of ada too");
+    }
+
+    #[test]
+    fn nothing_on_disk_tells_names_or_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(folder.path(), "ada", &[ONE]);
+        vault.set("the-name", "the-value").unwrap();
+        let mut open = vec![folder.path().to_owned()];
+        let mut files = 0;
+        while let Some(path) = open.pop() {
+            assert!(!path.to_string_lossy().contains("the-name"));
+            if path.is_dir() {
+                open.extend(
+                    fs::read_dir(path)
+                        .unwrap()
+                        .map(|entry| entry.unwrap().path()),
+                );
+            } else {
+                files += 1;
+                let bytes = fs::read(path).unwrap();
+                let text = String::from_utf8_lossy(&bytes);
+                assert!(!text.contains("the-name") && !text.contains("the-value"));
+            }
+        }
+        assert_eq!(files, 2);
+    }
+
+    #[test]
+    fn a_new_workspace_key_takes_over() {
+        let folder = tempfile::tempdir().unwrap();
+        vault(folder.path(), "ada", &[ONE]).set("a", "1").unwrap();
+        let failure = vault(folder.path(), "ada", &[TWO]).get("a").unwrap_err();
+        let id = format!("{:08x}", Key::new([1; KEY]).id());
+        assert!(failure.message.contains(&id), "{failure}");
+        assert_eq!(
+            vault(folder.path(), "ada", &[TWO, ONE]).get("a").unwrap(),
+            "1"
+        );
+        // From now on the first one is enough.
+        assert_eq!(vault(folder.path(), "ada", &[TWO]).get("a").unwrap(), "1");
+    }
+
+    #[test]
+    fn damage_is_an_error_and_not_a_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(folder.path(), "ada", &[ONE]);
+        vault.set("a", "1").unwrap();
+        let key = vault.data_key().unwrap().unwrap();
+        fs::write(vault.path(&key, "a"), b"").unwrap();
+        assert_eq!(vault.get("a").unwrap_err().code, "ERR_IO");
+        assert_eq!(vault.list().unwrap_err().code, "ERR_IO");
+        fs::write(vault.folder.join(USER_KEY), b"garbage").unwrap();
+        assert_eq!(vault.set("b", "2").unwrap_err().code, "ERR_IO");
+    }
+
+    #[test]
+    fn anonymous_users_have_none() {
+        for user in ["", "anonymous"] {
+            let who = Caller {
+                user: user.into(),
+                ..ada()
+            };
+            assert_eq!(of(&who).unwrap_err().code, "ERR_PERMISSION");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The family `wasm`: WebAssembly modules that an agent brings with it.
+//!
+//! The modules run on an interpreter inside this component, so they are in a sandbox inside a
+//! sandbox: what they could break out of is a component that holds nothing and may reach
+//! nothing. It also works the same in every host, because nobody else has to compile
+//! code that an agent brought. The price is speed: an interpreter is many times slower than
+//! compiled code, so this is for functions and small programs, not for number crunching.
+//!
+//! * [`limits`]: memory, time, sizes; how long something may run;
+//! * [`sandbox`]: a module, and an instance of it that is made anew after a trap;
+//! * [`function`]: calling an exported function with values as EscJSON;
+//! * [`command`]: running a WASI command; [`wasi`]: what it finds around it: arguments,
+//!   environment, standard streams, clock and random bytes; no files, no network;
+//! * [`loaded`]: handles.
+
+mod command;
+mod function;
+mod limits;
+mod loaded;
+mod sandbox;
+mod wasi;
+
+use loaded::Handle;
+use mix_plugin_sdk::{Bytes, Failure, Map, Value, family};
+
+async fn load(module: Bytes) -> Result<Handle, Failure> {
+    loaded::add(sandbox::Sandbox::library(&module)?)
+}
+
+fn has(library: Handle, name: String) -> Result<bool, Failure> {
+    loaded::with(library, |sandbox| sandbox.has(&name))
+}
+
+async fn call(library: Handle, name: String, arguments: Vec<Value>) -> Result<Value, Failure> {
+    loaded::with(library, |sandbox| function::call(sandbox, &name, arguments))
+}
+
+fn shutdown(library: Handle) {
+    loaded::remove(library);
+}
+
+async fn wasi_load(module: Bytes) -> Result<Handle, Failure> {
+    loaded::add(sandbox::Sandbox::command(&module)?)
+}
+
+async fn wasi_call(
+    program: Handle,
+    stdin: String,
+    environment: Map,
+    arguments: Vec<Value>,
+) -> Result<Vec<Value>, Failure> {
+    let (stdout, stderr) = loaded::with(program, |sandbox| {
+        command::run(sandbox, stdin, &environment, &arguments)
+    })?;
+    Ok(vec![Value::string(stdout), Value::string(stderr)])
+}
+
+family! {
+    /// Compiles and instantiates a core module.
+    start "$wasm_load" = load(Bytes);
+    /// True if the module exports a function of that name that values can be passed to.
+    call "$wasm_has" = has(Handle, String);
+    /// Calls an exported function; arguments and result travel as EscJSON.
+    start "$wasm_call" = call(Handle, String, Vec<Value>);
+    /// Ends an instance.
+    call "$wasm_shutdown" = shutdown(Handle);
+    /// Compiles a WASI command.
+    start "$wasi_load" = wasi_load(Bytes);
+    /// Runs a WASI command with standard input, environment and arguments; gives its
+    /// standard output and standard error.
+    start "$wasi_call" = wasi_call(Handle, String, Map, Vec<Value>);
+}

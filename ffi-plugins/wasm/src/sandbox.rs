@@ -1,0 +1,139 @@
+//! A module and its instance.
+
+use mix_plugin_sdk::Failure;
+use wasmi::{
+    CompilationMode, Config, Engine, ExternType, Func, FuncType, Instance, Linker, Memory, Module,
+    Store, ValType,
+};
+
+use crate::limits::{self, Clock, LARGEST_MODULE, START_FUEL, first_line, wasm};
+use crate::wasi::{self, World};
+
+/// A loaded module.
+pub struct Sandbox {
+    module: Module,
+    /// The instance of a library; none after a trap, and none for a command, which gets a
+    /// fresh one each time.
+    live: Option<Live>,
+}
+
+/// An instance in its store.
+pub struct Live {
+    /// The store.
+    pub store: Store<World>,
+    /// The instance.
+    pub instance: Instance,
+}
+
+impl Sandbox {
+    /// A module whose functions are called.
+    pub fn library(bytes: &[u8]) -> Result<Sandbox, Failure> {
+        let mut sandbox = Sandbox::compile(bytes)?;
+        sandbox.live = Some(sandbox.instantiate(World::default())?);
+        Ok(sandbox)
+    }
+
+    /// A module that is run as a program.
+    pub fn command(bytes: &[u8]) -> Result<Sandbox, Failure> {
+        let sandbox = Sandbox::compile(bytes)?;
+        match sandbox.module.get_export("_start") {
+            Some(ExternType::Func(_)) => Ok(sandbox),
+            _ => Err(wasm(
+                "the module is no WASI command: it does not export a function _start",
+            )),
+        }
+    }
+
+    fn compile(bytes: &[u8]) -> Result<Sandbox, Failure> {
+        if bytes.len() > LARGEST_MODULE {
+            return Err(Failure::new(
+                "ERR_TOO_LARGE",
+                format!(
+                    "the module has {} bytes, {LARGEST_MODULE} are allowed",
+                    bytes.len()
+                ),
+            ));
+        }
+        // The fourth pair of bytes tells modules (0) from components (1).
+        if bytes.get(..4) == Some(b"\0asm") && bytes.get(6..8) == Some(&[1, 0]) {
+            return Err(wasm("this is a component; a core module is needed"));
+        }
+        let module = Module::new(&engine(), bytes)
+            .map_err(|error| wasm(format!("the module is invalid: {}", first_line(&error))))?;
+        Ok(Sandbox { module, live: None })
+    }
+
+    /// A fresh instance.
+    pub fn instantiate(&self, world: World) -> Result<Live, Failure> {
+        let engine = self.module.engine().clone();
+        let mut store = Store::new(&engine, world);
+        store.limiter(|world| &mut world.limits);
+        let failed =
+            |error: wasmi::Error| limits::Stopped::from(error).failure("instantiating the module");
+        store.set_fuel(START_FUEL).map_err(failed)?;
+        let mut linker = Linker::new(&engine);
+        wasi::add_to(&mut linker, &self.module)?;
+        let instance = linker
+            .instantiate_and_start(&mut store, &self.module)
+            .map_err(failed)?;
+        let mut live = Live { store, instance };
+        // Libraries of WASI set themselves up here.
+        if let Some(initialize) = live.function("_initialize", &[], &[]) {
+            Clock::start()
+                .run(&mut live.store, initialize, &[], &mut [])
+                .map_err(|stopped| stopped.failure("_initialize"))?;
+        }
+        Ok(live)
+    }
+
+    /// True if there is a function of that name that takes and gives values.
+    pub fn has(&mut self, name: &str) -> Result<bool, Failure> {
+        Ok(match self.module.get_export(name) {
+            Some(ExternType::Func(found)) => found == value_function(),
+            _ => false,
+        })
+    }
+
+    /// The instance, made anew if the last one trapped.
+    pub fn live(&mut self) -> Result<&mut Live, Failure> {
+        let live = match self.live.take() {
+            Some(live) => live,
+            None => self.instantiate(World::default())?,
+        };
+        Ok(self.live.insert(live))
+    }
+
+    /// Drops the instance: after a trap its memory is in an unknown state.
+    pub fn discard(&mut self) {
+        self.live = None;
+    }
+}
+
+impl Live {
+    /// An exported function of exactly this type.
+    pub fn function(&self, name: &str, params: &[ValType], results: &[ValType]) -> Option<Func> {
+        let function = self.instance.get_func(&self.store, name)?;
+        let wanted = FuncType::new(params.iter().copied(), results.iter().copied());
+        (function.ty(&self.store) == wanted).then_some(function)
+    }
+
+    /// The memory that values are passed through.
+    pub fn memory(&self) -> Option<Memory> {
+        self.instance.get_memory(&self.store, "memory")
+    }
+}
+
+/// `(ptr, len) -> ptr << 32 | len`
+fn value_function() -> FuncType {
+    FuncType::new([ValType::I32, ValType::I32], [ValType::I64])
+}
+
+fn engine() -> Engine {
+    let mut config = Config::default();
+    config
+        .consume_fuel(true)
+        .ignore_custom_sections(true)
+        // Checked at once, translated function by function when it is first called.
+        .compilation_mode(CompilationMode::LazyTranslation);
+    Engine::new(&config)
+}

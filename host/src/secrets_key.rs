@@ -1,0 +1,204 @@
+//! The keys of the users' secrets, from where the operator keeps them.
+//!
+//! | source | keys |
+//! |---|---|
+//! | `file:PATH` | lines of a file |
+//! | `env:NAME` | a variable of this program's environment |
+//! | `command:COMMAND` | what a command of the shell prints, for instance that of a secret manager |
+//!
+//! The first key seals, the others (separated by commas or lines) only open what was sealed before
+//! it came. Keys go to the instances of family `secrets` and nowhere else; what goes wrong is said
+//! without them.
+
+use std::fmt;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest text of keys.
+const LONGEST: u64 = 4096;
+
+/// Time for a command.
+const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+
+/// One or more keys, separated by commas.
+#[derive(Clone)]
+pub struct Keys(Arc<str>);
+
+impl Keys {
+    /// For the family that seals.
+    pub fn as_text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Keys {
+    /// Never shows what is inside.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+/// Why there are no keys. Nothing in it tells of a key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Not one of the sources.
+    #[error("a source is file:PATH, env:NAME or command:COMMAND")]
+    Source,
+    /// No keys.
+    #[error("{0} holds no key: 64 hexadecimal digits or 44 characters of Base64")]
+    Malformed(&'static str),
+    /// Not there.
+    #[error("{0} cannot be read: {1}")]
+    Unreadable(&'static str, String),
+    /// Did not end well.
+    #[error("the command {0}")]
+    Command(String),
+}
+
+/// The keys of a source.
+pub fn read(source: &str) -> Result<Keys, KeyError> {
+    match source.split_once(':') {
+        Some(("file", path)) => check("the file", &file(path)?),
+        Some(("env", name)) => {
+            let text = std::env::var(name)
+                .map_err(|_| KeyError::Unreadable("the variable", "it is not set".to_owned()))?;
+            check("the variable", &text)
+        }
+        Some(("command", command)) => check("the output of the command", &output(command)?),
+        _ => Err(KeyError::Source),
+    }
+}
+
+fn file(path: &str) -> Result<String, KeyError> {
+    let unreadable = |error: std::io::Error| KeyError::Unreadable("the file", error.to_string());
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    warn_if_open_to_others(path, &file);
+    let mut text = String::new();
+    file.take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    Ok(text)
+}
+
+#[cfg(unix)]
+fn warn_if_open_to_others(path: &str, file: &std::fs::File) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(metadata) = file.metadata()
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        tracing::warn!(
+            path,
+            "the file of the secrets key is open to other users of this machine"
+        );
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_open_to_others(_path: &str, _file: &std::fs::File) {}
+
+/// What a command of the shell prints.
+fn output(command: &str) -> Result<String, KeyError> {
+    let failed = |reason: String| KeyError::Command(reason);
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(format!("cannot be started: {error}")))?;
+    let stdout = child.stdout.take();
+    // Read on the side: a command may print more than a pipe holds, or nothing for ever.
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.map(|stdout| stdout.take(LONGEST).read_to_string(&mut text));
+        read.and_then(Result::ok).map(|_| text)
+    });
+    let status = wait(&mut child).map_err(failed)?;
+    if !status.success() {
+        return Err(failed(format!("failed: {status}")));
+    }
+    match reader.join() {
+        Ok(Some(text)) => Ok(text),
+        _ => Err(failed("printed no text".to_owned())),
+    }
+}
+
+fn wait(child: &mut Child) -> Result<std::process::ExitStatus, String> {
+    let end = Instant::now() + COMMAND_LIMIT;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
+            Ok(None) => {
+                // It is waited for below, so that it does not stay a zombie.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("did not end within {} s", COMMAND_LIMIT.as_secs()));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+/// The shape of keys; whether they fit is found when something is opened.
+fn check(what: &'static str, text: &str) -> Result<Keys, KeyError> {
+    let keys: Vec<&str> = text
+        .split([',', '\n'])
+        .map(str::trim)
+        .filter(|key| !key.is_empty())
+        .collect();
+    let digits = |key: &&str| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let base64 = |key: &&str| {
+        key.len() == 44
+            && key.ends_with('=')
+            && key[..43]
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte))
+    };
+    if keys.is_empty()
+        || !keys
+            .iter()
+            .all(|key| key.is_ascii() && (digits(key) || base64(key)))
+    {
+        return Err(KeyError::Malformed(what));
+    }
+    Ok(Keys(keys.join(",").into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_sources_are_read() {
+        let key = "0f".repeat(32);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, format!("{key}\n{key}\n")).unwrap();
+        let keys = read(&format!("file:{}", path.display())).unwrap();
+        assert_eq!(keys.as_text(), format!("{key},{key}"));
+        assert_eq!(format!("{keys:?}"), "Keys(..)");
+        let keys = read(&format!("command:cat '{}' | head -1", path.display())).unwrap();
+        assert_eq!(keys.as_text(), key);
+        let base64 = "A".repeat(43) + "=";
+        let keys = read(&format!("command:echo {base64}")).unwrap();
+        assert_eq!(keys.as_text(), base64);
+    }
+
+    #[test]
+    fn what_goes_wrong_is_said_without_the_key() {
+        let wrong = "0f".repeat(31) + "zz";
+        for (source, part) in [
+            ("x", "a source is"),
+            ("file:/nowhere/key", "the file cannot be read"),
+            ("env:MIX_NO_SUCH_VARIABLE", "not set"),
+            ("command:exit 3", "failed"),
+            ("command:true", "holds no key"),
+            (&format!("command:echo {wrong}"), "holds no key"),
+        ] {
+            let text = read(source).unwrap_err().to_string();
+            assert!(text.contains(part) && !text.contains(&wrong), "{text}");
+        }
+    }
+}
