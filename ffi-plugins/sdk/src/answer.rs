@@ -24,6 +24,11 @@ pub enum Answer {
 }
 
 /// A result of a `start` function.
+#[diagnostic::on_unimplemented(
+    message = "a foreign function cannot return `{Self}`",
+    label = "this type is no value of Mix",
+    note = "return (), bool, i64, f64, String, Vec<u8>, Vec<Value>, Map, Value, Many for a stream, alone or in a Result with mix_plugin_sdk::Failure"
+)]
 pub trait IntoAnswer {
     /// The answer, or why there is none.
     fn into_answer(self) -> Result<Answer, Failure>;

@@ -19,6 +19,11 @@ pub struct Mismatch {
 }
 
 /// A type that an argument can be read as.
+#[diagnostic::on_unimplemented(
+    message = "a foreign function cannot take `{Self}`",
+    label = "no argument of Mix is read as this type",
+    note = "take String, bool, i64, f64, Bytes, Vec<Value>, Map, Value, an Option of one of these, or implement FromArgument"
+)]
 pub trait FromArgument: Sized {
     /// The argument as this type, or what was expected.
     fn from_argument(value: Value) -> Result<Self, Mismatch>;

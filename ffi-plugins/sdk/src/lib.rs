@@ -5,15 +5,27 @@
 //! functions:
 //!
 //! ```ignore
-//! use mix_plugin_sdk::{Bytes, Failure, family};
+//! use mix_plugin_sdk::{Bytes, Failure, plugin};
 //!
-//! fn repeat(text: String, times: i64) -> Result<String, Failure> {
-//!     let times = usize::try_from(times).map_err(|_| Failure::range("times must not be negative"))?;
-//!     Ok(text.repeat(times))
+//! #[plugin]
+//! mod demo {
+//!     use super::*;
+//!
+//!     /// Repeats a text.
+//!     pub fn repeat(text: String, times: i64) -> Result<String, Failure> {
+//!         let times = usize::try_from(times).map_err(|_| Failure::range("times must not be negative"))?;
+//!         Ok(text.repeat(times))
+//!     }
+//!
+//!     /// Fetches what is stored under a key.
+//!     pub async fn fetch(key: String) -> Result<Bytes, Failure> { /* may await */ }
 //! }
+//! ```
 //!
-//! async fn fetch(key: String) -> Result<Bytes, Failure> { /* may await */ }
+//! These are `$demo_repeat` and `$demo_fetch`. The attribute [`macro@plugin`] writes the list of functions,
+//! which can also be written by hand:
 //!
+//! ```ignore
 //! family! {
 //!     /// Repeats a text.
 //!     call "$demo_repeat" = repeat(String, i64);
@@ -52,6 +64,7 @@ pub use caller::{Caller, caller};
 pub use clock::sleep;
 pub use failure::Failure;
 pub use function::{Function, Run};
+pub use mix_plugin_sdk_macros::plugin;
 pub use mix_value::{self, Map, Value};
 pub use result::{Encoded, IntoValue};
 

@@ -11,6 +11,11 @@ use crate::Failure;
 pub struct Encoded(pub Vec<u8>);
 
 /// A result of a function.
+#[diagnostic::on_unimplemented(
+    message = "a foreign function cannot return `{Self}`",
+    label = "this type is no value of Mix",
+    note = "return (), bool, i64, f64, String, Vec<u8>, Vec<Value>, Map, Value, alone or in a Result with mix_plugin_sdk::Failure"
+)]
 pub trait IntoValue {
     /// The wire form.
     fn encode(self) -> Result<Encoded, Failure>;

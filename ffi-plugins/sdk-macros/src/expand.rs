@@ -1,0 +1,187 @@
+//! The module with everything that makes a component of it.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::spanned::Spanned;
+use syn::{Error, Item, ItemMod, LitByteStr, LitStr, Result, Visibility};
+
+use crate::options::Options;
+use crate::signature;
+
+/// Behind `#[plugin]`.
+pub fn plugin(options: TokenStream, module: TokenStream) -> Result<TokenStream> {
+    let options: Options = syn::parse2(options)?;
+    let mut module: ItemMod = syn::parse2(module).map_err(|error| {
+        Error::new(
+            error.span(),
+            "#[plugin] stands before a module with its functions: `mod words { pub fn … }`",
+        )
+    })?;
+    let span = module.ident.span();
+    let Some((_, items)) = &mut module.content else {
+        return Err(Error::new(
+            span,
+            "the functions of a plugin stand in the module itself: `mod words { … }`, not `mod words;`",
+        ));
+    };
+    let family = options.name.unwrap_or_else(|| module.ident.to_string());
+    let inside = &module.ident;
+    let mut functions = Vec::new();
+    for item in items {
+        let Item::Fn(function) = item else { continue };
+        if !matches!(function.vis, Visibility::Public(_)) {
+            if let Some(stray) = function.attrs.iter().find(|one| one.path().is_ident("mix")) {
+                return Err(Error::new(
+                    stray.span(),
+                    "this function is not `pub`, so it is no foreign function",
+                ));
+            }
+            continue;
+        }
+        let read = signature::read(function)?;
+        let name = &function.sig.ident;
+        let kind = match read.waits {
+            true => quote!(start),
+            false => quote!(call),
+        };
+        let foreign = LitStr::new(&format!("${family}_{name}"), name.span());
+        let (doc, parameters) = (&read.doc, &read.parameters);
+        let mix = format!("Type: {}", read.mix);
+        functions.push(quote! {
+            #(#[doc = #doc])*
+            #[doc = ""]
+            #[doc = #mix]
+            #kind #foreign = #inside::#name(#(#parameters),*);
+        });
+    }
+    if functions.is_empty() {
+        return Err(Error::new(span, "a plugin needs at least one `pub fn`"));
+    }
+    let bound = options.caller.then(|| quote!(bound;));
+    let manifest = manifest(&family, &options.needs);
+    Ok(quote! {
+        #module
+        ::mix_plugin_sdk::family! { #bound #(#functions)* }
+        #manifest
+    })
+}
+
+/// Name and needs, as a custom section of the component (`mix-plugin`).
+fn manifest(family: &str, needs: &[String]) -> TokenStream {
+    let needs: Vec<String> = needs.iter().map(|need| format!("{need:?}")).collect();
+    let text = format!("{{\"name\":{family:?},\"needs\":[{}]}}\n", needs.join(","));
+    let (bytes, length) = (
+        LitByteStr::new(text.as_bytes(), Span::call_site()),
+        text.len(),
+    );
+    quote! {
+        #[cfg(target_family = "wasm")]
+        #[allow(unsafe_code)]
+        mod plugin_manifest {
+            #[used]
+            #[unsafe(link_section = "mix-plugin")]
+            static MANIFEST: [u8; #length] = *#bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(options: &str, module: &str) -> Result<String> {
+        let parse = |text: &str| text.parse::<TokenStream>().expect("it is Rust");
+        plugin(parse(options), parse(module)).map(|tokens| tokens.to_string())
+    }
+
+    fn error(options: &str, module: &str) -> String {
+        expanded(options, module).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn public_functions_become_foreign_ones() {
+        let text = expanded(
+            "name = \"text\", caller, needs(\"http\", \"env:REGION\")",
+            "mod words {
+                /// Counts.
+                pub fn count(text: String, all: Option<bool>) -> Result<i64, Failure> { Ok(1) }
+                #[mix(\"string -> stream(string)\")]
+                pub async fn each(text: String) -> Many { todo!() }
+                pub fn now() {}
+                fn helper<T>(of: &T) {}
+                const X: u8 = 1;
+            }",
+        )
+        .unwrap();
+        for part in [
+            "bound ;",
+            "call \"$text_count\" = words :: count (String , Option < bool >)",
+            "Type: string -> data -> number",
+            "start \"$text_each\" = words :: each (String)",
+            "Type: string -> stream(string)",
+            "Type: null -> null",
+            "\\\"needs\\\":[\\\"http\\\",\\\"env:REGION\\\"]",
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        assert!(!text.contains("text_helper") && !text.contains("# [mix"));
+    }
+
+    #[test]
+    fn types_have_names_in_mix() {
+        let text = expanded(
+            "",
+            "mod m { pub fn f(a: Vec<u8>, b: Bytes, c: Vec<Value>, d: Map, e: f64, g: Arc<str>) -> Vec<String> { vec![] } }",
+        )
+        .unwrap();
+        assert!(text.contains(
+            "Type: binary -> binary -> array(data) -> map(data) -> number -> string -> array(string)"
+        ), "{text}");
+    }
+
+    #[test]
+    fn mistakes_are_named_where_they_are() {
+        for (options, module, part) in [
+            ("", "fn f() {}", "stands before a module"),
+            ("", "mod m;", "in the module itself"),
+            ("", "mod m { fn f() {} }", "at least one `pub fn`"),
+            ("", "mod m { pub fn f(&self) {} }", "no `self`"),
+            ("", "mod m { pub fn f<T>(x: T) {} }", "no type parameters"),
+            ("", "mod m { pub fn f(x: &str) {} }", "take `String`"),
+            ("", "mod m { pub fn f(x: &[u8]) {} }", "take `Bytes`"),
+            (
+                "",
+                "mod m { pub fn f(x: impl Into<String>) {} }",
+                "type of its own",
+            ),
+            ("", "mod m { pub fn f((a, b): Pair) {} }", "is a name"),
+            ("", "mod m { pub unsafe fn f() {} }", "not `unsafe`"),
+            (
+                "",
+                "mod m { pub extern \"C\" fn f() {} }",
+                "plain Rust function",
+            ),
+            ("", "mod m { #[mix(x)] pub fn f() {} }", "one text"),
+            (
+                "",
+                "mod m { #[mix(\"string\")] pub fn f() {} }",
+                "contains `->`",
+            ),
+            (
+                "",
+                "mod m { #[mix(\"null -> null\")] fn f() {} }",
+                "is not `pub`",
+            ),
+            ("color = 1", "mod m { pub fn f() {} }", "unknown option"),
+            (
+                "name = \"a b\"",
+                "mod m { pub fn f() {} }",
+                "begins with a letter",
+            ),
+            ("needs(\"disk\")", "mod m { pub fn f() {} }", "a need is"),
+        ] {
+            let text = error(options, module);
+            assert!(text.contains(part), "{module}: {text}");
+        }
+    }
+}
