@@ -9,7 +9,7 @@ GUEST_DIR := $(abspath $(TARGET_DIR))/wasm32-wasip2/guest
 MIXER := $(TARGET_DIR)/release/mixer
 
 # Components that are embedded in `mixer`, in one cargo call so that they share their dependencies.
-GUEST_PACKAGES := mix-vm-component mix-standalone mix-switchboard mix-plugin-empty mix-plugin-core mix-plugin-crypto mix-plugin-files mix-plugin-http mix-plugin-db mix-plugin-secrets mix-plugin-wasm
+GUEST_PACKAGES := mix-vm-component mix-standalone mix-switchboard mix-plugin-empty mix-plugin-core mix-plugin-crypto mix-plugin-files mix-plugin-files-memory mix-plugin-http mix-plugin-db mix-plugin-secrets mix-plugin-wasm
 
 export MIXER_GUESTS_DIR := $(GUEST_DIR)
 
@@ -46,6 +46,11 @@ soak: ## Long random histories of the record store beside its model (MIX_STORE_S
 .PHONY: examples
 examples: toolchain ## Build the example plugins
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-example-words
+
+.PHONY: test-plugins
+test-plugins: guests ## A plugin in each language, from its scaffold to a call in both assemblies (needs npm, pip and a network)
+	$(CARGO) build --locked --release --workspace --bin mixer --bin stock-wasmtime
+	scripts/test-plugins.sh $(MIXER) $(TARGET_DIR)/release/stock-wasmtime
 
 # QuickJS and Lua, and the VM component, beside the native VM.
 BENCH_FEATURES := mix-bench-vm/peers,mix-bench-vm/component

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Constant and file name of every embedded component.
-const GUESTS: [(&str, &str); 11] = [
+const GUESTS: [(&str, &str); 12] = [
     ("VM", "mix_vm_component.wasm"),
     ("STANDALONE", "mix_standalone.wasm"),
     ("SWITCHBOARD", "mix_switchboard.wasm"),
@@ -13,13 +13,27 @@ const GUESTS: [(&str, &str); 11] = [
     ("CORE", "mix_plugin_core.wasm"),
     ("CRYPTO", "mix_plugin_crypto.wasm"),
     ("FILES", "mix_plugin_files.wasm"),
+    ("FILES_MEMORY", "mix_plugin_files_memory.wasm"),
     ("HTTP", "mix_plugin_http.wasm"),
     ("DB", "mix_plugin_db.wasm"),
     ("SECRETS", "mix_plugin_secrets.wasm"),
     ("WASM", "mix_plugin_wasm.wasm"),
 ];
 
+/// What a Rust plugin is built from, below the root of the repository: files, and folders of sources.
+const SDK: [&str; 8] = [
+    "ffi-plugins/sdk/Cargo.toml",
+    "ffi-plugins/sdk/src",
+    "ffi-plugins/sdk-macros/Cargo.toml",
+    "ffi-plugins/sdk-macros/src",
+    "store/value/Cargo.toml",
+    "store/value/src",
+    "wit/ffi/ffi.wit",
+    "wit/deps/clocks.wit",
+];
+
 fn main() {
+    sdk_sources();
     println!("cargo::rerun-if-env-changed=MIXER_GUESTS_DIR");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let folder = match env::var_os("MIXER_GUESTS_DIR") {
@@ -48,6 +62,37 @@ fn main() {
         return;
     }
     fs::write(out.join("guests.rs"), source).expect("OUT_DIR can be written");
+}
+
+/// Puts the sources of the SDK into the program, for the projects that it writes.
+fn sdk_sources() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    let mut files = Vec::new();
+    for part in SDK {
+        println!("cargo::rerun-if-changed={}", root.join(part).display());
+        collect(&root.join(part), part, &mut files);
+    }
+    files.sort();
+    let mut source = String::from("pub const SDK: &[(&str, &str)] = &[\n");
+    for (name, path) in files {
+        source.push_str(&format!("    ({name:?}, include_str!({path:?})),\n"));
+    }
+    source.push_str("];\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    fs::write(out.join("sdk.rs"), source).expect("OUT_DIR can be written");
+}
+
+fn collect(path: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
+    if !path.is_dir() {
+        files.push((name.to_owned(), path.to_owned()));
+        return;
+    }
+    let entries = fs::read_dir(path).expect("a folder of the repository can be read");
+    for entry in entries.flatten() {
+        let inner = entry.file_name();
+        let inner = inner.to_str().expect("names in the repository are text");
+        collect(&entry.path(), &format!("{name}/{inner}"), files);
+    }
 }
 
 /// `OUT_DIR` is `<target>/<profile>/build/<crate>/out`, or one level deeper with `--target`.

@@ -5,10 +5,12 @@ use crate::engine;
 use crate::guests;
 use crate::instance::{Address, Instance};
 use crate::lock;
+use crate::manifest::{Allowance, Grant};
 use crate::outbound::Outbound;
-use crate::plugin::{Access, PluginCode};
+use crate::plugin::{Access, PluginCode, Standing};
 use crate::secrets_key::Keys;
 use crate::state::{Grants, GuestState};
+use crate::tape::Tape;
 use crate::vm::Vms;
 use crate::workspace::{Place, private_folder};
 use anyhow::{Context, Result, bail};
@@ -39,6 +41,12 @@ const MAX_SHARED: usize = 256;
 pub struct Policy {
     /// Further plugins.
     pub plugins: Vec<PathBuf>,
+    /// What they are granted.
+    pub grants: Vec<Grant>,
+    /// Components in the place of families behind the host, by the name of the family.
+    pub families: Vec<(String, Replacement)>,
+    /// Where the exchanges of family `http` are kept or taken from.
+    pub tape: Option<Arc<Tape>>,
     /// Replacement for the VM component.
     pub vm: Option<PathBuf>,
     /// Environment variables of the families (`MIXER_HTTP_TIMEOUT`, ...).
@@ -49,6 +57,15 @@ pub struct Policy {
     pub wasm_memory: usize,
     /// Keys that the users' secrets are sealed under; `None`: each workspace has its own.
     pub secrets_keys: Option<Keys>,
+}
+
+/// What stands in the place of a family.
+#[derive(Debug, Clone)]
+pub enum Replacement {
+    /// The one that keeps everything in memory.
+    Memory,
+    /// A component.
+    File(PathBuf),
 }
 
 /// Prepared once, used by every run.
@@ -69,6 +86,8 @@ pub struct Assembly {
     db_memory: usize,
     wasm_memory: usize,
     secrets_keys: Option<Keys>,
+    /// Where the exchanges of family `http` are kept or taken from.
+    pub tape: Option<Arc<Tape>>,
     shared: Mutex<HashMap<(usize, PathBuf), Arc<Shared>>>,
 }
 
@@ -94,15 +113,43 @@ impl Assembly {
         let linker = plugin_linker(&engine)?;
         let mut plugins = Vec::new();
         for (name, bytes, access) in BEHIND_HOST {
-            plugins.push(PluginCode::load(&engine, &linker, name, bytes, access, true).await?);
+            let replacement = policy.families.iter().find(|(family, _)| family == name);
+            let plugin = match replacement {
+                None => {
+                    let standing = Standing::BuiltIn(access);
+                    PluginCode::load(&engine, &linker, name, bytes, standing).await?
+                }
+                Some((_, replacement)) => {
+                    replace(&engine, &linker, name, access, replacement).await?
+                }
+            };
+            plugins.push(plugin);
+        }
+        if let Some((name, _)) = policy
+            .families
+            .iter()
+            .find(|(family, _)| BEHIND_HOST.iter().all(|(name, ..)| name != family))
+        {
+            let names: Vec<&str> = BEHIND_HOST.iter().map(|(name, ..)| *name).collect();
+            bail!(
+                "there is no family {name} to be replaced: {}",
+                names.join(", ")
+            );
         }
         for path in &policy.plugins {
             let label = || path.display().to_string();
             let bytes = std::fs::read(path).with_context(label)?;
             let name = plugin_name(path);
-            let plugin =
-                PluginCode::load(&engine, &linker, &name, &bytes, Access::Network, false).await;
+            let standing = Standing::Further(&policy.grants);
+            let plugin = PluginCode::load(&engine, &linker, &name, &bytes, standing).await;
             plugins.push(plugin.with_context(label)?);
+        }
+        if let Some(grant) = policy
+            .grants
+            .iter()
+            .find(|grant| plugins.iter().all(|plugin| plugin.name != grant.plugin))
+        {
+            bail!("there is no plugin {} to grant anything to", grant.plugin);
         }
         if !policy.plugins.is_empty() {
             refuse_clashes(&engine, &linker, &plugins).await?;
@@ -134,6 +181,7 @@ impl Assembly {
             db_memory: policy.db_memory,
             wasm_memory: policy.wasm_memory,
             secrets_keys: policy.secrets_keys.clone(),
+            tape: policy.tape.clone(),
             shared: Mutex::new(HashMap::new()),
         })
     }
@@ -193,6 +241,25 @@ impl Assembly {
                         private_folder(&key_folder)?;
                         grants.folders.push((&key_folder, "/keys"));
                     }
+                }
+            }
+            Access::Granted => {
+                let Allowance {
+                    http,
+                    folder: own_folder,
+                    variables,
+                    limits,
+                } = &code.allowance;
+                grants.memory = limits.memory;
+                grants.outbound = http.then(|| self.outbound.clone());
+                grants.environment = variables
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.clone()))
+                    .collect();
+                if *own_folder {
+                    folder = place.plugin(&code.name);
+                    private_folder(&folder)?;
+                    grants.folders.push((&folder, "/data"));
                 }
             }
             // Room for the module, for its memory while it grows, and for what is passed.
@@ -333,8 +400,33 @@ pub fn plugin_linker(engine: &Engine) -> Result<Linker<GuestState>> {
     Ok(linker)
 }
 
+/// The component that an operator put in the place of a family.
+async fn replace(
+    engine: &Engine,
+    linker: &Linker<GuestState>,
+    name: &str,
+    access: Access,
+    replacement: &Replacement,
+) -> Result<PluginCode> {
+    match replacement {
+        Replacement::Memory if name == "files" => {
+            let standing = Standing::BuiltIn(Access::Nothing);
+            PluginCode::load(engine, linker, name, guests::FILES_MEMORY, standing).await
+        }
+        Replacement::Memory => bail!("family {name} has no form that lives in memory"),
+        Replacement::File(path) => {
+            let label = || path.display().to_string();
+            let bytes = std::fs::read(path).with_context(label)?;
+            let standing = Standing::InPlaceOf(access);
+            PluginCode::load(engine, linker, name, &bytes, standing)
+                .await
+                .with_context(label)
+        }
+    }
+}
+
 /// Name of a plugin in messages to programs: no path.
-fn plugin_name(path: &Path) -> String {
+pub fn plugin_name(path: &Path) -> String {
     match path.file_stem() {
         Some(stem) => stem.to_string_lossy().into_owned(),
         None => "plugin".to_owned(),
@@ -347,17 +439,9 @@ async fn refuse_clashes(
     linker: &Linker<GuestState>,
     plugins: &[PluginCode],
 ) -> Result<()> {
-    let core =
-        PluginCode::load(engine, linker, "core", guests::CORE, Access::Network, true).await?;
-    let crypto = PluginCode::load(
-        engine,
-        linker,
-        "crypto",
-        guests::CRYPTO,
-        Access::Network,
-        true,
-    )
-    .await?;
+    let composed = Standing::BuiltIn(Access::Nothing);
+    let core = PluginCode::load(engine, linker, "core", guests::CORE, composed).await?;
+    let crypto = PluginCode::load(engine, linker, "crypto", guests::CRYPTO, composed).await?;
     let mut owners: HashMap<&str, &str> = HashMap::new();
     for plugin in [&core, &crypto].into_iter().chain(plugins) {
         for function in &plugin.functions {

@@ -4,6 +4,7 @@
 //! runs ([`runtime`]); the host stands behind the last slot of the switchboard for the others.
 
 use crate::bindings::{BINDING, FAMILY, LINKING, PROGRAM, SESSION, UNUSED_BINDING, UNUSED_FAMILY};
+use crate::contract;
 use crate::guests;
 use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
@@ -58,6 +59,12 @@ impl Composition {
             package: part.package,
             node: self.graph.instantiate(part.package),
         }
+    }
+
+    /// Names of everything that the part exports.
+    pub fn exported(&self, part: &Part) -> Vec<String> {
+        let world = self.graph[part.package].ty();
+        self.graph.types()[world].exports.keys().cloned().collect()
     }
 
     /// True if the part exports that interface.
@@ -209,9 +216,14 @@ impl Switchboard {
     /// Puts a family into the next free slot.
     pub fn plug(&mut self, composition: &mut Composition, family: &Part) -> Result<()> {
         let slot = self.next(&family.name)?;
-        composition.connect(family, FAMILY, &self.part, &format!("slot{slot}"))?;
-        if composition.exports(family, BINDING) {
-            composition.connect(family, BINDING, &self.part, &format!("binding{slot}"))
+        // A compatible version of an interface serves as well as this one.
+        let exports = composition.exported(family);
+        let named =
+            |wanted: &'static str| contract::compatible(wanted, exports.iter().map(String::as_str));
+        let family_export = named(FAMILY).unwrap_or(FAMILY);
+        composition.connect(family, family_export, &self.part, &format!("slot{slot}"))?;
+        if let Some(binding) = named(BINDING) {
+            composition.connect(family, binding, &self.part, &format!("binding{slot}"))
         } else {
             self.leave_unbound(composition, slot)
         }

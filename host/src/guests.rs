@@ -4,3 +4,20 @@
 #![allow(missing_docs)]
 
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+
+/// Families of the library: a plugin cannot use their names.
+pub const FAMILIES: [&str; 13] = [
+    "core",
+    "db",
+    "http",
+    "crypto",
+    "file",
+    "mqtt",
+    "websocket",
+    "wasm",
+    "wasi",
+    "secrets",
+    "token",
+    "xml",
+    "binary",
+];

@@ -18,15 +18,13 @@ use crate::stream::{self, HostReply, OpenStreams};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use wasmtime::component::Accessor;
 use wasmtime::{Store, Trap};
-
-/// Time for a function that never waits.
-const CALL_LIMIT: Duration = Duration::from_secs(1);
 
 /// Time for a shared instance between two answers while guest code is spinning.
 const SPIN_LIMIT: Duration = Duration::from_secs(60);
@@ -46,6 +44,17 @@ pub struct Instance {
     task: StdMutex<Option<AbortHandle>>,
     /// Held as long as the store lives.
     lock: StdMutex<Option<AppLock>>,
+    /// Functions that wait and have not answered yet.
+    in_flight: AtomicUsize,
+}
+
+/// One of the functions in flight.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 enum State {
@@ -89,6 +98,7 @@ impl Instance {
             death: StdMutex::new(None),
             task: StdMutex::new(None),
             lock: StdMutex::new(lock),
+            in_flight: AtomicUsize::new(0),
         })
     }
 
@@ -125,13 +135,14 @@ impl Instance {
         let answer = match std::mem::replace(&mut *state, State::Dead) {
             State::Dead => return Err(self.failure(function)),
             State::Idle(mut live) => {
-                let failure = match call_now(&mut live, address).await {
-                    Ok(result) => {
-                        *state = State::Idle(live);
-                        return self.checked_call(function, result);
-                    }
-                    Err(error) => self.bury(&live.store, function, error),
-                };
+                let failure =
+                    match call_now(&mut live, address, self.code.allowance.limits.time).await {
+                        Ok(result) => {
+                            *state = State::Idle(live);
+                            return self.checked_call(function, result);
+                        }
+                        Err(error) => self.bury(&live.store, function, error),
+                    };
                 drop(live);
                 self.unlock();
                 return Err(failure);
@@ -160,6 +171,7 @@ impl Instance {
     /// Starts a function that may wait.
     pub async fn start(self: &Arc<Self>, address: Address) -> Started {
         let function = address.function;
+        let _place = self.take_place(function)?;
         let (send, answer) = oneshot::channel();
         if self.submit(Job::Start(address, send)).await.is_err() {
             return Err(self.failure(function));
@@ -171,6 +183,23 @@ impl Instance {
                 Err(self.failure(function))
             }
         }
+    }
+
+    /// A place among the functions in flight, as long as it is held.
+    fn take_place(&self, function: u32) -> Result<Place<'_>, Failure> {
+        let most = self.code.allowance.limits.calls;
+        let place = Place(&self.in_flight);
+        if self.in_flight.fetch_add(1, Ordering::AcqRel) >= most {
+            return Err(failure(
+                "ERR_TOO_LARGE",
+                format!(
+                    "{most} functions of plugin {} are in flight already, so {} cannot start",
+                    self.code.name,
+                    self.function_name(function)
+                ),
+            ));
+        }
+        Ok(place)
     }
 
     /// Opens a session of a shared instance.
@@ -528,8 +557,12 @@ impl Drop for Instance {
 }
 
 /// A call on an idle instance.
-async fn call_now(live: &mut Live, address: Address) -> wasmtime::Result<CallResult> {
-    live.store.data_mut().deadline = Some(Instant::now() + CALL_LIMIT);
+async fn call_now(
+    live: &mut Live,
+    address: Address,
+    limit: Duration,
+) -> wasmtime::Result<CallResult> {
+    live.store.data_mut().deadline = Some(Instant::now() + limit);
     let Live { store, entry } = live;
     let calling = async {
         let (result,) = match entry {
@@ -548,7 +581,7 @@ async fn call_now(live: &mut Live, address: Address) -> wasmtime::Result<CallRes
         Ok(result)
     };
     // The deadline of the epoch stops what spins; this stops what sleeps.
-    let result = match tokio::time::timeout(CALL_LIMIT * 2, calling).await {
+    let result = match tokio::time::timeout(limit * 2, calling).await {
         Ok(result) => result,
         Err(_) => Err(wasmtime::Error::new(TooSlow)),
     };

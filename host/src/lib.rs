@@ -9,6 +9,8 @@
 //! * [`run`]: one run: a fresh VM instance, its limits, what it reaches.
 //! * [`interactive`], [`repl`]: a session driven action by action, and `mixer repl` on it.
 //! * [`plugin`], [`instance`], [`stream`], [`desk`]: plugins behind the host, each in a store of its own.
+//! * [`manifest`], [`contract`]: what a plugin needs and is granted, which versions of the contract fit.
+//! * [`tape`]: recorded and replayed requests.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
 //! * [`workspace`], [`programs`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
 //! * [`secrets_key`]: where the keys of the users' secrets come from.
@@ -28,6 +30,7 @@ pub mod bindings;
 pub mod carrier;
 pub mod cli;
 pub mod compose;
+pub mod contract;
 pub mod desk;
 pub mod engine;
 pub mod environment;
@@ -35,6 +38,7 @@ pub mod guests;
 pub mod instance;
 pub mod interactive;
 pub mod lock;
+pub mod manifest;
 pub mod outbound;
 pub mod plugin;
 pub mod programs;
@@ -45,6 +49,7 @@ pub mod server;
 pub mod standalone;
 pub mod state;
 pub mod stream;
+pub mod tape;
 pub mod threads;
 pub mod vm;
 pub mod workspace;

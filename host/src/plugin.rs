@@ -1,6 +1,8 @@
 //! Plugins: compiled, described, ready to be instantiated.
 
 use crate::bindings::{BINDING, Caller, FAMILY, Failure, Function, Reply, SHARED_FAMILY};
+use crate::contract;
+use crate::manifest::{Allowance, Grant, Manifest, allow};
 use crate::state::{Grants, GuestState};
 use anyhow::{Context, Result, anyhow, bail};
 use std::time::{Duration, Instant};
@@ -23,6 +25,12 @@ pub struct PluginCode {
     pub functions: Vec<Function>,
     /// What its instances are given.
     pub access: Access,
+    /// What it says about itself.
+    pub manifest: Manifest,
+    /// What it is granted beyond that, and its limits.
+    pub allowance: Allowance,
+    /// The version of `mix:ffi` that it was built for.
+    pub version: String,
     /// True for the families that are part of this program: their replies need no check.
     pub trusted: bool,
     pre: InstancePre<GuestState>,
@@ -42,6 +50,21 @@ pub enum Access {
     Secrets,
     /// Nothing at all.
     Nothing,
+    /// What its manifest needs and the operator granted.
+    Granted,
+}
+
+/// How a plugin is taken in.
+#[derive(Debug, Clone, Copy)]
+pub enum Standing<'a> {
+    /// A family that is part of this program.
+    BuiltIn(Access),
+    /// A component of somebody else in the place of such a family.
+    InPlaceOf(Access),
+    /// A further plugin, with what its operator grants.
+    Further(&'a [Grant]),
+    /// Looked at only: it is granted whatever it needs.
+    Inspected,
 }
 
 /// Places of the exports, looked up once.
@@ -96,24 +119,43 @@ impl PluginCode {
         linker: &Linker<GuestState>,
         name: &str,
         bytes: &[u8],
-        access: Access,
-        trusted: bool,
+        standing: Standing<'_>,
     ) -> Result<PluginCode> {
         let component = Component::new(engine, bytes).map_err(|error| {
             let text = format!("{error:#}");
             let reason = text.lines().next().unwrap_or_default().to_owned();
             anyhow!("plugin {name} is not a component of this engine: {reason}")
         })?;
-        let indexes = Indexes::find(&component).with_context(|| format!("plugin {name}"))?;
+        let (indexes, version) =
+            Indexes::find(&component).with_context(|| format!("plugin {name}"))?;
+        let manifest = match standing {
+            Standing::BuiltIn(_) => Manifest::default(),
+            _ => Manifest::of(bytes).with_context(|| format!("plugin {name}"))?,
+        };
+        let name = manifest.name.clone().unwrap_or_else(|| name.to_owned());
+        let (access, allowance) = match standing {
+            Standing::BuiltIn(access) | Standing::InPlaceOf(access) => {
+                (access, Allowance::of_family())
+            }
+            Standing::Further(grants) => {
+                let allowance =
+                    allow(&name, &manifest, grants).with_context(|| format!("plugin {name}"))?;
+                (Access::Granted, allowance)
+            }
+            Standing::Inspected => (Access::Granted, Allowance::default()),
+        };
         let pre = linker
             .instantiate_pre(&component)
             .map_err(anyhow::Error::from)
             .with_context(|| format!("plugin {name} imports what the host does not offer"))?;
         let mut code = PluginCode {
-            name: name.to_owned(),
+            name: name.clone(),
             functions: Vec::new(),
             access,
-            trusted,
+            manifest,
+            allowance,
+            version,
+            trusted: matches!(standing, Standing::BuiltIn(_)),
             pre,
             indexes,
         };
@@ -176,8 +218,16 @@ impl PluginCode {
 }
 
 impl Indexes {
-    fn find(component: &Component) -> Result<Indexes> {
-        let interface = |name: &str| component.get_export_index(None, name);
+    /// The exports, and the version of the contract that they have.
+    fn find(component: &Component) -> Result<(Indexes, String)> {
+        let exports: Vec<String> = component
+            .component_type()
+            .exports(component.engine())
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        // An interface of a compatible version will do as well as that of this one.
+        let exported = |name: &str| contract::compatible(name, exports.iter().map(String::as_str));
+        let interface = |name: &str| component.get_export_index(None, exported(name)?);
         let function = |instance: &ComponentExportIndex, name: &str| {
             component
                 .get_export_index(Some(instance), name)
@@ -185,13 +235,17 @@ impl Indexes {
         };
         let shared = interface(SHARED_FAMILY);
         let Some(family) = shared.or_else(|| interface(FAMILY)) else {
-            bail!("{}", missing_family(component));
+            bail!("{}", contract::missing(FAMILY, &exports));
         };
+        let version = exported(SHARED_FAMILY)
+            .or_else(|| exported(FAMILY))
+            .and_then(|name| name.split_once('@'))
+            .map_or_else(String::new, |(_, version)| version.to_owned());
         let bind = match interface(BINDING) {
             Some(binding) if shared.is_none() => Some(function(&binding, "bind")?),
             _ => None,
         };
-        Ok(Indexes {
+        let indexes = Indexes {
             shared: match &shared {
                 Some(shared) => Some(SharedIndexes {
                     open: function(shared, "open-session")?,
@@ -203,7 +257,8 @@ impl Indexes {
             start: function(&family, "start")?,
             describe: function(&family, "describe")?,
             bind,
-        })
+        };
+        Ok((indexes, version))
     }
 }
 
@@ -212,24 +267,5 @@ async fn within_limit<T>(work: impl Future<Output = wasmtime::Result<T>>) -> Res
     match tokio::time::timeout(START_LIMIT, work).await {
         Ok(done) => Ok(done?),
         Err(_) => bail!("it did not answer within {} s", START_LIMIT.as_secs()),
-    }
-}
-
-/// Names what was found instead, so that another version is recognised as such.
-fn missing_family(component: &Component) -> String {
-    let engine = component.engine();
-    let found: Vec<String> = component
-        .component_type()
-        .exports(engine)
-        .map(|(name, _)| name.to_owned())
-        .filter(|name| name.starts_with("mix:ffi/"))
-        .collect();
-    if found.is_empty() {
-        format!("it does not export {FAMILY}")
-    } else {
-        format!(
-            "it exports {} and this program knows {FAMILY}: build the plugin for that version",
-            found.join(", ")
-        )
     }
 }

@@ -8,6 +8,7 @@ use crate::lock::Locked;
 use crate::plugin::Access;
 use crate::programs::Executable;
 use crate::state::{Grants, GuestState};
+use crate::tape;
 use crate::vm::{VmCode, unknown};
 use crate::workspace::Place;
 use std::collections::HashMap;
@@ -124,6 +125,22 @@ impl RunContext {
         target: crate::assembly::Target,
         args: Vec<u8>,
     ) -> Started {
+        let code = &self.assembly.plugins[target.plugin];
+        match &self.assembly.tape {
+            Some(tape) if code.name == tape::FAMILY => {
+                let function = &code.functions[target.function as usize].name;
+                let run = async |args| self.start_linked(target, args).await;
+                tape.start(function, args, run).await
+            }
+            _ => self.start_linked(target, args).await,
+        }
+    }
+
+    async fn start_linked(
+        self: &Arc<Self>,
+        target: crate::assembly::Target,
+        args: Vec<u8>,
+    ) -> Started {
         let link = self.link(target.plugin).await?;
         let address = Address {
             session: link.session,
@@ -158,7 +175,8 @@ impl RunContext {
         }
         let code = &self.assembly.plugins[plugin];
         if self.allowed.as_ref().is_some_and(|allowed| {
-            code.access != Access::Nothing && !allowed.contains(&code.access)
+            !matches!(code.access, Access::Nothing | Access::Granted)
+                && !allowed.contains(&code.access)
         }) {
             let message = format!("plugin {} is not allowed here (--allow)", code.name);
             return Err(failure("ERR_PERMISSION", message));

@@ -3,6 +3,7 @@
 use crate::bindings::{BINDING, FAMILY, PROGRAM, SESSION};
 use crate::carrier::carrier;
 use crate::compose::{Composition, SLOTS, Switchboard};
+use crate::contract;
 use crate::guests;
 use anyhow::{Context, Result, bail};
 
@@ -44,8 +45,9 @@ pub fn compose(
         let family = composition
             .add(&format!("family{number}"), bytes)
             .with_context(|| format!("plugin {name}"))?;
-        if !composition.exports(&family, FAMILY) {
-            bail!("plugin {name} does not export {FAMILY}: build it for that version");
+        let exports = composition.exported(&family);
+        if contract::compatible(FAMILY, exports.iter().map(String::as_str)).is_none() {
+            bail!("plugin {name}: {}", contract::missing(FAMILY, &exports));
         }
         for import in composition.imports(&family) {
             if !import.starts_with("wasi:") && !import.starts_with("mix:ffi/types@") {

@@ -59,6 +59,11 @@ impl Place {
         self.workspace_folder().join("_rmx_secrets")
     }
 
+    /// Folder of a plugin for this app. Names of plugins come from outside.
+    pub fn plugin(&self, name: &str) -> PathBuf {
+        self.folder().join("plugins").join(folder_name(name))
+    }
+
     /// Folder of the workspace's own keys.
     pub fn keys(&self) -> PathBuf {
         self.workspace_folder().join(".keys")

@@ -1,6 +1,5 @@
 //! What a program is told about a file.
 
-use std::fs::Metadata;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mix_plugin_sdk::{Caller, Map, Value};
@@ -8,16 +7,13 @@ use mix_plugin_sdk::{Caller, Map, Value};
 use crate::path::FilePath;
 
 /// The record `file`: app, path, kind, metadata, url.
-pub fn describe(who: &Caller, path: &FilePath, metadata: &Metadata) -> Map {
+pub fn describe(who: &Caller, path: &FilePath, size: u64, modified: Option<SystemTime>) -> Map {
     let text = path.text();
     let mut about = vec![
-        (
-            "size",
-            Value::Int(i64::try_from(metadata.len()).unwrap_or(i64::MAX)),
-        ),
+        ("size", Value::Int(i64::try_from(size).unwrap_or(i64::MAX))),
         ("contentType", Value::string(content_type(&text))),
     ];
-    if let Ok(modified) = metadata.modified() {
+    if let Some(modified) = modified {
         about.push(("modifiedAt", Value::string(timestamp(modified))));
     }
     let url = url(who, &text);

@@ -36,7 +36,7 @@ impl Storage {
     /// Describes a file.
     pub fn get(&self, path: &FilePath) -> Result<Map, Failure> {
         let metadata = self.find(path)?.1;
-        Ok(info::describe(&self.who, path, &metadata))
+        Ok(self.describe(path, &metadata))
     }
 
     /// The content of a file.
@@ -212,8 +212,12 @@ impl Storage {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found
             .iter()
-            .map(|(_, path, metadata)| info::describe(&self.who, path, metadata))
+            .map(|(_, path, metadata)| self.describe(path, metadata))
             .collect())
+    }
+
+    fn describe(&self, path: &FilePath, metadata: &Metadata) -> Map {
+        info::describe(&self.who, path, metadata.len(), metadata.modified().ok())
     }
 
     /// Place and metadata of a file that is there.

@@ -11,6 +11,7 @@ mod eval;
 mod exit;
 mod install;
 mod logging;
+mod plugin;
 mod repl;
 mod run;
 mod select;
@@ -83,6 +84,8 @@ enum Command {
     Compose(compose::Compose),
     /// Inspects and changes the records of an app.
     Db(db::Db),
+    /// Makes, checks and describes plugins.
+    Plugin(plugin::Plugin),
     /// Prints the instructions of an executable.
     Disasm(disasm::Disasm),
     /// Converts values between encodings, standard input to standard output.
@@ -108,6 +111,7 @@ pub fn main() -> u8 {
         Command::Repl(command) => command.execute(),
         Command::Compose(command) => command.execute(),
         Command::Db(command) => command.execute(),
+        Command::Plugin(command) => command.execute(),
         Command::Disasm(command) => command.execute(),
         Command::Codec(command) => command.execute(),
     };

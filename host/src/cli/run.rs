@@ -9,6 +9,7 @@ use crate::bindings::Issue;
 use crate::environment;
 use crate::programs::{self, Installed, Missing};
 use crate::run::{self, Outcome, RunRequest};
+use crate::tape::Tape;
 use crate::workspace::Place;
 use clap::Args;
 use mix_value::{Map, Value, escjson, msgpack};
@@ -41,6 +42,12 @@ pub struct Run {
     /// Run time.
     #[arg(long, value_name = "D", default_value = "60s", value_parser = units::duration)]
     timeout: Duration,
+    /// Keeps all HTTP exchanges in a file, without credentials.
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    record: Option<PathBuf>,
+    /// Answers HTTP requests from a recorded file and sends nothing.
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
     /// Strings and binaries are printed as they are.
     #[arg(long)]
     raw: bool,
@@ -94,6 +101,14 @@ impl Run {
             }
             _ => return Err(Exit::usage("give PATH AGENT or AGENT")),
         };
+        let tape = match (&self.record, &self.replay) {
+            (Some(path), _) => Some(Tape::record(path)),
+            (None, Some(path)) => Some(Tape::replay(path)),
+            (None, None) => None,
+        };
+        let tape = tape
+            .transpose()
+            .map_err(|error| Exit::io(format!("{error:#}")))?;
         let request = RunRequest {
             environment: environment::of_command(&place, agent, environment),
             place,
@@ -106,7 +121,7 @@ impl Run {
             allowed: None,
         };
         let outcome = runtime()?.block_on(async {
-            let assembly = self.guests.assemble().await?;
+            let assembly = self.guests.assemble_with(tape).await?;
             let outcome = run::run(&assembly, request).await;
             run::flush(&assembly).await;
             Ok::<_, Exit>(outcome)

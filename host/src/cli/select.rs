@@ -2,9 +2,11 @@
 
 use super::Exit;
 use super::units;
-use crate::assembly::{Assembly, Policy};
+use crate::assembly::{Assembly, Policy, Replacement};
+use crate::manifest::Grant;
 use crate::outbound::Outbound;
 use crate::secrets_key::{self, KeyError};
+use crate::tape::Tape;
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +23,12 @@ pub struct GuestFlags {
         value_delimiter = ','
     )]
     pub plugins: Vec<PathBuf>,
+    /// What a plugin is granted: `NAME=http,folder,env:NAME,memory:SIZE,time:D,calls:N`; may be repeated.
+    #[arg(long = "grant", value_name = "GRANT", env = "MIXER_GRANT", value_delimiter = ';', value_parser = grant)]
+    pub grants: Vec<Grant>,
+    /// Another component in the place of a family: `NAME=FILE`, or `files=memory`; may be repeated.
+    #[arg(long = "family", value_name = "NAME=FILE", env = "MIXER_FAMILY", value_delimiter = ',', value_parser = family)]
+    pub families: Vec<(String, Replacement)>,
     /// Replacement for the VM component.
     #[arg(long, value_name = "FILE", env = "MIXER_MIXRT_WASM")]
     pub mixrt_wasm: Option<PathBuf>,
@@ -92,7 +100,16 @@ const RESERVED: [&str; 27] = [
 impl GuestFlags {
     /// Everything that runs share.
     pub async fn assemble(&self) -> Result<Arc<Assembly>, Exit> {
-        for plugin in &self.plugins {
+        self.assemble_with(None).await
+    }
+
+    /// The same with requests recorded or replayed.
+    pub async fn assemble_with(&self, tape: Option<Tape>) -> Result<Arc<Assembly>, Exit> {
+        let replacements = self.families.iter().filter_map(|(_, file)| match file {
+            Replacement::File(path) => Some(path),
+            Replacement::Memory => None,
+        });
+        for plugin in self.plugins.iter().chain(replacements) {
             if let Err(error) = std::fs::File::open(plugin) {
                 return Err(Exit::usage(format!("plugin {}: {error}", plugin.display())));
             }
@@ -124,6 +141,9 @@ impl GuestFlags {
         };
         let policy = Policy {
             plugins: self.plugins.clone(),
+            grants: self.grants.clone(),
+            families: self.families.clone(),
+            tape: tape.map(Arc::new),
             vm: self.mixrt_wasm.clone(),
             variables,
             db_memory: self.db_memory as usize,
@@ -133,7 +153,12 @@ impl GuestFlags {
         let outbound = Outbound::new(self.dangerous_http_mode);
         match Assembly::new(&policy, outbound).await {
             Ok(assembly) => Ok(Arc::new(assembly)),
-            Err(error) if !self.plugins.is_empty() || self.mixrt_wasm.is_some() => {
+            Err(error)
+                if !self.plugins.is_empty()
+                    || !self.families.is_empty()
+                    || !self.grants.is_empty()
+                    || self.mixrt_wasm.is_some() =>
+            {
                 Err(Exit::usage(format!("{error:#}")))
             }
             Err(error) => Err(error.into()),
@@ -157,6 +182,20 @@ impl GuestFlags {
             return Err(Exit::usage(format!("--env must not set {name}")));
         }
         Ok(Some(text.clone()))
+    }
+}
+
+fn grant(text: &str) -> Result<Grant, String> {
+    Grant::parse(text, units::size, units::duration)
+}
+
+fn family(text: &str) -> Result<(String, Replacement), String> {
+    match text.split_once('=') {
+        Some((name, "memory")) => Ok((name.to_owned(), Replacement::Memory)),
+        Some((name, path)) if !path.is_empty() => {
+            Ok((name.to_owned(), Replacement::File(PathBuf::from(path))))
+        }
+        _ => Err("a family is replaced by NAME=FILE, or files=memory".to_owned()),
     }
 }
 

@@ -1,0 +1,34 @@
+"""The functions of plugin PLUGIN_NAME."""
+
+from mix import Failure, plugin
+
+
+def shout(text):
+    """A text in capital letters, with an exclamation mark.
+
+    Type: string -> string
+    """
+    return text.upper() + "!"
+
+
+def twice(number):
+    """Twice a number of at most a million.
+
+    Type: number -> number
+    """
+    if abs(number) > 1e6:
+        raise Failure("ERR_RANGE", "the number is too large")
+    return 2 * number
+
+
+# An async function may wait; an async generator gives a stream.
+async def words(text):
+    """The words of a text, one by one.
+
+    Type: string -> stream(string)
+    """
+    for word in text.split():
+        yield word
+
+
+Family = plugin("PLUGIN_NAME", shout, twice, words)

@@ -1,0 +1,70 @@
+//! `mixer plugin check`.
+
+use super::bindings::{self, Name};
+use super::load;
+use crate::cli::Exit;
+use crate::guests;
+use crate::plugin::PluginCode;
+use clap::Args;
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+/// Checks that a plugin can be linked, and lists its functions.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The component.
+    plugin: PathBuf,
+}
+
+impl Check {
+    pub fn execute(self) -> Result<(), Exit> {
+        let code = load(&self.plugin)?;
+        println!("plugin {} for mix:ffi {}", code.name, code.version);
+        for function in &code.functions {
+            println!(
+                "  {} {} : {}",
+                if function.waits { "start" } else { "call " },
+                function.name,
+                bindings::type_of(function).0
+            );
+        }
+        let wrong = faults(&code);
+        for fault in &wrong {
+            eprintln!("error: {fault}");
+        }
+        if !wrong.is_empty() {
+            return Err(Exit::reported());
+        }
+        bindings::compiled(&code)?;
+        println!("{} functions, ok", code.functions.len());
+        Ok(())
+    }
+}
+
+/// What keeps a plugin from being linked or used.
+fn faults(code: &PluginCode) -> Vec<String> {
+    let mut faults = Vec::new();
+    if code.functions.is_empty() {
+        faults.push("it has no functions".to_owned());
+    }
+    let mut seen = HashSet::new();
+    for function in &code.functions {
+        let name = &function.name;
+        if Name::of(name).is_none() {
+            faults.push(format!("{name:?} is not of the form $family_verb"));
+        }
+        if !seen.insert(name) {
+            faults.push(format!("{name} is there twice"));
+        }
+        if function.doc.trim().is_empty() {
+            faults.push(format!("{name} has no documentation"));
+        }
+        let family = Name::of(name).map(|name| name.family);
+        if family.is_some_and(|family| guests::FAMILIES.contains(&family)) {
+            faults.push(format!(
+                "{name} looks like a function of the library: choose another family name"
+            ));
+        }
+    }
+    faults
+}

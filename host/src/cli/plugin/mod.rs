@@ -1,0 +1,66 @@
+//! `mixer plugin`: for authors of plugins, and for operators who want to know what one does.
+
+mod bindings;
+mod check;
+mod inspect;
+mod new;
+mod test;
+
+use super::Exit;
+use crate::assembly::{plugin_linker, plugin_name};
+use crate::engine;
+use crate::plugin::{PluginCode, Standing};
+use clap::{Args, Subcommand};
+use std::path::Path;
+
+/// Makes, checks and describes plugins.
+#[derive(Debug, Args)]
+pub struct Plugin {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Writes a project for a new plugin.
+    New(new::New),
+    /// Checks that a plugin can be linked, and lists its functions.
+    Check(check::Check),
+    /// Shows what a plugin needs and what it is given.
+    Inspect(inspect::Inspect),
+    /// Runs tests written in Mix against a plugin.
+    Test(test::Test),
+    /// Writes the Mix module that gives the functions of a plugin their types.
+    Bindings(bindings::Bindings),
+}
+
+impl Plugin {
+    pub fn execute(self) -> Result<(), Exit> {
+        match self.command {
+            Command::New(command) => command.execute(),
+            Command::Check(command) => command.execute(),
+            Command::Inspect(command) => command.execute(),
+            Command::Test(command) => command.execute(),
+            Command::Bindings(command) => command.execute(),
+        }
+    }
+}
+
+/// Compiles a plugin and asks it for its functions.
+fn load(path: &Path) -> Result<PluginCode, Exit> {
+    let bytes =
+        std::fs::read(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
+    let loaded = super::runtime()?.block_on(async {
+        let engine = engine::engine()?;
+        let linker = plugin_linker(&engine)?;
+        PluginCode::load(
+            &engine,
+            &linker,
+            &plugin_name(path),
+            &bytes,
+            Standing::Inspected,
+        )
+        .await
+    });
+    loaded.map_err(|error| Exit::failed(format!("error: {}: {error:#}", path.display())))
+}

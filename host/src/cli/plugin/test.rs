@@ -1,0 +1,149 @@
+//! `mixer plugin test`: functions of Mix modules that must give `true`.
+
+use super::bindings;
+use super::load;
+use crate::assembly::Assembly;
+use crate::cli::Exit;
+use crate::cli::check::sources;
+use crate::cli::select::GuestFlags;
+use crate::cli::{runtime, units};
+use crate::environment;
+use crate::programs::{self, Executable};
+use crate::run::{self, Outcome, RunRequest};
+use crate::workspace::Place;
+use clap::Args;
+use mix_compiler::SourceFile;
+use mix_compiler::documentation::{ItemKind, ModuleDocumentation};
+use mix_value::{Value, escjson, msgpack};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs tests written in Mix against a plugin.
+///
+/// Every function without parameters whose name begins with `test` is a test: it must give `true`. The
+/// module of the plugin's functions is there, written by `mixer plugin bindings`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// The component.
+    plugin: PathBuf,
+    /// Sources with the tests.
+    #[arg(required = true)]
+    tests: Vec<PathBuf>,
+    /// Time of each test.
+    #[arg(long, value_name = "D", default_value = "10s", value_parser = units::duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    guests: GuestFlags,
+}
+
+impl Test {
+    pub fn execute(mut self) -> Result<(), Exit> {
+        let code = load(&self.plugin)?;
+        let mut files = sources(&self.tests)?;
+        let given = documented(&files);
+        let bound = SourceFile {
+            name: format!("{}.mix", code.name),
+            text: bindings::compiled(&code)?.into_bytes(),
+        };
+        // Whoever writes the module of the plugin by hand means that one.
+        let written = documented(std::slice::from_ref(&bound));
+        if !written
+            .iter()
+            .any(|module| given.iter().any(|one| one.name == module.name))
+        {
+            files.push(bound);
+        }
+        let tests: Vec<String> = given
+            .iter()
+            .flat_map(|module| {
+                module
+                    .items
+                    .iter()
+                    .filter(|item| item.kind == ItemKind::Def && item.name.starts_with("test"))
+                    .map(|item| format!("{}.{}", module.name, item.name))
+            })
+            .collect();
+        if tests.is_empty() {
+            return Err(Exit::usage("no function whose name begins with `test`"));
+        }
+        self.guests.plugins.push(self.plugin.clone());
+        let runtime = runtime()?;
+        let assembly = runtime.block_on(self.guests.assemble())?;
+        let mut failed = 0;
+        for test in &tests {
+            let verdict = match self.program(test, &files)? {
+                Some(program) => runtime.block_on(self.run(&assembly, program))?,
+                None => Some("it does not compile".to_owned()),
+            };
+            match verdict {
+                None => println!("ok      {test}"),
+                Some(reason) => {
+                    failed += 1;
+                    println!("FAILED  {test}: {reason}");
+                }
+            }
+        }
+        println!("{} tests, {failed} failed", tests.len());
+        match failed {
+            0 => Ok(()),
+            _ => Err(Exit::reported()),
+        }
+    }
+
+    fn program(&self, test: &str, files: &[SourceFile]) -> Result<Option<Executable>, Exit> {
+        let module = test.split('.').next().unwrap_or(test);
+        let compiled = programs::compile_expression(&format!("import {module}\n{test}()"), files)?;
+        eprint!("{}", compiled.text);
+        compiled
+            .executable
+            .map(Executable::read)
+            .transpose()
+            .map_err(|error| Exit::failed(format!("error: {error:#}")))
+    }
+
+    /// Why the test failed; none if it did not.
+    async fn run(
+        &self,
+        assembly: &Arc<Assembly>,
+        program: Executable,
+    ) -> Result<Option<String>, Exit> {
+        let scratch = tempfile::Builder::new()
+            .prefix("mixer-")
+            .tempdir()
+            .map_err(Exit::io)?;
+        let place = Place::new(scratch.path(), "local", "test").map_err(Exit::usage)?;
+        let request = RunRequest {
+            environment: environment::of_command(&place, "", self.guests.environment()?),
+            place,
+            agent: String::new(),
+            params: vec![0xc0],
+            program: Arc::new(program),
+            user: "anonymous".to_owned(),
+            timeout: self.timeout,
+            memory: self.guests.agent_memory as usize,
+            allowed: None,
+        };
+        Ok(match run::run(assembly, request).await {
+            Outcome::Output(bytes) => match msgpack::decode(&bytes) {
+                Ok(Value::Bool(true)) => None,
+                Ok(value) => Some(format!(
+                    "it gives {}",
+                    escjson::format(&value).unwrap_or_else(|_| "no value".to_owned())
+                )),
+                Err(error) => Some(error.to_string()),
+            },
+            Outcome::Issue(issue) | Outcome::NotLoaded(issue) => {
+                Some(format!("{}: {}", issue.code, issue.message))
+            }
+            Outcome::TimedOut => Some("it ran out of time".to_owned()),
+            Outcome::OutOfMemory => Some("it ran out of memory".to_owned()),
+            Outcome::Broken(reason) => Some(reason),
+        })
+    }
+}
+
+/// What modules offer; those with errors too, which show when their tests are compiled.
+fn documented(files: &[SourceFile]) -> Vec<ModuleDocumentation> {
+    mix_compiler::documentation(files).modules
+}

@@ -1,0 +1,104 @@
+//! Which versions of an interface fit together.
+//!
+//! An interface is named `package/interface@version`. Within one major version (before 1.0: within one
+//! minor version) things are only ever added, so whoever was built for an earlier one of them
+//! keeps working.
+
+/// Major, minor, patch.
+type Version = (u64, u64, u64);
+
+/// Of some exports, the one that serves where `wanted` is asked for.
+pub fn compatible<'a>(wanted: &str, mut exports: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (interface, version) = parse(wanted)?;
+    exports.find(|export| {
+        parse(export).is_some_and(|(other, found)| {
+            other == interface && line(found) == line(version) && found <= newest(version)
+        })
+    })
+}
+
+/// The part of a version that stands for a line of compatible ones.
+fn line((major, minor, patch): Version) -> Version {
+    match (major, minor) {
+        (0, 0) => (0, 0, patch),
+        (0, minor) => (0, minor, 0),
+        (major, _) => (major, 0, 0),
+    }
+}
+
+/// What is newer only by corrections fits too.
+fn newest((major, minor, _): Version) -> Version {
+    (major, minor, u64::MAX)
+}
+
+fn parse(name: &str) -> Option<(&str, Version)> {
+    let (interface, version) = name.split_once('@')?;
+    let mut numbers = version.split('.').map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    let version = (next()?, next()?, next()?);
+    match next() {
+        None => Some((interface, version)),
+        Some(_) => None,
+    }
+}
+
+/// What to say where an interface is missing: another version of it is named with its mend.
+pub fn missing(wanted: &str, exports: &[String]) -> String {
+    let package = wanted.split('/').next().unwrap_or(wanted);
+    let found: Vec<&str> = exports
+        .iter()
+        .map(String::as_str)
+        .filter(|name| name.starts_with(package))
+        .collect();
+    if found.is_empty() {
+        return format!("it does not export {wanted}");
+    }
+    format!(
+        "it exports {} and this program knows {wanted}: build the plugin for that version",
+        found.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fits(wanted: &str, export: &str) -> bool {
+        compatible(wanted, [export].into_iter()).is_some()
+    }
+
+    #[test]
+    fn older_versions_of_a_line_fit() {
+        for (wanted, export, expected) in [
+            ("a:b/c@0.1.0", "a:b/c@0.1.0", true),
+            ("a:b/c@0.1.3", "a:b/c@0.1.0", true),
+            ("a:b/c@0.1.0", "a:b/c@0.1.3", true),
+            ("a:b/c@0.2.0", "a:b/c@0.1.0", false),
+            ("a:b/c@0.1.0", "a:b/c@0.2.0", false),
+            ("a:b/c@1.4.0", "a:b/c@1.2.7", true),
+            ("a:b/c@1.4.0", "a:b/c@1.5.0", false),
+            ("a:b/c@2.0.0", "a:b/c@1.9.0", false),
+            ("a:b/c@0.1.0", "a:b/d@0.1.0", false),
+            ("a:b/c@0.1.0", "a:b/c", false),
+            ("a:b/c@0.1.0", "a:b/c@0.1", false),
+            ("a:b/c@0.1.0", "a:b/c@0.1.0.0", false),
+        ] {
+            assert_eq!(fits(wanted, export), expected, "{export} for {wanted}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let exports = ["a:b/c@0.2.0".to_owned(), "x:y/z@1.0.0".to_owned()];
+        let text = missing("a:b/c@0.1.0", &exports);
+        assert!(
+            text.contains("a:b/c@0.2.0") && text.contains("a:b/c@0.1.0"),
+            "{text}"
+        );
+        assert!(!text.contains("x:y"));
+        assert_eq!(
+            missing("a:b/c@0.1.0", &[]),
+            "it does not export a:b/c@0.1.0"
+        );
+    }
+}

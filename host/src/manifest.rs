@@ -1,0 +1,377 @@
+//! What a plugin says it needs, and what its operator grants it.
+//!
+//! The manifest is a custom section `mix-plugin` of the component: JSON with `name`, `version`
+//! and `needs`. The operator grants with `--grant NAME=…`. An instance gets what is in both, and
+//! a plugin that needs what is not granted does not start.
+//!
+//! | need | grant | what an instance gets |
+//! |---|---|---|
+//! | `http` | `http` | outbound requests through the guard |
+//! | `folder` | `folder` | a folder of its own for each app, at `/data` |
+//! | `env:NAME` | `env:NAME` | that variable of this program |
+//! | | `memory:SIZE`, `time:D`, `calls:N` | other limits than the usual ones |
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Name of the section.
+pub const SECTION: &str = "mix-plugin";
+
+/// Deepest nesting of components and modules that is searched for the section.
+const DEEPEST: usize = 8;
+
+/// What a plugin says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Manifest {
+    /// Its name, by which it is granted things.
+    pub name: Option<String>,
+    /// Its own version.
+    pub version: Option<String>,
+    /// What it cannot do without.
+    pub needs: Vec<Need>,
+}
+
+/// Something beyond its own memory that a plugin works with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Need {
+    /// Outbound requests.
+    Http,
+    /// A folder of its own.
+    Folder,
+    /// A variable.
+    Variable(String),
+}
+
+impl FromStr for Need {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Need, String> {
+        match text.split_once(':') {
+            None if text == "http" => Ok(Need::Http),
+            None if text == "folder" => Ok(Need::Folder),
+            Some(("env", name)) if is_variable(name) => Ok(Need::Variable(name.to_owned())),
+            _ => Err(format!("{text:?} is none of http, folder, env:NAME")),
+        }
+    }
+}
+
+impl TryFrom<String> for Need {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Need, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Need::Http => f.write_str("http"),
+            Need::Folder => f.write_str("folder"),
+            Need::Variable(name) => write!(f, "env:{name}"),
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+impl Manifest {
+    /// The manifest of a component; an empty one if it has none.
+    pub fn of(component: &[u8]) -> Result<Manifest> {
+        let Some(section) = section(component, DEEPEST) else {
+            return Ok(Manifest::default());
+        };
+        let manifest = serde_json::Deserializer::from_slice(section)
+            .into_iter()
+            .next()
+            .ok_or_else(|| anyhow!("it is empty"))
+            .and_then(|manifest| Ok(manifest?));
+        manifest.with_context(|| format!("its manifest (section {SECTION}) is malformed"))
+    }
+}
+
+/// The first section of the name, in the component itself or in what is inside.
+fn section(bytes: &[u8], depth: usize) -> Option<&[u8]> {
+    let is_component = *bytes.get(6)? == 1;
+    let mut rest = bytes.get(8..)?;
+    let mut inside = Vec::new();
+    while let Some((&id, after)) = rest.split_first() {
+        let (size, after) = leb128(after)?;
+        let content = after.get(..size)?;
+        rest = &after[size..];
+        match id {
+            0 => {
+                let (length, named) = leb128(content)?;
+                if named.get(..length)? == SECTION.as_bytes() {
+                    return Some(&named[length..]);
+                }
+            }
+            // Core modules and components of a component.
+            1 | 4 if is_component => inside.push(content),
+            _ => {}
+        }
+    }
+    if depth == 0 {
+        return None;
+    }
+    inside.into_iter().find_map(|one| section(one, depth - 1))
+}
+
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0u32;
+    for (place, &byte) in bytes.iter().enumerate().take(5) {
+        value |= u32::from(byte & 0x7f).checked_shl(7 * place as u32)?;
+        if byte & 0x80 == 0 {
+            return Some((value as usize, &bytes[place + 1..]));
+        }
+    }
+    None
+}
+
+/// A component with a manifest of its own in place of none.
+pub fn embed(component: &[u8], manifest: &str) -> Vec<u8> {
+    let mut content = Vec::new();
+    write_leb128(&mut content, SECTION.len());
+    content.extend(SECTION.as_bytes());
+    content.extend(manifest.as_bytes());
+    let mut bytes = component.to_vec();
+    bytes.push(0);
+    write_leb128(&mut bytes, content.len());
+    bytes.extend(content);
+    bytes
+}
+
+fn write_leb128(bytes: &mut Vec<u8>, mut value: usize) {
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// What the operator gives a plugin: the argument of `--grant`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Name of the plugin.
+    pub plugin: String,
+    needs: Vec<Need>,
+    limits: GivenLimits,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct GivenLimits {
+    memory: Option<usize>,
+    time: Option<Duration>,
+    calls: Option<usize>,
+}
+
+/// What an instance may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory.
+    pub memory: usize,
+    /// Time of a function that never waits.
+    pub time: Duration,
+    /// Functions that wait, in flight at the same time.
+    pub calls: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            memory: 256 << 20,
+            time: Duration::from_secs(1),
+            calls: 1000,
+        }
+    }
+}
+
+/// What a plugin is really given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// True if it may send requests.
+    pub http: bool,
+    /// True if it has a folder.
+    pub folder: bool,
+    /// Variables with their values.
+    pub variables: Vec<(String, String)>,
+    /// Limits.
+    pub limits: Limits,
+}
+
+impl Allowance {
+    /// That of the families of the library: how many functions are in flight is up to
+    /// the runs, which have limits of their own.
+    pub fn of_family() -> Allowance {
+        let limits = Limits {
+            calls: usize::MAX,
+            ..Limits::default()
+        };
+        Allowance {
+            limits,
+            ..Allowance::default()
+        }
+    }
+}
+
+impl Grant {
+    /// `NAME=http,folder,env:REGION,memory:64MiB,time:500ms,calls:16`, all parts optional.
+    pub fn parse(
+        text: &str,
+        size: impl Fn(&str) -> std::result::Result<u64, String>,
+        duration: impl Fn(&str) -> std::result::Result<Duration, String>,
+    ) -> std::result::Result<Grant, String> {
+        let (plugin, given) = text
+            .split_once('=')
+            .ok_or("a grant is NAME=http,folder,env:NAME,memory:SIZE,time:D,calls:N")?;
+        let mut grant = Grant {
+            plugin: plugin.trim().to_owned(),
+            ..Grant::default()
+        };
+        for part in given
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            match part.split_once(':') {
+                Some(("memory", value)) => grant.limits.memory = Some(size(value)? as usize),
+                Some(("time", value)) => grant.limits.time = Some(duration(value)?),
+                Some(("calls", value)) => {
+                    let calls = value.parse().ok().filter(|calls| *calls > 0);
+                    grant.limits.calls =
+                        Some(calls.ok_or_else(|| format!("{value:?} is no number of calls"))?);
+                }
+                _ => grant.needs.push(part.parse()?),
+            }
+        }
+        Ok(grant)
+    }
+}
+
+/// What a plugin gets: all that it needs, or an error that names the first thing missing.
+pub fn allow(name: &str, manifest: &Manifest, grants: &[Grant]) -> Result<Allowance> {
+    let mine: Vec<&Grant> = grants.iter().filter(|grant| grant.plugin == name).collect();
+    let mut allowance = Allowance::default();
+    for need in &manifest.needs {
+        if !mine.iter().any(|grant| grant.needs.contains(need)) {
+            bail!("it needs {need}, which is not granted: add --grant {name}={need}");
+        }
+        match need {
+            Need::Http => allowance.http = true,
+            Need::Folder => allowance.folder = true,
+            Need::Variable(variable) => {
+                let value = std::env::var(variable)
+                    .map_err(|_| anyhow!("it needs {need}, but {variable} is not set"))?;
+                allowance.variables.push((variable.clone(), value));
+            }
+        }
+    }
+    for GivenLimits {
+        memory,
+        time,
+        calls,
+    } in mine.iter().map(|grant| &grant.limits)
+    {
+        let limits = &mut allowance.limits;
+        limits.memory = memory.unwrap_or(limits.memory);
+        limits.time = time.unwrap_or(limits.time);
+        limits.calls = calls.unwrap_or(limits.calls);
+    }
+    Ok(allowance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn grant(text: &str) -> std::result::Result<Grant, String> {
+        Grant::parse(
+            text,
+            |size| size.parse().map_err(|_| format!("{size:?} is no size")),
+            |time| Ok(Duration::from_millis(time.parse().map_err(|_| "no time")?)),
+        )
+    }
+
+    #[test]
+    fn a_manifest_is_found_where_it_is() {
+        assert_eq!(Manifest::of(COMPONENT).unwrap(), Manifest::default());
+        let text = r#"{"name":"words","needs":["http","env:REGION"]}"#;
+        let with = embed(COMPONENT, text);
+        let manifest = Manifest::of(&with).unwrap();
+        assert_eq!(manifest.name.as_deref(), Some("words"));
+        assert_eq!(
+            manifest.needs,
+            [Need::Http, Need::Variable("REGION".into())]
+        );
+        // Inside of a component, and behind other sections.
+        let mut outer = COMPONENT.to_vec();
+        outer.extend([0, 3, 1, b'x', 9, 4]);
+        write_leb128(&mut outer, with.len());
+        outer.extend(&with);
+        assert_eq!(Manifest::of(&outer).unwrap(), manifest);
+        for bad in ["", "[]", r#"{"needs":["disk"]}"#, r#"{"color":1}"#] {
+            assert!(Manifest::of(&embed(COMPONENT, bad)).is_err(), "{bad}");
+        }
+        // What is cut off holds no manifest and does no harm.
+        for length in 0..outer.len() {
+            let _ = Manifest::of(&outer[..length]);
+        }
+    }
+
+    #[test]
+    fn only_what_is_needed_and_granted_is_given() {
+        let manifest = Manifest {
+            needs: vec![Need::Http],
+            ..Manifest::default()
+        };
+        let error = allow("words", &manifest, &[]).unwrap_err().to_string();
+        assert!(error.contains("--grant words=http"), "{error}");
+        let other = grant("other=http").unwrap();
+        assert!(allow("words", &manifest, &[other]).is_err());
+        let grants = [grant("words=http,folder,memory:1000,time:20,calls:3").unwrap()];
+        let given = allow("words", &manifest, &grants).unwrap();
+        assert!(given.http && !given.folder);
+        let limits = Limits {
+            memory: 1000,
+            time: Duration::from_millis(20),
+            calls: 3,
+        };
+        assert_eq!(given.limits, limits);
+        let unset = Manifest {
+            needs: vec![Need::Variable("MIX_NO_SUCH_VARIABLE".into())],
+            ..Manifest::default()
+        };
+        let grants = [grant("words=env:MIX_NO_SUCH_VARIABLE").unwrap()];
+        let error = allow("words", &unset, &grants).unwrap_err().to_string();
+        assert!(error.contains("not set"), "{error}");
+    }
+
+    #[test]
+    fn malformed_grants_are_refused() {
+        for bad in [
+            "words",
+            "words=disk",
+            "words=env:",
+            "words=calls:0",
+            "words=memory:x",
+        ] {
+            assert!(grant(bad).is_err(), "{bad}");
+        }
+    }
+}

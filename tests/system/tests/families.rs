@@ -1,0 +1,322 @@
+//! The families `secrets`, `wasm`, `files` in memory and recorded `http`, through `mixer run`.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+
+use mix_system_tests::{Finished, repository, response_json, run_mixer};
+use serde_json::{Value, json};
+
+fn program(name: &str) -> String {
+    let folder = repository().join("tests/system/programs/families");
+    folder.join(name).display().to_string()
+}
+
+/// Runs an agent with parameters and further arguments.
+fn agent(file: &str, agent: &str, params: &Value, more: &[&str]) -> Finished {
+    let (file, params) = (program(file), params.to_string());
+    let first = ["run", &file, agent, "--params", &params];
+    run_mixer(first.into_iter().chain(more.iter().copied()))
+}
+
+#[track_caller]
+fn output(done: &Finished) -> Value {
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    response_json(done.stdout.as_bytes())
+}
+
+fn vault(ws_dir: &Path, user: &str, params: Value, more: &[&str]) -> Finished {
+    let ws_dir = ws_dir.display().to_string();
+    let arguments = ["--ws-dir", &ws_dir, "--app", "shop", "--user", user];
+    let arguments: Vec<&str> = arguments.into_iter().chain(more.iter().copied()).collect();
+    agent("secrets.mix", "vault", &params, &arguments)
+}
+
+#[test]
+fn secrets_are_those_of_a_user_and_sealed() {
+    let ws_dir = tempfile::tempdir().expect("a scratch folder");
+    let vault = |user: &str, params: Value| output(&vault(ws_dir.path(), user, params, &[]));
+    let hush = json!({"do": "set", "name": "mail key", "value": "hush-hush"});
+    assert_eq!(vault("ada", hush), json!({"ok": "mail key"}));
+    let get = json!({"do": "get", "name": "mail key"});
+    assert_eq!(vault("ada", get.clone()), json!({"ok": "hush-hush"}));
+    assert_eq!(
+        vault("ada", json!({"do": "list"})),
+        json!({"ok": ["mail key"]})
+    );
+    let not_found = |value: Value| {
+        let text = value["error"].as_str().unwrap_or_default().to_owned();
+        assert!(text.starts_with("ERR_NOT_FOUND: "), "{value}");
+    };
+    not_found(vault("bob", get.clone()));
+    let refused = vault("anonymous", get.clone());
+    let text = refused["error"].as_str().unwrap_or_default();
+    assert!(text.starts_with("ERR_PERMISSION: "), "{refused}");
+    let tokens = vault("ada", json!({"do": "token"}));
+    assert_eq!(tokens[1], "");
+    not_found(tokens[0].clone());
+    // Nothing below the workspace holds the value or the name in clear.
+    let mut open = vec![ws_dir.path().to_owned()];
+    let mut files = 0;
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).expect("a readable folder");
+            open.extend(entries.flatten().map(|entry| entry.path()));
+        } else if !path.to_string_lossy().contains("/code/") {
+            files += 1;
+            let bytes = std::fs::read(&path).expect("a readable file");
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(
+                !text.contains("hush-hush") && !text.contains("mail key"),
+                "{path:?}"
+            );
+        }
+    }
+    assert!(files >= 3, "key, user key and secret are files");
+    assert_eq!(
+        vault("ada", json!({"do": "delete", "name": "mail key"})),
+        json!({"ok": "mail key"})
+    );
+    not_found(vault("ada", get));
+}
+
+#[test]
+fn the_key_of_secrets_comes_from_where_the_operator_keeps_it() {
+    let ws_dir = tempfile::tempdir().expect("a scratch folder");
+    let file = ws_dir.path().join("key.txt");
+    let key = "0123456789abcdef".repeat(4);
+    std::fs::write(&file, &key).expect("a key file");
+    let from_file = format!("file:{}", file.display());
+    let from_command = format!("command:cat '{}'", file.display());
+    let set = json!({"do": "set", "name": "a", "value": "one"});
+    let get = json!({"do": "get", "name": "a"});
+    let done = vault(ws_dir.path(), "ada", set, &["--secrets-key", &from_file]);
+    assert_eq!(output(&done), json!({"ok": "a"}));
+    let done = vault(
+        ws_dir.path(),
+        "ada",
+        get.clone(),
+        &["--secrets-key", &from_command],
+    );
+    assert_eq!(output(&done), json!({"ok": "one"}));
+    // Another key, here that of the workspace itself, does not open it, and is named by its id only.
+    let done = vault(ws_dir.path(), "ada", get.clone(), &[]);
+    let text = output(&done)["error"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(
+        text.starts_with("ERR_IO: ") && text.contains("another workspace key"),
+        "{text}"
+    );
+    for (source, code) in [
+        ("file:/nowhere", 3),
+        ("command:exit 1", 3),
+        ("key", 2),
+        ("command:echo x", 2),
+    ] {
+        let done = vault(
+            ws_dir.path(),
+            "ada",
+            get.clone(),
+            &["--secrets-key", source],
+        );
+        assert_eq!(done.code, code, "{source}: {}", done.stderr);
+        assert!(!done.stderr.contains(&key));
+    }
+}
+
+/// An EscJSON binary.
+fn binary(bytes: &[u8]) -> Value {
+    json!({"_rmx_type": "{tag}bin", "_rmx_value": base64(bytes)})
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let word = three
+            .iter()
+            .fold(0u32, |word, byte| word << 8 | u32::from(*byte))
+            << (8 * (3 - three.len()));
+        for digit in 0..4 {
+            match digit <= three.len() {
+                true => text.push(char::from(DIGITS[(word >> (18 - 6 * digit)) as usize & 63])),
+                false => text.push('='),
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn a_module_of_the_agent_is_called_and_cannot_harm() {
+    let module = wat::parse_str(
+        r#"(module
+            (memory (export "memory") 1)
+            (data (i32.const 8) "{\"ok\":")
+            (func (export "mix_alloc") (param i32) (result i32) (i32.const 1024))
+            (func (export "echo") (param $at i32) (param $size i32) (result i64)
+                ;; Without the brackets of the list of arguments.
+                (memory.copy (i32.const 14) (i32.add (local.get $at) (i32.const 1)) (i32.sub (local.get $size) (i32.const 2)))
+                (i32.store8 (i32.add (i32.const 12) (local.get $size)) (i32.const 125))
+                (i64.or (i64.shl (i64.const 8) (i64.const 32))
+                    (i64.add (i64.const 5) (i64.extend_i32_u (local.get $size)))))
+            (func (export "trap") (param i32 i32) (result i64) unreachable)
+            (func (export "spin") (param i32 i32) (result i64) (loop (br 0)) (i64.const 0)))"#,
+    )
+    .expect("a module");
+    let params = json!({"module": binary(&module)});
+    let output = output(&agent(
+        "wasm.mix",
+        "calls",
+        &params,
+        &["--wasm-timeout", "1s"],
+    ));
+    assert_eq!(output["echo"], json!({"a": [1, 2.5, null], "b": "ü"}));
+    assert_eq!(output["again"], "alive");
+    for (member, code) in [
+        ("trap", "ERR_WASM"),
+        ("missing", "ERR_WASM"),
+        ("spin", "ERR_TIMEOUT"),
+        ("after", "ERR_WASM"),
+    ] {
+        let text = output[member].as_str().unwrap_or_default();
+        assert!(text.starts_with(code), "{member}: {text}");
+    }
+    for bad in [&b""[..], b"\0asm", b"no module at all"] {
+        let done = agent("wasm.mix", "calls", &json!({"module": binary(bad)}), &[]);
+        assert_eq!(done.code, 1);
+        assert!(done.stderr.contains("ERR_WASM"), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_command_of_the_agent_is_run() {
+    let module = wat::parse_str(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (func (export "_start")
+                (i32.store (i32.const 0) (i32.const 100))
+                (i32.store (i32.const 4) (i32.const 1000))
+                (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (i32.store (i32.const 4) (i32.load (i32.const 8)))
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (drop (call $sizes (i32.const 16) (i32.const 20)))
+                ;; With an argument it fails.
+                (if (i32.gt_u (i32.load (i32.const 16)) (i32.const 1)) (then (call $exit (i32.const 7))))))"#,
+    )
+    .expect("a module");
+    let run = |args: Value| {
+        let params = json!({"module": binary(&module), "stdin": "some input", "args": args});
+        output(&agent("wasm.mix", "runs", &params, &[]))
+    };
+    assert_eq!(
+        run(json!([])),
+        json!({"out": "some input", "err": "some input"})
+    );
+    let failed = run(json!(["x"]));
+    let text = failed["error"].as_str().unwrap_or_default();
+    assert_eq!(text, "ERR_WASM: the program ended with code 7: some input");
+}
+
+#[test]
+fn files_can_live_in_memory() {
+    let ws_dir = tempfile::tempdir().expect("a scratch folder");
+    let folder = ws_dir.path().display().to_string();
+    let arguments = [
+        "--ws-dir",
+        &folder,
+        "--app",
+        "shop",
+        "--family",
+        "files=memory",
+    ];
+    let done = agent("files.mix", "note", &json!({}), &arguments);
+    let expected = json!({"path": "/a/note.txt", "text": "hello", "all": ["/a/note.txt"]});
+    assert_eq!(output(&done), expected);
+    assert!(!ws_dir.path().join("local/shop/files/a").exists());
+    let done = agent("files.mix", "note", &json!({}), &arguments[..4]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(ws_dir.path().join("local/shop/files/a/note.txt").exists());
+    for (family, part) in [
+        ("http=memory", "no form that lives in memory"),
+        ("nothing=memory", "no family nothing"),
+        ("files", "NAME=FILE"),
+    ] {
+        let done = agent("files.mix", "note", &json!({}), &["--family", family]);
+        assert_eq!(done.code, 2, "{}", done.stderr);
+        assert!(done.stderr.contains(part), "{}", done.stderr);
+    }
+}
+
+/// Answers with the number of the request and its path, and counts.
+fn server() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let count = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head);
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let body = format!("{} {path}", counted.fetch_add(1, Ordering::SeqCst));
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    (url, count)
+}
+
+#[test]
+fn recorded_requests_are_replayed_without_a_network() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let tape = folder.path().join("tape.jsonl").display().to_string();
+    let (url, count) = server();
+    let params = json!({"url": url});
+    let record = ["--dangerous-http-mode", "--record", &tape];
+    let first = output(&agent("http.mix", "asks", &params, &record));
+    let requests = count.load(std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(requests, 3);
+    let text = std::fs::read_to_string(&tape).expect("a tape");
+    assert_eq!(text.lines().count(), 3);
+    assert!(!text.contains("hush-hush"), "a credential is on the tape");
+    let again = output(&agent("http.mix", "asks", &params, &["--replay", &tape]));
+    assert_eq!(again, first);
+    assert_eq!(
+        count.load(std::sync::atomic::Ordering::SeqCst),
+        requests,
+        "nothing is sent"
+    );
+    // Another request is not on the tape.
+    let other = agent(
+        "http.mix",
+        "asks",
+        &json!({"url": "https://example.com"}),
+        &["--replay", &tape],
+    );
+    assert_eq!(other.code, 1);
+    assert!(
+        other.stderr.contains("ERR_NOT_FOUND") && other.stderr.contains("https://example.com/"),
+        "{}",
+        other.stderr
+    );
+    std::fs::write(&tape, "no tape").expect("a writable file");
+    let done = agent("http.mix", "asks", &params, &["--replay", &tape]);
+    assert_eq!(done.code, 3, "{}", done.stderr);
+}
