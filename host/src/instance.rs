@@ -451,7 +451,7 @@ impl Instance {
             plugin = %self.code.name,
             function = %self.function_name(function),
             stderr = %store.data().stderr(),
-            error = %format!("{error:#}").lines().next().unwrap_or_default(),
+            error = %error.root_cause(),
             "plugin instance dropped"
         );
         *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(Death {

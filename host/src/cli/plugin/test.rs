@@ -54,6 +54,11 @@ impl Test {
         {
             files.push(bound);
         }
+        let checked = programs::check(&files)?;
+        eprint!("{}", checked.text);
+        if checked.errors > 0 {
+            return Err(Exit::reported());
+        }
         let tests: Vec<String> = given
             .iter()
             .flat_map(|module| {
@@ -72,10 +77,8 @@ impl Test {
         let assembly = runtime.block_on(self.guests.assemble())?;
         let mut failed = 0;
         for test in &tests {
-            let verdict = match self.program(test, &files)? {
-                Some(program) => runtime.block_on(self.run(&assembly, program))?,
-                None => Some("it does not compile".to_owned()),
-            };
+            let program = Self::program(test, &files)?;
+            let verdict = runtime.block_on(self.run(&assembly, program))?;
             match verdict {
                 None => println!("ok      {test}"),
                 Some(reason) => {
@@ -91,15 +94,15 @@ impl Test {
         }
     }
 
-    fn program(&self, test: &str, files: &[SourceFile]) -> Result<Option<Executable>, Exit> {
+    fn program(test: &str, files: &[SourceFile]) -> Result<Executable, Exit> {
         let module = test.split('.').next().unwrap_or(test);
-        let compiled = programs::compile_expression(&format!("import {module}\n{test}()"), files)?;
-        eprint!("{}", compiled.text);
-        compiled
-            .executable
-            .map(Executable::read)
-            .transpose()
-            .map_err(|error| Exit::failed(format!("error: {error:#}")))
+        let text = format!("import {module}\n{test}()");
+        let compiled = programs::compile_expression(&text, files)?;
+        let Some(executable) = compiled.executable else {
+            eprint!("{}", compiled.text);
+            return Err(Exit::reported());
+        };
+        Executable::read(executable).map_err(|error| Exit::failed(format!("error: {error:#}")))
     }
 
     /// Why the test failed; none if it did not.
@@ -143,7 +146,7 @@ impl Test {
     }
 }
 
-/// What modules offer; those with errors too, which show when their tests are compiled.
+/// What modules offer.
 fn documented(files: &[SourceFile]) -> Vec<ModuleDocumentation> {
     mix_compiler::documentation(files).modules
 }
