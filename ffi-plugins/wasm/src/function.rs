@@ -76,7 +76,12 @@ fn exchange(live: &mut Live, name: &str, text: &str) -> Result<Vec<u8>, Trouble>
     let clock = Clock::start();
     let length = Val::I32(text.len() as i32);
     let mut place = [Val::I32(0)];
-    clock.run(&mut live.store, allocate, &[length.clone()], &mut place)?;
+    clock.run(
+        &mut live.store,
+        allocate,
+        std::slice::from_ref(&length),
+        &mut place,
+    )?;
     let [Val::I32(pointer)] = place else {
         return Err(misuse("mix_alloc gives no pointer"));
     };

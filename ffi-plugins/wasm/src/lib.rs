@@ -9,9 +9,9 @@
 //! * [`limits`]: memory, time, sizes; how long something may run;
 //! * [`sandbox`]: a module, and an instance of it that is made anew after a trap;
 //! * [`function`]: calling an exported function with values as EscJSON;
-//! * [`command`]: running a WASI command; [`wasi`]: what it finds around it: arguments,
-//!   environment, standard streams, clock and random bytes; no files, no network;
-//! * [`loaded`]: handles.
+//! * [`command`]: running a WASI command; [`wasi`]: what it finds around it, which is arguments,
+//!   environment, standard streams, clock and random bytes, but no files and no network;
+//! * [`loaded`]: the handles.
 
 mod command;
 mod function;

@@ -1,0 +1,327 @@
+//! Plugins as operators and authors meet them: `mixer plugin`, grants, versions, replaced families.
+
+use std::path::{Path, PathBuf};
+
+use mix_system_tests::{Finished, components, repository, response_json, run_mixer};
+use serde_json::json;
+
+fn words() -> Vec<u8> {
+    std::fs::read(components().join("mix_example_words.wasm")).expect("`make examples` built it")
+}
+
+/// A plugin in a scratch folder.
+struct Plugin {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Plugin {
+    fn of(bytes: &[u8]) -> Plugin {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let path = folder.path().join("made.wasm");
+        std::fs::write(&path, bytes).expect("a writable folder");
+        Plugin {
+            _folder: folder,
+            path,
+        }
+    }
+
+    /// The words plugin with another manifest in front of its own.
+    fn with_manifest(manifest: &str) -> Plugin {
+        let name = b"mix-plugin";
+        let mut section = vec![name.len() as u8];
+        section.extend(name);
+        section.extend(manifest.as_bytes());
+        assert!(section.len() < 128, "one byte of length");
+        let mut bytes = words();
+        let rest = bytes.split_off(8);
+        bytes.extend([0, section.len() as u8]);
+        bytes.extend(section);
+        bytes.extend(rest);
+        Plugin::of(&bytes)
+    }
+
+    /// The words plugin as if it had been built for another version of the contract.
+    fn of_version(version: &[u8; 5]) -> Plugin {
+        let mut bytes = words();
+        let (needle, mut place) = (b"@0.1.0", 0);
+        while place + needle.len() <= bytes.len() {
+            let before = &bytes[place.saturating_sub(32)..place];
+            if bytes[place..].starts_with(needle)
+                && before.windows(8).any(|part| part == b"mix:ffi/")
+            {
+                bytes[place + 1..place + 6].copy_from_slice(version);
+            }
+            place += 1;
+        }
+        Plugin::of(&bytes)
+    }
+
+    fn path(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Counts words with it.
+    fn run(&self, more: &[&str]) -> Finished {
+        let (program, path) = (repository().join("examples/words/words.mix"), self.path());
+        let program = program.display().to_string();
+        let params = json!({"text": "the cat and the hat"}).to_string();
+        let first = [
+            "run",
+            &program,
+            "frequency",
+            "--plugin",
+            &path,
+            "--params",
+            &params,
+        ];
+        run_mixer(first.into_iter().chain(more.iter().copied()))
+    }
+}
+
+#[track_caller]
+fn assert_counts(done: &Finished) {
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(response_json(done.stdout.as_bytes())["total"], 5);
+}
+
+#[track_caller]
+fn assert_refused(done: &Finished, code: i32, parts: &[&str]) {
+    assert_eq!(done.code, code, "{}{}", done.stdout, done.stderr);
+    for part in parts {
+        assert!(
+            done.stderr.contains(part),
+            "{part} is missing in: {}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn a_plugin_for_a_compatible_version_keeps_working() {
+    assert_counts(&Plugin::of_version(b"0.1.0").run(&[]));
+    let other = Plugin::of_version(b"0.1.7");
+    assert_counts(&other.run(&[]));
+    let about = run_mixer(["plugin", "inspect", &other.path()]);
+    assert!(
+        about.stdout.contains("contract mix:ffi 0.1.7"),
+        "{}",
+        about.stdout
+    );
+    // In the other assembly too.
+    let out = other.path.with_file_name("composed.wasm");
+    let program = repository().join("examples/words/words.mix");
+    let done = run_mixer([
+        "compose".as_ref(),
+        program.as_os_str(),
+        "--plugin".as_ref(),
+        other.path.as_os_str(),
+        "-o".as_ref(),
+        out.as_os_str(),
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+}
+
+#[test]
+fn a_plugin_for_another_version_is_refused_with_both_named() {
+    let other = Plugin::of_version(b"0.2.0");
+    let parts = ["mix:ffi/family@0.2.0", "mix:ffi/family@0.1.0"];
+    assert_refused(&other.run(&[]), 2, &parts);
+    assert_refused(&run_mixer(["plugin", "check", &other.path()]), 1, &parts);
+    let out = other.path.with_file_name("composed.wasm");
+    let program = repository().join("examples/words/words.mix");
+    let done = run_mixer([
+        "compose".as_ref(),
+        program.as_os_str(),
+        "--plugin".as_ref(),
+        other.path.as_os_str(),
+        "-o".as_ref(),
+        out.as_os_str(),
+    ]);
+    assert_refused(&done, 1, &parts);
+}
+
+#[test]
+fn a_plugin_gets_what_it_needs_and_is_granted() {
+    let needy = Plugin::with_manifest(r#"{"name":"needy","needs":["http","folder"]}"#);
+    assert_refused(
+        &needy.run(&[]),
+        2,
+        &["needy", "needs http", "--grant needy=http"],
+    );
+    assert_refused(
+        &needy.run(&["--grant", "needy=http"]),
+        2,
+        &["--grant needy=folder"],
+    );
+    assert_refused(
+        &needy.run(&["--grant", "words=http,folder"]),
+        2,
+        &["needs http"],
+    );
+    assert_counts(&needy.run(&["--grant", "needy=http,folder"]));
+    assert_counts(&needy.run(&[
+        "--grant",
+        "needy=http",
+        "--grant",
+        "needy=folder,memory:32MiB",
+    ]));
+    let about = run_mixer([
+        "plugin",
+        "inspect",
+        &needy.path(),
+        "--grant",
+        "needy=http,calls:7",
+    ]);
+    for part in [
+        "needs http: granted",
+        "needs folder: refused",
+        "--grant needy=folder",
+        "7 in flight",
+    ] {
+        assert!(
+            about.stdout.contains(part),
+            "{part} is missing in {}",
+            about.stdout
+        );
+    }
+    let about = run_mixer(["plugin", "inspect", &needy.path(), "--json"]);
+    let about = response_json(about.stdout.as_bytes());
+    assert_eq!(about["needs"][0], json!({"need": "http", "granted": false}));
+    assert_eq!(about["functions"][0]["name"], "$words_count");
+}
+
+#[test]
+fn wrong_manifests_and_grants_are_refused() {
+    for manifest in ["{", r#"{"needs":["disk"]}"#, r#"{"colour":1}"#] {
+        let plugin = Plugin::with_manifest(manifest);
+        assert_refused(&plugin.run(&[]), 2, &["manifest"]);
+    }
+    let plain = Plugin::of(&words());
+    assert_refused(
+        &plain.run(&["--grant", "nobody=http"]),
+        2,
+        &["no plugin nobody"],
+    );
+    assert_refused(&plain.run(&["--grant", "words=disk"]), 2, &["none of http"]);
+    assert_counts(&plain.run(&["--grant", "words=time:2s"]));
+    // A plugin of one page cannot even start, which ends its call and nothing else.
+    let done = plain.run(&["--grant", "words=memory:64KiB"]);
+    assert_refused(&done, 1, &["ERR_INTERNAL", "words"]);
+}
+
+#[test]
+fn limits_of_a_plugin_are_those_that_it_was_granted() {
+    let hostile = components()
+        .join("mix_test_plugin_hostile.wasm")
+        .display()
+        .to_string();
+    let program = repository()
+        .join("tests/system/programs/hostile")
+        .display()
+        .to_string();
+    let params = json!({"what": "hang"}).to_string();
+    let done = run_mixer([
+        "run",
+        &program,
+        "survives",
+        "--plugin",
+        &hostile,
+        "--params",
+        &params,
+        "--grant",
+        "mix_test_plugin_hostile=time:50ms",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let caught = response_json(done.stdout.as_bytes());
+    let text = caught["caught"].as_str().unwrap_or_default();
+    assert!(text.starts_with("ERR_TIMEOUT: "), "{text}");
+}
+
+#[test]
+fn tests_of_a_plugin_fail_where_it_is_wrong() {
+    let plugin = Plugin::of(&words());
+    let tests = plugin.path.with_file_name("tests.mix");
+    std::fs::write(
+        &tests,
+        "module t\n  import words\n  def testGood() = words.count(\"a b\") == 2\n  \
+         def testBad() = words.count(\"a b\")\n  def testFails() = fail(\"no\") == 1\nmodule end\n",
+    )
+    .expect("a writable folder");
+    let run = |tests: &Path| {
+        let tests = tests.display().to_string();
+        run_mixer(["plugin", "test", &plugin.path(), &tests])
+    };
+    let done = run(&tests);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    for part in [
+        "ok      t.testGood",
+        "FAILED  t.testBad: it gives 2",
+        "FAILED  t.testFails: RT_FAIL",
+        "3 tests, 2 failed",
+    ] {
+        assert!(
+            done.stdout.contains(part),
+            "{part} is missing in {}",
+            done.stdout
+        );
+    }
+    std::fs::write(&tests, "module t\n  def testX() = nothing\nmodule end\n")
+        .expect("a writable folder");
+    assert_refused(&run(&tests), 1, &["NAME_UNBOUND"]);
+    std::fs::write(&tests, "module t\nmodule end\n").expect("a writable folder");
+    assert_refused(&run(&tests), 2, &["begins with `test`"]);
+}
+
+#[test]
+fn what_is_no_plugin_is_named() {
+    for (bytes, part) in [
+        (&b""[..], "not a component"),
+        (b"\0asm\x01\0\0\0", "not a component"),
+        (b"\0asm\x0d\0\x01\0", "does not export mix:ffi/family@0.1.0"),
+    ] {
+        let plugin = Plugin::of(bytes);
+        assert_refused(&run_mixer(["plugin", "check", &plugin.path()]), 1, &[part]);
+    }
+    assert_refused(
+        &run_mixer(["plugin", "check", "/nowhere.wasm"]),
+        3,
+        &["/nowhere.wasm"],
+    );
+}
+
+#[test]
+fn a_project_is_written_once_and_under_a_good_name() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let dir = folder.path().join("made").display().to_string();
+    for (lang, file) in [
+        ("rust", "src/lib.rs"),
+        ("js", "plugin.js"),
+        ("python", "plugin.py"),
+    ] {
+        let dir = format!("{dir}-{lang}");
+        let new = ["plugin", "new", "demo", "--lang", lang, "--dir", &dir];
+        let done = run_mixer(new);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        for file in [file, "tests.mix", "README.md"] {
+            let text = std::fs::read_to_string(Path::new(&dir).join(file)).expect("it is written");
+            assert!(
+                !text.contains("PLUGIN_NAME") && text.contains("demo"),
+                "{file}"
+            );
+        }
+        assert_refused(&run_mixer(new), 2, &["not empty"]);
+    }
+    for name in ["", "Demo", "1x", "a-b", "../x"] {
+        let done = run_mixer([
+            "plugin",
+            "new",
+            name,
+            "--lang",
+            "js",
+            "--dir",
+            &format!("{dir}-x"),
+        ]);
+        assert_refused(&done, 2, &["no name of a plugin"]);
+    }
+}
