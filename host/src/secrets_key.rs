@@ -189,13 +189,14 @@ mod tests {
     #[test]
     fn what_goes_wrong_is_said_without_the_key() {
         let wrong = "0f".repeat(31) + "zz";
+        let echo = format!("command:echo {wrong}");
         for (source, part) in [
             ("x", "a source is"),
             ("file:/nowhere/key", "the file cannot be read"),
             ("env:MIX_NO_SUCH_VARIABLE", "not set"),
             ("command:exit 3", "failed"),
             ("command:true", "holds no key"),
-            (&format!("command:echo {wrong}"), "holds no key"),
+            (echo.as_str(), "holds no key"),
         ] {
             let text = read(source).unwrap_err().to_string();
             assert!(text.contains(part) && !text.contains(&wrong), "{text}");

@@ -277,8 +277,11 @@ fn tests_of_a_plugin_fail_where_it_is_wrong() {
 fn what_is_no_plugin_is_named() {
     for (bytes, part) in [
         (&b""[..], "not a component"),
-        (b"\0asm\x01\0\0\0", "not a component"),
-        (b"\0asm\x0d\0\x01\0", "does not export mix:ffi/family@0.1.0"),
+        (&b"\0asm\x01\0\0\0"[..], "not a component"),
+        (
+            &b"\0asm\x0d\0\x01\0"[..],
+            "does not export mix:ffi/family@0.1.0",
+        ),
     ] {
         let plugin = Plugin::of(bytes);
         assert_refused(&run_mixer(["plugin", "check", &plugin.path()]), 1, &[part]);
