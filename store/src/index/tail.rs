@@ -150,8 +150,8 @@ impl Tail {
         };
         let range = (Bound::Included(start), Bound::Excluded(end));
         let terms = found.terms.range::<[u8], _>(range);
-        let owned =
-            |(rest, posting): (&Box<[u8]>, &Posting)| ([path, rest].concat(), posting.clone());
+        let terms = terms.map(|(rest, posting)| (&**rest, posting));
+        let owned = |(rest, posting): (&[u8], &Posting)| ([path, rest].concat(), posting.clone());
         if last {
             terms.rev().take(count).map(owned).collect()
         } else {

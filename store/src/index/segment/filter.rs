@@ -49,7 +49,7 @@ pub(super) fn build(hashes: &[u64]) -> Vec<u8> {
 /// The page of a hash, of so many, and its group there.
 pub(super) fn place(hash: u64, pages: usize) -> (usize, usize) {
     // The upper half picks the page, so the product stays far below 2^64.
-    let page = (hash >> 32) * pages as u64 >> 32;
+    let page = ((hash >> 32) * pages as u64) >> 32;
     (page as usize, (hash >> 26) as usize % (PAGE / GROUP))
 }
 
