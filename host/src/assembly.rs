@@ -330,51 +330,74 @@ impl Assembly {
 
     /// Flushes and drops all shared instances; the program is about to end.
     pub async fn flush(&self) {
+        self.close(Path::new("")).await;
+    }
+
+    /// Flushes and drops the shared instances of the apps in or below a folder.
+    pub async fn close(&self, folder: &Path) {
         let slots: Vec<(usize, Arc<Shared>)> = self
             .shared
             .lock()
             .await
-            .drain()
+            .extract_if(|(_, place), _| place.starts_with(folder))
             .map(|((plugin, _), slot)| (plugin, slot))
             .collect();
-        let mut all = Vec::new();
         for (plugin, slot) in slots {
-            all.extend(
-                slot.instance
-                    .lock()
-                    .await
-                    .take()
-                    .map(|instance| (plugin, instance)),
-            );
-        }
-        for (plugin, instance) in all.iter().filter(|(_, instance)| !instance.is_dead()) {
-            let flush = self.plugins[*plugin]
-                .functions
-                .iter()
-                .position(|function| function.name == "$db_flush");
-            let Some(function) = flush else { continue };
-            let who = Caller {
-                workspace: String::new(),
-                app: String::new(),
-                agent: String::new(),
-                user: "_rmx_system".to_owned(),
-                deadline: 0,
-            };
-            let Ok(session) = instance.open(who).await else {
-                continue;
-            };
-            let address = Address {
-                session,
-                function: function as u32,
-                // An array with null: the app's own database.
-                args: vec![0x91, 0xc0],
-            };
-            if let Err(failure) = instance.start(address).await {
-                tracing::error!(code = %failure.code, "records are not flushed: {}", failure.message);
+            if let Some(instance) = slot.instance.lock().await.take() {
+                self.flush_one(plugin, &instance).await;
+                if !instance.is_dead() {
+                    instance.settle().await;
+                }
             }
-            instance.close(session).await;
-            instance.settle().await;
         }
+    }
+
+    /// Makes the records of the apps in or below a folder durable; they stay open.
+    pub async fn checkpoint(&self, folder: &Path) {
+        let slots: Vec<(usize, Arc<Shared>)> = self
+            .shared
+            .lock()
+            .await
+            .iter()
+            .filter(|((_, place), _)| place.starts_with(folder))
+            .map(|((plugin, _), slot)| (*plugin, slot.clone()))
+            .collect();
+        for (plugin, slot) in slots {
+            let instance = slot.instance.lock().await.clone();
+            if let Some(instance) = instance {
+                self.flush_one(plugin, &instance).await;
+            }
+        }
+    }
+
+    async fn flush_one(&self, plugin: usize, instance: &Arc<Instance>) {
+        let flush = self.plugins[plugin]
+            .functions
+            .iter()
+            .position(|function| function.name == "$db_flush");
+        let (Some(function), false) = (flush, instance.is_dead()) else {
+            return;
+        };
+        let who = Caller {
+            workspace: String::new(),
+            app: String::new(),
+            agent: String::new(),
+            user: "_rmx_system".to_owned(),
+            deadline: 0,
+        };
+        let Ok(session) = instance.open(who).await else {
+            return;
+        };
+        let address = Address {
+            session,
+            function: function as u32,
+            // An array with null: the app's own database.
+            args: vec![0x91, 0xc0],
+        };
+        if let Err(failure) = instance.start(address).await {
+            tracing::error!(code = %failure.code, "records are not flushed: {}", failure.message);
+        }
+        instance.close(session).await;
     }
 
     fn grants(&self) -> Grants<'_> {

@@ -23,11 +23,22 @@ pub fn of_command(
 pub fn of_request(
     place: &Place,
     run: &mix_http_api::AgentRun,
+    caller: &mix_identity::Caller,
     base_url: &str,
     operator: Option<String>,
 ) -> Vec<(&'static str, String)> {
     let base = format!("{base_url}/run-agent/{}", place.workspace);
     let mut members = members(place, &run.agent, &run.request_id, &base);
+    if let Some(user) = &caller.user {
+        let name = user.name();
+        for member in ["user", "userID", "userPseudonym"] {
+            members.insert(Arc::from(member), text(&name));
+        }
+        members.insert(Arc::from("userIsAnonymous"), Value::Bool(false));
+        // An address that a token says is not verified does not become a name.
+        let verified = matches!(user, mix_identity::User::Email(_));
+        members.insert(Arc::from("userIsVerified"), Value::Bool(verified));
+    }
     members.insert(Arc::from("requestMethod"), text(&run.request_method));
     members.insert(Arc::from("requestHeaders"), run.header_map());
     if let Some(body) = &run.request_body {

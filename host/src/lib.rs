@@ -12,7 +12,7 @@
 //! * [`manifest`], [`contract`]: what a plugin needs and is granted, which versions of the contract fit.
 //! * [`tape`]: recorded and replayed requests.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
-//! * [`workspace`], [`programs`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
+//! * [`workspace`], [`programs`], [`signature`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
 //! * [`secrets_key`]: where the keys of the users' secrets come from.
 //! * [`server`]: the HTTP interface; [`cli`]: the command line.
 //!
@@ -46,6 +46,7 @@ pub mod repl;
 pub mod run;
 pub mod secrets_key;
 pub mod server;
+pub mod signature;
 pub mod standalone;
 pub mod state;
 pub mod stream;

@@ -1,5 +1,6 @@
 //! Programs: compiled from sources, read from files, installed in apps.
 
+use crate::signature::{Parameter, parameters};
 use crate::workspace::{Place, write_atomically};
 use anyhow::{Context, Result, bail};
 use mix_bytecode::Program;
@@ -27,6 +28,8 @@ pub struct Executable {
     pub modules: Vec<(String, bool)>,
     /// Names of the foreign functions that it uses.
     pub foreign: Vec<String>,
+    /// Parameters of the agents.
+    params: HashMap<String, Vec<Parameter>>,
 }
 
 impl Executable {
@@ -37,8 +40,19 @@ impl Executable {
         Ok(Executable {
             modules: modules(&program),
             foreign: foreign(&program),
+            params: program
+                .modules
+                .iter()
+                .filter(|module| module.is_agent())
+                .map(|module| (module.name.to_string(), parameters(&program, module)))
+                .collect(),
             bytes,
         })
+    }
+
+    /// Parameters of an agent; `None` for a module that is none.
+    pub fn params(&self, agent: &str) -> Option<&[Parameter]> {
+        self.params.get(agent).map(Vec::as_slice)
     }
 
     fn offers(&self, agent: &str) -> Option<bool> {
@@ -79,6 +93,13 @@ pub enum Missing {
     Damaged(String),
 }
 
+/// An executable of an app, or why it is none.
+struct File {
+    path: PathBuf,
+    modified: SystemTime,
+    executable: Result<Arc<Executable>, String>,
+}
+
 /// Executables of apps, read once and kept until their file changes.
 pub struct Installed {
     limit: u64,
@@ -109,38 +130,20 @@ impl Installed {
 
     /// The executable that offers the agent; the one installed last, if several do.
     pub fn find(&self, place: &Place, agent: &str) -> Result<Arc<Executable>, Missing> {
-        let listing = match fs::read_dir(place.code()) {
-            Ok(listing) => listing,
-            Err(_) if !place.workspace_folder().is_dir() => return Err(Missing::Workspace),
-            Err(_) if !place.folder().is_dir() => return Err(Missing::App),
-            Err(_) => return Err(Missing::Agent),
-        };
         let mut best: Option<(bool, SystemTime, PathBuf, Arc<Executable>)> = None;
         let mut damaged = None;
-        for item in listing.flatten() {
-            let path = item.path();
-            if path
-                .extension()
-                .is_none_or(|extension| extension != "mixexe")
-            {
-                continue;
-            }
-            let Ok(facts) = item.metadata() else { continue };
-            let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            let executable = match self.load(&path, modified, facts.len()) {
+        for file in self.files(place)? {
+            let executable = match file.executable {
                 Ok(executable) => executable,
                 Err(reason) => {
-                    damaged = Some(format!(
-                        "{} cannot be used: {reason}",
-                        item.file_name().to_string_lossy()
-                    ));
+                    damaged = Some(reason);
                     continue;
                 }
             };
             let Some(is_agent) = executable.offers(agent) else {
                 continue;
             };
-            let found = (is_agent, modified, path, executable.clone());
+            let found = (is_agent, file.modified, file.path, executable.clone());
             let better = best
                 .as_ref()
                 .is_none_or(|best| (found.0, found.1, &found.2) > (best.0, best.1, &best.2));
@@ -153,6 +156,64 @@ impl Installed {
             (None, Some(reason)) => Err(Missing::Damaged(reason)),
             (None, None) => Err(Missing::Agent),
         }
+    }
+
+    /// Names of the agents of an app; those of a damaged file are not known.
+    pub fn agents(&self, place: &Place) -> Vec<String> {
+        let files = self.files(place).unwrap_or_default();
+        files
+            .into_iter()
+            .filter_map(|file| file.executable.ok())
+            .flat_map(|executable| {
+                let names: Vec<String> = executable.params.keys().cloned().collect();
+                names
+            })
+            .collect()
+    }
+
+    /// Drops what is kept of the apps in or below a folder.
+    pub fn forget(&self, folder: &Path) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = &mut *entries;
+        entries.by_path.retain(|path, entry| {
+            let keep = !path.starts_with(folder);
+            if !keep {
+                entries.bytes = entries.bytes.saturating_sub(entry.length);
+            }
+            keep
+        });
+    }
+
+    /// The executables of an app.
+    fn files(&self, place: &Place) -> Result<Vec<File>, Missing> {
+        let listing = match fs::read_dir(place.code()) {
+            Ok(listing) => listing,
+            Err(_) if !place.workspace_folder().is_dir() => return Err(Missing::Workspace),
+            Err(_) if !place.folder().is_dir() => return Err(Missing::App),
+            Err(_) => return Err(Missing::Agent),
+        };
+        let mut files = Vec::new();
+        for item in listing.flatten() {
+            let path = item.path();
+            if path
+                .extension()
+                .is_none_or(|extension| extension != "mixexe")
+            {
+                continue;
+            }
+            let Ok(facts) = item.metadata() else { continue };
+            let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let executable = self.load(&path, modified, facts.len()).map_err(|reason| {
+                let name = item.file_name();
+                format!("{} cannot be used: {reason}", name.to_string_lossy())
+            });
+            files.push(File {
+                path,
+                modified,
+                executable,
+            });
+        }
+        Ok(files)
     }
 
     fn load(

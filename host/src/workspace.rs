@@ -89,6 +89,24 @@ fn folder_name(app: &str) -> String {
     name
 }
 
+/// The app of a folder; `None` if the folder is not one of an app that users see.
+pub fn app_name(folder: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(folder.len());
+    let mut rest = folder.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => byte,
+        });
+    }
+    let name = String::from_utf8(bytes).ok()?;
+    let is_internal = matches!(name.as_str(), "_rmx_admin" | "_rmx_secrets");
+    (is_app_name(&name) && folder_name(&name) == folder && !is_internal).then_some(name)
+}
+
 /// A folder, with its parents, that only its owner can enter.
 pub fn private_folder(folder: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new()
@@ -121,6 +139,10 @@ mod tests {
     #[test]
     fn folder_names_are_reversible() {
         assert_eq!(folder_name("my.app-1_x"), "my%2Eapp-1_x");
+        assert_eq!(app_name("my%2Eapp-1_x").as_deref(), Some("my.app-1_x"));
+        for other in [".install", "my.app", "_rmx_admin", "a%2", "a%zz", "a%2e"] {
+            assert_eq!(app_name(other), None, "{other}");
+        }
         assert!(Place::new(Path::new("/w"), "local", "../x").is_err());
         assert!(Place::new(Path::new("/w"), "..", "app").is_err());
     }

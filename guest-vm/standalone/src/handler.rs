@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use mix_http_api::{
-    ApiError, Facts, NeedsBody, Plan, Response, Route, RunOutcome, Settings, Step, plan,
+    Action, ApiError, Facts, NeedsBody, Plan, Response, Route, RunOutcome, Settings, Step, plan,
 };
 
 use crate::bindings::wasi::http::types::{ErrorCode, Request, Response as WasiResponse};
@@ -22,6 +22,7 @@ pub async fn handle(request: Request) -> Result<WasiResponse, ErrorCode> {
         request_id: request_id(),
         uptime_seconds: BEGIN.get_or_init(Instant::now).elapsed().as_secs(),
         trouble: None,
+        key_trouble: None,
     };
     let settings = SETTINGS.get_or_init(settings::of_environment);
     let response = match plan(settings, head, &facts) {
@@ -35,6 +36,9 @@ async fn answer(pending: NeedsBody, request: Request) -> Response {
     if let Some(error) = misplaced(&pending.route) {
         return pending.refuse(error);
     }
+    if let Some(flaw) = pending.flaw() {
+        return flaw;
+    }
     let bytes = match exchange::body(request, pending.limit).await {
         Ok(bytes) => bytes,
         Err(NoBody::TooLarge) => return pending.too_large(),
@@ -45,6 +49,8 @@ async fn answer(pending: NeedsBody, request: Request) -> Response {
     match pending.with_body(&bytes) {
         Step::Reply(response) => response,
         Step::Call(call) => records::call(*call).await,
+        // The plan offers nothing of the kind here.
+        Step::Manage(managed) => managed.finish(Err(ApiError::internal())),
         Step::Run(run) => {
             let outcome = agent::run(&run).await;
             run.finish(outcome)
@@ -54,24 +60,20 @@ async fn answer(pending: NeedsBody, request: Request) -> Response {
 
 /// What a request names must be there before its body is read.
 fn misplaced(route: &Route) -> Option<ApiError> {
-    let (name, agent) = match route {
-        Route::Agent { app, agent, .. } => (app, Some(agent)),
-        Route::Documents { app, .. }
-        | Route::Document { app, .. }
-        | Route::Save { app, .. }
-        | Route::Query { app, .. }
-        | Route::QueryParse { app, .. } => (app, None),
-        Route::Root | Route::Health | Route::Ready => return None,
-    };
+    if route.app.is_empty() {
+        return None;
+    }
     // The one app of this component is the only one there is.
-    let found = app::with(|app| match agent {
-        _ if app.name != *name => Err(RunOutcome::NoSuchApp),
-        Some(agent) => app.load(agent),
-        None => Ok(()),
+    let found = app::with(|app| {
+        if app.name != route.app {
+            Err(RunOutcome::NoSuchApp)
+        } else if route.action == Action::RunAgent {
+            app.load(&route.name)
+        } else {
+            Ok(())
+        }
     });
-    found
-        .err()
-        .and_then(|outcome| outcome.error(agent.map_or("", String::as_str)))
+    found.err().and_then(|outcome| outcome.error(&route.name))
 }
 
 /// 22 random characters.

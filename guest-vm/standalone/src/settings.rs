@@ -3,14 +3,16 @@
 //! `MIXER_OPEN_RECORDS=true` is one of this component alone: it offers the endpoints of
 //! the record store to everybody who can reach the host. Without it they answer 401.
 
-use mix_http_api::Settings;
+use mix_http_api::{Access, Settings};
 
 /// Settings of all requests.
 pub fn of_environment() -> Settings {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let mut settings = Settings {
         // Nobody here can check a token, and the component cannot see who reaches it.
-        open_records: matches!(variable("MIXER_OPEN_RECORDS").as_str(), "true" | "1"),
+        access: Access::Open {
+            records: matches!(variable("MIXER_OPEN_RECORDS").as_str(), "true" | "1"),
+        },
         only_workspace: Some(workspace()),
         ..Settings::default()
     };

@@ -1,5 +1,6 @@
 //! Cross-origin requests.
 
+use crate::access::Access;
 use crate::head::Head;
 use crate::plan::Settings;
 
@@ -15,7 +16,8 @@ pub(crate) fn headers(settings: &Settings, head: &Head) -> Vec<(&'static str, St
     };
     // While records need no token, a page of any site could read them through the
     // operator's browser: then only origins that are named count.
-    let any = !settings.open_records && settings.cors_origins.iter().any(|allowed| allowed == "*");
+    let open = settings.access == Access::Open { records: true };
+    let any = !open && settings.cors_origins.iter().any(|allowed| allowed == "*");
     if !any
         && !settings
             .cors_origins

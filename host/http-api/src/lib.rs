@@ -8,14 +8,16 @@
 //! ```text
 //! Head ──plan()──► Plan::Reply(Response)                       done
 //!                  Plan::Body(NeedsBody)  ── bytes ──► Step::Reply(Response)
-//!                                                      Step::Run(AgentRun)    ── RunOutcome ──► Response
+//!                   token, need: the driver decides    Step::Run(AgentRun)    ── RunOutcome ──► Response
 //!                                                      Step::Call(FamilyCall) ── Result<Value, CallFailure> ──► Response
+//!                                                      Step::Manage(Managed)  ── Result<Done, ApiError> ──► Response
 //! ```
 //!
-//! A driver reads the request head, asks [`plan`], reads as much of the body as
+//! A driver reads the request head, asks [`plan`], verifies the token, decides whether the [`Need`]
+//! is met, looks whether the place exists, reads as much of the body as
 //! [`NeedsBody::limit`] allows, and gets a [`Step`]: a finished response, an
-//! agent to run, or a function of the record store to call. What came out of the run or the call
-//! is given to `finish`, which makes the response.
+//! agent to run, a function of the record store to call, or a job of the server's own. What came
+//! out of it is given to `finish`, which makes the response.
 //!
 //! # Main types
 //!
@@ -25,13 +27,19 @@
 //! * [`ApiError`]: every failure with its stable code.
 //! * [`AgentRun`], [`RunOutcome`]: a run of an agent and what became of it.
 //! * [`FamilyCall`], [`CallFailure`]: a call of the record store.
+//! * [`Managed`], [`Job`], [`Done`]: what is the server's own.
+//! * [`Route`], [`Action`], [`Need`]: a resource, what is done with it, what that needs.
 
+mod access;
+mod body;
+mod call_failure;
 mod control;
 mod cors;
 mod error;
 mod form;
 mod head;
 mod json;
+mod manage;
 mod multipart;
 mod names;
 mod params;
@@ -41,13 +49,16 @@ mod response;
 mod route;
 mod run;
 
+pub use access::{Access, Need, scope};
+pub use call_failure::CallFailure;
 pub use error::ApiError;
 pub use head::Head;
+pub use manage::{Done, Job, Managed, is_inside};
 pub use names::{is_agent_name, is_app_name, is_workspace_name};
 pub use plan::{Facts, NeedsBody, Plan, Settings, Step, plan, refuse};
-pub use records::{CallFailure, FamilyCall};
+pub use records::FamilyCall;
 pub use response::Response;
-pub use route::{Permission, Route};
+pub use route::{Action, Route};
 pub use run::{AgentRun, RunOutcome};
 
 /// Decoding of a GET query or an urlencoded body: names and values in order.

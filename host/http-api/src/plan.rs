@@ -1,11 +1,13 @@
 //! From a request to what has to be done.
 
+use crate::access::{self, Access, Need};
 use crate::cors;
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::manage::{self, Managed};
 use crate::records::{self, Endpoint, FamilyCall};
 use crate::response::{Frame, JSON, Response, TEXT};
-use crate::route::{self, Permission, Route};
+use crate::route::{self, Action, Route};
 use crate::run::{self, AgentRun};
 use mix_value::escjson::write_string;
 
@@ -30,8 +32,8 @@ pub struct Settings {
     pub allowed_hosts: Option<Vec<String>>,
     /// The only workspace, if there is only one.
     pub only_workspace: Option<String>,
-    /// True: records are open to callers without identity. False: only agents are.
-    pub open_records: bool,
+    /// Who may do what.
+    pub access: Access,
 }
 
 impl Default for Settings {
@@ -46,7 +48,7 @@ impl Default for Settings {
             cors_origins: vec!["*".to_owned()],
             allowed_hosts: None,
             only_workspace: None,
-            open_records: true,
+            access: Access::Open { records: true },
         }
     }
 }
@@ -60,6 +62,8 @@ pub struct Facts {
     pub uptime_seconds: u64,
     /// Stable code of what is wrong with the folder of workspaces, if something is.
     pub trouble: Option<&'static str>,
+    /// Stable code of what is wrong with the keys of the identity services, if something is.
+    pub key_trouble: Option<&'static str>,
 }
 
 /// What to do after the head.
@@ -80,6 +84,8 @@ pub enum Step {
     Run(Box<AgentRun>),
     /// Call the record store.
     Call(Box<FamilyCall>),
+    /// Do something that is the server's own.
+    Manage(Box<Managed>),
 }
 
 /// A request that is fine so far.
@@ -87,18 +93,24 @@ pub enum Step {
 pub struct NeedsBody {
     /// Route, for logs and for checks of existence before the body is read.
     pub route: Route,
+    /// Token of the caller, not yet verified.
+    pub token: Option<String>,
+    /// What has to be allowed; nothing is left to be asked where nobody is known.
+    pub need: Need,
     /// Most bytes to read; one more is `body_too_large`.
     pub limit: u64,
     head: Head,
     frame: Frame,
     settings: Settings,
-    task: Task,
+    task: Result<Task, ApiError>,
 }
 
 #[derive(Debug)]
 enum Task {
-    Run((String, String, String), run::Prepared),
-    Records((String, String), records::Prepared),
+    Reply(Response),
+    Run(run::Prepared),
+    Records(records::Prepared),
+    Manage(manage::Prepared),
 }
 
 /// Judges the head of a request.
@@ -108,22 +120,25 @@ pub fn plan(settings: &Settings, head: Head, facts: &Facts) -> Plan {
         return Plan::Reply(frame.respond(204, TEXT, Vec::new()));
     }
     match judge(settings, &head, facts, &mut frame) {
-        Ok(Judged::Reply(response)) => Plan::Reply(response),
         Err(error) => Plan::Reply(frame.error(error)),
-        Ok(Judged::Task(route, task)) => Plan::Body(Box::new(NeedsBody {
-            route,
+        Ok(judged) => Plan::Body(Box::new(NeedsBody {
+            route: judged.route,
+            token: judged.token,
+            need: judged.need,
             limit: settings.body_limit,
             head,
             frame,
             settings: settings.clone(),
-            task,
+            task: judged.task,
         })),
     }
 }
 
-enum Judged {
-    Reply(Response),
-    Task(Route, Task),
+struct Judged {
+    route: Route,
+    token: Option<String>,
+    need: Need,
+    task: Result<Task, ApiError>,
 }
 
 /// Order: path and names, size, token, permission; existence and body follow in the driver.
@@ -134,67 +149,51 @@ fn judge(
     frame: &mut Frame,
 ) -> Result<Judged, ApiError> {
     check_host(settings, head)?;
-    let found = route::find(head.path())?;
-    frame.deprecated = found.v0;
-    let method = head.routed_method();
-    if !found.route.methods().contains(&method) {
-        let mut allow: Vec<&str> = found.route.methods().to_vec();
-        if allow.contains(&"GET") {
-            allow.insert(1, "HEAD");
-        }
-        let mut error = ApiError::new(
-            405,
-            "method_not_allowed",
-            format!("this resource has no {}", head.method),
-        );
-        error.headers.push(("allow", allow.join(", ")));
-        return Err(error);
-    }
+    let route = route::find(head.routed_method(), head.path())?;
+    frame.deprecated = route.v0;
     check_length(settings, head)?;
-    check_token(head)?;
-    check_permission(settings, &found.route, method)?;
-    let task = match found.route.clone() {
-        Route::Root => {
-            let text = format!("mixer {} (build {})\n", settings.version, settings.build);
-            return Ok(Judged::Reply(frame.respond(200, TEXT, text.into_bytes())));
-        }
-        Route::Health => return Ok(Judged::Reply(health(settings, facts, frame))),
-        Route::Ready => return Ok(Judged::Reply(ready(facts, frame))),
-        Route::Agent { ws, app, agent, .. } => {
-            check_workspace(settings, &ws)?;
-            Task::Run((ws, app, agent), run::prepare(settings, head)?)
-        }
-        Route::Documents { ws, app } => {
-            let endpoint = if method == "DELETE" {
-                Endpoint::DeleteDocuments
-            } else {
-                Endpoint::PostDocuments
-            };
-            records_task(settings, head, (ws, app), endpoint)?
-        }
-        Route::Document { ws, app, id } => {
-            let endpoint = if method == "DELETE" {
-                Endpoint::DeleteDocument(id)
-            } else {
-                Endpoint::GetDocument(id)
-            };
-            records_task(settings, head, (ws, app), endpoint)?
-        }
-        Route::Save { ws, app } => records_task(settings, head, (ws, app), Endpoint::Save)?,
-        Route::Query { ws, app } => records_task(settings, head, (ws, app), Endpoint::Query)?,
-        Route::QueryParse { ws, app } => records_task(settings, head, (ws, app), Endpoint::Parse)?,
-    };
-    Ok(Judged::Task(found.route, task))
+    let token = access::token(head)?;
+    let need = Need::of(&route);
+    if let Access::Open { records } = settings.access {
+        access::judge_open(settings, head, token.as_deref(), &need, records)?;
+    }
+    check_workspace(settings, &route)?;
+    // Told after token, permission and existence only.
+    let task = task(settings, head, facts, frame, &route);
+    Ok(Judged {
+        route,
+        token,
+        need,
+        task,
+    })
 }
 
-fn records_task(
+/// What the driver has to do, and what of the head it has to know.
+fn task(
     settings: &Settings,
     head: &Head,
-    place: (String, String),
-    endpoint: Endpoint,
+    facts: &Facts,
+    frame: &Frame,
+    route: &Route,
 ) -> Result<Task, ApiError> {
-    check_workspace(settings, &place.0)?;
-    Ok(Task::Records(place, records::prepare(endpoint, head)?))
+    let records = |endpoint| records::prepare(endpoint, head).map(Task::Records);
+    match route.action {
+        Action::Root => {
+            let text = format!("mixer {} (build {})\n", settings.version, settings.build);
+            Ok(Task::Reply(frame.respond(200, TEXT, text.into_bytes())))
+        }
+        Action::Health => Ok(Task::Reply(health(settings, facts, frame))),
+        Action::Ready => Ok(Task::Reply(ready(facts, frame))),
+        Action::RunAgent => run::prepare(settings, head).map(Task::Run),
+        Action::PostDocuments => records(Endpoint::PostDocuments),
+        Action::DeleteDocuments => records(Endpoint::DeleteDocuments),
+        Action::GetDocument => records(Endpoint::GetDocument(route.id.clone())),
+        Action::DeleteDocument => records(Endpoint::DeleteDocument(route.id.clone())),
+        Action::Save => records(Endpoint::Save),
+        Action::Query => records(Endpoint::Query),
+        Action::ParseQuery => records(Endpoint::Parse),
+        _ => manage::prepare(route, head).map(Task::Manage),
+    }
 }
 
 fn check_host(settings: &Settings, head: &Head) -> Result<(), ApiError> {
@@ -231,40 +230,35 @@ fn check_length(settings: &Settings, head: &Head) -> Result<(), ApiError> {
     }
 }
 
-/// No keys are configured, so no token can be verified; one that cannot be verified is never "anonymous".
-fn check_token(head: &Head) -> Result<(), ApiError> {
-    let in_query = head.routed_method() == "GET"
-        && head
-            .query()
-            .split('&')
-            .any(|pair| pair == "token" || pair.starts_with("token="));
-    if head.header_count("authorization") > 0 || in_query {
+/// A composed component has one workspace, and what is the server's own is not there.
+fn check_workspace(settings: &Settings, route: &Route) -> Result<(), ApiError> {
+    let Some(only) = &settings.only_workspace else {
+        return Ok(());
+    };
+    let offered = matches!(
+        route.action,
+        Action::Root
+            | Action::Health
+            | Action::RunAgent
+            | Action::PostDocuments
+            | Action::DeleteDocuments
+            | Action::GetDocument
+            | Action::DeleteDocument
+            | Action::Save
+            | Action::Query
+            | Action::ParseQuery
+    );
+    if !offered {
         return Err(ApiError::new(
-            401,
-            "bad_token",
-            "the token cannot be verified: this server has no keys",
+            404,
+            "no_such_route",
+            "this component has no such path",
         ));
     }
+    if !route.ws.is_empty() && *only != route.ws {
+        return Err(ApiError::new(404, "no_such_ws", "no such workspace"));
+    }
     Ok(())
-}
-
-fn check_permission(settings: &Settings, route: &Route, method: &str) -> Result<(), ApiError> {
-    match route.permission(method) {
-        Permission::None | Permission::Run => Ok(()),
-        Permission::Read | Permission::Write if settings.open_records => Ok(()),
-        Permission::Read | Permission::Write => Err(ApiError::new(
-            401,
-            "unauthenticated",
-            "records are served on a loopback address only, to programs and to browsers of a named origin",
-        )),
-    }
-}
-
-fn check_workspace(settings: &Settings, ws: &str) -> Result<(), ApiError> {
-    match &settings.only_workspace {
-        Some(only) if only != ws => Err(ApiError::new(404, "no_such_ws", "no such workspace")),
-        _ => Ok(()),
-    }
 }
 
 fn health(settings: &Settings, facts: &Facts, frame: &Frame) -> Response {
@@ -277,15 +271,15 @@ fn health(settings: &Settings, facts: &Facts, frame: &Frame) -> Response {
 }
 
 fn ready(facts: &Facts, frame: &Frame) -> Response {
-    match facts.trouble {
-        None => frame.json_text(200, "{\"status\":\"ok\"}".to_owned()),
-        Some(code) => {
-            let mut text = String::from("{\"status\":\"degraded\",\"checks\":{\"wsDir\":");
-            write_string(&mut text, code);
-            text.push_str(",\"jwks\":\"ok\",\"disk\":\"ok\"}}");
-            frame.respond(503, JSON, text.into_bytes())
-        }
+    if facts.trouble.is_none() && facts.key_trouble.is_none() {
+        return frame.json_text(200, "{\"status\":\"ok\"}".to_owned());
     }
+    let mut text = String::from("{\"status\":\"degraded\",\"checks\":{\"wsDir\":");
+    write_string(&mut text, facts.trouble.unwrap_or("ok"));
+    text.push_str(",\"jwks\":");
+    write_string(&mut text, facts.key_trouble.unwrap_or("ok"));
+    text.push_str(",\"disk\":\"ok\"}}");
+    frame.respond(503, JSON, text.into_bytes())
 }
 
 impl NeedsBody {
@@ -304,31 +298,47 @@ impl NeedsBody {
         self.frame.error(ApiError::body_too_large(self.limit))
     }
 
+    /// What is wrong with the head apart from token, permission and existence: no body is needed to tell.
+    pub fn flaw(&self) -> Option<Response> {
+        let error = self.task.as_ref().err()?;
+        Some(self.frame.error(error.clone()))
+    }
+
     /// Goes on with the whole body.
     pub fn with_body(self, body: &[u8]) -> Step {
         if body.len() as u64 > self.limit {
             return Step::Reply(self.too_large());
         }
         let frame = self.frame.clone();
-        let made = match self.task {
-            Task::Run(place, prepared) => run::with_body(
+        let route = self.route;
+        let task = match self.task {
+            Ok(task) => task,
+            Err(error) => return Step::Reply(frame.error(error)),
+        };
+        let made = match task {
+            Task::Reply(response) => return Step::Reply(response),
+            Task::Run(prepared) => run::with_body(
                 &self.settings,
                 &self.head,
                 self.frame,
-                place,
+                (route.ws, route.app, route.name),
                 prepared,
                 body,
             )
             .map(|run| Step::Run(Box::new(run))),
-            Task::Records(place, prepared) => records::with_body(
+            Task::Records(prepared) => records::with_body(
                 &self.settings,
                 &self.head,
                 self.frame,
-                place,
+                (route.ws, route.app),
                 prepared,
                 body,
             )
             .map(|call| Step::Call(Box::new(call))),
+            Task::Manage(prepared) => {
+                manage::with_body(&self.head, self.frame, route, prepared, body)
+                    .map(|managed| Step::Manage(Box::new(managed)))
+            }
         };
         made.unwrap_or_else(|error| Step::Reply(frame.error(error)))
     }

@@ -3,13 +3,15 @@
 //! The shape of a request is checked here; what its members mean is the
 //! store's, reached as functions of the `db` family.
 
+use crate::body::{refuse_unknown, value as value_body};
+use crate::call_failure::CallFailure;
 use crate::error::ApiError;
 use crate::form::{boolean, parse_pairs};
 use crate::head::Head;
 use crate::json;
 use crate::plan::Settings;
 use crate::response::{self, Format, Frame, Response, TEXT};
-use mix_value::{Map, Value, msgpack};
+use mix_value::{Map, Value};
 use std::sync::Arc;
 
 /// Records of one POST to `documents`.
@@ -31,17 +33,6 @@ pub struct FamilyCall {
     answer: Answer,
     format: Format,
     frame: Frame,
-}
-
-/// A failure of the call, as the family reported it.
-#[derive(Debug, Clone)]
-pub struct CallFailure {
-    /// `ERR_…`.
-    pub code: String,
-    /// One line.
-    pub message: String,
-    /// With member `code` = the code of the engine.
-    pub detail: Option<Value>,
 }
 
 /// What the result is turned into.
@@ -384,36 +375,11 @@ fn exactly_one_query(members: &Map) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn refuse_unknown(members: &Map, known: &[&str]) -> Result<(), ApiError> {
-    match members.keys().find(|name| !known.contains(&name.as_ref())) {
-        Some(name) => Err(ApiError::bad_param(format!("unknown member {name}"))),
-        None => Ok(()),
-    }
-}
-
-/// A JSON or MessagePack body; none is `{}`.
-fn value_body(head: &Head, body: &[u8]) -> Result<Value, ApiError> {
-    if body.is_empty() {
-        return Ok(Value::Map(Map::new()));
-    }
-    match head.media_type().as_deref() {
-        Some("application/json") => json::body(body, true),
-        Some("application/msgpack") => msgpack::decode(body).map_err(|error| {
-            ApiError::new(400, "bad_value", format!("the body is no value: {error}"))
-        }),
-        _ => Err(ApiError::new(
-            415,
-            "bad_media_type",
-            "send application/json or application/msgpack as Content-Type",
-        )),
-    }
-}
-
 impl FamilyCall {
     /// The response to the finished call.
     pub fn finish(&self, result: Result<Value, CallFailure>) -> Response {
         result
-            .map_err(|failure| failure_error(&failure, &self.answer))
+            .map_err(|failure| failure.error(matches!(self.answer, Answer::Rows { .. })))
             .and_then(|value| self.success(value))
             .unwrap_or_else(|error| self.frame.error(error))
     }
@@ -492,80 +458,6 @@ impl FamilyCall {
     }
 }
 
-/// Status and code of a failure of the family.
-fn failure_error(failure: &CallFailure, answer: &Answer) -> ApiError {
-    let detail = match &failure.detail {
-        Some(Value::Map(map)) => map.clone(),
-        _ => Map::new(),
-    };
-    let engine_code = match detail.get("code") {
-        Some(Value::String(code)) => code.as_ref(),
-        _ => "",
-    };
-    let known = ENGINE_CODES.iter().find(|(_, code)| *code == engine_code);
-    let (status, code) = match (known, failure.code.as_str()) {
-        (Some((status, code)), _) => (*status, *code),
-        (None, "ERR_TIMEOUT") => (504, "query_timeout"),
-        // The store ran out of memory: by what a query gathered, or by what was sent.
-        (None, "ERR_TOO_LARGE") => match answer {
-            Answer::Rows { .. } => (413, "result_too_large"),
-            _ => (413, "too_large"),
-        },
-        (None, "ERR_FFI_MISSING") => (500, "missing_function"),
-        _ => return ApiError::internal(),
-    };
-    let mut error = ApiError::new(status, code, failure.message.clone());
-    error.details = detail;
-    error.details.remove("code");
-    error
-}
-
-/// Codes of the record store with their status.
-const ENGINE_CODES: [(u16, &str); 42] = [
-    (400, "bad_record"),
-    (400, "bad_value"),
-    (400, "expected_ref"),
-    (400, "bad_option"),
-    (400, "bad_db"),
-    (400, "duplicate_alias"),
-    (400, "unresolved_ref"),
-    (400, "too_deep"),
-    (400, "not_storable"),
-    (400, "not_json"),
-    (400, "query_syntax"),
-    (400, "query_type"),
-    (400, "query_unsupported"),
-    (400, "query_too_complex"),
-    (400, "not_indexable"),
-    (400, "missing_param"),
-    (400, "expansion_limit"),
-    (400, "unknown_opcode"),
-    (400, "bad_param"),
-    (409, "stale_watermark"),
-    (504, "query_timeout"),
-    (413, "result_too_large"),
-    (413, "too_large"),
-    (404, "not_found"),
-    (410, "deleted"),
-    (409, "id_conflict"),
-    (409, "exists"),
-    (409, "read_only"),
-    (404, "no_such_db"),
-    (500, "name_mismatch"),
-    (403, "forbidden"),
-    (503, "db_locked"),
-    (503, "db_busy"),
-    (503, "lease_lost"),
-    (500, "commit_unknown"),
-    (507, "db_full"),
-    (507, "disk_full"),
-    (500, "db_io"),
-    (500, "db_failed"),
-    (500, "db_corrupt"),
-    (500, "unsupported_format"),
-    (404, "no_such_app"),
-];
-
 fn member_ids(value: &Value, name: &str) -> Vec<String> {
     let Value::Map(map) = value else {
         return Vec::new();
@@ -597,7 +489,7 @@ fn map<const N: usize>(members: [(&str, Value); N]) -> Value {
 }
 
 /// FNV-1a of 128 bits: a tag for equality, no defence against a forger.
-fn fnv128(parts: &[&[u8]]) -> u128 {
+pub(crate) fn fnv128(parts: &[&[u8]]) -> u128 {
     let mut hash: u128 = 0x6c62272e07bb014262b821756295c58d;
     for byte in parts.iter().flat_map(|part| part.iter()) {
         hash ^= u128::from(*byte);

@@ -1,153 +1,325 @@
-//! The route table.
+//! The route table, and how a path finds its place in it.
 
 use crate::error::ApiError;
 use crate::form::percent_decode;
 use crate::names;
 
-/// What a caller needs to be allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// Nothing.
-    None,
-    /// Run the agent.
-    Run,
-    /// Read the app's records.
-    Read,
-    /// Write the app's records.
-    Write,
-}
-
-/// A known resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Route {
-    /// `/`
+/// What a method does with a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names say it, and TABLE says where")]
+pub enum Action {
     Root,
-    /// `/v1/health`
     Health,
-    /// `/v1/health/ready`
     Ready,
-    /// An agent: run it (`run` true: the sub-resource that only runs).
-    Agent {
-        /// Workspace.
-        ws: String,
-        /// App.
-        app: String,
-        /// Agent.
-        agent: String,
-        /// GET runs it too.
-        run: bool,
-    },
-    /// `A/documents`
-    Documents {
-        /// Workspace.
-        ws: String,
-        /// App.
-        app: String,
-    },
-    /// `A/documents/{id}`
-    Document {
-        /// Workspace.
-        ws: String,
-        /// App.
-        app: String,
-        /// Id or revision.
-        id: String,
-    },
-    /// `A/save`
-    Save {
-        /// Workspace.
-        ws: String,
-        /// App.
-        app: String,
-    },
-    /// `A/query`
-    Query {
-        /// Workspace.
-        ws: String,
-        /// App.
-        app: String,
-    },
-    /// `A/query/parse`
-    QueryParse {
-        /// Workspace.
-        ws: String,
-        /// App.
-        app: String,
-    },
+    ListWorkspaces,
+    CreateWorkspace,
+    GetWorkspace,
+    PatchWorkspace,
+    DeleteWorkspace,
+    FlushWorkspace,
+    GetApp,
+    CreateApp,
+    DeleteApp,
+    GetAppMeta,
+    GetRuntime,
+    ListAppmeta,
+    GetAppmeta,
+    PutAppmeta,
+    PatchAppmeta,
+    ListGrants,
+    AddGrant,
+    GetGrant,
+    DeleteGrant,
+    DescribeAgent,
+    RunAgent,
+    PostDocuments,
+    DeleteDocuments,
+    GetDocument,
+    DeleteDocument,
+    Save,
+    Query,
+    ParseQuery,
+    PutQuery,
+    DeleteQuery,
+    Raw,
+    CreateSignal,
+    AwaitSignal,
+    SetSignal,
+    CancelSignal,
 }
 
-impl Route {
-    /// Methods that the resource answers; GET includes HEAD.
-    pub fn methods(&self) -> &'static [&'static str] {
-        match self {
-            Route::Root | Route::Health | Route::Ready => &["GET"],
-            Route::Agent { run: true, .. } => &["GET", "POST"],
-            Route::Agent { run: false, .. } => &["POST"],
-            Route::Documents { .. } => &["POST", "DELETE"],
-            Route::Document { .. } => &["GET", "DELETE"],
-            Route::Save { .. } => &["POST"],
-            Route::Query { .. } | Route::QueryParse { .. } => &["GET", "POST"],
-        }
-    }
-
-    /// What the method needs here.
-    pub fn permission(&self, method: &str) -> Permission {
-        match self {
-            Route::Root | Route::Health | Route::Ready => Permission::None,
-            Route::Agent { .. } => Permission::Run,
-            Route::Documents { .. } | Route::Save { .. } => Permission::Write,
-            Route::Document { .. } if method == "DELETE" => Permission::Write,
-            Route::Document { .. } | Route::Query { .. } | Route::QueryParse { .. } => {
-                Permission::Read
-            }
-        }
-    }
-
-    /// Pattern for logs, without the names.
-    pub fn pattern(&self) -> &'static str {
-        match self {
-            Route::Root => "/",
-            Route::Health => "/v1/health",
-            Route::Ready => "/v1/health/ready",
-            Route::Agent { run: true, .. } => "/v1/ws/{ws}/app/{app}/agent/{agent}/run",
-            Route::Agent { run: false, .. } => "/v1/ws/{ws}/app/{app}/agent/{agent}",
-            Route::Documents { .. } => "/v1/ws/{ws}/app/{app}/documents",
-            Route::Document { .. } => "/v1/ws/{ws}/app/{app}/documents/{id}",
-            Route::Save { .. } => "/v1/ws/{ws}/app/{app}/save",
-            Route::Query { .. } => "/v1/ws/{ws}/app/{app}/query",
-            Route::QueryParse { .. } => "/v1/ws/{ws}/app/{app}/query/parse",
-        }
-    }
+/// A path and its methods; GET includes HEAD.
+pub(crate) struct Resource {
+    /// `{ws}`, `{app}`, `{agent}`, `{name}` and `{id}` stand for one segment each.
+    pub pattern: &'static str,
+    pub methods: &'static [(&'static str, Action)],
 }
 
-/// A route and how it was reached.
+const fn resource(pattern: &'static str, methods: &'static [(&'static str, Action)]) -> Resource {
+    Resource { pattern, methods }
+}
+
+/// Every resource of version 1, literal segments before the parameters of the same place.
+pub(crate) const TABLE: &[Resource] = &[
+    resource("/", &[("GET", Action::Root)]),
+    resource("/v1/health", &[("GET", Action::Health)]),
+    resource("/v1/health/ready", &[("GET", Action::Ready)]),
+    resource(
+        "/v1/ws",
+        &[
+            ("GET", Action::ListWorkspaces),
+            ("POST", Action::CreateWorkspace),
+        ],
+    ),
+    resource(
+        "/v1/ws/{ws}",
+        &[
+            ("GET", Action::GetWorkspace),
+            ("PATCH", Action::PatchWorkspace),
+            ("DELETE", Action::DeleteWorkspace),
+        ],
+    ),
+    resource("/v1/ws/{ws}/flush", &[("POST", Action::FlushWorkspace)]),
+    resource("/v1/ws/{ws}/appmeta", &[("GET", Action::ListAppmeta)]),
+    resource(
+        "/v1/ws/{ws}/appmeta/{app}",
+        &[
+            ("GET", Action::GetAppmeta),
+            ("PUT", Action::PutAppmeta),
+            ("PATCH", Action::PatchAppmeta),
+        ],
+    ),
+    resource(
+        "/v1/ws/{ws}/permissions",
+        &[("GET", Action::ListGrants), ("POST", Action::AddGrant)],
+    ),
+    resource(
+        "/v1/ws/{ws}/permissions/{id}",
+        &[("GET", Action::GetGrant), ("DELETE", Action::DeleteGrant)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}",
+        &[
+            ("GET", Action::GetApp),
+            ("POST", Action::CreateApp),
+            ("DELETE", Action::DeleteApp),
+        ],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/appMeta.json",
+        &[("GET", Action::GetAppMeta)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/runtime.json",
+        &[("GET", Action::GetRuntime)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/permissions",
+        &[("GET", Action::ListGrants), ("POST", Action::AddGrant)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/permissions/{id}",
+        &[("GET", Action::GetGrant), ("DELETE", Action::DeleteGrant)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/agent/{agent}",
+        &[("GET", Action::DescribeAgent), ("POST", Action::RunAgent)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/agent/{agent}/run",
+        &[("GET", Action::RunAgent), ("POST", Action::RunAgent)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/agent/{agent}/permissions",
+        &[("GET", Action::ListGrants), ("POST", Action::AddGrant)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/agent/{agent}/permissions/{id}",
+        &[("GET", Action::GetGrant), ("DELETE", Action::DeleteGrant)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/documents",
+        &[
+            ("POST", Action::PostDocuments),
+            ("DELETE", Action::DeleteDocuments),
+        ],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/documents/{id}",
+        &[
+            ("GET", Action::GetDocument),
+            ("DELETE", Action::DeleteDocument),
+        ],
+    ),
+    resource("/v1/ws/{ws}/app/{app}/save", &[("POST", Action::Save)]),
+    resource(
+        "/v1/ws/{ws}/app/{app}/query",
+        &[("GET", Action::Query), ("POST", Action::Query)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/query/parse",
+        &[("GET", Action::ParseQuery), ("POST", Action::ParseQuery)],
+    ),
+];
+
+/// Paths of version 0, offered with the prefix `/v0` and without it.
+pub(crate) const TABLE_V0: &[Resource] = &[
+    resource(
+        "/run-agent/{ws}/{app}/{agent}",
+        &[("GET", Action::RunAgent), ("POST", Action::RunAgent)],
+    ),
+    resource(
+        "/run-agent/{ws}/{app}/agents/{agent}",
+        &[("GET", Action::RunAgent), ("POST", Action::RunAgent)],
+    ),
+    resource(
+        "/ws",
+        &[
+            ("GET", Action::ListWorkspaces),
+            ("POST", Action::CreateWorkspace),
+        ],
+    ),
+    resource(
+        "/ws/{ws}",
+        &[
+            ("GET", Action::GetWorkspace),
+            ("DELETE", Action::DeleteWorkspace),
+        ],
+    ),
+    resource(
+        "/ws/{ws}/{app}",
+        &[("GET", Action::GetApp), ("DELETE", Action::DeleteApp)],
+    ),
+    resource("/flush/{ws}", &[("POST", Action::FlushWorkspace)]),
+    resource("/grant-permission/{ws}", &[("POST", Action::AddGrant)]),
+];
+
+/// A resource with the names of its path; those that the path lacks are empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub route: Route,
-    /// Reached by a path of v0.
+pub struct Route {
+    /// What the method does here.
+    pub action: Action,
+    /// Pattern for logs, without the names.
+    pub pattern: &'static str,
+    /// Workspace.
+    pub ws: String,
+    /// App.
+    pub app: String,
+    /// Agent, or registered query.
+    pub name: String,
+    /// Id of a record, grant or signal.
+    pub id: String,
+    /// Reached by a path of version 0.
     pub v0: bool,
 }
 
-/// Finds the route of a raw path.
-pub(crate) fn find(path: &str) -> Result<Found, ApiError> {
+/// Finds the route of a method on a raw path.
+pub(crate) fn find(method: &str, path: &str) -> Result<Route, ApiError> {
     let segments = segments(path)?;
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
-    match parts.as_slice() {
-        [] => Ok(v1(Route::Root)),
-        ["v1", rest @ ..] => find_v1(rest).map(v1),
-        ["v0", rest @ ..] => {
-            find_v0(rest)?.ok_or_else(|| ApiError::new(410, "retired", "this path is retired"))
-        }
-        rest => find_v0(rest)?.ok_or_else(no_such_route),
+    let (table, parts, v0) = match parts.as_slice() {
+        ["v1", ..] | [] => (TABLE, &parts[..], false),
+        ["v0", rest @ ..] => (TABLE_V0, rest, true),
+        all => (TABLE_V0, all, true),
+    };
+    let Some(resource) = table.iter().find(|resource| fits(resource.pattern, parts)) else {
+        return Err(if segments.first().is_some_and(|first| first == "v0") {
+            retired(parts)
+        } else {
+            ApiError::new(404, "no_such_route", "this server has no such path")
+        });
+    };
+    let names = names_of(resource.pattern, parts)?;
+    let Some((_, action)) = resource.methods.iter().find(|(name, _)| *name == method) else {
+        return Err(wrong_method(method, resource));
+    };
+    Ok(Route {
+        action: *action,
+        pattern: resource.pattern,
+        v0,
+        ..names
+    })
+}
+
+fn wrong_method(method: &str, resource: &Resource) -> ApiError {
+    let mut allow: Vec<&str> = resource.methods.iter().map(|(name, _)| *name).collect();
+    if allow.contains(&"GET") {
+        allow.insert(1, "HEAD");
+    }
+    let mut error = ApiError::new(
+        405,
+        "method_not_allowed",
+        format!("this resource has no {method}"),
+    );
+    error.headers.push(("allow", allow.join(", ")));
+    error
+}
+
+/// What used to be there, and where its purpose is served now.
+fn retired(parts: &[&str]) -> ApiError {
+    let replacement = match parts.first().copied() {
+        Some("ws-clone") => Some("/v1/ws/{ws}/export and /v1/ws-import"),
+        _ => None,
+    };
+    let error = ApiError::new(410, "retired", "this path is retired");
+    match replacement {
+        Some(path) => error.with_detail(
+            "replacement",
+            mix_value::Value::String(std::sync::Arc::from(path)),
+        ),
+        None => error,
     }
 }
 
-fn v1(route: Route) -> Found {
-    Found { route, v0: false }
+fn fits(pattern: &str, parts: &[&str]) -> bool {
+    let mut wanted = pattern.split('/').filter(|part| !part.is_empty());
+    let mut found = parts.iter();
+    loop {
+        match (wanted.next(), found.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(found)) if wanted.starts_with('{') || wanted == *found => {}
+            _ => return false,
+        }
+    }
 }
 
-fn no_such_route() -> ApiError {
-    ApiError::new(404, "no_such_route", "this server has no such path")
+/// The names in a path that fits, each checked by its pattern.
+fn names_of(pattern: &'static str, parts: &[&str]) -> Result<Route, ApiError> {
+    let mut route = Route {
+        action: Action::Root,
+        pattern,
+        ws: String::new(),
+        app: String::new(),
+        name: String::new(),
+        id: String::new(),
+        v0: false,
+    };
+    let wanted = pattern.split('/').filter(|part| !part.is_empty());
+    for (wanted, found) in wanted.zip(parts) {
+        let (slot, valid, kind) = match wanted {
+            "{ws}" => (&mut route.ws, names::is_workspace_name(found), "workspace"),
+            "{app}" => (&mut route.app, names::is_app_name(found), "app"),
+            "{agent}" => (&mut route.name, names::is_agent_name(found), "agent"),
+            "{name}" => (&mut route.name, names::is_agent_name(found), "query"),
+            "{id}" if names::is_record_id(found) => (&mut route.id, true, ""),
+            "{id}" => {
+                return Err(ApiError::new(
+                    400,
+                    "bad_id",
+                    "an id has 32 letters and digits",
+                ));
+            }
+            _ => continue,
+        };
+        if !valid {
+            return Err(ApiError::bad_name(kind));
+        }
+        *slot = (*found).to_owned();
+    }
+    if names::is_hidden_app(&route.app) {
+        return Err(ApiError::new(404, "no_such_app", "no such app"));
+    }
+    Ok(route)
 }
 
 /// Decoded segments; one trailing slash is ignored.
@@ -170,101 +342,26 @@ fn segments(path: &str) -> Result<Vec<String>, ApiError> {
         .collect()
 }
 
-fn find_v1(parts: &[&str]) -> Result<Route, ApiError> {
-    match parts {
-        ["health"] => Ok(Route::Health),
-        ["health", "ready"] => Ok(Route::Ready),
-        ["ws", ws, "app", app, rest @ ..] => {
-            let known = matches!(
-                rest,
-                ["agent", _]
-                    | ["agent", _, "run"]
-                    | ["documents"]
-                    | ["documents", _]
-                    | ["save"]
-                    | ["query"]
-                    | ["query", "parse"]
-            );
-            if !known {
-                return Err(no_such_route());
-            }
-            let (ws, app) = place(ws, app)?;
-            match rest {
-                ["agent", agent] => agent_route(ws, app, agent, false),
-                ["agent", agent, "run"] => agent_route(ws, app, agent, true),
-                ["documents"] => Ok(Route::Documents { ws, app }),
-                ["documents", id] if names::is_record_id(id) => Ok(Route::Document {
-                    ws,
-                    app,
-                    id: (*id).to_owned(),
-                }),
-                ["documents", _] => Err(ApiError::new(
-                    400,
-                    "bad_id",
-                    "an id has 32 letters and digits",
-                )),
-                ["save"] => Ok(Route::Save { ws, app }),
-                ["query"] => Ok(Route::Query { ws, app }),
-                _ => Ok(Route::QueryParse { ws, app }),
-            }
-        }
-        _ => Err(no_such_route()),
-    }
-}
-
-/// Paths of v0, offered with and without the prefix. `None`: not one of them.
-fn find_v0(parts: &[&str]) -> Result<Option<Found>, ApiError> {
-    let (ws, app, agent) = match parts {
-        ["run-agent", ws, app, agent] | ["run-agent", ws, app, "agents", agent] => (ws, app, agent),
-        _ => return Ok(None),
-    };
-    let (ws, app) = place(ws, app)?;
-    let route = agent_route(ws, app, agent, true)?;
-    Ok(Some(Found { route, v0: true }))
-}
-
-fn agent_route(ws: String, app: String, agent: &str, run: bool) -> Result<Route, ApiError> {
-    if !names::is_agent_name(agent) {
-        return Err(ApiError::bad_name("agent"));
-    }
-    Ok(Route::Agent {
-        ws,
-        app,
-        agent: agent.to_owned(),
-        run,
-    })
-}
-
-fn place(ws: &str, app: &str) -> Result<(String, String), ApiError> {
-    if !names::is_workspace_name(ws) {
-        return Err(ApiError::bad_name("workspace"));
-    }
-    if !names::is_app_name(app) {
-        return Err(ApiError::bad_name("app"));
-    }
-    if names::is_hidden_app(app) {
-        return Err(ApiError::new(404, "no_such_app", "no such app"));
-    }
-    Ok((ws.to_owned(), app.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn code(path: &str) -> &'static str {
-        find(path).expect_err("must be refused").code
+        find("GET", path).expect_err("must be refused").code
     }
 
     #[test]
     fn agents_are_found_on_both_paths() {
-        let new = find("/v1/ws/local/app/movies/agent/main/run").expect("v1 path");
+        let new = find("GET", "/v1/ws/local/app/movies/agent/main/run").expect("v1 path");
         for old in [
             "/run-agent/local/movies/main",
             "/v0/run-agent/local/movies/agents/main/",
         ] {
-            let found = find(old).expect("v0 path");
-            assert_eq!(found.route, new.route);
+            let found = find("GET", old).expect("v0 path");
+            assert_eq!(
+                (found.action, &found.ws, &found.app, &found.name),
+                (new.action, &new.ws, &new.app, &new.name)
+            );
             assert!(found.v0);
         }
     }
@@ -280,5 +377,24 @@ mod tests {
         assert_eq!(code("/run-agent/local/movies/9main"), "bad_name");
         assert_eq!(code("/v1/ws/local/app/_rmx_admin/query"), "no_such_app");
         assert_eq!(code("/v1/ws/local/app/movies/documents/short"), "bad_id");
+        assert_eq!(
+            code("/v1/ws/local/app/movies/documents"),
+            "method_not_allowed"
+        );
+    }
+
+    #[test]
+    fn no_path_is_shadowed_by_an_earlier_one() {
+        for table in [TABLE, TABLE_V0] {
+            for (index, resource) in table.iter().enumerate() {
+                let parts: Vec<&str> = resource
+                    .pattern
+                    .split('/')
+                    .filter(|part| !part.is_empty())
+                    .collect();
+                let first = table.iter().position(|other| fits(other.pattern, &parts));
+                assert_eq!(first, Some(index), "{}", resource.pattern);
+            }
+        }
     }
 }

@@ -70,6 +70,8 @@ pub enum RunOutcome {
     Busy,
     /// The server is going down.
     ShuttingDown,
+    /// The app was deleted while the agent ran.
+    Canceled,
     /// No such workspace.
     NoSuchWorkspace,
     /// No such app.
@@ -112,6 +114,11 @@ impl RunOutcome {
             RunOutcome::ShuttingDown => {
                 ApiError::new(503, "shutting_down", "the server is shutting down")
             }
+            RunOutcome::Canceled => ApiError::new(
+                409,
+                "canceled",
+                format!("the app was deleted while agent {agent} ran"),
+            ),
             RunOutcome::NoSuchWorkspace => ApiError::new(404, "no_such_ws", "no such workspace"),
             RunOutcome::NoSuchApp => ApiError::new(404, "no_such_app", "no such app"),
             RunOutcome::NoSuchAgent => ApiError::new(

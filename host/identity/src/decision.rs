@@ -94,8 +94,9 @@ pub fn touches(
             }))
 }
 
-/// Rights over the whole server come with tokens of the identity service or of the process only.
-fn is_server_admin(caller: &Caller, server_admins: &[Subject]) -> bool {
+/// True if the caller is among those who have rights over the whole server: administrators, or
+/// creators of workspaces. Such rights come with tokens of the identity service or of the process only.
+pub fn is_server_admin(caller: &Caller, server_admins: &[Subject]) -> bool {
     matches!(caller.kind, TokenKind::KeySet | TokenKind::Process)
         && server_admins.iter().any(|subject| caller.is(subject))
 }

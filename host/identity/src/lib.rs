@@ -20,13 +20,17 @@
 mod caller;
 mod decision;
 mod grant;
+#[cfg(feature = "tokens")]
 mod keys;
 mod subject;
+#[cfg(feature = "tokens")]
 mod token;
 
 pub use caller::{Caller, RunningAgent, TokenKind, User};
-pub use decision::{Permission, Target, Workspace, allow, touches};
+pub use decision::{Permission, Target, Workspace, allow, is_server_admin, touches};
 pub use grant::{BadGrant, Grant, Resource, Role};
+#[cfg(feature = "tokens")]
 pub use keys::{BadKeySet, KeySet};
 pub use subject::Subject;
+#[cfg(feature = "tokens")]
 pub use token::{Issuers, PROCESS_KEY_ID, Refusal, Verifier, process_token};

@@ -5,9 +5,10 @@ use super::runtime;
 use super::select::GuestFlags;
 use super::units;
 use crate::lock;
-use crate::server::{self, Options};
+use crate::server::{self, IdentityOptions, Options, key_url};
 use clap::Args;
 use mix_http_api::Settings;
+use mix_identity::{Issuers, Subject};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -70,7 +71,81 @@ pub struct Serve {
     )]
     cors_origins: Vec<String>,
     #[command(flatten)]
+    identity: IdentityFlags,
+    #[command(flatten)]
     guests: GuestFlags,
+}
+
+/// Who may do what. Without any of these, and on a loopback address, everything is open.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Identity")]
+struct IdentityFlags {
+    /// Key set of an identity service; may be repeated.
+    #[arg(long = "jwks-url", value_name = "URL", env = "MIXER_JWKS_URL", value_delimiter = ',', value_parser = key_url)]
+    jwks_urls: Vec<http::Uri>,
+    /// Accepted issuer of its tokens; may be repeated; any without it.
+    #[arg(
+        long = "jwks-issuer",
+        value_name = "S",
+        env = "MIXER_JWKS_ISSUER",
+        value_delimiter = ','
+    )]
+    jwks_issuers: Vec<String>,
+    /// Accepted audience of its tokens; may be repeated; any without it.
+    #[arg(
+        long = "jwks-audience",
+        value_name = "S",
+        env = "MIXER_JWKS_AUDIENCE",
+        value_delimiter = ','
+    )]
+    jwks_audiences: Vec<String>,
+    /// May do everything, for instance user/ada@example.com; may be repeated.
+    #[arg(long = "server-admin", value_name = "SUBJECT", env = "MIXER_SERVER_ADMIN", value_delimiter = ',', value_parser = subject)]
+    server_admins: Vec<Subject>,
+    /// May create workspaces; may be repeated.
+    #[arg(long = "workspace-creator", value_name = "SUBJECT", env = "MIXER_WORKSPACE_CREATOR", value_delimiter = ',', value_parser = subject)]
+    workspace_creators: Vec<Subject>,
+    /// Prints a token for this user, who is an administrator; on a loopback address only.
+    #[arg(long, value_name = "USER", env = "MIXER_DEV_TOKEN", value_parser = user)]
+    dev_token: Option<String>,
+}
+
+impl IdentityFlags {
+    fn options(self, listening: IpAddr) -> Result<IdentityOptions, Exit> {
+        let mut server_admins = self.server_admins;
+        if let Some(user) = &self.dev_token {
+            if !listening.is_loopback() {
+                return Err(Exit::usage("--dev-token needs a loopback address"));
+            }
+            server_admins.push(subject_of_user(user).map_err(Exit::usage)?);
+        }
+        Ok(IdentityOptions {
+            key_urls: self.jwks_urls,
+            issuers: Issuers {
+                issuers: self.jwks_issuers,
+                audiences: self.jwks_audiences,
+            },
+            server_admins,
+            workspace_creators: self.workspace_creators,
+            dev_user: self.dev_token,
+        })
+    }
+}
+
+fn subject(text: &str) -> Result<Subject, String> {
+    Subject::parse(text).ok_or_else(|| {
+        format!("{text:?} is none of user/…, domain/…, agent/…, all-users, anonymous")
+    })
+}
+
+fn user(text: &str) -> Result<String, String> {
+    subject_of_user(text).map(|_| text.to_owned())
+}
+
+/// The subject of the process token of a user: by e-mail, else by `sub`.
+fn subject_of_user(user: &str) -> Result<Subject, String> {
+    let form = if user.contains('@') { "" } else { "sub:" };
+    subject(&format!("user/{form}{user}")).map_err(|_| format!("{user:?} is no user name"))
 }
 
 impl Serve {
@@ -83,6 +158,7 @@ impl Serve {
                 .map_err(|_| Exit::usage(format!("--host {text} is no address")))?,
         };
         let environment = self.guests.environment()?;
+        let identity = self.identity.options(ip)?;
         let ws_dir = std::path::absolute(&self.ws_dir).map_err(Exit::io)?;
         let locked = lock::server(&ws_dir).map_err(|error| Exit::io(format!("{error:#}")))?;
         let Some(_lock) = locked else {
@@ -114,6 +190,7 @@ impl Serve {
             agent_memory: self.guests.agent_memory as usize,
             agent_cache: self.agent_cache_size,
             environment,
+            identity,
         };
         runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;

@@ -3,25 +3,35 @@
 //! What a request means and what its answer looks like is decided by
 //! `mix-http-api`; this module does the input and output.
 //!
-//! Identity and permissions are not there yet: every caller is anonymous, a
-//! token is refused as one that cannot be verified, agents can be run by
-//! everybody, records are reachable only while listening on a loopback
-//! address. Their place is `judge` in `mix-http-api`, between size and existence.
+//! Without any flag of identity, and on a loopback address, nobody is known and everything is
+//! open; otherwise `identity` asks for a token and decides by the grants of the workspace.
 
 mod bodies;
+mod grants;
 mod handler;
+mod identity;
+mod incoming;
+mod manage;
+mod occupancy;
+mod records;
+mod runs;
 mod slots;
+
+pub use identity::{IdentityOptions, key_url};
 
 use crate::assembly::Assembly;
 use crate::programs::Installed;
 use crate::state::Flag;
 use anyhow::{Context, Result};
 use bodies::Bodies;
+use grants::Grants;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use mix_http_api::{ApiError, Facts, Settings};
+use identity::Identity;
+use mix_http_api::{Access, Settings};
+use occupancy::Occupancy;
 use slots::Slots;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -73,6 +83,8 @@ pub struct Options {
     pub agent_cache: u64,
     /// The operator's variables for agents.
     pub environment: Option<String>,
+    /// Who may do what.
+    pub identity: IdentityOptions,
 }
 
 /// A server that listens.
@@ -88,15 +100,12 @@ pub struct Server {
     query_timeout: Duration,
     agent_memory: usize,
     environment: Option<String>,
+    /// `None`: nobody is known, and everything is open.
+    identity: Option<Identity>,
+    grants: Grants,
+    occupancy: Arc<Occupancy>,
     started: Instant,
     stopping: Flag,
-}
-
-impl Server {
-    /// An answer to a request that has no plan.
-    fn refuse(&self, facts: &Facts, error: ApiError) -> mix_http_api::Response {
-        mix_http_api::refuse(&self.settings, facts, error)
-    }
 }
 
 /// Serves until a signal comes; `listening` is told the URL.
@@ -126,19 +135,35 @@ pub async fn serve(
         ];
         hosts.extend(host_of(&base_url));
         settings.allowed_hosts = Some(hosts);
-    } else {
-        settings.open_records = false;
-        tracing::warn!(
-            "listening on a public address: agents can be run by everybody, records are closed (no identity yet)"
-        );
     }
+    let dev_user = options.identity.dev_user.clone();
+    let identity = if address.ip().is_loopback() && options.identity.is_empty() {
+        settings.access = Access::Open { records: true };
+        None
+    } else {
+        if options.identity.is_empty() {
+            tracing::warn!(
+                "listening on a public address without --jwks-url or --server-admin: only what is granted to anonymous is allowed"
+            );
+        }
+        settings.access = Access::Identity;
+        Some(Identity::start(options.identity).await?)
+    };
+    let dev_token = match (&identity, &dev_user) {
+        (Some(identity), Some(user)) => identity.process_token(user),
+        _ => None,
+    };
     let bodies = Bodies::new(
         settings.body_limit.saturating_mul(LARGE_BODIES),
         options.run_queue_wait,
     );
+    manage::remove_leftovers(&options.ws_dir);
     let server = Arc::new(Server {
         assembly,
         settings,
+        grants: Grants::new(options.ws_dir.clone()),
+        occupancy: Arc::default(),
+        identity,
         ws_dir: options.ws_dir,
         base_url,
         programs: Installed::new(options.agent_cache),
@@ -155,6 +180,10 @@ pub async fn serve(
         started: Instant::now(),
         stopping: Flag::default(),
     });
+    server.grants.attach(&server);
+    if let Some(token) = dev_token {
+        println!("dev token {token}");
+    }
     listening(&format!("http://{address}"));
     accept(&server, listener).await
 }

@@ -1,0 +1,182 @@
+//! What is the server's own: workspaces, apps and grants.
+//!
+//! Here a request becomes a [`Job`] with checked members, and what the server has [`Done`]
+//! becomes the response. The job itself is the driver's.
+
+mod apps;
+mod grants;
+mod workspaces;
+
+pub use grants::is_inside;
+
+use crate::error::ApiError;
+use crate::head::Head;
+use crate::records::fnv128;
+use crate::response::{self, Format, Frame, Response, TEXT};
+use crate::route::{Action, Route};
+use mix_identity::Grant;
+use mix_value::{Map, Value};
+
+/// What is to be done, with members whose kinds and names are checked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Job {
+    /// The workspaces in which the caller has any grant.
+    ListWorkspaces,
+    /// A new workspace; without a name the server makes one up.
+    CreateWorkspace(Option<String>),
+    /// A workspace with the apps that the caller has a grant for.
+    GetWorkspace,
+    /// Changes of a workspace.
+    PatchWorkspace {
+        /// New org.
+        org: Option<String>,
+        /// New owner: a user name.
+        owner: Option<String>,
+    },
+    /// Deletes a workspace.
+    DeleteWorkspace,
+    /// Drops what is cached, checkpoints the records.
+    FlushWorkspace,
+    /// An app with the agents that the caller may run.
+    GetApp,
+    /// A new app, with its metadata.
+    CreateApp(Map),
+    /// Deletes an app.
+    DeleteApp,
+    /// Metadata of an app.
+    GetMetadata,
+    /// Settings of the app's runtime.
+    GetRuntime,
+    /// Metadata of all apps that the caller sees.
+    ListMetadata,
+    /// Replaces the metadata; makes the app if it is absent.
+    PutMetadata(Map),
+    /// Changes members of the metadata; null removes.
+    PatchMetadata(Map),
+    /// Grants of the scope.
+    ListGrants,
+    /// A new grant, inside the scope.
+    AddGrant(Grant),
+    /// One grant of the scope.
+    GetGrant,
+    /// Deletes one grant of the scope.
+    DeleteGrant,
+    /// Describes an agent.
+    DescribeAgent,
+}
+
+/// What became of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// A value, with its status.
+    Value(u16, Value),
+    /// 204.
+    Nothing,
+}
+
+/// A job on its way.
+#[derive(Debug)]
+pub struct Managed {
+    /// Where.
+    pub route: Route,
+    /// What.
+    pub job: Job,
+    /// Id of the request.
+    pub request_id: String,
+    format: Format,
+    if_none_match: Option<String>,
+    frame: Frame,
+}
+
+/// What the head decides.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    format: Format,
+    if_none_match: Option<String>,
+}
+
+/// Checks `Accept`.
+pub(crate) fn prepare(route: &Route, head: &Head) -> Result<Prepared, ApiError> {
+    // Only documents come in another form than JSON.
+    let format = match route.action {
+        Action::GetAppMeta | Action::GetRuntime | Action::GetAppmeta | Action::ListAppmeta => {
+            response::value_format(head)?
+        }
+        _ => Format::Json { tags: true },
+    };
+    let tagged = matches!(route.action, Action::GetAppMeta | Action::GetRuntime);
+    let if_none_match = head.header("if-none-match").filter(|_| tagged);
+    Ok(Prepared {
+        format,
+        if_none_match: if_none_match.map(str::to_owned),
+    })
+}
+
+/// The job, once the body is there.
+pub(crate) fn with_body(
+    head: &Head,
+    frame: Frame,
+    route: Route,
+    prepared: Prepared,
+    body: &[u8],
+) -> Result<Managed, ApiError> {
+    let job = match route.action {
+        Action::ListWorkspaces => Job::ListWorkspaces,
+        Action::CreateWorkspace => workspaces::create(&route, head, body)?,
+        Action::GetWorkspace => Job::GetWorkspace,
+        Action::PatchWorkspace => workspaces::patch(head, body)?,
+        Action::DeleteWorkspace => Job::DeleteWorkspace,
+        Action::FlushWorkspace => Job::FlushWorkspace,
+        Action::GetApp => Job::GetApp,
+        Action::CreateApp => Job::CreateApp(apps::metadata(&route, head, body)?),
+        Action::DeleteApp => Job::DeleteApp,
+        Action::GetAppMeta | Action::GetAppmeta => Job::GetMetadata,
+        Action::GetRuntime => Job::GetRuntime,
+        Action::ListAppmeta => Job::ListMetadata,
+        Action::PutAppmeta => Job::PutMetadata(apps::metadata(&route, head, body)?),
+        Action::PatchAppmeta => Job::PatchMetadata(apps::metadata(&route, head, body)?),
+        Action::ListGrants => Job::ListGrants,
+        Action::AddGrant => grants::add(&route, head, body)?,
+        Action::GetGrant => Job::GetGrant,
+        Action::DeleteGrant => Job::DeleteGrant,
+        Action::DescribeAgent => Job::DescribeAgent,
+        _ => return Err(ApiError::internal()),
+    };
+    Ok(Managed {
+        request_id: frame.request_id.clone(),
+        route,
+        job,
+        format: prepared.format,
+        if_none_match: prepared.if_none_match,
+        frame,
+    })
+}
+
+impl Managed {
+    /// The response to the finished job.
+    pub fn finish(&self, result: Result<Done, ApiError>) -> Response {
+        result
+            .and_then(|done| match done {
+                Done::Nothing => Ok(self.frame.respond(204, TEXT, Vec::new())),
+                Done::Value(status, value) => self.value(status, &value),
+            })
+            .unwrap_or_else(|error| self.frame.error(error))
+    }
+
+    fn value(&self, status: u16, value: &Value) -> Result<Response, ApiError> {
+        let mut response = self.frame.value(status, value, self.format)?;
+        if matches!(self.route.action, Action::GetAppMeta | Action::GetRuntime) {
+            let tag = format!("\"{:032x}\"", fnv128(&[&response.body]));
+            let wanted = self.if_none_match.as_deref().unwrap_or_default();
+            if wanted
+                .split(',')
+                .map(str::trim)
+                .any(|one| one == tag || one == "*")
+            {
+                response = self.frame.respond(304, TEXT, Vec::new());
+            }
+            response.headers.push(("etag", tag));
+        }
+        Ok(response)
+    }
+}

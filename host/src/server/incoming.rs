@@ -1,0 +1,99 @@
+//! A request as it comes in: its head, and its body within limits of size, memory and time.
+
+use super::Server;
+use super::bodies::Reserved;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use mix_http_api::{ApiError, Head, NeedsBody};
+use std::time::{Duration, Instant};
+
+/// Longest request line.
+const MAX_TARGET: usize = 16 << 10;
+
+/// Time for a body without regard to its size.
+const BODY_GRACE: Duration = Duration::from_secs(10);
+
+/// A body must come at least this fast.
+const BODY_RATE: u64 = 1 << 10;
+
+/// The head; `None` if the request line is too long.
+pub fn head(parts: &http::request::Parts) -> Option<Head> {
+    let target = match parts.uri.path_and_query() {
+        Some(target) => target.as_str(),
+        None => "/",
+    };
+    (target.len() <= MAX_TARGET).then(|| Head {
+        method: parts.method.as_str().to_owned(),
+        target: target.to_owned(),
+        headers: parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), text_of(value.as_bytes())))
+            .collect(),
+        authority: parts
+            .uri
+            .authority()
+            .map(|authority| authority.as_str().to_owned()),
+    })
+}
+
+/// Bytes of a header as text; what is no UTF-8 is read as Latin-1.
+fn text_of(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|byte| *byte as char).collect(),
+    }
+}
+
+/// The body, and the memory that is set aside for it.
+pub async fn body(
+    server: &Server,
+    pending: &NeedsBody,
+    mut body: Incoming,
+) -> Result<(Vec<u8>, Reserved), mix_http_api::Response> {
+    let crowded = || {
+        ApiError::new(
+            503,
+            "busy",
+            "too many large requests at once; send it again later",
+        )
+    };
+    // The announced length is at most the limit: the plan has checked it.
+    let Some(mut reserved) = server.bodies.reserve(body.size_hint().exact()).await else {
+        return Err(pending.refuse(crowded()));
+    };
+    let start = Instant::now();
+    let mut bytes = Vec::new();
+    loop {
+        let allowed = BODY_GRACE + Duration::from_secs(bytes.len() as u64 / BODY_RATE);
+        let left = allowed.saturating_sub(start.elapsed()).min(BODY_GRACE);
+        match tokio::time::timeout(left, body.frame()).await {
+            Err(_) => {
+                let mut reply = pending.refuse(ApiError::new(
+                    408,
+                    "slow_request",
+                    "the body comes too slowly",
+                ));
+                reply.headers.push(("connection", "close".to_owned()));
+                return Err(reply);
+            }
+            Ok(None) => return Ok((bytes, reserved)),
+            Ok(Some(Err(error))) => {
+                tracing::debug!(%error, "the body broke off");
+                return Err(pending.refuse(ApiError::new(400, "bad_json", "the body broke off")));
+            }
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else {
+                    continue;
+                };
+                if (bytes.len() + data.len()) as u64 > pending.limit {
+                    return Err(pending.too_large());
+                }
+                if !reserved.grow((bytes.len() + data.len()) as u64) {
+                    return Err(pending.refuse(crowded()));
+                }
+                bytes.extend_from_slice(&data);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Jobs of the server itself: workspaces, apps, grants.
+
+mod apps;
+mod metadata;
+mod permissions;
+mod workspaces;
+
+pub use workspaces::remove_leftovers;
+
+use super::Server;
+use super::identity::Admitted;
+use super::records::{map, text};
+use crate::workspace::Place;
+use mix_http_api::{ApiError, Done, Job, Managed};
+use mix_identity::{Permission, Target, allow, touches};
+use mix_value::Value;
+use std::sync::Arc;
+
+/// Does a job for a caller who was admitted.
+pub async fn perform(
+    server: &Arc<Server>,
+    who: &Admitted,
+    managed: &Managed,
+) -> Result<Done, ApiError> {
+    let route = &managed.route;
+    match &managed.job {
+        Job::ListWorkspaces => workspaces::list(server, who).await,
+        Job::CreateWorkspace(name) => workspaces::create(server, who, name.as_deref()).await,
+        Job::GetWorkspace => workspaces::get(server, who, &route.ws).await,
+        Job::PatchWorkspace { org, owner } => {
+            workspaces::patch(server, &route.ws, org.clone(), owner.clone()).await
+        }
+        Job::DeleteWorkspace => workspaces::delete(server, &route.ws).await,
+        Job::FlushWorkspace => workspaces::flush(server, &route.ws).await,
+        Job::GetApp => apps::get(server, who, &place(server, managed)?).await,
+        Job::CreateApp(metadata) => {
+            apps::create(server, &place(server, managed)?, metadata.clone()).await
+        }
+        Job::DeleteApp => apps::delete(server, &place(server, managed)?).await,
+        Job::DescribeAgent => apps::describe(server, &place(server, managed)?, &route.name),
+        Job::GetMetadata => metadata::get(server, &place(server, managed)?).await,
+        Job::GetRuntime => metadata::runtime(&place(server, managed)?).await,
+        Job::ListMetadata => metadata::list(server, who, &route.ws).await,
+        Job::PutMetadata(members) => {
+            metadata::put(server, &place(server, managed)?, members.clone()).await
+        }
+        Job::PatchMetadata(changes) => {
+            metadata::patch(server, &place(server, managed)?, changes.clone()).await
+        }
+        Job::ListGrants => permissions::list(server, route).await,
+        Job::AddGrant(grant) => permissions::add(server, who, route, grant.clone()).await,
+        Job::GetGrant => permissions::get(server, route).await,
+        Job::DeleteGrant => permissions::delete(server, who, route).await,
+    }
+}
+
+fn place(server: &Server, managed: &Managed) -> Result<Place, ApiError> {
+    Place::new(&server.ws_dir, &managed.route.ws, &managed.route.app)
+        .map_err(|_| ApiError::bad_name("app"))
+}
+
+/// Whether the caller may do something in a workspace, beyond what the request was admitted for.
+async fn may(
+    server: &Arc<Server>,
+    who: &Admitted,
+    ws: &str,
+    permission: Permission,
+    target: &Target,
+) -> Result<bool, ApiError> {
+    if who.everything {
+        return Ok(true);
+    }
+    let rights = server.grants.of(ws).await?;
+    Ok(allow(
+        &who.caller,
+        permission,
+        &rights.workspace,
+        target,
+        &[],
+    ))
+}
+
+/// Whether any grant of the caller reaches into the target.
+async fn sees(
+    server: &Arc<Server>,
+    who: &Admitted,
+    ws: &str,
+    target: &Target,
+) -> Result<bool, ApiError> {
+    if who.everything {
+        return Ok(true);
+    }
+    let rights = server.grants.of(ws).await?;
+    Ok(touches(&who.caller, &rights.workspace, target, &[]))
+}
+
+/// `[{name}, …]`
+fn names(names: impl IntoIterator<Item = String>) -> Value {
+    Value::Array(
+        names
+            .into_iter()
+            .map(|name| map([("name", text(&name))]))
+            .collect(),
+    )
+}
+
+/// Work with files, off the threads that serve connections.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => {
+            tracing::error!(error = %format!("{error:#}"), "files of a workspace");
+            Err(ApiError::internal())
+        }
+        Err(error) => {
+            tracing::error!(%error, "files of a workspace");
+            Err(ApiError::internal())
+        }
+    }
+}

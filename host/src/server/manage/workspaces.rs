@@ -1,0 +1,212 @@
+//! Workspaces: folders, and who owns them.
+
+use super::{names, on_disk, sees};
+use crate::server::Server;
+use crate::server::identity::Admitted;
+use crate::server::records::{map, text};
+use crate::workspace::{app_name, private_folder};
+use anyhow::Context;
+use mix_http_api::{ApiError, Done, is_workspace_name};
+use mix_identity::Target;
+use mix_value::Value;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Begin of the names of folders that are being deleted.
+const LEFTOVER: &str = ".deleted-";
+
+/// Length of a name that the server makes up.
+const MADE_UP: usize = 10;
+
+pub async fn list(server: &Arc<Server>, who: &Admitted) -> Result<Done, ApiError> {
+    let ws_dir = server.ws_dir.clone();
+    let all = on_disk(move || {
+        Ok(folders(&ws_dir)?
+            .into_iter()
+            .filter(|name| is_workspace_name(name))
+            .collect::<Vec<_>>())
+    })
+    .await?;
+    let mut seen = Vec::new();
+    for name in all {
+        if sees(server, who, &name, &Target::Workspace).await? {
+            seen.push(name);
+        }
+    }
+    seen.sort();
+    Ok(Done::Value(200, map([("workspaces", names(seen))])))
+}
+
+pub async fn create(
+    server: &Arc<Server>,
+    who: &Admitted,
+    name: Option<&str>,
+) -> Result<Done, ApiError> {
+    let name = match name {
+        Some(name) if name.starts_with('_') && !who.everything => {
+            return Err(ApiError::new(
+                403,
+                "forbidden",
+                "names that begin with _ are for administrators of the server",
+            ));
+        }
+        Some(name) => name.to_owned(),
+        None => made_up_name()?,
+    };
+    // Whoever deletes or makes it at this moment comes first.
+    let _presence = server
+        .occupancy
+        .enter(&name, "")
+        .ok_or_else(|| ApiError::new(409, "exists", "the workspace is being deleted"))?;
+    let folder = server.ws_dir.join(&name);
+    let made = on_disk(move || {
+        let made = fs::create_dir(&folder);
+        match made {
+            Ok(()) => private_folder(&folder).map(|()| true).map_err(Into::into),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await?;
+    if !made {
+        return Err(ApiError::new(409, "exists", "the workspace exists"));
+    }
+    server.grants.forget(&name);
+    if let Some(user) = &who.caller.user {
+        server
+            .grants
+            .describe(&name, Some(user.name()), None)
+            .await?;
+    }
+    let answer = map([("ok", Value::Bool(true)), ("name", text(&name))]);
+    Ok(Done::Value(201, answer))
+}
+
+pub async fn get(server: &Arc<Server>, who: &Admitted, ws: &str) -> Result<Done, ApiError> {
+    let apps = visible_apps(server, who, ws).await?;
+    Ok(Done::Value(
+        200,
+        map([("name", text(ws)), ("apps", names(apps))]),
+    ))
+}
+
+/// Apps that any grant of the caller reaches, sorted.
+pub async fn visible_apps(
+    server: &Arc<Server>,
+    who: &Admitted,
+    ws: &str,
+) -> Result<Vec<String>, ApiError> {
+    let folder = server.ws_dir.join(ws);
+    let all = on_disk(move || {
+        Ok(folders(&folder)?
+            .into_iter()
+            .filter_map(|name| app_name(&name))
+            .collect::<Vec<_>>())
+    })
+    .await?;
+    let mut seen = Vec::new();
+    for app in all {
+        if sees(server, who, ws, &Target::App(app.clone())).await? {
+            seen.push(app);
+        }
+    }
+    seen.sort();
+    Ok(seen)
+}
+
+pub async fn patch(
+    server: &Arc<Server>,
+    ws: &str,
+    org: Option<String>,
+    owner: Option<String>,
+) -> Result<Done, ApiError> {
+    let rights = if org.is_none() && owner.is_none() {
+        server.grants.of(ws).await?
+    } else {
+        server.grants.describe(ws, owner, org).await?
+    };
+    let owner = rights.workspace.owner.as_deref();
+    let answer = map([
+        ("name", text(ws)),
+        ("org", text(&rights.org)),
+        ("owner", owner.map_or(Value::Null, text)),
+    ]);
+    Ok(Done::Value(200, answer))
+}
+
+pub async fn delete(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
+    let Some(_closed) = server.occupancy.close(ws, "").await else {
+        return Err(ApiError::new(404, "no_such_ws", "no such workspace"));
+    };
+    let folder = server.ws_dir.join(ws);
+    server.assembly.close(&folder).await;
+    let gone = remove(&server.ws_dir, folder).await?;
+    server.grants.forget(ws);
+    if !gone {
+        return Err(ApiError::new(404, "no_such_ws", "no such workspace"));
+    }
+    Ok(Done::Nothing)
+}
+
+pub async fn flush(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
+    let folder = server.ws_dir.join(ws);
+    server.programs.forget(&folder);
+    server.assembly.checkpoint(&folder).await;
+    Ok(Done::Nothing)
+}
+
+/// Takes a folder out of sight at once, then deletes what is in it; false if it was not there.
+pub async fn remove(ws_dir: &Path, folder: PathBuf) -> Result<bool, ApiError> {
+    let aside = ws_dir.join(format!("{LEFTOVER}{}", made_up_name()?));
+    on_disk(move || {
+        match fs::rename(&folder, &aside) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        fs::remove_dir_all(&aside).with_context(|| aside.display().to_string())?;
+        Ok(true)
+    })
+    .await
+}
+
+/// Deletes what an interrupted deletion left.
+pub fn remove_leftovers(ws_dir: &Path) {
+    for name in folders(ws_dir).unwrap_or_default() {
+        if name.starts_with(LEFTOVER)
+            && let Err(error) = fs::remove_dir_all(ws_dir.join(&name))
+        {
+            tracing::warn!(name, %error, "an interrupted deletion cannot be finished");
+        }
+    }
+}
+
+fn folders(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for item in fs::read_dir(folder)? {
+        let item = item?;
+        if item.file_type()?.is_dir()
+            && let Ok(name) = item.file_name().into_string()
+        {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+/// Random letters and digits, a letter first.
+fn made_up_name() -> Result<String, ApiError> {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut bytes = [0u8; MADE_UP];
+    getrandom::fill(&mut bytes).map_err(|_| ApiError::internal())?;
+    Ok(bytes
+        .iter()
+        .enumerate()
+        .map(|(index, byte)| {
+            let among = if index == 0 { 26 } else { LETTERS.len() };
+            LETTERS[usize::from(*byte) % among] as char
+        })
+        .collect())
+}

@@ -1,0 +1,195 @@
+//! Calls of the record store: for requests, and for what the server keeps itself.
+
+use super::Server;
+use crate::assembly::Assembly;
+use crate::bindings::Failure;
+use crate::run::{self, RunContext};
+use crate::stream::HostReply;
+use crate::workspace::Place;
+use mix_http_api::{ApiError, CallFailure, FamilyCall};
+use mix_value::{Map, Value, msgpack};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// User name of the server's own calls.
+const SYSTEM: &str = "_rmx_system";
+
+/// Answers a request to the record store.
+pub async fn answer(
+    server: &Arc<Server>,
+    place: Place,
+    user: &str,
+    call: FamilyCall,
+) -> mix_http_api::Response {
+    let Some(_slot) = server.calls.acquire().await else {
+        return call.refuse(ApiError::new(503, "busy", "too many calls of records wait"));
+    };
+    let result = perform(
+        &server.assembly,
+        place,
+        user,
+        call.function,
+        &call.args,
+        server.query_timeout,
+    )
+    .await;
+    if let Err(failure) = &result {
+        tracing::debug!(request = %call.request_id, code = %failure.code, "{}", failure.message);
+    }
+    call.finish(result)
+}
+
+/// The database of an app, as the server itself uses it.
+pub struct Database {
+    assembly: Arc<Assembly>,
+    place: Place,
+    time: Duration,
+}
+
+impl Database {
+    /// The records of an app.
+    pub fn new(server: &Server, place: Place) -> Database {
+        Database {
+            assembly: server.assembly.clone(),
+            place,
+            time: server.query_timeout,
+        }
+    }
+
+    /// All rows of a query.
+    pub async fn query(&self, query: &str, params: Map) -> Result<Vec<Map>, ApiError> {
+        let request = map([("query", text(query)), ("params", Value::Map(params))]);
+        let rows = match self.call("$db_http_query", request).await? {
+            Value::Map(mut answer) => answer.remove("rows"),
+            _ => None,
+        };
+        let Some(Value::Array(rows)) = rows else {
+            return Err(ApiError::internal());
+        };
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| match row {
+                Value::Map(row) => Some(row),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Saves one record and gives what is stored.
+    pub async fn save(&self, record: Map) -> Result<Map, ApiError> {
+        let request = map([
+            ("records", Value::Array(vec![Value::Map(record)])),
+            ("op", text("save")),
+            ("want", text("records")),
+        ]);
+        let saved = match self.call("$db_http_save", request).await? {
+            Value::Map(mut answer) => answer.remove("records"),
+            _ => None,
+        };
+        match saved {
+            Some(Value::Array(records)) => match records.into_iter().next() {
+                Some(Value::Map(record)) => Ok(record),
+                _ => Err(ApiError::internal()),
+            },
+            _ => Err(ApiError::internal()),
+        }
+    }
+
+    /// Deletes records that may be gone already.
+    pub async fn delete(&self, ids: &[String]) -> Result<(), ApiError> {
+        let request = map([
+            (
+                "records",
+                Value::Array(ids.iter().map(|id| text(id)).collect()),
+            ),
+            ("op", text("delete")),
+            ("want", text("none")),
+        ]);
+        self.call("$db_http_save", request).await.map(|_| ())
+    }
+
+    async fn call(&self, function: &'static str, request: Value) -> Result<Value, ApiError> {
+        perform(
+            &self.assembly,
+            self.place.clone(),
+            SYSTEM,
+            function,
+            // Null is the app's own database.
+            &Value::Array(vec![Value::Null, request]),
+            self.time,
+        )
+        .await
+        .map_err(|failure| {
+            tracing::warn!(function, code = %failure.code, "{}", failure.message);
+            failure.error(function == "$db_http_query")
+        })
+    }
+}
+
+async fn perform(
+    assembly: &Arc<Assembly>,
+    place: Place,
+    user: &str,
+    function: &'static str,
+    args: &Value,
+    time: Duration,
+) -> Result<Value, CallFailure> {
+    let target = assembly.find(function).ok_or_else(|| CallFailure {
+        code: "ERR_FFI_MISSING".to_owned(),
+        message: format!("no plugin offers {function}"),
+        detail: None,
+    })?;
+    let args = msgpack::encode(args).map_err(|_| CallFailure {
+        code: "ERR_VALUE".to_owned(),
+        message: "the request has a value that cannot be stored".to_owned(),
+        detail: Some(map([("code", text("not_storable"))])),
+    })?;
+    let who = run::caller(&place, "", user, Some(time));
+    let context = RunContext::new(assembly.clone(), place, who, None);
+    match tokio::time::timeout(time, context.start_target(target, args)).await {
+        Err(_) => Err(CallFailure {
+            code: "ERR_TIMEOUT".to_owned(),
+            message: "the record store did not answer in time".to_owned(),
+            detail: None,
+        }),
+        Ok(Err(failure)) => Err(call_failure(failure)),
+        Ok(Ok(HostReply::One(bytes))) => {
+            msgpack::decode(&bytes).map_err(|error| unusable(function, &error.to_string()))
+        }
+        Ok(Ok(HostReply::Many(_))) => Err(unusable(function, "a stream instead of a value")),
+    }
+}
+
+fn call_failure(failure: Failure) -> CallFailure {
+    CallFailure {
+        code: failure.code,
+        message: failure.message,
+        detail: failure
+            .detail
+            .and_then(|bytes| msgpack::decode(&bytes).ok()),
+    }
+}
+
+fn unusable(function: &str, reason: &str) -> CallFailure {
+    tracing::error!(function, reason, "unusable reply");
+    CallFailure {
+        code: "ERR_INTERNAL".to_owned(),
+        message: "unusable reply".to_owned(),
+        detail: None,
+    }
+}
+
+/// A string value.
+pub fn text(value: &str) -> Value {
+    Value::String(Arc::from(value))
+}
+
+/// A map value.
+pub fn map<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Map(
+        members
+            .into_iter()
+            .map(|(name, value)| (Arc::from(name), value))
+            .collect(),
+    )
+}
