@@ -4,16 +4,19 @@
 //! [`mixer`]), a folder, and HTTP. [`Server`] starts `mixer serve` on a free port
 //! and stops it when dropped; [`Console`] runs the commands of a documentation
 //! page in one shell and compares what they print; [`Sink`] is an HTTP server
-//! that keeps what is posted to it, [`Gate`] one that holds requests back.
+//! that keeps what is posted to it, [`Gate`] one that holds requests back; [`IdentityService`] signs
+//! tokens and serves its keys.
 
 mod console;
 mod gate;
+mod identity_service;
 mod server;
 mod sink;
 
 pub use console::{Console, Example, examples};
 pub use gate::Gate;
-pub use server::{Server, response_json};
+pub use identity_service::{IdentityService, now};
+pub use server::{Answer, Server, response_json};
 pub use sink::Sink;
 
 use std::path::PathBuf;

@@ -12,6 +12,45 @@ use serde_json::Value;
 pub struct Server {
     child: Child,
     base: String,
+    token: Option<String>,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: u16,
+    /// Header names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Body bytes.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON; null without one.
+    pub fn json(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        response_json(&self.body)
+    }
+
+    /// Code of the error in the body; empty if there is none.
+    pub fn code(&self) -> String {
+        let value: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        value["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_string()
+    }
+
+    /// First header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
+    }
 }
 
 impl Server {
@@ -27,9 +66,13 @@ impl Server {
             .take()
             .unwrap_or_else(|| unreachable!("stdout is piped"));
         let mut lines = BufReader::new(stdout).lines();
+        let mut token = None;
         let base = loop {
             match lines.next() {
                 Some(Ok(line)) => {
+                    if let Some(printed) = line.strip_prefix("dev token ") {
+                        token = Some(printed.to_string());
+                    }
                     if let Some(url) = line.strip_prefix("listening on ") {
                         break url.trim_end_matches('/').to_string();
                     }
@@ -40,7 +83,7 @@ impl Server {
                 }
             }
         };
-        Server { child, base }
+        Server { child, base, token }
     }
 
     /// Starts any command that listens on `port` and waits until it accepts connections.
@@ -57,6 +100,7 @@ impl Server {
         Server {
             child,
             base: format!("http://127.0.0.1:{port}"),
+            token: None,
         }
     }
 
@@ -71,6 +115,57 @@ impl Server {
     /// `http://host:port`.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The token that the server printed at its start, if it did.
+    pub fn dev_token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Any request. `body` comes with its media type.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<(&str, &str)>,
+    ) -> Answer {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some((media_type, _)) = body {
+            request = request.header("content-type", media_type);
+        }
+        let unusable = |error| panic!("{method} {path} is no request: {error}");
+        let result = match body {
+            Some((_, text)) => agent().run(
+                request
+                    .body(text.as_bytes().to_vec())
+                    .unwrap_or_else(unusable),
+            ),
+            None => {
+                let unusable = |error| panic!("{method} {path} is no request: {error}");
+                agent().run(request.body(()).unwrap_or_else(unusable))
+            }
+        };
+        let response = result.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                let value = value.to_str().unwrap_or_default().to_string();
+                (name.as_str().to_string(), value)
+            })
+            .collect();
+        let (status, body) = answer(Ok(response));
+        Answer {
+            status,
+            headers,
+            body,
+        }
     }
 
     /// GET of a path: status and body.
@@ -121,6 +216,7 @@ fn spawn(mut command: Command) -> Child {
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .allow_non_standard_methods(true)
         .timeout_global(Some(Duration::from_secs(60)))
         .build()
         .into()

@@ -1,0 +1,660 @@
+//! Who may do what over HTTP: every endpoint as anonymous, as a user of another workspace, as a
+//! user of the workspace, and as an administrator of the server.
+
+use mix_system_tests::{Answer, IdentityService, Server, now, repository, run_mixer};
+use serde_json::{Value, json};
+use std::path::Path;
+
+const ADMIN: &str = "root@example.com";
+const OWNER: &str = "ada@example.com";
+const STRANGER: &str = "eve@elsewhere.org";
+
+struct Site {
+    service: IdentityService,
+    server: Server,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn start(more: &[&str]) -> Site {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let service = IdentityService::start();
+        let url = service.key_url();
+        let mut arguments = vec![
+            "--jwks-url",
+            &url,
+            "--server-admin",
+            "user/root@example.com",
+            "--workspace-creator",
+            "domain/example.com",
+            "--workspace-creator",
+            "domain/elsewhere.org",
+        ];
+        arguments.extend(more);
+        let server = Server::mixer(folder.path(), &arguments);
+        Site {
+            service,
+            server,
+            _folder: folder,
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        self._folder.path()
+    }
+
+    /// A request of a user, or of nobody if the name is empty.
+    fn send(&self, user: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let token = format!("Bearer {}", self.service.token(user));
+        let headers = [("authorization", token.as_str())];
+        let headers = if user.is_empty() {
+            &[][..]
+        } else {
+            &headers[..]
+        };
+        let text = body.map(Value::to_string);
+        let body = text.as_deref().map(|text| ("application/json", text));
+        self.server.send(method, path, headers, body)
+    }
+
+    #[track_caller]
+    fn expect(&self, user: &str, method: &str, path: &str, body: Value, status: u16) -> Value {
+        let body = Some(&body).filter(|body| !body.is_null());
+        let answer = self.send(user, method, path, body);
+        assert_eq!(
+            answer.status,
+            status,
+            "{user} {method} {path}: {}",
+            String::from_utf8_lossy(&answer.body)
+        );
+        if answer
+            .header("content-type")
+            .is_some_and(|kind| kind.contains("json"))
+        {
+            answer.json()
+        } else {
+            Value::Null
+        }
+    }
+
+    /// Workspaces of the owner and of the stranger, with the films in the first.
+    fn furnish(&self) {
+        self.expect(OWNER, "POST", "/v1/ws", json!({ "name": "acme" }), 201);
+        self.expect(STRANGER, "POST", "/v1/ws", json!({ "name": "other" }), 201);
+        let done = run_mixer([
+            "install",
+            &repository().join("examples/movies").display().to_string(),
+            "--ws-dir",
+            &self.folder().display().to_string(),
+            "--ws",
+            "acme",
+            "--app",
+            "movies",
+        ]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    }
+
+    fn grant(&self, user: &str, subject: &str, role: &str, resource: &str) -> String {
+        let grant = json!({ "subject": subject, "role": role, "resource": resource });
+        let made = self.expect(user, "POST", "/v1/ws/acme/permissions", grant, 201);
+        made["id"].as_str().expect("an id").to_string()
+    }
+}
+
+#[test]
+fn every_endpoint_asks_who_it_is() {
+    let site = Site::start(&[]);
+    site.furnish();
+    let id = site.grant(OWNER, "user/bob@example.com", "runner", "db/movies");
+    let app = "/v1/ws/acme/app/movies";
+    let agent = format!("{app}/agent/report");
+    let saved = site.send(
+        OWNER,
+        "POST",
+        &format!("{app}/documents"),
+        Some(&json!({ "n": 1 })),
+    );
+    let record = String::from_utf8(saved.body).expect("an id");
+    // Method, path, body, status for the owner, status for the administrator of the server after him.
+    let rows: Vec<(&str, String, Value, u16, u16)> = vec![
+        ("GET", "/v1/ws/acme".into(), Value::Null, 200, 200),
+        (
+            "PATCH",
+            "/v1/ws/acme".into(),
+            json!({ "org": "acme-group" }),
+            403,
+            200,
+        ),
+        ("POST", "/v1/ws/acme/flush".into(), Value::Null, 204, 204),
+        ("POST", "/flush/acme".into(), Value::Null, 204, 204),
+        ("GET", "/v1/ws/acme/appmeta".into(), Value::Null, 200, 200),
+        (
+            "GET",
+            "/v1/ws/acme/appmeta/movies".into(),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "PUT",
+            "/v1/ws/acme/appmeta/movies".into(),
+            json!({ "display_name": "Films" }),
+            200,
+            200,
+        ),
+        (
+            "PUT",
+            "/v1/ws/acme/appmeta/fresh".into(),
+            json!({ "display_name": "Fresh" }),
+            201,
+            200,
+        ),
+        (
+            "PATCH",
+            "/v1/ws/acme/appmeta/movies".into(),
+            json!({ "settings": { "a": 1 } }),
+            200,
+            200,
+        ),
+        (
+            "GET",
+            "/v1/ws/acme/permissions".into(),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "POST",
+            "/v1/ws/acme/permissions".into(),
+            json!({ "subject": "domain/example.com", "role": "runner", "resource": "agent/movies/x" }),
+            201,
+            200,
+        ),
+        (
+            "GET",
+            format!("/v1/ws/acme/permissions/{id}"),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "POST",
+            "/grant-permission/acme".into(),
+            json!({ "subject": "user/c@example.com", "role": "db/creator" }),
+            201,
+            200,
+        ),
+        ("GET", app.into(), Value::Null, 200, 200),
+        ("GET", "/ws/acme/movies".into(), Value::Null, 200, 200),
+        ("GET", format!("{app}/appMeta.json"), Value::Null, 200, 200),
+        ("GET", format!("{app}/runtime.json"), Value::Null, 404, 404),
+        ("GET", format!("{app}/permissions"), Value::Null, 200, 200),
+        (
+            "POST",
+            format!("{app}/permissions"),
+            json!({ "subject": "user/d@example.com", "role": "editor" }),
+            201,
+            200,
+        ),
+        (
+            "GET",
+            format!("{app}/permissions/{id}"),
+            Value::Null,
+            200,
+            200,
+        ),
+        ("GET", agent.clone(), Value::Null, 200, 200),
+        ("GET", format!("{agent}/permissions"), Value::Null, 200, 200),
+        (
+            "POST",
+            format!("{agent}/permissions"),
+            json!({ "subject": "user/d@example.com", "role": "runner" }),
+            201,
+            200,
+        ),
+        (
+            "GET",
+            format!("{agent}/permissions/{id}"),
+            Value::Null,
+            404,
+            404,
+        ),
+        ("POST", agent.clone(), Value::Null, 200, 200),
+        ("GET", format!("{agent}/run"), Value::Null, 200, 200),
+        (
+            "GET",
+            "/run-agent/acme/movies/report".into(),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "POST",
+            "/v0/run-agent/acme/movies/report".into(),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "POST",
+            format!("{app}/documents"),
+            json!({ "n": 3 }),
+            201,
+            201,
+        ),
+        (
+            "GET",
+            format!("{app}/documents/{record}"),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "POST",
+            format!("{app}/save"),
+            json!({ "record": { "n": 4 } }),
+            200,
+            200,
+        ),
+        (
+            "GET",
+            format!("{app}/query?query=n%20%3D%3D%201"),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "POST",
+            format!("{app}/query"),
+            json!({ "query": "n == 1" }),
+            200,
+            200,
+        ),
+        (
+            "GET",
+            format!("{app}/query/parse?query=n%20%3D%3D%201"),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "DELETE",
+            format!("{app}/documents/{record}"),
+            Value::Null,
+            204,
+            410,
+        ),
+        (
+            "DELETE",
+            format!("{app}/documents?ids=%5B%5D"),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "DELETE",
+            format!("/v1/ws/acme/permissions/{id}"),
+            Value::Null,
+            204,
+            404,
+        ),
+        (
+            "POST",
+            "/v1/ws/acme/app/notes".into(),
+            json!({ "display_name": "Notes" }),
+            201,
+            409,
+        ),
+        (
+            "DELETE",
+            "/v1/ws/acme/app/notes".into(),
+            Value::Null,
+            204,
+            404,
+        ),
+        ("DELETE", "/ws/acme/fresh".into(), Value::Null, 204, 404),
+        ("DELETE", "/v1/ws/acme".into(), Value::Null, 204, 404),
+    ];
+    for (method, path, body, owner, admin) in rows {
+        let body = Some(&body).filter(|body| !body.is_null());
+        for (user, status) in [("", 401), (STRANGER, 403), (OWNER, owner), (ADMIN, admin)] {
+            let answer = site.send(user, method, &path, body);
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            assert_eq!(answer.status, status, "{user:?} {method} {path}: {text}");
+            match status {
+                401 => {
+                    assert_eq!(answer.code(), "unauthenticated", "{method} {path}");
+                    assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+                }
+                403 => {
+                    assert_eq!(answer.code(), "forbidden", "{method} {path}");
+                    let details = answer.json()["error"]["details"].clone();
+                    assert!(details["permission"].is_string(), "{method} {path}: {text}");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn names_do_not_leak_to_those_who_may_not() {
+    let site = Site::start(&[]);
+    site.furnish();
+    for path in [
+        "/v1/ws/acme",
+        "/v1/ws/nowhere",
+        "/v1/ws/acme/app/movies",
+        "/v1/ws/acme/app/nothing",
+    ] {
+        assert_eq!(site.send("", "GET", path, None).status, 401, "{path}");
+        assert_eq!(
+            site.send(STRANGER, "GET", path, None).code(),
+            "forbidden",
+            "{path}"
+        );
+    }
+    assert_eq!(
+        site.send(ADMIN, "GET", "/v1/ws/nowhere", None).code(),
+        "no_such_ws"
+    );
+    assert_eq!(
+        site.send(OWNER, "GET", "/v1/ws/acme/app/nothing", None)
+            .code(),
+        "no_such_app"
+    );
+    for app in ["_rmx_admin", "_rmx_secrets"] {
+        for user in ["", OWNER, ADMIN] {
+            let answer = site.send(user, "GET", &format!("/v1/ws/acme/app/{app}/query"), None);
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (404, "no_such_app")
+            );
+        }
+    }
+    let seen =
+        |user: &str| site.expect(user, "GET", "/v1/ws", Value::Null, 200)["workspaces"].clone();
+    assert_eq!(seen(""), json!([]));
+    assert_eq!(seen(OWNER), json!([{ "name": "acme" }]));
+    assert_eq!(
+        seen(ADMIN),
+        json!([{ "name": "acme" }, { "name": "other" }])
+    );
+    assert_eq!(
+        site.expect(OWNER, "GET", "/v1/ws/acme", Value::Null, 200),
+        json!({ "name": "acme", "apps": [{ "name": "movies" }] })
+    );
+}
+
+#[test]
+fn grants_give_what_their_role_says_at_once_and_survive_a_restart() {
+    let site = Site::start(&[]);
+    site.furnish();
+    let run = "/v1/ws/acme/app/movies/agent/report/run";
+    let query = "/v1/ws/acme/app/movies/query?query=n%20%3D%3D%201";
+    let bob = "bob@partner.net";
+    let status = |user: &str, path: &str| site.send(user, "GET", path, None).status;
+    assert_eq!((status(bob, run), status(bob, query)), (403, 403));
+    let id = site.grant(OWNER, "domain/partner.net", "runner", "agent/movies/report");
+    assert_eq!((status(bob, run), status(bob, query)), (200, 403));
+    assert_eq!(status("bob@sub.partner.net", run), 403);
+    let editor = site.grant(OWNER, "user/BOB@partner.net", "editor", "db/movies");
+    assert_eq!((status(bob, run), status(bob, query)), (200, 200));
+    // Whoever holds a grant may give it up, and nobody else's.
+    let path = |id: &str| format!("/v1/ws/acme/permissions/{id}");
+    site.expect(bob, "DELETE", &path(&id), Value::Null, 403);
+    site.expect(bob, "DELETE", &path(&editor), Value::Null, 204);
+    assert_eq!((status(bob, run), status(bob, query)), (200, 403));
+    // Anonymous grants serve everybody, signed in or not.
+    site.grant(OWNER, "anonymous", "runner", "agent/movies/report");
+    assert_eq!((status("", run), status(STRANGER, run)), (200, 200));
+
+    let Site {
+        service,
+        server,
+        _folder,
+    } = site;
+    server.kill();
+    let url = service.key_url();
+    let server = Server::mixer(_folder.path(), &["--jwks-url", &url]);
+    let site = Site {
+        service,
+        server,
+        _folder,
+    };
+    assert_eq!(site.send("", "GET", run, None).status, 200);
+    assert_eq!(site.send(STRANGER, "GET", query, None).status, 403);
+    assert_eq!(site.send(OWNER, "GET", query, None).status, 200);
+}
+
+#[test]
+fn bad_grants_and_bodies_are_refused() {
+    let site = Site::start(&[]);
+    site.furnish();
+    for (path, body, code) in [
+        (
+            "/v1/ws/acme/permissions",
+            json!({ "subject": "x", "role": "admin" }),
+            "bad_grant",
+        ),
+        (
+            "/v1/ws/acme/permissions",
+            json!({ "subject": "user/a@b.c", "role": "root" }),
+            "bad_grant",
+        ),
+        (
+            "/v1/ws/acme/permissions",
+            json!({ "subject": "domain/com", "role": "runner" }),
+            "bad_grant",
+        ),
+        (
+            "/v1/ws/acme/permissions",
+            json!({ "subject": "anonymous", "role": "admin" }),
+            "bad_grant",
+        ),
+        (
+            "/v1/ws/acme/permissions",
+            json!({ "subject": "user/a@b.c", "role": "editor", "resource": "agent/movies/x" }),
+            "bad_grant",
+        ),
+        (
+            "/v1/ws/acme/permissions",
+            json!({ "subject": "user/a@b.c", "role": "runner", "resource": "db/.." }),
+            "bad_grant",
+        ),
+        (
+            "/v1/ws/acme/app/movies/permissions",
+            json!({ "subject": "user/a@b.c", "role": "runner", "resource": "workspace" }),
+            "bad_grant",
+        ),
+        (
+            "/v1/ws/acme/permissions",
+            json!({ "role": "runner" }),
+            "bad_param",
+        ),
+        (
+            "/v1/ws/acme/permissions",
+            json!({ "subject": "all-users", "role": "runner", "colour": 1 }),
+            "bad_param",
+        ),
+        ("/v1/ws", json!({ "name": "a/b" }), "bad_name"),
+        ("/v1/ws", json!({ "title": "x" }), "bad_param"),
+        (
+            "/v1/ws/acme/app/notes",
+            json!({ "name": "other" }),
+            "bad_param",
+        ),
+    ] {
+        let answer = site.send(OWNER, "POST", path, Some(&body));
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, code),
+            "{path} {body}"
+        );
+    }
+    assert_eq!(
+        site.send(OWNER, "POST", "/v1/ws", Some(&json!({ "name": "acme" })))
+            .code(),
+        "exists"
+    );
+    assert_eq!(
+        site.send(OWNER, "POST", "/v1/ws", Some(&json!({ "name": "_x" })))
+            .status,
+        403
+    );
+    let made = site.expect(OWNER, "POST", "/v1/ws", Value::Null, 201);
+    assert_eq!(made["name"].as_str().map(str::len), Some(10));
+    // A form, as old clients send it.
+    let token = format!("Bearer {}", site.service.token(OWNER));
+    let form = ("application/x-www-form-urlencoded", "name=old-client");
+    let answer = site
+        .server
+        .send("POST", "/ws", &[("authorization", &token)], Some(form));
+    assert_eq!(
+        (answer.status, answer.header("deprecation")),
+        (201, Some("true"))
+    );
+}
+
+#[test]
+fn a_token_that_fails_a_check_is_never_anonymous() {
+    let site = Site::start(&[
+        "--jwks-issuer",
+        "https://id.example.com",
+        "--jwks-audience",
+        "mixer",
+    ]);
+    let claims = |change: Value| {
+        let mut claims = json!({
+            "sub": "1", "email": ADMIN, "exp": now() + 3600,
+            "iss": "https://id.example.com", "aud": ["x", "mixer"],
+        });
+        for (name, value) in change.as_object().expect("an object") {
+            claims[name] = value.clone();
+        }
+        claims
+    };
+    let try_token = |token: &str| {
+        let authorization = format!("Bearer {token}");
+        let answer = site.server.send(
+            "GET",
+            "/v1/health",
+            &[("authorization", &authorization)],
+            None,
+        );
+        (answer.status, answer.code())
+    };
+    let good = site.service.token_with(claims(json!({})));
+    assert_eq!(try_token(&good).0, 200);
+    assert_eq!(site.server.get(&format!("/v1/ws?token={good}")).0, 200);
+    for (change, code) in [
+        (json!({ "exp": now() - 3600 }), "token_expired"),
+        (json!({ "exp": null }), "bad_token"),
+        (json!({ "nbf": now() + 3600 }), "bad_token"),
+        (
+            json!({ "iss": "https://evil.example.com" }),
+            "untrusted_issuer",
+        ),
+        (json!({ "aud": "another" }), "untrusted_issuer"),
+        (json!({ "sub": "" }), "bad_token"),
+    ] {
+        let token = site.service.token_with(claims(change.clone()));
+        assert_eq!(try_token(&token), (401, code.to_string()), "{change}");
+    }
+    let mut parts: Vec<&str> = good.split('.').collect();
+    // {"alg":"none"}
+    parts[0] = "eyJhbGciOiJub25lIn0";
+    let unsigned = format!("{}.{}.", parts[0], parts[1]);
+    for token in [
+        parts.join("."),
+        unsigned,
+        "x".into(),
+        format!("{good}x"),
+        "x".repeat(17 << 10),
+    ] {
+        assert_eq!(
+            try_token(&token),
+            (401, "bad_token".to_string()),
+            "{token:.60}"
+        );
+    }
+    for header in ["Basic YTpi", "Bearer"] {
+        let answer = site
+            .server
+            .send("GET", "/", &[("authorization", header)], None);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (401, "bad_token"),
+            "{header}"
+        );
+    }
+    // An address that is not verified is no name: no administrator.
+    let unverified = site
+        .service
+        .token_with(claims(json!({ "email_verified": false })));
+    assert_eq!(
+        site.server
+            .get(&format!("/v1/ws/none?token={unverified}"))
+            .0,
+        403
+    );
+}
+
+#[test]
+fn a_new_key_of_the_service_is_fetched_when_a_token_names_it() {
+    let site = Site::start(&[]);
+    let old = site.service.token(ADMIN);
+    assert_eq!(site.server.get(&format!("/v1/ws?token={old}")).0, 200);
+    site.service.rotate();
+    let new = site.service.token(ADMIN);
+    assert_eq!(site.server.get(&format!("/v1/ws?token={new}")).0, 200);
+    assert_eq!(site.server.get(&format!("/v1/ws?token={old}")).0, 401);
+    // One fetch in five minutes: the next change is not seen yet.
+    site.service.rotate();
+    let newer = site.service.token(ADMIN);
+    assert_eq!(site.server.get(&format!("/v1/ws?token={newer}")).0, 401);
+}
+
+#[test]
+fn without_any_flag_of_identity_a_loopback_server_is_open() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let server = Server::mixer(folder.path(), &[]);
+    assert_eq!(server.post("/v1/ws", "{\"name\":\"mine\"}").0, 201);
+    assert_eq!(server.post("/v1/ws/mine/app/notes", "{}").0, 201);
+    assert_eq!(
+        server
+            .post("/v1/ws/mine/app/notes/documents", "{\"a\":1}")
+            .0,
+        201
+    );
+    assert_eq!(server.get("/v1/ws?token=x").0, 401);
+    // A page of another site is no program of the machine's user.
+    let foreign = [("origin", "https://evil.example.com")];
+    let answer = server.send("POST", "/v1/ws/mine/flush", &foreign, None);
+    assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"));
+    assert_eq!(server.delete("/v1/ws/mine").0, 204);
+    assert_eq!(server.get("/v1/ws").1, b"{\"workspaces\":[]}");
+}
+
+#[test]
+fn a_dev_token_makes_its_user_administrator_on_loopback_only() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let server = Server::mixer(folder.path(), &["--dev-token", "dev"]);
+    let token = server.dev_token().expect("a token was printed").to_string();
+    assert_eq!(server.get("/v1/ws/none").0, 401);
+    assert_eq!(server.get(&format!("/v1/ws/none?token={token}")).0, 404);
+    let folder = folder.path().join("other").display().to_string();
+    let done = run_mixer([
+        "serve",
+        "--ws-dir",
+        &folder,
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "0",
+        "--dev-token",
+        "dev",
+    ]);
+    assert_eq!(done.code, 2);
+    assert!(done.stderr.contains("loopback"), "{}", done.stderr);
+}
