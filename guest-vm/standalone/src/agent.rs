@@ -97,6 +97,8 @@ fn failed(issue: Issue) -> RunOutcome {
         _ => RunOutcome::Failed {
             code: issue.code,
             message: issue.message,
+            // Nobody is known here, so nobody is known to be a writer of the app.
+            stack: Vec::new(),
         },
     }
 }

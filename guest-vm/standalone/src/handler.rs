@@ -51,6 +51,11 @@ async fn answer(pending: NeedsBody, request: Request) -> Response {
         Step::Call(call) => records::call(*call).await,
         // The plan offers nothing of the kind here.
         Step::Manage(managed) => managed.finish(Err(ApiError::internal())),
+        Step::Run(run) if run.asynchronous => run.refuse(ApiError::new(
+            401,
+            "unauthenticated",
+            "an asynchronous run needs a token",
+        )),
         Step::Run(run) => {
             let outcome = agent::run(&run).await;
             run.finish(outcome)

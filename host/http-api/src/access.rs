@@ -57,7 +57,11 @@ impl Need {
         let app = || Target::App(route.app.clone());
         let agent = || Target::Agent(route.app.clone(), route.name.clone());
         match route.action {
-            Action::Root | Action::Health | Action::Ready | Action::ListWorkspaces => Need::Nothing,
+            Action::Root
+            | Action::Health
+            | Action::Ready
+            | Action::OpenApi
+            | Action::ListWorkspaces => Need::Nothing,
             Action::CreateWorkspace => Need::Creator,
             Action::GetWorkspace | Action::ListAppmeta => Need::Any(Target::Workspace),
             Action::PatchWorkspace => Need::ServerAdmin,
@@ -75,7 +79,9 @@ impl Need {
                 Need::Allowed(&[GrantPermissions], scope(route))
             }
             Action::DeleteGrant => Need::RemoveGrant(scope(route), route.id.clone()),
-            Action::DescribeAgent | Action::RunAgent => Need::Allowed(&[Run], agent()),
+            Action::DescribeAgent | Action::RunAgent | Action::RunQuery => {
+                Need::Allowed(&[Run], agent())
+            }
             Action::PostDocuments
             | Action::DeleteDocuments
             | Action::DeleteDocument

@@ -41,13 +41,14 @@ pub(crate) fn take(
         asynchronous: false,
     };
     let mut rest = Vec::new();
+    let mut wanted = None;
     for (name, value) in pairs {
         if !NAMES.contains(&name.as_str()) {
             rest.push((name, value));
             continue;
         }
         match name.as_str() {
-            "timeout" => control.timeout_ms = timeout(settings, &value)?,
+            "timeout" => wanted = Some(timeout(&value)?),
             "include_raw_body" => control.include_raw_body = boolean(&name, &value)?,
             "inputEscEnabled" => control.input_tags = Some(boolean(&name, &value)?),
             "outputEscEnabled" => control.output_tags = boolean(&name, &value)?,
@@ -57,10 +58,19 @@ pub(crate) fn take(
             _ => {}
         }
     }
+    let (default, ceiling) = if control.asynchronous {
+        (
+            settings.postpone_timeout_ms,
+            settings.postpone_timeout_max_ms,
+        )
+    } else {
+        (settings.agent_timeout_ms, settings.agent_timeout_max_ms)
+    };
+    control.timeout_ms = wanted.unwrap_or(default).min(ceiling);
     Ok((control, rest))
 }
 
-fn timeout(settings: &Settings, text: &str) -> Result<u64, ApiError> {
+fn timeout(text: &str) -> Result<u64, ApiError> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || text.bytes().all(|byte| byte == b'0') {
         return Err(ApiError::bad_param(
@@ -68,6 +78,5 @@ fn timeout(settings: &Settings, text: &str) -> Result<u64, ApiError> {
         ));
     }
     // More digits than fit are just a very long time.
-    let wanted = text.parse::<u64>().unwrap_or(u64::MAX);
-    Ok(wanted.min(settings.agent_timeout_max_ms))
+    Ok(text.parse::<u64>().unwrap_or(u64::MAX))
 }

@@ -5,12 +5,15 @@
 
 mod apps;
 mod grants;
+mod registered;
+mod signals;
 mod workspaces;
 
 pub use grants::is_inside;
 
 use crate::error::ApiError;
 use crate::head::Head;
+use crate::plan::Settings;
 use crate::records::fnv128;
 use crate::response::{self, Format, Frame, Response, TEXT};
 use crate::route::{Action, Route};
@@ -61,8 +64,35 @@ pub enum Job {
     GetGrant,
     /// Deletes one grant of the scope.
     DeleteGrant,
-    /// Describes an agent.
+    /// Describes an agent, an alias or a registered query.
     DescribeAgent,
+    /// Registers a query.
+    PutQuery {
+        /// Its name.
+        name: String,
+        /// Member `query` or `queryAST`.
+        source: Map,
+        /// The other members of its record.
+        members: Map,
+    },
+    /// Deletes a registered query.
+    DeleteQuery,
+    /// The bytes of this member of a record.
+    Raw(String),
+    /// A new signal.
+    CreateSignal {
+        /// Milliseconds until it is forgotten.
+        life_ms: u64,
+    },
+    /// Waits for a signal.
+    AwaitSignal {
+        /// Longest wait.
+        wait_ms: u64,
+    },
+    /// Gives a signal its value.
+    SetSignal(Value),
+    /// Cancels a signal.
+    CancelSignal,
 }
 
 /// What became of a job.
@@ -70,6 +100,10 @@ pub enum Job {
 pub enum Done {
     /// A value, with its status.
     Value(u16, Value),
+    /// A value, with its status and the address of what was made.
+    Made(Value, String),
+    /// Bytes of a media type.
+    Bytes(String, Vec<u8>),
     /// 204.
     Nothing,
 }
@@ -114,6 +148,7 @@ pub(crate) fn prepare(route: &Route, head: &Head) -> Result<Prepared, ApiError> 
 
 /// The job, once the body is there.
 pub(crate) fn with_body(
+    settings: &Settings,
     head: &Head,
     frame: Frame,
     route: Route,
@@ -140,6 +175,13 @@ pub(crate) fn with_body(
         Action::GetGrant => Job::GetGrant,
         Action::DeleteGrant => Job::DeleteGrant,
         Action::DescribeAgent => Job::DescribeAgent,
+        Action::PutQuery => registered::put(&route, head, body)?,
+        Action::DeleteQuery => Job::DeleteQuery,
+        Action::Raw => registered::raw(head)?,
+        Action::CreateSignal => signals::create(head, body)?,
+        Action::AwaitSignal => signals::wait(head)?,
+        Action::SetSignal => signals::set(head, body, settings.params_limit)?,
+        Action::CancelSignal => Job::CancelSignal,
         _ => return Err(ApiError::internal()),
     };
     Ok(Managed {
@@ -159,8 +201,22 @@ impl Managed {
             .and_then(|done| match done {
                 Done::Nothing => Ok(self.frame.respond(204, TEXT, Vec::new())),
                 Done::Value(status, value) => self.value(status, &value),
+                Done::Made(value, place) => {
+                    let mut response = self.value(201, &value)?;
+                    response.headers.push(("location", place));
+                    Ok(response)
+                }
+                Done::Bytes(media_type, bytes) => Ok(self.bytes(&media_type, bytes)),
             })
             .unwrap_or_else(|error| self.frame.error(error))
+    }
+
+    fn bytes(&self, media_type: &str, bytes: Vec<u8>) -> Response {
+        let mut response = self.frame.respond(200, media_type, bytes);
+        if response::is_active(media_type) {
+            response.headers.push(response::sandbox());
+        }
+        response
     }
 
     fn value(&self, status: u16, value: &Value) -> Result<Response, ApiError> {

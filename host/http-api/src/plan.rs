@@ -5,6 +5,7 @@ use crate::cors;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::manage::{self, Managed};
+use crate::openapi;
 use crate::records::{self, Endpoint, FamilyCall};
 use crate::response::{Frame, JSON, Response, TEXT};
 use crate::route::{self, Action, Route};
@@ -26,6 +27,10 @@ pub struct Settings {
     pub agent_timeout_ms: u64,
     /// Greatest run time.
     pub agent_timeout_max_ms: u64,
+    /// Run time of an asynchronous run without `timeout`.
+    pub postpone_timeout_ms: u64,
+    /// Greatest run time of an asynchronous run.
+    pub postpone_timeout_max_ms: u64,
     /// Allowed origins; `*` is any.
     pub cors_origins: Vec<String>,
     /// Host names accepted; `None`: all (not listening on loopback).
@@ -34,6 +39,19 @@ pub struct Settings {
     pub only_workspace: Option<String>,
     /// Who may do what.
     pub access: Access,
+    /// Who sees the description of the interface.
+    pub docs: Docs,
+}
+
+/// Who sees the description of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Docs {
+    /// Everybody.
+    Public,
+    /// Callers with a token.
+    Auth,
+    /// Nobody.
+    Off,
 }
 
 impl Default for Settings {
@@ -45,10 +63,13 @@ impl Default for Settings {
             params_limit: 1 << 20,
             agent_timeout_ms: 60_000,
             agent_timeout_max_ms: 300_000,
+            postpone_timeout_ms: 60_000,
+            postpone_timeout_max_ms: 3_600_000,
             cors_origins: vec!["*".to_owned()],
             allowed_hosts: None,
             only_workspace: None,
             access: Access::Open { records: true },
+            docs: Docs::Public,
         }
     }
 }
@@ -153,7 +174,11 @@ fn judge(
     frame.deprecated = route.v0;
     check_length(settings, head)?;
     let token = access::token(head)?;
-    let need = Need::of(&route);
+    let need = match (route.action, settings.docs) {
+        (Action::OpenApi, Docs::Auth) => Need::Token,
+        (Action::OpenApi, Docs::Off) => return Err(route::no_such_route()),
+        _ => Need::of(&route),
+    };
     if let Access::Open { records } = settings.access {
         access::judge_open(settings, head, token.as_deref(), &need, records)?;
     }
@@ -183,8 +208,12 @@ fn task(
             Ok(Task::Reply(frame.respond(200, TEXT, text.into_bytes())))
         }
         Action::Health => Ok(Task::Reply(health(settings, facts, frame))),
+        Action::OpenApi => {
+            let text = openapi::document(settings);
+            Ok(Task::Reply(frame.json_text(200, text)))
+        }
         Action::Ready => Ok(Task::Reply(ready(facts, frame))),
-        Action::RunAgent => run::prepare(settings, head).map(Task::Run),
+        Action::RunAgent | Action::RunQuery => run::prepare(settings, head).map(Task::Run),
         Action::PostDocuments => records(Endpoint::PostDocuments),
         Action::DeleteDocuments => records(Endpoint::DeleteDocuments),
         Action::GetDocument => records(Endpoint::GetDocument(route.id.clone())),
@@ -335,10 +364,15 @@ impl NeedsBody {
                 body,
             )
             .map(|call| Step::Call(Box::new(call))),
-            Task::Manage(prepared) => {
-                manage::with_body(&self.head, self.frame, route, prepared, body)
-                    .map(|managed| Step::Manage(Box::new(managed)))
-            }
+            Task::Manage(prepared) => manage::with_body(
+                &self.settings,
+                &self.head,
+                self.frame,
+                route,
+                prepared,
+                body,
+            )
+            .map(|managed| Step::Manage(Box::new(managed))),
         };
         made.unwrap_or_else(|error| Step::Reply(frame.error(error)))
     }

@@ -187,6 +187,22 @@ pub(crate) fn value_format(head: &Head) -> Result<Format, ApiError> {
     }
 }
 
+/// True for media types that a browser runs.
+pub(crate) fn is_active(media_type: &str) -> bool {
+    let name = media_type.split(';').next().unwrap_or("").trim();
+    let name = name.to_ascii_lowercase();
+    matches!(
+        name.as_str(),
+        "text/html" | "text/javascript" | "application/javascript" | "text/xml" | "application/xml"
+    ) || name.ends_with("+xml")
+}
+
+/// What users or agents made must not script against the interface of the server.
+pub(crate) fn sandbox() -> (&'static str, String) {
+    let policy = "sandbox allow-scripts allow-forms allow-popups";
+    ("content-security-policy", policy.to_owned())
+}
+
 /// 406.
 pub(crate) fn not_acceptable() -> ApiError {
     ApiError::new(

@@ -11,6 +11,7 @@ pub enum Action {
     Root,
     Health,
     Ready,
+    OpenApi,
     ListWorkspaces,
     CreateWorkspace,
     GetWorkspace,
@@ -41,6 +42,7 @@ pub enum Action {
     ParseQuery,
     PutQuery,
     DeleteQuery,
+    RunQuery,
     Raw,
     CreateSignal,
     AwaitSignal,
@@ -64,6 +66,7 @@ pub(crate) const TABLE: &[Resource] = &[
     resource("/", &[("GET", Action::Root)]),
     resource("/v1/health", &[("GET", Action::Health)]),
     resource("/v1/health/ready", &[("GET", Action::Ready)]),
+    resource("/v1/_doc/openapi.json", &[("GET", Action::OpenApi)]),
     resource(
         "/v1/ws",
         &[
@@ -158,7 +161,31 @@ pub(crate) const TABLE: &[Resource] = &[
     ),
     resource(
         "/v1/ws/{ws}/app/{app}/query/parse",
-        &[("GET", Action::ParseQuery), ("POST", Action::ParseQuery)],
+        &[
+            ("GET", Action::ParseQuery),
+            ("POST", Action::ParseQuery),
+            // Answered with 400: the name is reserved.
+            ("PUT", Action::PutQuery),
+        ],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/query/{name}",
+        &[
+            ("GET", Action::RunQuery),
+            ("POST", Action::RunQuery),
+            ("PUT", Action::PutQuery),
+            ("DELETE", Action::DeleteQuery),
+        ],
+    ),
+    resource("/v1/ws/{ws}/app/{app}/raw/{id}", &[("GET", Action::Raw)]),
+    resource("/v1/signals", &[("POST", Action::CreateSignal)]),
+    resource(
+        "/v1/signals/{id}",
+        &[
+            ("GET", Action::AwaitSignal),
+            ("POST", Action::SetSignal),
+            ("DELETE", Action::CancelSignal),
+        ],
     ),
 ];
 
@@ -192,6 +219,11 @@ pub(crate) const TABLE_V0: &[Resource] = &[
     ),
     resource("/flush/{ws}", &[("POST", Action::FlushWorkspace)]),
     resource("/grant-permission/{ws}", &[("POST", Action::AddGrant)]),
+    resource("/query/{ws}/{app}", &[("POST", Action::PutQuery)]),
+    resource(
+        "/query/{ws}/{app}/{name}",
+        &[("DELETE", Action::DeleteQuery)],
+    ),
 ];
 
 /// A resource with the names of its path; those that the path lacks are empty.
@@ -226,7 +258,7 @@ pub(crate) fn find(method: &str, path: &str) -> Result<Route, ApiError> {
         return Err(if segments.first().is_some_and(|first| first == "v0") {
             retired(parts)
         } else {
-            ApiError::new(404, "no_such_route", "this server has no such path")
+            no_such_route()
         });
     };
     let names = names_of(resource.pattern, parts)?;
@@ -239,6 +271,11 @@ pub(crate) fn find(method: &str, path: &str) -> Result<Route, ApiError> {
         v0,
         ..names
     })
+}
+
+/// 404.
+pub(crate) fn no_such_route() -> ApiError {
+    ApiError::new(404, "no_such_route", "this server has no such path")
 }
 
 fn wrong_method(method: &str, resource: &Resource) -> ApiError {

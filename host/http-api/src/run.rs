@@ -23,6 +23,8 @@ pub struct AgentRun {
     pub params: Vec<u8>,
     /// Time for the run, already clamped.
     pub timeout_ms: u64,
+    /// True if the caller gets a signal instead of the output. Needs a user.
+    pub asynchronous: bool,
     /// True if the run ends when the caller goes away.
     pub cancel_on_disconnect: bool,
     /// Method, headers (without credentials) and, if asked for, the body: for the environment of the run.
@@ -59,6 +61,8 @@ pub enum RunOutcome {
         code: String,
         /// One line.
         message: String,
+        /// Module, function and line of each frame, innermost first; empty for callers who may not see it.
+        stack: Vec<(String, String, u32)>,
     },
     /// Parameters were rejected before user code ran.
     BadParameters(String),
@@ -92,13 +96,27 @@ impl RunOutcome {
         let text = |value: &str| Value::String(Arc::from(value));
         Some(match self {
             RunOutcome::Output(_) => return None,
-            RunOutcome::Failed { code, message } => ApiError::new(
-                500,
-                "agent_error",
-                format!("agent {agent} failed: {message}"),
-            )
-            .with_detail("code", text(code))
-            .with_detail("message", text(message)),
+            RunOutcome::Failed {
+                code,
+                message,
+                stack,
+            } => {
+                let error = ApiError::new(
+                    500,
+                    "agent_error",
+                    format!("agent {agent} failed: {message}"),
+                )
+                .with_detail("code", text(code))
+                .with_detail("message", text(message));
+                if stack.is_empty() {
+                    return Some(error);
+                }
+                let frames = stack.iter().map(|(module, function, line)| {
+                    let line = Value::Int(i64::from(*line));
+                    Value::Array(vec![text(module), text(function), line])
+                });
+                error.with_detail("mixStack", Value::Array(frames.collect()))
+            }
             RunOutcome::BadParameters(message) => ApiError::new(400, "bad_value", message.clone()),
             RunOutcome::TimedOut => ApiError::new(
                 504,
@@ -151,13 +169,6 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(settings: &Settings, head: &Head) -> Result<Prepared, ApiError> {
     params::limit(settings, head.query().len())?;
     let (control, query) = control::take(settings, parse_pairs(head.query())?)?;
-    if control.asynchronous {
-        return Err(ApiError::new(
-            401,
-            "unauthenticated",
-            "an asynchronous run needs a token",
-        ));
-    }
     let (raw_type, format) = match &control.field {
         None => (None, response::value_format(head)?),
         Some(_) => field_format(head)?,
@@ -221,7 +232,8 @@ pub(crate) fn with_body(
         agent,
         params,
         timeout_ms: control.timeout_ms,
-        cancel_on_disconnect: get,
+        asynchronous: control.asynchronous,
+        cancel_on_disconnect: get && !control.asynchronous,
         request_method: head.method.clone(),
         request_headers,
         request_body: control.include_raw_body.then(|| body.to_vec()),
@@ -253,12 +265,32 @@ impl AgentRun {
         response
     }
 
-    fn output(&self, value: Value) -> Result<Response, ApiError> {
-        let value = match (&self.shape.field, value) {
+    /// What the caller wants of the output: all of it, or one member.
+    pub fn select(&self, output: Value) -> Value {
+        match (&self.shape.field, output) {
             (None, value) => value,
             (Some(field), Value::Map(mut map)) => map.remove(field.as_str()).unwrap_or(Value::Null),
             (Some(_), _) => Value::Null,
-        };
+        }
+    }
+
+    /// The response to an asynchronous run that has begun: where its signal is.
+    pub fn begun(&self, id: &str, url: &str) -> Response {
+        let text = |text: &str| Value::String(Arc::from(text));
+        let member = |name: &str, value| (Arc::from(name), value);
+        let signal = Map::from([member("id", text(id)), member("url", text(url))]);
+        let body = Value::Map(Map::from([member("signal", Value::Map(signal))]));
+        let made = self.frame.value(202, &body, self.shape.format);
+        let mut response = made.unwrap_or_else(|error| self.frame.error(error));
+        response.headers.push(("location", url.to_owned()));
+        response
+            .headers
+            .push(("x-run-timeout", self.timeout_ms.to_string()));
+        response
+    }
+
+    fn output(&self, value: Value) -> Result<Response, ApiError> {
+        let value = self.select(value);
         let response = match (&value, self.shape.raw_type) {
             (Value::String(text), Some(media_type)) if media_type.starts_with("text/") => {
                 self.raw(media_type, text.as_bytes().to_vec())
@@ -293,12 +325,8 @@ impl AgentRun {
             media_type.to_owned()
         };
         let mut response = self.frame.respond(200, &full, body);
-        if matches!(media_type, "text/html" | "text/javascript") {
-            // Output of agents must not script against the interface of the server.
-            let policy = "sandbox allow-scripts allow-forms allow-popups";
-            response
-                .headers
-                .push(("content-security-policy", policy.to_owned()));
+        if response::is_active(media_type) {
+            response.headers.push(response::sandbox());
         }
         response
     }

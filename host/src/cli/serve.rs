@@ -7,7 +7,7 @@ use super::units;
 use crate::lock;
 use crate::server::{self, IdentityOptions, Options, key_url};
 use clap::Args;
-use mix_http_api::Settings;
+use mix_http_api::{Docs, Settings};
 use mix_identity::{Issuers, Subject};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +40,12 @@ pub struct Serve {
     /// Greatest run time that a caller can ask for.
     #[arg(long, value_name = "D", env = "MIXER_AGENT_TIMEOUT_MAX", default_value = "300s", value_parser = units::duration)]
     agent_timeout_max: Duration,
+    /// Run time of an asynchronous run.
+    #[arg(long, value_name = "D", env = "MIXER_POSTPONE_TIMEOUT", default_value = "60s", value_parser = units::duration)]
+    postpone_timeout: Duration,
+    /// Greatest run time of an asynchronous run that a caller can ask for.
+    #[arg(long, value_name = "D", env = "MIXER_POSTPONE_TIMEOUT_MAX", default_value = "1h", value_parser = units::duration)]
+    postpone_timeout_max: Duration,
     /// Executables kept in memory.
     #[arg(long, value_name = "SIZE", env = "MIXER_AGENT_CACHE_SIZE", default_value = "512MiB", value_parser = units::size)]
     agent_cache_size: u64,
@@ -70,10 +76,24 @@ pub struct Serve {
         default_value = "*"
     )]
     cors_origins: Vec<String>,
+    /// Who sees the description of the interface (OpenAPI).
+    #[arg(long, value_enum, env = "MIXER_DOCS", default_value = "public")]
+    docs: DocsFlag,
     #[command(flatten)]
     identity: IdentityFlags,
     #[command(flatten)]
     guests: GuestFlags,
+}
+
+/// Who sees the description of the interface.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum DocsFlag {
+    /// Everybody.
+    Public,
+    /// Callers with a token.
+    Auth,
+    /// Nobody.
+    Off,
 }
 
 /// Who may do what. Without any of these, and on a loopback address, everything is open.
@@ -180,7 +200,14 @@ impl Serve {
                 params_limit: self.params_limit,
                 agent_timeout_ms: self.agent_timeout.min(self.agent_timeout_max).as_millis() as u64,
                 agent_timeout_max_ms: self.agent_timeout_max.as_millis() as u64,
+                postpone_timeout_ms: self.postpone_timeout.as_millis() as u64,
+                postpone_timeout_max_ms: self.postpone_timeout_max.as_millis() as u64,
                 cors_origins: self.cors_origins,
+                docs: match self.docs {
+                    DocsFlag::Public => Docs::Public,
+                    DocsFlag::Auth => Docs::Auth,
+                    DocsFlag::Off => Docs::Off,
+                },
                 ..Settings::default()
             },
             max_runs: self.max_runs.unwrap_or(4 * cores).max(1),

@@ -83,6 +83,11 @@ impl Grants {
         self.load(ws).await
     }
 
+    /// As long as this is held, the records of no workspace are opened or changed.
+    pub async fn pause(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// Forgets a workspace that was deleted.
     pub fn forget(&self, ws: &str) {
         self.loaded

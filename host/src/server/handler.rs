@@ -1,13 +1,17 @@
 //! One request: plan, token and permission, existence, body, what it asks for, response.
 
 use super::identity::Admitted;
+use super::occupancy::Presence;
+use super::registered::{self, Runnable};
 use super::{Server, incoming, manage, records, runs};
 use crate::workspace::Place;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use mix_http_api::{Action, ApiError, Facts, NeedsBody, Plan, Route, RunOutcome, Step};
+use mix_http_api::{
+    Action, ApiError, Facts, Job, Managed, NeedsBody, Plan, Route, RunOutcome, Step,
+};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
@@ -135,20 +139,12 @@ async fn admitted(
         Ok(place) => place,
         Err(error) => return pending.refuse(error),
     };
-    let program = match &place {
-        Some(place) if route.action == Action::RunAgent => {
-            match server.programs.find(place, &route.name) {
-                Ok(program) => Some(program),
-                Err(missing) => {
-                    let outcome = runs::missing_outcome(missing);
-                    let error = outcome
-                        .error(&route.name)
-                        .unwrap_or_else(ApiError::internal);
-                    return pending.refuse(error);
-                }
-            }
-        }
-        _ => None,
+    let runnable = match &place {
+        Some(place) => match runnable(server, place, &route).await {
+            Ok(runnable) => runnable,
+            Err(error) => return pending.refuse(error),
+        },
+        None => None,
     };
     if let Some(flaw) = pending.flaw() {
         return flaw;
@@ -157,11 +153,11 @@ async fn admitted(
         Ok(read) => read,
         Err(reply) => return reply,
     };
-    match (pending.with_body(&bytes), place, program) {
+    match (pending.with_body(&bytes), place, runnable) {
         (Step::Reply(reply), ..) => reply,
-        (Step::Run(run), Some(place), Some(program)) => {
+        (Step::Run(run), Some(place), Some(runnable)) => {
             match server.occupancy.enter(&place.workspace, &place.app) {
-                Some(presence) => runs::answer(server, place, &who, *run, program, presence).await,
+                Some(presence) => runs::answer(server, place, &who, *run, runnable, presence).await,
                 None => run.finish(RunOutcome::Canceled),
             }
         }
@@ -174,9 +170,47 @@ async fn admitted(
         }
         (Step::Call(call), None, _) => call.refuse(no_such_app()),
         (Step::Manage(managed), ..) => {
+            let Ok(_presence) = enter(server, &managed) else {
+                return managed.finish(Err(no_such_app()));
+            };
             let result = manage::perform(server, &who, &managed).await;
             managed.finish(result)
         }
+    }
+}
+
+/// What works in a place is there while the place is not being deleted; what makes or deletes a
+/// place sees to that itself.
+fn enter(server: &Server, managed: &Managed) -> Result<Option<Presence>, ()> {
+    let route = &managed.route;
+    let by_itself = matches!(
+        managed.job,
+        Job::CreateWorkspace(_) | Job::DeleteWorkspace | Job::CreateApp(_) | Job::DeleteApp
+    );
+    if by_itself || route.ws.is_empty() {
+        return Ok(None);
+    }
+    let presence = server.occupancy.enter(&route.ws, &route.app);
+    presence.map(Some).ok_or(())
+}
+
+/// What a request to run something means; `None` for other requests.
+async fn runnable(
+    server: &Arc<Server>,
+    place: &Place,
+    route: &Route,
+) -> Result<Option<Runnable>, ApiError> {
+    match route.action {
+        Action::RunAgent => registered::find(server, place, &route.name).await.map(Some),
+        Action::RunQuery => match registered::query(server, place, &route.name).await? {
+            Some(query) => Ok(Some(Runnable::Query(query))),
+            None => Err(ApiError::new(
+                404,
+                "not_found",
+                "no registered query of that name",
+            )),
+        },
+        _ => Ok(None),
     }
 }
 

@@ -3,18 +3,20 @@
 mod apps;
 mod metadata;
 mod permissions;
+mod queries;
 mod workspaces;
 
 pub use workspaces::remove_leftovers;
 
-use super::Server;
 use super::identity::Admitted;
 use super::records::{map, text};
+use super::{Server, signals};
 use crate::workspace::Place;
 use mix_http_api::{ApiError, Done, Job, Managed};
 use mix_identity::{Permission, Target, allow, touches};
 use mix_value::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Does a job for a caller who was admitted.
 pub async fn perform(
@@ -37,7 +39,7 @@ pub async fn perform(
             apps::create(server, &place(server, managed)?, metadata.clone()).await
         }
         Job::DeleteApp => apps::delete(server, &place(server, managed)?).await,
-        Job::DescribeAgent => apps::describe(server, &place(server, managed)?, &route.name),
+        Job::DescribeAgent => apps::describe(server, &place(server, managed)?, &route.name).await,
         Job::GetMetadata => metadata::get(server, &place(server, managed)?).await,
         Job::GetRuntime => metadata::runtime(&place(server, managed)?).await,
         Job::ListMetadata => metadata::list(server, who, &route.ws).await,
@@ -51,6 +53,25 @@ pub async fn perform(
         Job::AddGrant(grant) => permissions::add(server, who, route, grant.clone()).await,
         Job::GetGrant => permissions::get(server, route).await,
         Job::DeleteGrant => permissions::delete(server, who, route).await,
+        Job::PutQuery {
+            name,
+            source,
+            members,
+        } => {
+            let place = place(server, managed)?;
+            queries::put(server, &place, name, source.clone(), members.clone()).await
+        }
+        Job::DeleteQuery => queries::delete(server, &place(server, managed)?, &route.name).await,
+        Job::Raw(member) => queries::raw(server, &place(server, managed)?, &route.id, member).await,
+        Job::CreateSignal { life_ms } => {
+            signals::create(server, &who.caller.name(), Duration::from_millis(*life_ms))
+        }
+        Job::AwaitSignal { wait_ms } => {
+            let longest = Duration::from_millis(*wait_ms);
+            server.signals.wait(&route.id, longest).await
+        }
+        Job::SetSignal(value) => server.signals.set(&route.id, value.clone()),
+        Job::CancelSignal => server.signals.cancel(&route.id, &who.caller.name()),
     }
 }
 
@@ -60,7 +81,7 @@ fn place(server: &Server, managed: &Managed) -> Result<Place, ApiError> {
 }
 
 /// Whether the caller may do something in a workspace, beyond what the request was admitted for.
-async fn may(
+pub async fn may(
     server: &Arc<Server>,
     who: &Admitted,
     ws: &str,

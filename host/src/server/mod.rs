@@ -14,7 +14,9 @@ mod incoming;
 mod manage;
 mod occupancy;
 mod records;
+mod registered;
 mod runs;
+mod signals;
 mod slots;
 
 pub use identity::{IdentityOptions, key_url};
@@ -32,6 +34,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use identity::Identity;
 use mix_http_api::{Access, Settings};
 use occupancy::Occupancy;
+use signals::Signals;
 use slots::Slots;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -104,6 +107,8 @@ pub struct Server {
     identity: Option<Identity>,
     grants: Grants,
     occupancy: Arc<Occupancy>,
+    signals: Signals,
+    run_queue_wait: Duration,
     started: Instant,
     stopping: Flag,
 }
@@ -163,6 +168,8 @@ pub async fn serve(
         settings,
         grants: Grants::new(options.ws_dir.clone()),
         occupancy: Arc::default(),
+        signals: Signals::default(),
+        run_queue_wait: options.run_queue_wait,
         identity,
         ws_dir: options.ws_dir,
         base_url,
@@ -269,10 +276,12 @@ async fn accept(server: &Arc<Server>, listener: TcpListener) -> Result<()> {
         }
         std::process::exit(1);
     });
-    if tokio::time::timeout(FAREWELL, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    let farewell = async {
+        graceful.shutdown().await;
+        // Asynchronous runs have no connection.
+        server.occupancy.emptied().await;
+    };
+    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
         tracing::warn!("some runs did not end in time");
     }
     server.assembly.flush().await;

@@ -97,6 +97,19 @@ impl Occupancy {
         }
     }
 
+    /// Returns when nobody is at work anywhere.
+    pub async fn emptied(&self) {
+        loop {
+            let left = self.left.notified();
+            let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+            if rooms.inside.is_empty() {
+                return;
+            }
+            drop(rooms);
+            left.await;
+        }
+    }
+
     fn stop_all(&self, ws: &str, app: &str) -> usize {
         let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         let there = rooms

@@ -59,13 +59,7 @@ impl Database {
     /// All rows of a query.
     pub async fn query(&self, query: &str, params: Map) -> Result<Vec<Map>, ApiError> {
         let request = map([("query", text(query)), ("params", Value::Map(params))]);
-        let rows = match self.call("$db_http_query", request).await? {
-            Value::Map(mut answer) => answer.remove("rows"),
-            _ => None,
-        };
-        let Some(Value::Array(rows)) = rows else {
-            return Err(ApiError::internal());
-        };
+        let rows = self.rows(request).await?;
         Ok(rows
             .into_iter()
             .filter_map(|row| match row {
@@ -73,6 +67,51 @@ impl Database {
                 _ => None,
             })
             .collect())
+    }
+
+    /// All rows of a request to the query endpoint.
+    pub async fn rows(&self, request: Value) -> Result<Vec<Value>, ApiError> {
+        match self.call("$db_http_query", request).await? {
+            Value::Map(mut answer) => match answer.remove("rows") {
+                Some(Value::Array(rows)) => Ok(rows),
+                _ => Err(ApiError::internal()),
+            },
+            _ => Err(ApiError::internal()),
+        }
+    }
+
+    /// The clauses of a query: the request has its text or its clauses.
+    pub async fn parse(&self, request: Value) -> Result<Value, ApiError> {
+        match self.call("$db_http_parse", request).await? {
+            Value::Map(mut answer) => answer.remove("ast").ok_or_else(ApiError::internal),
+            _ => Err(ApiError::internal()),
+        }
+    }
+
+    /// Names of the parameters of a query.
+    pub async fn params(&self, ast: Value) -> Result<Vec<String>, ApiError> {
+        let answer = self
+            .call("$db_http_parse", map([("queryAST", ast)]))
+            .await?;
+        let Value::Map(mut answer) = answer else {
+            return Err(ApiError::internal());
+        };
+        let Some(Value::Array(names)) = answer.remove("params") else {
+            return Err(ApiError::internal());
+        };
+        Ok(names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// One record, or `not_found` or `deleted`.
+    pub async fn get(&self, id: &str) -> Result<Map, ApiError> {
+        match self.call("$db_http_get", text(id)).await? {
+            Value::Map(record) => Ok(record),
+            _ => Err(ApiError::internal()),
+        }
     }
 
     /// Saves one record and gives what is stored.
@@ -120,7 +159,7 @@ impl Database {
         )
         .await
         .map_err(|failure| {
-            tracing::warn!(function, code = %failure.code, "{}", failure.message);
+            tracing::debug!(function, code = %failure.code, "{}", failure.message);
             failure.error(function == "$db_http_query")
         })
     }

@@ -1,17 +1,20 @@
 //! Runs of agents for requests.
 
-use super::Server;
 use super::identity::Admitted;
 use super::occupancy::Presence;
+use super::registered::{self, Runnable};
+use super::{Server, manage, signals};
 use crate::bindings::Issue;
 use crate::environment;
-use crate::programs::{Executable, Missing};
+use crate::programs::Missing;
 use crate::run::{self, Outcome, RunRequest};
 use crate::workspace::Place;
-use mix_http_api::{AgentRun, RunOutcome};
+use mix_http_api::{AgentRun, ApiError, RunOutcome};
+use mix_identity::{Permission, Target};
 use mix_value::{Value, msgpack};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Why there is nothing to run, as an outcome.
 pub fn missing_outcome(missing: Missing) -> RunOutcome {
@@ -23,61 +26,142 @@ pub fn missing_outcome(missing: Missing) -> RunOutcome {
     }
 }
 
-/// Waits for a slot, runs the agent and makes the response.
+/// A run that everything is known about.
+struct Ready {
+    request: RunRequest,
+    run: AgentRun,
+    presence: Presence,
+    /// True if the caller may see the stack of a failure.
+    shows_stack: bool,
+}
+
+/// Runs what the name stands for and makes the response.
 pub async fn answer(
     server: &Arc<Server>,
     place: Place,
     who: &Admitted,
-    run: AgentRun,
-    program: Arc<Executable>,
+    mut run: AgentRun,
+    runnable: Runnable,
     presence: Presence,
 ) -> mix_http_api::Response {
+    let (program, agent, fixed) = match runnable {
+        Runnable::Agent {
+            program,
+            agent,
+            fixed,
+            ..
+        } => (program, agent, fixed),
+        Runnable::Query(_) if run.asynchronous => {
+            return run.refuse(ApiError::bad_param(
+                "a registered query does not run asynchronously",
+            ));
+        }
+        Runnable::Query(query) => {
+            return match registered::run(server, place, &query, &run).await {
+                Ok(outcome) => run.finish(outcome),
+                Err(error) => run.refuse(error),
+            };
+        }
+    };
+    if let Err(error) = registered::with_fixed(&mut run, fixed) {
+        return run.refuse(error);
+    }
+    let app = Target::App(place.app.clone());
+    let shows_stack = manage::may(server, who, &place.workspace, Permission::Write, &app).await;
+    let ready = Ready {
+        request: RunRequest {
+            environment: environment::of_request(
+                &place,
+                &run,
+                &who.caller,
+                &server.base_url,
+                server.environment.clone(),
+            ),
+            place,
+            agent,
+            params: std::mem::take(&mut run.params),
+            program,
+            user: who.caller.name(),
+            timeout: Duration::from_millis(run.timeout_ms),
+            memory: server.agent_memory,
+            allowed: None,
+        },
+        run,
+        presence,
+        shows_stack: shows_stack.unwrap_or(false),
+    };
+    if ready.run.asynchronous {
+        return begin(server, who, ready);
+    }
     let Some(slot) = server.slots.acquire().await else {
-        return run.finish(RunOutcome::Busy);
+        return ready.run.finish(RunOutcome::Busy);
     };
-    let user = who.caller.name();
-    let request = RunRequest {
-        environment: environment::of_request(
-            &place,
-            &run,
-            &who.caller,
-            &server.base_url,
-            server.environment.clone(),
-        ),
-        place,
-        agent: run.agent.clone(),
-        params: run.params.clone(),
-        program,
-        user,
-        timeout: Duration::from_millis(run.timeout_ms),
-        memory: server.agent_memory,
-        allowed: None,
-    };
-    let assembly = server.assembly.clone();
-    let running = async move {
-        let _slot = slot;
-        tokio::select! {
-            outcome = run::run(&assembly, request) => Some(outcome),
-            () = presence.stopped() => None,
-        }
-    };
-    let outcome = if run.cancel_on_disconnect {
+    if ready.run.cancel_on_disconnect {
         // Dropped with the connection.
-        running.await
-    } else {
-        match tokio::spawn(running).await {
-            Ok(outcome) => outcome,
-            Err(error) => Some(Outcome::Broken(error.to_string())),
+        let (run, outcome) = perform(server.clone(), ready, slot).await;
+        return run.finish(outcome);
+    }
+    let refusal = ready.run.clone();
+    match tokio::spawn(perform(server.clone(), ready, slot)).await {
+        Ok((run, outcome)) => run.finish(outcome),
+        Err(error) => {
+            tracing::error!(%error, request = %refusal.request_id, "the run failed");
+            refusal.finish(RunOutcome::Internal)
         }
-    };
-    let outcome = match outcome {
-        Some(outcome) => translate(outcome, &run),
-        None => RunOutcome::Canceled,
-    };
-    run.finish(outcome)
+    }
 }
 
-fn translate(outcome: Outcome, run: &AgentRun) -> RunOutcome {
+/// Runs in the background; the caller gets a signal at once.
+fn begin(server: &Arc<Server>, who: &Admitted, ready: Ready) -> mix_http_api::Response {
+    if who.caller.user.is_none() {
+        return ready.run.refuse(ApiError::new(
+            401,
+            "unauthenticated",
+            "an asynchronous run needs a token",
+        ));
+    }
+    let life = signals::LIFE + ready.request.timeout + server.run_queue_wait;
+    let id = match server.signals.create(&who.caller.name(), life) {
+        Ok(id) => id,
+        Err(error) => return ready.run.refuse(error),
+    };
+    let response = ready.run.begun(&id, &signals::url(server, &id));
+    let server = server.clone();
+    tokio::spawn(async move {
+        let running = async {
+            let Some(slot) = server.slots.acquire().await else {
+                return (ready.run, RunOutcome::Busy);
+            };
+            perform(server.clone(), ready, slot).await
+        };
+        let (run, outcome) = tokio::select! {
+            done = running => done,
+            () = server.signals.canceled(&id) => return,
+        };
+        let result = match outcome {
+            RunOutcome::Output(value) => Ok(run.select(value)),
+            outcome => Err(outcome.error(&run.agent).unwrap_or_else(ApiError::internal)),
+        };
+        server.signals.finish(&id, result);
+    });
+    response
+}
+
+async fn perform(
+    server: Arc<Server>,
+    ready: Ready,
+    _slot: OwnedSemaphorePermit,
+) -> (AgentRun, RunOutcome) {
+    let outcome = tokio::select! {
+        outcome = run::run(&server.assembly, ready.request) => {
+            translate(outcome, &ready.run, ready.shows_stack)
+        }
+        () = ready.presence.stopped() => RunOutcome::Canceled,
+    };
+    (ready.run, outcome)
+}
+
+fn translate(outcome: Outcome, run: &AgentRun, shows_stack: bool) -> RunOutcome {
     match outcome {
         Outcome::Output(bytes) => match msgpack::decode(&bytes) {
             Ok(Value::Undefined) => RunOutcome::Output(Value::Null),
@@ -91,7 +175,7 @@ fn translate(outcome: Outcome, run: &AgentRun) -> RunOutcome {
             RunOutcome::MissingFunction(issue.message)
         }
         Outcome::NotLoaded(issue) => RunOutcome::IncompatibleCode(issue.message),
-        Outcome::Issue(issue) => translate_issue(*issue, run),
+        Outcome::Issue(issue) => translate_issue(*issue, run, shows_stack),
         Outcome::TimedOut => RunOutcome::TimedOut,
         Outcome::OutOfMemory => RunOutcome::OutOfMemory,
         Outcome::Broken(reason) => {
@@ -101,7 +185,7 @@ fn translate(outcome: Outcome, run: &AgentRun) -> RunOutcome {
     }
 }
 
-fn translate_issue(issue: Issue, run: &AgentRun) -> RunOutcome {
+fn translate_issue(issue: Issue, run: &AgentRun, shows_stack: bool) -> RunOutcome {
     let stack: Vec<String> = issue
         .mix_stack
         .iter()
@@ -127,6 +211,12 @@ fn translate_issue(issue: Issue, run: &AgentRun) -> RunOutcome {
         _ => RunOutcome::Failed {
             code: issue.code,
             message: issue.message,
+            stack: issue
+                .mix_stack
+                .into_iter()
+                .filter(|_| shows_stack)
+                .map(|frame| (frame.module, frame.function, frame.line))
+                .collect(),
         },
     }
 }

@@ -658,3 +658,19 @@ fn a_dev_token_makes_its_user_administrator_on_loopback_only() {
     assert_eq!(done.code, 2);
     assert!(done.stderr.contains("loopback"), "{}", done.stderr);
 }
+
+#[test]
+fn the_description_of_the_interface_is_shown_to_whom_the_operator_says() {
+    let path = "/v1/_doc/openapi.json";
+    for (docs, anonymous, user) in [("public", 200, 200), ("auth", 401, 200), ("off", 404, 404)] {
+        let site = Site::start(&["--docs", docs]);
+        assert_eq!(site.send("", "GET", path, None).status, anonymous, "{docs}");
+        let answer = site.send(STRANGER, "GET", path, None);
+        assert_eq!(answer.status, user, "{docs}");
+        if user == 200 {
+            let document = answer.json();
+            assert_eq!(document["openapi"], "3.1.0");
+            assert!(document["paths"]["/v1/ws/{ws}"]["delete"].is_object());
+        }
+    }
+}

@@ -1,11 +1,10 @@
 //! Apps and what they offer.
 
 use super::{may, metadata, names, workspaces};
-use crate::programs::Missing;
 use crate::server::Server;
 use crate::server::identity::Admitted;
-use crate::server::records::{map, text};
-use crate::server::runs::missing_outcome;
+use crate::server::records::{Database, map, text};
+use crate::server::registered::{self, Runnable};
 use crate::workspace::Place;
 use mix_http_api::{ApiError, Done, is_agent_name};
 use mix_identity::{Permission, Resource, Target};
@@ -14,7 +13,9 @@ use std::sync::Arc;
 
 pub async fn get(server: &Arc<Server>, who: &Admitted, place: &Place) -> Result<Done, ApiError> {
     let mut agents = Vec::new();
-    for agent in server.programs.agents(place) {
+    let mut offered = server.programs.agents(place);
+    offered.extend(registered::names(server, place).await?);
+    for agent in offered {
         let target = Target::Agent(place.app.clone(), agent.clone());
         if is_agent_name(&agent)
             && may(server, who, &place.workspace, Permission::Run, &target).await?
@@ -66,38 +67,61 @@ pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiErro
     Ok(Done::Nothing)
 }
 
-/// Parameters and output of an agent.
-pub fn describe(server: &Arc<Server>, place: &Place, agent: &str) -> Result<Done, ApiError> {
-    let refused = |missing: Missing| {
-        missing_outcome(missing)
-            .error(agent)
-            .unwrap_or_else(ApiError::internal)
+/// Parameters and output of what a name stands for.
+pub async fn describe(server: &Arc<Server>, place: &Place, name: &str) -> Result<Done, ApiError> {
+    let (kind, description, in_params, out) = match registered::find(server, place, name).await? {
+        Runnable::Agent {
+            program,
+            agent,
+            fixed,
+            alias,
+        } => {
+            let kind = if alias.is_some() { "alias" } else { "agent" };
+            let params = program.params(&agent).unwrap_or_default();
+            // What an alias fixes is not the caller's to give.
+            let free = params
+                .iter()
+                .filter(|param| !fixed.contains_key(param.name.as_str()));
+            let described = free
+                .map(|param| parameter(&param.name, &param.kind, param.optional))
+                .collect();
+            let description = alias.unwrap_or_default();
+            (kind, description, described, ("output", "data"))
+        }
+        Runnable::Query(record) => {
+            let defaults = match record.get("params") {
+                Some(Value::Map(defaults)) => defaults.clone(),
+                _ => Map::new(),
+            };
+            let ast = record.get("ast").cloned().unwrap_or(Value::Null);
+            let names = Database::new(server, place.clone()).params(ast).await?;
+            let described = names
+                .iter()
+                .map(|name| parameter(name, "data", defaults.contains_key(name.as_str())))
+                .collect();
+            let description = registered::described(&record);
+            ("query", description, described, ("result", "array(data)"))
+        }
     };
-    let program = server.programs.find(place, agent).map_err(refused)?;
-    let params = program
-        .params(agent)
-        .ok_or_else(|| refused(Missing::Agent))?;
-    let described = |name: &str, kind: &str, optional: bool| {
-        map([
-            ("name", text(name)),
-            ("type", text(kind)),
-            ("optional", Value::Bool(optional)),
-        ])
-    };
-    let in_params = params
-        .iter()
-        .map(|param| described(&param.name, &param.kind, param.optional));
     Ok(Done::Value(
         200,
         map([
-            ("name", text(agent)),
-            ("description", text("")),
-            ("kind", text("agent")),
-            ("inParams", Value::Array(in_params.collect())),
+            ("name", text(name)),
+            ("description", text(&description)),
+            ("kind", text(kind)),
+            ("inParams", Value::Array(in_params)),
             (
                 "outParams",
-                Value::Array(vec![described("output", "data", false)]),
+                Value::Array(vec![parameter(out.0, out.1, false)]),
             ),
         ]),
     ))
+}
+
+fn parameter(name: &str, kind: &str, optional: bool) -> Value {
+    map([
+        ("name", text(name)),
+        ("type", text(kind)),
+        ("optional", Value::Bool(optional)),
+    ])
 }

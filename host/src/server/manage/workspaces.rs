@@ -75,10 +75,13 @@ pub async fn create(
     }
     server.grants.forget(&name);
     if let Some(user) = &who.caller.user {
-        server
-            .grants
-            .describe(&name, Some(user.name()), None)
-            .await?;
+        let described = server.grants.describe(&name, Some(user.name()), None).await;
+        if let Err(error) = described {
+            // Without an owner nobody but an administrator could use or delete it.
+            remove(&server.ws_dir, server.ws_dir.join(&name)).await?;
+            server.grants.forget(&name);
+            return Err(error);
+        }
     }
     let answer = map([("ok", Value::Bool(true)), ("name", text(&name))]);
     Ok(Done::Value(201, answer))
@@ -141,7 +144,9 @@ pub async fn delete(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
         return Err(ApiError::new(404, "no_such_ws", "no such workspace"));
     };
     let folder = server.ws_dir.join(ws);
+    let _pause = server.grants.pause().await;
     server.assembly.close(&folder).await;
+    server.programs.forget(&folder);
     let gone = remove(&server.ws_dir, folder).await?;
     server.grants.forget(ws);
     if !gone {

@@ -1,0 +1,541 @@
+//! The OpenAPI 3.1 document, from the table that dispatches.
+
+use crate::plan::Settings;
+use crate::route::{Action, Resource, TABLE, TABLE_V0};
+use serde_json::{Map, Value, json};
+
+/// What the document says about an action.
+struct About {
+    tag: &'static str,
+    summary: &'static str,
+    /// Names and types of query parameters.
+    query: &'static [(&'static str, &'static str)],
+    body: Body,
+    success: &'static [(u16, Answer)],
+}
+
+/// Bodies of requests.
+#[derive(Clone, Copy)]
+enum Body {
+    None,
+    /// Any JSON value, forms included where stated.
+    Any,
+    /// An object with these members: name, type, required.
+    Object(&'static [(&'static str, &'static str, bool)]),
+}
+
+/// Bodies of responses.
+#[derive(Clone, Copy)]
+enum Answer {
+    Empty,
+    Text,
+    Bytes,
+    Value,
+    Object,
+    Array,
+}
+
+/// The document as JSON text.
+pub(crate) fn document(settings: &Settings) -> String {
+    let mut paths = Map::new();
+    for resource in TABLE {
+        paths.insert(resource.pattern.to_owned(), path_item(resource, "", false));
+    }
+    for resource in TABLE_V0 {
+        for prefix in ["", "/v0"] {
+            let path = format!("{prefix}{}", resource.pattern);
+            paths.insert(path, path_item(resource, prefix, true));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "mixer", "version": settings.version },
+        "paths": paths,
+        "security": [{}, { "bearer": [] }],
+        "components": {
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "schemas": { "Error": error_schema() },
+            "responses": { "Error": {
+                "description": "A failure with its stable code.",
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+            } },
+        },
+    })
+    .to_string()
+}
+
+fn error_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": { "error": {
+            "type": "object",
+            "required": ["code", "status", "message", "requestId"],
+            "properties": {
+                "code": { "type": "string" },
+                "status": { "type": "integer" },
+                "message": { "type": "string" },
+                "requestId": { "type": "string" },
+                "details": { "type": "object" },
+            },
+        } },
+    })
+}
+
+fn path_item(resource: &Resource, prefix: &str, deprecated: bool) -> Value {
+    let mut item = Map::new();
+    let names: Vec<Value> = resource
+        .pattern
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            json!({ "name": name, "in": "path", "required": true,
+                "schema": { "type": "string", "pattern": name_pattern(name) } })
+        })
+        .collect();
+    if !names.is_empty() {
+        item.insert("parameters".to_owned(), Value::Array(names));
+    }
+    for (method, action) in resource.methods {
+        let mut operation = operation(*action, method);
+        operation["operationId"] = json!(operation_id(method, prefix, resource.pattern));
+        if deprecated {
+            operation["deprecated"] = json!(true);
+        }
+        item.insert(method.to_ascii_lowercase(), operation);
+    }
+    Value::Object(item)
+}
+
+/// The method and the words of the path.
+fn operation_id(method: &str, prefix: &str, pattern: &str) -> String {
+    let words = format!("{prefix}{pattern}");
+    let words: Vec<&str> = words
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut id = method.to_ascii_lowercase();
+    for word in words {
+        id.push('_');
+        id.push_str(word);
+    }
+    id
+}
+
+fn name_pattern(name: &str) -> &'static str {
+    match name {
+        "ws" => "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$",
+        "app" => "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}[A-Za-z0-9_-]$",
+        "id" => "^[0-9A-Za-z]{32}$",
+        _ => "^[A-Za-z_][A-Za-z0-9_.-]{0,127}$",
+    }
+}
+
+fn operation(action: Action, method: &str) -> Value {
+    let about = about(action);
+    let mut responses = Map::new();
+    for (status, answer) in about.success {
+        responses.insert(status.to_string(), response(*answer));
+    }
+    responses.insert(
+        "default".to_owned(),
+        json!({ "$ref": "#/components/responses/Error" }),
+    );
+    let mut operation = json!({
+        "tags": [about.tag],
+        "summary": about.summary,
+        "responses": responses,
+    });
+    if !about.query.is_empty() {
+        let parameters = about
+            .query
+            .iter()
+            .map(|(name, kind)| json!({ "name": name, "in": "query", "schema": { "type": kind } }));
+        operation["parameters"] = Value::Array(parameters.collect());
+    }
+    if method != "GET"
+        && let Some(schema) = body_schema(about.body)
+    {
+        operation["requestBody"] = json!({
+            "content": { "application/json": { "schema": schema } },
+        });
+    }
+    operation
+}
+
+fn body_schema(body: Body) -> Option<Value> {
+    match body {
+        Body::None => None,
+        Body::Any => Some(json!({})),
+        Body::Object(members) => {
+            let properties: Map<String, Value> = members
+                .iter()
+                .map(|(name, kind, _)| ((*name).to_owned(), type_schema(kind)))
+                .collect();
+            let required: Vec<&str> = members
+                .iter()
+                .filter(|(.., required)| *required)
+                .map(|(name, ..)| *name)
+                .collect();
+            Some(json!({
+                "type": "object",
+                "properties": properties,
+                "required": required,
+                "additionalProperties": false,
+            }))
+        }
+    }
+}
+
+fn type_schema(kind: &str) -> Value {
+    match kind {
+        "any" => json!({}),
+        kind => json!({ "type": kind }),
+    }
+}
+
+fn response(answer: Answer) -> Value {
+    let content = |media_type: &str, schema: Value| json!({ "description": "Done.", "content": { media_type: { "schema": schema } } });
+    match answer {
+        Answer::Empty => json!({ "description": "Done." }),
+        Answer::Text => content("text/plain", json!({ "type": "string" })),
+        Answer::Bytes => content("application/octet-stream", json!({})),
+        Answer::Value => content("application/json", json!({})),
+        Answer::Object => content("application/json", json!({ "type": "object" })),
+        Answer::Array => content("application/json", json!({ "type": "array" })),
+    }
+}
+
+const RUN: &[(&str, &str)] = &[
+    ("timeout", "integer"),
+    ("include_raw_body", "boolean"),
+    ("inputEscEnabled", "boolean"),
+    ("outputEscEnabled", "boolean"),
+    ("field", "string"),
+    ("async", "boolean"),
+];
+
+const QUERY: &[(&str, &str)] = &[
+    ("query", "string"),
+    ("queryAST", "string"),
+    ("params", "string"),
+    ("includeDeleted", "boolean"),
+    ("includeSuperseded", "boolean"),
+    ("includeHistory", "boolean"),
+    ("skip", "integer"),
+    ("limit", "integer"),
+    ("asOf", "string"),
+];
+
+fn about(action: Action) -> About {
+    use Answer::{Array, Bytes, Empty, Object, Text, Value};
+    let made = |tag, summary, query, body, success| About {
+        tag,
+        summary,
+        query,
+        body,
+        success,
+    };
+    let server = "Server";
+    let workspaces = "Workspaces";
+    let apps = "Apps and metadata";
+    let agents = "Agents and grants";
+    let documents = "Documents and queries";
+    let signals = "Signals";
+    match action {
+        Action::Root => made(
+            server,
+            "Program and version",
+            &[],
+            Body::None,
+            &[(200, Text)],
+        ),
+        Action::Health => made(
+            server,
+            "The server is up",
+            &[],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::Ready => made(
+            server,
+            "The server can serve",
+            &[],
+            Body::None,
+            &[(200, Object), (503, Object)],
+        ),
+        Action::OpenApi => made(server, "This document", &[], Body::None, &[(200, Object)]),
+        Action::ListWorkspaces => made(
+            workspaces,
+            "Workspaces in which the caller has a grant",
+            &[],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::CreateWorkspace => made(
+            workspaces,
+            "A new workspace",
+            &[],
+            Body::Object(&[("name", "string", false)]),
+            &[(201, Object)],
+        ),
+        Action::GetWorkspace => made(
+            workspaces,
+            "Apps that the caller has a grant for",
+            &[],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::PatchWorkspace => made(
+            workspaces,
+            "Changes org or owner",
+            &[],
+            Body::Object(&[("org", "string", false), ("owner", "string", false)]),
+            &[(200, Object)],
+        ),
+        Action::DeleteWorkspace => made(
+            workspaces,
+            "Deletes a workspace",
+            &[],
+            Body::None,
+            &[(204, Empty)],
+        ),
+        Action::FlushWorkspace => made(
+            workspaces,
+            "Drops cached programs, makes records durable",
+            &[],
+            Body::None,
+            &[(204, Empty)],
+        ),
+        Action::GetApp => made(
+            apps,
+            "What the caller may run",
+            &[],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::CreateApp => made(apps, "A new app", &[], Body::Any, &[(201, Object)]),
+        Action::DeleteApp => made(apps, "Deletes an app", &[], Body::None, &[(204, Empty)]),
+        Action::GetAppMeta | Action::GetAppmeta => made(
+            apps,
+            "Metadata of an app",
+            &[],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::GetRuntime => made(
+            apps,
+            "Settings of the app's runtime",
+            &[],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::ListAppmeta => made(
+            apps,
+            "Metadata of all visible apps",
+            &[],
+            Body::None,
+            &[(200, Array)],
+        ),
+        Action::PutAppmeta => made(
+            apps,
+            "Replaces metadata; makes the app if it is absent",
+            &[],
+            Body::Any,
+            &[(200, Object), (201, Object)],
+        ),
+        Action::PatchAppmeta => made(
+            apps,
+            "Merges metadata; null removes",
+            &[],
+            Body::Any,
+            &[(200, Object)],
+        ),
+        Action::ListGrants => made(agents, "Grants", &[], Body::None, &[(200, Array)]),
+        Action::AddGrant => made(
+            agents,
+            "A new grant",
+            &[],
+            Body::Object(&[
+                ("subject", "string", true),
+                ("role", "string", true),
+                ("resource", "string", false),
+            ]),
+            &[(200, Object), (201, Object)],
+        ),
+        Action::GetGrant => made(agents, "A grant", &[], Body::None, &[(200, Object)]),
+        Action::DeleteGrant => made(agents, "Revokes a grant", &[], Body::None, &[(204, Empty)]),
+        Action::DescribeAgent => made(
+            agents,
+            "Parameters and output",
+            &[],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::RunAgent => made(
+            agents,
+            "Runs an agent, an alias or a registered query",
+            RUN,
+            Body::Any,
+            &[(200, Value), (202, Object)],
+        ),
+        Action::PostDocuments => made(
+            documents,
+            "Saves records",
+            &[("options", "string")],
+            Body::Any,
+            &[(201, Text)],
+        ),
+        Action::DeleteDocuments => made(
+            documents,
+            "Deletes records",
+            &[("ids", "string")],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::GetDocument => made(documents, "A record", &[], Body::None, &[(200, Object)]),
+        Action::DeleteDocument => made(
+            documents,
+            "Deletes a record",
+            &[],
+            Body::None,
+            &[(204, Empty)],
+        ),
+        Action::Save => made(
+            documents,
+            "Saves, upserts or deletes as one commit",
+            &[],
+            Body::Object(&[
+                ("records", "array", false),
+                ("record", "any", false),
+                ("op", "string", false),
+                ("options", "array", false),
+                ("projection", "any", false),
+                ("want", "string", false),
+            ]),
+            &[(200, Object)],
+        ),
+        Action::Query => made(
+            documents,
+            "Runs a query",
+            QUERY,
+            Body::Object(&[
+                ("query", "string", false),
+                ("queryAST", "array", false),
+                ("params", "object", false),
+                ("includeDeleted", "boolean", false),
+                ("includeSuperseded", "boolean", false),
+                ("includeHistory", "boolean", false),
+                ("skip", "integer", false),
+                ("limit", "integer", false),
+                ("asOf", "any", false),
+                ("label", "string", false),
+                ("explain", "boolean", false),
+            ]),
+            &[(200, Value), (304, Empty)],
+        ),
+        Action::ParseQuery => made(
+            documents,
+            "Clauses and parameters of a query",
+            &[("query", "string"), ("queryAST", "string")],
+            Body::Object(&[("query", "string", false), ("queryAST", "array", false)]),
+            &[(200, Object)],
+        ),
+        Action::PutQuery => made(
+            documents,
+            "Registers a query",
+            &[],
+            Body::Object(&[
+                ("name", "string", false),
+                ("ast", "array", false),
+                ("query", "string", false),
+                ("description", "string", false),
+                ("db", "string", false),
+                ("skip", "integer", false),
+                ("limit", "integer", false),
+                ("include_superseded", "boolean", false),
+                ("include_deleted", "boolean", false),
+                ("params", "object", false),
+            ]),
+            &[(200, Object), (201, Object)],
+        ),
+        Action::DeleteQuery => made(
+            documents,
+            "Deletes a registered query",
+            &[],
+            Body::None,
+            &[(204, Empty)],
+        ),
+        Action::RunQuery => made(
+            documents,
+            "Runs a registered query",
+            RUN,
+            Body::Any,
+            &[(200, Object)],
+        ),
+        Action::Raw => made(
+            documents,
+            "The bytes of a member",
+            &[("data", "string")],
+            Body::None,
+            &[(200, Bytes)],
+        ),
+        Action::CreateSignal => made(
+            signals,
+            "A new signal",
+            &[],
+            Body::Object(&[("timeout", "integer", false)]),
+            &[(201, Object)],
+        ),
+        Action::AwaitSignal => made(
+            signals,
+            "Waits for a signal",
+            &[("timeout", "integer")],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::SetSignal => made(signals, "Sets a signal", &[], Body::Any, &[(204, Empty)]),
+        Action::CancelSignal => made(
+            signals,
+            "Cancels a signal",
+            &[],
+            Body::None,
+            &[(204, Empty)],
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_route_is_in_the_document_once() {
+        let document: Value =
+            serde_json::from_str(&document(&Settings::default())).expect("it is JSON");
+        let mut ids = HashSet::new();
+        let all = TABLE
+            .iter()
+            .map(|resource| (resource, vec![""]))
+            .chain(TABLE_V0.iter().map(|resource| (resource, vec!["", "/v0"])));
+        for (resource, prefixes) in all {
+            for (prefix, (method, _)) in prefixes
+                .iter()
+                .flat_map(|prefix| resource.methods.iter().map(move |one| (prefix, one)))
+            {
+                let path = format!("{prefix}{}", resource.pattern);
+                let operation = &document["paths"][&path][method.to_ascii_lowercase()];
+                let id = operation["operationId"].as_str();
+                assert!(
+                    id.is_some_and(|id| ids.insert(id.to_owned())),
+                    "{method} {path}"
+                );
+                assert!(
+                    operation["responses"]["default"].is_object(),
+                    "{method} {path}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What an app offers besides its agents: aliases and registered queries, records of its database.
+
+use super::Server;
+use super::records::{Database, map, text};
+use crate::programs::{Executable, Missing};
+use crate::workspace::Place;
+use mix_http_api::{AgentRun, ApiError, RunOutcome};
+use mix_value::{Map, Value, msgpack};
+use std::sync::Arc;
+
+/// What a name stands for.
+pub enum Runnable {
+    /// An agent of a program, under its own name.
+    Agent {
+        /// The program.
+        program: Arc<Executable>,
+        /// Name in the program.
+        agent: String,
+        /// Parameters of an alias, which win over the caller's.
+        fixed: Map,
+        /// Description of an alias.
+        alias: Option<String>,
+    },
+    /// A registered query, with its record.
+    Query(Map),
+}
+
+/// Agents before aliases before registered queries.
+pub async fn find(server: &Arc<Server>, place: &Place, name: &str) -> Result<Runnable, ApiError> {
+    let missing = match server.programs.find(place, name) {
+        Ok(program) => {
+            return Ok(Runnable::Agent {
+                program,
+                agent: name.to_owned(),
+                fixed: Map::new(),
+                alias: None,
+            });
+        }
+        Err(missing) => missing,
+    };
+    if matches!(missing, Missing::Agent | Missing::Damaged(_))
+        && let Some(alias) = record(server, place, "agent_alias", name).await?
+    {
+        return alias_target(server, place, name, alias).await;
+    }
+    if matches!(missing, Missing::Agent | Missing::Damaged(_))
+        && let Some(query) = query(server, place, name).await?
+    {
+        return Ok(Runnable::Query(query));
+    }
+    let outcome = super::runs::missing_outcome(missing);
+    Err(outcome.error(name).unwrap_or_else(ApiError::internal))
+}
+
+/// One level only: an alias of an alias, or of nothing, is none.
+async fn alias_target(
+    server: &Arc<Server>,
+    place: &Place,
+    name: &str,
+    mut alias: Map,
+) -> Result<Runnable, ApiError> {
+    let bad = |why: &str| ApiError::new(409, "bad_alias", format!("alias {name} {why}"));
+    let Some(Value::String(target)) = alias.get("aliasTo").cloned() else {
+        return Err(bad("names no agent"));
+    };
+    let fixed = match alias.remove("fixedParams") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Map(fixed)) => fixed,
+        Some(_) => return Err(bad("has fixedParams that are no map")),
+    };
+    match server.programs.find(place, &target) {
+        Ok(program) => Ok(Runnable::Agent {
+            program,
+            agent: target.to_string(),
+            fixed,
+            alias: Some(described(&alias)),
+        }),
+        Err(_) => Err(bad("leads to no agent")),
+    }
+}
+
+/// The record of a registered query.
+pub async fn query(
+    server: &Arc<Server>,
+    place: &Place,
+    name: &str,
+) -> Result<Option<Map>, ApiError> {
+    record(server, place, "cloud_query", name).await
+}
+
+/// Names of aliases and registered queries.
+pub async fn names(server: &Arc<Server>, place: &Place) -> Result<Vec<String>, ApiError> {
+    if !has_records(place) {
+        return Ok(Vec::new());
+    }
+    let rows = Database::new(server, place.clone())
+        .query(
+            "_rmx_type == \"agent_alias\" || _rmx_type == \"cloud_query\" | {name}",
+            Map::new(),
+        )
+        .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| match row.get("name") {
+            Some(Value::String(name)) => Some(name.to_string()),
+            _ => None,
+        })
+        .collect())
+}
+
+async fn record(
+    server: &Arc<Server>,
+    place: &Place,
+    kind: &str,
+    name: &str,
+) -> Result<Option<Map>, ApiError> {
+    if !has_records(place) {
+        return Ok(None);
+    }
+    let params = match map([("kind", text(kind)), ("name", text(name))]) {
+        Value::Map(params) => params,
+        _ => Map::new(),
+    };
+    let rows = Database::new(server, place.clone())
+        .query(
+            "_rmx_type == $kind && name == $name | orderDesc(_rmx_created_at) | limit(1)",
+            params,
+        )
+        .await?;
+    Ok(rows.into_iter().next())
+}
+
+/// Asking shall not make a database where there is none.
+fn has_records(place: &Place) -> bool {
+    place.folder().join("v2").is_dir()
+}
+
+/// Text of member `description`.
+pub fn described(record: &Map) -> String {
+    match record.get("description") {
+        Some(Value::String(text)) => text.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// The parameters of a run with those that an alias fixes.
+pub fn with_fixed(run: &mut AgentRun, fixed: Map) -> Result<(), ApiError> {
+    if fixed.is_empty() {
+        return Ok(());
+    }
+    let mut params = params(run)?;
+    params.extend(fixed);
+    run.params = msgpack::encode(&Value::Map(params)).map_err(|_| ApiError::internal())?;
+    Ok(())
+}
+
+fn params(run: &AgentRun) -> Result<Map, ApiError> {
+    match msgpack::decode(&run.params) {
+        Ok(Value::Map(params)) => Ok(params),
+        _ => Err(ApiError::internal()),
+    }
+}
+
+/// Runs a registered query: no code, the rights of the app.
+pub async fn run(
+    server: &Arc<Server>,
+    place: Place,
+    query: &Map,
+    run: &AgentRun,
+) -> Result<RunOutcome, ApiError> {
+    let mut request = Map::new();
+    let mut put = |name: &str, value: Value| request.insert(Arc::from(name), value);
+    let Some(ast) = query.get("ast") else {
+        return Err(ApiError::new(
+            500,
+            "internal",
+            "the registered query has no ast",
+        ));
+    };
+    put("queryAST", ast.clone());
+    for (stored, wanted) in [
+        ("skip", "skip"),
+        ("limit", "limit"),
+        ("include_superseded", "includeSuperseded"),
+        ("include_deleted", "includeDeleted"),
+    ] {
+        if let Some(value) = query.get(stored) {
+            put(wanted, value.clone());
+        }
+    }
+    // Declared defaults fill the gaps.
+    let mut values = match query.get("params") {
+        Some(Value::Map(defaults)) => defaults.clone(),
+        _ => Map::new(),
+    };
+    values.extend(params(run)?);
+    put("params", Value::Map(values));
+    let Some(_slot) = server.calls.acquire().await else {
+        return Ok(RunOutcome::Busy);
+    };
+    let rows = Database::new(server, place)
+        .rows(Value::Map(request))
+        .await?;
+    Ok(RunOutcome::Output(map([("result", Value::Array(rows))])))
+}
