@@ -4,10 +4,10 @@ None, bool, int, float, str, bytes, list and dict are what they look like; undef
 classes of their own here.
 """
 
-import asyncio
 import inspect
 import struct
 
+import componentize_py_async_support
 import componentize_py_types
 import wit_world
 from wit_world import exports
@@ -227,9 +227,6 @@ def plugin(name, *functions):
         for one in functions
     ]
 
-    # Streams under way: a task that nobody holds may vanish.
-    feeding = []
-
     def find(number, args):
         if number >= len(table):
             raise Failure("ERR_INTERNAL", f"there is no function number {number}")
@@ -254,8 +251,8 @@ def plugin(name, *functions):
                 (_, _, waiting, streams, _, run), given = find(function, args)
                 if streams:
                     writer, reader = wit_world.list_u8_stream()
-                    feeding.append(asyncio.create_task(_feed(writer, run(*given))))
-                    feeding[:] = [task for task in feeding if not task.done()]
+                    # Keeps the task of this call alive until the stream has ended.
+                    componentize_py_async_support.spawn(_feed(writer, run(*given)))
                     return types.Reply_Many(reader)
                 answer = run(*given)
                 return types.Reply_One(encode(await answer if waiting else answer))
