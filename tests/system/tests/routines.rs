@@ -102,6 +102,6 @@ fn what_is_under_way_when_the_run_ends_is_cancelled() {
 fn a_deadlock_is_named() {
     let done = run_mixer(["run", &program(), "stuck", "--params", "null"]);
     assert_ne!(done.code, 0);
-    let wanted = "ERR_DEADLOCK: no routine can go on: the main routine (stuck.wait:25) waits for a value of a channel";
+    let wanted = "ERR_DEADLOCK: no routine can go on: the main routine (stuck.cell output:26) waits for a value of a channel";
     assert!(done.stderr.contains(wanted), "{}", done.stderr);
 }
