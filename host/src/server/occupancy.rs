@@ -101,13 +101,16 @@ impl Occupancy {
     pub async fn emptied(&self) {
         loop {
             let left = self.left.notified();
-            let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-            if rooms.inside.is_empty() {
+            if self.is_empty() {
                 return;
             }
-            drop(rooms);
             left.await;
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.inside.is_empty()
     }
 
     fn stop_all(&self, ws: &str, app: &str) -> usize {

@@ -29,7 +29,7 @@ enum Command {
     /// Shows what a plugin needs and what it is given.
     Inspect(inspect::Inspect),
     /// Runs tests written in Mix against a plugin.
-    Test(test::Test),
+    Test(Box<test::Test>),
     /// Writes the Mix module that gives the functions of a plugin their types.
     Bindings(bindings::Bindings),
 }
