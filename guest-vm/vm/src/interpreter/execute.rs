@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 
-use mix_bytecode::{Function, Op};
+use mix_bytecode::{Function, Op, TypeDesc};
 
 use super::window::{NARROW, Registers, Window, window};
 use crate::access;
@@ -187,15 +187,25 @@ pub(super) fn execute(
                             set!($dst, value)
                         }};
                     }
+                    /// A number beside one of the other kind, if it is a float exactly.
+                    macro_rules! exact {
+                        ($value:expr) => {
+                            match $value {
+                                Value::Float(number) => *number,
+                                Value::Int(number) => f64::from(some!(i32::try_from(*number).ok())),
+                                _ => step!(),
+                            }
+                        };
+                    }
                     macro_rules! holds {
-                    ($a:expr, $b:expr, $operator:tt) => {
-                        match (reg!($a), reg!($b)) {
-                            (Value::Int(x), Value::Int(y)) => x $operator y,
-                            (Value::Float(x), Value::Float(y)) => x $operator y,
-                            _ => step!(),
-                        }
-                    };
-                }
+                        ($a:expr, $b:expr, $operator:tt) => {
+                            match (reg!($a), reg!($b)) {
+                                (Value::Int(x), Value::Int(y)) => x $operator y,
+                                (Value::Float(x), Value::Float(y)) => x $operator y,
+                                (a, b) => exact!(a) $operator exact!(b),
+                            }
+                        };
+                    }
                     macro_rules! holds_int {
                     ($a:expr, $number:expr, $operator:tt) => {
                         match reg!($a) {
@@ -893,6 +903,14 @@ pub(super) fn execute(
                                 break 'old old;
                             }
 
+                            Op::Assert { src, type_id } => {
+                                match (loaded.program.types.get(type_id.index()), reg!(src)) {
+                                    (Some(TypeDesc::Number), Value::Int(_) | Value::Float(_))
+                                    | (Some(TypeDesc::String), Value::Text(_))
+                                    | (Some(TypeDesc::Bool), Value::Bool(_)) => next!(),
+                                    _ => step!(),
+                                }
+                            }
                             Op::TryEnd {} => {
                                 routine.handlers.pop();
                                 next!()
