@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use mix_value::{Map, Ref, Value, msgpack};
+use mix_value::msgpack::{self, DecodeError, DecodeErrorKind, Reader, Token};
+use mix_value::{Map, Ref, Value};
 
 use crate::Failure;
 
@@ -28,6 +29,13 @@ pub trait FromArgument: Sized {
     /// The argument as this type, or what was expected.
     fn from_argument(value: Value) -> Result<Self, Mismatch>;
 
+    /// A shortcut for values that hold no others, straight from the wire form. None: the
+    /// argument becomes a [`Value`] first, and [`from_argument`](Self::from_argument) decides.
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        let _ = token;
+        None
+    }
+
     /// True if `undefined` is an acceptable argument.
     const ACCEPTS_UNDEFINED: bool = false;
 }
@@ -36,38 +44,72 @@ pub trait FromArgument: Sized {
 #[derive(Debug)]
 pub struct Arguments {
     function: &'static str,
-    values: std::vec::IntoIter<Value>,
+    bytes: Vec<u8>,
+    /// Where the next argument begins.
+    position: usize,
+    left: usize,
     taken: usize,
 }
 
 impl Arguments {
-    /// Reads the wire form and checks the number of arguments.
-    pub fn decode(function: &'static str, params: u8, bytes: &[u8]) -> Result<Arguments, Failure> {
-        let value = msgpack::decode(bytes).map_err(|error| {
-            Failure::internal(format!("arguments of {function} are malformed: {error}"))
-        })?;
-        let Value::Array(values) = value else {
+    /// Checks the number of arguments. Each one is read when it is taken.
+    pub fn decode(
+        function: &'static str,
+        params: u8,
+        bytes: Vec<u8>,
+    ) -> Result<Arguments, Failure> {
+        let start = msgpack::array_start(&bytes).map_err(|error| malformed(function, &error))?;
+        let Some((count, position)) = start else {
             return Err(Failure::internal(format!(
                 "arguments of {function} are no array"
             )));
         };
-        if values.len() != usize::from(params) {
+        if count != usize::from(params) {
             return Err(Failure::internal(format!(
-                "{function} takes {params} arguments, not {}",
-                values.len()
+                "{function} takes {params} arguments, not {count}"
             )));
         }
-        Ok(Arguments {
+        let arguments = Arguments {
             function,
-            values: values.into_iter(),
+            bytes,
+            position,
+            left: count,
             taken: 0,
-        })
+        };
+        if count == 0 {
+            arguments.check_end()?;
+        }
+        Ok(arguments)
     }
 
     /// The next argument as `T`.
     pub fn take<T: FromArgument>(&mut self) -> Result<T, Failure> {
-        let value = self.values.next().unwrap_or_default();
         self.taken += 1;
+        if self.left == 0 {
+            // More than were announced: as if an `undefined` followed.
+            return self.convert(Value::Undefined);
+        }
+        self.left -= 1;
+        let mut reader = Reader::at(&self.bytes, self.position);
+        let token = reader
+            .next()
+            .map_err(|error| malformed(self.function, &error))?;
+        if reader.is_done()
+            && let Some(argument) = T::from_token(&token)
+        {
+            self.position = reader.position();
+            self.taken_last()?;
+            return Ok(argument);
+        }
+        let mut reader = Reader::at(&self.bytes, self.position);
+        let value =
+            msgpack::decode_next(&mut reader).map_err(|error| malformed(self.function, &error))?;
+        self.position = reader.position();
+        self.taken_last()?;
+        self.convert(value)
+    }
+
+    fn convert<T: FromArgument>(&self, value: Value) -> Result<T, Failure> {
         let (function, position) = (self.function, self.taken);
         if matches!(value, Value::Undefined) && !T::ACCEPTS_UNDEFINED {
             return Err(Failure::new(
@@ -83,6 +125,31 @@ impl Arguments {
             )
         })
     }
+
+    /// After the last argument nothing may follow, and its bytes are needed no longer.
+    fn taken_last(&mut self) -> Result<(), Failure> {
+        if self.left == 0 {
+            self.check_end()?;
+            self.bytes = Vec::new();
+        }
+        Ok(())
+    }
+
+    fn check_end(&self) -> Result<(), Failure> {
+        if self.position == self.bytes.len() {
+            return Ok(());
+        }
+        let error = DecodeError {
+            offset: self.position,
+            kind: DecodeErrorKind::TrailingBytes,
+        };
+        Err(malformed(self.function, &error))
+    }
+}
+
+#[cold]
+fn malformed(function: &str, error: &DecodeError) -> Failure {
+    Failure::internal(format!("arguments of {function} are malformed: {error}"))
 }
 
 impl FromArgument for Value {
@@ -94,7 +161,8 @@ impl FromArgument for Value {
 }
 
 macro_rules! from_argument {
-    ($($type:ty, $code:literal, $expected:literal, $pattern:pat => $result:expr;)+) => {$(
+    ($($type:ty, $code:literal, $expected:literal, $pattern:pat => $result:expr
+        $(, $token:pat => $taken:expr)?;)+) => {$(
         impl FromArgument for $type {
             fn from_argument(value: Value) -> Result<$type, Mismatch> {
                 match value {
@@ -102,15 +170,22 @@ macro_rules! from_argument {
                     _ => Err(Mismatch { code: $code, expected: $expected }),
                 }
             }
+
+            $(fn from_token(token: &Token<'_>) -> Option<$type> {
+                match *token {
+                    $token => Some($taken),
+                    _ => None,
+                }
+            })?
         }
     )+};
 }
 
 from_argument! {
-    bool, "ERR_EXPECTED_BOOL", "a bool", Value::Bool(flag) => flag;
-    Arc<str>, "ERR_EXPECTED_STRING", "a string", Value::String(text) => text;
-    String, "ERR_EXPECTED_STRING", "a string", Value::String(text) => String::from(&*text);
-    Bytes, "ERR_EXPECTED_BINARY", "a binary", Value::Binary(bytes) => bytes;
+    bool, "ERR_EXPECTED_BOOL", "a bool", Value::Bool(flag) => flag, Token::Bool(flag) => flag;
+    Arc<str>, "ERR_EXPECTED_STRING", "a string", Value::String(text) => text, Token::Str(text) => text.into();
+    String, "ERR_EXPECTED_STRING", "a string", Value::String(text) => String::from(&*text), Token::Str(text) => text.into();
+    Bytes, "ERR_EXPECTED_BINARY", "a binary", Value::Binary(bytes) => bytes, Token::Bin(bytes) => bytes.into();
     Vec<Value>, "ERR_EXPECTED_ARRAY", "an array", Value::Array(values) => values;
     Map, "ERR_EXPECTED_MAP", "a map", Value::Map(map) => map;
     Ref, "ERR_EXPECTED_REF", "a ref", Value::Ref(reference) => reference;
@@ -128,6 +203,14 @@ impl FromArgument for f64 {
             }),
         }
     }
+
+    fn from_token(token: &Token<'_>) -> Option<f64> {
+        match *token {
+            Token::Int(number) => Some(number as f64),
+            Token::Float(number) => Some(number),
+            _ => None,
+        }
+    }
 }
 
 /// An integral float is accepted as an int.
@@ -143,6 +226,13 @@ impl FromArgument for i64 {
             expected: "an integral number",
         })
     }
+
+    fn from_token(token: &Token<'_>) -> Option<i64> {
+        match *token {
+            Token::Int(number) => Some(number),
+            _ => None,
+        }
+    }
 }
 
 /// `null` is none.
@@ -151,6 +241,80 @@ impl<T: FromArgument> FromArgument for Option<T> {
         match value {
             Value::Null => Ok(None),
             value => T::from_argument(value).map(Some),
+        }
+    }
+
+    fn from_token(token: &Token<'_>) -> Option<Option<T>> {
+        match token {
+            Token::Null => Some(None),
+            token => T::from_token(token).map(Some),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(params: u8, values: &[Value]) -> Arguments {
+        let bytes = msgpack::encode(&Value::Array(values.to_vec())).unwrap();
+        Arguments::decode("$test", params, bytes).unwrap()
+    }
+
+    fn code<T: std::fmt::Debug>(taken: Result<T, Failure>) -> String {
+        taken.unwrap_err().code.into_owned()
+    }
+
+    #[test]
+    fn arguments_are_taken_in_order() {
+        let nested = Value::Array(vec![Value::Int(1), Value::Array(Vec::new())]);
+        let values = [
+            Value::Int(-7),
+            Value::string("text"),
+            nested.clone(),
+            Value::binary(vec![1, 2]),
+            Value::Null,
+            Value::Float(3.0),
+            Value::Undefined,
+        ];
+        let mut arguments = arguments(7, &values);
+        assert_eq!(arguments.take::<i64>(), Ok(-7));
+        assert_eq!(arguments.take::<String>().as_deref(), Ok("text"));
+        assert_eq!(arguments.take::<Value>(), Ok(nested));
+        assert_eq!(arguments.take::<Bytes>().as_deref(), Ok(&[1, 2][..]));
+        assert_eq!(arguments.take::<Option<i64>>(), Ok(None));
+        // An integral float is an integer, by the way over the tree.
+        assert_eq!(arguments.take::<i64>(), Ok(3));
+        assert_eq!(arguments.take::<Value>(), Ok(Value::Undefined));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let values = [Value::string("x"), Value::Undefined, Value::Float(0.5)];
+        let mut arguments = arguments(3, &values);
+        assert_eq!(code(arguments.take::<i64>()), "ERR_EXPECTED_NUMBER");
+        assert_eq!(code(arguments.take::<bool>()), "ERR_UNDEFINED");
+        assert_eq!(code(arguments.take::<i64>()), "ERR_RANGE");
+    }
+
+    #[test]
+    fn malformed_arguments_never_reach_a_function() {
+        let decode = |params: u8, bytes: &[u8]| Arguments::decode("$test", params, bytes.to_vec());
+        for bytes in [
+            &[][..],
+            &[0x80],
+            &[0xc1],
+            &[0x91],
+            &[0xdd, 0xff, 0xff, 0xff, 0xff],
+        ] {
+            assert_eq!(code(decode(1, bytes)), "ERR_INTERNAL", "{bytes:?}");
+        }
+        assert_eq!(code(decode(2, &[0x91, 0x01])), "ERR_INTERNAL");
+        assert_eq!(code(decode(0, &[0x90, 0x01])), "ERR_INTERNAL");
+        let take = |bytes: &[u8]| code(decode(1, bytes).unwrap().take::<Value>());
+        // Bytes after the last argument, a text cut short, a byte that MessagePack never uses.
+        for bytes in [&[0x91, 0x01, 0x02][..], &[0x91, 0xa5, 0x61], &[0x91, 0xc1]] {
+            assert_eq!(take(bytes), "ERR_INTERNAL", "{bytes:?}");
         }
     }
 }

@@ -63,7 +63,7 @@ pub fn call<S>(
     functions: &'static [Function<S>],
     session: impl FnOnce() -> Result<Rc<S>, Failure>,
     number: u32,
-    args: &[u8],
+    args: Vec<u8>,
 ) -> Result<Vec<u8>, types::Failure> {
     let answer = || {
         let function = find(functions, number)?;
@@ -91,8 +91,7 @@ pub async fn start<S>(
     let answer = async {
         let function = find(functions, number)?;
         let session = session()?;
-        let arguments = Arguments::decode(function.name, function.params, &args)?;
-        drop(args);
+        let arguments = Arguments::decode(function.name, function.params, args)?;
         match function.run {
             Run::Call(run) => run(&session, arguments).map(Answer::One),
             Run::Start(run) => run(session, arguments).await,

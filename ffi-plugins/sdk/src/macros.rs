@@ -73,7 +73,7 @@ macro_rules! __plugin {
                 function: u32,
                 args: Vec<u8>,
             ) -> ::core::result::Result<Vec<u8>, $crate::bindings::family::mix::ffi::types::Failure> {
-                $crate::private::call(PLUGIN_FUNCTIONS, Self::own_session, function, &args)
+                $crate::private::call(PLUGIN_FUNCTIONS, Self::own_session, function, args)
             }
 
             async fn start(
@@ -147,7 +147,7 @@ macro_rules! __export_shared_of_plugin {
                 args: Vec<u8>,
             ) -> ::core::result::Result<Vec<u8>, $crate::bindings::family::mix::ffi::types::Failure>
             {
-                $crate::private::call(PLUGIN_FUNCTIONS, || Self::session(session), function, &args)
+                $crate::private::call(PLUGIN_FUNCTIONS, || Self::session(session), function, args)
             }
 
             async fn start(

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use mix_value::{Map, Value, msgpack};
+use mix_value::msgpack::{self, EncodeError, Writer};
+use mix_value::{Map, Value};
 
 use crate::Failure;
 
@@ -29,12 +30,9 @@ impl IntoValue for Encoded {
 
 impl IntoValue for Value {
     fn encode(self) -> Result<Encoded, Failure> {
-        msgpack::encode(&self).map(Encoded).map_err(|error| {
-            Failure::new(
-                "ERR_NOT_SERIALIZABLE",
-                format!("the result has no wire form: {error}"),
-            )
-        })
+        msgpack::encode(&self)
+            .map(Encoded)
+            .map_err(|error| not_encodable(&error))
     }
 }
 
@@ -49,32 +47,63 @@ impl<T: IntoValue> IntoValue for Option<T> {
     fn encode(self) -> Result<Encoded, Failure> {
         match self {
             Some(result) => result.encode(),
-            None => Value::Null.encode(),
+            None => ().encode(),
         }
     }
 }
 
+/// Values that hold no others are written at once; `room` is what their wire form takes at most.
+fn written(
+    room: usize,
+    write: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
+) -> Result<Encoded, Failure> {
+    let mut out = Vec::with_capacity(room);
+    write(&mut Writer::new(&mut out)).map_err(|error| not_encodable(&error))?;
+    Ok(Encoded(out))
+}
+
+#[cold]
+fn not_encodable(error: &EncodeError) -> Failure {
+    Failure::new(
+        "ERR_NOT_SERIALIZABLE",
+        format!("the result has no wire form: {error}"),
+    )
+}
+
+/// Room for a number, or for what stands before a text or a binary.
+const HEAD: usize = 9;
+
 macro_rules! into_value {
-    ($($type:ty, $value:ident => $result:expr;)+) => {$(
+    ($($type:ty, $value:ident, $writer:ident: $room:expr => $write:expr;)+) => {$(
         impl IntoValue for $type {
             fn encode(self) -> Result<Encoded, Failure> {
                 let $value = self;
-                $result.encode()
+                written($room, |$writer| $write)
             }
         }
     )+};
 }
 
 into_value! {
-    (), _nothing => Value::Null;
-    bool, flag => Value::Bool(flag);
-    i64, number => Value::Int(number);
-    f64, number => Value::float(number);
-    String, text => Value::string(text);
-    &str, text => Value::string(text);
-    Arc<str>, text => Value::String(text);
-    Vec<u8>, bytes => Value::binary(bytes);
-    Arc<[u8]>, bytes => Value::Binary(bytes);
-    Vec<Value>, values => Value::Array(values);
-    Map, map => Value::Map(map);
+    (), _nothing, writer: 1 => { writer.null(); Ok(()) };
+    bool, flag, writer: 1 => { writer.bool(flag); Ok(()) };
+    i64, number, writer: HEAD => { writer.int(number); Ok(()) };
+    f64, number, writer: HEAD => { writer.float(number); Ok(()) };
+    String, text, writer: HEAD + text.len() => writer.str(&text);
+    &str, text, writer: HEAD + text.len() => writer.str(text);
+    Arc<str>, text, writer: HEAD + text.len() => writer.str(&text);
+    Vec<u8>, bytes, writer: HEAD + bytes.len() => writer.bin(&bytes);
+    Arc<[u8]>, bytes, writer: HEAD + bytes.len() => writer.bin(&bytes);
+}
+
+impl IntoValue for Vec<Value> {
+    fn encode(self) -> Result<Encoded, Failure> {
+        Value::Array(self).encode()
+    }
+}
+
+impl IntoValue for Map {
+    fn encode(self) -> Result<Encoded, Failure> {
+        Value::Map(self).encode()
+    }
 }

@@ -63,13 +63,13 @@ fn write(writer: &mut Writer<'_>, value: &Value, depth: usize) -> Result<(), Enc
 /// Decodes a value that fills the whole input.
 pub fn decode(input: &[u8]) -> Result<Value, DecodeError> {
     let mut reader = Reader::new(input);
-    let value = read(&mut reader)?;
+    let value = decode_next(&mut reader)?;
     reader.finish()?;
     Ok(value)
 }
 
 /// Builds the value of the next events. Recursion is bounded by the reader.
-fn read(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
+pub fn decode_next(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
     let offset = reader.position();
     Ok(match reader.next()? {
         Token::Undefined => Value::Undefined,
@@ -89,7 +89,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
         Token::ArrayStart(len) => {
             let mut items = Vec::with_capacity(len.min(PREALLOCATED));
             for _ in 0..len {
-                items.push(read(reader)?);
+                items.push(decode_next(reader)?);
             }
             Value::Array(items)
         }
@@ -99,14 +99,14 @@ fn read(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
             let mut members = Vec::with_capacity(len.min(PREALLOCATED));
             for _ in 0..len {
                 if let Token::Key(key) = reader.next()? {
-                    members.push((Arc::from(key), read(reader)?));
+                    members.push((Arc::from(key), decode_next(reader)?));
                 }
             }
             Value::Map(Map::from_iter(members))
         }
         Token::CaseStart { name, has_argument } => {
             let argument = if has_argument {
-                Some(Box::new(read(reader)?))
+                Some(Box::new(decode_next(reader)?))
             } else {
                 None
             };

@@ -19,8 +19,8 @@ mod codec;
 mod reader;
 mod writer;
 
-pub use codec::{decode, encode, encode_into};
-pub use reader::{Reader, Token, skip};
+pub use codec::{decode, decode_next, encode, encode_into};
+pub use reader::{Reader, Token, array_start, skip};
 pub use writer::{OpenCase, Writer};
 
 pub(crate) const EXT_UNDEFINED: u8 = 1;

@@ -70,6 +70,19 @@ struct Frame<'a> {
     keys: Option<Keys<'a>>,
 }
 
+/// Number of elements of the array that `input` begins with, and where the first one begins;
+/// none if it is no array. The elements are then read one by one ([`Reader::at`]).
+pub fn array_start(input: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
+    let mut reader = Reader::new(input);
+    match input.first() {
+        Some(0x90..=0x9f | 0xdc | 0xdd) => match reader.read_item(0)? {
+            Token::ArrayStart(count) => Ok(Some((count, reader.position))),
+            _ => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
 /// Keys of a map seen so far. Sorted input, the normal case, needs only the
 /// last one; the rest is collected when the first key is out of order.
 struct Keys<'a> {
@@ -87,6 +100,14 @@ impl<'a> Reader<'a> {
             position: 0,
             frames: Vec::new(),
             started: false,
+        }
+    }
+
+    /// Reads one value that begins at `position`. Offsets count from the start of `input`.
+    pub fn at(input: &'a [u8], position: usize) -> Reader<'a> {
+        Reader {
+            position: position.min(input.len()),
+            ..Reader::new(input)
         }
     }
 
