@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Constant and file name of every embedded component.
-const GUESTS: [(&str, &str); 12] = [
+const GUESTS: [(&str, &str); 13] = [
     ("VM", "mix_vm_component.wasm"),
+    ("VM_COMPOSED", "mix_vm_composed.wasm"),
     ("STANDALONE", "mix_standalone.wasm"),
     ("SWITCHBOARD", "mix_switchboard.wasm"),
     ("EMPTY", "mix_plugin_empty.wasm"),

@@ -7,7 +7,7 @@ use crate::instance::{Address, Instance};
 use crate::lock;
 use crate::manifest::{Allowance, Grant};
 use crate::outbound::Outbound;
-use crate::plugin::{Access, PluginCode, Standing};
+use crate::plugin::{Access, Linkers, PluginCode, Standing};
 use crate::secrets_key::Keys;
 use crate::state::{Grants, GuestState};
 use crate::tape::Tape;
@@ -110,17 +110,17 @@ impl Assembly {
     /// Composes, compiles (or takes native code from the cache) and links everything.
     pub async fn new(policy: &Policy, outbound: Arc<Outbound>) -> Result<Assembly> {
         let engine = engine::engine()?;
-        let linker = plugin_linker(&engine)?;
+        let linkers = Linkers::new(&engine)?;
         let mut plugins = Vec::new();
         for (name, bytes, access) in BEHIND_HOST {
             let replacement = policy.families.iter().find(|(family, _)| family == name);
             let plugin = match replacement {
                 None => {
                     let standing = Standing::BuiltIn(access);
-                    PluginCode::load(&engine, &linker, name, bytes, standing).await?
+                    PluginCode::load(&engine, &linkers, name, bytes, standing).await?
                 }
                 Some((_, replacement)) => {
-                    replace(&engine, &linker, name, access, replacement).await?
+                    replace(&engine, &linkers, name, access, replacement).await?
                 }
             };
             plugins.push(plugin);
@@ -141,7 +141,7 @@ impl Assembly {
             let bytes = std::fs::read(path).with_context(label)?;
             let name = plugin_name(path);
             let standing = Standing::Further(&policy.grants);
-            let plugin = PluginCode::load(&engine, &linker, &name, &bytes, standing).await;
+            let plugin = PluginCode::load(&engine, &linkers, &name, &bytes, standing).await;
             plugins.push(plugin.with_context(label)?);
         }
         if let Some(grant) = policy
@@ -152,7 +152,7 @@ impl Assembly {
             bail!("there is no plugin {} to grant anything to", grant.plugin);
         }
         if !policy.plugins.is_empty() {
-            refuse_clashes(&engine, &linker, &plugins).await?;
+            refuse_clashes(&engine, &linkers, &plugins).await?;
         }
         let mut functions = Vec::new();
         let mut targets = Vec::new();
@@ -426,7 +426,7 @@ pub fn plugin_linker(engine: &Engine) -> Result<Linker<GuestState>> {
 /// The component that an operator put in the place of a family.
 async fn replace(
     engine: &Engine,
-    linker: &Linker<GuestState>,
+    linkers: &Linkers,
     name: &str,
     access: Access,
     replacement: &Replacement,
@@ -434,14 +434,14 @@ async fn replace(
     match replacement {
         Replacement::Memory if name == "files" => {
             let standing = Standing::BuiltIn(Access::Nothing);
-            PluginCode::load(engine, linker, name, guests::FILES_MEMORY, standing).await
+            PluginCode::load(engine, linkers, name, guests::FILES_MEMORY, standing).await
         }
         Replacement::Memory => bail!("family {name} has no form that lives in memory"),
         Replacement::File(path) => {
             let label = || path.display().to_string();
             let bytes = std::fs::read(path).with_context(label)?;
             let standing = Standing::InPlaceOf(access);
-            PluginCode::load(engine, linker, name, &bytes, standing)
+            PluginCode::load(engine, linkers, name, &bytes, standing)
                 .await
                 .with_context(label)
         }
@@ -457,14 +457,10 @@ pub fn plugin_name(path: &Path) -> String {
 }
 
 /// Two plugins with a function of the same name cannot be linked.
-async fn refuse_clashes(
-    engine: &Engine,
-    linker: &Linker<GuestState>,
-    plugins: &[PluginCode],
-) -> Result<()> {
+async fn refuse_clashes(engine: &Engine, linkers: &Linkers, plugins: &[PluginCode]) -> Result<()> {
     let composed = Standing::BuiltIn(Access::Nothing);
-    let core = PluginCode::load(engine, linker, "core", guests::CORE, composed).await?;
-    let crypto = PluginCode::load(engine, linker, "crypto", guests::CRYPTO, composed).await?;
+    let core = PluginCode::load(engine, linkers, "core", guests::CORE, composed).await?;
+    let crypto = PluginCode::load(engine, linkers, "crypto", guests::CRYPTO, composed).await?;
     let mut owners: HashMap<&str, &str> = HashMap::new();
     for plugin in [&core, &crypto].into_iter().chain(plugins) {
         for function in &plugin.functions {

@@ -122,12 +122,17 @@ impl Composition {
 
     /// Exports an export of a part.
     pub fn export(&mut self, part: &Part, export: &str) -> Result<()> {
+        self.export_as(part, export, export)
+    }
+
+    /// Exports an export of a part under another name.
+    pub fn export_as(&mut self, part: &Part, export: &str, name: &str) -> Result<()> {
         let alias = self
             .graph
             .alias_instance_export(part.node, export)
             .map_err(|error| anyhow!("{} does not export {export}: {error}", part.name))?;
         self.graph
-            .export(alias, export)
+            .export(alias, name)
             .map_err(|error| anyhow!("{export} of {}: {error}", part.name))?;
         Ok(())
     }
@@ -241,16 +246,40 @@ impl Switchboard {
         while self.used < SLOTS {
             let slot = self.used;
             self.used += 1;
-            let import = format!("slot{slot}");
-            match &self.spare {
-                Spare::Component(empty) => {
-                    composition.connect(empty, FAMILY, &self.part, &import)?;
-                }
-                Spare::Host { family, .. } => composition.feed(*family, &self.part, &import)?,
-            }
+            self.leave_free(composition, &self.part, &format!("slot{slot}"))?;
             self.leave_unbound(composition, slot)?;
         }
         Ok(())
+    }
+
+    /// Links a VM to the families: the first ones fill its own slots, so that calls to them do
+    /// not pass here. The switchboard stands behind its import if there are more.
+    pub fn link(&self, composition: &mut Composition, vm: &Part, families: &[Part]) -> Result<()> {
+        for number in 0..SLOTS {
+            match families.get(number) {
+                Some(family) => {
+                    let exports = composition.exported(family);
+                    let exports = exports.iter().map(String::as_str);
+                    let export = contract::compatible(FAMILY, exports)
+                        .unwrap_or(FAMILY)
+                        .to_owned();
+                    composition.connect(family, &export, vm, &slot(number))?;
+                }
+                None => self.leave_free(composition, vm, &slot(number))?,
+            }
+        }
+        if families.len() > SLOTS {
+            composition.connect(&self.part, FAMILY, vm, FAMILY)
+        } else {
+            self.leave_free(composition, vm, FAMILY)
+        }
+    }
+
+    fn leave_free(&self, composition: &mut Composition, to: &Part, import: &str) -> Result<()> {
+        match &self.spare {
+            Spare::Component(empty) => composition.connect(empty, FAMILY, to, import),
+            Spare::Host { family, .. } => composition.feed(*family, to, import),
+        }
     }
 
     fn leave_unbound(&self, composition: &mut Composition, slot: usize) -> Result<()> {
@@ -272,12 +301,57 @@ impl Switchboard {
     }
 }
 
-/// The VM with the families that need no host, the last family left to the host.
+/// Families that need no host.
+const HOSTLESS: [(&str, &[u8]); 2] = [("core", guests::CORE), ("crypto", guests::CRYPTO)];
+
+/// The name under which [`runtime`] exports the family in a slot of the VM.
+pub fn slot(number: usize) -> String {
+    format!("slot{number}")
+}
+
+/// The number of a function of the family in a slot of the VM (`mix:vm/slotted-vm`).
+pub fn slot_function(slot: usize, function: u32) -> u32 {
+    // A VM has eight slots.
+    ((slot as u32 + 1) << 24) + function
+}
+
+/// The VM with the families that need no host in its slots, the imported family left to the host.
+fn slotted_runtime(mut composition: Composition, vm: &Part) -> Result<Vec<u8>> {
+    let unused = composition.open(vm, &slot(0), UNUSED_FAMILY)?;
+    for number in 0..SLOTS {
+        let Some((name, bytes)) = HOSTLESS.get(number) else {
+            composition.feed(unused, vm, &slot(number))?;
+            continue;
+        };
+        let family = composition.add(name, bytes)?;
+        composition.connect(&family, FAMILY, vm, &slot(number))?;
+        composition.export_as(&family, FAMILY, &slot(number))?;
+        if composition.exports(&family, BINDING) {
+            composition.export_as(&family, BINDING, &binding(number))?;
+        }
+    }
+    composition.import(vm, FAMILY, FAMILY)?;
+    for interface in [PROGRAM, SESSION, LINKING] {
+        composition.export(vm, interface)?;
+    }
+    composition.encode()
+}
+
+/// The name under which [`runtime`] exports the binding of the family in a slot of the VM.
+pub fn binding(number: usize) -> String {
+    format!("binding{number}")
+}
+
+/// The VM with the families that need no host, the last family left to the host. A VM without
+/// slots is given a switchboard.
 pub fn runtime(vm: &[u8]) -> Result<Vec<u8>> {
     let mut composition = Composition::new();
     let vm = composition.add("vm", vm)?;
+    if composition.imports(&vm).contains(&slot(0)) {
+        return slotted_runtime(composition, &vm);
+    }
     let mut switchboard = Switchboard::of_mixer(&mut composition)?;
-    for (name, bytes) in [("core", guests::CORE), ("crypto", guests::CRYPTO)] {
+    for (name, bytes) in HOSTLESS {
         let family = composition.add(name, bytes)?;
         switchboard.plug(&mut composition, &family)?;
     }
@@ -296,13 +370,8 @@ pub fn runtime(vm: &[u8]) -> Result<Vec<u8>> {
 
 /// [`runtime`] of the built-in VM, kept in the cache folder under the hash of its parts.
 pub fn cached_runtime() -> Result<Vec<u8>> {
-    let parts = [
-        guests::VM,
-        guests::SWITCHBOARD,
-        guests::CORE,
-        guests::CRYPTO,
-    ];
-    cached("mixer-runtime", &parts, || runtime(guests::VM))
+    let parts = [guests::VM_COMPOSED, guests::CORE, guests::CRYPTO];
+    cached("mixer-runtime", &parts, || runtime(guests::VM_COMPOSED))
 }
 
 /// A composed component from the cache folder, made when it is not there.

@@ -1,7 +1,8 @@
 //! A plugin instance of one run, or of one app.
 //!
 //! An instance is idle, at work, or dead. A synchronous function of an idle
-//! instance is called by the task of its run, without a queue.
+//! instance is called without a queue: in place, on the stack of the VM that calls it, if the
+//! plugin imports nothing that can wait ([`crate::immediate`]); else by the task of its run.
 //! The first function that waits moves the instance into a task of its own,
 //! which serves any number of functions at the same time and gives the
 //! instance back when the last of them, and the last stream, has ended.
@@ -13,7 +14,7 @@ use crate::bindings::{Caller, Failure};
 use crate::desk::Desk;
 use crate::lock::AppLock;
 use crate::plugin::{CallResult, Entry, Live, PluginCode, StartResult};
-use crate::state::GuestState;
+use crate::state::{GuestState, InPlace};
 use crate::stream::{self, HostReply, OpenStreams};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -125,6 +126,42 @@ impl Instance {
         match tokio::spawn(self.clone().call_here(address)).await {
             Ok(result) => result,
             Err(_) => Err(self.failure(function)),
+        }
+    }
+
+    /// A call in place: on this very stack, if nothing that the instance imports can wait and it
+    /// is at rest. Else it gives the work back. `deadline`: when the run ends.
+    pub fn call_in_place(
+        &self,
+        address: Address,
+        deadline: Option<Instant>,
+    ) -> Result<CallResult, Address> {
+        if !self.code.in_place {
+            return Err(address);
+        }
+        let Ok(mut state) = self.state.try_lock() else {
+            return Err(address);
+        };
+        let State::Idle(live) = &mut *state else {
+            return Err(address);
+        };
+        let Live { store, entry } = &mut **live;
+        let Entry::Single { call, .. } = entry else {
+            return Err(address);
+        };
+        let function = address.function;
+        store.data_mut().in_place =
+            Some(InPlace::within(self.code.allowance.limits.time, deadline));
+        let result = call.call(&mut *store, (function, address.args));
+        store.data_mut().in_place = None;
+        match result {
+            Ok((result,)) => Ok(self.checked_call(function, result)),
+            Err(error) => {
+                let failure = self.bury(store, function, error);
+                *state = State::Dead;
+                self.unlock();
+                Ok(Err(failure))
+            }
         }
     }
 

@@ -94,9 +94,9 @@ impl Session {
         let context = RunContext::new(assembly.clone(), request.place.clone(), who.clone(), None);
         store.data_mut().run = Some(context.clone());
         let instance = vm.pre.instantiate_async(&mut store).await?;
-        if let Some(bind) = vm.bind {
+        for bind in &vm.bind {
             let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut store, bind)?;
-            bind.call_async(&mut store, (who,)).await?;
+            bind.call_async(&mut store, (who.clone(),)).await?;
         }
         let program = &request.program;
         let loaded = vm

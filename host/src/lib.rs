@@ -35,6 +35,7 @@ pub mod desk;
 pub mod engine;
 pub mod environment;
 pub mod guests;
+pub mod immediate;
 pub mod instance;
 pub mod interactive;
 pub mod lock;

@@ -1,7 +1,9 @@
 //! Plugins: compiled, described, ready to be instantiated.
 
+use crate::assembly::plugin_linker;
 use crate::bindings::{BINDING, Caller, FAMILY, Failure, Function, Reply, SHARED_FAMILY};
 use crate::contract;
+use crate::immediate;
 use crate::manifest::{Allowance, Grant, Manifest, allow};
 use crate::state::{Grants, GuestState};
 use anyhow::{Context, Result, anyhow, bail};
@@ -16,6 +18,24 @@ pub type StartResult = std::result::Result<Reply, Failure>;
 
 /// Time that a plugin may take to start and to say what it offers.
 const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// What plugins may import.
+pub struct Linkers {
+    /// All of WASI.
+    pub all: Linker<GuestState>,
+    /// What never waits.
+    pub immediate: Linker<GuestState>,
+}
+
+impl Linkers {
+    /// Both of them.
+    pub fn new(engine: &Engine) -> Result<Linkers> {
+        Ok(Linkers {
+            all: plugin_linker(engine)?,
+            immediate: immediate::linker(engine)?,
+        })
+    }
+}
 
 /// A plugin that can be instantiated.
 pub struct PluginCode {
@@ -33,6 +53,8 @@ pub struct PluginCode {
     pub version: String,
     /// True for the families that are part of this program: their replies need no check.
     pub trusted: bool,
+    /// True if nothing that it imports can wait: its synchronous functions are called in place.
+    pub in_place: bool,
     pre: InstancePre<GuestState>,
     indexes: Indexes,
 }
@@ -116,7 +138,7 @@ impl PluginCode {
     /// Compiles a plugin (or takes its native code from the cache) and asks it for its functions.
     pub async fn load(
         engine: &Engine,
-        linker: &Linker<GuestState>,
+        linkers: &Linkers,
         name: &str,
         bytes: &[u8],
         standing: Standing<'_>,
@@ -144,10 +166,21 @@ impl PluginCode {
             }
             Standing::Inspected => (Access::Granted, Allowance::default()),
         };
-        let pre = linker
-            .instantiate_pre(&component)
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("plugin {name} imports what the host does not offer"))?;
+        let alone = indexes.shared.is_none();
+        let immediate = linkers.immediate.instantiate_pre(&component);
+        let (pre, in_place) = match immediate {
+            Ok(pre) if alone => (pre, true),
+            _ => {
+                let pre = linkers
+                    .all
+                    .instantiate_pre(&component)
+                    .map_err(anyhow::Error::from)
+                    .with_context(|| {
+                        format!("plugin {name} imports what the host does not offer")
+                    })?;
+                (pre, false)
+            }
+        };
         let mut code = PluginCode {
             name: name.clone(),
             functions: Vec::new(),
@@ -156,6 +189,7 @@ impl PluginCode {
             allowance,
             version,
             trusted: matches!(standing, Standing::BuiltIn(_)),
+            in_place,
             pre,
             indexes,
         };

@@ -7,9 +7,10 @@ use mix_bytecode::Program;
 use mix_compiler::{CompileOptions, SourceFile};
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Deepest folder below a program's folder that is looked at.
 const MAX_DEPTH: usize = 32;
@@ -110,7 +111,20 @@ pub struct Installed {
 struct Entries {
     bytes: u64,
     by_path: HashMap<PathBuf, Entry>,
+    listings: HashMap<PathBuf, Listing>,
 }
+
+/// The executables in a folder, as they were when the folder had that time.
+struct Listing {
+    modified: SystemTime,
+    paths: Arc<[PathBuf]>,
+}
+
+/// Listings that are kept.
+const MAX_LISTINGS: usize = 1_000;
+
+/// A folder that was changed a shorter time ago may change again without a new time.
+const SETTLED: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 struct Entry {
@@ -182,38 +196,65 @@ impl Installed {
             }
             keep
         });
+        entries.listings.retain(|path, _| !path.starts_with(folder));
     }
 
     /// The executables of an app.
     fn files(&self, place: &Place) -> Result<Vec<File>, Missing> {
-        let listing = match fs::read_dir(place.code()) {
-            Ok(listing) => listing,
+        let paths = match self.list(&place.code()) {
+            Ok(paths) => paths,
             Err(_) if !place.workspace_folder().is_dir() => return Err(Missing::Workspace),
             Err(_) if !place.folder().is_dir() => return Err(Missing::App),
             Err(_) => return Err(Missing::Agent),
         };
         let mut files = Vec::new();
-        for item in listing.flatten() {
-            let path = item.path();
-            if path
-                .extension()
-                .is_none_or(|extension| extension != "mixexe")
-            {
+        for path in paths.iter() {
+            let Ok(facts) = fs::symlink_metadata(path) else {
                 continue;
-            }
-            let Ok(facts) = item.metadata() else { continue };
+            };
             let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            let executable = self.load(&path, modified, facts.len()).map_err(|reason| {
-                let name = item.file_name();
+            let executable = self.load(path, modified, facts.len()).map_err(|reason| {
+                let name = path.file_name().unwrap_or_default();
                 format!("{} cannot be used: {reason}", name.to_string_lossy())
             });
             files.push(File {
-                path,
+                path: path.clone(),
                 modified,
                 executable,
             });
         }
         Ok(files)
+    }
+
+    /// The executables in a folder. It is read again when its time has changed.
+    fn list(&self, folder: &Path) -> io::Result<Arc<[PathBuf]>> {
+        let modified = fs::metadata(folder)?.modified()?;
+        {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(listing) = entries.listings.get(folder)
+                && listing.modified == modified
+            {
+                return Ok(listing.paths.clone());
+            }
+        }
+        let paths: Arc<[PathBuf]> = fs::read_dir(folder)?
+            .flatten()
+            .map(|item| item.path())
+            .filter(|path| path.extension().is_some_and(|kind| kind == "mixexe"))
+            .collect();
+        if modified.elapsed().is_ok_and(|age| age > SETTLED) {
+            let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            if entries.listings.len() >= MAX_LISTINGS {
+                // Rare, and all of them can be read again.
+                entries.listings.clear();
+            }
+            let listing = Listing {
+                modified,
+                paths: paths.clone(),
+            };
+            entries.listings.insert(folder.to_owned(), listing);
+        }
+        Ok(paths)
     }
 
     fn load(
@@ -411,5 +452,44 @@ pub fn name_after(path: &Path) -> String {
     match name {
         Some(name) if mix_http_api::is_app_name(&name) => name,
         _ => "main".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_follows_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let installed = Installed::new(1 << 20);
+        let names = || {
+            let paths = installed.list(folder.path()).unwrap();
+            let names = paths
+                .iter()
+                .map(|path| path.file_name().unwrap().to_owned());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            names
+        };
+        let is_kept = || {
+            let entries = installed.entries.lock().unwrap();
+            entries.listings.contains_key(folder.path())
+        };
+        fs::write(folder.path().join("a.mixexe"), "").unwrap();
+        fs::write(folder.path().join("notes.txt"), "").unwrap();
+        // Just changed: the next change may leave the same time.
+        assert_eq!(names(), ["a.mixexe"]);
+        assert!(!is_kept());
+        let past = SystemTime::now() - 10 * SETTLED;
+        fs::File::open(folder.path())
+            .and_then(|folder| folder.set_modified(past))
+            .unwrap();
+        assert_eq!(names(), ["a.mixexe"]);
+        assert!(is_kept());
+        fs::write(folder.path().join("b.mixexe"), "").unwrap();
+        assert_eq!(names(), ["a.mixexe", "b.mixexe"]);
+        fs::remove_file(folder.path().join("a.mixexe")).unwrap();
+        assert_eq!(names(), ["b.mixexe"]);
     }
 }

@@ -95,6 +95,32 @@ impl RunContext {
         })
     }
 
+    /// A synchronous function of an instance that is there and can be called in place.
+    /// Else the arguments come back, for [`RunContext::call`].
+    pub fn call_in_place(
+        &self,
+        function: u32,
+        args: Vec<u8>,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Vec<u8>, Failure>, Vec<u8>> {
+        let Some(target) = self.assembly.target(function) else {
+            return Err(args);
+        };
+        let Ok(links) = self.links.try_lock() else {
+            return Err(args);
+        };
+        let Some(link) = links.get(&target.plugin) else {
+            return Err(args);
+        };
+        let address = Address {
+            session: link.session,
+            function: target.function,
+            args,
+        };
+        let result = link.instance.call_in_place(address, deadline);
+        result.map_err(|address| address.args)
+    }
+
     /// A synchronous function, by its number in the VM's import.
     pub async fn call(self: &Arc<Self>, function: u32, args: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let target = self
@@ -295,7 +321,7 @@ async fn drive(
     request: &RunRequest,
 ) -> wasmtime::Result<Outcome> {
     let instance = vm.pre.instantiate_async(&mut *store).await?;
-    if let Some(bind) = vm.bind {
+    for bind in &vm.bind {
         let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut *store, bind)?;
         bind.call_async(&mut *store, (who.clone(),)).await?;
     }

@@ -40,6 +40,7 @@ pub fn compose(
         .iter()
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let mut unresolved = Vec::new();
+    let mut families = Vec::new();
     for (number, (name, bytes)) in built_in.into_iter().chain(further).enumerate() {
         // Names of parts are package names; the file of a plugin is named in its errors.
         let family = composition
@@ -61,6 +62,7 @@ pub fn compose(
         } else {
             further_switchboard.plug(&mut composition, &family)?;
         }
+        families.push(family);
     }
     further_switchboard.close(&mut composition)?;
     switchboard.plug(&mut composition, &further_switchboard.part)?;
@@ -68,8 +70,8 @@ pub fn compose(
         bail!("{}", unresolved.join("\n"));
     }
     switchboard.close(&mut composition)?;
-    let vm = composition.add("vm", guests::VM)?;
-    composition.connect(&switchboard.part, FAMILY, &vm, FAMILY)?;
+    let vm = composition.add("vm", guests::VM_COMPOSED)?;
+    switchboard.link(&mut composition, &vm, &families)?;
     let programs: Vec<(&str, &[u8])> = programs
         .iter()
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::runtime::RuntimeFlavor;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -33,9 +34,53 @@ pub struct GuestState {
     pub spin_limit: Option<Duration>,
     spinning_since: Instant,
     last_tick: Instant,
+    /// A call in place that must not take long; none in any other code.
+    pub in_place: Option<InPlace>,
     /// The run that a VM belongs to; none in the store of a plugin.
     pub run: Option<Arc<RunContext>>,
     stderr: MemoryOutputPipe,
+}
+
+/// A call that is made in place, without a pause.
+#[derive(Debug, Clone, Copy)]
+pub struct InPlace {
+    /// Processor time that it may take: on a busy machine a call is not punished for others.
+    pub limit: Duration,
+    /// When the run ends for which it is made.
+    pub deadline: Option<Instant>,
+    /// Processor time of the thread at its first tick: the clock of a call that ends before it is
+    /// never read. The call stays on its thread.
+    since: Option<Duration>,
+}
+
+impl InPlace {
+    /// A call that begins now.
+    pub fn within(limit: Duration, deadline: Option<Instant>) -> InPlace {
+        InPlace {
+            limit,
+            deadline,
+            since: None,
+        }
+    }
+}
+
+/// Time that this thread has been on a processor.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    // Neither part is ever negative.
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Time for another thread to take over the tasks of this one.
+const HANDOVER: Duration = Duration::from_millis(1);
+
+/// Hands what else this worker thread has to do to another thread.
+fn leave_worker() {
+    let multi_thread = tokio::runtime::Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if multi_thread {
+        tokio::task::block_in_place(|| std::thread::sleep(HANDOVER));
+    }
 }
 
 /// What a guest is given.
@@ -93,6 +138,7 @@ impl GuestState {
                 spin_limit: None,
                 spinning_since: Instant::now(),
                 last_tick: Instant::now(),
+                in_place: None,
                 run: None,
                 stderr,
             },
@@ -100,9 +146,13 @@ impl GuestState {
         store.limiter(|state| &mut state.limits);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
-            let stop = context.data_mut().tick();
-            Ok(if stop {
+            let state = context.data_mut();
+            Ok(if state.tick() {
                 UpdateDeadline::Interrupt
+            } else if state.in_place.is_some() {
+                // It cannot pause, so the other tasks of this thread go elsewhere.
+                leave_worker();
+                UpdateDeadline::Continue(1)
             } else {
                 UpdateDeadline::Yield(1)
             })
@@ -118,6 +168,14 @@ impl GuestState {
             self.spinning_since = now;
         }
         self.last_tick = now;
+        if let Some(call) = &mut self.in_place {
+            let spent = processor_time();
+            let since = *call.since.get_or_insert(spent);
+            let over = call.deadline.is_some_and(|deadline| now >= deadline);
+            if over || spent.saturating_sub(since) >= call.limit {
+                return true;
+            }
+        }
         self.deadline.is_some_and(|deadline| now >= deadline)
             || self
                 .spin_limit

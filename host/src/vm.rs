@@ -19,6 +19,7 @@ use crate::state::{Grants, GuestState};
 use crate::stream::{HostReply, Offered};
 use anyhow::{Context, Result};
 use std::collections::HashMap;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
@@ -53,8 +54,8 @@ pub struct VmCode {
     load_linked: Option<ComponentExportIndex>,
     /// `session.run`
     pub run: ComponentExportIndex,
-    /// `binding.bind`, if there are families that may want to know their caller.
-    pub bind: Option<ComponentExportIndex>,
+    /// `binding.bind` of the families that want to know their caller.
+    pub bind: Vec<ComponentExportIndex>,
 }
 
 impl Vms {
@@ -110,12 +111,7 @@ impl Vms {
                     VmCode::prepare(&engine, &bytes)
                 });
                 let mut code = made.await??;
-                // The host's slot is the last one in use: its functions follow those of the others.
-                let composed = code.describe(&self.engine).await?;
-                code.functions = self.numbered_from(composed.len() as u32);
-                let composed = composed.iter().zip(0..).map(link);
-                code.functions
-                    .extend(composed.map(|link| (link.name.clone(), link)));
+                code.functions = code.link(&self.engine, self).await?;
                 Ok(code)
             })
             .await
@@ -154,7 +150,11 @@ impl VmCode {
             load: function(PROGRAM, "load")?,
             load_linked: function(LINKING, "load-linked").ok(),
             run: function(SESSION, "run")?,
-            bind: function(BINDING, "bind").ok(),
+            bind: (0..compose::SLOTS)
+                .map(compose::binding)
+                .chain([BINDING.to_owned()])
+                .filter_map(|interface| function(&interface, "bind").ok())
+                .collect(),
         })
     }
 
@@ -186,9 +186,9 @@ impl VmCode {
         Ok(loaded)
     }
 
-    /// The functions of the families that are composed with the VM. The host tells
-    /// none of its own to a store without a run.
-    async fn describe(&self, engine: &Engine) -> Result<Vec<Function>> {
+    /// Numbers of the functions of the families that are composed with the VM, and of those
+    /// behind the host. The host tells none of its own to a store without a run.
+    async fn link(&self, engine: &Engine, vms: &Vms) -> Result<HashMap<String, Link>> {
         let grants = Grants {
             memory: 64 << 20,
             ..Grants::default()
@@ -196,14 +196,35 @@ impl VmCode {
         let mut store = GuestState::store(engine, grants)?;
         store.data_mut().deadline = Some(Instant::now() + DESCRIBE_LIMIT);
         let instance = self.pre.instantiate_async(&mut store).await?;
-        let family = instance.get_export_index(&mut store, None, FAMILY);
-        let family = family.with_context(|| format!("the composed VM does not export {FAMILY}"))?;
-        let describe = instance.get_export_index(&mut store, Some(&family), "describe");
-        let describe = describe.with_context(|| format!("{FAMILY} has no describe"))?;
-        let describe: TypedFunc<(), (Vec<Function>,)> =
-            instance.get_typed_func(&mut store, describe)?;
-        let (functions,) = describe.call_async(&mut store, ()).await?;
-        Ok(functions)
+        let mut describe = async |interface: &str| -> Result<Option<Vec<Function>>> {
+            let Some(family) = instance.get_export_index(&mut store, None, interface) else {
+                return Ok(None);
+            };
+            let describe = instance.get_export_index(&mut store, Some(&family), "describe");
+            let describe = describe.with_context(|| format!("{interface} has no describe"))?;
+            let describe: TypedFunc<(), (Vec<Function>,)> =
+                instance.get_typed_func(&mut store, describe)?;
+            let (functions,) = describe.call_async(&mut store, ()).await?;
+            Ok(Some(functions))
+        };
+        // Behind a switchboard the host comes last: its functions follow those of the others.
+        if let Some(composed) = describe(FAMILY).await? {
+            let mut links = vms.numbered_from(composed.len() as u32);
+            let composed = composed.iter().zip(0..).map(link);
+            links.extend(composed.map(|link| (link.name.clone(), link)));
+            return Ok(links);
+        }
+        let mut links = vms.numbered_from(0);
+        for slot in 0..compose::SLOTS {
+            let Some(functions) = describe(&compose::slot(slot)).await? else {
+                continue;
+            };
+            for (function, number) in functions.iter().zip(0..) {
+                let link = link((function, compose::slot_function(slot, number)));
+                links.insert(link.name.clone(), link);
+            }
+        }
+        Ok(links)
     }
 }
 
@@ -245,14 +266,19 @@ fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
         Ok((functions,))
     })?;
     family.func_wrap_async("call", |context, (function, args): (u32, Vec<u8>)| {
-        let run = context.data().run.clone();
-        Box::new(async move {
-            let result: std::result::Result<Vec<u8>, Failure> = match run {
-                Some(run) => run.call(function, args).await,
-                None => Err(unknown(function)),
-            };
-            Ok((result,))
-        })
+        type Called = std::result::Result<Vec<u8>, Failure>;
+        type Calling = Box<dyn Future<Output = wasmtime::Result<(Called,)>> + Send>;
+        let Some(run) = &context.data().run else {
+            let result: Called = Err(unknown(function));
+            return Box::new(ready(Ok((result,)))) as Calling;
+        };
+        match run.call_in_place(function, args, context.data().deadline) {
+            Ok(result) => Box::new(ready(Ok((result,)))),
+            Err(args) => {
+                let run = run.clone();
+                Box::new(async move { Ok((run.call(function, args).await,)) })
+            }
+        }
     })?;
     family.func_wrap_concurrent("start", |accessor, (function, args): (u32, Vec<u8>)| {
         Box::pin(async move {

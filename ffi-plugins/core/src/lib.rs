@@ -21,6 +21,9 @@ mod report;
 
 use mix_plugin_sdk::{Bytes, Map, Value, family};
 
+#[global_allocator]
+static ALLOCATOR: mix_allocator::Blocks = mix_allocator::Blocks::new();
+
 family! {
     bound;
     /// Seconds since 1970 UTC, with a fraction down to microseconds.

@@ -14,6 +14,9 @@ mod wycheproof_tests;
 
 use mix_plugin_sdk::{Bytes, family};
 
+#[global_allocator]
+static ALLOCATOR: mix_allocator::Blocks = mix_allocator::Blocks::new();
+
 family! {
     /// MD5 of a binary: 16 bytes. For old protocols only.
     call "$crypto_md5" = digest::md5(Bytes);

@@ -100,6 +100,9 @@ slots! {8:
     4 slot4 binding4, 5 slot5 binding5, 6 slot6 binding6, 7 slot7 binding7
 }
 
+#[global_allocator]
+static ALLOCATOR: mix_allocator::Blocks = mix_allocator::Blocks::new();
+
 struct Switchboard;
 
 impl family::Guest for Switchboard {

@@ -1,7 +1,7 @@
 //! The Mix VM as a component (`mix:vm/vm` in `wit/vm`).
 //!
 //! The machine of `mix-vm` neither blocks nor does input and output. This crate is its
-//! driver: it links a program against the imported family ([`program`]), and for each
+//! driver: it links a program against the imported family ([`program`], [`families`]), and for each
 //! session takes actions from one stream, steps the machine, starts and awaits the foreign
 //! functions it asks for, and puts events into another stream ([`session`], [`requests`]).
 //! [`wire`] turns the shapes of the machine into those of the contract.
@@ -10,6 +10,7 @@
 //! program. Time, memory and fuel of the instance are the host's to limit.
 
 mod failure;
+mod families;
 mod program;
 mod requests;
 mod session;
@@ -30,6 +31,9 @@ mod bindings {
         generate_all,
     });
 }
+
+#[global_allocator]
+static ALLOCATOR: mix_allocator::Blocks = mix_allocator::Blocks::new();
 
 struct Component;
 

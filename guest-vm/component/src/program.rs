@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use mix_vm::{FunctionTable, Linked, Options, Vm};
 
 use crate::bindings::exports::mix::vm::{linking, program};
-use crate::bindings::mix::ffi::family;
-use crate::{Component, wire};
+use crate::{Component, families, wire};
 
 thread_local! {
     static PROGRAM: RefCell<Option<Vm>> = const { RefCell::new(None) };
@@ -65,9 +64,10 @@ struct Family {
 impl FunctionTable for Family {
     fn find(&self, name: &str) -> Option<Linked> {
         let functions = self.functions.get_or_init(|| {
-            let described = family::describe().into_iter().zip(0u32..);
+            // Of several with one name the first one.
+            let described = families::describe().into_iter().rev();
             described
-                .map(|(function, index)| {
+                .map(|(index, function)| {
                     let linked = Linked {
                         index,
                         params: function.params,

@@ -10,8 +10,8 @@ use futures::{FutureExt, StreamExt};
 use mix_vm::{Host, HostFailure, Pending, Reply, Session};
 use wit_bindgen::{StreamReader, StreamResult};
 
-use crate::bindings::mix::ffi::{family, types};
-use crate::{failure, wire};
+use crate::bindings::mix::ffi::types;
+use crate::{failure, families, wire};
 
 /// Most items fetched from a stream at once, whatever the machine asks for.
 const MOST_ITEMS: u32 = 1000;
@@ -71,7 +71,7 @@ impl Requests {
                 args,
             } => {
                 let started = async move {
-                    let result = family::start(function, args).await;
+                    let result = families::start(function, args).await;
                     Finished::Started { call, result }
                 };
                 self.push(call, None, Box::pin(started));
@@ -238,7 +238,7 @@ fn unknown_stream(stream: u64) -> HostFailure {
 pub struct Family;
 
 impl Host for Family {
-    fn call(&mut self, function: u32, args: Vec<u8>) -> Result<Vec<u8>, HostFailure> {
-        family::call(function, &args).map_err(wire::failure)
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure> {
+        families::call(function, args).map_err(wire::failure)
     }
 }

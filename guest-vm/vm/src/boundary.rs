@@ -38,7 +38,7 @@ impl<F: Fn(&str) -> Option<Linked>> FunctionTable for F {
 /// Calls that return at once.
 pub trait Host {
     /// Calls a function that never waits. `args` is one encoded array.
-    fn call(&mut self, function: u32, args: Vec<u8>) -> Result<Vec<u8>, HostFailure>;
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure>;
 }
 
 /// A host without functions.
@@ -46,7 +46,7 @@ pub trait Host {
 pub struct NoHost;
 
 impl Host for NoHost {
-    fn call(&mut self, function: u32, _: Vec<u8>) -> Result<Vec<u8>, HostFailure> {
+    fn call(&mut self, function: u32, _: &[u8]) -> Result<Vec<u8>, HostFailure> {
         Err(HostFailure {
             code: "ERR_UNSUPPORTED".into(),
             message: format!("there is no foreign function {function}"),

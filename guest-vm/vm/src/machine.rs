@@ -10,7 +10,7 @@ use crate::loaded::Loaded;
 use crate::routine::{Mutex, Scheduler};
 use crate::sheet::{Attach, Force, Instantiation, Interaction, MemoWork, Sheet};
 use crate::surroundings::Surroundings;
-use crate::wire::Decoder;
+use crate::wire::{Arguments, Decoder};
 
 /// Most nested calls.
 pub(crate) const MAX_FRAMES: usize = 100_000;
@@ -32,6 +32,8 @@ pub(crate) struct Machine {
     /// Streams of the host that are no longer needed.
     pub dropped_streams: Rc<RefCell<Vec<u64>>>,
     pub decoder: Decoder,
+    /// Writes arguments of foreign functions.
+    pub arguments: Arguments,
     /// Requests not yet told to the driver.
     pub requests: Vec<Pending>,
     pub next_call: u64,

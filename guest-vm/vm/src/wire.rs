@@ -21,13 +21,45 @@ pub fn encode(value: &Value) -> Result<Vec<u8>, Failure> {
 /// The wire form of an array of these values: the arguments of a foreign function.
 pub fn encode_arguments(arguments: &[Value]) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::with_capacity(64);
-    Writer::new(&mut out)
+    write_arguments(&mut out, arguments)?;
+    Ok(out)
+}
+
+/// Appends the wire form of an array of these values.
+fn write_arguments(out: &mut Vec<u8>, arguments: &[Value]) -> Result<(), Failure> {
+    Writer::new(out)
         .array(arguments.len())
         .map_err(|error| not_encodable(&error))?;
     for argument in arguments {
-        encode_into(&mut out, argument)?;
+        encode_into(out, argument)?;
     }
-    Ok(out)
+    Ok(())
+}
+
+/// Largest buffer that is kept for the next call.
+const KEPT: usize = 64 << 10;
+
+/// The buffer of arguments, used again by the next call.
+#[derive(Debug, Default)]
+pub struct Arguments {
+    buffer: Vec<u8>,
+}
+
+impl Arguments {
+    /// Gives the wire form of an array of these values to `send`.
+    pub fn with<T>(
+        &mut self,
+        arguments: &[Value],
+        send: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Failure> {
+        self.buffer.clear();
+        let written = write_arguments(&mut self.buffer, arguments);
+        let result = written.map(|()| send(&self.buffer));
+        if self.buffer.capacity() > KEPT {
+            self.buffer = Vec::new();
+        }
+        result
+    }
 }
 
 fn not_encodable(error: &EncodeError) -> Failure {

@@ -388,8 +388,8 @@ fn records(database: &Database, name: &str, argument: &Value) -> Answer {
 }
 
 impl Host for Families {
-    fn call(&mut self, function: u32, args: Vec<u8>) -> Result<Vec<u8>, HostFailure> {
-        let args = decoded(&args)?;
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure> {
+        let args = decoded(args)?;
         let args = array_of(&args)?;
         let answer = match FUNCTIONS[function as usize].0 {
             "$crypto_md5" => digest::<Md5>(&args[0])?,

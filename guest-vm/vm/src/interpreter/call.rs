@@ -310,8 +310,8 @@ impl Machine {
                 index,
                 waits: false,
             } => {
-                let args = crate::wire::encode_arguments(arguments)?;
-                match host.call(index, args) {
+                let send = |args: &[u8]| host.call(index, args);
+                match self.arguments.with(arguments, send)? {
                     Ok(bytes) => Ok(Next::Value(self.decode(&bytes)?, ret)),
                     Err(failure) => Err(host_failure(failure)),
                 }

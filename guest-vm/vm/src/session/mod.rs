@@ -29,7 +29,7 @@ use crate::machine::{Machine, Outcome, Routine};
 use crate::routine::{End, Role, RoutineId, Scheduler};
 use crate::sheet::Sheet;
 use crate::surroundings::Surroundings;
-use crate::wire::Decoder;
+use crate::wire::{Arguments, Decoder};
 
 /// A running session.
 #[derive(Debug)]
@@ -94,6 +94,7 @@ impl Session {
                 scheduler: Scheduler::default(),
                 dropped_streams: Rc::default(),
                 decoder: Decoder::default(),
+                arguments: Arguments::default(),
                 requests: Vec::new(),
                 next_call: 0,
                 agent_calls: Vec::new(),

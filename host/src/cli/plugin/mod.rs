@@ -7,9 +7,9 @@ mod new;
 mod test;
 
 use super::Exit;
-use crate::assembly::{plugin_linker, plugin_name};
+use crate::assembly::plugin_name;
 use crate::engine;
-use crate::plugin::{PluginCode, Standing};
+use crate::plugin::{Linkers, PluginCode, Standing};
 use clap::{Args, Subcommand};
 use std::path::Path;
 
@@ -52,10 +52,10 @@ fn load(path: &Path) -> Result<PluginCode, Exit> {
         std::fs::read(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
     let loaded = super::runtime()?.block_on(async {
         let engine = engine::engine()?;
-        let linker = plugin_linker(&engine)?;
+        let linkers = Linkers::new(&engine)?;
         PluginCode::load(
             &engine,
-            &linker,
+            &linkers,
             &plugin_name(path),
             &bytes,
             Standing::Inspected,

@@ -1,0 +1,20 @@
+//! The allocator of components.
+//!
+//! A crossing between components allocates a few small blocks on each side and frees them at
+//! once, and so does the heap of the VM. [`Blocks`] keeps freed blocks of up to 512 bytes in
+//! lists, one for each size, and hands them out again in a few instructions; all else, and what
+//! a list cannot take, goes to the allocator of the system. A list holds 64 KiB at most, so that
+//! memory of one size comes back for others.
+//!
+//! ```ignore
+//! #[global_allocator]
+//! static ALLOCATOR: mix_allocator::Blocks = mix_allocator::Blocks::new();
+//! ```
+//!
+//! Components have one thread. Where there are several ([`Blocks`] on another target than
+//! WebAssembly), everything goes to the system.
+
+#[allow(unsafe_code)]
+mod blocks;
+
+pub use blocks::Blocks;
