@@ -12,8 +12,9 @@
 //! * [`manifest`], [`contract`]: what a plugin needs and is granted, which versions of the contract fit.
 //! * [`tape`]: recorded and replayed requests.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
-//! * [`workspace`], [`programs`], [`signature`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
+//! * [`workspace`], [`programs`], [`libraries`], [`signature`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
 //! * [`secrets_key`]: where the keys of the users' secrets come from.
+//! * [`fetch`]: source texts behind addresses.
 //! * [`server`]: the HTTP interface; [`cli`]: the command line.
 //!
 //! # Data flow of a run
@@ -34,10 +35,12 @@ pub mod contract;
 pub mod desk;
 pub mod engine;
 pub mod environment;
+pub mod fetch;
 pub mod guests;
 pub mod immediate;
 pub mod instance;
 pub mod interactive;
+pub mod libraries;
 pub mod lock;
 pub mod manifest;
 pub mod outbound;

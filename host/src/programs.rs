@@ -1,6 +1,7 @@
 //! Programs: compiled from sources, read from files, installed in apps.
 
 use crate::signature::{Parameter, parameters};
+use crate::libraries::{self, LibraryFile};
 use crate::workspace::{Place, write_atomically};
 use anyhow::{Context, Result, bail};
 use mix_bytecode::Program;
@@ -36,7 +37,21 @@ pub struct Executable {
 impl Executable {
     /// Reads the names; the VM verifies the rest when it loads the program.
     pub fn read(bytes: Vec<u8>) -> Result<Executable> {
-        let program = mix_bytecode::decode(&bytes)?;
+        Executable::linked(bytes, &mut |_| Vec::new())
+    }
+
+    /// The same for a program that may use libraries, which `find` gives if there are any.
+    pub fn linked(
+        bytes: Vec<u8>,
+        find: &mut dyn FnMut(&Program) -> Vec<LibraryFile>,
+    ) -> Result<Executable> {
+        let mut program = mix_bytecode::decode(&bytes)?;
+        let mut bytes = bytes;
+        if !program.externals.libraries.is_empty() {
+            let libraries = find(&program);
+            program = libraries::linked(program, &libraries)?;
+            bytes = mix_bytecode::encode(&program);
+        }
         mix_bytecode::verify(&program)?;
         Ok(Executable {
             modules: modules(&program),
@@ -272,10 +287,20 @@ impl Installed {
         }
         // Reading and verifying take long for others to wait.
         drop(entries);
+        let mut uses_libraries = false;
         let executable = read_bounded(path, length)
-            .and_then(Executable::read)
+            .and_then(|bytes| {
+                Executable::linked(bytes, &mut |_| {
+                    uses_libraries = true;
+                    path.parent().map(libraries::beside).unwrap_or_default()
+                })
+            })
             .map(Arc::new)
             .map_err(|error| format!("{error:#}"));
+        if uses_libraries && executable.is_err() {
+            // What is missing may be there the next time.
+            return executable;
+        }
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.bytes + length > self.limit {
             // Rare, and everything in it can be read again.
@@ -304,11 +329,14 @@ fn read_bounded(path: &Path, length: u64) -> Result<Vec<u8>> {
 pub enum Source {
     /// A compiled program.
     Executable(Vec<u8>),
-    /// Source texts.
-    Texts(Vec<SourceFile>),
+    /// Source texts, with the libraries that stand beside them.
+    Texts(Vec<SourceFile>, Vec<LibraryFile>),
+    /// A compiled library.
+    Library(Box<LibraryFile>),
 }
 
-/// Reads a `.mixexe`, a `.mix`, or all `.mix` files below a folder.
+/// Reads a `.mixexe`, a `.mixlib`, a `.mix`, or all `.mix` files below a folder, with the
+/// libraries in it.
 pub fn read(path: &Path) -> Result<Source> {
     let facts = fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
     if facts.is_dir() {
@@ -317,7 +345,10 @@ pub fn read(path: &Path) -> Result<Source> {
         if files.is_empty() {
             bail!("{} holds no .mix file", path.display());
         }
-        return Ok(Source::Texts(files));
+        return Ok(Source::Texts(files, libraries::beside(path)));
+    }
+    if libraries::is_library(path) {
+        return Ok(Source::Library(libraries::read(path)?.into()));
     }
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -326,10 +357,10 @@ pub fn read(path: &Path) -> Result<Source> {
             "{}: packages and components cannot be run yet; give a .mix, a .mixexe or a folder",
             path.display()
         ),
-        _ => Ok(Source::Texts(vec![SourceFile::new(
-            path.display().to_string(),
-            bytes,
-        )])),
+        _ => Ok(Source::Texts(
+            vec![SourceFile::new(path.display().to_string(), bytes)],
+            Vec::new(),
+        )),
     }
 }
 
@@ -359,7 +390,7 @@ fn collect(root: &Path, folder: &Path, depth: usize, files: &mut Vec<SourceFile>
 
 /// A finished compilation, with what there is to say about it.
 pub struct Compiled {
-    /// The executable, if there were no errors.
+    /// The executable (or library), if there were no errors; not yet linked with libraries.
     pub executable: Option<Vec<u8>>,
     /// Errors and warnings for people.
     pub text: String,
@@ -373,32 +404,46 @@ pub struct Compiled {
 
 /// Compiles and links sources.
 pub fn compile(files: &[SourceFile], options: &CompileOptions) -> Result<Compiled> {
-    finish(mix_compiler::compile(files, options))
+    let compilation = mix_compiler::compile(files, options);
+    let executable = compilation.program.as_ref().map(mix_bytecode::encode);
+    Ok(finish(&compilation, executable))
+}
+
+/// Compiles sources into a library; `executable` is the `.mixlib`.
+pub fn compile_library(
+    files: &[SourceFile],
+    name: &str,
+    version: &str,
+    options: &CompileOptions,
+) -> Result<Compiled> {
+    let (compilation, library) = mix_compiler::compile_library(files, name, version, options);
+    Ok(finish(&compilation, library))
 }
 
 /// Compiles one expression that may use the modules of `files`.
-pub fn compile_expression(text: &str, files: &[SourceFile]) -> Result<Compiled> {
-    finish(mix_compiler::compile_expression(
-        text,
-        files,
-        &CompileOptions::default(),
-    ))
+pub fn compile_expression(
+    text: &str,
+    files: &[SourceFile],
+    options: &CompileOptions,
+) -> Result<Compiled> {
+    let compilation = mix_compiler::compile_expression(text, files, options);
+    let executable = compilation.program.as_ref().map(mix_bytecode::encode);
+    Ok(finish(&compilation, executable))
 }
 
 /// Looks for errors only.
-pub fn check(files: &[SourceFile]) -> Result<Compiled> {
-    finish(mix_compiler::check(files, &CompileOptions::default()))
+pub fn check(files: &[SourceFile], options: &CompileOptions) -> Result<Compiled> {
+    Ok(finish(&mix_compiler::check(files, options), None))
 }
 
-fn finish(compilation: mix_compiler::Compilation) -> Result<Compiled> {
-    let executable = compilation.program.as_ref().map(mix_bytecode::encode);
-    Ok(Compiled {
+fn finish(compilation: &mix_compiler::Compilation, executable: Option<Vec<u8>>) -> Compiled {
+    Compiled {
         executable,
         text: compilation.text(),
         report: compilation.report().to_string(),
         errors: compilation.errors.len(),
         warnings: compilation.warnings.len(),
-    })
+    }
 }
 
 /// Puts an executable and the files beside its sources into an app.

@@ -14,8 +14,42 @@ use crate::program::{Constant, Function, Program, SlotKind};
 #[must_use]
 pub fn disassemble(program: &Program) -> String {
     let mut out = String::new();
-    for (index, module) in program.modules.iter().enumerate() {
+    let externals = &program.externals;
+    for library in &externals.libraries {
         // Writing to a string cannot fail.
+        let _ = writeln!(out, "library {library}");
+    }
+    for stub in &externals.modules {
+        let library = externals.libraries.get(stub.library as usize);
+        let name = library.map_or("?", |library| &library.name);
+        let _ = writeln!(
+            out,
+            "module {} ; m{} of library {name}",
+            stub.name, stub.module.0
+        );
+    }
+    for stub in &externals.functions {
+        let module = externals
+            .modules
+            .iter()
+            .find(|other| other.module == stub.module);
+        let module = module.map_or("?", |module| &module.name);
+        let _ = writeln!(
+            out,
+            "function f{} {module}.{} ; of a library",
+            stub.function.0, stub.name
+        );
+    }
+    let is_stub = |index: usize| {
+        externals
+            .modules
+            .iter()
+            .any(|stub| stub.module.index() == index)
+    };
+    for (index, module) in program.modules.iter().enumerate() {
+        if is_stub(index) {
+            continue;
+        }
         let _ = writeln!(out, "module {} ; m{index} {:?}", module.name, module.kind);
         for (slot, entry) in module.slots.iter().enumerate() {
             let _ = match &entry.kind {
@@ -35,6 +69,13 @@ pub fn disassemble(program: &Program) -> String {
         }
     }
     for (index, function) in program.functions.iter().enumerate() {
+        if externals
+            .functions
+            .iter()
+            .any(|stub| stub.function.index() == index)
+        {
+            continue;
+        }
         out.push_str(&disassemble_function(program, index, function));
     }
     out

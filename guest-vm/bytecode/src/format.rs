@@ -1,12 +1,12 @@
-//! The executable format `.mixexe`, version 2.
+//! The executable format `.mixexe`, version 3.
 //!
 //! ```text
 //! offset size
 //!      0    8  magic: 89 4d 49 58 45 58 45 0a  ("\x89MIXEXE\n")
-//!      8    4  version, u32 little-endian: 2
+//!      8    4  version, u32 little-endian: 3
 //!     12    4  length of the body in bytes, u32 little-endian
 //!     16    4  CRC-32C of the body, u32 little-endian
-//!     20    …  body: the nine sections below, each once, in this order
+//!     20    …  body: the ten sections below, each once, in this order
 //! ```
 //!
 //! A section is its number (one byte), the length of its content (varint) and
@@ -27,11 +27,12 @@
 //! | 7 modules | list of module |
 //! | 8 functions | list of function |
 //! | 9 entries | list of module number; opt func (the expression of `mixer eval`) |
+//! | 10 externals | text standard library; list of library (text name, text version, 32 bytes of SHA-256); list of (module, varint library, text name); list of (func, module, text name) |
 //!
 //! *module*: text name; kind byte (0 stateless, 1 instance, 2 static); list of
 //! parameters (text, opt type); list of slots (text name, then 0 parameter; 1
 //! func (value); or 2 cell: kind byte 0 formula, 1 var, 2 alias, 3 var alias;
-//! byte public; func formula; list of slot; byte events; opt func action); list
+//! byte public; func formula; list of slot; byte events; opt func action; opt type input); list
 //! of steps (0 slot, 1 func); list of observers (list of slot, opt func guard,
 //! func body); opt func initializer.
 //!
@@ -50,20 +51,22 @@
 use thiserror::Error;
 
 use crate::checksum::crc32c;
+use crate::library::LibraryId;
 use crate::op::Op;
 use crate::operand::{
     ConstId, FuncId, Input, ModuleId, Operand, SlotId, TypeId, write_signed, write_unsigned,
 };
 use crate::program::{
-    Cell, CellKind, Constant, Function, Import, Line, Module, ModuleKind, Observer, Param,
-    PathStep, PatternElement, Program, Slot, SlotKind, Step, TypeDesc,
+    Cell, CellKind, Constant, ExternalFunction, ExternalModule, Externals, Function, Import, Line,
+    Module, ModuleKind, Observer, Param, PathStep, PatternElement, Program, Slot, SlotKind, Step,
+    TypeDesc,
 };
 
 /// The first eight bytes of every executable.
 pub const MAGIC: [u8; 8] = *b"\x89MIXEXE\n";
 
 /// The version that this code writes and reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 const HEADER: usize = 20;
 
@@ -114,7 +117,7 @@ pub enum FormatError {
     },
 }
 
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "constants",
     "shapes",
     "paths",
@@ -124,6 +127,7 @@ const SECTIONS: [&str; 9] = [
     "modules",
     "functions",
     "entries",
+    "externals",
 ];
 
 // ---------------------------------------------------------------- writing
@@ -160,6 +164,7 @@ pub fn encode(program: &Program) -> Vec<u8> {
         list(out, &program.entries, put);
         option(out, program.expression.as_ref(), put);
     });
+    section(10, &|out| put_externals(out, &program.externals));
 
     let mut file = Vec::with_capacity(HEADER + body.len());
     file.extend_from_slice(&MAGIC);
@@ -327,6 +332,7 @@ fn put_module(out: &mut Vec<u8>, module: &Module) {
                 list(out, &cell.dependencies, put);
                 out.push(cell.events);
                 option(out, cell.action.as_ref(), put);
+                option(out, cell.input.as_ref(), put);
             }
         }
     });
@@ -346,6 +352,25 @@ fn put_module(out: &mut Vec<u8>, module: &Module) {
         observer.body.encode(out);
     });
     option(out, module.initializer.as_ref(), put);
+}
+
+fn put_externals(out: &mut Vec<u8>, externals: &Externals) {
+    text(out, &externals.standard_library);
+    list(out, &externals.libraries, |out, library| {
+        text(out, &library.name);
+        text(out, &library.version);
+        out.extend_from_slice(&library.hash);
+    });
+    list(out, &externals.modules, |out, stub| {
+        stub.module.encode(out);
+        stub.library.encode(out);
+        text(out, &stub.name);
+    });
+    list(out, &externals.functions, |out, stub| {
+        stub.function.encode(out);
+        stub.module.encode(out);
+        text(out, &stub.name);
+    });
 }
 
 fn put_function(out: &mut Vec<u8>, function: &Function) {
@@ -444,10 +469,11 @@ fn read_section(program: &mut Program, index: usize, input: &mut Input<'_>) -> O
         5 => program.imports = get_list(input, get_import)?,
         6 => program.modules = get_list(input, get_module)?,
         7 => program.functions = get_list(input, get_function)?,
-        _ => {
+        8 => {
             program.entries = get_list(input, ModuleId::decode)?;
             program.expression = get_option(input, FuncId::decode)?;
         }
+        _ => program.externals = get_externals(input)?,
     }
     Some(())
 }
@@ -614,10 +640,38 @@ fn get_slot(input: &mut Input<'_>) -> Option<Slot> {
             dependencies: get_list(input, SlotId::decode)?,
             events: input.byte()?,
             action: get_option(input, FuncId::decode)?,
+            input: get_option(input, TypeId::decode)?,
         }),
         _ => return None,
     };
     Some(Slot { name, kind })
+}
+
+fn get_externals(input: &mut Input<'_>) -> Option<Externals> {
+    Some(Externals {
+        standard_library: get_text(input)?,
+        libraries: get_list(input, |input| {
+            Some(LibraryId {
+                name: get_text(input)?,
+                version: get_text(input)?,
+                hash: input.take(32)?.try_into().ok()?,
+            })
+        })?,
+        modules: get_list(input, |input| {
+            Some(ExternalModule {
+                module: ModuleId::decode(input)?,
+                library: u32::decode(input)?,
+                name: get_text(input)?,
+            })
+        })?,
+        functions: get_list(input, |input| {
+            Some(ExternalFunction {
+                function: FuncId::decode(input)?,
+                module: ModuleId::decode(input)?,
+                name: get_text(input)?,
+            })
+        })?,
+    })
 }
 
 fn get_function(input: &mut Input<'_>) -> Option<Function> {

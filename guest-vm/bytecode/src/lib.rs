@@ -11,12 +11,15 @@
 //! - [`builtins`]: the functions that the VM itself supplies to the standard library
 //! - [`builder`]: code generation; [`optimise`]: what it does to each function
 //! - [`format`]: the executable, byte by byte
+//! - [`library`]: compiled libraries; [`link`]: a program and the libraries it uses become one
 
 pub mod builder;
 pub mod builtins;
 pub mod checksum;
 pub mod disassemble;
 pub mod format;
+pub mod library;
+pub mod link;
 pub mod op;
 pub mod operand;
 pub mod optimise;
@@ -25,13 +28,16 @@ pub mod verify;
 
 pub use builder::{BuildError, FunctionBuilder, Label, Place, ProgramBuilder};
 pub use format::{FormatError, decode, encode};
+pub use library::{Library, LibraryId};
+pub use link::{LinkError, link};
 pub use op::Op;
 pub use operand::{
     Base, BuiltinId, Capture, ConstId, Dst, FuncId, ImportId, ModuleId, OptReg, PathId, PatternId,
     Reg, ShapeId, SlotId, Target, TypeId,
 };
 pub use program::{
-    Cell, CellKind, Constant, Function, Import, Line, Module, ModuleKind, Observer, Param,
-    PathStep, PatternElement, Program, Slot, SlotKind, Step, TypeDesc,
+    Cell, CellKind, Constant, ExternalFunction, ExternalModule, Externals, Function, Import, Line,
+    Module, ModuleKind, Observer, Param, PathStep, PatternElement, Program, Slot, SlotKind, Step,
+    TypeDesc,
 };
 pub use verify::{VerifyError, verify};

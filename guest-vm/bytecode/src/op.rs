@@ -19,7 +19,7 @@
 
 use crate::operand::{
     Base, BuiltinId, Capture, ConstId, Dst, FuncId, ImportId, Input, ModuleId, Operand, OptReg,
-    PathId, PatternId, Reg, ShapeId, SlotId, Target, TypeId, Visitor,
+    PathId, PatternId, Reg, Relocation, ShapeId, SlotId, Target, TypeId, Visitor,
 };
 
 macro_rules! instructions {
@@ -61,6 +61,14 @@ macro_rules! instructions {
                 match self { $( Op::$name { $( $field ),* } => {
                     let _ = (from, to);
                     $( $field.rename(from, to); )*
+                } )* }
+            }
+
+            /// Renumbers all operands.
+            pub fn relocate<R: Relocation + ?Sized>(&mut self, to: &R) {
+                match self { $( Op::$name { $( $field ),* } => {
+                    let _ = to;
+                    $( $field.relocate(to); )*
                 } )* }
             }
 
@@ -328,7 +336,7 @@ instructions! {
     0x9a LoadMember "member_slot" { dst: Dst, instance: Reg, slot: SlotId }
     /// New instance of a module. [RT_PARAM]
     0x9b NewInstance "new_instance" { count: u8, dst: Dst, base: Base, module: ModuleId }
-    /// The one instance of a static module in this view.
+    /// The one instance of a static module in this view, or of a stateless module.
     0x9c StaticInstance "static_instance" { dst: Dst, module: ModuleId }
     /// The instance that runs.
     0x9d OwnInstance "own_instance" { dst: Dst }

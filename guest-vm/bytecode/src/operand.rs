@@ -27,6 +27,9 @@ macro_rules! index {
             fn decode(input: &mut Input<'_>) -> Option<Self> {
                 Some(Self(<$inner>::try_from(input.unsigned()?).ok()?))
             }
+            fn relocate<R: Relocation + ?Sized>(&mut self, to: &R) {
+                to.$method(self);
+            }
             fn rename(&mut self, from: Reg, to: Reg) {
                 // Only registers that are read plainly.
                 if matches!(stringify!($method).as_bytes(), b"read" | b"read_optional")
@@ -176,6 +179,43 @@ pub trait Visitor {
     fn number(&mut self, field: &'static str, number: i64);
 }
 
+/// Renumbers the operands of instructions that move from one program into another. What is
+/// not named keeps its number: registers, slots, labels and builtins mean the same everywhere.
+pub trait Relocation {
+    /// A register is read.
+    fn read(&self, _: &mut Reg) {}
+    /// A register is written.
+    fn write(&self, _: &mut Dst) {}
+    /// Start of a range of registers.
+    fn base(&self, _: &mut Base) {}
+    /// An optional register.
+    fn read_optional(&self, _: &mut OptReg) {}
+    /// A constant.
+    fn constant(&self, id: &mut ConstId);
+    /// A function.
+    fn function(&self, id: &mut FuncId);
+    /// A module.
+    fn module(&self, id: &mut ModuleId);
+    /// A foreign function.
+    fn import(&self, id: &mut ImportId);
+    /// A builtin.
+    fn builtin(&self, _: &mut BuiltinId) {}
+    /// A key list.
+    fn shape(&self, id: &mut ShapeId);
+    /// An update path.
+    fn path(&self, id: &mut PathId);
+    /// An array pattern.
+    fn pattern(&self, id: &mut PatternId);
+    /// A run-time type.
+    fn type_id(&self, id: &mut TypeId);
+    /// A slot of an instance.
+    fn slot(&self, _: &mut SlotId) {}
+    /// A jump target.
+    fn target(&self, _: &mut Target) {}
+    /// A captured variable.
+    fn capture(&self, _: &mut Capture) {}
+}
+
 /// What can stand in a field of an instruction.
 pub trait Operand: Copy {
     /// Hands the operand to the visitor.
@@ -187,6 +227,10 @@ pub trait Operand: Copy {
     /// Reads register `to` where `from` was read.
     fn rename(&mut self, from: Reg, to: Reg) {
         let _ = (from, to);
+    }
+    /// Takes the number that the operand has in another program.
+    fn relocate<R: Relocation + ?Sized>(&mut self, to: &R) {
+        let _ = to;
     }
 }
 

@@ -1,6 +1,7 @@
 //! A program as plain data: what the compiler produces, what an executable
 //! holds, what the VM runs.
 
+use crate::library::LibraryId;
 use crate::op::Op;
 use crate::operand::{ConstId, FuncId, ModuleId, ShapeId, SlotId, TypeId};
 
@@ -27,6 +28,44 @@ pub struct Program {
     pub entries: Vec<ModuleId>,
     /// A function without parameters that a tool wants evaluated (`mixer eval`).
     pub expression: Option<FuncId>,
+    /// What it takes from libraries; empty in a linked program.
+    pub externals: Externals,
+}
+
+/// What a program takes from libraries. The tables of the program hold stubs for it, entries
+/// without content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Externals {
+    /// Hash of the standard library that the program was built with.
+    pub standard_library: Box<str>,
+    /// The libraries that it uses.
+    pub libraries: Vec<LibraryId>,
+    /// Modules of libraries.
+    pub modules: Vec<ExternalModule>,
+    /// Functions of these modules.
+    pub functions: Vec<ExternalFunction>,
+}
+
+/// A module of a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalModule {
+    /// Number of its stub.
+    pub module: ModuleId,
+    /// Index of the library in [`Externals::libraries`].
+    pub library: u32,
+    /// Name of the module.
+    pub name: Box<str>,
+}
+
+/// A function of a module of a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalFunction {
+    /// Number of its stub.
+    pub function: FuncId,
+    /// Number of the stub of its module.
+    pub module: ModuleId,
+    /// Name of the function.
+    pub name: Box<str>,
 }
 
 /// A constant.
@@ -221,6 +260,8 @@ pub struct Cell {
     pub events: u8,
     /// If the right side is exactly an action: its function, so that outsiders may invoke it.
     pub action: Option<FuncId>,
+    /// What outsiders may assign to it; `None` if they may not.
+    pub input: Option<TypeId>,
 }
 
 /// Kinds of cells.

@@ -42,6 +42,10 @@ type Check = Result<(), String>;
 /// Checks a program.
 pub fn verify(program: &Program) -> Result<(), VerifyError> {
     let at = |place: String| move |problem: String| VerifyError { place, problem };
+    if let Some(library) = program.externals.libraries.first() {
+        let problem = format!("the program is not linked with library {library} yet");
+        return Err(at("externals".into())(problem));
+    }
     // First of all, because every other check looks at the modules of functions.
     for (index, entry) in program.functions.iter().enumerate() {
         exists(entry.module.index(), program.modules.len(), "module")
@@ -245,6 +249,9 @@ fn module(program: &Program, index: usize, module: &Module) -> Check {
                 entry.dependencies.iter().try_for_each(cell)?;
                 if entry.events > 3 {
                     return Err(format!("slot {position}: unknown events"));
+                }
+                if let Some(input) = entry.input {
+                    exists(input.index(), program.types.len(), "type")?;
                 }
                 if let Some(action) = entry.action {
                     let function = program.functions.get(action.index());
@@ -590,13 +597,10 @@ fn instruction(program: &Program, function: &Function, op: &Op) -> Check {
                 Err("the module takes no parameters".into())
             }
         }
-        Op::StaticInstance { module, .. } => {
-            if program.modules[module.index()].kind == ModuleKind::Static {
-                Ok(())
-            } else {
-                Err("the module is not static".into())
-            }
-        }
+        Op::StaticInstance { module, .. } => match program.modules[module.index()].kind {
+            ModuleKind::Static | ModuleKind::Stateless => Ok(()),
+            ModuleKind::Instance => Err("the module has no single instance".into()),
+        },
         Op::LoadSlot { slot, .. } => match own_slots.get(slot.index()).map(|slot| &slot.kind) {
             Some(SlotKind::Param | SlotKind::Value { .. }) => Ok(()),
             _ => Err(format!("slot {} holds no value", slot.0)),

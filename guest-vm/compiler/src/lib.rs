@@ -7,6 +7,7 @@
 //!
 //! - [`compile`] builds an executable from source files, [`check`] only reports issues,
 //!   [`compile_expression`] builds a program that computes one expression.
+//! - [`compile_library`]: sources to a library that other programs link to
 //! - [`session`]: the phrases of a read-eval-print loop, one after the other
 //! - [`syntax`]: tokens, the syntax tree ([`syntax::ast`]), places ([`syntax::source`])
 //! - [`core`]: the resolved, typed and desugared program between checker and code generation
@@ -27,12 +28,14 @@ pub mod check;
 pub mod codegen;
 pub mod core;
 pub mod documentation;
+mod fetched;
 pub mod issue;
+mod libraries;
 mod pipeline;
 pub mod session;
 pub mod syntax;
 
 pub use pipeline::{
     Compilation, CompileOptions, Documented, SourceFile, check, compile, compile_expression,
-    documentation, library_documentation,
+    compile_library, documentation, library_documentation, source_addresses,
 };

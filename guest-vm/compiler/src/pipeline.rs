@@ -4,13 +4,17 @@ use crate::check::CheckOptions;
 use crate::codegen::{self, Goal};
 use crate::core;
 use crate::documentation::{self, ModuleDocumentation};
+use crate::fetched;
 use crate::issue::{Code, Issue, Severity, render};
+use crate::libraries;
 use crate::syntax::ast::{
     Def, DefForm, Ident, Import, Module, Phrase, PhraseKind, SessionItem, Symbol, Unit, UnitItem,
 };
 use crate::syntax::parser::{self, NodeIds};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::{SourceId, Span};
+use mix_bytecode::library::{self, Library};
+use std::collections::{BTreeMap, HashMap};
 
 /// A source text with the name shown in messages.
 #[derive(Debug, Clone)]
@@ -38,6 +42,11 @@ pub struct CompileOptions {
     pub agents: Vec<String>,
     /// Names of the modules the executable is for; all given ones if empty.
     pub entries: Vec<String>,
+    /// Compiled libraries whose modules can be imported.
+    pub libraries: Vec<Library>,
+    /// The texts behind the addresses of `_source_` modules ([`source_addresses`]), or why there
+    /// is none.
+    pub texts: BTreeMap<String, Result<Vec<u8>, String>>,
 }
 
 /// What a compilation delivers.
@@ -77,14 +86,65 @@ impl Compilation {
     }
 }
 
-/// Compiles and links the modules of some sources.
+/// Compiles the modules of some sources. A program that uses libraries has yet to be linked
+/// with them ([`mix_bytecode::link`]).
 pub fn compile(files: &[SourceFile], options: &CompileOptions) -> Compilation {
     on_large_stack(|| Build::new(options).units(files, true), failed)
+}
+
+/// Compiles some sources into a library for other programs; its `.mixlib`, if there are no errors.
+pub fn compile_library(
+    files: &[SourceFile],
+    name: &str,
+    version: &str,
+    options: &CompileOptions,
+) -> (Compilation, Option<Vec<u8>>) {
+    on_large_stack(
+        || Build::new(options).library(files, name, version),
+        |issue| (failed(issue), None),
+    )
+}
+
+/// The addresses that `_source_` modules of some sources, and of texts that are known already,
+/// name and that are not known yet.
+pub fn source_addresses(
+    files: &[SourceFile],
+    known: &BTreeMap<String, Result<Vec<u8>, String>>,
+) -> Vec<String> {
+    let texts = known.values().flatten().map(Vec::as_slice);
+    let texts: Vec<&[u8]> = files
+        .iter()
+        .map(|file| file.text.as_slice())
+        .chain(texts)
+        .filter(|text| text.windows(8).any(|part| part == b"_source_"))
+        .collect();
+    let mut sources = SourceMap::new();
+    let mut ids = NodeIds::default();
+    let mut addresses: Vec<String> = Vec::new();
+    for text in texts.into_iter().flat_map(std::str::from_utf8) {
+        let source = sources.add("", text);
+        let (unit, _) = parser::parse_unit(&mut sources, source, &mut ids);
+        for item in unit.items {
+            if let UnitItem::Module(module) = item
+                && let Some(address) = module.source.as_ref().and_then(fetched::address)
+                && !known.contains_key(address)
+                && !addresses.iter().any(|other| other == address)
+            {
+                addresses.push(address.to_owned());
+            }
+        }
+    }
+    addresses
 }
 
 /// Finds the errors and warnings of some sources.
 pub fn check(files: &[SourceFile], options: &CompileOptions) -> Compilation {
     on_large_stack(|| Build::new(options).units(files, false), failed)
+}
+
+/// The same on the stack of a compilation that runs already.
+pub(crate) fn check_here(files: &[SourceFile], options: &CompileOptions) -> Compilation {
+    Build::new(options).units(files, false)
 }
 
 /// Compiles session input (definitions, modules and one expression, the last part) into a
@@ -180,6 +240,8 @@ pub(crate) struct Build<'o> {
     pub issues: Vec<Issue>,
     /// Names of the session with their types.
     pub session_types: Vec<(String, String)>,
+    /// Modules whose text could not be had, and why.
+    unloaded: HashMap<String, String>,
 }
 
 impl<'o> Build<'o> {
@@ -190,6 +252,7 @@ impl<'o> Build<'o> {
             ids: NodeIds::default(),
             issues: Vec::new(),
             session_types: Vec::new(),
+            unloaded: HashMap::new(),
         }
     }
 
@@ -208,6 +271,40 @@ impl<'o> Build<'o> {
         }
         let goal = generate.then_some(Goal::Modules(entries));
         self.finish(core, goal)
+    }
+
+    fn library(
+        mut self,
+        files: &[SourceFile],
+        name: &str,
+        version: &str,
+    ) -> (Compilation, Option<Vec<u8>>) {
+        let units = self.parse(files);
+        let options = self.check_options(None);
+        let shown = self.sources.clone();
+        let (sources, ids) = (&mut self.sources, &mut self.ids);
+        let mut loader = |name: &str| load_library(name, sources, ids);
+        let (result, interfaces) = crate::check::interfaces(&units, &shown, &options, &mut loader);
+        self.issues.extend(result.issues);
+        let mut exports = Vec::new();
+        let used = self.options.libraries.clone();
+        let compilation = self.finish_with(result.program, Some(Goal::Library), &mut exports);
+        let Some(program) = &compilation.program else {
+            return (compilation, None);
+        };
+        let boxed = |(name, text): (String, String)| (name.into(), text.into());
+        let file = library::encode(&library::Parts {
+            name: name.into(),
+            version: version.into(),
+            standard_library: libraries::standard_library().into(),
+            interfaces: interfaces.into_iter().map(boxed).collect(),
+            exports,
+            program: program.clone(),
+        });
+        match libraries::defect(&file, used) {
+            Some(issue) => (failed(issue), None),
+            None => (compilation, Some(file)),
+        }
     }
 
     fn documented(mut self, files: &[SourceFile]) -> Documented {
@@ -340,12 +437,9 @@ impl<'o> Build<'o> {
             match std::str::from_utf8(&file.text) {
                 Ok(text) => {
                     let source = self.sources.add(file.name.as_str(), text);
-                    units.push(parse_into(
-                        &mut self.sources,
-                        source,
-                        &mut self.ids,
-                        &mut self.issues,
-                    ));
+                    let unit =
+                        parse_into(&mut self.sources, source, &mut self.ids, &mut self.issues);
+                    units.push(self.with_fetched(unit, 0));
                 }
                 Err(error) => {
                     let text = String::from_utf8_lossy(&file.text);
@@ -365,11 +459,57 @@ impl<'o> Build<'o> {
         units
     }
 
-    pub fn check(&mut self, units: &[Unit], session: Option<String>) -> Option<core::Program> {
-        let options = CheckOptions {
-            agents: self.options.agents.clone(),
-            session,
+    /// Puts the texts of addresses in the places of the modules that name them.
+    fn with_fetched(&mut self, unit: Unit, depth: u32) -> Unit {
+        let comments = unit.comments;
+        let mut items = Vec::with_capacity(unit.items.len());
+        for item in unit.items {
+            match item {
+                UnitItem::Module(module) if module.source.is_some() => {
+                    match self.fetched(&module, depth) {
+                        Ok(unit) => items.extend(unit.items),
+                        // The checker says so at the module, which stays for its name.
+                        Err(why) => {
+                            self.unloaded.insert(module.name.text.to_string(), why);
+                            items.push(UnitItem::Module(module));
+                        }
+                    }
+                }
+                item => items.push(item),
+            }
+        }
+        Unit { items, comments }
+    }
+
+    fn fetched(&mut self, module: &Module, depth: u32) -> Result<Unit, String> {
+        let constant = module.source.as_ref();
+        let address = constant
+            .and_then(fetched::address)
+            .ok_or("write _source_ {url: \"https://…\"}")?;
+        if depth >= fetched::MAX_DEPTH {
+            return Err("its text names one more address, and so on without end".into());
+        }
+        let text = match self.options.texts.get(address) {
+            None => return Err(fetched::NOT_HERE.into()),
+            Some(Err(why)) => return Err(why.clone()),
+            Some(Ok(text)) => String::from_utf8(text.clone()),
         };
+        let text = text.map_err(|_| "its text is not UTF-8".to_owned())?;
+        let source = self.sources.add(address, text);
+        let unit = parse_into(&mut self.sources, source, &mut self.ids, &mut self.issues);
+        let name = &module.name.text;
+        let defines = |item: &UnitItem| match item {
+            UnitItem::Module(module) => module.name.text == *name,
+            UnitItem::ModuleAlias(alias) => alias.name.text == *name,
+        };
+        if !unit.items.iter().any(defines) {
+            return Err(format!("the text at {address} has no module {name}"));
+        }
+        Ok(self.with_fetched(unit, depth + 1))
+    }
+
+    pub fn check(&mut self, units: &[Unit], session: Option<String>) -> Option<core::Program> {
+        let options = self.check_options(session);
         let (sources, ids) = (&mut self.sources, &mut self.ids);
         let mut loader = |name: &str| load_library(name, sources, ids);
         let result = crate::check::check(units, &options, &mut loader);
@@ -378,17 +518,42 @@ impl<'o> Build<'o> {
         result.program
     }
 
-    pub fn finish(mut self, core: Option<core::Program>, goal: Option<Goal>) -> Compilation {
+    fn check_options(&mut self, session: Option<String>) -> CheckOptions {
+        let linked =
+            libraries::interfaces(&self.options.libraries, &mut self.sources, &mut self.ids);
+        CheckOptions {
+            agents: self.options.agents.clone(),
+            session,
+            linked,
+            unloaded: std::mem::take(&mut self.unloaded),
+        }
+    }
+
+    pub fn finish(self, core: Option<core::Program>, goal: Option<Goal>) -> Compilation {
+        self.finish_with(core, goal, &mut Vec::new())
+    }
+
+    fn finish_with(
+        mut self,
+        core: Option<core::Program>,
+        goal: Option<Goal>,
+        exports: &mut Vec<library::Export>,
+    ) -> Compilation {
         let is_error = |issue: &Issue| issue.severity() == Severity::Error;
         let mut program = None;
         if let Some(goal) = goal
             && !self.issues.iter().any(is_error)
         {
             match core {
-                Some(core) => match codegen::generate(&core, &self.sources, goal) {
-                    Ok(linked) => program = Some(linked),
-                    Err(issues) => self.issues.extend(issues),
-                },
+                Some(core) => {
+                    match codegen::generate(&core, &self.sources, &self.options.libraries, goal) {
+                        Ok(generated) => {
+                            program = Some(generated.program);
+                            *exports = generated.exports;
+                        }
+                        Err(issues) => self.issues.extend(issues),
+                    }
+                }
                 None => self.issues.push(
                     Issue::new(Code::CompilerInternal, Span::default())
                         .with("detail", "checking found no error but no program either"),

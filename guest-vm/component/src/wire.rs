@@ -19,12 +19,7 @@ pub fn action(action: contract::Action) -> mix_vm::Action {
             env,
             arg,
             next_actions,
-        }) => To::Invoke {
-            name,
-            env,
-            arg,
-            next_actions,
-        },
+        }) => To::of_invocation(name, env, arg, next_actions),
     }
 }
 

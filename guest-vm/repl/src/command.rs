@@ -14,7 +14,10 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("#input M.c J", "assigns var cell c of the top view"),
     ("#invoke NAME \"ENV\" J", "invokes an action"),
     ("#mark text", "prints --- text"),
-    ("#debug on|off", "shows interactions and updated cells"),
+    (
+        "#debug on|off",
+        "shows interactions, updated cells and runs of observers",
+    ),
     ("#help", "lists the commands"),
     ("#quit", "ends the session"),
 ];
@@ -53,11 +56,15 @@ impl Repl {
                 return out.push(Output::Text(lines.join("\n")));
             }
             "debug" => {
-                return match rest {
+                match rest {
                     "on" => self.debug = true,
                     "off" => self.debug = false,
-                    _ => out.push(failure("RT_FAIL", "#debug takes on or off")),
-                };
+                    _ => return out.push(failure("RT_FAIL", "#debug takes on or off")),
+                }
+                if let Some(session) = self.views {
+                    machine.act(session, Action::Trace(self.debug));
+                }
+                return;
             }
             "load" | "push" => arguments(others).map(|args| {
                 let module = first.to_string();
@@ -159,7 +166,11 @@ impl Repl {
         if let Some(session) = self.views.take() {
             machine.close(session);
         }
-        self.views = Some(machine.open());
+        let session = machine.open();
+        if self.debug {
+            machine.act(session, Action::Trace(true));
+        }
+        self.views = Some(session);
         true
     }
 }

@@ -248,3 +248,46 @@ fn types_and_completions() {
     assert_eq!(texts("#inp"), ["#input"]);
     assert!(texts("stri").contains(&"string".to_string()));
 }
+
+#[test]
+fn observers_are_shown_while_debugging() {
+    let mut s = Loop::new(&[]);
+    s.says(
+        "module watch
+           var cell n = 0  var cell seen = 0
+           on n when n > 0 do { seen = n }
+           on (n, seen) do { debug(\"both\") }
+         module end",
+        "log both",
+    );
+    s.says("#debug on", "");
+    s.says(
+        "#load watch",
+        "debug: interaction #load watch ; debug: updated n, version 1 ; n = 0 ; \
+         debug: updated seen, version 1 ; seen = 0 ; log debug: on n,seen of watch runs ; log both",
+    );
+    s.says(
+        "#input watch.n 2",
+        "debug: interaction #input watch.n 2 ; debug: updated n, version 2 ; n = 2 ; \
+         debug: updated seen, version 2 ; seen = 2 ; log debug: on n of watch runs ; \
+         log debug: on n,seen of watch runs ; log both",
+    );
+    s.says("#debug off", "");
+    s.says("#input watch.n 0", "n = 0 ; log both");
+    s.says("#debug maybe", "!RT_FAIL");
+}
+
+#[test]
+fn values_without_a_text_form_are_named() {
+    let mut s = Loop::new(&[("shop.mix", "module shop cell price = 5 module end")]);
+    s.says("import shop", "");
+    s.says("shop", "<module shop>");
+    s.says("shop.price", "<link shop_1.price>");
+    s.says("array", "<module array>");
+    s.says("[array == array, array == map]", "[true,false]");
+    s.says("var cell n = 1", "n = 1");
+    s.says("link(n)", "<link n>");
+    s.says("[x -> x][0]", "<function>");
+    s.says("number.parse", "<function>");
+    s.says("1 ++ 2", "<stream>");
+}

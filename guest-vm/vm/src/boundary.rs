@@ -263,6 +263,58 @@ pub enum Action {
     },
     /// Evaluates the expression of the program (`mixer eval`); gives [`Event::Evaluated`].
     Evaluate,
+    /// Writes to the log, from now on or no longer, what runs by itself: observers.
+    Trace(bool),
+}
+
+/// The names of invocations that ask the session itself. User code cannot have names that begin
+/// with `$`.
+pub mod names {
+    /// Refreshes the top view.
+    pub const REFRESH: &str = "$refresh";
+    /// Calls the persistent agent that the environment names, with the argument.
+    pub const CALL: &str = "$call";
+    /// Logs what runs by itself, if the argument is true.
+    pub const TRACE: &str = "$trace";
+}
+
+/// True in wire form.
+const TRUE: u8 = 0xc3;
+
+impl Action {
+    /// What an invocation asks for: an action of the program, or one of [`names`].
+    #[must_use]
+    pub fn of_invocation(name: String, env: String, arg: Vec<u8>, next_actions: Vec<u8>) -> Self {
+        match name.as_str() {
+            names::REFRESH => Action::Refresh,
+            names::CALL => Action::CallAgent {
+                agent: env,
+                params: arg,
+            },
+            names::TRACE => Action::Trace(arg == [TRUE]),
+            _ => Action::Invoke {
+                name,
+                env,
+                arg,
+                next_actions,
+            },
+        }
+    }
+
+    /// The invocation that asks for this, where there is no other way to ask: name, environment
+    /// and argument. `None` for actions that drivers ask for directly.
+    #[must_use]
+    pub fn as_invocation(&self) -> Option<(&'static str, String, Vec<u8>)> {
+        let bool = |on: bool| if on { TRUE } else { TRUE - 1 };
+        match self {
+            Action::Refresh => Some((names::REFRESH, String::new(), vec![0xc0])),
+            Action::CallAgent { agent, params } => {
+                Some((names::CALL, agent.clone(), params.clone()))
+            }
+            Action::Trace(on) => Some((names::TRACE, String::new(), vec![bool(*on)])),
+            _ => None,
+        }
+    }
 }
 
 /// What a session tells its driver.

@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub registry: Vec<Value>,
     /// Index of what each place of `registry.addOnce` stored.
     pub registry_places: HashMap<String, usize>,
+    /// Log what the spreadsheet does.
+    pub trace: bool,
     /// Source of numbers that are unique within the run.
     pub counter: u64,
     /// Seed of the random numbers; the driver sets it, builtins advance it.

@@ -1,23 +1,25 @@
 //! `mixer build`.
 
 use super::Exit;
-use super::check::sources;
-use crate::programs;
+use super::check::{Sources, options, sources};
+use crate::programs::{self, Executable};
 use crate::standalone;
 use crate::workspace::write_atomically;
 use clap::{Args, ValueEnum};
-use mix_compiler::CompileOptions;
 use std::path::PathBuf;
 
 /// Compiles sources into an executable.
 #[derive(Debug, Args)]
 pub struct Build {
-    /// Files or folders.
+    /// Files or folders; libraries (`.mixlib`) that they use.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Where to; named after the first path without it.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Make a library of this name, `NAME-VERSION` for one with a version.
+    #[arg(long, value_name = "NAME")]
+    lib: Option<String>,
     /// What to make; by the ending of the output without it.
     #[arg(long, value_enum)]
     target: Option<Target>,
@@ -33,31 +35,49 @@ pub struct Build {
 enum Target {
     /// A program of the VM (`.mixexe`).
     Exe,
+    /// A library for other programs (`.mixlib`).
+    Lib,
     /// One composed component (`.wasm`).
     Standalone,
 }
 
 impl Build {
     pub fn execute(self) -> Result<(), Exit> {
-        let output = match &self.output {
-            Some(output) => output.clone(),
-            None => PathBuf::from(format!("{}.mixexe", programs::name_after(&self.paths[0]))),
+        let wants_library = self.lib.is_some() || self.target == Some(Target::Lib);
+        let output = match (&self.output, &self.lib) {
+            (Some(output), _) => output.clone(),
+            (None, Some(name)) => PathBuf::from(format!("{name}.mixlib")),
+            (None, None) => {
+                let ending = if wants_library { "mixlib" } else { "mixexe" };
+                PathBuf::from(format!("{}.{ending}", programs::name_after(&self.paths[0])))
+            }
         };
         let target = match (
             self.target,
             output.extension().and_then(|ending| ending.to_str()),
         ) {
-            (Some(target), _) => target,
+            (Some(target), _) if !wants_library || target == Target::Lib => target,
+            (Some(_), _) => return Err(Exit::usage("--lib makes a library; leave --target out")),
+            (None, Some("mixlib")) => Target::Lib,
+            (None, _) if wants_library => Target::Lib,
             (None, Some("wasm")) => Target::Standalone,
-            (None, Some("mixlib" | "remix")) => {
+            (None, Some("remix")) => {
                 return Err(Exit::usage(
-                    "libraries and packages cannot be built yet; end the output in .mixexe or .wasm",
+                    "packages cannot be built yet; end the output in .mixexe, .mixlib or .wasm",
                 ));
             }
             (None, _) => Target::Exe,
         };
-        let files = sources(&self.paths)?;
-        let compiled = programs::compile(&files, &CompileOptions::default())?;
+        let Sources { files, libraries } = sources(&self.paths)?;
+        let options = options(&files, &libraries)?;
+        let compiled = match target {
+            Target::Lib => {
+                let after_output = programs::name_after(&output);
+                let (name, version) = named(self.lib.as_deref().unwrap_or(&after_output))?;
+                programs::compile_library(&files, name, version, &options)?
+            }
+            Target::Exe | Target::Standalone => programs::compile(&files, &options)?,
+        };
         if self.json {
             println!("{}", compiled.report);
         } else {
@@ -70,8 +90,12 @@ impl Build {
             return Err(Exit::reported());
         }
         let bytes = match target {
-            Target::Exe => executable,
+            Target::Exe | Target::Lib => executable,
             Target::Standalone => {
+                let linked = Executable::linked(executable, &mut |_| libraries.clone());
+                let executable = linked
+                    .map_err(|error| Exit::failed(format!("error: {error:#}")))?
+                    .bytes;
                 let name = programs::name_after(&self.paths[0]);
                 standalone::compose(&name, &[(name.clone(), executable)], &[])
                     .map_err(|error| Exit::failed(format!("error: {error:#}")))?
@@ -80,4 +104,25 @@ impl Build {
         write_atomically(&std::path::absolute(&output).map_err(Exit::io)?, &bytes)
             .map_err(|error| Exit::io(format!("{error:#}")))
     }
+}
+
+/// Version of a library whose name gives none.
+const FIRST_VERSION: &str = "1";
+
+/// `NAME` or `NAME-VERSION`.
+fn named(text: &str) -> Result<(&str, &str), Exit> {
+    let (name, version) = match text.rsplit_once('-') {
+        Some((name, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => {
+            (name, version)
+        }
+        _ => (text, FIRST_VERSION),
+    };
+    let numbers = version.split('.').all(|part| part.parse::<u32>().is_ok());
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if name.is_empty() || !name.chars().all(good) || !numbers {
+        return Err(Exit::usage(format!(
+            "{text:?} is no name of a library: letters, digits, _ and -, then a version such as -1.2"
+        )));
+    }
+    Ok((name, version))
 }

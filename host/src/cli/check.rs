@@ -1,14 +1,17 @@
 //! `mixer check`.
 
 use super::Exit;
+use crate::fetch;
+use crate::libraries::LibraryFile;
 use crate::programs::{self, Source};
 use clap::Args;
+use mix_compiler::{CompileOptions, SourceFile};
 use std::path::PathBuf;
 
 /// Checks sources.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Files or folders.
+    /// Files or folders; libraries (`.mixlib`) that they use.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Print the issues as JSON on standard output.
@@ -21,8 +24,8 @@ pub struct Check {
 
 impl Check {
     pub fn execute(self) -> Result<(), Exit> {
-        let files = sources(&self.paths)?;
-        let compiled = programs::check(&files)?;
+        let Sources { files, libraries } = sources(&self.paths)?;
+        let compiled = programs::check(&files, &options(&files, &libraries)?)?;
         if self.json {
             println!("{}", compiled.report);
         } else {
@@ -35,12 +38,35 @@ impl Check {
     }
 }
 
-/// The texts of files and folders.
-pub fn sources(paths: &[PathBuf]) -> Result<Vec<mix_compiler::SourceFile>, Exit> {
-    let mut files = Vec::new();
+/// What paths on the command line hold.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Source texts.
+    pub files: Vec<SourceFile>,
+    /// Libraries that they may use.
+    pub libraries: Vec<LibraryFile>,
+}
+
+/// How sources are compiled that may use some libraries; the texts they name are fetched.
+pub fn options(files: &[SourceFile], libraries: &[LibraryFile]) -> Result<CompileOptions, Exit> {
+    let mut options = CompileOptions {
+        libraries: libraries.iter().map(|file| file.library.clone()).collect(),
+        ..CompileOptions::default()
+    };
+    fetch::fetch(files, &mut options).map_err(Exit::io)?;
+    Ok(options)
+}
+
+/// The texts of files and folders, and the libraries among them.
+pub fn sources(paths: &[PathBuf]) -> Result<Sources, Exit> {
+    let mut sources = Sources::default();
     for path in paths {
         match programs::read(path).map_err(|error| Exit::io(format!("{error:#}")))? {
-            Source::Texts(found) => files.extend(found),
+            Source::Texts(found, libraries) => {
+                sources.files.extend(found);
+                sources.libraries.extend(libraries);
+            }
+            Source::Library(library) => sources.libraries.push(*library),
             Source::Executable(_) => {
                 return Err(Exit::usage(format!(
                     "{} is compiled already",
@@ -49,5 +75,12 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<mix_compiler::SourceFile>, Exit>
             }
         }
     }
-    Ok(files)
+    // The same library may be given and stand beside the sources too.
+    let mut seen = Vec::new();
+    sources.libraries.retain(|file| {
+        let new = !seen.contains(&file.library.id);
+        seen.push(file.library.id.clone());
+        new
+    });
+    Ok(sources)
 }

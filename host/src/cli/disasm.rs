@@ -1,13 +1,14 @@
 //! `mixer disasm`.
 
 use super::Exit;
+use crate::libraries;
 use clap::Args;
 use std::path::PathBuf;
 
 /// Prints the instructions of an executable.
 #[derive(Debug, Args)]
 pub struct Disasm {
-    /// A `.mixexe`.
+    /// A `.mixexe` or `.mixlib`.
     file: PathBuf,
 }
 
@@ -16,8 +17,18 @@ impl Disasm {
         let name = self.file.display();
         let bytes =
             std::fs::read(&self.file).map_err(|error| Exit::io(format!("{name}: {error}")))?;
-        let program = mix_bytecode::decode(&bytes)
-            .map_err(|error| Exit::failed(format!("error: {name}: {error}")))?;
+        let failed =
+            |error: &dyn std::fmt::Display| Exit::failed(format!("error: {name}: {error}"));
+        let program = if libraries::is_library(&self.file) {
+            let library = mix_bytecode::library::decode(&bytes).map_err(|error| failed(&error))?;
+            println!("; library {}", library.id);
+            for (_, interface) in &library.interfaces {
+                println!("{interface}");
+            }
+            library.program
+        } else {
+            mix_bytecode::decode(&bytes).map_err(|error| failed(&error))?
+        };
         print!("{}", mix_bytecode::disassemble::disassemble(&program));
         Ok(())
     }

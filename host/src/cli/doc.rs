@@ -1,7 +1,7 @@
 //! `mixer doc`.
 
 use super::Exit;
-use super::check::sources;
+use super::check::{Sources, options, sources};
 use crate::programs;
 use clap::Args;
 use std::fs;
@@ -19,9 +19,9 @@ pub struct Doc {
 
 impl Doc {
     pub fn execute(self) -> Result<(), Exit> {
-        let files = sources(&self.paths)?;
+        let Sources { files, libraries } = sources(&self.paths)?;
         if !files.is_empty() {
-            let checked = programs::check(&files)?;
+            let checked = programs::check(&files, &options(&files, &libraries)?)?;
             eprint!("{}", checked.text);
             if checked.errors > 0 {
                 return Err(Exit::reported());

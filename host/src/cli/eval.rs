@@ -1,7 +1,7 @@
 //! `mixer eval`.
 
 use super::Exit;
-use super::check::sources;
+use super::check::{Sources, options, sources};
 use super::run::print;
 use super::runtime;
 use super::select::GuestFlags;
@@ -52,12 +52,13 @@ enum Allowed {
 
 impl Eval {
     pub fn execute(self) -> Result<(), Exit> {
-        let files = sources(&self.file)?;
-        let compiled = programs::compile_expression(&self.expression, &files)?;
+        let Sources { files, libraries } = sources(&self.file)?;
+        let compiled =
+            programs::compile_expression(&self.expression, &files, &options(&files, &libraries)?)?;
         eprint!("{}", compiled.text);
         let program = compiled.executable.ok_or_else(Exit::reported)?;
-        let program =
-            Executable::read(program).map_err(|error| Exit::failed(format!("error: {error:#}")))?;
+        let program = Executable::linked(program, &mut |_| libraries.clone())
+            .map_err(|error| Exit::failed(format!("error: {error:#}")))?;
         let scratch = tempfile::Builder::new()
             .prefix("mixer-")
             .tempdir()

@@ -1,6 +1,8 @@
 //! `mixer install`, and how the other commands get a program.
 
 use super::Exit;
+use super::check::options;
+use crate::libraries::{self, LibraryFile, beside};
 use crate::programs::{self, Executable, Source};
 use crate::workspace::Place;
 use clap::Args;
@@ -38,22 +40,48 @@ impl Install {
 
 /// A program that can be run or installed.
 pub struct Program {
-    /// The executable.
+    /// The executable, linked.
     pub executable: Executable,
+    /// As it is stored in an app, with its libraries beside it.
+    stored: Vec<u8>,
+    libraries: Vec<LibraryFile>,
     path: PathBuf,
 }
 
 impl Program {
     /// Reads or compiles what the path holds; diagnostics go to standard error.
     pub fn load(path: &Path, agents: &[String]) -> Result<Program, Exit> {
+        let mut libraries = Vec::new();
         let bytes = match programs::read(path).map_err(|error| Exit::io(format!("{error:#}")))? {
             Source::Executable(bytes) => bytes,
-            Source::Texts(files) => build(&files, agents)?,
+            Source::Texts(files, beside) => {
+                libraries = beside;
+                build(&files, agents, &libraries)?
+            }
+            Source::Library(_) => {
+                return Err(Exit::usage(format!(
+                    "{} is a library; give the program that uses it",
+                    path.display()
+                )));
+            }
         };
-        let executable = Executable::read(bytes)
-            .map_err(|error| Exit::failed(format!("error: {}: {error:#}", path.display())))?;
+        let mut used = Vec::new();
+        let executable = Executable::linked(bytes.clone(), &mut |program| {
+            if libraries.is_empty() {
+                let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+                libraries = absolute.parent().map(beside).unwrap_or_default();
+            }
+            used = libraries::used(program, &libraries)
+                .into_iter()
+                .cloned()
+                .collect();
+            libraries.clone()
+        })
+        .map_err(|error| Exit::failed(format!("error: {}: {error:#}", path.display())))?;
         Ok(Program {
             executable,
+            stored: bytes,
+            libraries: used,
             path: path.to_owned(),
         })
     }
@@ -61,15 +89,22 @@ impl Program {
     /// Puts it into an app.
     pub fn install(&self, place: &Place) -> anyhow::Result<()> {
         let name = programs::name_after(&self.path);
-        programs::install(place, &name, &self.executable.bytes, &self.path)
+        let libraries: Vec<&LibraryFile> = self.libraries.iter().collect();
+        place.create()?;
+        libraries::copy(&libraries, &place.code())?;
+        programs::install(place, &name, &self.stored, &self.path)
     }
 }
 
 /// Compiles sources; issues are printed.
-pub fn build(files: &[SourceFile], agents: &[String]) -> Result<Vec<u8>, Exit> {
+fn build(
+    files: &[SourceFile],
+    agents: &[String],
+    libraries: &[LibraryFile],
+) -> Result<Vec<u8>, Exit> {
     let options = CompileOptions {
         agents: agents.to_vec(),
-        ..CompileOptions::default()
+        ..options(files, libraries)?
     };
     let compiled = programs::compile(files, &options)?;
     eprint!("{}", compiled.text);

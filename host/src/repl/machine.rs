@@ -140,7 +140,17 @@ fn wit_action(action: Action) -> Option<wit::Action> {
             arg,
             next_actions,
         }),
-        Action::CallAgent { .. } | Action::Refresh | Action::Evaluate => return None,
+        Action::Evaluate => return None,
+        other => {
+            let (name, env, arg) = other.as_invocation()?;
+            wit::Action::Invoke(wit::Invocation {
+                name: name.to_owned(),
+                env,
+                arg,
+                // An empty array.
+                next_actions: vec![0x90],
+            })
+        }
     })
 }
 

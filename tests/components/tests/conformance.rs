@@ -26,8 +26,6 @@ enum Outside {
     Family,
     /// It asks for the environment of the run.
     Environment,
-    /// It has a command that the contract does not carry.
-    Command,
     /// It runs until a limit of the driver ends it.
     Limit,
 }
@@ -36,7 +34,6 @@ enum Outside {
 const LIMITS: &[(Outside, usize)] = &[
     (Outside::Family, 100),
     (Outside::Environment, 45),
-    (Outside::Command, 20),
     (Outside::Limit, 3),
 ];
 
@@ -47,7 +44,6 @@ const ENVIRONMENT: &str = "$core_env_";
 const STATEFUL: &[&str] = &["$db_", "$file_", "$http_"];
 
 fn outside(block: &Block, program: &mix_bytecode::Program) -> Option<Outside> {
-    let commands = || block.commands.iter().map(|(command, _)| command.as_str());
     let expects = |code: &str| {
         block
             .expected
@@ -65,9 +61,6 @@ fn outside(block: &Block, program: &mix_bytecode::Program) -> Option<Outside> {
         .any(|import| import.name.starts_with(ENVIRONMENT))
     {
         return Some(Outside::Environment);
-    }
-    if commands().any(|c| c.starts_with("#call ") || c.starts_with("#refresh")) {
-        return Some(Outside::Command);
     }
     expects("!RT_TIMEOUT").then_some(Outside::Limit)
 }
@@ -91,7 +84,16 @@ fn to_contract(action: &mix_vm::Action) -> Option<Action> {
             arg,
             next_actions,
         }),
-        _ => return None,
+        other => {
+            let (name, env, arg) = other.as_invocation()?;
+            Action::Invoke(Invocation {
+                name: name.to_owned(),
+                env,
+                arg,
+                // An empty array.
+                next_actions: vec![0x90],
+            })
+        }
     })
 }
 

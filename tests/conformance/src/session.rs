@@ -112,6 +112,11 @@ pub fn run(block: &Block) -> Result<Run> {
         Compiled::Program(program, warnings) => (*program, warnings),
         Compiled::Refused(problem, warnings) => return Ok(Run::refused(block, problem, warnings)),
     };
+    run_program(block, program, warnings)
+}
+
+/// Runs the commands of a block with its compiled program natively.
+pub fn run_program(block: &Block, program: Program, warnings: Vec<String>) -> Result<Run> {
     let is_expression = program.expression.is_some();
     // Through the executable format, so that places and names in errors are those of a program
     // whose sources are gone.
@@ -152,7 +157,9 @@ fn codes(compilation: &Compilation, list: &str) -> Vec<String> {
         .collect()
 }
 
-fn first_error(compilation: &Compilation) -> Option<Problem> {
+/// The first error of a compilation.
+#[must_use]
+pub fn first_error(compilation: &Compilation) -> Option<Problem> {
     let report = compilation.report();
     let issue = report.get("errors")?.as_array()?.first()?;
     let text = |key: &str| {

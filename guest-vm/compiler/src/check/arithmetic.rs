@@ -71,6 +71,22 @@ impl Checker<'_> {
                     let (right_expr, right_ty) = self.added_literal(right, left_ty)?;
                     (left_expr, left_ty, right_expr, right_ty)
                 };
+                if self.cur.pragmas.strict {
+                    self.settle()?;
+                    let is_data =
+                        |checker: &mut Self, ty| matches!(checker.types.node(ty), Node::Data);
+                    let sides = [
+                        (left_ty, right_ty, left.span),
+                        (right_ty, left_ty, right.span),
+                    ];
+                    for (ty, other, place) in sides {
+                        if is_data(self, ty) {
+                            let both = is_data(self, other);
+                            let expected = if both { Ty::NUMBER } else { other };
+                            return Err(self.mismatch(expected, ty, place));
+                        }
+                    }
+                }
                 let ty = self.sum(left_ty, right_ty, op_span, span)?;
                 return Ok((binary(core::BinaryOp::Add, left_expr, right_expr, span), ty));
             }

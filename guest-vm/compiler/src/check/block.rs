@@ -2,7 +2,7 @@
 
 use super::Checker;
 use super::bind::Bound;
-use super::env::{Checked, MemberKind, ReturnSlot};
+use super::env::{Checked, MemberKind, ReturnSlot, Stop};
 use super::lookup::Found;
 use super::types::{Node, Ty};
 use crate::core::{
@@ -414,7 +414,12 @@ impl Checker<'_> {
                 None => return Err(self.unbound(name, span)),
             }
         } else {
-            self.lookup(name, span)?
+            self.lookup(name, span).map_err(|stop| match stop {
+                Stop::Issue(issue) if issue.code == Code::NameUnbound => issue
+                    .hint_if(Some(format!("bind it first: var {name} = …")))
+                    .into(),
+                other => other,
+            })?
         };
         let immutable = |hint: String| -> super::env::Stop {
             Issue::new(Code::NameImmutable, span)

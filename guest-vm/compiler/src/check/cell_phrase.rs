@@ -162,6 +162,7 @@ impl Checker<'_> {
             formula,
             dependencies,
             action: number,
+            input: None,
         });
         let ty = declared.unwrap_or(own_ty);
         self.define(name, private, member, ty, meta, slot);
@@ -238,6 +239,7 @@ impl Checker<'_> {
             assignable,
             link: function,
             dependencies,
+            input: None,
         });
         let member = MemberKind::Cell {
             assignable,

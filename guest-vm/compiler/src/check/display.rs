@@ -7,6 +7,8 @@ use std::fmt::Write;
 #[derive(Default)]
 pub struct Names {
     vars: Vec<Ty>,
+    /// Nothing is left out.
+    whole: bool,
 }
 
 /// Name of the field, or of the opaque type, for what is left out.
@@ -19,6 +21,17 @@ impl Types {
     /// The text of a type.
     pub fn show(&mut self, ty: Ty) -> String {
         self.show_with(ty, &mut Names::default())
+    }
+
+    /// The whole text of a type, as source.
+    pub fn written(&mut self, ty: Ty) -> String {
+        let mut text = String::new();
+        let mut names = Names {
+            whole: true,
+            ..Names::default()
+        };
+        self.write(ty, &mut names, &mut text, 0, 0);
+        text
     }
 
     /// The text of a type, naming variables consistently over several calls.
@@ -38,7 +51,7 @@ impl Types {
 
     /// `level`: 0 function types may stand bare, 1 they need parentheses, 2 unions and sums too.
     fn write(&mut self, ty: Ty, names: &mut Names, out: &mut String, level: u8, depth: u32) {
-        if out.len() > LIMIT || depth > 40 {
+        if !names.whole && (out.len() > LIMIT || depth > 40) {
             out.push_str("...");
             return;
         }
@@ -183,7 +196,13 @@ impl Types {
                 out.push_str(ELIDED);
                 continue;
             }
-            let _ = write!(out, "{name}: ");
+            match is_name(name) {
+                true => out.push_str(name),
+                false => {
+                    let _ = write!(out, "{}", serde_json::Value::from(&**name));
+                }
+            }
+            out.push_str(": ");
             self.write(*ty, names, out, 0, depth + 1);
         }
         out.push('}');
@@ -230,6 +249,15 @@ impl Types {
         }
         out.push_str(close);
     }
+}
+
+/// Whether a key can stand without quotes.
+fn is_name(key: &str) -> bool {
+    let mut chars = key.chars();
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn range_suffix(range: Range) -> &'static str {

@@ -3,8 +3,9 @@
 use super::env::{Checked, Stop};
 use super::suggest::suggest;
 use super::types::Ty;
-use super::{Checker, Current, ModuleKey, ModuleState};
+use super::{Checker, Current, ModuleKey, ModuleState, Origin};
 use crate::core::{Instancing, ModuleId};
+use crate::fetched;
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::{self, Const, ConstKind, DefForm, Phrase, PhraseKind, Symbol, UnitItem};
 use crate::syntax::span::Span;
@@ -16,8 +17,12 @@ impl Checker<'_> {
     /// Checks all modules of the given units.
     pub(super) fn run(&mut self, units: &[ast::Unit]) {
         let mut names: Vec<(Symbol, Span)> = Vec::new();
+        for index in 0..self.options.linked.len() {
+            let options = self.options;
+            self.register(&options.linked[index].unit, Origin::Linked(index), None);
+        }
         for unit in units {
-            self.register(unit, false, Some(&mut names));
+            self.register(unit, Origin::Given, Some(&mut names));
         }
         for (name, span) in names {
             match self.require(&name, span) {
@@ -36,10 +41,10 @@ impl Checker<'_> {
     pub(super) fn run_library(&mut self, units: &[ast::Unit]) {
         let mut names: Vec<(Symbol, Span)> = Vec::new();
         for unit in units {
-            self.register(unit, true, Some(&mut names));
+            self.register(unit, Origin::Standard, Some(&mut names));
         }
         for (name, span) in names {
-            match self.require_key((true, name), span) {
+            match self.require_key((Origin::Standard, name), span) {
                 Err(Stop::Issue(issue)) => self.issues.push(*issue),
                 Err(Stop::Silent) => self.failed = true,
                 Ok(_) => {}
@@ -51,7 +56,7 @@ impl Checker<'_> {
     pub(super) fn register(
         &mut self,
         unit: &ast::Unit,
-        library: bool,
+        origin: Origin,
         mut names: Option<&mut Vec<(Symbol, Span)>>,
     ) {
         for item in &unit.items {
@@ -61,7 +66,7 @@ impl Checker<'_> {
                     (&alias.name, ModuleState::Alias(Rc::new(alias.clone())))
                 }
             };
-            let key = (library, name.text.clone());
+            let key = (origin, name.text.clone());
             if self.states.contains_key(&key) {
                 let first = match self.states.get(&key) {
                     Some(ModuleState::Waiting(module)) => Some(module.name.span),
@@ -86,14 +91,14 @@ impl Checker<'_> {
 
     /// Loads a standard library module; false if there is none of that name.
     pub(super) fn load(&mut self, name: &str) -> Checked<bool> {
-        let key = (true, Symbol::from(name));
+        let key = (Origin::Standard, Symbol::from(name));
         if self.states.contains_key(&key) {
             return Ok(true);
         }
         match (self.loader)(name) {
             None => Ok(false),
             Some(Ok(unit)) => {
-                self.register(&unit, true, None);
+                self.register(&unit, Origin::Standard, None);
                 Ok(self.states.contains_key(&key))
             }
             Some(Err(issues)) => {
@@ -111,15 +116,22 @@ impl Checker<'_> {
         name: &Symbol,
         span: Span,
     ) -> Checked<(ModuleId, Vec<(Ty, Ty)>)> {
-        let given = (false, name.clone());
-        if !self.cur.library && self.states.contains_key(&given) {
+        let given = (Origin::Given, name.clone());
+        let is_given = !self.cur.library && self.cur.linked.is_none();
+        if is_given && self.states.contains_key(&given) {
             return self.require_key(given, span);
         }
+        if let Some(index) = self.linked_module(name, span)? {
+            return self.require_key((Origin::Linked(index), name.clone()), span);
+        }
         if self.load(name)? {
-            return self.require_key((true, name.clone()), span);
+            return self.require_key((Origin::Standard, name.clone()), span);
         }
         let may_suggest = self.may_suggest();
-        let given = self.states.keys().filter(|(library, _)| !library);
+        let given = self
+            .states
+            .keys()
+            .filter(|(origin, _)| *origin != Origin::Standard);
         let near = match may_suggest {
             true => suggest(
                 name,
@@ -133,9 +145,10 @@ impl Checker<'_> {
             .with("name", name)
             .hint_if(mix_stdlib::why_absent(name))
             .hint_if(near.map(|near| format!("did you mean {near}?")))
-            .hint_if(Some(
-                "modules come from the given files and the standard library",
-            ))
+            .hint_if(Some(match self.options.linked.is_empty() {
+                true => "modules come from the given files and the standard library",
+                false => "modules come from the given files and libraries and the standard library",
+            }))
             .into())
     }
 
@@ -185,6 +198,56 @@ impl Checker<'_> {
         }
     }
 
+    /// The library that a module comes from: the highest version that has it.
+    fn linked_module(&self, name: &Symbol, span: Span) -> Checked<Option<usize>> {
+        if self.cur.library {
+            return Ok(None);
+        }
+        let libraries = &self.options.linked;
+        let has = |index: &usize| {
+            let key = (Origin::Linked(*index), name.clone());
+            self.states.contains_key(&key)
+        };
+        let mut found: Vec<usize> = match self.cur.linked {
+            None => (0..libraries.len()).filter(has).collect(),
+            Some(own) if has(&own) => return Ok(Some(own)),
+            Some(own) => libraries[own].uses.iter().copied().filter(has).collect(),
+        };
+        found.sort_by(|a, b| libraries[*b].version.cmp(&libraries[*a].version));
+        let Some(first) = found.first().copied() else {
+            return Ok(None);
+        };
+        match found.get(1) {
+            Some(other) if libraries[*other].version == libraries[first].version => {
+                let (one, two) = (&libraries[first].name, &libraries[*other].name);
+                Err(Issue::new(Code::ModAmbiguous, span)
+                    .with("name", name)
+                    .hint(format!(
+                        "both {one} and {two} have it; give one of them only, or a higher version"
+                    ))
+                    .into())
+            }
+            _ => Ok(Some(first)),
+        }
+    }
+
+    /// An interface that cannot be read: warnings do not count.
+    fn damaged_interface(&mut self, index: usize, module: &ast::Module, issues: &[Issue]) {
+        let error = issues
+            .iter()
+            .find(|issue| issue.severity() == crate::issue::Severity::Error);
+        if let Some(error) = error {
+            let library = &self.options.linked[index].name;
+            let detail = format!(
+                "the interface of module {} in library {library} cannot be read: {}",
+                module.name.text,
+                error.message()
+            );
+            let issue = Issue::new(Code::CompilerInternal, Span::default());
+            self.issues.push(issue.with("detail", detail));
+        }
+    }
+
     pub(super) fn type_binds(
         &mut self,
         id: ModuleId,
@@ -209,12 +272,27 @@ impl Checker<'_> {
         module: &Rc<ast::Module>,
         key: ModuleKey,
     ) -> Checked<ModuleId> {
-        let library = key.0;
+        if module.source.is_some() {
+            // Nothing is known of its names, so nothing is said of their users.
+            let why = self.options.unloaded.get(&*module.name.text);
+            let issue = Issue::new(Code::ModSource, module.name.span)
+                .with("name", &module.name.text)
+                .with("why", why.map_or(fetched::NOT_HERE, String::as_str));
+            self.issues.push(issue);
+            self.states.insert(key, ModuleState::Failed);
+            return Err(self.silent());
+        }
+        let library = key.0 == Origin::Standard;
+        let linked = match key.0 {
+            Origin::Linked(index) => Some(index),
+            _ => None,
+        };
         self.states.insert(key.clone(), ModuleState::Running);
         self.path.push(key.clone());
         let level = std::mem::replace(&mut self.types.level, 1);
         let outer = std::mem::replace(&mut self.cur, Current::empty());
         self.cur.library = library;
+        self.cur.linked = linked;
         // Imported modules first: whether they have state decides whether this one has.
         // Errors are reported at the phrase, unless they lie in the imported module itself.
         for phrase in &module.phrases {
@@ -222,11 +300,15 @@ impl Checker<'_> {
                 let _ = self.require(&import.module.text, import.module.span);
             }
         }
-        let mut instancing = self.instancing(module);
+        let known = linked.and_then(|index| {
+            let kinds = &self.options.linked[index].instancing;
+            kinds.get(&*module.name.text).copied()
+        });
+        let mut instancing = known.unwrap_or_else(|| self.instancing(module));
         let mut again = None;
         let id = loop {
-            let id = self.module_pass(module, library, instancing, again);
-            if self.cur.needs_instance && instancing == Instancing::Shared {
+            let id = self.module_pass(module, key.0, instancing, again);
+            if self.cur.needs_instance && instancing == Instancing::Shared && known.is_none() {
                 instancing = Instancing::PerImport;
                 again = Some(id);
                 continue;
@@ -235,7 +317,14 @@ impl Checker<'_> {
         };
         let done = std::mem::replace(&mut self.cur, outer);
         self.types.here = self.cur.name.clone();
-        self.issues.extend(done.issues);
+        // An interface is no text of the user's: what may be wrong with it is the library's.
+        match done
+            .linked
+            .filter(|_| done.failed || !done.issues.is_empty())
+        {
+            Some(index) => self.damaged_interface(index, module, &done.issues),
+            None => self.issues.extend(done.issues),
+        }
         self.failed |= done.failed;
         self.types.level = level;
         self.path.pop();

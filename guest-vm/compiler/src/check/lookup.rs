@@ -209,7 +209,7 @@ impl Checker<'_> {
 
     /// A library module that needs no import.
     pub(super) fn library_module(&mut self, name: &str, span: Span) -> Checked<Option<ModuleId>> {
-        let key = (true, Symbol::from(name));
+        let key = (super::Origin::Standard, Symbol::from(name));
         // A library module under way sees itself by `self` only.
         if self.cur.library && *self.cur.name == *name {
             return Ok(None);
@@ -223,7 +223,11 @@ impl Checker<'_> {
     /// The issue for an unknown name.
     pub(super) fn unbound(&mut self, name: &Symbol, span: Span) -> Stop {
         let issue = Issue::new(Code::NameUnbound, span).with("name", name);
-        if self.states.contains_key(&(false, name.clone())) {
+        if self
+            .states
+            .keys()
+            .any(|(origin, known)| *origin != super::Origin::Standard && known == name)
+        {
             return issue
                 .hint(format!("import the module first: import {name}"))
                 .into();
@@ -261,8 +265,9 @@ impl Checker<'_> {
         }
         known.extend(self.infos[self.cur.id.0 as usize].members.keys().cloned());
         known.extend(self.predefined_cases.keys().map(|name| Symbol::from(*name)));
-        if let Some(super::ModuleState::Done(id)) =
-            self.states.get(&(true, Symbol::from("prelude")))
+        if let Some(super::ModuleState::Done(id)) = self
+            .states
+            .get(&(super::Origin::Standard, Symbol::from("prelude")))
         {
             known.extend(
                 self.infos[id.0 as usize]

@@ -15,6 +15,7 @@
 //!   subtyping, joins; [`operator`]: sums; [`runtime`]: types as run-time checks
 //! - [`coerce`]: the coercion points and what they insert; [`settle`]: what is decided later
 //! - [`explain`], [`familiar`], [`suggest`]: the help of issues
+//! - [`interface`]: what compiled libraries say of their modules
 //! - [`query`]: filters of `db` as query clauses
 //!
 //! Modules are checked when they are first needed: the given ones all, those of the
@@ -37,6 +38,7 @@ mod explain;
 mod expr;
 mod extract;
 mod familiar;
+mod interface;
 mod lambda;
 mod literal;
 mod load;
@@ -62,6 +64,7 @@ mod types;
 use crate::core::{self, ModuleId};
 use crate::issue::{Issue, Severity};
 use crate::syntax::ast::{self, Symbol};
+use crate::syntax::source::SourceMap;
 use crate::syntax::span::Span;
 use env::{CaseInfo, FunctionScope, ModuleInfo};
 use std::collections::{HashMap, HashSet};
@@ -78,6 +81,25 @@ pub struct CheckOptions {
     pub agents: Vec<String>,
     /// A module standing for a REPL session: its cases have plain names.
     pub session: Option<String>,
+    /// Compiled libraries whose modules may be imported.
+    pub linked: Vec<Linked>,
+    /// Modules whose text could not be had, and why.
+    pub unloaded: HashMap<String, String>,
+}
+
+/// A compiled library as the checker sees it.
+#[derive(Debug, Clone)]
+pub struct Linked {
+    /// Its name and version, for messages.
+    pub name: String,
+    /// Two libraries of one version cannot be told apart.
+    pub version: Vec<u64>,
+    /// The interfaces of its modules.
+    pub unit: ast::Unit,
+    /// How many instances its modules have.
+    pub instancing: HashMap<String, core::Instancing>,
+    /// The libraries that it uses itself, as indices of [`CheckOptions::linked`].
+    pub uses: Vec<usize>,
 }
 
 /// What checking delivers.
@@ -150,6 +172,32 @@ pub fn signatures(
     (all, checker.issues)
 }
 
+/// Checks the modules of some units and writes their interfaces: name and Mix source of each.
+/// The program is `None` if there are errors.
+pub fn interfaces(
+    units: &[ast::Unit],
+    sources: &SourceMap,
+    options: &CheckOptions,
+    loader: &mut Loader,
+) -> (CheckResult, Vec<(String, String)>) {
+    let mut checker = Checker::new(options, loader);
+    checker.run(units);
+    let failed = checker
+        .issues
+        .iter()
+        .any(|issue| issue.severity() == Severity::Error);
+    let interfaces = match failed || checker.failed {
+        true => Vec::new(),
+        false => checker.interfaces(units, sources),
+    };
+    let result = CheckResult {
+        session_types: Vec::new(),
+        program: (!failed && !checker.failed).then_some(checker.program),
+        issues: checker.issues,
+    };
+    (result, interfaces)
+}
+
 impl Checker<'_> {
     fn session_types(&mut self) -> Vec<(String, String)> {
         let Some(session) = self.options.session.clone() else {
@@ -172,9 +220,20 @@ impl Checker<'_> {
     }
 }
 
-/// A module of the library (true) or of the given sources, by name: a program may have a
-/// module `util` of its own without changing what library modules mean by it.
-type ModuleKey = (bool, Symbol);
+/// Where a module comes from: a program may have a module `util` of its own without changing
+/// what library modules mean by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Origin {
+    /// The given sources.
+    Given,
+    /// A compiled library, by its index in [`CheckOptions::linked`].
+    Linked(usize),
+    /// The standard library.
+    Standard,
+}
+
+/// A module by origin and name.
+type ModuleKey = (Origin, Symbol);
 
 /// How far a module is.
 #[derive(Clone)]
@@ -227,6 +286,8 @@ struct Current {
     id: ModuleId,
     name: Symbol,
     library: bool,
+    /// It is the interface of a module of a compiled library.
+    linked: Option<usize>,
     is_static: bool,
     slots: Vec<core::Slot>,
     actions: Vec<Option<core::Action>>,
@@ -283,6 +344,7 @@ impl Current {
             id: ModuleId(0),
             name: Symbol::from(""),
             library: false,
+            linked: None,
             is_static: false,
             slots: Vec::new(),
             actions: Vec::new(),

@@ -3,7 +3,7 @@
 use super::env::{Checked, Member, MemberKind, ModuleInfo, Stop};
 use super::load::is_singleton;
 use super::types::{Node, Range, Ty};
-use super::{Checker, Current};
+use super::{Checker, Current, Origin};
 use crate::core::{self, FunctionName, Instancing, ModuleId, ModuleParam, Slot, SlotId, SlotKind};
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::{
@@ -16,10 +16,15 @@ impl Checker<'_> {
     pub(super) fn module_pass(
         &mut self,
         module: &ast::Module,
-        library: bool,
+        origin: Origin,
         instancing: Instancing,
         again: Option<ModuleId>,
     ) -> ModuleId {
+        let library = origin == Origin::Standard;
+        let linked = match origin {
+            Origin::Linked(index) => Some(index),
+            _ => None,
+        };
         let id = again.unwrap_or(ModuleId(self.program.modules.len() as u32));
         let name = module.name.text.clone();
         self.cur = Current::empty();
@@ -27,11 +32,13 @@ impl Checker<'_> {
         self.cur.name = name.clone();
         self.types.here = name.clone();
         self.cur.library = library;
+        self.cur.linked = linked;
         self.cur.is_static = module.is_static || module.phrases.iter().any(is_singleton);
         let blank = core::Module {
             name: name.clone(),
             instancing,
             library,
+            external: linked,
             params: Vec::new(),
             slots: Vec::new(),
             actions: Vec::new(),
@@ -76,15 +83,6 @@ impl Checker<'_> {
 
     pub(super) fn header(&mut self, module: &ast::Module) -> Checked<()> {
         let at = self.cur.id.0 as usize;
-        if module.source.is_some() {
-            return Err(Issue::new(Code::ModSource, module.name.span)
-                .with("name", &module.name.text)
-                .with(
-                    "why",
-                    "modules from addresses are not supported by this compiler yet",
-                )
-                .into());
-        }
         if self.cur.is_static && !module.params.is_empty() {
             return Err(Issue::new(Code::ModStaticParams, module.params[0].span)
                 .hint("a static module has one instance for all who import it; drop `static` or the parameters")
@@ -403,6 +401,7 @@ impl Checker<'_> {
                 check,
             });
         }
+        self.inputs();
         let done = &mut self.program.modules[at];
         done.params = checked_params;
         done.slots = std::mem::take(&mut self.cur.slots);
@@ -414,6 +413,23 @@ impl Checker<'_> {
         done.initializer = self.cur.initializer.take();
         done.checks = std::mem::take(&mut self.cur.checks);
         done.with_cells = self.cur.pragmas.with_cells == Some(true);
+    }
+}
+
+impl Checker<'_> {
+    /// What outsiders may assign to the cells of the module that is done.
+    fn inputs(&mut self) {
+        let at = self.cur.id.0 as usize;
+        for slot in &mut self.cur.slots {
+            let input = match &mut slot.kind {
+                SlotKind::Cell(cell) if cell.kind == core::CellKind::Var => &mut cell.input,
+                SlotKind::Alias(alias) if alias.assignable => &mut alias.input,
+                _ => continue,
+            };
+            if let Some(member) = self.infos[at].members.get(&slot.name) {
+                *input = self.types.runtime(member.ty);
+            }
+        }
     }
 }
 

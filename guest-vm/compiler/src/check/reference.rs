@@ -479,7 +479,7 @@ impl Checker<'_> {
     pub(super) fn place_in(&self, id: ModuleId, slot: crate::core::SlotId) -> Option<Span> {
         let module = &self.program.modules[id.0 as usize];
         let slot = module.slots.get(slot.0 as usize)?;
-        (!module.library).then_some(slot.span)
+        (!module.library && module.external.is_none()).then_some(slot.span)
     }
 
     /// Warnings that a definition's metadata asks for.

@@ -101,7 +101,7 @@ impl Checker<'_> {
                 self.types.stream(element)
             }
             TypeKind::Forall(names, body) => {
-                if !self.cur.pragmas.strict && !self.cur.library {
+                if !self.cur.pragmas.strict && !self.cur.library && self.cur.linked.is_none() {
                     return Err(Issue::new(Code::TypeForall, ty.span)
                         .hint("add _pragma_ {strictTyping: true}")
                         .into());

@@ -3,14 +3,15 @@
 
 use super::function::{FunctionCode, Sort};
 use super::module::{Bodies, has_place, shown_name};
-use super::{Goal, PhraseGoal};
+use super::{Generated, Goal, PhraseGoal};
 use crate::core::{self, ForeignFunction, Instancing, SlotKind};
 use crate::issue::{Code, Issue};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::Span;
+use mix_bytecode::library::{Export, Library};
 use mix_bytecode::{
-    Base, BuiltinId, ConstId, Dst, FuncId, FunctionBuilder, ImportId, ModuleId, Op, Place,
-    ProgramBuilder, SlotId, builtins,
+    Base, BuiltinId, ConstId, Dst, Externals, FuncId, FunctionBuilder, ImportId, ModuleId, Op,
+    Place, ProgramBuilder, SlotId, builtins,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -60,10 +61,18 @@ pub(super) struct Linker<'a> {
     /// Values of slots that need not be computed, in wire form.
     pub known: HashMap<(core::ModuleId, core::SlotId), &'a [u8]>,
     pub issues: Vec<Issue>,
+    /// Compiled libraries, in the order that core modules refer to.
+    pub libraries: &'a [Library],
+    pub externals: Externals,
+    pub exports: Vec<Export>,
 }
 
 impl<'a> Linker<'a> {
-    pub fn new(program: &'a core::Program, sources: &'a SourceMap) -> Self {
+    pub fn new(
+        program: &'a core::Program,
+        sources: &'a SourceMap,
+        libraries: &'a [Library],
+    ) -> Self {
         Linker {
             program,
             sources,
@@ -79,10 +88,13 @@ impl<'a> Linker<'a> {
             is_expression: false,
             known: HashMap::new(),
             issues: Vec::new(),
+            libraries,
+            externals: Externals::default(),
+            exports: Vec::new(),
         }
     }
 
-    pub fn run(mut self, goal: Goal<'a>) -> Result<mix_bytecode::Program, Vec<Issue>> {
+    pub fn run(mut self, goal: Goal<'a>) -> Result<Generated, Vec<Issue>> {
         match goal {
             Goal::Modules(names) => {
                 for &entry in &self.program.entries {
@@ -91,6 +103,13 @@ impl<'a> Linker<'a> {
                         let id = self.module(entry).id;
                         self.out.entry(id);
                     }
+                }
+            }
+            Goal::Library => {
+                for &entry in &self.program.entries {
+                    let id = self.module(entry).id;
+                    self.out.entry(id);
+                    self.export(entry);
                 }
             }
             Goal::Expression { module, name } => {
@@ -121,11 +140,17 @@ impl<'a> Linker<'a> {
         if !self.issues.is_empty() {
             return Err(self.issues);
         }
-        self.out.finish().map_err(|error| {
+        self.use_libraries();
+        let mut program = self.out.finish().map_err(|error| {
             vec![
                 Issue::new(Code::CompilerInternal, Span::default())
                     .with("detail", error.to_string()),
             ]
+        })?;
+        program.externals = self.externals;
+        Ok(Generated {
+            program,
+            exports: self.exports,
         })
     }
 
@@ -281,6 +306,7 @@ impl<'a> Linker<'a> {
     pub fn module(&mut self, module: core::ModuleId) -> &mut Linked {
         if !self.linked.contains_key(&module) {
             let id = self.out.declare_module();
+            let external = self.program.module(module).external;
             let mut linked = Linked {
                 id,
                 slots: HashMap::new(),
@@ -293,6 +319,11 @@ impl<'a> Linker<'a> {
                 if let Some(slot) = param.slot {
                     linked.slots.insert(slot, SlotId(index as u32));
                 }
+            }
+            if let Some(library) = external {
+                self.linked.insert(module, linked);
+                self.external_module(module, id, library);
+                return self.linked.get_mut(&module).expect("inserted just above");
             }
             // A library module without state keeps only the values that are used, and so
             // does everything an expression is evaluated with.
@@ -312,6 +343,10 @@ impl<'a> Linker<'a> {
     /// The place of a param, import, value def or cell in instances of its module.
     pub fn slot(&mut self, module: core::ModuleId, slot: core::SlotId) -> SlotId {
         let program = self.program;
+        if let Some(library) = program.module(module).external {
+            self.module(module);
+            return self.external_slot(module, slot, library);
+        }
         let params = program.module(module).params.len();
         let id = self.module(module).place(slot, params);
         self.slot_body(module, slot);
@@ -327,6 +362,11 @@ impl<'a> Linker<'a> {
         let SlotKind::Function(function) = &program.slot(module, slot).kind else {
             return None;
         };
+        if program.module(module).external.is_some() {
+            let id = self.external_function(module, slot);
+            self.module(module).functions.insert(slot, id);
+            return Some(id);
+        }
         let id = self.function(module, function, Sort::Plain);
         self.module(module).functions.insert(slot, id);
         Some(id)

@@ -2,6 +2,7 @@
 //!
 //! - [`link`]: from the entry modules on, which modules, functions, builtins and
 //!   imports end up in the executable, and with which numbers
+//! - `external`: modules and functions of compiled libraries, and those that a library offers
 //! - `module`: slots, cells, observers and creation steps of a module
 //! - `function`: one function: registers of locals, places, the frame of everything below
 //! - `expression`, `reference`, `call`, `data`, `cell`, `pattern`, `statement`: the translation proper
@@ -16,6 +17,7 @@ mod call;
 mod cell;
 mod data;
 mod expression;
+mod external;
 mod function;
 mod link;
 mod module;
@@ -35,6 +37,8 @@ use std::collections::HashMap;
 pub enum Goal<'a> {
     /// These modules (by name), or all modules of the given sources if empty.
     Modules(&'a [String]),
+    /// All modules of the given sources, with every public function.
+    Library,
     /// The value of this def of this module.
     Expression {
         /// The module.
@@ -66,7 +70,17 @@ pub struct PhraseGoal {
 pub fn generate(
     program: &core::Program,
     sources: &SourceMap,
+    libraries: &[mix_bytecode::Library],
     goal: Goal,
-) -> Result<mix_bytecode::Program, Vec<Issue>> {
-    link::Linker::new(program, sources).run(goal)
+) -> Result<Generated, Vec<Issue>> {
+    link::Linker::new(program, sources, libraries).run(goal)
+}
+
+/// Bytecode with what a library tells of it.
+#[derive(Debug)]
+pub struct Generated {
+    /// The program.
+    pub program: mix_bytecode::Program,
+    /// The functions that others may call, for [`Goal::Library`].
+    pub exports: Vec<mix_bytecode::library::Export>,
 }

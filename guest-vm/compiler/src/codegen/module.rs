@@ -222,6 +222,7 @@ impl<'a> Linker<'a> {
                     dependencies: self.cells(module, &cell.dependencies),
                     events: walk::events(&cell.formula.body),
                     action,
+                    input: cell.input.as_ref().map(|ty| type_desc(&mut self.out, ty)),
                 }
             }
             SlotKind::Alias(alias) => bytecode::Cell {
@@ -234,6 +235,7 @@ impl<'a> Linker<'a> {
                 dependencies: self.cells(module, &alias.dependencies),
                 events: walk::events(&alias.link.body),
                 action: None,
+                input: alias.input.as_ref().map(|ty| type_desc(&mut self.out, ty)),
             },
             // An import that reads cells is made again when they update.
             SlotKind::Import(import) if !import.dependencies.is_empty() => bytecode::Cell {
@@ -243,6 +245,7 @@ impl<'a> Linker<'a> {
                 dependencies: self.cells(module, &import.dependencies),
                 events: walk::events(&import.body.body),
                 action: None,
+                input: None,
             },
             _ => return bytecode::SlotKind::Value { init: body },
         };

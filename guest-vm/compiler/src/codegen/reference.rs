@@ -99,12 +99,10 @@ impl<'a> FunctionCode<'_, 'a> {
                 );
             }
             ExprKind::Instance(module) => match program.module(*module).instancing {
-                Instancing::PerView => {
+                Instancing::PerView | Instancing::Shared => {
                     let module = self.linker.module(*module).id;
                     self.emit_at(span, Op::StaticInstance { dst, module });
                 }
-                // All members of a shared module are addressed without its instance.
-                Instancing::Shared => self.emit_at(span, Op::LoadNull { dst }),
                 Instancing::PerImport => self
                     .linker
                     .internal(span, "a module with many instances has no single one"),

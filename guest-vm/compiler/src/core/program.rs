@@ -56,6 +56,8 @@ pub struct Module {
     pub instancing: Instancing,
     /// It comes from the standard library.
     pub library: bool,
+    /// It comes from a compiled library, the one with this index: only its interface is known.
+    pub external: Option<usize>,
     /// Parameters, in order; each has a [`SlotKind::Param`] slot too unless unnamed.
     pub params: Vec<ModuleParam>,
     /// Everything with a place in an instance, in creation (text) order.
@@ -212,6 +214,8 @@ pub struct Cell {
     /// The right side is exactly an action: the number in [`Module::actions`] whose
     /// message is named `Module.cell`.
     pub action: Option<u32>,
+    /// What outsiders may assign; `None` if they may not.
+    pub input: Option<RuntimeType>,
 }
 
 /// An alias: another name of the cell behind a link.
@@ -225,6 +229,8 @@ pub struct AliasCell {
     pub link: Function,
     /// Cells the link expression reads.
     pub dependencies: Vec<SlotId>,
+    /// What outsiders may assign; `None` if they may not.
+    pub input: Option<RuntimeType>,
 }
 
 /// The body of an `action` expression.

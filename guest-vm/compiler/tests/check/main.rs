@@ -2,6 +2,7 @@
 
 mod documentation;
 mod examples;
+mod fetched;
 mod hostile;
 mod library;
 mod mutations;

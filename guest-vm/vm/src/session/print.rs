@@ -11,7 +11,9 @@ impl Machine {
             Value::Stream(_) => "<stream>".into(),
             Value::Token(_) => "<token>".into(),
             Value::Link(id) => {
-                format!("<link {}>", self.sheet.cell_name(&self.loaded, *id))
+                let name = self.sheet.cell_name(&self.loaded, *id);
+                // The module of a session has no name of its own.
+                format!("<link {}>", name.trim_start_matches("<session>."))
             }
             Value::Instance(id) => {
                 let sheet = &self.sheet;

@@ -7,6 +7,7 @@ use mix_bytecode::{ModuleId, ModuleKind, SlotKind};
 
 use super::{Kind, Session, Work};
 use crate::boundary::Action;
+use crate::conform;
 use crate::failure::Failure;
 use crate::heap::{InstanceId, Value};
 use crate::machine::{Native, Next, Outcome, Routine};
@@ -29,7 +30,7 @@ impl Session {
             Action::Evaluate => Kind::Evaluate,
             Action::CallAgent { agent, .. } => Kind::Persistent(agent.as_str().into()),
             Action::Pop => Kind::View,
-            Action::Refresh => Kind::Input,
+            Action::Refresh | Action::Trace(_) => Kind::Input,
         };
         self.work = Some(Work {
             number: Some(number),
@@ -133,6 +134,11 @@ impl Session {
                 self.begin_invocation(&name, &env, argument)
             }
             Action::Evaluate => self.begin_expression(),
+            Action::Trace(on) => {
+                self.machine.surroundings.trace = on;
+                self.close(Outcome::Done(Value::Null));
+                Ok(())
+            }
         }
     }
 
@@ -294,15 +300,13 @@ impl Session {
             None => cell,
         };
         let slot = module.cell(name).ok_or_else(no_cell)?;
-        let assignable = matches!(
-            &module.slots[slot.index()].kind,
-            SlotKind::Cell(cell) if cell.public
-                && matches!(cell.kind, mix_bytecode::CellKind::Var | mix_bytecode::CellKind::VarAlias)
-        );
-        let id = sheet
-            .cell_in(top, slot.0)
-            .filter(|_| assignable)
-            .ok_or_else(no_cell)?;
+        let input = match &module.slots[slot.index()].kind {
+            SlotKind::Cell(cell) if cell.public => cell.input,
+            _ => None,
+        };
+        let type_id = input.ok_or_else(no_cell)?;
+        let id = sheet.cell_in(top, slot.0).ok_or_else(no_cell)?;
+        conform::assert(&self.machine.loaded.program, &value, type_id)?;
         self.begin_interaction(Signal::default());
         let loaded = Rc::clone(&self.machine.loaded);
         self.machine.sheet.assign(&loaded, id, value)?;

@@ -56,6 +56,9 @@ impl Machine {
         module: u32,
         ret: Ret,
     ) -> Result<Next, Failure> {
+        if self.loaded.program.modules[module as usize].kind == ModuleKind::Stateless {
+            return Ok(Next::Value(Value::Instance(InstanceId(module)), ret));
+        }
         let known = self
             .sheet
             .view()

@@ -218,7 +218,13 @@ impl Machine {
                     match work.pending.pop_front() {
                         Some((instance, index)) => {
                             let module = self.sheet.instances[instance.0 as usize].module;
-                            let body = loaded.program.modules[module.index()].observers[index].body;
+                            let description = &loaded.program.modules[module.index()];
+                            let body = description.observers[index].body;
+                            if self.surroundings.trace {
+                                let name = &loaded.program.functions[body.index()].name;
+                                let line = format!("debug: {name} of {} runs", description.name);
+                                self.surroundings.log(line);
+                            }
                             work.observer = Some((instance, index));
                             routine.natives.push(Native::Interaction(work));
                             return self.enter(

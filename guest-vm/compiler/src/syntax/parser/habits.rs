@@ -4,6 +4,9 @@
 use super::Parser;
 use crate::syntax::lexer::TokenKind;
 
+/// How many tokens back the bracket around an unexpected token is looked for.
+const NEAR: usize = 200;
+
 impl Parser<'_> {
     /// How to write what the tokens around the current one seem to mean.
     pub(super) fn habit(&self) -> Option<String> {
@@ -12,7 +15,20 @@ impl Parser<'_> {
             TokenKind::Ident => self.text_of(self.span()),
             _ => "",
         };
+        if let Some(hint) = self.habit_of_brackets(here) {
+            return Some(hint.to_string());
+        }
         let hint = match (self.kind_before(1), here) {
+            (TokenKind::Colon, TokenKind::Assign) if self.touches_previous() => "write `=`",
+            (TokenKind::Colon, _) if matches!(self.text_before(2), "default" | "otherwise") => {
+                "`case _:` matches the rest"
+            }
+            (TokenKind::Ident, TokenKind::Str(_))
+                if matches!(self.text_before(1), "throw" | "raise") =>
+            {
+                "`fail(\"why\")` raises an error"
+            }
+            (TokenKind::Do, _) => "statements stand in braces: `do { … }`",
             (_, TokenKind::Assign) if self.touches_next(TokenKind::Greater) => {
                 "a lambda is written `x -> …`"
             }
@@ -132,6 +148,78 @@ impl Parser<'_> {
             _ => return None,
         };
         Some(hint.to_string())
+    }
+
+    /// What a token means that does not fit into the brackets around it.
+    fn habit_of_brackets(&self, here: TokenKind) -> Option<&'static str> {
+        let open = self.enclosing()?;
+        let before = open
+            .checked_sub(1)
+            .map_or(TokenKind::End, |at| self.tokens.tokens[at].kind);
+        let first_is_key = self
+            .tokens
+            .tokens
+            .get(open + 2)
+            .is_some_and(|token| token.kind == TokenKind::Colon);
+        // Where an expression is due, a brace starts a map.
+        let is_value = matches!(
+            before,
+            TokenKind::Assign
+                | TokenKind::Arrow
+                | TokenKind::Return
+                | TokenKind::Comma
+                | TokenKind::Colon
+                | TokenKind::ParenOpen
+                | TokenKind::BracketOpen
+        );
+        Some(match (self.tokens.tokens[open].kind, here) {
+            (TokenKind::BraceOpen, TokenKind::Semi) if first_is_key => {
+                "entries are separated by commas"
+            }
+            (TokenKind::BraceOpen, TokenKind::Assign)
+                if is_value && !self.touches_next(TokenKind::Greater) =>
+            {
+                "an entry is written `key: value`; statements stand in `do { … }`"
+            }
+            (TokenKind::BraceOpen, _) if before == TokenKind::Try => {
+                "`try e` gives `ok(v)` or `error(text)`; with statements it is `try do { … }`"
+            }
+            (
+                TokenKind::BraceOpen,
+                TokenKind::Semi
+                | TokenKind::Plus
+                | TokenKind::Minus
+                | TokenKind::Star
+                | TokenKind::Slash
+                | TokenKind::ParenOpen,
+            ) if is_value && !first_is_key => {
+                "in an expression `{` starts a map; statements stand in `do { … return … }`"
+            }
+            (TokenKind::BracketOpen, TokenKind::For) => {
+                "a list is made from another one by `array.map(x -> …, list)`"
+            }
+            (TokenKind::ParenOpen, TokenKind::Comma) if is_value => {
+                "a tuple is written in brackets: `[a, b]`"
+            }
+            _ => return None,
+        })
+    }
+
+    /// The token that opens the bracket around the current one, if it is near.
+    fn enclosing(&self) -> Option<usize> {
+        let mut depth = 0;
+        for at in (self.at.saturating_sub(NEAR)..self.at).rev() {
+            let kind = self.tokens.tokens[at].kind;
+            if kind.is_close() {
+                depth += 1;
+            } else if kind.is_open() {
+                if depth == 0 {
+                    return Some(at);
+                }
+                depth -= 1;
+            }
+        }
+        None
     }
 
     /// Kind of an earlier token; the start of the text counts as its end.
