@@ -360,3 +360,31 @@ pub enum Step {
     /// All actions are done.
     Idle,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_contract_has_no_shape_for_travels_as_an_invocation() {
+        let call = Action::CallAgent {
+            agent: "greet".into(),
+            params: vec![0x01],
+        };
+        for action in [
+            Action::Refresh,
+            call,
+            Action::Trace(true),
+            Action::Trace(false),
+        ] {
+            let (name, env, arg) = action.as_invocation().expect("it has one");
+            assert_eq!(
+                Action::of_invocation(name.into(), env, arg, vec![0x90]),
+                action
+            );
+        }
+        let plain = Action::of_invocation("m.go".into(), "e".into(), vec![0xc0], vec![0x90]);
+        assert!(matches!(plain, Action::Invoke { .. }));
+        assert_eq!(plain.as_invocation(), None);
+    }
+}
