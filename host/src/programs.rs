@@ -1,7 +1,7 @@
 //! Programs: compiled from sources, read from files, installed in apps.
 
-use crate::signature::{Parameter, parameters};
 use crate::libraries::{self, LibraryFile};
+use crate::signature::{Parameter, parameters};
 use crate::workspace::{Place, write_atomically};
 use anyhow::{Context, Result, bail};
 use mix_bytecode::Program;

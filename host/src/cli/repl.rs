@@ -1,7 +1,7 @@
 //! `mixer repl`.
 
 use super::Exit;
-use super::check::sources;
+use super::check::{Sources, sources};
 use super::runtime;
 use super::select::GuestFlags;
 use super::units;
@@ -38,7 +38,13 @@ pub struct Repl {
 
 impl Repl {
     pub fn execute(self) -> Result<(), Exit> {
-        let files = sources(&self.file)?;
+        let Sources { files, libraries } = sources(&self.file)?;
+        if let Some(library) = libraries.first() {
+            return Err(Exit::usage(format!(
+                "{}: sessions cannot use libraries yet; give their sources",
+                library.path.display()
+            )));
+        }
         let scratch = tempfile::Builder::new()
             .prefix("mixer-")
             .tempdir()
