@@ -112,6 +112,10 @@ fn modules_behave_the_same_in_a_library() {
             {
                 continue;
             }
+            // Agents are called by the names of modules of the program itself.
+            if block.source.contains(" agent.") {
+                continue;
+            }
             let Some((first, last)) = split(&block) else {
                 continue;
             };
