@@ -22,6 +22,8 @@ pub(crate) struct RowFiles {
     cache: Arc<Cache>,
     /// The number of the blocks in the cache.
     blocks: u64,
+    /// And that of rows that were read alone.
+    alone: u64,
 }
 
 /// Neighbouring rows, checked.
@@ -66,6 +68,7 @@ impl RowFiles {
         Ok(RowFiles {
             files,
             blocks: cache.new_file(),
+            alone: cache.new_file(),
             cache,
         })
     }
@@ -164,7 +167,14 @@ impl RowFiles {
         {
             return Ok(body);
         }
-        self.body(row, self.place(row, rows, end)?, end)
+        if let Some(Cached::Row(body)) = self.cache.get(self.alone, u64::from(row)) {
+            return Ok(body);
+        }
+        let body = self.body(row, self.place(row, rows, end)?, end)?;
+        let cached = Cached::Row(body.clone());
+        self.cache
+            .put(self.alone, u64::from(row), cached, body.len());
+        Ok(body)
     }
 
     /// The block of a row, of `rows` that take `end` bytes; none if it has none.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use roaring::RoaringBitmap;
 
 use super::reader::Interior;
+use crate::row_bytes::RowBytes;
 use crate::row_files::RowBlock;
 
 /// Bookkeeping of an entry.
@@ -20,6 +21,7 @@ pub(crate) enum Cached {
     Interior(Arc<Interior>),
     Rows(Arc<RoaringBitmap>),
     Block(Arc<RowBlock>),
+    Row(RowBytes),
 }
 
 /// Hashes file numbers and offsets, which nobody chooses freely.
