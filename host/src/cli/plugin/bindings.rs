@@ -10,7 +10,7 @@ use crate::plugin::PluginCode;
 use crate::programs;
 use crate::workspace::write_atomically;
 use clap::Args;
-use mix_compiler::SourceFile;
+use mix_compiler::{CompileOptions, SourceFile};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -123,7 +123,7 @@ pub fn compiled(code: &PluginCode) -> Result<String, Exit> {
         name: format!("{}.mix", code.name),
         text: text.clone().into_bytes(),
     };
-    let checked = programs::check(&[file])?;
+    let checked = programs::check(&[file], &CompileOptions::default())?;
     if checked.errors > 0 {
         eprint!("{}", checked.text);
         return Err(Exit::failed(format!(

@@ -4,16 +4,17 @@ use super::bindings;
 use super::load;
 use crate::assembly::Assembly;
 use crate::cli::Exit;
-use crate::cli::check::sources;
+use crate::cli::check::{Sources, options, sources};
 use crate::cli::select::GuestFlags;
 use crate::cli::{runtime, units};
 use crate::environment;
+use crate::libraries::LibraryFile;
 use crate::programs::{self, Executable};
 use crate::run::{self, Outcome, RunRequest};
 use crate::workspace::Place;
 use clap::Args;
-use mix_compiler::SourceFile;
 use mix_compiler::documentation::{ItemKind, ModuleDocumentation};
+use mix_compiler::{CompileOptions, SourceFile};
 use mix_value::{Value, escjson, msgpack};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,7 +41,10 @@ pub struct Test {
 impl Test {
     pub fn execute(mut self) -> Result<(), Exit> {
         let code = load(&self.plugin)?;
-        let mut files = sources(&self.tests)?;
+        let Sources {
+            mut files,
+            libraries,
+        } = sources(&self.tests)?;
         let given = documented(&files);
         let bound = SourceFile {
             name: format!("{}.mix", code.name),
@@ -54,7 +58,8 @@ impl Test {
         {
             files.push(bound);
         }
-        let checked = programs::check(&files)?;
+        let options = options(&files, &libraries)?;
+        let checked = programs::check(&files, &options)?;
         eprint!("{}", checked.text);
         if checked.errors > 0 {
             return Err(Exit::reported());
@@ -77,7 +82,7 @@ impl Test {
         let assembly = runtime.block_on(self.guests.assemble())?;
         let mut failed = 0;
         for test in &tests {
-            let program = Self::program(test, &files)?;
+            let program = Self::program(test, &files, &libraries, &options)?;
             let verdict = runtime.block_on(self.run(&assembly, program))?;
             match verdict {
                 None => println!("ok      {test}"),
@@ -94,15 +99,21 @@ impl Test {
         }
     }
 
-    fn program(test: &str, files: &[SourceFile]) -> Result<Executable, Exit> {
+    fn program(
+        test: &str,
+        files: &[SourceFile],
+        libraries: &[LibraryFile],
+        options: &CompileOptions,
+    ) -> Result<Executable, Exit> {
         let module = test.split('.').next().unwrap_or(test);
         let text = format!("import {module}\n{test}()");
-        let compiled = programs::compile_expression(&text, files)?;
+        let compiled = programs::compile_expression(&text, files, options)?;
         let Some(executable) = compiled.executable else {
             eprint!("{}", compiled.text);
             return Err(Exit::reported());
         };
-        Executable::read(executable).map_err(|error| Exit::failed(format!("error: {error:#}")))
+        Executable::linked(executable, &mut |_| libraries.to_vec())
+            .map_err(|error| Exit::failed(format!("error: {error:#}")))
     }
 
     /// Why the test failed; none if it did not.
