@@ -8,8 +8,9 @@
 //! that none takes over.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use mix_component_tests::vm_contract::{
     Action, AgentCall, Event, Input, Invocation, Issue, Output, Push,
 };
@@ -36,6 +37,9 @@ const LIMITS: &[(Outside, usize)] = &[
     (Outside::Environment, 45),
     (Outside::Limit, 3),
 ];
+
+/// No block waits this long; one that does would stop the suite.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is told of the run: the native runner has a fixed one, the real family that of the process.
 const ENVIRONMENT: &str = "$core_env_";
@@ -226,7 +230,8 @@ async fn the_component_conforms() -> Result<()> {
             if gaps.contains_key(&id) {
                 continue;
             }
-            let difference = match run(&component, &block).await {
+            let ran = tokio::time::timeout(PATIENCE, run(&component, &block)).await;
+            let difference = match ran.unwrap_or_else(|_| Err(anyhow!("it does not end"))) {
                 Ok(Ok(run)) => mix_conformance::compare(&block, &run),
                 Ok(Err(reason)) => {
                     *left_out.entry(reason).or_default() += 1;
