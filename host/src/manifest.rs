@@ -92,10 +92,10 @@ impl Manifest {
             return Ok(Manifest::default());
         };
         let manifest = serde_json::Deserializer::from_slice(section)
-            .into_iter()
+            .into_iter::<serde_json::Map<String, serde_json::Value>>()
             .next()
             .ok_or_else(|| anyhow!("it is empty"))
-            .and_then(|manifest| Ok(manifest?));
+            .and_then(|members| Ok(serde_json::from_value(members?.into())?));
         manifest.with_context(|| format!("its manifest (section {SECTION}) is malformed"))
     }
 }
