@@ -33,8 +33,8 @@ enum Outside {
 
 /// Most blocks that may stay out for each reason.
 const LIMITS: &[(Outside, usize)] = &[
-    (Outside::Family, 100),
-    (Outside::Environment, 45),
+    (Outside::Family, 110),
+    (Outside::Environment, 50),
     (Outside::Limit, 3),
 ];
 

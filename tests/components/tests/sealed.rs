@@ -182,7 +182,10 @@ async fn handles_are_those_of_an_instance() -> Result<()> {
     let mut wasm = Family::new(&guest("mix_plugin_wasm"), &Surroundings::default()).await?;
     // The smallest module there is.
     let module = Value::binary(b"\0asm\x01\0\0\0".as_slice());
-    let handle = value(wasm.start("$wasm_load", &[module.clone()], 0).await?);
+    let handle = value(
+        wasm.start("$wasm_load", std::slice::from_ref(&module), 0)
+            .await?,
+    );
     assert!(matches!(handle, Value::Handle(_)));
     let has = wasm.call("$wasm_has", &[handle.clone(), text("f")]).await?;
     assert_eq!(has.expect("a loaded module"), Value::Bool(false));
@@ -194,13 +197,13 @@ async fn handles_are_those_of_an_instance() -> Result<()> {
     let wrong = other.call("$wasm_has", &[Value::Int(1), text("f")]).await?;
     assert_eq!(wrong.expect_err("no handle").code, "ERR_EXPECTED_OPAQUE");
     assert_eq!(
-        wasm.call("$wasm_shutdown", &[handle.clone()])
+        wasm.call("$wasm_shutdown", std::slice::from_ref(&handle))
             .await?
             .expect("once"),
         Value::Null
     );
     assert_eq!(
-        wasm.call("$wasm_shutdown", &[handle.clone()])
+        wasm.call("$wasm_shutdown", std::slice::from_ref(&handle))
             .await?
             .expect("twice"),
         Value::Null
