@@ -106,7 +106,7 @@ mod tests {
                 /// Counts.
                 pub fn count(text: String, all: Option<bool>) -> Result<i64, Failure> { Ok(1) }
                 #[mix(\"string -> stream(string)\")]
-                pub async fn each(text: String) -> Many { todo!() }
+                pub async fn each(text: String) -> Many { split(text) }
                 pub fn now() {}
                 fn helper<T>(of: &T) {}
                 const X: u8 = 1;

@@ -169,14 +169,32 @@ async fn admitted(
             }
         }
         (Step::Call(call), None, _) => call.refuse(no_such_app()),
-        (Step::Manage(managed), ..) => {
-            let Ok(_presence) = enter(server, &managed) else {
-                return managed.finish(Err(no_such_app()));
-            };
-            let result = manage::perform(server, &who, &managed).await;
-            managed.finish(result)
-        }
+        (Step::Manage(managed), ..) => manage(server, who, *managed).await,
     }
+}
+
+/// Does a job of the server itself. What a caller has begun is done to its end even if the caller
+/// leaves: half of it would leave records, folders and what is known of them apart.
+async fn manage(server: &Arc<Server>, who: Admitted, managed: Managed) -> mix_http_api::Response {
+    let managed = Arc::new(managed);
+    let work = {
+        let (server, managed) = (server.clone(), managed.clone());
+        async move {
+            let Ok(_presence) = enter(&server, &managed) else {
+                return Err(no_such_app());
+            };
+            manage::perform(&server, &who, &managed).await
+        }
+    };
+    // Nobody is served by waiting for a signal when the caller has left.
+    if matches!(managed.job, Job::AwaitSignal { .. }) {
+        return managed.finish(work.await);
+    }
+    let result = tokio::spawn(work).await.unwrap_or_else(|error| {
+        tracing::error!(request = %managed.request_id, %error, "a job broke off");
+        Err(ApiError::internal())
+    });
+    managed.finish(result)
 }
 
 /// What works in a place is there while the place is not being deleted; what makes or deletes a

@@ -3,7 +3,10 @@
 
 use mix_system_tests::{Answer, IdentityService, Server, now, repository, run_mixer};
 use serde_json::{Value, json};
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
+use std::time::Duration;
 
 const ADMIN: &str = "root@example.com";
 const OWNER: &str = "ada@example.com";
@@ -425,6 +428,62 @@ fn grants_give_what_their_role_says_at_once_and_survive_a_restart() {
     assert_eq!(site.send("", "GET", run, None).status, 200);
     assert_eq!(site.send(STRANGER, "GET", query, None).status, 403);
     assert_eq!(site.send(OWNER, "GET", query, None).status, 200);
+}
+
+/// Sends a request and closes the connection without waiting for the answer.
+fn leave(site: &Site, user: &str, method: &str, path: &str, after: Duration) {
+    let address = site.server.base().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    let token = site.service.token(user);
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).expect("a request");
+    std::thread::sleep(after);
+}
+
+#[test]
+fn a_grant_whose_deleter_left_is_gone_from_memory_and_disk_alike() {
+    let site = Site::start(&[]);
+    site.furnish();
+    let made: Vec<String> = (0..24)
+        .map(|n| site.grant(OWNER, &format!("user/u{n}@x.org"), "editor", "db/movies"))
+        .collect();
+    for (n, id) in made.iter().enumerate() {
+        let path = format!("/v1/ws/acme/permissions/{id}");
+        // At each stage of the work.
+        leave(
+            &site,
+            OWNER,
+            "DELETE",
+            &path,
+            Duration::from_micros(200 * n as u64),
+        );
+    }
+    // Those that were begun come to their end.
+    std::thread::sleep(Duration::from_secs(2));
+    let grants = |site: &Site| -> Vec<String> {
+        let all = site.expect(OWNER, "GET", "/v1/ws/acme/permissions", Value::Null, 200);
+        let all = all.as_array().expect("a list").iter();
+        let mut ids: Vec<String> = all.map(|grant| grant["id"].to_string()).collect();
+        ids.sort();
+        ids
+    };
+    let known = grants(&site);
+    assert!(known.len() < made.len(), "no deletion was begun");
+    let Site {
+        service,
+        server,
+        _folder,
+    } = site;
+    server.kill();
+    let server = Server::mixer(_folder.path(), &["--jwks-url", &service.key_url()]);
+    let site = Site {
+        service,
+        server,
+        _folder,
+    };
+    assert_eq!(grants(&site), known);
 }
 
 #[test]
