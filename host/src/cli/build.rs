@@ -2,10 +2,10 @@
 
 use super::Exit;
 use super::check::{Sources, options, sources};
-use crate::programs::{self, Executable};
-use crate::standalone;
-use crate::workspace::write_atomically;
 use clap::{Args, ValueEnum};
+use mix_runtime::programs::{self, Executable};
+use mix_runtime::standalone;
+use mix_runtime::workspace::write_atomically;
 use std::path::PathBuf;
 
 /// Compiles sources into an executable.

@@ -2,10 +2,10 @@
 
 use super::Exit;
 use crate::fetch;
-use crate::libraries::LibraryFile;
-use crate::programs::{self, Source};
 use clap::Args;
 use mix_compiler::{CompileOptions, SourceFile};
+use mix_runtime::libraries::LibraryFile;
+use mix_runtime::programs::{self, Source};
 use std::path::PathBuf;
 
 /// Checks sources.

@@ -2,10 +2,10 @@
 
 use super::Exit;
 use super::install::Program;
-use crate::programs;
-use crate::standalone;
-use crate::workspace::write_atomically;
 use clap::Args;
+use mix_runtime::programs;
+use mix_runtime::standalone;
+use mix_runtime::workspace::write_atomically;
 use std::path::PathBuf;
 
 /// Makes one component that stock WASI hosts can serve.

@@ -1,8 +1,8 @@
 //! `mixer disasm`.
 
 use super::Exit;
-use crate::libraries;
 use clap::Args;
+use mix_runtime::libraries;
 use std::path::PathBuf;
 
 /// Prints the instructions of an executable.

@@ -2,8 +2,8 @@
 
 use super::Exit;
 use super::check::{Sources, options, sources};
-use crate::programs;
 use clap::Args;
+use mix_runtime::programs;
 use std::fs;
 use std::path::PathBuf;
 

@@ -2,11 +2,11 @@
 
 use super::Exit;
 use super::check::options;
-use crate::libraries::{self, LibraryFile, beside};
-use crate::programs::{self, Executable, Source};
-use crate::workspace::Place;
 use clap::Args;
 use mix_compiler::{CompileOptions, SourceFile};
+use mix_runtime::libraries::{self, LibraryFile, beside};
+use mix_runtime::programs::{self, Executable, Source};
+use mix_runtime::workspace::Place;
 use std::path::{Path, PathBuf};
 
 /// Installs a program.

@@ -5,12 +5,12 @@ use super::check::{Sources, sources};
 use super::runtime;
 use super::select::GuestFlags;
 use super::units;
-use crate::environment;
 use crate::repl::{Loop, Setting, VmMachine};
-use crate::run;
-use crate::workspace::Place;
 use clap::Args;
 use mix_repl::Repl as Phrases;
+use mix_runtime::environment;
+use mix_runtime::run;
+use mix_runtime::workspace::Place;
 use std::path::PathBuf;
 use std::time::Duration;
 

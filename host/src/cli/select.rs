@@ -2,12 +2,12 @@
 
 use super::Exit;
 use super::units;
-use crate::assembly::{Assembly, Policy, Replacement};
-use crate::manifest::Grant;
-use crate::outbound::Outbound;
-use crate::secrets_key::{self, KeyError};
-use crate::tape::Tape;
 use clap::Args;
+use mix_runtime::assembly::{Assembly, Policy, Replacement};
+use mix_runtime::manifest::Grant;
+use mix_runtime::outbound::Outbound;
+use mix_runtime::secrets_key::{self, KeyError};
+use mix_runtime::tape::Tape;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,11 +4,12 @@ use super::Exit;
 use super::runtime;
 use super::select::GuestFlags;
 use super::units;
-use crate::lock;
-use crate::server::{self, IdentityOptions, Options, key_url};
 use clap::Args;
 use mix_http_api::{Docs, Settings};
 use mix_identity::{Issuers, Subject};
+use mix_runtime::download;
+use mix_runtime::lock;
+use mix_server::{self, IdentityOptions, Options};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -101,7 +102,7 @@ enum DocsFlag {
 #[command(next_help_heading = "Identity")]
 struct IdentityFlags {
     /// Key set of an identity service; may be repeated.
-    #[arg(long = "jwks-url", value_name = "URL", env = "MIXER_JWKS_URL", value_delimiter = ',', value_parser = key_url)]
+    #[arg(long = "jwks-url", value_name = "URL", env = "MIXER_JWKS_URL", value_delimiter = ',', value_parser = download::address)]
     jwks_urls: Vec<http::Uri>,
     /// Accepted issuer of its tokens; may be repeated; any without it.
     #[arg(
@@ -221,7 +222,7 @@ impl Serve {
         };
         runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;
-            server::serve(assembly, options, |url| {
+            mix_server::serve(assembly, options, |url| {
                 println!("listening on {url}");
                 // A closed standard output is no reason to stop serving.
                 let _ = std::io::stdout().flush();

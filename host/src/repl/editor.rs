@@ -73,7 +73,7 @@ fn history_file() -> Option<PathBuf> {
         None => PathBuf::from(std::env::var_os("HOME")?).join(".local/state"),
     };
     let folder = state.join("mixer");
-    crate::workspace::private_folder(&folder).ok()?;
+    mix_runtime::workspace::private_folder(&folder).ok()?;
     Some(folder.join("history"))
 }
 

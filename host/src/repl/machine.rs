@@ -1,11 +1,11 @@
 //! The VM component as the machine of the REPL: each session is an instance of its own.
 
-use crate::assembly::Assembly;
-use crate::bindings as wit;
-use crate::interactive::{Ended, Session, SessionRequest};
-use crate::programs::Executable;
-use crate::workspace::Place;
 use mix_repl::Machine;
+use mix_runtime::assembly::Assembly;
+use mix_runtime::bindings as wit;
+use mix_runtime::interactive::{Ended, Session, SessionRequest};
+use mix_runtime::programs::Executable;
+use mix_runtime::workspace::Place;
 use mix_vm::{Action, Event, Issue, Location, TraceFrame};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use mixer::assembly::{Assembly, Policy};
-use mixer::outbound::Outbound;
-use mixer::programs::Executable;
-use mixer::run::{self, Outcome, RunRequest};
-use mixer::workspace::Place;
+use mix_runtime::assembly::{Assembly, Policy};
+use mix_runtime::outbound::Outbound;
+use mix_runtime::programs::Executable;
+use mix_runtime::run::{self, Outcome, RunRequest};
+use mix_runtime::workspace::Place;
 
 use crate::clock::Start;
 use crate::program::{Measured, Program};

@@ -17,7 +17,7 @@ pub use composition::{compose, compose_app, compose_vm};
 pub use family::{Answer, Family};
 pub use guests::guest;
 pub use machine::Machine;
-pub use mixer::carrier::carrier;
+pub use mix_runtime::carrier::carrier;
 pub use state::{Surroundings, engine};
 
 /// Types of the contract.

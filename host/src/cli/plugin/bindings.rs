@@ -4,13 +4,13 @@
 //! one all its arguments and its result are `data`.
 
 use super::load;
-use crate::bindings::Function;
 use crate::cli::Exit;
-use crate::plugin::PluginCode;
-use crate::programs;
-use crate::workspace::write_atomically;
 use clap::Args;
 use mix_compiler::{CompileOptions, SourceFile};
+use mix_runtime::bindings::Function;
+use mix_runtime::plugin::PluginCode;
+use mix_runtime::programs;
+use mix_runtime::workspace::write_atomically;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

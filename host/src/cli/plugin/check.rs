@@ -3,9 +3,9 @@
 use super::bindings::{self, Name};
 use super::load;
 use crate::cli::Exit;
-use crate::guests;
-use crate::plugin::PluginCode;
 use clap::Args;
+use mix_runtime::guests;
+use mix_runtime::plugin::PluginCode;
 use std::collections::HashSet;
 use std::path::PathBuf;
 

@@ -3,8 +3,8 @@
 use super::load;
 use crate::cli::Exit;
 use crate::cli::units;
-use crate::manifest::{Allowance, Grant, Manifest, allow};
 use clap::Args;
+use mix_runtime::manifest::{Allowance, Grant, Manifest, allow};
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -7,10 +7,10 @@ mod new;
 mod test;
 
 use super::Exit;
-use crate::assembly::plugin_name;
-use crate::engine;
-use crate::plugin::{Linkers, PluginCode, Standing};
 use clap::{Args, Subcommand};
+use mix_runtime::assembly::plugin_name;
+use mix_runtime::engine;
+use mix_runtime::plugin::{Linkers, PluginCode, Standing};
 use std::path::Path;
 
 /// Makes, checks and describes plugins.

@@ -2,19 +2,19 @@
 
 use super::bindings;
 use super::load;
-use crate::assembly::Assembly;
 use crate::cli::Exit;
 use crate::cli::check::{Sources, options, sources};
 use crate::cli::select::GuestFlags;
 use crate::cli::{runtime, units};
-use crate::environment;
-use crate::libraries::LibraryFile;
-use crate::programs::{self, Executable};
-use crate::run::{self, Outcome, RunRequest};
-use crate::workspace::Place;
 use clap::Args;
 use mix_compiler::documentation::{ItemKind, ModuleDocumentation};
 use mix_compiler::{CompileOptions, SourceFile};
+use mix_runtime::assembly::Assembly;
+use mix_runtime::environment;
+use mix_runtime::libraries::LibraryFile;
+use mix_runtime::programs::{self, Executable};
+use mix_runtime::run::{self, Outcome, RunRequest};
+use mix_runtime::workspace::Place;
 use mix_value::{Value, escjson, msgpack};
 use std::path::PathBuf;
 use std::sync::Arc;

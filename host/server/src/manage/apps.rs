@@ -1,13 +1,13 @@
 //! Apps and what they offer.
 
 use super::{may, metadata, names, workspaces};
-use crate::server::Server;
-use crate::server::identity::Admitted;
-use crate::server::records::{Database, map, text};
-use crate::server::registered::{self, Runnable};
-use crate::workspace::Place;
+use crate::Server;
+use crate::identity::Admitted;
+use crate::records::{Database, map, text};
+use crate::registered::{self, Runnable};
 use mix_http_api::{ApiError, Done, is_agent_name};
 use mix_identity::{Permission, Resource, Target};
+use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
 use std::sync::Arc;
 

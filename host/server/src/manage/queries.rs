@@ -1,10 +1,10 @@
 //! Registered queries, and the bytes of a record.
 
-use crate::programs::Missing;
-use crate::server::records::{Database, map, text};
-use crate::server::{Server, registered};
-use crate::workspace::Place;
+use crate::records::{Database, map, text};
+use crate::{Server, registered};
 use mix_http_api::{ApiError, Done};
+use mix_runtime::programs::Missing;
+use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub async fn delete(server: &Arc<Server>, place: &Place, name: &str) -> Result<D
             "no registered query of that name",
         ));
     };
-    let id = crate::server::grants::id_of(&record)?;
+    let id = crate::grants::id_of(&record)?;
     Database::new(server, place.clone()).delete(&[id]).await?;
     Ok(Done::Nothing)
 }

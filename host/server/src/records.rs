@@ -1,12 +1,12 @@
 //! Calls of the record store: for requests, and for what the server keeps itself.
 
 use super::Server;
-use crate::assembly::Assembly;
-use crate::bindings::Failure;
-use crate::run::{self, RunContext};
-use crate::stream::HostReply;
-use crate::workspace::Place;
 use mix_http_api::{ApiError, CallFailure, FamilyCall};
+use mix_runtime::assembly::Assembly;
+use mix_runtime::bindings::Failure;
+use mix_runtime::run::{self, RunContext};
+use mix_runtime::stream::HostReply;
+use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, msgpack};
 use std::sync::Arc;
 use std::time::Duration;

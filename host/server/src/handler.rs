@@ -4,7 +4,6 @@ use super::identity::Admitted;
 use super::occupancy::Presence;
 use super::registered::{self, Runnable};
 use super::{Server, incoming, manage, records, runs};
-use crate::workspace::Place;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -12,6 +11,7 @@ use hyper::{Request, Response};
 use mix_http_api::{
     Action, ApiError, Facts, Job, Managed, NeedsBody, Plan, Route, RunOutcome, Step,
 };
+use mix_runtime::workspace::Place;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;

@@ -8,7 +8,7 @@ use wasm_encoder::{
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-const WIT: &str = include_str!("../../wit/app/contents.wit");
+const WIT: &str = include_str!("../../../wit/app/contents.wit");
 const READ: &str = "mix:app/contents@0.1.0#read";
 const PAGE: usize = 64 * 1024;
 

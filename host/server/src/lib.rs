@@ -19,11 +19,8 @@ mod runs;
 mod signals;
 mod slots;
 
-pub use identity::{IdentityOptions, key_url};
+pub use identity::IdentityOptions;
 
-use crate::assembly::Assembly;
-use crate::programs::Installed;
-use crate::state::Flag;
 use anyhow::{Context, Result};
 use bodies::Bodies;
 use grants::Grants;
@@ -33,6 +30,9 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use identity::Identity;
 use mix_http_api::{Access, Settings};
+use mix_runtime::assembly::Assembly;
+use mix_runtime::programs::Installed;
+use mix_runtime::state::Flag;
 use occupancy::Occupancy;
 use signals::Signals;
 use slots::Slots;

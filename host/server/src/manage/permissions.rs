@@ -1,8 +1,8 @@
 //! Grants of a workspace, an app or an agent.
 
-use crate::server::Server;
-use crate::server::identity::Admitted;
-use crate::server::records::{map, text};
+use crate::Server;
+use crate::identity::Admitted;
+use crate::records::{map, text};
 use mix_http_api::{ApiError, Done, Route, is_inside, scope};
 use mix_identity::Grant;
 use mix_value::Value;

@@ -3,9 +3,9 @@
 
 use super::Server;
 use super::records::{Database, map, text};
-use crate::workspace::Place;
 use mix_http_api::{ApiError, is_workspace_name};
 use mix_identity::{Grant, Subject, Workspace};
+use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
 use std::collections::HashMap;
 use std::path::PathBuf;

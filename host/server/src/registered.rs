@@ -2,9 +2,9 @@
 
 use super::Server;
 use super::records::{Database, map, text};
-use crate::programs::{Executable, Missing};
-use crate::workspace::Place;
 use mix_http_api::{AgentRun, ApiError, RunOutcome};
+use mix_runtime::programs::{Executable, Missing};
+use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, msgpack};
 use std::sync::Arc;
 

@@ -6,7 +6,6 @@
 mod keys;
 
 use keys::Keys;
-pub use keys::key_url;
 
 use super::grants::Grants;
 use mix_http_api::{ApiError, Need, Route};
@@ -147,7 +146,7 @@ impl Identity {
             None => {
                 let loaded = grants.of(&route.ws).await?;
                 let exists = |app: &str| {
-                    crate::workspace::Place::new(ws_dir, &route.ws, app)
+                    mix_runtime::workspace::Place::new(ws_dir, &route.ws, app)
                         .is_ok_and(|place| place.folder().is_dir())
                 };
                 is_met(need, &caller, &loaded.workspace, &exists, |id| {

@@ -1,13 +1,13 @@
 //! Workspaces: folders, and who owns them.
 
 use super::{names, on_disk, sees};
-use crate::server::Server;
-use crate::server::identity::Admitted;
-use crate::server::records::{map, text};
-use crate::workspace::{app_name, private_folder};
+use crate::Server;
+use crate::identity::Admitted;
+use crate::records::{map, text};
 use anyhow::Context;
 use mix_http_api::{ApiError, Done, is_workspace_name};
 use mix_identity::Target;
+use mix_runtime::workspace::{app_name, private_folder};
 use mix_value::Value;
 use std::fs;
 use std::io::ErrorKind;

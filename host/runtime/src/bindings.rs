@@ -5,7 +5,7 @@
 
 mod generated {
     wasmtime::component::bindgen!({
-        path: ["../wit/ffi", "../wit/vm", "wit"],
+        path: ["../../wit/ffi", "../../wit/vm", "wit"],
         world: "mixer:host/runtime",
         imports: { default: async },
         exports: { default: async },

@@ -1,11 +1,11 @@
 //! Metadata of apps: the record with `_rmx_type:"app"` of the app's own database.
 
 use super::{on_disk, workspaces};
-use crate::server::Server;
-use crate::server::identity::Admitted;
-use crate::server::records::{Database, text};
-use crate::workspace::Place;
+use crate::Server;
+use crate::identity::Admitted;
+use crate::records::{Database, text};
 use mix_http_api::{ApiError, Done};
+use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson};
 use std::fs;
 use std::io::ErrorKind;

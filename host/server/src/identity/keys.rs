@@ -1,12 +1,8 @@
 //! Key sets of identity services: fetched at start, every hour, and when a key is unknown.
 
-use anyhow::{Context, Result, bail};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use anyhow::Result;
 use mix_identity::KeySet;
+use mix_runtime::download::Downloads;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -26,13 +22,11 @@ const FETCH_LIMIT: Duration = Duration::from_secs(10);
 /// Largest set in bytes.
 const MAX_BYTES: usize = 512 << 10;
 
-type KeyClient = Client<HttpsConnector<HttpConnector>, Empty<bytes::Bytes>>;
-
 /// The keys of all services.
 pub struct Keys(Arc<Shared>);
 
 struct Shared {
-    client: KeyClient,
+    downloads: Downloads,
     services: Vec<Service>,
     /// All sets together; `None` until one was fetched.
     all: RwLock<Option<Arc<KeySet>>>,
@@ -53,7 +47,7 @@ impl Keys {
             fetched: RwLock::new(None),
         };
         let shared = Arc::new(Shared {
-            client: client()?,
+            downloads: Downloads::new()?,
             services: urls.into_iter().map(service).collect(),
             all: RwLock::new(None),
             asked: Mutex::new(None),
@@ -110,15 +104,14 @@ impl Keys {
 impl Shared {
     async fn fetch(&self) {
         let fetching = self.services.iter().map(|service| async move {
-            let fetched = tokio::time::timeout(FETCH_LIMIT, fetch(&self.client, &service.url));
-            let set = match fetched.await {
-                Ok(Ok(set)) => set,
-                Ok(Err(error)) => {
+            let fetched = self.downloads.get(&service.url, MAX_BYTES, FETCH_LIMIT).await;
+            let set = fetched
+                .map_err(anyhow::Error::from)
+                .and_then(|bytes| Ok(KeySet::parse(&bytes)?));
+            let set = match set {
+                Ok(set) => set,
+                Err(error) => {
                     tracing::error!(url = %service.url, error = %format!("{error:#}"), "keys cannot be fetched");
-                    return;
-                }
-                Err(_) => {
-                    tracing::error!(url = %service.url, "keys cannot be fetched: no answer in time");
                     return;
                 }
             };
@@ -139,73 +132,5 @@ impl Shared {
             }
         }
         *self.all.write().unwrap_or_else(PoisonError::into_inner) = all.map(Arc::new);
-    }
-}
-
-/// One set. A redirect is a failure: the operator named the address.
-async fn fetch(client: &KeyClient, url: &http::Uri) -> Result<KeySet> {
-    let response = client.get(url.clone()).await.context("no answer")?;
-    if response.status() != http::StatusCode::OK {
-        bail!("the answer has status {}", response.status());
-    }
-    let body = Limited::new(response.into_body(), MAX_BYTES)
-        .collect()
-        .await
-        .map_err(|error| anyhow::anyhow!("the answer broke off or is too large: {error}"))?;
-    Ok(KeySet::parse(&body.to_bytes())?)
-}
-
-fn client() -> Result<KeyClient> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_webpki_roots()
-        .with_no_client_auth();
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
-}
-
-/// The address of a key set: https, or http on this machine.
-pub fn key_url(text: &str) -> Result<http::Uri, String> {
-    let url: http::Uri = text
-        .parse()
-        .map_err(|error| format!("{text} is no URL: {error}"))?;
-    let host = url.host().unwrap_or_default();
-    let local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-    match url.scheme_str() {
-        Some("https") if !host.is_empty() => Ok(url),
-        Some("http") if local => Ok(url),
-        _ => Err(format!(
-            "{text}: keys are fetched over https, or over http from this machine"
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_come_over_https_or_from_this_machine() {
-        for fine in [
-            "https://id.example.com/jwks.json",
-            "http://127.0.0.1:9/keys",
-            "http://[::1]/keys",
-            "http://localhost/keys",
-        ] {
-            assert!(key_url(fine).is_ok(), "{fine}");
-        }
-        for wrong in [
-            "http://id.example.com/",
-            "ftp://localhost/",
-            "keys.json",
-            "",
-        ] {
-            assert!(key_url(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -1,0 +1,54 @@
+//! Runs programs: everything between the engine and the command line or the server.
+//!
+//! # Rooms
+//!
+//! * [`engine`]: the one engine configuration, the cache of native code, the epoch ticker.
+//! * [`compose`]: components out of components; [`standalone`], [`carrier`]: an app, its VM and its families as one.
+//! * [`assembly`]: what all runs share: the VM, the plugins, the table of foreign functions.
+//! * [`vm`]: the VM alone and composed with families, and which of them a program needs.
+//! * [`run`]: one run: a fresh VM instance, its limits, what it reaches; [`interactive`]: a session driven action by action.
+//! * [`plugin`], [`instance`], [`immediate`], [`stream`], [`desk`]: plugins behind the host, each in a store of its own.
+//! * [`manifest`], [`contract`]: what a plugin needs and is granted, which versions of the contract fit.
+//! * [`tape`]: recorded and replayed requests.
+//! * [`outbound`]: HTTP requests of guests, guarded and pooled; [`download`]: those of the host itself.
+//! * [`workspace`], [`programs`], [`libraries`], [`signature`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
+//! * [`secrets_key`]: where the keys of the users' secrets come from.
+//!
+//! # Data flow of a run
+//!
+//! ```text
+//! RunRequest ─► fresh store + VM instance ─► load(program) ─► session(run-agent) ─► Outcome
+//!                    │ family import
+//!                    ├─ core, crypto        composed with the VM if the program uses them, no host involved
+//!                    └─ db, files, http, …  RunContext ─► Instance (own store) ─► plugin
+//! ```
+
+pub mod assembly;
+pub mod bindings;
+pub mod carrier;
+pub mod compose;
+pub mod contract;
+pub mod desk;
+pub mod download;
+pub mod engine;
+pub mod environment;
+pub mod guests;
+pub mod immediate;
+pub mod instance;
+pub mod interactive;
+pub mod libraries;
+pub mod lock;
+pub mod manifest;
+pub mod outbound;
+pub mod plugin;
+pub mod programs;
+pub mod run;
+pub mod secrets_key;
+pub mod signature;
+pub mod standalone;
+pub mod state;
+pub mod stream;
+pub mod tape;
+pub mod threads;
+pub mod vm;
+pub mod workspace;
