@@ -48,7 +48,7 @@ examples: toolchain ## Build the example plugins
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-example-words
 
 .PHONY: test-plugins
-test-plugins: guests ## A plugin in each language, from its scaffold to a call in both assemblies (needs npm, pip and a network)
+test-plugins: guests ## A plugin in each language, from its scaffold to a call in both assemblies (needs npm, pip, clang or apt, and a network)
 	$(CARGO) build --locked --release --workspace --bin mixer --bin stock-wasmtime
 	scripts/test-plugins.sh $(MIXER) $(TARGET_DIR)/release/stock-wasmtime
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Makes a plugin in every language from its scaffold, builds it with the tools of the language, and calls it
 # from Mix in both assemblies: `mixer` with --plugin, and one composed component under a stock WASI host.
-# Tools that are missing are fetched into the work folder (npm, PyPI).
+# Tools that are missing are fetched into the work folder (npm, PyPI, crates) or installed from Debian (clang).
 # usage: scripts/test-plugins.sh MIXER STOCK_WASMTIME [language…]
 set -euo pipefail
 mixer=$(realpath "$1")
 stock=$(realpath "$2")
 shift 2
-languages=("${@:-rust js python}")
+languages=("${@:-rust js python c}")
 read -ra languages <<<"${languages[*]}"
 work=${MIX_PLUGIN_WORK:-$(mktemp -d)}
 mkdir -p "$work"
@@ -31,6 +31,17 @@ build() {
             "$work/python/bin/pip" install --quiet --requirement requirements.txt
         }
         PATH="$work/python/bin:$PATH" componentize-py -d wit -w plugin componentize plugin -o demo.wasm
+        component=$PWD/demo.wasm
+        ;;
+    c)
+        [ -x "$(command -v clang)" ] && [ -f /usr/include/wasm32-wasi/stdlib.h ] || {
+            as_root=$([ "$(id -u)" = 0 ] || echo sudo)
+            $as_root apt-get update -qq
+            $as_root apt-get install -y -qq --no-install-recommends clang lld wasi-libc libclang-rt-dev-wasm32 >/dev/null
+        }
+        [ -x "$(command -v wit-bindgen)" ] || [ -x "$work/tools/bin/wit-bindgen" ] ||
+            cargo install --quiet --locked --root "$work/tools" wit-bindgen-cli
+        PATH="$PATH:$work/tools/bin" make --silent
         component=$PWD/demo.wasm
         ;;
     esac

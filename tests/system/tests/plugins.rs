@@ -301,6 +301,7 @@ fn a_project_is_written_once_and_under_a_good_name() {
         ("rust", "src/lib.rs"),
         ("js", "plugin.js"),
         ("python", "plugin.py"),
+        ("c", "plugin.c"),
     ] {
         let dir = format!("{dir}-{lang}");
         let new = ["plugin", "new", "demo", "--lang", lang, "--dir", &dir];

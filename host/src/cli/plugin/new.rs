@@ -31,6 +31,8 @@ enum Language {
     Js,
     /// pip and componentize-py.
     Python,
+    /// clang and wit-bindgen.
+    C,
 }
 
 /// In the texts of a project it stands for the name of the plugin.
@@ -87,6 +89,16 @@ impl Language {
                     "README.md",
                     include_str!("../../../scaffold/python/README.md"),
                 ),
+            ],
+            Language::C => vec![
+                ("plugin.c", include_str!("../../../scaffold/c/plugin.c")),
+                ("mix.h", include_str!("../../../scaffold/c/mix.h")),
+                ("wire.h", include_str!("../../../scaffold/c/wire.h")),
+                ("wire.c", include_str!("../../../scaffold/c/wire.c")),
+                ("family.c", include_str!("../../../scaffold/c/family.c")),
+                ("Makefile", include_str!("../../../scaffold/c/Makefile")),
+                (".gitignore", "bindings/\n*.wasm\n"),
+                ("README.md", include_str!("../../../scaffold/c/README.md")),
             ],
         }
     }
