@@ -54,6 +54,7 @@ const MODULES: &[Module] = library![
     "memo",
     "messaging",
     "mime",
+    "minidb",
     "number",
     "option",
     "prelude",

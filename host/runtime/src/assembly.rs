@@ -1,12 +1,13 @@
 //! Everything that runs share: the VM, the plugins, the table of functions.
 
-use crate::bindings::{Caller, Function, copy};
+use crate::bindings::{Caller, FAMILY, Function, copy};
+use crate::compose::Hostless;
 use crate::engine;
 use crate::guests;
 use crate::instance::{Address, Instance};
 use crate::lock;
 use crate::manifest::{Allowance, Grant};
-use crate::outbound::Outbound;
+use crate::outbound::{Egress, Outbound};
 use crate::plugin::{Access, Linkers, PluginCode, Standing};
 use crate::secrets_key::Keys;
 use crate::state::{Grants, GuestState};
@@ -125,16 +126,13 @@ impl Assembly {
             };
             plugins.push(plugin);
         }
-        if let Some((name, _)) = policy
+        let mut hostless = Hostless::default();
+        let replaced = policy
             .families
             .iter()
-            .find(|(family, _)| BEHIND_HOST.iter().all(|(name, ..)| name != family))
-        {
-            let names: Vec<&str> = BEHIND_HOST.iter().map(|(name, ..)| *name).collect();
-            bail!(
-                "there is no family {name} to be replaced: {}",
-                names.join(", ")
-            );
+            .filter(|(family, _)| BEHIND_HOST.iter().all(|(name, ..)| name != family));
+        for (name, replacement) in replaced {
+            compose_in_place(&engine, &linkers, &mut hostless, name, replacement).await?;
         }
         for path in &policy.plugins {
             let label = || path.display().to_string();
@@ -152,7 +150,7 @@ impl Assembly {
             bail!("there is no plugin {} to grant anything to", grant.plugin);
         }
         if !policy.plugins.is_empty() {
-            refuse_clashes(&engine, &linkers, &plugins).await?;
+            refuse_clashes(&engine, &linkers, &hostless, &plugins).await?;
         }
         let mut functions = Vec::new();
         let mut targets = Vec::new();
@@ -165,7 +163,7 @@ impl Assembly {
                 });
             }
         }
-        let vms = Vms::new(&engine, policy.vm.as_deref(), &functions);
+        let vms = Vms::new(&engine, policy.vm.as_deref(), hostless, &functions);
         if policy.vm.is_some() {
             // Whoever brings a VM wants to know at once whether it fits.
             vms.alone().await?;
@@ -226,7 +224,7 @@ impl Assembly {
                 grants.environment.push(("MIXER_DB_LOCKED", "1".to_owned()));
                 lock = Some(lock::take(&folder).await?);
             }
-            Access::Network => grants.outbound = Some(self.outbound.clone()),
+            Access::Network => grants.outbound = Some(Egress::anywhere(self.outbound.clone())),
             Access::Secrets => {
                 folder = place.secrets();
                 private_folder(&folder)?;
@@ -251,7 +249,10 @@ impl Assembly {
                     limits,
                 } = &code.allowance;
                 grants.memory = limits.memory;
-                grants.outbound = http.then(|| self.outbound.clone());
+                grants.outbound = http.clone().map(|hosts| Egress {
+                    outbound: self.outbound.clone(),
+                    hosts,
+                });
                 grants.environment = variables
                     .iter()
                     .map(|(name, value)| (name.as_str(), value.clone()))
@@ -456,13 +457,61 @@ pub fn plugin_name(path: &Path) -> String {
     }
 }
 
+/// The component that an operator put in the place of a family that is composed with the VM.
+/// It is told who calls and given the variables of its run, as the VM is, and nothing else.
+async fn compose_in_place(
+    engine: &Engine,
+    linkers: &Linkers,
+    hostless: &mut Hostless,
+    name: &str,
+    replacement: &Replacement,
+) -> Result<()> {
+    if hostless.iter().all(|(family, _)| family != name) {
+        let behind = BEHIND_HOST.iter().map(|(name, ..)| *name);
+        let names: Vec<&str> = hostless
+            .iter()
+            .map(|(name, _)| name)
+            .chain(behind)
+            .collect();
+        bail!(
+            "there is no family {name} to be replaced: {}",
+            names.join(", ")
+        );
+    }
+    let path = match replacement {
+        Replacement::File(path) => path,
+        Replacement::Memory => bail!("family {name} has no form that lives in memory"),
+    };
+    let label = || path.display().to_string();
+    let bytes = std::fs::read(path).with_context(label)?;
+    let standing = Standing::InPlaceOf(Access::Nothing);
+    let code = PluginCode::load(engine, linkers, name, &bytes, standing)
+        .await
+        .with_context(label)?;
+    if code.is_shared() {
+        bail!(
+            "{}: family {name} is composed with the VM, so it must export {FAMILY} itself",
+            label()
+        );
+    }
+    hostless.replace(name, bytes);
+    Ok(())
+}
+
 /// Two plugins with a function of the same name cannot be linked.
-async fn refuse_clashes(engine: &Engine, linkers: &Linkers, plugins: &[PluginCode]) -> Result<()> {
-    let composed = Standing::BuiltIn(Access::Nothing);
-    let core = PluginCode::load(engine, linkers, "core", guests::CORE, composed).await?;
-    let crypto = PluginCode::load(engine, linkers, "crypto", guests::CRYPTO, composed).await?;
+async fn refuse_clashes(
+    engine: &Engine,
+    linkers: &Linkers,
+    hostless: &Hostless,
+    plugins: &[PluginCode],
+) -> Result<()> {
+    let mut composed = Vec::new();
+    for (name, bytes) in hostless.iter() {
+        let standing = Standing::InPlaceOf(Access::Nothing);
+        composed.push(PluginCode::load(engine, linkers, name, bytes, standing).await?);
+    }
     let mut owners: HashMap<&str, &str> = HashMap::new();
-    for plugin in [&core, &crypto].into_iter().chain(plugins) {
+    for plugin in composed.iter().chain(plugins) {
         for function in &plugin.functions {
             if let Some(other) = owners.insert(&function.name, &plugin.name) {
                 bail!(

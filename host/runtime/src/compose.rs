@@ -8,6 +8,7 @@ use crate::contract;
 use crate::guests;
 use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use wac_graph::types::{BorrowedPackageKey, Package};
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
 
@@ -301,8 +302,38 @@ impl Switchboard {
     }
 }
 
-/// Families that need no host.
-const HOSTLESS: [(&str, &[u8]); 2] = [("core", guests::CORE), ("crypto", guests::CRYPTO)];
+/// The families that need no host, which are composed with the VM.
+#[derive(Clone)]
+pub struct Hostless {
+    families: [(&'static str, Cow<'static, [u8]>); 2],
+}
+
+impl Default for Hostless {
+    /// Those of this program.
+    fn default() -> Hostless {
+        Hostless {
+            families: [
+                ("core", Cow::Borrowed(guests::CORE)),
+                ("crypto", Cow::Borrowed(guests::CRYPTO)),
+            ],
+        }
+    }
+}
+
+impl Hostless {
+    /// Puts another component into the place of a family; false if there is none of that name.
+    pub fn replace(&mut self, name: &str, component: Vec<u8>) -> bool {
+        let family = self.families.iter_mut().find(|(own, _)| *own == name);
+        family
+            .map(|(_, bytes)| *bytes = Cow::Owned(component))
+            .is_some()
+    }
+
+    /// Names and components.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.families.iter().map(|(name, bytes)| (*name, &**bytes))
+    }
+}
 
 /// The name under which [`runtime`] exports the family in a slot of the VM.
 pub fn slot(number: usize) -> String {
@@ -316,18 +347,28 @@ pub fn slot_function(slot: usize, function: u32) -> u32 {
 }
 
 /// The VM with the families that need no host in its slots, the imported family left to the host.
-fn slotted_runtime(mut composition: Composition, vm: &Part) -> Result<Vec<u8>> {
+fn slotted_runtime(
+    mut composition: Composition,
+    vm: &Part,
+    hostless: &Hostless,
+) -> Result<Vec<u8>> {
     let unused = composition.open(vm, &slot(0), UNUSED_FAMILY)?;
+    let mut families = hostless.iter();
     for number in 0..SLOTS {
-        let Some((name, bytes)) = HOSTLESS.get(number) else {
+        let Some((name, bytes)) = families.next() else {
             composition.feed(unused, vm, &slot(number))?;
             continue;
         };
         let family = composition.add(name, bytes)?;
-        composition.connect(&family, FAMILY, vm, &slot(number))?;
-        composition.export_as(&family, FAMILY, &slot(number))?;
-        if composition.exports(&family, BINDING) {
-            composition.export_as(&family, BINDING, &binding(number))?;
+        // A compatible version of an interface serves as well as this one.
+        let exports = composition.exported(&family);
+        let named =
+            |wanted: &'static str| contract::compatible(wanted, exports.iter().map(String::as_str));
+        let export = named(FAMILY).unwrap_or(FAMILY);
+        composition.connect(&family, export, vm, &slot(number))?;
+        composition.export_as(&family, export, &slot(number))?;
+        if let Some(bind) = named(BINDING) {
+            composition.export_as(&family, bind, &binding(number))?;
         }
     }
     composition.import(vm, FAMILY, FAMILY)?;
@@ -344,14 +385,14 @@ pub fn binding(number: usize) -> String {
 
 /// The VM with the families that need no host, the last family left to the host. A VM without
 /// slots is given a switchboard.
-pub fn runtime(vm: &[u8]) -> Result<Vec<u8>> {
+pub fn runtime(vm: &[u8], hostless: &Hostless) -> Result<Vec<u8>> {
     let mut composition = Composition::new();
     let vm = composition.add("vm", vm)?;
     if composition.imports(&vm).contains(&slot(0)) {
-        return slotted_runtime(composition, &vm);
+        return slotted_runtime(composition, &vm, hostless);
     }
     let mut switchboard = Switchboard::of_mixer(&mut composition)?;
-    for (name, bytes) in HOSTLESS {
+    for (name, bytes) in hostless.iter() {
         let family = composition.add(name, bytes)?;
         switchboard.plug(&mut composition, &family)?;
     }
@@ -369,9 +410,12 @@ pub fn runtime(vm: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// [`runtime`] of the built-in VM, kept in the cache folder under the hash of its parts.
-pub fn cached_runtime() -> Result<Vec<u8>> {
-    let parts = [guests::VM_COMPOSED, guests::CORE, guests::CRYPTO];
-    cached("mixer-runtime", &parts, || runtime(guests::VM_COMPOSED))
+pub fn cached_runtime(hostless: &Hostless) -> Result<Vec<u8>> {
+    let families = hostless.iter().map(|(_, bytes)| bytes);
+    let parts: Vec<&[u8]> = [guests::VM_COMPOSED].into_iter().chain(families).collect();
+    cached("mixer-runtime", &parts, || {
+        runtime(guests::VM_COMPOSED, hostless)
+    })
 }
 
 /// A composed component from the cache folder, made when it is not there.

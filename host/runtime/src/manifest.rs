@@ -6,11 +6,12 @@
 //!
 //! | need | grant | what an instance gets |
 //! |---|---|---|
-//! | `http` | `http` | outbound requests through the guard |
+//! | `http`, `http:HOST` | `http`, `http:HOST` | outbound requests through the guard, to the hosts in both |
 //! | `folder` | `folder` | a folder of its own for each app, at `/data` |
 //! | `env:NAME` | `env:NAME` | that variable of this program |
 //! | | `memory:SIZE`, `time:D`, `calls:N` | other limits than the usual ones |
 
+use crate::outbound::hosts::{HostPattern, Hosts};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 use std::fmt;
@@ -39,8 +40,8 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Need {
-    /// Outbound requests.
-    Http,
+    /// Outbound requests; without a pattern to any host.
+    Http(Option<HostPattern>),
     /// A folder of its own.
     Folder,
     /// A variable.
@@ -52,10 +53,13 @@ impl FromStr for Need {
 
     fn from_str(text: &str) -> std::result::Result<Need, String> {
         match text.split_once(':') {
-            None if text == "http" => Ok(Need::Http),
+            None if text == "http" => Ok(Need::Http(None)),
             None if text == "folder" => Ok(Need::Folder),
+            Some(("http", host)) => Ok(Need::Http(Some(host.parse()?))),
             Some(("env", name)) if is_variable(name) => Ok(Need::Variable(name.to_owned())),
-            _ => Err(format!("{text:?} is none of http, folder, env:NAME")),
+            _ => Err(format!(
+                "{text:?} is none of http, http:HOST, folder, env:NAME"
+            )),
         }
     }
 }
@@ -71,7 +75,8 @@ impl TryFrom<String> for Need {
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Need::Http => f.write_str("http"),
+            Need::Http(None) => f.write_str("http"),
+            Need::Http(Some(host)) => write!(f, "http:{host}"),
             Need::Folder => f.write_str("folder"),
             Need::Variable(name) => write!(f, "env:{name}"),
         }
@@ -203,8 +208,8 @@ impl Default for Limits {
 /// What a plugin is really given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowance {
-    /// True if it may send requests.
-    pub http: bool,
+    /// The hosts that it may send requests to; `None`: no requests.
+    pub http: Option<Hosts>,
     /// True if it has a folder.
     pub folder: bool,
     /// Variables with their values.
@@ -229,7 +234,16 @@ impl Allowance {
 }
 
 impl Grant {
-    /// `NAME=http,folder,env:REGION,memory:64MiB,time:500ms,calls:16`, all parts optional.
+    /// Does it cover a need? A need of any host is met by any host that is granted.
+    fn gives(&self, need: &Need) -> bool {
+        self.needs.iter().any(|given| match (given, need) {
+            (Need::Http(None), Need::Http(_)) | (Need::Http(_), Need::Http(None)) => true,
+            (Need::Http(Some(given)), Need::Http(Some(needed))) => given.covers(needed),
+            _ => given == need,
+        })
+    }
+
+    /// `NAME=http:api.example.com,folder,env:REGION,memory:64MiB,time:500ms,calls:16`, all parts optional.
     pub fn parse(
         text: &str,
         size: impl Fn(&str) -> std::result::Result<u64, String>,
@@ -237,7 +251,7 @@ impl Grant {
     ) -> std::result::Result<Grant, String> {
         let (plugin, given) = text
             .split_once('=')
-            .ok_or("a grant is NAME=http,folder,env:NAME,memory:SIZE,time:D,calls:N")?;
+            .ok_or("a grant is NAME=http,http:HOST,folder,env:NAME,memory:SIZE,time:D,calls:N")?;
         let mut grant = Grant {
             plugin: plugin.trim().to_owned(),
             ..Grant::default()
@@ -267,11 +281,23 @@ pub fn allow(name: &str, manifest: &Manifest, grants: &[Grant]) -> Result<Allowa
     let mine: Vec<&Grant> = grants.iter().filter(|grant| grant.plugin == name).collect();
     let mut allowance = Allowance::default();
     for need in &manifest.needs {
-        if !mine.iter().any(|grant| grant.needs.contains(need)) {
+        if !mine.iter().any(|grant| grant.gives(need)) {
             bail!("it needs {need}, which is not granted: add --grant {name}={need}");
         }
         match need {
-            Need::Http => allowance.http = true,
+            Need::Http(Some(host)) => allowance.http.get_or_insert_default().add(host.clone()),
+            // Any host will do, so it is the operator who says which.
+            Need::Http(None) => {
+                let granted = mine.iter().flat_map(|grant| &grant.needs);
+                let hosts = allowance.http.get_or_insert_default();
+                for given in granted {
+                    match given {
+                        Need::Http(Some(host)) => hosts.add(host.clone()),
+                        Need::Http(None) => *hosts = Hosts::Any,
+                        _ => {}
+                    }
+                }
+            }
             Need::Folder => allowance.folder = true,
             Need::Variable(variable) => {
                 let value = std::env::var(variable)
@@ -317,7 +343,7 @@ mod tests {
         assert_eq!(manifest.name.as_deref(), Some("words"));
         assert_eq!(
             manifest.needs,
-            [Need::Http, Need::Variable("REGION".into())]
+            [Need::Http(None), Need::Variable("REGION".into())]
         );
         // Inside of a component, and behind other sections.
         let mut outer = COMPONENT.to_vec();
@@ -337,7 +363,7 @@ mod tests {
     #[test]
     fn only_what_is_needed_and_granted_is_given() {
         let manifest = Manifest {
-            needs: vec![Need::Http],
+            needs: vec![Need::Http(None)],
             ..Manifest::default()
         };
         let error = allow("words", &manifest, &[]).unwrap_err().to_string();
@@ -346,7 +372,7 @@ mod tests {
         assert!(allow("words", &manifest, &[other]).is_err());
         let grants = [grant("words=http,folder,memory:1000,time:20,calls:3").unwrap()];
         let given = allow("words", &manifest, &grants).unwrap();
-        assert!(given.http && !given.folder);
+        assert!(given.http == Some(Hosts::Any) && !given.folder);
         let limits = Limits {
             memory: 1000,
             time: Duration::from_millis(20),
@@ -363,8 +389,48 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_those_of_need_and_grant() {
+        let given = |needs: &[&str], granted: &str| {
+            let needs: Result<Vec<Need>, String> = needs.iter().map(|need| need.parse()).collect();
+            let manifest = Manifest {
+                needs: needs.expect("needs"),
+                ..Manifest::default()
+            };
+            allow("words", &manifest, &[grant(granted).expect("a grant")])
+                .map(|allowance| allowance.http.expect("requests"))
+        };
+        let one = given(&["http:api.example.com"], "words=http").unwrap();
+        assert!(one.allow("api.example.com", Some(443)) && !one.allow("example.com", Some(443)));
+        let one = given(&["http"], "words=http:*.example.com,http:b.org:8443").unwrap();
+        assert!(one.allow("api.example.com", Some(443)) && one.allow("b.org", Some(8443)));
+        assert!(!one.allow("b.org", Some(443)) && !one.allow("c.org", Some(443)));
+        let one = given(&["http:api.example.com"], "words=http:*.example.com").unwrap();
+        assert!(one.allow("api.example.com", Some(443)) && !one.allow("x.example.com", Some(443)));
+        assert_eq!(
+            given(&["http"], "words=http:a.org,http").unwrap(),
+            Hosts::Any
+        );
+        for (need, granted) in [
+            ("http:a.org", "words=http:b.org"),
+            ("http:a.org", "words=http:a.org:8443"),
+            ("http:*.a.org", "words=http:x.a.org"),
+            ("http", "words=folder"),
+        ] {
+            let error = given(&[need], granted).unwrap_err().to_string();
+            let mend = format!("--grant words={need}");
+            assert!(error.contains(&mend), "{error}");
+        }
+    }
+
+    #[test]
     fn malformed_grants_are_refused() {
         for bad in [
+            "words=http:",
+            "words=http:a b",
+            "words=http:*",
+            "words=http:a*.org",
+            "words=http:a.org:0",
+            "words=http:https://a.org",
             "words",
             "words=disk",
             "words=env:",

@@ -1,7 +1,7 @@
 //! What every guest store holds: its WASI context, its limits, its deadline.
 
 use crate::engine::TICK;
-use crate::outbound::{Outbound, OutboundHooks};
+use crate::outbound::{Egress, OutboundHooks};
 use crate::run::RunContext;
 use std::path::Path;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ pub struct Grants<'a> {
     /// Environment variables.
     pub environment: Vec<(&'a str, String)>,
     /// Outbound requests; `None`: refused.
-    pub outbound: Option<Arc<Outbound>>,
+    pub outbound: Option<Egress>,
     /// Most linear memory, over all memories of the store.
     pub memory: usize,
     /// True if file operations may block the thread, because it is the store's own.

@@ -13,7 +13,7 @@ use crate::bindings::{
     BINDING, Caller, FAMILY, Failure, Function, Issue, LINKING, Link, PROGRAM, Reply, SESSION,
     Summary, UNUSED_BINDING, UNUSED_FAMILY, copy,
 };
-use crate::compose;
+use crate::compose::{self, Hostless};
 use crate::guests;
 use crate::state::{Grants, GuestState};
 use crate::stream::{HostReply, Offered};
@@ -38,6 +38,7 @@ pub type LoadResult = std::result::Result<Summary, Issue>;
 pub struct Vms {
     engine: Engine,
     replacement: Option<PathBuf>,
+    hostless: Hostless,
     /// Functions behind the host, in the order of their numbers.
     host: Vec<Link>,
     alone: OnceCell<VmCode>,
@@ -59,11 +60,18 @@ pub struct VmCode {
 }
 
 impl Vms {
-    /// `replacement`: a VM other than the built-in one. `functions`: those behind the host.
-    pub fn new(engine: &Engine, replacement: Option<&Path>, functions: &[Function]) -> Vms {
+    /// `replacement`: a VM other than the built-in one. `hostless`: the families that are composed
+    /// with it. `functions`: those behind the host.
+    pub fn new(
+        engine: &Engine,
+        replacement: Option<&Path>,
+        hostless: Hostless,
+        functions: &[Function],
+    ) -> Vms {
         Vms {
             engine: engine.clone(),
             replacement: replacement.map(Path::to_owned),
+            hostless,
             host: functions.iter().zip(0..).map(link).collect(),
             alone: OnceCell::new(),
             composed: OnceCell::new(),
@@ -103,10 +111,11 @@ impl Vms {
             .get_or_try_init(|| async {
                 let engine = self.engine.clone();
                 let replacement = self.replacement.clone();
+                let hostless = self.hostless.clone();
                 let made = tokio::task::spawn_blocking(move || {
                     let bytes = match &replacement {
-                        None => compose::cached_runtime()?,
-                        Some(path) => compose::runtime(&vm_bytes(Some(path))?)?,
+                        None => compose::cached_runtime(&hostless)?,
+                        Some(path) => compose::runtime(&vm_bytes(Some(path))?, &hostless)?,
                     };
                     VmCode::prepare(&engine, &bytes)
                 });

@@ -77,3 +77,27 @@ pub fn run_mixer<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = 
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
+
+/// A component with a manifest in front of its own.
+pub fn declared(component: &[u8], manifest: &str) -> Vec<u8> {
+    /// Magic number and version.
+    const HEAD: usize = 8;
+    fn leb128(mut value: usize, bytes: &mut Vec<u8>) {
+        while value > 0x7f {
+            bytes.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+    }
+    let mut section = Vec::new();
+    let name = b"mix-plugin";
+    leb128(name.len(), &mut section);
+    section.extend(name);
+    section.extend(manifest.as_bytes());
+    let mut bytes = component[..HEAD].to_vec();
+    bytes.push(0);
+    leb128(section.len(), &mut bytes);
+    bytes.extend(section);
+    bytes.extend(&component[HEAD..]);
+    bytes
+}

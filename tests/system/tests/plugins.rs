@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mix_system_tests::{Finished, components, repository, response_json, run_mixer};
+use mix_system_tests::{Finished, components, declared, repository, response_json, run_mixer};
 use serde_json::json;
 
 fn words() -> Vec<u8> {
@@ -28,17 +28,7 @@ impl Plugin {
 
     /// The words plugin with another manifest in front of its own.
     fn with_manifest(manifest: &str) -> Plugin {
-        let name = b"mix-plugin";
-        let mut section = vec![name.len() as u8];
-        section.extend(name);
-        section.extend(manifest.as_bytes());
-        assert!(section.len() < 128, "one byte of length");
-        let mut bytes = words();
-        let rest = bytes.split_off(8);
-        bytes.extend([0, section.len() as u8]);
-        bytes.extend(section);
-        bytes.extend(rest);
-        Plugin::of(&bytes)
+        Plugin::of(&declared(&words(), manifest))
     }
 
     /// The words plugin as if it had been built for another version of the contract.

@@ -5,8 +5,10 @@
 //! connection goes to one of the judged addresses and to no other.
 
 pub mod guard;
+pub mod hosts;
 mod resolver;
 
+use crate::outbound::hosts::Hosts;
 use crate::outbound::resolver::{GuardedResolver, Refused};
 use http_body_util::BodyExt;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
@@ -181,15 +183,52 @@ fn translate(error: hyper_util::client::legacy::Error) -> Error {
     }
 }
 
+/// The outbound requests that one guest may send.
+#[derive(Clone)]
+pub struct Egress {
+    /// How they are sent.
+    pub outbound: Arc<Outbound>,
+    /// Where they may go.
+    pub hosts: Hosts,
+}
+
+impl Egress {
+    /// Requests to all hosts that the rules about addresses allow.
+    pub fn anywhere(outbound: Arc<Outbound>) -> Egress {
+        Egress {
+            outbound,
+            hosts: Hosts::Any,
+        }
+    }
+
+    async fn send(
+        &self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Result<http::Response<WasiBody>, Error> {
+        let uri = request.uri();
+        let host = uri.host().unwrap_or_default();
+        let port = uri.port_u16().or(match uri.scheme_str() {
+            Some("http" | "ws") => Some(80),
+            _ => None,
+        });
+        if !self.hosts.allow(host, port) {
+            tracing::info!(host, "outbound request refused: not a host that is granted");
+            return Err(Error::HttpRequestDenied);
+        }
+        self.outbound.send(request, options).await
+    }
+}
+
 /// Outbound requests of one store.
 pub struct OutboundHooks {
-    outbound: Option<Arc<Outbound>>,
+    egress: Option<Egress>,
 }
 
 impl OutboundHooks {
-    /// Without an [`Outbound`] every request is refused.
-    pub fn new(outbound: Option<Arc<Outbound>>) -> Self {
-        OutboundHooks { outbound }
+    /// Without an [`Egress`] every request is refused.
+    pub fn new(egress: Option<Egress>) -> Self {
+        OutboundHooks { egress }
     }
 }
 
@@ -203,10 +242,10 @@ impl WasiHttpHooks for OutboundHooks {
         options: Option<RequestOptions>,
         _done: Driver,
     ) -> Sending {
-        let outbound = self.outbound.clone();
+        let egress = self.egress.clone();
         Box::new(async move {
-            let outbound = outbound.ok_or(Error::HttpRequestDenied)?;
-            let response = outbound.send(request, options).await?;
+            let egress = egress.ok_or(Error::HttpRequestDenied)?;
+            let response = egress.send(request, options).await?;
             // The pool drives its connections itself.
             let driver: Driver = Box::new(async { Ok(()) });
             Ok((response, driver))

@@ -11,7 +11,7 @@ use mix::ffi::types::{Failure, Function, Reply};
 struct Hostile;
 
 /// Name, number of parameters, waits.
-const FUNCTIONS: [(&str, u8, bool); 9] = [
+const FUNCTIONS: [(&str, u8, bool); 13] = [
     ("$hostile_echo", 1, false),
     ("$hostile_trap", 0, false),
     ("$hostile_hang", 0, false),
@@ -21,6 +21,10 @@ const FUNCTIONS: [(&str, u8, bool); 9] = [
     ("$hostile_trap_waiting", 0, true),
     ("$hostile_hang_waiting", 0, true),
     ("$hostile_babble", 0, true),
+    ("$hostile_trap_streaming", 0, true),
+    ("$hostile_garbage_streaming", 0, true),
+    ("$hostile_flood_streaming", 0, true),
+    ("$hostile_spins_on", 0, true),
 ];
 
 impl Guest for Hostile {
@@ -70,14 +74,38 @@ impl Guest for Hostile {
                 let _ = reader.next().await;
                 Ok(Reply::Many(reader))
             }
-            _ => {
+            8..=12 => {
                 let (mut writer, reader) = wit_stream::new::<Vec<u8>>();
                 wit_bindgen::spawn_local(async move {
-                    // Endless: ends only when the reader is dropped.
-                    while writer.write_one(vec![0x01]).await.is_none() {}
+                    match function {
+                        9 => {
+                            writer.write_one(vec![0x01]).await;
+                            std::process::abort();
+                        }
+                        10 => {
+                            writer.write_one(vec![0x01]).await;
+                            // An array of one element without the element.
+                            writer.write_one(vec![0x91]).await;
+                        }
+                        11 => {
+                            writer.write_one(vec![0x01]).await;
+                            writer.write_one(flood()).await;
+                        }
+                        // Endless: ends only when the reader is dropped.
+                        _ => while writer.write_one(vec![0x01]).await.is_none() {},
+                    }
+                    // Works on for nobody.
+                    while function == 12 {
+                        std::hint::black_box(function);
+                    }
                 });
                 Ok(Reply::Many(reader))
             }
+            _ => Err(Failure {
+                code: "ERR_INTERNAL".to_string(),
+                message: format!("no function {function}"),
+                detail: None,
+            }),
         }
     }
 }

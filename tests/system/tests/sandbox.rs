@@ -1,0 +1,451 @@
+//! What a plugin cannot reach: files beside its folder, addresses, hosts and variables that it was
+//! not given, more memory, time and calls than its limits; and streams that do not end as they should.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mix_system_tests::{Finished, components, declared, repository, response_json, run_mixer};
+use serde_json::{Value, json};
+
+fn program(name: &str) -> String {
+    let folder = repository().join("tests/system/programs/escapes");
+    folder.join(name).display().to_string()
+}
+
+/// The plugin that tries to get out, as `escapes` with these needs.
+struct Escapes {
+    folder: tempfile::TempDir,
+    plugin: PathBuf,
+}
+
+impl Escapes {
+    fn needing(needs: &[&str]) -> Escapes {
+        Escapes::named("escapes", needs)
+    }
+
+    fn named(name: &str, needs: &[&str]) -> Escapes {
+        let bytes = std::fs::read(components().join("mix_test_plugin_escapes.wasm"))
+            .expect("`make test` built it");
+        let manifest = json!({"name": name, "needs": needs}).to_string();
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let plugin = folder.path().join("escapes.wasm");
+        std::fs::write(&plugin, declared(&bytes, &manifest)).expect("a writable folder");
+        Escapes { folder, plugin }
+    }
+
+    fn ws_dir(&self) -> PathBuf {
+        self.folder.path().join("ws")
+    }
+
+    /// Its folder of an app.
+    fn data(&self, app: &str) -> PathBuf {
+        self.ws_dir()
+            .join("local")
+            .join(app)
+            .join("plugins/escapes")
+    }
+
+    /// Runs the program in an app with further arguments.
+    fn run(&self, app: &str, tries: &[(&str, &str)], more: &[&str]) -> Finished {
+        let params = json!({ "tries": tries }).to_string();
+        let (ws_dir, plugin) = (
+            self.ws_dir().display().to_string(),
+            self.plugin.display().to_string(),
+        );
+        let first = [
+            "run",
+            &program("escapes.mix"),
+            "tries",
+            "--ws-dir",
+            &ws_dir,
+            "--app",
+            app,
+            "--plugin",
+            &plugin,
+            "--params",
+            &params,
+        ];
+        run_mixer(first.into_iter().chain(more.iter().copied()))
+    }
+
+    /// What came of each.
+    fn tries(&self, app: &str, tries: &[(&str, &str)], more: &[&str]) -> Vec<Value> {
+        let done = self.run(app, tries, more);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let output = response_json(done.stdout.as_bytes());
+        output.as_array().expect("a list").clone()
+    }
+}
+
+#[track_caller]
+fn assert_refused(outcome: &Value, what: &str) {
+    let error = outcome["error"].as_str();
+    let refused = error.is_some_and(|text| text.starts_with("ERR_IO: "));
+    assert!(refused, "{what}: {outcome}");
+}
+
+#[test]
+fn a_plugin_stays_in_the_folder_of_its_app() {
+    let escapes = Escapes::needing(&["folder"]);
+    let granted = ["--grant", "escapes=folder"];
+    let own = escapes.tries(
+        "shop",
+        &[
+            ("write", "/data/own.txt"),
+            ("read", "/data/own.txt"),
+            ("list", "/data"),
+        ],
+        &granted,
+    );
+    assert_eq!(
+        own,
+        [
+            json!({"ok": null}),
+            json!({"ok": "written"}),
+            json!({"ok": ["own.txt"]})
+        ]
+    );
+    assert!(escapes.data("shop").join("own.txt").exists());
+
+    // What somebody put there on the host leads nowhere.
+    let outside = escapes.folder.path().join("outside");
+    std::fs::create_dir(&outside).expect("a folder");
+    std::fs::write(outside.join("secret.txt"), "secret").expect("a file");
+    let link = |target: &Path, name: &str| {
+        std::os::unix::fs::symlink(target, escapes.data("shop").join(name)).expect("a link");
+    };
+    link(&outside.join("secret.txt"), "to-file");
+    link(&outside, "to-folder");
+    link(Path::new("../../../../../outside"), "to-relative");
+    link(&outside.join("new.txt"), "to-nothing");
+    // Other tenants: another app, another workspace, the code and records of its own app.
+    std::fs::create_dir_all(escapes.data("other")).expect("a folder");
+    std::fs::write(escapes.data("other").join("theirs.txt"), "theirs").expect("a file");
+
+    let tries = [
+        ("read", "/data/../own.txt"),
+        ("read", "/data/../../../shop/plugins/escapes/own.txt"),
+        ("read", "../etc/passwd"),
+        ("read", "/etc/passwd"),
+        ("read", "/data/../../../../../../../../etc/passwd"),
+        ("list", "/"),
+        ("list", "/data/.."),
+        ("list", ".."),
+        ("read", "/data/to-file"),
+        ("write", "/data/to-file"),
+        ("write", "/data/to-nothing"),
+        ("list", "/data/to-folder"),
+        ("read", "/data/to-folder/secret.txt"),
+        ("write", "/data/to-folder/new.txt"),
+        ("read", "/data/to-relative/secret.txt"),
+        ("read", "/data/../../../other/plugins/escapes/theirs.txt"),
+        ("read", "/data/../../code/escapes.mixexe"),
+        ("list", "/app"),
+        ("list", "/files"),
+        ("list", "/secrets"),
+        ("list", "/keys"),
+        ("list", "/ws"),
+        ("write", "/data/../sneaked.txt"),
+        ("write", "/tmp/mix-escaped.txt"),
+    ];
+    let outcomes = escapes.tries("shop", &tries, &granted);
+    for ((what, on), outcome) in tries.iter().zip(&outcomes) {
+        assert_refused(outcome, &format!("{what} {on}"));
+    }
+    let secret = std::fs::read_to_string(outside.join("secret.txt")).expect("it is there");
+    assert_eq!(secret, "secret");
+    assert!(!outside.join("new.txt").exists());
+    assert!(!escapes.data("shop").join("../sneaked.txt").exists());
+    assert!(!Path::new("/tmp/mix-escaped.txt").exists());
+
+    // The same plugin in another app has a folder of its own.
+    let other = escapes.tries("elsewhere", &[("list", "/data")], &granted);
+    assert_eq!(other, [json!({"ok": []})]);
+}
+
+#[test]
+fn a_plugin_with_nothing_has_no_files_and_no_variables() {
+    let escapes = Escapes::needing(&[]);
+    let tries = [
+        ("list", "/data"),
+        ("write", "/data/x"),
+        ("list", "."),
+        ("list", "/"),
+    ];
+    for (outcome, (what, on)) in escapes.tries("shop", &tries, &[]).iter().zip(tries) {
+        assert_refused(outcome, &format!("{what} {on}"));
+    }
+    let seen = escapes.tries("shop", &[("variables", "")], &[]);
+    assert_eq!(seen, [json!({"ok": {}})]);
+}
+
+#[test]
+fn a_plugin_sees_the_variables_that_it_was_granted() {
+    let escapes = Escapes::needing(&["env:PATH"]);
+    let seen = escapes.tries(
+        "shop",
+        &[("variables", "")],
+        &["--grant", "escapes=env:PATH,env:HOME"],
+    );
+    let path = std::env::var("PATH").expect("a path");
+    assert_eq!(seen, [json!({"ok": {"PATH": path}})]);
+}
+
+#[test]
+fn the_name_of_a_plugin_is_no_path() {
+    let escapes = Escapes::named("../../evil", &["folder"]);
+    let own = escapes.tries(
+        "shop",
+        &[("write", "/data/own.txt")],
+        &["--grant", "../../evil=folder"],
+    );
+    assert_eq!(own, [json!({"ok": null})]);
+    let plugins = escapes.ws_dir().join("local/shop/plugins");
+    let folders: Vec<PathBuf> = std::fs::read_dir(plugins)
+        .expect("the folder of plugins")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    assert!(folders[0].join("own.txt").exists());
+}
+
+/// Answers whatever comes, and counts connections.
+fn listener() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut stream in listener.incoming().flatten() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+        }
+    });
+    (port, count)
+}
+
+#[test]
+fn a_plugin_has_no_sockets() {
+    let (port, count) = listener();
+    let here = format!("127.0.0.1:{port}");
+    let tries = [
+        ("connect", here.as_str()),
+        ("connect", "10.0.0.1:80"),
+        ("connect", "169.254.169.254:80"),
+        ("connect", "[::1]:80"),
+        ("connect", "example.com:443"),
+        ("send", &here),
+        ("lookup", "localhost:80"),
+        ("lookup", "example.com:443"),
+    ];
+    for needs in [&[][..], &["http"]] {
+        let escapes = Escapes::needing(needs);
+        let grant = ["--grant", "escapes=http"];
+        for (outcome, (what, on)) in escapes.tries("shop", &tries, &grant).iter().zip(tries) {
+            assert_refused(outcome, &format!("{what} {on}"));
+        }
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+}
+
+#[track_caller]
+fn assert_denied(outcome: &Value, reason: &str) {
+    let text = outcome["error"].as_str().unwrap_or_default();
+    assert!(
+        text.starts_with("ERR_NETWORK: ") && text.contains(reason),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn requests_go_to_granted_hosts_only() {
+    let (port, count) = listener();
+    let url = format!("http://127.0.0.1:{port}/");
+    let request = [("request", url.as_str())];
+    // Not declared: granted or not, nothing is sent.
+    let silent = Escapes::needing(&[]);
+    let grants = ["--grant", "escapes=http", "--dangerous-http-mode"];
+    assert_denied(&silent.tries("shop", &request, &grants)[0], "Denied");
+    // Declared and granted: the rules about addresses still hold.
+    let escapes = Escapes::needing(&["http"]);
+    let outcome = &escapes.tries("shop", &request, &["--grant", "escapes=http"])[0];
+    assert_denied(outcome, "Denied");
+    let tries = [
+        ("request", "https://127.0.0.1/"),
+        ("request", "https://[::1]/"),
+        ("request", "https://169.254.169.254/latest/meta-data/"),
+        ("request", "https://10.1.2.3/"),
+    ];
+    for outcome in escapes.tries("shop", &tries, &["--grant", "escapes=http"]) {
+        assert_denied(&outcome, "Prohibited");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    // The operator says which hosts.
+    let here = format!("escapes=http:127.0.0.1:{port}");
+    let allowed = ["--dangerous-http-mode", "--grant", &here];
+    assert_eq!(
+        escapes.tries("shop", &request, &allowed),
+        [json!({"ok": 204})]
+    );
+    for other in [
+        "escapes=http:127.0.0.1",
+        "escapes=http:localhost:80",
+        "escapes=http:*.0.0.1",
+    ] {
+        let outcome = &escapes.tries(
+            "shop",
+            &request,
+            &["--dangerous-http-mode", "--grant", other],
+        )[0];
+        assert_denied(outcome, "Denied");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    // The plugin says which hosts: a wider grant does not widen that.
+    let narrow = Escapes::needing(&["http:api.example.com"]);
+    let wide = ["--dangerous-http-mode", "--grant", "escapes=http"];
+    assert_denied(&narrow.tries("shop", &request, &wide)[0], "Denied");
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_host_that_is_not_granted_is_named() {
+    let escapes = Escapes::needing(&["http:api.example.com"]);
+    let refused = escapes.run("shop", &[], &["--grant", "escapes=http:example.org"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(
+        refused
+            .stderr
+            .contains("--grant escapes=http:api.example.com"),
+        "{}",
+        refused.stderr
+    );
+    let inspect = |grant: &str| {
+        let plugin = escapes.plugin.display().to_string();
+        run_mixer(["plugin", "inspect", &plugin, "--grant", grant]).stdout
+    };
+    let shown = inspect("escapes=http:*.example.com");
+    assert!(
+        shown.contains("needs http:api.example.com: granted"),
+        "{shown}"
+    );
+    let shown = inspect("escapes=folder");
+    assert!(
+        shown.contains("needs http:api.example.com: refused"),
+        "{shown}"
+    );
+}
+
+fn hostile() -> String {
+    let plugin = components().join("mix_test_plugin_hostile.wasm");
+    plugin.display().to_string()
+}
+
+fn streams(what: &str, dropped: bool, more: &[&str]) -> Finished {
+    let params = json!({"what": what, "dropped": dropped}).to_string();
+    let file = program("streams.mix");
+    let first = ["run", &file, "streams", "--plugin", &hostile(), "--params"];
+    let first = first.into_iter().chain([params.as_str()]);
+    run_mixer(first.chain(more.iter().copied()))
+}
+
+#[test]
+fn a_stream_that_breaks_ends_its_reader_only() {
+    for (what, code) in [
+        ("trap", "ERR_INTERNAL: "),
+        ("garbage", "ERR_INTERNAL: "),
+        ("flood", "ERR_TOO_LARGE: "),
+    ] {
+        let done = streams(what, false, &[]);
+        assert_eq!(done.code, 0, "{what}: {}", done.stderr);
+        let output = response_json(done.stdout.as_bytes());
+        assert_eq!(output["of"]["first"], 1, "{what}");
+        let rest = output["of"]["rest"].as_str().unwrap_or_default();
+        assert!(rest.starts_with(code), "{what}: {output}");
+        assert_eq!(output["then"], "still here", "{what}");
+    }
+}
+
+#[test]
+fn an_endless_stream_ends_with_the_run() {
+    let done = streams("babble", false, &["--timeout", "2s"]);
+    assert_eq!(done.code, 124, "{}{}", done.stdout, done.stderr);
+}
+
+#[test]
+fn a_stream_that_is_dropped_is_let_go() {
+    for what in ["trap", "garbage", "babble"] {
+        let done = streams(what, true, &[]);
+        assert_eq!(done.code, 0, "{what}: {}", done.stderr);
+        let output = response_json(done.stdout.as_bytes());
+        assert_eq!(output["of"], json!({"first": 1}), "{what}");
+        assert_eq!(output["then"], "still here", "{what}");
+    }
+    // One that works on for nobody is ended with the run at the latest.
+    let done = streams("spins", true, &["--timeout", "5s"]);
+    assert!(
+        done.code == 0 || done.code == 124,
+        "{}{}",
+        done.stdout,
+        done.stderr
+    );
+}
+
+#[test]
+fn memory_and_calls_of_a_plugin_are_bounded() {
+    let hostile = hostile();
+    let survives = |what: &str, grant: &str| {
+        let folder = repository().join("tests/system/programs");
+        let params = json!({ "what": what }).to_string();
+        let done = run_mixer([
+            "run",
+            &folder.join("hostile").display().to_string(),
+            "survives",
+            "--plugin",
+            &hostile,
+            "--params",
+            &params,
+            "--grant",
+            grant,
+        ]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        response_json(done.stdout.as_bytes())
+    };
+    // Its reply has 96 MiB: it can be made in one limit, and not in the other.
+    for (limit, part) in [
+        ("memory:256MiB", "larger than"),
+        ("memory:64MiB", "ran out of memory in"),
+    ] {
+        let output = survives("flood", &format!("mix_test_plugin_hostile={limit}"));
+        let caught = output["caught"].as_str().unwrap_or_default();
+        assert!(
+            caught.starts_with("ERR_TOO_LARGE: ") && caught.contains(part),
+            "{output}"
+        );
+        assert_eq!(output["then"], "still here");
+    }
+    for (limit, places) in [("calls:1", 1), ("calls:3", 3)] {
+        let grant = format!("mix_test_plugin_hostile={limit}");
+        let params = json!({ "many": places }).to_string();
+        let done = run_mixer([
+            "run",
+            &program("calls.mix"),
+            "calls",
+            "--plugin",
+            &hostile,
+            "--params",
+            &params,
+            "--grant",
+            &grant,
+        ]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let text = response_json(done.stdout.as_bytes());
+        let text = text.as_str().unwrap_or_default();
+        let expected = format!("ERR_TOO_LARGE: {places} functions of plugin");
+        assert!(text.starts_with(&expected), "{text}");
+    }
+}
