@@ -41,6 +41,8 @@ const FUNCTIONS: &[(&str, u8, bool)] = &[
     ("$db_upsert_a", 2, true),
     ("$db_upsert_ar", 2, true),
     ("$db_delete_a", 2, true),
+    ("$db_delete_one", 2, true),
+    ("$db_delete_ar", 2, true),
     ("$db_fromAST_result", 3, true),
     ("$db_getWatermark", 1, true),
     ("$db_waitChange", 3, true),
@@ -376,6 +378,19 @@ fn records(database: &Database, name: &str, argument: &Value) -> Answer {
             array_of(argument)?.to_vec(),
             &upsert,
         )?)?)),
+        "$db_delete_one" => {
+            let deleted = database
+                .delete(&[id_of(argument)?], "")
+                .map_err(|error| failure("ERR_DB", error))?;
+            last_versions(deleted).map(|mut found| found.pop().unwrap_or_default())
+        }
+        "$db_delete_ar" => {
+            let ids: Result<Vec<_>, _> = array_of(argument)?.iter().map(id_of).collect();
+            let deleted = database
+                .delete(&ids?, "")
+                .map_err(|error| failure("ERR_DB", error))?;
+            last_versions(deleted).map(Value::Array)
+        }
         "$db_delete_a" => {
             let ids: Result<Vec<_>, _> = array_of(argument)?.iter().map(id_of).collect();
             let deleted = database
@@ -385,6 +400,15 @@ fn records(database: &Database, name: &str, argument: &Value) -> Answer {
         }
         other => Err(failure("ERR_UNSUPPORTED", other)),
     }
+}
+
+/// What was deleted, an empty map where there was nothing.
+fn last_versions(deleted: Vec<Option<Record>>) -> Result<Vec<Value>, HostFailure> {
+    let one = |record: Option<Record>| match record {
+        Some(record) => record.value().map_err(|error| failure("ERR_DB", error)),
+        None => Ok(Value::map::<&str>([])),
+    };
+    deleted.into_iter().map(one).collect()
 }
 
 impl Host for Families {
