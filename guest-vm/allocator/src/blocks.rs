@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Sizes differ by so much.
 const STEP: usize = 16;
@@ -25,6 +26,7 @@ const ALONE: bool = cfg!(all(target_family = "wasm", not(target_feature = "atomi
 /// The allocator: small blocks from lists, the rest from the system.
 pub struct Blocks {
     lists: Lists,
+    made: AtomicU64,
 }
 
 // SAFETY: the lists are used where there is one thread only (`ALONE`).
@@ -35,7 +37,19 @@ impl Blocks {
     pub const fn new() -> Blocks {
         Blocks {
             lists: Lists::new(),
+            made: AtomicU64::new(0),
         }
+    }
+
+    /// How many blocks were asked for so far; they are counted where there is one thread only.
+    pub fn made(&self) -> u64 {
+        self.made.load(Relaxed)
+    }
+
+    #[inline]
+    fn count(&self) {
+        // One thread: no need to add in one step.
+        self.made.store(self.made.load(Relaxed) + 1, Relaxed);
     }
 }
 
@@ -53,6 +67,7 @@ unsafe impl GlobalAlloc for Blocks {
         // SAFETY: passed on unchanged.
         unsafe {
             if ALONE {
+                self.count();
                 self.lists.alloc(layout)
             } else {
                 System.alloc(layout)

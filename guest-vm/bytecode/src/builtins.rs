@@ -366,4 +366,22 @@ pub const BUILTINS: &[Builtin] = &[
     // ---- topics of message brokers
     row("#topic_path", 2),
     row("#topic_key", 1),
+    // ---- metrics
+    // Counters as a map, since they were cleared.
+    row("#metrics_counters", 1),
+    row("#metrics_clear", 1),
+    // Switches the profile on or off.
+    row("#metrics_profiling", 1),
+    // The profile as a map.
+    row("#metrics_profile", 1),
+    row("#metrics_profile_clear", 1),
+    // Switches tracing on or off as a whole.
+    row("#metrics_tracing", 1),
+    row("#metrics_set_levels", 1),
+    row("#metrics_levels", 1),
+    row("#metrics_is_level", 1),
+    // Least severity of what the VM itself writes to the log.
+    row("#metrics_log_level", 1),
+    // Writes words and a value to the log if the level is on.
+    row("#metrics_note", 3),
 ];

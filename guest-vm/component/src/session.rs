@@ -118,6 +118,7 @@ async fn drive(actions: StreamReader<Action>, mut events: Events) {
     };
     let mut session = vm.session();
     session.set_random_seed(seed());
+    session.set_allocation_counter(|| crate::ALLOCATOR.made());
     // An abandoned session ends; its requests are cancelled by being dropped.
     let _ = steps(&mut session, actions, &mut events).await;
 }

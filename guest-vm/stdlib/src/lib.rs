@@ -53,6 +53,7 @@ const MODULES: &[Module] = library![
     "map",
     "memo",
     "messaging",
+    "metrics",
     "mime",
     "minidb",
     "number",

@@ -20,6 +20,7 @@
 //! - [`compare`], [`operators`], [`access`], [`conform`]: the operations of the language on values
 //! - [`interpreter`]: the instruction loop, calls, streams, errors
 //! - [`builtins`]: functions for the standard library, in [`surroundings`]
+//! - [`metrics`]: counters, profile and levels of tracing
 //! - `sheet`: instances, cells, propagation, actions
 //! - `routine`: coroutines, channels, mutexes and who is next
 
@@ -33,6 +34,7 @@ pub mod heap;
 pub mod interpreter;
 mod loaded;
 mod machine;
+pub mod metrics;
 pub mod operators;
 mod routine;
 mod session;

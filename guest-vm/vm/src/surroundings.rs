@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::heap::Value;
+use crate::metrics::Metrics;
 
 /// Most log lines kept until the driver fetches them; the oldest give way.
 const LOG_LINES: usize = 10_000;
@@ -27,6 +28,8 @@ pub struct Surroundings {
     pub trace: bool,
     /// Source of numbers that are unique within the run.
     pub counter: u64,
+    /// What module `metrics` shows.
+    pub metrics: Metrics,
     /// Seed of the random numbers; the driver sets it, builtins advance it.
     pub random: u64,
 }

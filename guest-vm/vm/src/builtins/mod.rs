@@ -17,6 +17,7 @@
 //! - [`regex`]: patterns; [`bitset`]: sets of integers; [`calendar`]: dates and times
 //! - [`csv`], [`mime`], [`xml`]: formats of texts
 //! - [`records`], [`host`], [`topic`]: what goes to families of foreign functions
+//! - [`metrics`]: counters, profile and levels of tracing
 
 #![allow(
     clippy::mutable_key_type,
@@ -38,6 +39,7 @@ mod host;
 mod json;
 mod keys;
 mod map;
+mod metrics;
 mod mime;
 mod mime_parameters;
 mod number;
@@ -88,6 +90,7 @@ pub fn find(name: &str) -> Option<Builtin> {
         mime::find,
         xml::find,
         topic::find,
+        metrics::find,
     ];
     MODULES.iter().find_map(|find| find(name))
 }

@@ -310,6 +310,7 @@ impl Machine {
                 index,
                 waits: false,
             } => {
+                self.surroundings.metrics.foreign_calls += 1;
                 let send = |args: &[u8]| host.call(index, args);
                 match self.arguments.with(arguments, send)? {
                     Ok(bytes) => Ok(Next::Value(self.decode(&bytes)?, ret)),
@@ -317,6 +318,7 @@ impl Machine {
                 }
             }
             Foreign::Linked { index, waits: true } => {
+                self.surroundings.metrics.foreign_calls += 1;
                 let args = crate::wire::encode_arguments(arguments)?;
                 if self.scheduler.is_doomed() {
                     return Ok(Next::Exit);

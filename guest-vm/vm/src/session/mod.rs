@@ -127,6 +127,11 @@ impl Session {
         self.machine.surroundings.random = seed;
     }
 
+    /// Where the program learns how many blocks of memory were asked for (module `metrics`).
+    pub fn set_allocation_counter(&mut self, counter: fn() -> u64) {
+        self.machine.surroundings.metrics.set_allocations(counter);
+    }
+
     /// Queues an action and gives its number.
     pub fn act(&mut self, action: Action) -> u64 {
         let number = self.numbered;

@@ -65,6 +65,13 @@ impl Machine {
         argument: Value,
     ) -> Result<Next, Failure> {
         let environment = self.find_action(name, env).ok_or_else(|| no_action(name))?;
+        if let Some(line) = self
+            .surroundings
+            .metrics
+            .action_begins(&self.loaded.program.functions[environment.function as usize].name)
+        {
+            self.surroundings.log(line);
+        }
         let closure = Function {
             arity: 1,
             target: Callable::Closure {

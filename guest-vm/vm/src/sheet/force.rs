@@ -4,6 +4,8 @@
 //! A cell that waits for others is a [`Native`] on the routine, so that chains
 //! of cells of any length use no Rust stack.
 
+use std::time::Instant;
+
 use mix_bytecode::SlotKind;
 
 use super::{CellNode, CellState, Sheet, SlotState};
@@ -21,6 +23,8 @@ pub(crate) struct Force {
     phase: Phase,
     /// Run the reading instruction again, rather than go on with the native below.
     again: bool,
+    /// When its formula began to run, if the profile is on.
+    began: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -105,6 +109,7 @@ impl Machine {
                 memos: 0,
                 phase,
                 again,
+                began: None,
             });
             match self.force_step(routine, force)? {
                 Stepped::Next(next) => return Ok(next),
@@ -145,6 +150,10 @@ impl Machine {
         match force.phase {
             Phase::Dependencies(_) | Phase::Target | Phase::Gather(_) => {}
             Phase::Formula => {
+                if let Some(began) = force.began.take() {
+                    let (module, cell) = self.sheet.names(&self.loaded, force.cell);
+                    self.surroundings.metrics.note_cell(module, cell, began);
+                }
                 if value.is_undefined() {
                     // The native is gone already, so the state is mended here.
                     self.sheet.abandon(&force);
@@ -231,6 +240,7 @@ impl Machine {
                 Phase::Link
             };
             if !matches!(force.phase, Phase::Target) {
+                force.began = self.surroundings.metrics.cell_begins();
                 routine.natives.push(Native::Force(force));
                 let formula = description.formula.0;
                 let next = self.enter(routine, formula, instance, None, Vec::new(), Native::RET)?;

@@ -280,6 +280,7 @@ impl Machine {
     }
 
     fn finish_interaction(&mut self, work: Interaction) {
+        self.surroundings.metrics.action_ends();
         let sheet = &mut self.sheet;
         sheet.forget_undo();
         for id in work.told {
@@ -298,6 +299,7 @@ impl Machine {
 
     /// Brings everything back to the state before the interaction.
     pub fn undo_interaction(&mut self, work: Interaction) {
+        self.surroundings.metrics.action_ends();
         self.scheduler.thaw();
         let sheet = &mut self.sheet;
         sheet.propagating = false;

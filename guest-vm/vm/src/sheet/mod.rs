@@ -409,6 +409,17 @@ impl Sheet {
     }
 
     /// Name of a cell in its module.
+    /// Names of a cell's module and of the cell in it.
+    pub fn names<'a>(&self, loaded: &'a Loaded, id: CellId) -> (&'a str, &'a str) {
+        let place = self.cell(id).and_then(|node| {
+            let instance = self.instances.get(node.instance.0 as usize)?;
+            let module = &loaded.program.modules[instance.module.index()];
+            let slot = module.slots.get(node.slot? as usize)?;
+            Some((&*module.name, &*slot.name))
+        });
+        place.unwrap_or_default()
+    }
+
     pub fn short_name(&self, loaded: &Loaded, id: CellId) -> String {
         let Some(node) = self.cell(id) else {
             return String::new();
