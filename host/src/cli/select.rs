@@ -23,7 +23,7 @@ pub struct GuestFlags {
         value_delimiter = ','
     )]
     pub plugins: Vec<PathBuf>,
-    /// What a plugin is granted: `NAME=http,folder,env:NAME,memory:SIZE,time:D,calls:N`; may be repeated.
+    /// What a plugin is granted: `NAME=http,http:HOST,folder,env:NAME,memory:SIZE,time:D,calls:N`; may be repeated.
     #[arg(long = "grant", value_name = "GRANT", env = "MIXER_GRANT", value_delimiter = ';', value_parser = grant)]
     pub grants: Vec<Grant>,
     /// Another component in the place of a family: `NAME=FILE`, or `files=memory`; may be repeated.
