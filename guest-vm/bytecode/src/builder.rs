@@ -138,6 +138,11 @@ impl FunctionBuilder {
         self.highest as u16
     }
 
+    /// What the optimiser has left of the registers.
+    pub(crate) fn set_registers(&mut self, count: u16) {
+        self.highest = u32::from(count);
+    }
+
     /// The module of the function.
     #[must_use]
     pub fn module(&self) -> ModuleId {
@@ -248,9 +253,8 @@ impl FunctionBuilder {
                 function: function(),
             });
         }
-        // Checked just above to fit.
-        let registers = self.highest as u16;
-        optimise::optimise(&mut self, registers);
+        optimise::optimise(&mut self);
+        let registers = self.registers();
         for op in &mut self.code {
             if let Some(target) = op.target_mut()
                 && let Some(Some(position)) = self.labels.get(target.index())

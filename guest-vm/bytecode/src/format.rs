@@ -1,9 +1,9 @@
-//! The executable format `.mixexe`, version 3.
+//! The executable format `.mixexe`, version 4.
 //!
 //! ```text
 //! offset size
 //!      0    8  magic: 89 4d 49 58 45 58 45 0a  ("\x89MIXEXE\n")
-//!      8    4  version, u32 little-endian: 3
+//!      8    4  version, u32 little-endian: 4
 //!     12    4  length of the body in bytes, u32 little-endian
 //!     16    4  CRC-32C of the body, u32 little-endian
 //!     20    …  body: the ten sections below, each once, in this order
@@ -66,7 +66,7 @@ use crate::program::{
 pub const MAGIC: [u8; 8] = *b"\x89MIXEXE\n";
 
 /// The version that this code writes and reads.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 const HEADER: usize = 20;
 

@@ -418,6 +418,39 @@ instructions! {
     0xd0 TakeStored "take_stored" { dst: Dst, src: Reg, place: ConstId }
     /// `a + [item]` where `a` is used no more; both are moved. [RT_OPERAND, RT_UNDEFINED_STORED]
     0xd1 AddItem "add_item" { dst: Dst, a: Reg, item: Reg }
+    /// `a == number`. [RT_NOT_COMPARABLE]
+    0xd2 EqInt "eq_int" { dst: Dst, a: Reg, number: i32 }
+    /// `a != number`.
+    0xd3 NeInt "ne_int" { dst: Dst, a: Reg, number: i32 }
+    /// `a < number`.
+    0xd4 LtInt "lt_int" { dst: Dst, a: Reg, number: i32 }
+    /// `a <= number`.
+    0xd5 LeInt "le_int" { dst: Dst, a: Reg, number: i32 }
+    /// `a > number`.
+    0xd6 GtInt "gt_int" { dst: Dst, a: Reg, number: i32 }
+    /// `a >= number`.
+    0xd7 GeInt "ge_int" { dst: Dst, a: Reg, number: i32 }
+    /// Ends the function with `a + b`. [RT_OPERAND]
+    0xd8 ReturnAdd "return_add" { a: Reg, b: Reg }
+    /// Ends the function with `a - b`. [RT_OPERAND]
+    0xd9 ReturnSub "return_sub" { a: Reg, b: Reg }
+    /// Ends the function with `a * b`. [RT_OPERAND]
+    0xda ReturnMul "return_mul" { a: Reg, b: Reg }
+    /// Ends the function with `a / b`. [RT_OPERAND]
+    0xdb ReturnDiv "return_div" { a: Reg, b: Reg }
+    /// Ends the function with `a + number`. [RT_OPERAND]
+    0xdc ReturnAddInt "return_add_int" { a: Reg, number: i32 }
+    /// Calls a function, own or not as in `call` and `call_static`, with `count` arguments and
+    /// `a - number` as the last one. [RT_OPERAND]
+    0xdd CallSubInt "call_sub_int" { own: bool, count: u8, dst: Dst, base: Base, a: Reg, number: i16, function: FuncId }
+    /// Pulls the next element and jumps if it is there at once; otherwise, also if it comes
+    /// later, the next instruction sees it, or undefined at the end. [RT_NOT_A_STREAM]
+    0xde NextJump "next_jump" { dst: Dst, src: Reg, target: Target }
+    /// Adds a value to the array under construction in a register, as the builtin
+    /// `#builder_push`; `src` becomes undefined.
+    0xdf Push "push" { target: Reg, src: Reg }
+    /// Condition that the builtin `#truth` has checked: jumps when false.
+    0xe0 JumpUnlessTruth "jump_unless_truth" { src: Reg, target: Target }
 }
 
 /// Registers that an instruction handles as one range.
@@ -451,7 +484,8 @@ impl Op {
             | Op::Update { base, count, .. }
             | Op::NewInstance { base, count, .. }
             | Op::CellSelect { base, count, .. }
-            | Op::MakeAction { base, count, .. } => (base, u16::from(count), false),
+            | Op::MakeAction { base, count, .. }
+            | Op::CallSubInt { base, count, .. } => (base, u16::from(count), false),
             Op::NewArray { base, length, .. } => (base, length, false),
             Op::Destructure { base, count, .. } => (base, u16::from(count), true),
             _ => return None,
@@ -510,6 +544,8 @@ impl Op {
             | Op::JumpUnlessMap { target, .. }
             | Op::JumpUnlessCase { target, .. }
             | Op::JumpUnlessMatches { target, .. }
+            | Op::NextJump { target, .. }
+            | Op::JumpUnlessTruth { target, .. }
             | Op::TryBegin { target, .. } => Some(target),
             _ => None,
         }
@@ -518,16 +554,22 @@ impl Op {
     /// True if control never reaches the next instruction.
     #[must_use]
     pub fn ends_flow(&self) -> bool {
-        matches!(
-            self,
-            Op::Jump { .. }
-                | Op::Return { .. }
-                | Op::TailCall { .. }
-                | Op::TailCallStatic { .. }
-                | Op::TailCallMember { .. }
-                | Op::TailApply { .. }
-                | Op::FailMatch { .. }
-        )
+        matches!(self, Op::Jump { .. } | Op::FailMatch { .. }) || self.leaves()
+    }
+
+    /// True if the function is left: by a return or a tail call.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        self.is_tail_call()
+            || matches!(
+                self,
+                Op::Return { .. }
+                    | Op::ReturnAdd { .. }
+                    | Op::ReturnSub { .. }
+                    | Op::ReturnMul { .. }
+                    | Op::ReturnDiv { .. }
+                    | Op::ReturnAddInt { .. }
+            )
     }
 
     /// True for calls that replace the frame.

@@ -1,16 +1,20 @@
 //! What [`FunctionBuilder::finish`](crate::FunctionBuilder::finish) does to the code of a function.
 //!
 //! A liveness analysis (which registers are still read later) drives most rewrites:
-//! - a comparison whose only use is the conditional jump behind it becomes one instruction;
-//! - a small integer whose only use is the next instruction becomes its operand;
-//! - a field of an element, and a checked store, become one instruction;
+//! - a comparison whose only use is the conditional jump behind it becomes one instruction, a small
+//!   integer whose only use is the next instruction its operand, and so on (`pairs`);
 //! - a copy that never differs from its original is not made (`copies`);
 //! - the condition of a loop is tested at its end (`loops`);
 //! - the last use of a register in `move` and on the left of `add` takes the
-//!   value out, so that containers are uniquely owned and change in place.
+//!   value out, so that containers are uniquely owned and change in place;
+//! - what surrounds calls, returns and the loops of the library becomes one instruction with them (`calls`);
+//! - registers are given out anew (`registers`).
 
+mod calls;
 mod copies;
 mod loops;
+mod pairs;
+mod registers;
 
 use crate::builder::FunctionBuilder;
 use crate::op::Op;
@@ -23,17 +27,18 @@ use crate::operand::{
 const LIMIT: usize = 1 << 28;
 
 /// Rewrites the code. Targets are labels before and after.
-pub(crate) fn optimise(builder: &mut FunctionBuilder, registers: u16) {
+pub(crate) fn optimise(builder: &mut FunctionBuilder) {
+    let registers = builder.registers();
     if builder.code.len().saturating_mul(usize::from(registers)) > LIMIT {
         return;
     }
     let live = Liveness::of(builder, registers);
-    if fuse_jumps(builder, &live) {
+    if pairs::jumps(builder, &live) {
         compact(builder);
     }
     let live = Liveness::of(builder, registers);
-    let any = fuse_integers(builder, &live);
-    if fuse_elements(builder, &live) || any {
+    let any = pairs::integers(builder, &live);
+    if pairs::elements(builder, &live) || any {
         compact(builder);
     }
     let live = Liveness::of(builder, registers);
@@ -42,11 +47,19 @@ pub(crate) fn optimise(builder: &mut FunctionBuilder, registers: u16) {
     }
     let live = Liveness::of(builder, registers);
     take_last_uses(builder, &live);
-    let any = fuse_stores(builder);
-    if fuse_items(builder, &live) || any {
+    let any = pairs::stores(builder);
+    if pairs::items(builder, &live) || any {
         compact(builder);
     }
     loops::turn(builder);
+    let live = Liveness::of(builder, registers);
+    if calls::fuse(builder, &live) {
+        compact(builder);
+    }
+    let live = Liveness::of(builder, registers);
+    if registers::renumber(builder, &live) {
+        compact(builder);
+    }
 }
 
 /// Registers read and written by one instruction.
@@ -190,193 +203,6 @@ fn entered(builder: &FunctionBuilder) -> Vec<bool> {
         entered[*position as usize] = true;
     }
     entered
-}
-
-fn fuse_jumps(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
-    let entered = entered(builder);
-    let mut any = false;
-    for (index, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
-        let Op::JumpUnless { src, target } = builder.code[index] else {
-            continue;
-        };
-        if *entered || live.after(index, src.0) {
-            continue;
-        }
-        let fused = match builder.code[index - 1] {
-            Op::Eq { dst, a, b } if dst.0 == src.0 => Op::JumpUnlessEq { a, b, target },
-            Op::Ne { dst, a, b } if dst.0 == src.0 => Op::JumpUnlessNe { a, b, target },
-            Op::Lt { dst, a, b } if dst.0 == src.0 => Op::JumpUnlessLt { a, b, target },
-            Op::Le { dst, a, b } if dst.0 == src.0 => Op::JumpUnlessLe { a, b, target },
-            Op::Gt { dst, a, b } if dst.0 == src.0 => Op::JumpUnlessGt { a, b, target },
-            Op::Ge { dst, a, b } if dst.0 == src.0 => Op::JumpUnlessGe { a, b, target },
-            _ => continue,
-        };
-        // The jump goes where the comparison was; what follows is removed.
-        builder.code[index - 1] = fused;
-        builder.code[index] = NOTHING;
-        any = true;
-    }
-    any
-}
-
-fn fuse_integers(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
-    let entered = entered(builder);
-    let mut any = false;
-    for (index, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
-        let Op::LoadInt { dst, value } = builder.code[index - 1] else {
-            continue;
-        };
-        let small = i16::try_from(value);
-        let number = || small.unwrap_or_default();
-        let is_jump = builder.code[index].target().is_some();
-        let fused = match builder.code[index] {
-            Op::Add { dst: to, a, b } if b.0 == dst.0 => Op::AddInt {
-                dst: to,
-                a,
-                number: value,
-            },
-            Op::Sub { dst: to, a, b } if b.0 == dst.0 => Op::SubInt {
-                dst: to,
-                a,
-                number: value,
-            },
-            Op::Mul { dst: to, a, b } if b.0 == dst.0 => Op::MulInt {
-                dst: to,
-                a,
-                number: value,
-            },
-            Op::Div { dst: to, a, b } if b.0 == dst.0 => Op::DivInt {
-                dst: to,
-                a,
-                number: value,
-            },
-            Op::Rem { dst: to, a, b } if b.0 == dst.0 => Op::RemInt {
-                dst: to,
-                a,
-                number: value,
-            },
-            Op::JumpUnlessEq { a, b, target } if b.0 == dst.0 => Op::JumpUnlessEqInt {
-                a,
-                number: number(),
-                target,
-            },
-            Op::JumpUnlessNe { a, b, target } if b.0 == dst.0 => Op::JumpUnlessNeInt {
-                a,
-                number: number(),
-                target,
-            },
-            Op::JumpUnlessLt { a, b, target } if b.0 == dst.0 => Op::JumpUnlessLtInt {
-                a,
-                number: number(),
-                target,
-            },
-            Op::JumpUnlessLe { a, b, target } if b.0 == dst.0 => Op::JumpUnlessLeInt {
-                a,
-                number: number(),
-                target,
-            },
-            Op::JumpUnlessGt { a, b, target } if b.0 == dst.0 => Op::JumpUnlessGtInt {
-                a,
-                number: number(),
-                target,
-            },
-            Op::JumpUnlessGe { a, b, target } if b.0 == dst.0 => Op::JumpUnlessGeInt {
-                a,
-                number: number(),
-                target,
-            },
-            _ => continue,
-        };
-        let mut effects = Effects::default();
-        effects.of(&fused);
-        let overwritten = effects.writes.contains(&dst.0);
-        if *entered
-            || (is_jump && small.is_err())
-            || effects.reads.contains(&dst.0)
-            || (live.after(index, dst.0) && !overwritten)
-        {
-            continue;
-        }
-        builder.code[index - 1] = NOTHING;
-        builder.code[index] = fused;
-        any = true;
-    }
-    any
-}
-
-/// `a[i].k` in one instruction.
-fn fuse_elements(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
-    let entered = entered(builder);
-    let mut any = false;
-    for (at, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
-        if let Op::GetIndex {
-            dst: item,
-            src,
-            index,
-        } = builder.code[at - 1]
-            && let Op::GetField { dst, src: of, key } = builder.code[at]
-            && of.0 == item.0
-            && !*entered
-            && (dst.0 == item.0 || !live.after(at, item.0))
-        {
-            builder.code[at - 1] = NOTHING;
-            builder.code[at] = Op::GetIndexField {
-                dst,
-                src,
-                index,
-                key,
-            };
-            any = true;
-        }
-    }
-    any
-}
-
-/// `a + [x]` without the array in between.
-fn fuse_items(builder: &mut FunctionBuilder, live: &Liveness) -> bool {
-    let entered = entered(builder);
-    let mut any = false;
-    for (at, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
-        if let Op::NewArray {
-            dst: array,
-            base,
-            length: 1,
-        } = builder.code[at - 1]
-            && let Op::AddTake { dst, a, b } = builder.code[at]
-            && b.0 == array.0
-            && a.0 != array.0
-            && a.0 != base.0
-            && !*entered
-            && (dst.0 == array.0 || !live.after(at, array.0))
-        {
-            builder.code[at - 1] = NOTHING;
-            builder.code[at] = Op::AddItem {
-                dst,
-                a,
-                item: Reg(base.0),
-            };
-            any = true;
-        }
-    }
-    any
-}
-
-/// A check and the move that it is for in one instruction.
-fn fuse_stores(builder: &mut FunctionBuilder) -> bool {
-    let entered = entered(builder);
-    let mut any = false;
-    for (at, entered) in entered.iter().enumerate().take(builder.code.len()).skip(1) {
-        if let Op::CheckStored { src, place } = builder.code[at - 1]
-            && let Op::Take { dst, src: from } = builder.code[at]
-            && from == src
-            && !*entered
-        {
-            builder.code[at] = NOTHING;
-            builder.code[at - 1] = Op::TakeStored { dst, src, place };
-            any = true;
-        }
-    }
-    any
 }
 
 fn take_last_uses(builder: &mut FunctionBuilder, live: &Liveness) {

@@ -492,6 +492,23 @@ fn instruction(program: &Program, function: &Function, op: &Op) -> Check {
             }
             direct(id, count)
         }
+        Op::CallSubInt {
+            own,
+            count,
+            function: id,
+            ..
+        } => {
+            if own && callee(id).module != function.module {
+                return Err("the function belongs to another module".into());
+            }
+            if !own && owner(id) != ModuleKind::Stateless {
+                return Err("the function does not belong to a stateless module".into());
+            }
+            if callee(id).params == 0 || callee(id).captures != 0 {
+                return Err("the function takes no such argument".into());
+            }
+            arity(callee(id).params - 1, count)
+        }
         Op::CallMember {
             count,
             function: id,
@@ -651,7 +668,7 @@ fn regions(function: &Function) -> Result<(), (usize, String)> {
                 .ok_or_else(|| (position, "ends no guarded region".to_owned()))?,
             _ => depth,
         };
-        if depth > 0 && (matches!(op, Op::Return { .. }) || op.is_tail_call()) {
+        if depth > 0 && op.leaves() {
             return Err((position, "leaves a guarded region".into()));
         }
         if let Some(target) = op.target() {

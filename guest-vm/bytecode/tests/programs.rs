@@ -84,15 +84,12 @@ fn comparisons_and_small_integers_are_fused() {
         lines,
         [
             "module m ; m0 Stateless",
-            "function f0 m.fib ; params 1 captures 0 registers 9",
+            "function f0 m.fib ; params 1 captures 0 registers 2",
             "0  jump_unless_lt_int r0, number=2, -> 2",
             "1  return r0",
-            "2  sub_int r5, r0, number=1",
-            "3  call_static count=1, r3, r5.., f0 fib",
-            "4  sub_int r7, r0, number=2",
-            "5  call_static count=1, r4, r7.., f0 fib",
-            "6  add_take r3, r3, r4",
-            "7  return r3",
+            "2  call_sub_int own=0, count=0, r1, r0.., r0, number=1, f0 fib",
+            "3  call_sub_int own=0, count=0, r0, r0.., r0, number=2, f0 fib",
+            "4  return_add r1, r0",
         ]
     );
 }

@@ -70,6 +70,12 @@ pub(crate) enum Quick {
     Floor,
     /// Adds a value to an array under construction.
     Push,
+    /// The value, which must not be undefined.
+    Defined,
+    /// What a box holds.
+    BoxGet,
+    /// Puts a value into a box.
+    BoxSet,
 }
 
 impl Quick {
@@ -80,6 +86,9 @@ impl Quick {
             "#number_sqrt" => Quick::Sqrt,
             "#floor" => Quick::Floor,
             "#builder_push" => Quick::Push,
+            "#defined" => Quick::Defined,
+            "#box_get" => Quick::BoxGet,
+            "#box_set" => Quick::BoxSet,
             _ => return None,
         })
     }

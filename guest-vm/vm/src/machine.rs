@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::boundary::{Pending, TraceFrame};
 use crate::failure::Failure;
 use crate::heap::{CellId, Function, InstanceId, Stream, Value};
+use crate::interpreter::Garbage;
 use crate::loaded::Loaded;
 use crate::routine::{Mutex, Scheduler};
 use crate::sheet::{Attach, Force, Instantiation, Interaction, MemoWork, Sheet};
@@ -41,6 +42,8 @@ pub(crate) struct Machine {
     pub agent_calls: Vec<AgentCall>,
     /// Calls and jumps back left in this slice.
     pub fuel: u64,
+    /// What the loop of the interpreter leaves to be dropped.
+    pub garbage: Garbage,
     /// Steps left of the whole run; none: unlimited.
     pub budget: Option<u64>,
 }

@@ -2,7 +2,9 @@
 //!
 //! `L: c; jump_unless x -> E; body; jump L; E:` becomes
 //! `L: c; jump_unless x -> E; B: body; c; jump_when x -> B; E:`. The first test
-//! stays where it was, for the case that there is no round at all.
+//! stays where it was, for the case that there is no round at all. A function that calls itself
+//! last is `L: c; jump_unless x -> B; leave; B: body; jump L`, which becomes
+//! `L: c; jump_unless x -> B; E: leave; B: body; c; jump_unless x -> B; jump E`.
 
 use crate::builder::FunctionBuilder;
 use crate::op::Op;
@@ -47,23 +49,34 @@ fn turn_one(builder: &mut FunctionBuilder, at: usize) -> usize {
     let Some(inverse) = inverse(&builder.code[condition]) else {
         return 0;
     };
-    let leaves = builder.code[condition].target().and_then(position);
+    let aim = builder.code[condition].target().and_then(position);
     // Nothing jumps into the head but to its start.
     let entered = builder.labels.iter().flatten().any(|label| {
         let label = *label as usize;
         label > start && label <= condition
     });
-    if leaves != Some(at + 1) || entered {
+    if entered {
         return 0;
     }
-    let body = builder.labels.len() as u32;
-    builder.labels.push(Some(condition as u32 + 1));
+    let behind = builder.labels.len() as u32;
     let mut repeated: Vec<Op> = builder.code[start..condition].to_vec();
     let mut places = builder.places[start..=condition].to_vec();
-    repeated.push(inverse(Target(body)));
+    if aim == Some(at + 1) {
+        repeated.push(inverse(Target(behind)));
+    } else if aim.is_some_and(|aim| condition < aim && aim <= at) {
+        // The loop goes on where the condition jumps to, and is left behind it.
+        repeated.push(builder.code[condition]);
+        repeated.push(Op::Jump {
+            target: Target(behind),
+        });
+        places.push(builder.places[at]);
+    } else {
+        return 0;
+    }
+    builder.labels.push(Some(condition as u32 + 1));
+    let added = repeated.len() - 1;
     builder.code.splice(at..=at, repeated);
-    builder.places.splice(at..=at, places.drain(..));
-    let added = length;
+    builder.places.splice(at..=at, places);
     for label in builder.labels.iter_mut().flatten() {
         if *label as usize > at {
             *label += added as u32;

@@ -137,6 +137,15 @@ impl<'a> FunctionCode<'_, 'a> {
         };
         let base = self.arguments(args);
         self.at(span);
+        if let (Callee::Own(function) | Callee::Static(function), None) = (&target, dst)
+            && *function == self.id
+        {
+            // A loop: the arguments are the parameters of the next round.
+            for index in 0..u16::from(count) {
+                self.b.copy(Dst(index), Reg(base.0 + index));
+            }
+            return self.b.jump(self.start);
+        }
         let op = match (target, dst) {
             (Callee::Own(function), Some(dst)) => Op::Call {
                 count,

@@ -5,7 +5,7 @@ use super::walk;
 use crate::core::{self, Expr, ExprKind, LocalId};
 use crate::syntax::span::Span;
 use mix_bytecode::{
-    BuildError, Capture, Dst, Function, FunctionBuilder, Label, ModuleId, Op, Place, Reg,
+    BuildError, Capture, Dst, FuncId, Function, FunctionBuilder, Label, ModuleId, Op, Place, Reg,
 };
 
 /// How a function is entered.
@@ -55,6 +55,10 @@ pub(super) struct FunctionCode<'l, 'a> {
     pub function: &'a core::Function,
     pub sort: Sort,
     pub b: FunctionBuilder,
+    /// The number of the function.
+    pub id: FuncId,
+    /// Its first instruction.
+    pub start: Label,
     pub locals: Vec<LocalState>,
     pub blocks: Vec<OpenBlock>,
     /// Failing patterns: where they jump, the examined register, the place.
@@ -65,7 +69,7 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
     pub fn new(
         linker: &'l mut Linker<'a>,
         module: core::ModuleId,
-        module_id: ModuleId,
+        (module_id, id): (ModuleId, FuncId),
         function: &'a core::Function,
         sort: Sort,
     ) -> Self {
@@ -80,19 +84,23 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
             linker.limit(what, 255, function.span);
         }
         let name = function.name.to_string();
-        let b = FunctionBuilder::new(
+        let mut b = FunctionBuilder::new(
             // Names made by the compiler are marked with `$`; people need not see it.
             name.trim_start_matches('$'),
             module_id,
             params.min(255) as u8,
             captures.min(255) as u8,
         );
+        let start = b.label();
+        b.bind(start);
         FunctionCode {
             linker,
             module,
             function,
             sort,
             b,
+            id,
+            start,
             locals: vec![LocalState::default(); function.locals.len()],
             blocks: Vec::new(),
             failures: Vec::new(),

@@ -278,7 +278,13 @@ impl<'a> Linker<'a> {
 
     fn compile(&mut self, task: Task<'a>) {
         let module = self.module(task.module).id;
-        let code = FunctionCode::new(self, task.module, module, task.function, task.sort);
+        let code = FunctionCode::new(
+            self,
+            task.module,
+            (module, task.id),
+            task.function,
+            task.sort,
+        );
         match code.generate() {
             Ok(function) => self.out.define_function(task.id, function),
             Err(error) => self.internal(task.function.span, error),

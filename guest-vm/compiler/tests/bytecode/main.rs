@@ -48,23 +48,37 @@ fn recursion_is_one_direct_call() {
         code_of(body, "f"),
         "jump_unless_lt_int r0, number=2, -> 2\n\
          return r0\n\
-         sub_int r3, r0, number=1\n\
-         call count=1, r2, r3.., f1 f\n\
-         sub_int r4, r0, number=2\n\
-         call count=1, r3, r4.., f1 f\n\
-         add_take r1, r2, r3\n\
-         return r1"
+         call_sub_int own=1, count=0, r1, r0.., r0, number=1, f1 f\n\
+         call_sub_int own=1, count=0, r0, r0.., r0, number=2, f1 f\n\
+         return_add r1, r0"
     );
 }
 
 #[test]
 fn tail_calls_replace_the_frame() {
-    let body = "def f : number -> number def f(n) = if (n == 0) 0 else f(n - 1) cell c = f(1)";
+    let body = "def g : number -> number def g(n) = n \
+                def f : number -> number def f(n) = if (n == 0) 0 else g(n - 1) cell c = f(1)";
     let code = code_of(body, "f");
     assert!(code.contains("tail_call count=1"), "{code}");
     // The frame of a cell must be seen in stack traces.
     let code = code_of(body, "cell c");
     assert!(!code.contains("tail_call"), "{code}");
+}
+
+#[test]
+fn a_function_that_calls_itself_last_is_a_loop() {
+    let body = "def f : number -> number -> number \
+                def f(n, sum) = if (n == 0) sum else f(n - 1, sum + n) cell c = f(9, 0)";
+    assert_eq!(
+        code_of(body, "f"),
+        "jump_unless_eq_int r0, number=0, -> 2\n\
+         return r1\n\
+         sub_int r2, r0, number=1\n\
+         add_take r1, r1, r0\n\
+         take r0, r2\n\
+         jump_unless_eq_int r0, number=0, -> 2\n\
+         jump -> 1"
+    );
 }
 
 #[test]
@@ -106,9 +120,9 @@ fn a_match_shares_the_register_of_its_subject() {
     assert_eq!(
         code_of(body, "f"),
         "jump_unless_case argument=1, r0, \"m.some1\", -> 3\n\
-         case_item r1, r0\n\
-         return r1\n\
-         int r1, value=0\n\
-         return r1"
+         case_item r0, r0\n\
+         return r0\n\
+         int r0, value=0\n\
+         return r0"
     );
 }

@@ -32,7 +32,7 @@ pub(super) fn text(value: &Value) -> Result<&Text, Failure> {
 }
 
 /// A bool.
-pub(super) fn boolean(value: &Value) -> Result<bool, Failure> {
+pub(crate) fn boolean(value: &Value) -> Result<bool, Failure> {
     match value {
         Value::Bool(flag) => Ok(*flag),
         other => Err(wrong("ERR_EXPECTED_BOOL", "a bool", other)),

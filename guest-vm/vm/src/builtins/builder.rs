@@ -45,9 +45,16 @@ pub(super) fn take_items(builder: &Value) -> Result<Vec<Value>, Failure> {
 }
 
 fn push(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    let value = args::defined(&mut args[1], "the element")?;
-    items(&args[0])?.borrow_mut().push_back(value);
+    let element = args[1].take();
+    push_value(&args[0], element)?;
     Ok(Value::Null)
+}
+
+/// Adds a value that must not be undefined.
+pub(crate) fn push_value(builder: &Value, mut element: Value) -> Result<(), Failure> {
+    let element = args::defined(&mut element, "the element")?;
+    items(builder)?.borrow_mut().push_back(element);
+    Ok(())
 }
 
 fn push_any(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {

@@ -24,12 +24,12 @@
     reason = "a text only caches its length; its order and hash are those of the content"
 )]
 
-mod args;
+pub(crate) mod args;
 mod array;
 mod binary;
 mod bitset;
 mod boolean;
-mod builder;
+pub(crate) mod builder;
 mod calendar;
 mod calendar_format;
 mod container;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::release::release;
-use super::value::{Array, Function, Value};
+use super::value::{Array, Callable, Function, InstanceId, Value, whole};
 use crate::failure::Failure;
 use crate::routine::Channel;
 
@@ -153,12 +153,41 @@ impl Stream {
         let Source::Array { array, next, end } = &mut *source else {
             return None;
         };
-        if *next >= *end {
-            return Some(Value::Undefined);
-        }
-        let item = array.items().get(*next)?.share();
-        *next += 1;
+        let item = if *next >= *end {
+            whole(Value::Undefined)
+        } else {
+            array.items().get(*next)?.share()
+        };
+        *next += usize::from(*next < *end);
         Some(item)
+    }
+
+    /// The compiled function of a generator that computes nothing at present, and its instance.
+    #[inline(always)]
+    pub(crate) fn generator(&self) -> Option<(u32, InstanceId)> {
+        if self.busy.get() || !self.buffered.try_borrow().ok()?.is_undefined() {
+            return None;
+        }
+        match &*self.source.try_borrow().ok()? {
+            Source::Generator(function) => match &function.target {
+                Callable::Closure {
+                    function: number,
+                    instance,
+                    ..
+                } if function.arity == 1 => Some((*number, *instance)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The function of a generator.
+    #[inline(always)]
+    pub(crate) fn generator_closure(&self) -> Option<Rc<Function>> {
+        match &*self.source.try_borrow().ok()? {
+            Source::Generator(function) => Some(Rc::clone(function)),
+            _ => None,
+        }
     }
 
     /// The next element if that takes no call: undefined at the end, none if it does.

@@ -155,25 +155,25 @@ impl Value {
     #[inline(always)]
     pub(crate) fn share(&self) -> Value {
         match self {
-            Value::Undefined => Value::Undefined,
-            Value::Null => Value::Null,
-            Value::Bool(value) => Value::Bool(*value),
-            Value::Int(number) => Value::Int(*number),
-            Value::Float(number) => Value::Float(*number),
-            Value::Link(cell) => Value::Link(*cell),
-            Value::Instance(instance) => Value::Instance(*instance),
-            Value::Appstate => Value::Appstate,
-            Value::Handle(handle) => Value::Handle(*handle),
-            Value::Text(text) => Value::Text(text.clone()),
-            Value::Ref(text) => Value::Ref(text.clone()),
-            Value::Binary(bytes) => Value::Binary(Rc::clone(bytes)),
-            Value::Array(array) => Value::Array(array.clone()),
-            Value::Map(map) => Value::Map(map.clone()),
-            Value::Case(case) => Value::Case(case.clone()),
-            Value::Function(function) => Value::Function(Rc::clone(function)),
-            Value::Stream(stream) => Value::Stream(Rc::clone(stream)),
-            Value::Token(token) => Value::Token(Rc::clone(token)),
-            Value::Opaque(object) => Value::Opaque(Rc::clone(object)),
+            Value::Undefined => whole(Value::Undefined),
+            Value::Null => whole(Value::Null),
+            Value::Bool(value) => whole(Value::Bool(*value)),
+            Value::Int(number) => whole(Value::Int(*number)),
+            Value::Float(number) => whole(Value::Float(*number)),
+            Value::Link(cell) => whole(Value::Link(*cell)),
+            Value::Instance(instance) => whole(Value::Instance(*instance)),
+            Value::Appstate => whole(Value::Appstate),
+            Value::Handle(handle) => whole(Value::Handle(*handle)),
+            Value::Text(text) => whole(Value::Text(text.clone())),
+            Value::Ref(text) => whole(Value::Ref(text.clone())),
+            Value::Binary(bytes) => whole(Value::Binary(Rc::clone(bytes))),
+            Value::Array(array) => whole(Value::Array(array.clone())),
+            Value::Map(map) => whole(Value::Map(map.clone())),
+            Value::Case(case) => whole(Value::Case(case.clone())),
+            Value::Function(function) => whole(Value::Function(Rc::clone(function))),
+            Value::Stream(stream) => whole(Value::Stream(Rc::clone(stream))),
+            Value::Token(token) => whole(Value::Token(Rc::clone(token))),
+            Value::Opaque(object) => whole(Value::Opaque(Rc::clone(object))),
         }
     }
 
@@ -262,6 +262,16 @@ impl Value {
     pub fn take(&mut self) -> Value {
         std::mem::take(self)
     }
+}
+
+/// The same value, all sixteen bytes of which are written. Where values of several kinds meet, the
+/// compiler would otherwise take what a short one leaves unwritten from the round of the loop
+/// before, and carry it along for that.
+#[inline(always)]
+pub(crate) fn whole(value: Value) -> Value {
+    let mut place = Value::Int(0);
+    std::mem::forget(std::mem::replace(&mut place, value));
+    place
 }
 
 impl From<bool> for Value {

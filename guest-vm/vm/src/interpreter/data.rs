@@ -7,6 +7,7 @@ use super::place;
 use super::rare;
 use super::step::{Flow, Running};
 use crate::access;
+use crate::builtins::builder;
 use crate::failure::Failure;
 use crate::heap::{Case, Map, Opaque, Value};
 use crate::machine::Machine;
@@ -131,6 +132,25 @@ pub(super) fn perform(
         Op::Gt { dst, a, b } => r[dst.index()] = place::GT(&r[a.index()], &r[b.index()])?,
         Op::Ge { dst, a, b } => r[dst.index()] = place::GE(&r[a.index()], &r[b.index()])?,
 
+        Op::EqInt { dst, a, number } => {
+            r[dst.index()] = place::EQ(&r[a.index()], &Value::Int(i64::from(number)))?;
+        }
+        Op::NeInt { dst, a, number } => {
+            r[dst.index()] = place::NE(&r[a.index()], &Value::Int(i64::from(number)))?;
+        }
+        Op::LtInt { dst, a, number } => {
+            r[dst.index()] = place::LT(&r[a.index()], &Value::Int(i64::from(number)))?;
+        }
+        Op::LeInt { dst, a, number } => {
+            r[dst.index()] = place::LE(&r[a.index()], &Value::Int(i64::from(number)))?;
+        }
+        Op::GtInt { dst, a, number } => {
+            r[dst.index()] = place::GT(&r[a.index()], &Value::Int(i64::from(number)))?;
+        }
+        Op::GeInt { dst, a, number } => {
+            r[dst.index()] = place::GE(&r[a.index()], &Value::Int(i64::from(number)))?;
+        }
+
         Op::JumpIfUndefined { src, target } => {
             return Ok(jump_if(r[src.index()].is_undefined(), target));
         }
@@ -203,6 +223,11 @@ pub(super) fn perform(
             r[dst.index()] = value.cloned().unwrap_or_default();
         }
 
+        Op::Push { target, src } => {
+            let element = r[src.index()].take();
+            let builder = r[target.index()].clone();
+            builder::push_value(&builder, element)?;
+        }
         Op::NewCase { dst, src, name } => {
             let argument = r[src.index()].clone();
             if argument.is_undefined() {

@@ -33,6 +33,7 @@ use std::rc::Rc;
 
 use mix_bytecode::Op;
 
+pub(crate) use execute::Garbage;
 pub(crate) use pull::fail as fail_stream;
 
 use crate::boundary::Host;
@@ -122,12 +123,11 @@ impl Machine {
     /// Runs the topmost frame and all that it calls until the loop is to be left.
     fn frames(&mut self, routine: &mut Routine) -> Leave {
         let loaded = Rc::clone(&self.loaded);
-        let mut last = Value::Undefined;
         loop {
-            execute::execute(self, routine, &loaded, &mut last);
-            if !last.is_undefined() {
-                drop(last.take());
-            } else if let Err(leave) = step::step(self, routine, &loaded) {
+            execute::execute(self, routine, &loaded);
+            if !self.garbage.empty()
+                && let Err(leave) = step::step(self, routine, &loaded)
+            {
                 return leave;
             }
         }

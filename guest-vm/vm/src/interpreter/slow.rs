@@ -27,10 +27,12 @@ impl Machine {
         let instance = frame.instance;
         let at = |index: u16| base + usize::from(index);
         match op {
-            Op::Next { dst, src } => match routine.stack[at(src.0)].clone() {
-                Value::Stream(stream) => self.pull(routine, host, &stream, Ret::Reg(dst.0)),
-                other => Err(Failure::not_a("RT_NOT_A_STREAM", "a stream", &other)),
-            },
+            Op::Next { dst, src } | Op::NextJump { dst, src, .. } => {
+                match routine.stack[at(src.0)].clone() {
+                    Value::Stream(stream) => self.pull(routine, host, &stream, Ret::Reg(dst.0)),
+                    other => Err(Failure::not_a("RT_NOT_A_STREAM", "a stream", &other)),
+                }
+            }
             Op::CallBuiltin {
                 count,
                 dst,

@@ -10,11 +10,13 @@ use mix_bytecode::{Base, Op, Target};
 use super::call::{make_room, stack_failure};
 use super::window::{clear, take_range};
 use super::{Leave, data, place};
+use crate::builtins::args;
 use crate::failure::Failure;
 use crate::heap::value::InstanceId;
 use crate::heap::{Callable, Function, Value};
 use crate::loaded::{Entry, Foreign, Loaded};
 use crate::machine::{Frame, Handler, MAX_FRAMES, Machine, Ret, Routine};
+use crate::operators::{self, Arithmetic};
 use crate::sheet::SlotState;
 
 /// Where control goes after an instruction.
@@ -213,6 +215,20 @@ fn tail_call(
     Ok(Flow::Frame)
 }
 
+/// Ends the running frame with a value.
+fn leave(routine: &mut Routine, running: Running<'_>, value: Value) -> Flow {
+    clear(&mut routine.stack[running.base..running.base + running.size()]);
+    let ret = routine.frames.pop().map(|done| done.ret);
+    if let Some(Ret::Reg(register)) = ret
+        && let Some(caller) = routine.frames.last()
+    {
+        let place = caller.base as usize + usize::from(register);
+        routine.stack[place] = value;
+        return Flow::Frame;
+    }
+    Flow::Leave(Leave::Return(value))
+}
+
 /// Performs an instruction of control; hands on all others.
 fn control(
     machine: &mut Machine,
@@ -233,6 +249,12 @@ fn control(
         Op::Jump { target } => Ok(Flow::Jump(target)),
         Op::JumpUnless { src, target } => condition(&r[src.index()], false, target),
         Op::JumpIf { src, target } => condition(&r[src.index()], true, target),
+        // Undefined counts as false.
+        Op::JumpUnlessTruth { src, target } => match &r[src.index()] {
+            Value::Undefined => Ok(Flow::Jump(target)),
+            value if args::boolean(value)? => Ok(Flow::Next),
+            _ => Ok(Flow::Jump(target)),
+        },
         Op::JumpUnlessGuard { src, target } => match &r[src.index()] {
             Value::Undefined => Ok(Flow::Jump(target)),
             value => condition(value, false, target),
@@ -279,6 +301,35 @@ fn control(
                 (base, count),
                 Ret::Reg(dst.0),
             )
+        }
+        Op::CallSubInt {
+            own,
+            count,
+            dst,
+            base,
+            a,
+            number,
+            function,
+        } => {
+            let number = Value::Int(i64::from(number));
+            let last = operators::arithmetic(Arithmetic::Sub, &r[a.index()], &number)?;
+            let callee = if own {
+                Callee::new(function.0, instance)
+            } else {
+                Callee::of_static(loaded, function.0)
+            };
+            let flow = call(
+                machine,
+                routine,
+                running,
+                callee,
+                (base, count),
+                Ret::Reg(dst.0),
+            )?;
+            if let (Flow::Frame, Some(frame)) = (&flow, routine.frames.last()) {
+                routine.stack[frame.base as usize + usize::from(count)] = last;
+            }
+            Ok(flow)
         }
         Op::CallMember {
             count,
@@ -395,16 +446,34 @@ fn control(
         }
         Op::Return { src } => {
             let value = r[src.index()].take();
-            clear(r);
-            let ret = routine.frames.pop().map(|done| done.ret);
-            if let Some(Ret::Reg(register)) = ret
-                && let Some(caller) = routine.frames.last()
-            {
-                let place = caller.base as usize + usize::from(register);
-                routine.stack[place] = value;
-                return Ok(Flow::Frame);
-            }
-            Ok(Flow::Leave(Leave::Return(value)))
+            Ok(leave(routine, running, value))
+        }
+        Op::ReturnAdd { a, b } => {
+            // The frame ends, so nothing else needs the left side; unless both are one.
+            let left = if a == b {
+                r[a.index()].clone()
+            } else {
+                r[a.index()].take()
+            };
+            let value = operators::add(left, &r[b.index()])?;
+            Ok(leave(routine, running, value))
+        }
+        Op::ReturnAddInt { a, number } => {
+            let number = Value::Int(i64::from(number));
+            let value = operators::add(r[a.index()].take(), &number)?;
+            Ok(leave(routine, running, value))
+        }
+        Op::ReturnSub { a, b } => {
+            let value = operators::arithmetic(Arithmetic::Sub, &r[a.index()], &r[b.index()])?;
+            Ok(leave(routine, running, value))
+        }
+        Op::ReturnMul { a, b } => {
+            let value = operators::arithmetic(Arithmetic::Mul, &r[a.index()], &r[b.index()])?;
+            Ok(leave(routine, running, value))
+        }
+        Op::ReturnDiv { a, b } => {
+            let value = operators::arithmetic(Arithmetic::Div, &r[a.index()], &r[b.index()])?;
+            Ok(leave(routine, running, value))
         }
 
         Op::LoadCapture { dst, capture } => {
@@ -416,13 +485,15 @@ fn control(
             r[dst.index()] = captured.cloned().unwrap_or_default();
             Ok(Flow::Next)
         }
-        Op::Next { dst, src } => match place::next(&r[src.index()])? {
-            Some(value) => {
-                r[dst.index()] = value;
-                Ok(Flow::Next)
+        Op::Next { dst, src } | Op::NextJump { dst, src, .. } => {
+            match place::next(&r[src.index()])? {
+                Some(value) => {
+                    r[dst.index()] = value;
+                    Ok(Flow::Next)
+                }
+                None => Ok(Flow::Slow),
             }
-            None => Ok(Flow::Slow),
-        },
+        }
         // The replacement of a module with instances is evaluated in the own one.
         Op::MakeForeign { dst, import }
             if let Foreign::OwnArm(arm) = loaded.foreign[import.index()] =>

@@ -494,6 +494,11 @@ impl Scheduler {
         }
     }
 
+    /// True if a routine waits until another one has computed something.
+    pub fn anything_wanted(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
     /// True if a routine waits for an element of the stream.
     pub fn is_wanted(&self, stream: &Rc<Stream>) -> bool {
         self.busy.iter().any(|id| {

@@ -24,6 +24,7 @@ use std::rc::Rc;
 use crate::boundary::{Action, Event, Host, Pending, Reply, Step};
 use crate::failure::Failure;
 use crate::heap::Value;
+use crate::interpreter::Garbage;
 use crate::loaded::Loaded;
 use crate::machine::{Machine, Outcome, Routine};
 use crate::routine::{End, Role, RoutineId, Scheduler};
@@ -99,6 +100,7 @@ impl Session {
                 next_call: 0,
                 agent_calls: Vec::new(),
                 fuel: 0,
+                garbage: Garbage::default(),
                 budget: None,
             },
             routine: Routine::default(),
