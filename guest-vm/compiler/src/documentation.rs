@@ -71,6 +71,24 @@ pub(crate) fn collect(
     sources: &SourceMap,
     signatures: &Signatures,
 ) -> Vec<ModuleDocumentation> {
+    collected(units, sources, signatures, false)
+}
+
+/// The same with private names.
+pub(crate) fn collect_all(
+    units: &[Unit],
+    sources: &SourceMap,
+    signatures: &Signatures,
+) -> Vec<ModuleDocumentation> {
+    collected(units, sources, signatures, true)
+}
+
+fn collected(
+    units: &[Unit],
+    sources: &SourceMap,
+    signatures: &Signatures,
+    private: bool,
+) -> Vec<ModuleDocumentation> {
     let mut modules = Vec::new();
     for unit in units {
         for item in &unit.items {
@@ -80,6 +98,7 @@ pub(crate) fn collect(
                     sources,
                     comments: &unit.comments,
                     types: signatures.get(&module.name.text).unwrap_or(&none),
+                    private,
                 };
                 modules.push(collector.module(module));
             }
@@ -93,6 +112,8 @@ struct Collector<'a> {
     comments: &'a [Comment],
     /// Inferred types of the names of the module.
     types: &'a HashMap<Symbol, String>,
+    /// Private names count too.
+    private: bool,
 }
 
 impl Collector<'_> {
@@ -148,16 +169,16 @@ impl Collector<'_> {
         }
     }
 
-    /// The public names of a phrase.
+    /// The names of a phrase that count.
     fn items(&self, phrase: &Phrase) -> Vec<Item> {
         match &phrase.kind {
-            PhraseKind::Def(def) if !def.private => self.def(def, phrase).into_iter().collect(),
-            PhraseKind::ForeignDef(def) if !def.private => {
+            PhraseKind::Def(def) if self.private || !def.private => self.def(def, phrase).into_iter().collect(),
+            PhraseKind::ForeignDef(def) if self.private || !def.private => {
                 let ty = self.written(def.ty.span);
                 let signature = format!("def {} : {ty}", def.name.text);
                 vec![self.item(&def.name, ItemKind::Def, signature, Vec::new(), phrase)]
             }
-            PhraseKind::Cell(cell) if !cell.private => vec![self.cell(cell, phrase)],
+            PhraseKind::Cell(cell) if self.private || !cell.private => vec![self.cell(cell, phrase)],
             PhraseKind::Case(cases) => self.cases(cases, phrase),
             PhraseKind::Type(def) => {
                 let signature = self.written(phrase.span);

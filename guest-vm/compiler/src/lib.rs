@@ -12,6 +12,7 @@
 //! - [`syntax`]: tokens, the syntax tree ([`syntax::ast`]), places ([`syntax::source`])
 //! - [`core`]: the resolved, typed and desugared program between checker and code generation
 //! - [`codegen`]: bytecode, of what the entry modules reach
+//! - [`analyze`]: what an editor wants to know of a text ([`analysis`])
 //! - [`documentation()`], [`library_documentation`]: what modules offer, with types and comments
 //! - [`issue`]: errors and warnings with stable codes; [`issue::render`] shows them
 //!
@@ -24,6 +25,7 @@
 //! The standard library is compiled from source together with the program, but only the
 //! modules a program names, and of these only the functions it reaches are linked.
 
+pub mod analysis;
 pub mod check;
 pub mod codegen;
 pub mod core;
@@ -36,6 +38,6 @@ pub mod session;
 pub mod syntax;
 
 pub use pipeline::{
-    Compilation, CompileOptions, Documented, SourceFile, check, compile, compile_expression,
+    Compilation, CompileOptions, Documented, SourceFile, analyze, check, compile, compile_expression,
     compile_library, documentation, library_documentation, source_addresses,
 };

@@ -1,5 +1,6 @@
 //! The phases in order: parse, check, generate; and the stack they run on.
 
+use crate::analysis::{Analysis, Candidate, NameUse};
 use crate::check::CheckOptions;
 use crate::codegen::{self, Goal};
 use crate::core;
@@ -147,6 +148,19 @@ pub(crate) fn check_here(files: &[SourceFile], options: &CompileOptions) -> Comp
     Build::new(options).units(files, false)
 }
 
+/// Finds what an editor wants to know of some sources.
+pub fn analyze(files: &[SourceFile], options: &CompileOptions) -> Analysis {
+    on_large_stack(
+        || Build::new(options).analysis(files),
+        |issue| Analysis {
+            compilation: failed(issue),
+            uses: Vec::new(),
+            candidates: Vec::new(),
+            modules: Vec::new(),
+        },
+    )
+}
+
 /// Compiles session input (definitions, modules and one expression, the last part) into a
 /// program whose `expression` computes the value. The modules of `files` can be imported.
 pub fn compile_expression(
@@ -240,6 +254,11 @@ pub(crate) struct Build<'o> {
     pub issues: Vec<Issue>,
     /// Names of the session with their types.
     pub session_types: Vec<(String, String)>,
+    /// Names are recorded for editors.
+    record: bool,
+    /// What was recorded.
+    uses: Vec<NameUse>,
+    candidates: Vec<Candidate>,
     /// Modules whose text could not be had, and why.
     unloaded: HashMap<String, String>,
 }
@@ -252,6 +271,9 @@ impl<'o> Build<'o> {
             ids: NodeIds::default(),
             issues: Vec::new(),
             session_types: Vec::new(),
+            record: false,
+            uses: Vec::new(),
+            candidates: Vec::new(),
             unloaded: HashMap::new(),
         }
     }
@@ -314,6 +336,34 @@ impl<'o> Build<'o> {
         Documented {
             modules: documentation::collect(&units, &self.sources, &signatures),
             issues: self.issues,
+        }
+    }
+
+    fn analysis(mut self, files: &[SourceFile]) -> Analysis {
+        self.record = true;
+        let units = self.parse(files);
+        let core = self.check(&units, None);
+        let mut uses = std::mem::take(&mut self.uses);
+        let candidates = std::mem::take(&mut self.candidates);
+        // What was recorded last at a place is the most certain.
+        uses.reverse();
+        uses.sort_by_key(|found| (found.span.source, found.span.start, found.span.end));
+        uses.dedup_by_key(|found| found.span);
+        let mut signatures = documentation::Signatures::new();
+        for found in &uses {
+            if let (Some(module), Some(ty), true) =
+                (&found.module, &found.ty, found.definition == Some(found.span))
+            {
+                let types = signatures.entry(module.as_str().into()).or_default();
+                types.insert(found.name.as_str().into(), ty.clone());
+            }
+        }
+        let modules = documentation::collect_all(&units, &self.sources, &signatures);
+        Analysis {
+            compilation: self.finish(core, None),
+            uses,
+            candidates,
+            modules,
         }
     }
 
@@ -515,6 +565,8 @@ impl<'o> Build<'o> {
         let result = crate::check::check(units, &options, &mut loader);
         self.issues.extend(result.issues);
         self.session_types = result.session_types;
+        self.uses = result.uses;
+        self.candidates = result.candidates;
         result.program
     }
 
@@ -526,6 +578,7 @@ impl<'o> Build<'o> {
             session,
             linked,
             unloaded: std::mem::take(&mut self.unloaded),
+            record: self.record,
         }
     }
 

@@ -159,7 +159,10 @@ impl Repl {
         let Some(program) = compilation.program else {
             return false;
         };
-        if let Err(issue) = machine.load(&mix_bytecode::encode(&program)) {
+        let Some(executable) = self.executable(program, out) else {
+            return false;
+        };
+        if let Err(issue) = machine.load(&executable) {
             out.push(Output::Failure(*issue));
             return false;
         }

@@ -101,7 +101,16 @@ impl Repl {
             session::members(&text)
         });
         let given = given.map(|(name, _)| (name, "module".to_string()));
-        chosen(own.chain(fixed).chain(library).chain(given), word, start)
+        let linked = self.interfaces();
+        let linked = linked.map(|(name, _)| (name.to_string(), "module".to_string()));
+        let names = own.chain(fixed).chain(library).chain(given).chain(linked);
+        chosen(names, word, start)
+    }
+
+    /// The modules of the compiled libraries with the texts of their interfaces.
+    fn interfaces(&self) -> impl Iterator<Item = (&str, &str)> {
+        let interfaces = self.options.libraries.iter().flat_map(|library| &library.interfaces);
+        interfaces.map(|(name, text)| (&**name, &**text))
     }
 
     /// Members of a module, or keys of a map that a name of the session holds.
@@ -118,6 +127,7 @@ impl Repl {
             .files
             .iter()
             .map(|file| String::from_utf8_lossy(&file.text).into_owned())
+            .chain(self.interfaces().map(|(_, text)| text.to_string()))
             .chain(mix_stdlib::source(base).map(str::to_string));
         for text in texts {
             for (module, names) in session::members(&text) {

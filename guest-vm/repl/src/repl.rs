@@ -47,6 +47,8 @@ struct Earlier {
 #[derive(Debug)]
 pub struct Repl {
     pub(crate) files: Vec<SourceFile>,
+    /// Compiled libraries whose modules can be imported, and fetched texts.
+    pub(crate) options: CompileOptions,
     earlier: Vec<Earlier>,
     /// Values of definitions in wire form.
     pub(crate) values: BTreeMap<String, Vec<u8>>,
@@ -64,12 +66,20 @@ impl Repl {
     pub fn new(files: Vec<SourceFile>) -> Self {
         Self {
             files,
+            options: CompileOptions::default(),
             earlier: Vec::new(),
             values: BTreeMap::new(),
             types: Vec::new(),
             views: None,
             debug: false,
         }
+    }
+
+    /// The same loop with these options: their libraries can be imported too.
+    #[must_use]
+    pub fn with_options(mut self, options: CompileOptions) -> Self {
+        self.options = options;
+        self
     }
 
     /// True if nothing more is needed to read the text; an empty line or `;;` ends any text.
@@ -142,8 +152,23 @@ impl Repl {
             .filter(|earlier| !is_replaced(earlier))
             .map(|earlier| earlier.text.clone())
             .collect();
-        let options = CompileOptions::default();
-        session::compile_phrase(&earlier, at, phrase, &self.files, &options, &self.values)
+        let (files, options) = (&self.files, &self.options);
+        session::compile_phrase(&earlier, at, phrase, files, options, &self.values)
+    }
+
+    /// A compiled program, joined with the libraries that it uses, as an executable.
+    pub(crate) fn executable(
+        &self,
+        program: mix_bytecode::Program,
+        out: &mut Vec<Output>,
+    ) -> Option<Vec<u8>> {
+        match mix_bytecode::link(program, &self.options.libraries) {
+            Ok(program) => Some(mix_bytecode::encode(&program)),
+            Err(error) => {
+                out.push(Output::Compile(format!("error: {error}\n")));
+                None
+            }
+        }
     }
 
     fn phrase(&mut self, piece: &Piece, machine: &mut dyn Machine, out: &mut Vec<Output>) {
@@ -156,12 +181,10 @@ impl Repl {
         if !notes.is_empty() {
             out.push(Output::Compile(notes));
         }
-        let Some(executable) = program
-            .compilation
-            .program
-            .as_ref()
-            .map(mix_bytecode::encode)
-        else {
+        let Some(compiled) = program.compilation.program else {
+            return;
+        };
+        let Some(executable) = self.executable(compiled, out) else {
             return;
         };
         let Some(given) = run(&executable, machine, out) else {
@@ -217,7 +240,7 @@ impl Repl {
                 files.push(SourceFile::new(name.as_str(), earlier.text.as_str()));
             }
         }
-        mix_compiler::compile(&files, &CompileOptions::default())
+        mix_compiler::compile(&files, &self.options)
     }
 }
 

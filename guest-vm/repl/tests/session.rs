@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use mix_compiler::SourceFile;
+use mix_bytecode::library::{Library, decode};
+use mix_compiler::{CompileOptions, SourceFile, compile_library};
 use mix_repl::{Machine, Output, Repl};
 use mix_vm::{Action, Event, Issue, NoFunctions, NoHost, Options, Session, Step, Vm};
 
@@ -249,6 +250,54 @@ fn types_and_completions() {
     assert!(texts("stri").contains(&"string".to_string()));
 }
 
+/// A library of these modules that uses other libraries.
+fn library(text: &str, name: &str, used: &[Library]) -> Library {
+    let options = CompileOptions {
+        libraries: used.to_vec(),
+        ..CompileOptions::default()
+    };
+    let files = [SourceFile::new("library.mix", text)];
+    let (compilation, file) = compile_library(&files, name, "1", &options);
+    let file = file.unwrap_or_else(|| panic!("{}", compilation.text()));
+    decode(&file).expect("the compiler writes what can be read")
+}
+
+#[test]
+fn compiled_libraries_can_be_used() {
+    let lower = "module measures case metres(number) def double(m : metres) = self.metres(metres^(m) * 2) module end";
+    let lower = library(lower, "measures", &[]);
+    let upper = "module fields(size)
+           import measures
+           var cell n = size  cell wide = measures.double(measures.metres(n))
+           def area(k) = size * k
+         module end";
+    let upper = library(upper, "fields", std::slice::from_ref(&lower));
+    let mut s = Loop::new(&[]);
+    s.repl = s.repl.with_options(CompileOptions {
+        libraries: vec![lower, upper],
+        ..CompileOptions::default()
+    });
+    s.says("import measures", "");
+    let doubled = r#"{"_rmx_type":"{tag}case:measures.metres","_rmx_value":6}"#;
+    s.says("measures.double(measures.metres(3))", doubled);
+    s.says("def twice = measures.double", "");
+    s.says("twice(measures.metres(3))", doubled);
+    s.says("def six = measures.metres^(twice(measures.metres(3)))", "");
+    s.says("import f = fields(7)", "");
+    s.says("f.area(six)", "42");
+    s.says("contents(f.n)", "7");
+    s.says("module user import fields(2) cell c = contents(fields.n) + 1 module end", "");
+    s.says("#load user", "c = 3");
+    s.says(
+        "#load fields 4",
+        r#"n = 4 ; wide = {"_rmx_type":"{tag}case:measures.metres","_rmx_value":8}"#,
+    );
+    s.says("import nowhere", "error MOD_UNKNOWN");
+    let found = s.repl.complete("measures.do", 11);
+    assert_eq!(found[0].text, "double");
+    assert!(s.repl.complete("fie", 3).iter().any(|c| c.text == "fields"));
+}
+
 #[test]
 fn observers_are_shown_while_debugging() {
     let mut s = Loop::new(&[]);
@@ -290,4 +339,5 @@ fn values_without_a_text_form_are_named() {
     s.says("[x -> x][0]", "<function>");
     s.says("number.parse", "<function>");
     s.says("1 ++ 2", "<stream>");
+    s.says("token.empty", "<token>");
 }

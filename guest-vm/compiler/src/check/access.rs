@@ -70,6 +70,7 @@ impl Checker<'_> {
         };
         if self.types.is_var(ty) {
             let (result, check) = self.wait_for_field(ty, &name.text, name.span);
+            self.record_field(name, result);
             let expr = Expr {
                 span,
                 kind: ExprKind::Assert {
@@ -79,7 +80,9 @@ impl Checker<'_> {
             };
             return Ok((expr, result));
         }
+        self.record_fields(ty, &name.text);
         let field = self.field_type(ty, &name.text, name.span)?;
+        self.record_field(name, field);
         Ok((make(base), field))
     }
 

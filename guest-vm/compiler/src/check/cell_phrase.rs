@@ -255,6 +255,9 @@ impl Checker<'_> {
         let mut names = Vec::new();
         for name in &observer.watched {
             let member = self.use_member(&name.text);
+            if let Some(member) = &member {
+                self.record_member(self.cur.id, &name.text, member, name.span);
+            }
             match member.map(|member| (member.kind, member.slot)) {
                 Some((MemberKind::Cell { .. }, slot)) => watched.push(slot),
                 Some((MemberKind::Broken, _)) => return Err(self.silent()),

@@ -42,6 +42,7 @@ impl Checker<'_> {
             },
             ast::ExprKind::SelfName(name) => match self.use_member(&name.text) {
                 Some(member) => {
+                    self.record_member(self.cur.id, &name.text, &member, name.span);
                     let found = Found::Own(name.text.clone(), member);
                     return self.use_found(found, &name.text, span);
                 }
@@ -55,7 +56,10 @@ impl Checker<'_> {
                     return self.use_found(Found::Own(name.text.clone(), member), &name.text, span);
                 }
                 match self.lookup_predefined(&name.text, name.span)? {
-                    Some(found) => return self.use_found(found, &name.text, span),
+                    Some(found) => {
+                        self.record_use(&name.text, name.span, &found);
+                        return self.use_found(found, &name.text, span);
+                    }
                     None => match self.library_module(&name.text, name.span)? {
                         Some(id) => return self.use_found(Found::Module(id), &name.text, span),
                         None => return Err(self.unbound(&name.text, name.span)),

@@ -31,7 +31,11 @@ impl Checker<'_> {
                 _ => None,
             },
             ast::ExprKind::SelfName(name) => {
-                match self.use_member(&name.text).map(|member| member.kind) {
+                let member = self.use_member(&name.text);
+                if let Some(member) = &member {
+                    self.record_member(self.cur.id, &name.text, member, name.span);
+                }
+                match member.map(|member| member.kind) {
                     Some(MemberKind::Case(case)) => Some(case),
                     _ => None,
                 }

@@ -145,6 +145,12 @@ impl Checker<'_> {
 
     /// What an unqualified name stands for.
     pub(super) fn lookup(&mut self, name: &Symbol, span: Span) -> Checked<Found> {
+        let found = self.resolve(name, span)?;
+        self.record_use(name, span, &found);
+        Ok(found)
+    }
+
+    fn resolve(&mut self, name: &Symbol, span: Span) -> Checked<Found> {
         if let Some(found) = self.lookup_local(name) {
             return Ok(found);
         }
@@ -222,6 +228,7 @@ impl Checker<'_> {
 
     /// The issue for an unknown name.
     pub(super) fn unbound(&mut self, name: &Symbol, span: Span) -> Stop {
+        self.record_visible(name);
         let issue = Issue::new(Code::NameUnbound, span).with("name", name);
         if self
             .states

@@ -16,6 +16,7 @@
 //! - [`coerce`]: the coercion points and what they insert; [`settle`]: what is decided later
 //! - [`explain`], [`familiar`], [`suggest`]: the help of issues
 //! - [`interface`]: what compiled libraries say of their modules
+//! - [`record`]: what editors want to know
 //! - [`query`]: filters of `db` as query clauses
 //!
 //! Modules are checked when they are first needed: the given ones all, those of the
@@ -51,6 +52,7 @@ mod pattern_type;
 mod pipe;
 mod pragma;
 mod query;
+mod record;
 mod reference;
 mod relation;
 mod runtime;
@@ -61,6 +63,7 @@ mod type_expr;
 mod type_walk;
 mod types;
 
+use crate::analysis::{Candidate, NameUse};
 use crate::core::{self, ModuleId};
 use crate::issue::{Issue, Severity};
 use crate::syntax::ast::{self, Symbol};
@@ -85,6 +88,8 @@ pub struct CheckOptions {
     pub linked: Vec<Linked>,
     /// Modules whose text could not be had, and why.
     pub unloaded: HashMap<String, String>,
+    /// Names are recorded for editors ([`crate::analysis`]).
+    pub record: bool,
 }
 
 /// A compiled library as the checker sees it.
@@ -111,6 +116,10 @@ pub struct CheckResult {
     pub issues: Vec<Issue>,
     /// Names of the module of the session with the texts of their types, sorted.
     pub session_types: Vec<(String, String)>,
+    /// The names of the given texts.
+    pub uses: Vec<NameUse>,
+    /// What could be written at the cursor.
+    pub candidates: Vec<Candidate>,
 }
 
 /// Checks the modules of some units together with the library modules they use.
@@ -122,8 +131,16 @@ pub fn check(units: &[ast::Unit], options: &CheckOptions, loader: &mut Loader) -
         .iter()
         .any(|issue| issue.severity() == Severity::Error);
     let session_types = checker.session_types();
+    let mut uses = Vec::new();
+    if options.record {
+        // The definitions last: their types are final.
+        uses = std::mem::take(&mut checker.records.uses);
+        uses.extend(checker.definitions());
+    }
     CheckResult {
         session_types,
+        uses,
+        candidates: checker.records.candidates,
         program: (!failed && !checker.failed).then_some(checker.program),
         issues: checker.issues,
     }
@@ -192,6 +209,8 @@ pub fn interfaces(
     };
     let result = CheckResult {
         session_types: Vec::new(),
+        uses: Vec::new(),
+        candidates: Vec::new(),
         program: (!failed && !checker.failed).then_some(checker.program),
         issues: checker.issues,
     };
@@ -267,6 +286,8 @@ pub(crate) struct Checker<'a> {
     cur: Current,
     /// Near names are looked for in the first issues only: every search reads all names.
     suggestions: u32,
+    /// What editors want to know.
+    records: record::Records,
 }
 
 /// Issues with a search for near names.
@@ -395,6 +416,7 @@ impl<'a> Checker<'a> {
             predefined_types,
             cur: Current::empty(),
             suggestions: SUGGESTIONS,
+            records: record::Records::default(),
         }
     }
 }

@@ -223,6 +223,7 @@ impl Checker<'_> {
             self.settle_above(0)?;
             self.verify_sums()
         });
+        self.settle_records();
         match outcome {
             Ok(()) => self.warn_unused_locals(),
             Err(stop) => {

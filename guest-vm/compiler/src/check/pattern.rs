@@ -303,6 +303,9 @@ impl Checker<'_> {
                 }
             },
         };
+        if !matches!(qualifier, Some(Qualifier::Module(_))) {
+            self.record_member(self.cur.id, &name.text, &member, name.span);
+        }
         match member.kind {
             MemberKind::Case(case) => Ok(case),
             MemberKind::Broken => Err(self.silent()),

@@ -307,7 +307,10 @@ impl Checker<'_> {
         let found = match &expr.kind {
             ast::ExprKind::Name(name) => self.lookup(name, expr.span)?,
             ast::ExprKind::SelfName(name) => match self.use_member(&name.text) {
-                Some(member) => Found::Own(name.text.clone(), member),
+                Some(member) => {
+                    self.record_member(self.cur.id, &name.text, &member, name.span);
+                    Found::Own(name.text.clone(), member)
+                }
                 None => return Ok(None),
             },
             _ => return Ok(None),
@@ -422,6 +425,7 @@ impl Checker<'_> {
         module_name: &Symbol,
         name: &Ident,
     ) -> Checked<Member> {
+        self.record_members(id, &name.text);
         let info = &self.infos[id.0 as usize];
         match info.members.get(&name.text) {
             Some(member) if matches!(member.kind, MemberKind::Broken) => Err(self.silent()),
@@ -432,7 +436,9 @@ impl Checker<'_> {
                     let place = self.place_in(id, member.slot);
                     return Err(private(name, module_name, place));
                 }
-                Ok(member.clone())
+                let member = member.clone();
+                self.record_member(id, &name.text, &member, name.span);
+                Ok(member)
             }
             _ => {
                 let familiar = match self.program.modules[id.0 as usize].library {

@@ -85,6 +85,17 @@ impl Scope {
         Some(entry.target.clone())
     }
 
+    /// Where the innermost entry of a name was written; `None` if there is none.
+    pub fn definition(&self, name: &str) -> Option<Option<Span>> {
+        let mut entries = self.entries.iter().rev();
+        entries.find(|entry| &*entry.name == name).map(|entry| entry.span)
+    }
+
+    /// All visible names with what they stand for, innermost last.
+    pub fn targets(&self) -> impl Iterator<Item = (&Symbol, &ScopeTarget)> {
+        self.entries.iter().map(|entry| (&entry.name, &entry.target))
+    }
+
     /// All visible names.
     pub fn names(&self) -> impl Iterator<Item = &Symbol> {
         self.entries.iter().map(|entry| &entry.name)
@@ -115,6 +126,7 @@ impl Checker<'_> {
         mutable: bool,
         span: Option<Span>,
     ) {
+        self.record_local(name, span, ty);
         let function = self.function();
         function.scope.push(ScopeEntry {
             name: name.clone(),

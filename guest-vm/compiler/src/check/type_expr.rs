@@ -240,10 +240,12 @@ impl Checker<'_> {
             let found = info.types.get(&name.text).cloned();
             let case = info.members.get(&name.text).cloned();
             if let Some(found) = found {
+                self.record_type(id, name);
                 let args = self.type_args(name, args, found.params.len(), mode)?;
                 return Ok(self.expand(&found, &args, &binds));
             }
             if let Some(MemberKind::Case(case)) = case.map(|member| member.kind) {
+                self.record_type(id, name);
                 return self.case_type(&case.full_name, case.argument, name, args, mode);
             }
             let names: Vec<Symbol> = self.infos[id.0 as usize].types.keys().cloned().collect();
@@ -267,10 +269,12 @@ impl Checker<'_> {
             return Err(self.silent());
         }
         if let Some(found) = info.types.get(&name.text).cloned() {
+            self.record_type(self.cur.id, name);
             let args = self.type_args(name, args, found.params.len(), mode)?;
             return Ok(self.expand(&found, &args, &[]));
         }
         if let Some(MemberKind::Case(case)) = info.members.get(&name.text).map(|m| m.kind.clone()) {
+            self.record_type(self.cur.id, name);
             return self.case_type(&case.full_name, case.argument, name, args, mode);
         }
         if let Some(var) = self.cur.type_names.get(&name.text) {
