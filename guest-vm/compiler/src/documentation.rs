@@ -28,6 +28,8 @@ pub struct ModuleDocumentation {
     pub items: Vec<Item>,
     /// Where it starts.
     pub location: Location,
+    /// The same in its source.
+    pub span: Span,
 }
 
 /// A public name of a module.
@@ -47,6 +49,8 @@ pub struct Item {
     pub examples: Vec<String>,
     /// Where its name stands.
     pub location: Location,
+    /// The same in its source.
+    pub span: Span,
 }
 
 /// What a name of a module is.
@@ -166,6 +170,7 @@ impl Collector<'_> {
             examples,
             items,
             location: self.sources.locate(module.name.span),
+            span: module.name.span,
         }
     }
 
@@ -258,6 +263,7 @@ impl Collector<'_> {
             text,
             examples,
             location: self.sources.locate(name.span),
+            span: name.span,
         }
     }
 

@@ -39,5 +39,5 @@ pub mod syntax;
 
 pub use pipeline::{
     Compilation, CompileOptions, Documented, SourceFile, analyze, check, compile, compile_expression,
-    compile_library, documentation, library_documentation, source_addresses,
+    compile_library, documentation, imports, library_documentation, source_addresses,
 };

@@ -138,6 +138,39 @@ pub fn source_addresses(
     addresses
 }
 
+/// The modules that a text defines, and those that it imports or gives other names.
+pub fn imports(text: &[u8]) -> (Vec<String>, Vec<String>) {
+    let Ok(text) = std::str::from_utf8(text) else {
+        return (Vec::new(), Vec::new());
+    };
+    let work = || {
+        let mut sources = SourceMap::new();
+        let source = sources.add("", text);
+        let (unit, _) = parser::parse_unit(&mut sources, source, &mut NodeIds::default());
+        let (mut defined, mut wanted) = (Vec::new(), Vec::new());
+        for item in &unit.items {
+            match item {
+                UnitItem::Module(module) => {
+                    defined.push(module.name.text.to_string());
+                    wanted.extend(module.phrases.iter().filter_map(|phrase| {
+                        Some(match &phrase.kind {
+                            PhraseKind::Import(import) => import.module.text.to_string(),
+                            PhraseKind::ModuleAlias(alias) => alias.target.text.to_string(),
+                            _ => return None,
+                        })
+                    }));
+                }
+                UnitItem::ModuleAlias(alias) => {
+                    defined.push(alias.name.text.to_string());
+                    wanted.push(alias.target.text.to_string());
+                }
+            }
+        }
+        (defined, wanted)
+    };
+    on_large_stack(work, |_| (Vec::new(), Vec::new()))
+}
+
 /// Finds the errors and warnings of some sources.
 pub fn check(files: &[SourceFile], options: &CompileOptions) -> Compilation {
     on_large_stack(|| Build::new(options).units(files, false), failed)

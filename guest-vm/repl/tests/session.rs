@@ -339,5 +339,6 @@ fn values_without_a_text_form_are_named() {
     s.says("[x -> x][0]", "<function>");
     s.says("number.parse", "<function>");
     s.says("1 ++ 2", "<stream>");
-    s.says("token.empty", "<token>");
+    s.says("auth.emptyToken()", "<token>");
+    s.says("~regex \"a+\"", "<opaque>");
 }

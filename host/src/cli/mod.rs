@@ -11,6 +11,7 @@ mod eval;
 mod exit;
 mod install;
 mod logging;
+mod lsp;
 mod plugin;
 mod repl;
 mod run;
@@ -80,6 +81,8 @@ enum Command {
     Doc(doc::Doc),
     /// Enters definitions and expressions one by one.
     Repl(repl::Repl),
+    /// Serves an editor over standard input and output (language server protocol).
+    Lsp(lsp::Lsp),
     /// Makes one component that stock WASI hosts can serve.
     Compose(compose::Compose),
     /// Inspects and changes the records of an app.
@@ -109,6 +112,7 @@ pub fn main() -> u8 {
         Command::Eval(command) => command.execute(),
         Command::Doc(command) => command.execute(),
         Command::Repl(command) => command.execute(),
+        Command::Lsp(command) => command.execute(),
         Command::Compose(command) => command.execute(),
         Command::Db(command) => command.execute(),
         Command::Plugin(command) => command.execute(),

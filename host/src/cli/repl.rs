@@ -1,7 +1,7 @@
 //! `mixer repl`.
 
 use super::Exit;
-use super::check::{Sources, sources};
+use super::check::{Sources, options, sources};
 use super::runtime;
 use super::select::GuestFlags;
 use super::units;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Enters definitions and expressions one by one.
 #[derive(Debug, Args)]
 pub struct Repl {
-    /// Sources whose modules can be used; may be repeated.
+    /// Sources and libraries (`.mixlib`) whose modules can be used; may be repeated.
     #[arg(long, value_name = "F")]
     file: Vec<PathBuf>,
     /// App whose records and files the phrases use; a temporary one without it.
@@ -39,12 +39,7 @@ pub struct Repl {
 impl Repl {
     pub fn execute(self) -> Result<(), Exit> {
         let Sources { files, libraries } = sources(&self.file)?;
-        if let Some(library) = libraries.first() {
-            return Err(Exit::usage(format!(
-                "{}: sessions cannot use libraries yet; give their sources",
-                library.path.display()
-            )));
-        }
+        let options = options(&files, &libraries)?;
         let scratch = tempfile::Builder::new()
             .prefix("mixer-")
             .tempdir()
@@ -63,7 +58,7 @@ impl Repl {
             memory: self.guests.agent_memory as usize,
         };
         let machine = VmMachine::new(assembly.clone(), runtime.handle().clone(), setting);
-        let done = Loop::new(Phrases::new(files), machine).run();
+        let done = Loop::new(Phrases::new(files).with_options(options), machine).run();
         runtime.block_on(run::flush(&assembly));
         done.map_err(|error| Exit::io(format!("{error:#}")))
     }

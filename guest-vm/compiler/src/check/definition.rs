@@ -433,7 +433,7 @@ impl Checker<'_> {
         &mut self,
         name: &Ident,
         id: ModuleId,
-        binds: Vec<(Ty, Ty)>,
+        mut binds: Vec<(Ty, Ty)>,
         args: Option<&[ast::Expr]>,
         span: Span,
     ) -> Checked<()> {
@@ -452,6 +452,10 @@ impl Checker<'_> {
         }
         self.may_define(name, "import")?;
         self.cur.dependencies.clear();
+        let given = binds.len();
+        if !args.is_empty() {
+            self.open_type_vars(id, &mut binds);
+        }
         let (values, scope) = self.in_body(Place::Formula, false, |checker| {
             let mut values = Vec::new();
             for (arg, param) in args.iter().zip(&params) {
@@ -460,6 +464,13 @@ impl Checker<'_> {
             }
             Ok(values)
         })?;
+        self.settle()?;
+        // What the arguments say nothing of stays open.
+        let mut number = 0;
+        binds.retain(|(_, ty)| {
+            number += 1;
+            number <= given || !self.types.is_var(*ty)
+        });
         let mut dependencies = std::mem::take(&mut self.cur.dependencies);
         dependencies.sort();
         dependencies.dedup();

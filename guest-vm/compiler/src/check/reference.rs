@@ -140,14 +140,26 @@ impl Checker<'_> {
                 } else {
                     self.own_slot(member.slot, span)
                 };
-                let instance = self.module_type(id, &import.binds.clone());
+                let mut binds = import.binds.clone();
+                self.open_type_vars(id, &mut binds);
+                let instance = self.module_type(id, &binds);
                 let params = self.infos[id.0 as usize].params.clone();
                 let missing: Vec<Ty> = params[params.len() - import.missing..].to_vec();
                 let missing: Vec<Ty> = missing
                     .into_iter()
-                    .map(|param| self.substitute(param, &import.binds))
+                    .map(|param| self.substitute(param, &binds))
                     .collect();
                 Ok((expr, self.types.funs(&missing, instance)))
+            }
+        }
+    }
+
+    /// New variables for the type parameters of a module that nothing is known of.
+    pub(super) fn open_type_vars(&mut self, id: ModuleId, binds: &mut Vec<(Ty, Ty)>) {
+        for (_, var) in self.infos[id.0 as usize].type_vars.clone() {
+            if !binds.iter().any(|(old, _)| *old == var) {
+                let fresh = self.types.fresh();
+                binds.push((var, fresh));
             }
         }
     }
@@ -374,12 +386,7 @@ impl Checker<'_> {
                 .into());
         }
         // Type parameters that the import leaves open are new at every use.
-        for (_, var) in self.infos[id.0 as usize].type_vars.clone() {
-            if !binds.iter().any(|(old, _)| *old == var) {
-                let fresh = self.types.fresh();
-                binds.push((var, fresh));
-            }
-        }
+        self.open_type_vars(id, &mut binds);
         let ty = self.substitute(member.ty, &binds);
         self.warn_meta(&name.text, &member.meta, span);
         if matches!(member.kind, MemberKind::Cell { .. }) {
