@@ -177,13 +177,17 @@ impl Collector<'_> {
     /// The names of a phrase that count.
     fn items(&self, phrase: &Phrase) -> Vec<Item> {
         match &phrase.kind {
-            PhraseKind::Def(def) if self.private || !def.private => self.def(def, phrase).into_iter().collect(),
+            PhraseKind::Def(def) if self.private || !def.private => {
+                self.def(def, phrase).into_iter().collect()
+            }
             PhraseKind::ForeignDef(def) if self.private || !def.private => {
                 let ty = self.written(def.ty.span);
                 let signature = format!("def {} : {ty}", def.name.text);
                 vec![self.item(&def.name, ItemKind::Def, signature, Vec::new(), phrase)]
             }
-            PhraseKind::Cell(cell) if self.private || !cell.private => vec![self.cell(cell, phrase)],
+            PhraseKind::Cell(cell) if self.private || !cell.private => {
+                vec![self.cell(cell, phrase)]
+            }
             PhraseKind::Case(cases) => self.cases(cases, phrase),
             PhraseKind::Type(def) => {
                 let signature = self.written(phrase.span);

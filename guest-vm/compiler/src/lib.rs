@@ -38,6 +38,7 @@ pub mod session;
 pub mod syntax;
 
 pub use pipeline::{
-    Compilation, CompileOptions, Documented, SourceFile, analyze, check, compile, compile_expression,
-    compile_library, documentation, imports, library_documentation, source_addresses,
+    Compilation, CompileOptions, Documented, SourceFile, analyze, check, compile,
+    compile_expression, compile_library, documentation, imports, library_documentation,
+    source_addresses,
 };

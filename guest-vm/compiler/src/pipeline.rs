@@ -384,9 +384,11 @@ impl<'o> Build<'o> {
         uses.dedup_by_key(|found| found.span);
         let mut signatures = documentation::Signatures::new();
         for found in &uses {
-            if let (Some(module), Some(ty), true) =
-                (&found.module, &found.ty, found.definition == Some(found.span))
-            {
+            if let (Some(module), Some(ty), true) = (
+                &found.module,
+                &found.ty,
+                found.definition == Some(found.span),
+            ) {
                 let types = signatures.entry(module.as_str().into()).or_default();
                 types.insert(found.name.as_str().into(), ty.clone());
             }

@@ -109,7 +109,11 @@ impl Repl {
 
     /// The modules of the compiled libraries with the texts of their interfaces.
     fn interfaces(&self) -> impl Iterator<Item = (&str, &str)> {
-        let interfaces = self.options.libraries.iter().flat_map(|library| &library.interfaces);
+        let interfaces = self
+            .options
+            .libraries
+            .iter()
+            .flat_map(|library| &library.interfaces);
         interfaces.map(|(name, text)| (&**name, &**text))
     }
 

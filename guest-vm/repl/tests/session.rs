@@ -286,7 +286,10 @@ fn compiled_libraries_can_be_used() {
     s.says("import f = fields(7)", "");
     s.says("f.area(six)", "42");
     s.says("contents(f.n)", "7");
-    s.says("module user import fields(2) cell c = contents(fields.n) + 1 module end", "");
+    s.says(
+        "module user import fields(2) cell c = contents(fields.n) + 1 module end",
+        "",
+    );
     s.says("#load user", "c = 3");
     s.says(
         "#load fields 4",

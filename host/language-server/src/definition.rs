@@ -15,13 +15,23 @@ pub fn of(documents: &mut Documents, uri: &Uri, position: Position) -> Option<Lo
     let place = match (name.definition, name.kind) {
         (Some(place), _) => place,
         (None, NameKind::Module) => {
-            let module = analysis.modules.iter().find(|module| module.name == name.name)?;
+            let module = analysis
+                .modules
+                .iter()
+                .find(|module| module.name == name.name)?;
             module.span
         }
         (None, NameKind::Type | NameKind::Case) => {
             let module = name.module.as_ref()?;
-            let module = analysis.modules.iter().find(|other| other.name == *module)?;
-            module.items.iter().find(|item| item.name == name.name)?.span
+            let module = analysis
+                .modules
+                .iter()
+                .find(|other| other.name == *module)?;
+            module
+                .items
+                .iter()
+                .find(|item| item.name == name.name)?
+                .span
         }
         _ => return None,
     };

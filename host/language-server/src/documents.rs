@@ -117,9 +117,10 @@ impl Documents {
             if !known.insert(module.clone()) {
                 continue;
             }
-            let found = beside.iter().enumerate().find(|(index, other)| {
-                !taken.contains(index) && other.modules.contains(&module)
-            });
+            let found = beside
+                .iter()
+                .enumerate()
+                .find(|(index, other)| !taken.contains(index) && other.modules.contains(&module));
             if let Some((index, other)) = found {
                 taken.insert(index);
                 known.extend(other.modules.iter().cloned());

@@ -37,7 +37,10 @@ impl<'a> Lines<'a> {
         let Some(start) = self.starts.get(line).copied() else {
             return self.text.len();
         };
-        let end = self.starts.get(line + 1).map_or(self.text.len(), |next| next - 1);
+        let end = self
+            .starts
+            .get(line + 1)
+            .map_or(self.text.len(), |next| next - 1);
         let mut units = position.character as usize;
         for (at, character) in self.text[start..end].char_indices() {
             if units < character.len_utf16() {

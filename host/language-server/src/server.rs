@@ -34,7 +34,11 @@ impl<'a> Server<'a> {
     pub fn run(mut self) -> Result<(), Failure> {
         loop {
             let message = match self.documents.untold() {
-                None => self.connection.receiver.recv().map_err(|_| Failure::Closed)?,
+                None => self
+                    .connection
+                    .receiver
+                    .recv()
+                    .map_err(|_| Failure::Closed)?,
                 // Issues are looked for when the editor has nothing to say.
                 Some(uri) => match self.connection.receiver.try_recv() {
                     Ok(message) => message,
@@ -172,9 +176,7 @@ where
 }
 
 /// The parameters of a notification; there is nobody to tell that they are wrong.
-fn noted<N: lsp_types::notification::Notification>(
-    notification: Notification,
-) -> Option<N::Params>
+fn noted<N: lsp_types::notification::Notification>(notification: Notification) -> Option<N::Params>
 where
     N::Params: DeserializeOwned,
 {

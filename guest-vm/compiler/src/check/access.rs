@@ -204,7 +204,10 @@ impl Checker<'_> {
         index: &ast::Expr,
     ) -> Checked<(Expr, Expr, Ty)> {
         let (base_expr, ty) = self.infer(base)?;
-        let index_expr = self.check_number(index)?;
+        let index_expr = self.check_number(index).map_err(|stop| match stop {
+            Stop::Issue(issue) => Stop::Issue(Box::new(key_for_index(*issue, index))),
+            silent => silent,
+        })?;
         let literal = match index.kind {
             ast::ExprKind::Int(value) => usize::try_from(value).ok(),
             _ => None,
@@ -495,4 +498,24 @@ impl Checker<'_> {
         };
         Ok((done, value, ty))
     }
+}
+
+/// A text where the index of an array is due is meant as the key of a map.
+fn key_for_index(issue: Issue, index: &ast::Expr) -> Issue {
+    let found = issue.params.iter().find(|(name, _)| *name == "found");
+    if !found.is_some_and(|(_, found)| found == "string") {
+        return issue;
+    }
+    let plain = |key: &str| {
+        key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let place = match &index.kind {
+        ast::ExprKind::Str(key) if plain(key) => format!("`m.{key}`"),
+        ast::ExprKind::Str(key) => format!("`m.\"{key}\"`"),
+        _ => "`m.(key)`".to_string(),
+    };
+    issue.hint(format!(
+        "brackets hold the index of an array; a key of a map is read with {place}"
+    ))
 }

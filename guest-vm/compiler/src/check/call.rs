@@ -219,6 +219,10 @@ impl Checker<'_> {
                     let param = self.types.fresh();
                     let result = self.types.fresh();
                     let arrow = self.types.fun(param, result);
+                    let called = self.types.find(ty);
+                    for wait in self.cur.waits.iter_mut().rev().take(8) {
+                        wait.called |= self.types.find(wait.result) == called;
+                    }
                     if !self.types.attempt(|types| types.unify(ty, arrow)) {
                         return Err(self.mismatch(arrow, ty, callee_span));
                     }
@@ -229,12 +233,14 @@ impl Checker<'_> {
                     let surplus = rest.peek().map_or(callee_span, Arg::span);
                     return Err(match takes {
                         0 => {
-                            let hint = match self.types.find(ty) == Ty::DATA {
-                                true => {
-                                    "values of type data are never functions; \
-                                     give the function a type where it comes from"
+                            let hint = match (self.types.find(ty) == Ty::DATA, &function.kind) {
+                                (true, ExprKind::Field { name, .. }) => {
+                                    super::familiar::method(name)
                                 }
-                                false => "it is a value: leave out the `(…)`",
+                                (true, _) => "values of type data are never functions; \
+                                     give the function a type where it comes from"
+                                    .to_string(),
+                                (false, _) => "it is a value: leave out the `(…)`".to_string(),
                             };
                             Issue::new(Code::TypeNotFunction, callee_span)
                                 .with("type", shown)

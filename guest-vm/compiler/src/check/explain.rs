@@ -385,13 +385,27 @@ impl Checker<'_> {
         })
     }
 
+    /// How many arguments a function of the library takes.
+    fn parameters_of(&mut self, place: &str) -> Option<usize> {
+        let (module, name) = place.split_once('.')?;
+        let id = self.library_module(module, crate::syntax::span::Span::default());
+        let id = id.ok()??;
+        let ty = self.infos[id.0 as usize].members.get(name)?.ty;
+        Some(self.types.peel(ty, usize::MAX).0.len())
+    }
+
     /// `x.length` where x has no fields: what may be meant.
     pub(super) fn mend_field(&mut self, ty: Ty, name: &str) -> Option<String> {
         let module = self.module_of_values(ty);
         if let Some(module) = module {
             let place = format!("{module}.{name}");
             if super::familiar::library_members(name).contains(&place) {
-                return Some(format!("values have no methods: write `{place}(x)`"));
+                return Some(match self.parameters_of(&place) {
+                    Some(1) => format!("values have no methods: write `{place}(x)`"),
+                    _ => format!(
+                        "values have no methods: write `{place}(…, x)`, with the value last"
+                    ),
+                });
             }
             if let Some(hint) = super::familiar::member(module, name) {
                 return Some(hint.to_string());

@@ -72,6 +72,23 @@ pub(super) fn member(module: &str, name: &str) -> Option<&'static str> {
     })
 }
 
+/// What a call of the method `name` of a value is here.
+pub(super) fn method(name: &str) -> String {
+    let places = library_members(name);
+    if let Some(place) = places.first() {
+        return format!(
+            "values have no methods: write `{place}(…)` with the value as the last argument"
+        );
+    }
+    let modules = ["string", "array", "map"];
+    match modules.iter().find_map(|module| member(module, name)) {
+        Some(hint) => format!("values have no methods: {hint}"),
+        None => "values have no methods: functions of a module take them as arguments; \
+                 a record that holds functions needs a type"
+            .to_string(),
+    }
+}
+
 /// The type that is called otherwise in other languages.
 pub(super) fn type_name(name: &str) -> Option<&'static str> {
     Some(match name {

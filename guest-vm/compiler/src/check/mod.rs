@@ -300,6 +300,8 @@ struct FieldWait {
     result: Ty,
     check: core::CheckId,
     span: Span,
+    /// It is called where it is read.
+    called: bool,
 }
 
 /// What is known of the module being checked.

@@ -275,8 +275,7 @@ impl Checker<'_> {
         let members = self.infos[id.0 as usize].members.iter();
         let found = members
             .filter(|(_, member)| {
-                !member.private
-                    && !matches!(member.kind, MemberKind::Import(_) | MemberKind::Param)
+                !member.private && !matches!(member.kind, MemberKind::Import(_) | MemberKind::Param)
             })
             .map(|(name, member)| (name.clone(), kind_of(member), type_of(member)))
             .collect();

@@ -88,12 +88,16 @@ impl Scope {
     /// Where the innermost entry of a name was written; `None` if there is none.
     pub fn definition(&self, name: &str) -> Option<Option<Span>> {
         let mut entries = self.entries.iter().rev();
-        entries.find(|entry| &*entry.name == name).map(|entry| entry.span)
+        entries
+            .find(|entry| &*entry.name == name)
+            .map(|entry| entry.span)
     }
 
     /// All visible names with what they stand for, innermost last.
     pub fn targets(&self) -> impl Iterator<Item = (&Symbol, &ScopeTarget)> {
-        self.entries.iter().map(|entry| (&entry.name, &entry.target))
+        self.entries
+            .iter()
+            .map(|entry| (&entry.name, &entry.target))
     }
 
     /// All visible names.

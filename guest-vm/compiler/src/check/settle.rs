@@ -20,6 +20,7 @@ impl Checker<'_> {
             result,
             check,
             span,
+            called: false,
         });
         (result, check)
     }
@@ -104,15 +105,11 @@ impl Checker<'_> {
             self.cur.checks[wait.check.0 as usize] = self.cur.checks[check.0 as usize].clone();
             return Ok(());
         }
-        let places = super::familiar::library_members(&wait.name);
-        let method = matches!(self.types.node(result), Node::Fun(..)) && !places.is_empty();
+        let method = wait.called && matches!(self.types.node(result), Node::Fun(..));
         match self.mismatch(result, actual, wait.span) {
-            Stop::Issue(issue) if method => Err(issue
-                .hint(format!(
-                    "values have no methods: write `{}(…)` with the value as an argument",
-                    places[0]
-                ))
-                .into()),
+            Stop::Issue(issue) if method => {
+                Err(issue.hint(super::familiar::method(&wait.name)).into())
+            }
             other => Err(other),
         }
     }

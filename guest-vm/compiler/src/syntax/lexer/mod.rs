@@ -277,9 +277,19 @@ impl Lexer<'_> {
         let issue = Issue::new(Code::LexBadChar, self.span(start, self.at))
             .with("char", printable(character));
         let issue = match character {
+            '$' if !rest[1..].starts_with(|c: char| c.is_ascii_alphanumeric()) => {
+                issue.hint("arguments stand in parentheses: `f(x)`; texts are joined with `+`")
+            }
             '$' => issue.hint("names starting with `$` belong to the implementation"),
+            '!' if self.text[..start].ends_with('=') => issue.hint("unequal is written `!=`"),
+            '!' if rest[1..].starts_with(['(', '[', '{'])
+                && self.text[..start].ends_with(|c: char| c.is_ascii_alphanumeric()) =>
+            {
+                issue
+                    .hint("there are no macros: `debug(x)` writes to the log, `[a, b]` is an array")
+            }
             '!' => issue.hint("negation is written `not`"),
-            '&' => issue.hint("the conjunction is written `&&`"),
+            '&' => issue.hint("the conjunction is written `&&`; texts are joined with `+`"),
             '|' => issue.hint("the disjunction is written `||`"),
             '`' => issue.hint("strings are written with double quotes: \"…\""),
             '\\' => issue.hint("a lambda is written `x -> …`"),

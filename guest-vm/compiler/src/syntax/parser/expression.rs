@@ -133,7 +133,13 @@ impl Parser<'_> {
     /// The rest of a `let` expression from the `;` or `in` on.
     pub(super) fn let_body(&mut self, start: Span, bind: LetBind) -> Parse<Expr> {
         if !self.eat(TokenKind::Semi) && !self.eat(TokenKind::In) {
-            return self.unexpected_after_expression("`;` or `in` and the expression to evaluate");
+            let expected = "`;` or `in` and the expression to evaluate";
+            let several = self.kind() == TokenKind::Ident && self.peek(1) == TokenKind::Assign;
+            let result = self.unexpected_after_expression(expected);
+            return result.map_err(|issue: Box<Issue>| {
+                let hint = "each name has a `let` of its own: `let x = 1; let y = 2; x + y`";
+                Box::new(issue.hint_if(several.then_some(hint)))
+            });
         }
         let body = self.expr()?;
         let bound = match &bind {

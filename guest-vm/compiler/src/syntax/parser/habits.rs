@@ -4,6 +4,10 @@
 use super::Parser;
 use crate::syntax::lexer::TokenKind;
 
+/// How cases are told apart.
+pub(super) const CHOOSE_CASE: &str =
+    "cases are told apart by `(p -> … | q -> …)(x)`, or by `switch (x) { case p: … }` in a block";
+
 /// How many tokens back the bracket around an unexpected token is looked for.
 const NEAR: usize = 200;
 
@@ -15,7 +19,11 @@ impl Parser<'_> {
             TokenKind::Ident => self.text_of(self.span()),
             _ => "",
         };
-        if let Some(hint) = self.habit_of_brackets(here) {
+        if let Some(hint) = self
+            .habit_of_brackets(here)
+            .or_else(|| self.habit_of_words(here))
+            .or_else(|| self.habit_of_marks(here))
+        {
             return Some(hint.to_string());
         }
         let hint = match (self.kind_before(1), here) {
@@ -45,7 +53,11 @@ impl Parser<'_> {
                 TokenKind::Assign,
             ) if self.touches_previous() => {
                 let op = self.kind_before(1).spelling().unwrap_or("+");
-                return Some(format!("`x {op}= y` is written `x = x {op} y`"));
+                let unequal = match op {
+                    "/" => "; unequal is `!=`",
+                    _ => "",
+                };
+                return Some(format!("`x {op}= y` is written `x = x {op} y`{unequal}"));
             }
             (TokenKind::PlusPlus, _) if !here.is_name() => {
                 "`++` joins two streams; to count write `x = x + 1`"
@@ -148,6 +160,162 @@ impl Parser<'_> {
             _ => return None,
         };
         Some(hint.to_string())
+    }
+
+    /// What a word of another language means.
+    fn habit_of_words(&self, here: TokenKind) -> Option<&'static str> {
+        let text = self.text_of(self.span());
+        let (before, earlier) = (self.text_before(1), self.text_before(2));
+        let same_line = self.on_line_of_previous();
+        Some(match (self.kind_before(1), here) {
+            (_, TokenKind::Ident) if text == "of" && matches!(earlier, "let" | "var") => {
+                "write `for (let x in list) { … }`"
+            }
+            (TokenKind::Case, _) | (_, TokenKind::Case) if same_line && !self.in_switch() => {
+                CHOOSE_CASE
+            }
+            (_, TokenKind::Ident) if text == "of" && earlier == "case" => CHOOSE_CASE,
+            (TokenKind::Ident, _) if before == "match" && same_line => CHOOSE_CASE,
+            (TokenKind::Ident, TokenKind::Ident)
+                if matches!(before, "throw" | "raise") && text == "new" =>
+            {
+                "`fail(\"why\")` raises an error"
+            }
+            (TokenKind::Ident, _) if before == "typeof" => {
+                "`datacase(x)` names the kind of x; the pattern `type(string)` matches texts"
+            }
+            (TokenKind::Ident, TokenKind::Ident) if before == "mut" && earlier == "let" => {
+                "what changes is bound with `var`: `var x = …`"
+            }
+            (TokenKind::Colon, TokenKind::Return | TokenKind::Let | TokenKind::While)
+                if !matches!(earlier, "default" | "otherwise") =>
+            {
+                "a body stands in braces, `def f(x) { … return … }`, or after `=`"
+            }
+            (_, TokenKind::If) if self.comes_soon(TokenKind::Else) => {
+                "a choice is written `if (c) a else b`"
+            }
+            (_, TokenKind::Ident) if text == "where" => {
+                "names are bound before they are used: `let y = 1; x + y`"
+            }
+            (_, TokenKind::Ident) if text == "as" => "a type stands after `:`, as in `x : number`",
+            _ => return None,
+        })
+    }
+
+    /// What marks of another language mean.
+    fn habit_of_marks(&self, here: TokenKind) -> Option<&'static str> {
+        Some(match (self.kind_before(1), here) {
+            (TokenKind::Less, TokenKind::Greater) if self.touches_previous() => {
+                "unequal is `!=`; texts are joined with `+`"
+            }
+            (_, TokenKind::Assign)
+                if self.touches_next(TokenKind::Greater) && self.in_annotation() =>
+            {
+                "the type of a function is written `A -> B`"
+            }
+            (TokenKind::Caret, _) => "a power is `number.pow(x, y)`",
+            (
+                TokenKind::ParenOpen,
+                TokenKind::Plus | TokenKind::Star | TokenKind::Slash | TokenKind::PlusPlus,
+            ) => "an operator alone is no function: write `(x, y) -> x + y`",
+            (
+                TokenKind::Assign | TokenKind::ParenOpen | TokenKind::Comma | TokenKind::Return,
+                TokenKind::Bar,
+            ) => "a lambda is written `x -> …`",
+            (TokenKind::Ident, TokenKind::Bar) if self.kind_before(2) == TokenKind::BraceOpen => {
+                "a changed copy is written `r with .a = 1`"
+            }
+            (_, TokenKind::Bar) if self.in_annotation() => {
+                "a number or a text is a `word`; a union of cases is named: `type t = a | b`"
+            }
+            (_, TokenKind::Bar) => {
+                "a value is passed on with `|>`; the logical or is `||`; `|` stands between arms"
+            }
+            (TokenKind::DotDot, TokenKind::Dot) | (_, TokenKind::DotDot)
+                if matches!(
+                    self.kind_before(1),
+                    TokenKind::BraceOpen
+                        | TokenKind::BracketOpen
+                        | TokenKind::Comma
+                        | TokenKind::DotDot
+                ) && self.opens_value() =>
+            {
+                "`list + [x]` joins arrays, `map + {a: 1}` maps, with the right side winning"
+            }
+            (TokenKind::Arrow, _) if self.comes_before(TokenKind::Pipe) => {
+                "a lambda after `|>` stands in parentheses: `x |> (y -> …)`"
+            }
+            (_, TokenKind::Arrow) if self.comes_before(TokenKind::Pipe) => {
+                "a lambda after `|>` stands in parentheses: `x |> (y -> …)`"
+            }
+            _ => return None,
+        })
+    }
+
+    /// The current token stands on the line of the one before it.
+    pub(super) fn on_line_of_previous(&self) -> bool {
+        let before = self.previous_span();
+        self.at > 0 && !self.text[before.end as usize..self.span().start as usize].contains('\n')
+    }
+
+    /// A token of that kind follows in the same phrase, not far away.
+    fn comes_soon(&self, kind: TokenKind) -> bool {
+        let rest = self.tokens.tokens.iter().enumerate().skip(self.at + 1);
+        rest.take(NEAR)
+            .take_while(|(at, _)| !self.starts_phrase(*at))
+            .any(|(_, token)| token.kind == kind)
+    }
+
+    /// A token of that kind stands a little earlier, with only a pattern in between.
+    fn comes_before(&self, kind: TokenKind) -> bool {
+        let from = self.at.saturating_sub(4);
+        let near = self.tokens.tokens[from..self.at].iter();
+        near.into_iter().any(|token| token.kind == kind)
+    }
+
+    /// The cases of a `switch` are around the current token.
+    fn in_switch(&self) -> bool {
+        let Some(open) = self.enclosing() else {
+            return false;
+        };
+        let close = open
+            .checked_sub(1)
+            .and_then(|close| self.partners[close])
+            .and_then(|group| (group as usize).checked_sub(1));
+        close.is_some_and(|word| self.tokens.tokens[word].kind == TokenKind::Switch)
+    }
+
+    /// The current token is part of the type of a parameter or result.
+    fn in_annotation(&self) -> bool {
+        let from = self.at.saturating_sub(NEAR);
+        for at in (from..self.at).rev() {
+            match self.tokens.tokens[at].kind {
+                TokenKind::Colon => return true,
+                TokenKind::Assign | TokenKind::Comma | TokenKind::Arrow | TokenKind::Question => {
+                    return false;
+                }
+                kind if kind.is_open() => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// The bracket around the current token starts a value, not a pattern.
+    fn opens_value(&self) -> bool {
+        let close = self
+            .enclosing()
+            .and_then(|open| self.partners[open])
+            .map(|close| close as usize);
+        // A pattern is followed by what takes it apart.
+        let next = close.and_then(|close| self.tokens.tokens.get(close + 1));
+        !next.is_some_and(|next| {
+            matches!(
+                next.kind,
+                TokenKind::Arrow | TokenKind::Assign | TokenKind::When | TokenKind::In
+            )
+        })
     }
 
     /// What a token means that does not fit into the brackets around it.
@@ -300,6 +468,10 @@ impl Parser<'_> {
             "from" | "require" | "include" | "use" | "using" | "open" => {
                 "a module is imported with `import NAME`".to_string()
             }
+            "exposing" | "where" => {
+                "what is defined is public unless `private` stands before it".to_string()
+            }
+            "type" if next.is_none() => "a type is defined with `type NAME = …`".to_string(),
             "end" => "a module ends with `module end`".to_string(),
             _ => return None,
         })

@@ -1,5 +1,6 @@
 //! Primary expressions: literals, names, containers and the word forms.
 
+use super::habits::CHOOSE_CASE;
 use super::{Parse, Parser};
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::*;
@@ -106,7 +107,10 @@ impl Parser<'_> {
                         Some("a lambda used as an operand needs parentheses around it")
                     }
                     (Code::SynUnexpected, kind) if kind.is_keyword() && !self.phrase_is_over() => {
-                        Some("this is a reserved word, no name")
+                        Some(match kind {
+                            TokenKind::Case => CHOOSE_CASE,
+                            _ => "this is a reserved word, no name",
+                        })
                     }
                     _ => None,
                 };

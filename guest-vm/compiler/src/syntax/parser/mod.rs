@@ -367,7 +367,11 @@ impl<'a> Parser<'a> {
             // The place to mend is where the phrase stops, not where the next one starts.
             return Issue::new(Code::SynUnexpected, self.previous_span().after())
                 .with("found", "end of the definition")
-                .with("expected", expected);
+                .with("expected", expected)
+                .hint_if(
+                    (self.tokens.tokens[self.at - 1].kind == TokenKind::PlusPlus)
+                        .then_some("`++` joins two streams; to count write `x = x + 1`"),
+                );
         }
         let reserved = (self.kind().is_keyword() && expected.contains("name")).then(|| {
             let word = self.text_of(self.span());

@@ -49,6 +49,9 @@ impl Parser<'_> {
             Issue::new(Code::SynModule, span)
                 .with("what", "a definition outside of a module")
                 .hint("start the file with `module NAME`")
+        } else if let Some(hint) = self.stray_here() {
+            self.unexpected_issue("`module`")
+                .hint(format!("start the file with `module NAME`; {hint}"))
         } else {
             let semicolon =
                 (self.kind() == TokenKind::Semi).then_some("modules follow each other without `;`");
@@ -292,6 +295,9 @@ impl Parser<'_> {
     /// A phrase of a module ends where the next one can start.
     fn complete(&mut self, phrase: Phrase) -> Parse<Phrase> {
         let ends = matches!(self.kind(), TokenKind::End | TokenKind::SemiSemi)
+            // What such a word starts is no part of the phrase: it is told of by itself.
+            || matches!(self.kind(), TokenKind::Let | TokenKind::Var)
+                && !self.on_line_of_previous()
             || self.starts_phrase(self.at);
         match ends {
             true => Ok(phrase),
@@ -331,12 +337,28 @@ impl Parser<'_> {
         })
     }
 
+    /// What the current token, at the level of definitions, seems to mean.
+    fn stray_here(&self) -> Option<String> {
+        let text = self.text_of(self.span());
+        let next = self.tokens.tokens[(self.at + 1).min(self.tokens.tokens.len() - 1)];
+        let named = (next.kind == TokenKind::Ident).then(|| self.text_of(next.span));
+        if let Some(meant) = self.stray_word(text, named) {
+            return Some(meant);
+        }
+        match (self.kind(), next.kind) {
+            (TokenKind::Ident, TokenKind::Assign) => Some(format!(
+                "a definition starts with a word: `def {text} = …`, or `cell {text} = …` in a spreadsheet"
+            )),
+            (TokenKind::Ident, TokenKind::Colon) => {
+                Some(format!("a declaration starts with `def`: `def {text} : …`"))
+            }
+            _ => None,
+        }
+    }
+
     fn stray_expression(&mut self) -> Issue {
         let start = self.span();
-        let text = self.text_of(start);
-        let next = self.tokens.tokens[(self.at + 1).min(self.tokens.tokens.len() - 1)];
-        let next = (next.kind == TokenKind::Ident).then(|| self.text_of(next.span));
-        let meant = self.stray_word(text, next);
+        let meant = self.stray_here();
         if meant.is_none() && self.kind() == TokenKind::Semi {
             return self
                 .unexpected_issue("a definition")

@@ -160,6 +160,12 @@ impl Parser<'_> {
                 Some("the type of the result stands after `:`, as in `def f(x) : number = …`")
             }
             _ if self.phrase_is_over() => None,
+            TokenKind::Ident
+                if self.on_line_of_previous()
+                    && self.tokens.tokens[self.at - 1].kind == TokenKind::Ident =>
+            {
+                Some("parameters stand in parentheses: `def f(x) = …`")
+            }
             _ => Some("`=` stands before the value of a definition"),
         };
         Err(Box::new(issue.hint_if(hint)))

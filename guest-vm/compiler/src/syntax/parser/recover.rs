@@ -85,6 +85,8 @@ impl Parser<'_> {
             return false;
         }
         match tokens[at].kind {
+            // `type alias t = …`
+            TokenKind::Alias if previous == Some(TokenKind::Type) => false,
             TokenKind::Import
             | TokenKind::Declare
             | TokenKind::Def
@@ -134,7 +136,16 @@ impl Parser<'_> {
             TokenKind::Def | TokenKind::Cell | TokenKind::Alias => {
                 broken.names.extend(ident(at + 1));
             }
-            TokenKind::Import => broken.names.extend(ident(at + 1)),
+            TokenKind::Import | TokenKind::Let => broken.names.extend(ident(at + 1)),
+            // `var x = 1` at the level of definitions, of which `var` was stepped over.
+            TokenKind::Ident if at > start => broken.names.extend(ident(at)),
+            TokenKind::Ident => {
+                let named = tokens.get(at + 1).map(|token| token.kind);
+                broken.names.extend(match named {
+                    Some(TokenKind::Assign | TokenKind::Colon) => ident(at),
+                    _ => ident(at + 1),
+                });
+            }
             TokenKind::Type => broken.types.extend(ident(at + 1)),
             TokenKind::Case => {
                 for (position, token) in tokens.iter().enumerate().take(end).skip(at) {

@@ -263,6 +263,10 @@ impl Parser<'_> {
                     .hint(
                         if self.kind() == TokenKind::Ident && self.peek(1) == TokenKind::Ident {
                             "the type stands after the name, as in `x: number`"
+                        } else if self.kind() == TokenKind::Ident
+                            && self.peek(1) == TokenKind::Assign
+                        {
+                            "parameters have no default values: give all arguments, or define a second function"
                         } else {
                             "take it apart in the body with `let`, or define it as a lambda"
                         },
