@@ -424,6 +424,7 @@ impl Checker<'_> {
             Some(known) => known,
             None => self.require(&import.module.text, import.module.span)?,
         };
+        self.record_module(id, import.module.span);
         binds.extend(self.type_binds(id, &import.type_binds)?);
         let name = import.binding.as_ref().unwrap_or(&import.module);
         self.import_member(name, id, binds, import.args.as_deref(), import.module.span)

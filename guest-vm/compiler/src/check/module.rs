@@ -320,6 +320,7 @@ impl Checker<'_> {
             }
             PhraseKind::ModuleAlias(alias) => {
                 let (id, mut binds) = self.require(&alias.target.text, alias.target.span)?;
+                self.record_module(id, alias.target.span);
                 binds.extend(self.type_binds(id, &alias.type_binds)?);
                 self.cur.aliased.insert(alias.name.text.clone());
                 self.import_member(&alias.name, id, binds, None, alias.span)

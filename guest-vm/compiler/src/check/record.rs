@@ -134,6 +134,14 @@ impl Checker<'_> {
         }
     }
 
+    /// A module where its name is written.
+    pub(super) fn record_module(&mut self, id: ModuleId, span: Span) {
+        if self.records_here() {
+            let name = self.infos[id.0 as usize].name.clone();
+            self.push_use(&name, span, NameKind::Module, None, None);
+        }
+    }
+
     /// A named type of a module where it is written.
     pub(super) fn record_type(&mut self, id: ModuleId, name: &Ident) {
         if !self.records_here() {

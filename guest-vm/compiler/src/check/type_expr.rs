@@ -233,6 +233,7 @@ impl Checker<'_> {
                 return Ok(Ty::REF);
             }
             let (id, binds) = self.module_of_type(module)?;
+            self.record_module(id, module.span);
             let info = &self.infos[id.0 as usize];
             if info.broken_types.contains(&name.text) {
                 return Err(self.silent());
