@@ -15,7 +15,7 @@ use crate::syntax::ast::{
 };
 use crate::syntax::parser::{self, NodeIds};
 use crate::syntax::source::SourceMap;
-use crate::syntax::span::Span;
+use crate::syntax::span::{SourceId, Span};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
@@ -72,6 +72,8 @@ pub struct Kept {
     pub name: String,
     /// It is a public cell that was evaluated because of the phrase.
     pub told: bool,
+    /// It was evaluated earlier: an observer or the initializer may have assigned it now.
+    pub earlier: bool,
 }
 
 /// A compiled phrase.
@@ -292,9 +294,17 @@ impl Build<'_> {
         // What was said about earlier phrases is not said again.
         self.issues
             .retain(|issue| issue.severity() == Severity::Error || issue.span.source == source);
+        let mut core = core;
         let goal = core
-            .as_ref()
-            .map(|core| phrase_goal(core, &changed, has_module, known, kept))
+            .as_mut()
+            .map(|core| {
+                let entered = Entry {
+                    changed: &changed,
+                    has_module,
+                    source,
+                };
+                phrase_goal(core, &entered, known, kept)
+            })
             .unwrap_or_default();
         self.finish(core, Some(Goal::Phrase(&goal)))
     }
@@ -342,11 +352,21 @@ fn add(item: SessionItem, phrases: &mut Vec<Phrase>, modules: &mut Vec<UnitItem>
     }
 }
 
-/// Which values are known, and which ones the program gives.
-fn phrase_goal(
-    core: &core::Program,
-    changed: &HashSet<String>,
+/// What was entered.
+struct Entry<'a> {
+    /// The names that it defines.
+    changed: &'a HashSet<String>,
+    /// A module is part of it.
     has_module: bool,
+    /// Its text.
+    source: SourceId,
+}
+
+/// Which values are known, and which ones the program gives. Observers of cells that the phrase
+/// does not touch are left out, and so is an initializer that was entered earlier.
+fn phrase_goal(
+    core: &mut core::Program,
+    entered: &Entry,
     known: &BTreeMap<String, Vec<u8>>,
     kept: &mut Vec<Kept>,
 ) -> PhraseGoal {
@@ -358,8 +378,8 @@ fn phrase_goal(
         return PhraseGoal::default();
     };
     let id = core::ModuleId(index as u32);
+    let (touched, assigned) = active(core, id, entered);
     let module = &core.modules[index];
-    let touched = touched(core, id, changed, has_module);
     let mut goal = PhraseGoal {
         module: id,
         ..PhraseGoal::default()
@@ -379,11 +399,21 @@ fn phrase_goal(
             && let Some(bytes) = known.get(&*slot.name)
         {
             goal.known.insert(at, bytes.clone());
+            if !assigned.contains(&at) {
+                continue;
+            }
+            goal.keep.push(at);
+            kept.push(Kept {
+                name: slot.name.to_string(),
+                told: cell.is_some_and(|cell| cell.public),
+                earlier: true,
+            });
             continue;
         }
         goal.keep.push(at);
         kept.push(Kept {
             name: slot.name.to_string(),
+            earlier: false,
             told: touched.contains(&at) && cell.is_some_and(|cell| cell.public),
         });
     }
@@ -396,14 +426,66 @@ fn phrase_goal(
     goal
 }
 
-/// The slots with changed names, and all that read them. After a module was entered, what
+/// Leaves out the observers and the initializer that have nothing to do with what was entered;
+/// gives the slots that it touches, and the cells that the others may assign.
+fn active(
+    core: &mut core::Program,
+    id: core::ModuleId,
+    entered: &Entry,
+) -> (HashSet<SlotId>, HashSet<SlotId>) {
+    let mut touched = touched(core, id, entered, &HashSet::new());
+    let mut assigned: HashSet<SlotId> = HashSet::new();
+    loop {
+        let module = core.module(id);
+        let runs = |observer: &core::Observer| match observer.watched.is_empty() {
+            true => observer.span.source == entered.source,
+            false => {
+                let mut watched = observer.watched.iter();
+                watched.any(|slot| touched.contains(slot) || assigned.contains(slot))
+            }
+        };
+        let keep: Vec<bool> = module.observers.iter().map(runs).collect();
+        let observers = module.observers.iter().zip(&keep);
+        let mut bodies: Vec<&core::Expr> = observers
+            .filter(|(_, runs)| **runs)
+            .map(|(observer, _)| &*observer.body.body)
+            .collect();
+        let initializer = module.initializer.as_ref();
+        let initializer =
+            initializer.filter(|function| function.body.span.source == entered.source);
+        bodies.extend(initializer.map(|function| &*function.body));
+        let mut found = HashSet::new();
+        for body in bodies {
+            crate::codegen::walk::assigned(body, &mut |slot| {
+                found.insert(slot);
+            });
+        }
+        if !found.is_subset(&assigned) {
+            assigned.extend(found);
+            // What reads an assigned cell is evaluated again.
+            touched = self::touched(core, id, entered, &assigned);
+            continue;
+        }
+        let ran = initializer.is_some();
+        let module = &mut core.modules[id.0 as usize];
+        let mut keep = keep.into_iter();
+        module.observers.retain(|_| keep.next().unwrap_or(true));
+        if !ran {
+            module.initializer = None;
+        }
+        return (touched, assigned);
+    }
+}
+
+/// The slots with changed names, and all that read them or an assigned cell. After a module was entered, what
 /// uses modules of the program counts as changed: it may be one that the entered one is part of.
 fn touched(
     core: &core::Program,
     id: core::ModuleId,
-    changed: &HashSet<String>,
-    has_module: bool,
+    entered: &Entry,
+    assigned: &HashSet<SlotId>,
 ) -> HashSet<SlotId> {
+    let has_module = entered.has_module;
     let module = core.module(id);
     let mut users = Vec::new();
     let mut readers: HashMap<SlotId, Vec<SlotId>> = HashMap::new();
@@ -442,10 +524,13 @@ fn touched(
         .slots
         .iter()
         .enumerate()
-        .filter(|(_, slot)| changed.contains(&*slot.name))
+        .filter(|(_, slot)| entered.changed.contains(&*slot.name))
         .map(|(index, _)| SlotId(index as u32))
         .chain(users)
         .collect();
+    for slot in assigned {
+        work.extend(readers.get(slot).into_iter().flatten());
+    }
     while let Some(slot) = work.pop() {
         if touched.insert(slot) {
             work.extend(readers.get(&slot).into_iter().flatten());

@@ -45,6 +45,20 @@ impl Repl {
     ) {
         let rest = rest.trim();
         let (first, others) = rest.split_once(' ').unwrap_or((rest, ""));
+        let needs = |what: &str| failure("RT_FAIL", format!("#{name} needs {what}"));
+        match (name, first, others.trim()) {
+            ("load" | "push", "", _) => {
+                return out.push(needs("the name of a module, as in `#load counter`"));
+            }
+            ("input", _, "") => {
+                return out.push(needs("a cell and a constant, as in `#input counter.n 5`"));
+            }
+            ("invoke", "", _) => {
+                let what = "an action and its environment, as in `#invoke counter.inc \"$agent_environment\" 5`";
+                return out.push(needs(what));
+            }
+            _ => {}
+        }
         let action = match name {
             "quit" => return out.push(Output::Quit),
             "mark" => return out.push(Output::Mark(rest.to_string())),

@@ -201,7 +201,9 @@ impl Repl {
                     continue;
                 }
             };
+            let news = !kept.earlier || self.values.get(&kept.name) != Some(&bytes);
             if kept.told
+                && news
                 && let Ok(value) = shown(&bytes)
             {
                 let name = kept.name.clone();

@@ -190,6 +190,28 @@ fn modules_and_commands() {
 }
 
 #[test]
+fn observers_run_when_what_they_watch_is_updated() {
+    let mut s = Loop::new(&[]);
+    s.says("var cell n = 1", "n = 1");
+    s.says("var cell seen = 0", "seen = 0");
+    s.says("cell twice = seen * 2", "twice = 0");
+    s.says(r#"on n do { debug("n"); seen = n }"#, "");
+    s.says("n", "1");
+    s.says(
+        "var cell n = 5",
+        "warning WARN_REDEFINED ; seen = 5 ; twice = 10 ; n = 5 ; log n",
+    );
+    s.says("[n, seen, twice]", "[5,5,10]");
+    s.says(r#"on () do { debug("once") }"#, "log once");
+    s.says("[n, seen, twice]", "[5,5,10]");
+    s.says(
+        "initializer { n = 7 }",
+        "seen = 7 ; twice = 14 ; n = 7 ; log n",
+    );
+    s.says("n + twice", "21");
+}
+
+#[test]
 fn a_module_can_be_entered_again() {
     let mut s = Loop::new(&[]);
     s.says("module m def v = 1 module end", "");

@@ -260,6 +260,10 @@ impl Checker<'_> {
                 ))
                 .into();
         }
+        if self.is_session() && matches!(&**name, "exit" | "quit" | "help") {
+            let command = if &**name == "help" { "help" } else { "quit" };
+            return issue.hint(format!("write `#{command}`")).into();
+        }
         if let Some(hint) = super::familiar::name(name) {
             return issue.hint(hint).into();
         }

@@ -1,7 +1,8 @@
 //! Questions that need a look at all parts of an expression.
 
 use crate::core::{
-    Block, CellForm, Expr, ExprKind, ModuleId, SlotId, Statement, StatementKind, Step, StepKind,
+    Block, CellForm, Expr, ExprKind, ModuleId, PlaceRoot, SlotId, Statement, StatementKind, Step,
+    StepKind,
 };
 
 /// Which event cells a formula reads: bit 0 `onRefresh`, bit 1 `onView`.
@@ -46,6 +47,17 @@ pub(crate) fn named(expr: &Expr, own: ModuleId, see: &mut dyn FnMut(Named)) {
             | ExprKind::Instantiate { module, .. } => see(Named::Module(*module)),
             ExprKind::Action { number, .. } => see(Named::Action(*number)),
             _ => {}
+        }
+        true
+    });
+}
+
+/// Shows the cells of its own module that the expression, or a function it makes, may assign:
+/// those that it assigns by name, and those whose links it passes on.
+pub(crate) fn assigned(expr: &Expr, see: &mut dyn FnMut(SlotId)) {
+    visit(expr, true, &mut |part| {
+        if let ExprKind::CellLink(slot) = &part.kind {
+            see(*slot);
         }
         true
     });
@@ -177,8 +189,14 @@ fn visit_statement(statement: &Statement, lambdas: bool, see: &mut dyn FnMut(&Ex
         | StatementKind::BindPattern { value, .. }
         | StatementKind::Expr(value) => visit(value, lambdas, see),
         StatementKind::Assign { root, steps, value } => {
-            if let crate::core::PlaceRoot::Link(link) = root {
-                visit(link, lambdas, see);
+            match root {
+                PlaceRoot::Link(link) => visit(link, lambdas, see),
+                // Assigning a cell is assigning through a link to it.
+                PlaceRoot::Cell(slot) => {
+                    let (kind, span) = (ExprKind::CellLink(*slot), statement.span);
+                    see(&Expr { kind, span });
+                }
+                PlaceRoot::Local(_) => {}
             }
             for key in steps.iter().filter_map(step_key) {
                 visit(key, lambdas, see);

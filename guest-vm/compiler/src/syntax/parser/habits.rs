@@ -274,6 +274,13 @@ impl Parser<'_> {
         near.into_iter().any(|token| token.kind == kind)
     }
 
+    /// The bracket at `open` stands right after `if (…)`.
+    fn is_condition(&self, open: usize) -> bool {
+        let group = open.checked_sub(1).and_then(|close| self.partners[close]);
+        let word = group.and_then(|group| (group as usize).checked_sub(1));
+        word.is_some_and(|word| self.tokens.tokens[word].kind == TokenKind::If)
+    }
+
     /// The cases of a `switch` are around the current token.
     fn in_switch(&self) -> bool {
         let Some(open) = self.enclosing() else {
@@ -362,6 +369,13 @@ impl Parser<'_> {
                 | TokenKind::ParenOpen,
             ) if is_value && !first_is_key => {
                 "in an expression `{` starts a map; statements stand in `do { … return … }`"
+            }
+            (TokenKind::BraceOpen, _)
+                if !here.is_name()
+                    && (before == TokenKind::Else
+                        || before == TokenKind::ParenClose && self.is_condition(open)) =>
+            {
+                "in an expression `{` starts a map: write `if (c) a else b`, or statements in `do { … }`"
             }
             (TokenKind::BracketOpen, TokenKind::For) => {
                 "a list is made from another one by `array.map(x -> …, list)`"

@@ -99,7 +99,8 @@ impl Parser<'_> {
                 _ => match self.session_expr() {
                     Ok(expr) => items.push(SessionItem::Expr(expr)),
                     Err(issue) => {
-                        self.give_up(start, *issue);
+                        let issue = self.with_session_help(start, *issue);
+                        self.give_up(start, issue);
                         if self.at == start {
                             self.advance();
                         }
@@ -107,6 +108,34 @@ impl Parser<'_> {
                 },
             }
         }
+    }
+
+    /// What the start of something that is no expression seems to mean in a session.
+    fn with_session_help(&self, start: usize, issue: Issue) -> Issue {
+        let name = self.tokens.tokens.get(start + 1);
+        let name = name.filter(|name| name.kind == TokenKind::Ident);
+        let name = name.map(|name| self.text_of(name.span));
+        let (first, second) = (self.tokens.tokens[start], self.tokens.tokens.get(start + 1));
+        let hint = match (first.kind, second.map(|token| token.kind)) {
+            (TokenKind::Let, _) if issue.code == Code::SynUnexpected && issue.hint.is_none() => {
+                let name = name.unwrap_or("x");
+                format!(
+                    "`def {name} = …` defines a name that stays; `let {name} = 1; {name} + 1` is one expression"
+                )
+            }
+            (TokenKind::Var, _) if issue.code == Code::SynStatement => {
+                match self.stray_word("var", name) {
+                    Some(hint) => hint,
+                    None => return issue,
+                }
+            }
+            (TokenKind::Ident, Some(TokenKind::Assign)) if issue.code == Code::SynStatement => {
+                let name = self.text_of(first.span);
+                format!("`def {name} = …` defines a name, `var cell {name} = …` a cell")
+            }
+            _ => return issue,
+        };
+        issue.hint(hint)
     }
 
     fn session_expr(&mut self) -> Parse<Expr> {
