@@ -119,12 +119,10 @@ fn shown(candidate: &Candidate, documentation: Option<(String, String)>) -> Comp
     };
     CompletionItem {
         detail,
-        documentation: (!text.is_empty()).then(|| {
-            Documentation::MarkupContent(MarkupContent {
-                kind: MarkupKind::Markdown,
-                value: text,
-            })
-        }),
+        documentation: (!text.is_empty()).then_some(Documentation::MarkupContent(MarkupContent {
+            kind: MarkupKind::Markdown,
+            value: text,
+        })),
         ..plain(&candidate.name, kind)
     }
 }

@@ -18,9 +18,7 @@ pub struct Library {
 impl Library {
     /// The documentation of a module of the library; there are few, so they are kept.
     pub fn module(&mut self, name: &str) -> Option<&ModuleDocumentation> {
-        if mix_stdlib::source(name).is_none() {
-            return None;
-        }
+        mix_stdlib::source(name)?;
         self.modules
             .entry(name.to_owned())
             .or_insert_with(|| library_documentation(name))

@@ -503,7 +503,7 @@ impl Checker<'_> {
 /// A text where the index of an array is due is meant as the key of a map.
 fn key_for_index(issue: Issue, index: &ast::Expr) -> Issue {
     let found = issue.params.iter().find(|(name, _)| *name == "found");
-    if !found.is_some_and(|(_, found)| found == "string") {
+    if found.is_none_or(|(_, found)| found != "string") {
         return issue;
     }
     let plain = |key: &str| {
