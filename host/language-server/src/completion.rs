@@ -1,11 +1,15 @@
 //! What could be written at the cursor.
 //!
 //! A name that nobody writes is put where the cursor is; checking the text then tells what is
-//! visible there: locals, members of the module before the dot, fields of the record.
+//! visible there: locals, members of the module before the dot, fields of the record. A text
+//! that is being written is often unfinished; then it is ended in the ways of [`unfinished`].
+//!
+//! [`unfinished`]: crate::unfinished
 
 use crate::documents::Documents;
 use crate::hover::{Library, item};
 use crate::position::Lines;
+use crate::unfinished;
 use lsp_types::{
     CompletionItem, CompletionItemKind, CompletionResponse, Documentation, MarkupContent,
     MarkupKind, Position, Uri,
@@ -63,7 +67,13 @@ pub fn of(
     let start = byte - before.chars().rev().take_while(|c| is_word(*c)).count();
     let end = byte + text[byte..].chars().take_while(|c| is_word(*c)).count();
     let marked = format!("{}{CURSOR}{}", &text[..start], &text[end..]);
-    let analysis = documents.analyze(uri, marked);
+    let mut analysis = documents.analyze(uri, marked);
+    for text in unfinished::endings(&text[..start], CURSOR, &text[end..]) {
+        if !analysis.candidates.is_empty() {
+            break;
+        }
+        analysis = documents.analyze(uri, text);
+    }
     let base = before[..start].strip_suffix('.').map(|left| {
         let from = left.len() - left.chars().rev().take_while(|c| is_word(*c)).count();
         left[from..].to_owned()

@@ -8,6 +8,7 @@
 //! - [`serve_stdio`], [`serve`]: the loop over messages
 //! - `documents`: the texts as the editor has them, and which files are compiled together
 //! - `diagnostics`, `hover`, `completion`, `definition`: what is told
+//! - `unfinished`: how a definition that is being written could end
 //! - `position`: lines and UTF-16 columns of the protocol, bytes of the compiler
 //!
 //! A document is compiled together with the modules it imports, found in `.mix` files and
@@ -21,6 +22,7 @@ mod documents;
 mod hover;
 mod position;
 mod server;
+mod unfinished;
 
 use lsp_server::{Connection, ProtocolError};
 use lsp_types::{

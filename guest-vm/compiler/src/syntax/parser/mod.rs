@@ -382,6 +382,18 @@ impl<'a> Parser<'a> {
             .with("expected", expected)
             .hint_if(reserved)
             .hint_if(self.habit())
+            .hint_if(self.missing_call(expected))
+    }
+
+    /// `f x` where something else is due.
+    fn missing_call(&self, expected: &str) -> Option<String> {
+        let is_operand = matches!(
+            self.kind(),
+            TokenKind::Ident | TokenKind::Int(_) | TokenKind::Float(_) | TokenKind::Str(_)
+        );
+        (is_operand && expected.contains("`;`"))
+            .then(|| self.bare_argument())
+            .flatten()
     }
 
     /// The current token starts the next phrase, or ends the module, on a line of its own.

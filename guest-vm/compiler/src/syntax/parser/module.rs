@@ -340,7 +340,7 @@ impl Parser<'_> {
             TokenKind::Ident => self
                 .stray_word(self.text_of(self.span()), None)
                 .or_else(|| self.bare_argument()),
-            TokenKind::Int(_) | TokenKind::Float(_) => self.bare_argument(),
+            TokenKind::Int(_) | TokenKind::Float(_) | TokenKind::Str(_) => self.bare_argument(),
             kind if kind.is_close() => Some("nothing is open that this closes".to_string()),
             _ => None,
         };
@@ -354,11 +354,18 @@ impl Parser<'_> {
     }
 
     /// `f x` on one line.
-    fn bare_argument(&self) -> Option<String> {
+    pub(super) fn bare_argument(&self) -> Option<String> {
         let before = self.previous_span();
         let between = &self.text[before.end as usize..self.span().start as usize];
-        let callable = self.at > 0 && self.tokens.tokens[self.at - 1].kind == TokenKind::Ident;
-        (callable && !between.contains('\n')).then(|| {
+        let previous = self.at.checked_sub(1).map(|at| self.tokens.tokens[at].kind);
+        if between.contains('\n') || between.is_empty() {
+            return None;
+        }
+        if previous == Some(TokenKind::ParenClose) {
+            let hint = "arguments stand in one pair of parentheses: `f(a, b)`";
+            return Some(hint.to_string());
+        }
+        (previous == Some(TokenKind::Ident)).then(|| {
             format!(
                 "arguments stand in parentheses: `{}(…)`",
                 self.text_of(before)
