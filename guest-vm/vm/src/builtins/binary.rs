@@ -200,6 +200,21 @@ fn to_hex(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 
 fn format_rmx_code(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
+    let mut open = vec![&args[0]];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Token(_) => {
+                return Err(Failure::new(
+                    "ERR_NOT_SERIALIZABLE",
+                    "a token has no binary form".to_owned(),
+                ));
+            }
+            Value::Array(array) => open.extend(array.items()),
+            Value::Map(map) => open.extend(map.values()),
+            Value::Case(case) => open.extend(case.argument()),
+            _ => {}
+        }
+    }
     wire::encode(&args[0]).map(Value::binary)
 }
 

@@ -91,7 +91,7 @@ fn exact(
 /// The remainder with the sign of the divisor.
 fn floored_remainder(x: f64, y: f64) -> f64 {
     let remainder = x % y;
-    if remainder == 0.0 || (remainder < 0.0) == (y < 0.0) || y.is_infinite() {
+    if remainder == 0.0 || (remainder < 0.0) == (y < 0.0) {
         remainder
     } else {
         remainder + y
@@ -141,14 +141,11 @@ fn truncated(args: &[Value], operation: fn(i128, i128) -> Option<i128>) -> Resul
 
 fn abs(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
-    Ok(match &args[0] {
-        Value::Null => Value::Null,
-        value => match args::number(value)? {
-            Number::Int(int) => int
-                .checked_abs()
-                .map_or(Value::Float((int as f64).abs()), Value::Int),
-            Number::Float(float) => Value::Float(float.abs()),
-        },
+    Ok(match args::number(&args[0])? {
+        Number::Int(int) => int
+            .checked_abs()
+            .map_or(Value::Float((int as f64).abs()), Value::Int),
+        Number::Float(float) => Value::Float(float.abs()),
     })
 }
 
