@@ -1,14 +1,32 @@
 //! What several fuzz targets do.
 
-use mix_vm::{Action, Event, NoFunctions, NoHost, Options, Step, Vm};
+use mix_allocator::Counted;
+use mix_vm::{Action, Event, MemoryLimit, NoFunctions, NoHost, Options, Step, Vm};
 
 /// Steps of a program.
 const BUDGET: u64 = 20_000;
 
+/// Memory of a program, as a server gives it to an agent. A single instruction may take as much
+/// as a value has at most beyond it.
+const MEMORY: usize = 256 << 20;
+
+#[global_allocator]
+static ALLOCATED: Counted = Counted::new();
+
+fn options() -> Options {
+    Options {
+        memory: Some(MemoryLimit {
+            used: || ALLOCATED.used(),
+            most: MEMORY,
+        }),
+        ..Options::default()
+    }
+}
+
 /// Loads an executable and runs every module and its expression for a while. With
 /// `loads` it must not be refused, as foreign functions apart nothing can be wrong with it.
 pub fn run(executable: &[u8], loads: bool) {
-    let vm = match Vm::load(executable, &NoFunctions, &Options::default()) {
+    let vm = match Vm::load(executable, &NoFunctions, &options()) {
         Ok(vm) => vm,
         Err(issue) => {
             assert!(!loads || issue.code == "ERR_FFI_MISSING", "{issue}");

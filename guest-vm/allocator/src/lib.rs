@@ -14,7 +14,12 @@
 //! Components have one thread. Where there are several ([`Blocks`] on another target than
 //! WebAssembly), everything goes to the system.
 
+//! [`Counted`] is for programs that run the VM natively and limit its memory themselves.
+
 #[allow(unsafe_code)]
 mod blocks;
+#[allow(unsafe_code)]
+mod counted;
 
 pub use blocks::Blocks;
+pub use counted::Counted;

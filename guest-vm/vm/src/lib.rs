@@ -51,4 +51,4 @@ pub use boundary::{
 pub use failure::Failure;
 pub use heap::Value;
 pub use session::Session;
-pub use vm::{ModuleInfo, Options, Summary, Vm};
+pub use vm::{MemoryLimit, ModuleInfo, Options, Summary, Vm};

@@ -16,6 +16,7 @@ use crate::builtins::{self, Builtin};
 use crate::heap::{Map, Shape, Text, Value};
 use crate::interpreter::intrinsic::{self, Intrinsic};
 use crate::sheet::layout::Layout;
+use crate::vm::{MemoryLimit, Options};
 
 /// A program ready to run.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Loaded {
     pub guesses: Vec<Cell<u8>>,
     /// The update paths.
     pub paths: Vec<Box<[Step]>>,
+    pub memory: Option<MemoryLimit>,
 }
 
 /// A step of an update path, ready to run.
@@ -112,22 +114,23 @@ impl Loaded {
     pub fn new(
         executable: &[u8],
         functions: &dyn FunctionTable,
-        environment: &str,
+        options: &Options,
     ) -> Result<Self, Issue> {
         let refused =
             |error: &dyn std::fmt::Display| Issue::new("ERR_EXECUTABLE", error.to_string());
         let program = mix_bytecode::decode(executable).map_err(|error| refused(&error))?;
         mix_bytecode::verify(&program)
             .map_err(|error| refused(&format!("executable does not verify: {error}")))?;
-        Self::of_program(program, functions, environment)
+        Self::of_program(program, functions, options)
     }
 
     /// Links a verified program.
     pub fn of_program(
         program: Program,
         functions: &dyn FunctionTable,
-        environment: &str,
+        options: &Options,
     ) -> Result<Self, Issue> {
+        let environment = options.environment.as_str();
         let mut texts = Texts::default();
         let constants = program
             .constants
@@ -209,6 +212,7 @@ impl Loaded {
             builtins: entries,
             foreign,
             guesses,
+            memory: options.memory,
         })
     }
 

@@ -56,6 +56,9 @@ enum Open<'a> {
     Case,
 }
 
+/// Longest text that is written, in bytes. A value whose parts are shared is longer there than in memory.
+const LONGEST: usize = 256 << 20;
+
 fn format(value: &Value, mode: Mode) -> Result<String, Failure> {
     let mut out = String::new();
     let mut open: Vec<Open<'_>> = Vec::new();
@@ -64,6 +67,14 @@ fn format(value: &Value, mode: Mode) -> Result<String, Failure> {
     loop {
         if let Some(value) = current.take() {
             first = false;
+            if out.len() > LONGEST {
+                if mode == Mode::Log {
+                    out.push('…');
+                    return Ok(out);
+                }
+                let message = "the text of the value would have more than 256 MiB";
+                return Err(Failure::new("ERR_TOO_LARGE", message));
+            }
             match value {
                 Value::Array(array) => {
                     out.push('[');

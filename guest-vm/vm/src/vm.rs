@@ -10,6 +10,7 @@ use std::rc::Rc;
 use mix_bytecode::Program;
 
 use crate::boundary::{FunctionTable, Issue};
+use crate::failure::Failure;
 use crate::loaded::Loaded;
 use crate::session::Session;
 
@@ -18,12 +19,34 @@ use crate::session::Session;
 pub struct Options {
     /// Which arm replaces a missing foreign function (language 4.17).
     pub environment: String,
+    /// Limit of the memory; none where somebody else has one, as the engine of a component.
+    pub memory: Option<MemoryLimit>,
+}
+
+/// How much memory programs may use.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryLimit {
+    /// Bytes that the process has allocated now.
+    pub used: fn() -> usize,
+    /// Most of them: beyond, what runs fails with `RT_MEMORY`.
+    pub most: usize,
+}
+
+impl MemoryLimit {
+    /// Fails beyond the limit.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if (self.used)() > self.most {
+            return Err(Failure::new("RT_MEMORY", "memory limit exceeded"));
+        }
+        Ok(())
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             environment: "agentServerEnvironment".into(),
+            memory: None,
         }
     }
 }
@@ -61,7 +84,7 @@ impl Vm {
         functions: &dyn FunctionTable,
         options: &Options,
     ) -> Result<Self, Issue> {
-        let loaded = Loaded::new(executable, functions, &options.environment)?;
+        let loaded = Loaded::new(executable, functions, options)?;
         Ok(Self {
             loaded: Rc::new(loaded),
         })
@@ -79,7 +102,7 @@ impl Vm {
                 format!("program does not verify: {error}"),
             )
         })?;
-        let loaded = Loaded::of_program(program, functions, &options.environment)?;
+        let loaded = Loaded::of_program(program, functions, options)?;
         Ok(Self {
             loaded: Rc::new(loaded),
         })

@@ -11,6 +11,9 @@ use crate::text_form::not_serializable;
 /// Deepest nesting that is written; the same limit holds when reading.
 const DEPTH: usize = mix_value::MAX_DEPTH;
 
+/// Longest wire form that is written, in bytes. A value whose parts are shared is longer there than in memory.
+const LONGEST: usize = 256 << 20;
+
 /// The wire form of a value.
 pub fn encode(value: &Value) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::new();
@@ -84,6 +87,12 @@ pub fn encode_into(out: &mut Vec<u8>, value: &Value) -> Result<(), Failure> {
                 return Err(Failure::new(
                     "ERR_NOT_SERIALIZABLE",
                     "value is nested too deeply",
+                ));
+            }
+            if writer.position() > LONGEST {
+                return Err(Failure::new(
+                    "ERR_TOO_LARGE",
+                    "the value would have more than 256 MiB in its wire form",
                 ));
             }
             match value {

@@ -106,6 +106,10 @@ impl Machine {
                 // Something native pushed no frame: its value is still to come.
                 return self.uncaught(routine, Failure::internal("nothing to run"));
             }
+            if let Some(Err(failure)) = self.loaded.memory.map(|limit| limit.check()) {
+                next = Err(failure);
+                continue;
+            }
             next = match self.frames(routine) {
                 Leave::Raise(failure) => Err(failure),
                 Leave::Return(value) => Ok(Next::Value(value, Ret::Native)),

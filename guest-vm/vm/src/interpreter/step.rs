@@ -73,6 +73,10 @@ pub(super) fn step(
     };
     // Whatever happens to the frame, its position is behind the instruction.
     frame.pc += 1;
+    // All that allocates comes by here.
+    if let Some(limit) = &loaded.memory {
+        limit.check().map_err(Leave::Raise)?;
+    }
     match control(machine, routine, running, op) {
         Ok(Flow::Next | Flow::Frame) => Ok(()),
         Ok(Flow::Jump(target)) => {
