@@ -982,6 +982,8 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                     let value = if src == NONE {
                         value
                     } else {
+                        // A number.
+                        std::mem::forget(value);
                         r.reg_mut(src).take()
                     };
                     any |= clear(r, size, garbage);
