@@ -96,3 +96,50 @@ fn an_endless_loop_ends_with_its_phrase() {
     assert!(text.contains("RT_TIMEOUT"), "{text}");
     assert_eq!(printed.last().map(String::as_str), Some("42"), "{text}");
 }
+
+#[test]
+fn a_compiled_library_can_be_imported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("vat.mix");
+    let text = "module vat case normal def gross = ((self.normal, n) -> n * 1.2) module end";
+    std::fs::write(&source, text).expect("a file");
+    let library = folder.path().join("vat-1.0.mixlib");
+    let built = Command::new(mixer())
+        .args(["build", "--lib", "vat-1.0", "-o"])
+        .args([&library, &source])
+        .status()
+        .expect("mixer can be started");
+    assert!(built.success());
+    std::fs::remove_file(&source).expect("the source is not needed any more");
+    let library = library.display().to_string();
+    let (code, printed) = repl(
+        &["--file", &library],
+        "import vat\ndef taxed = vat.gross(vat.normal)\ntaxed(100)\nmodule shop import vat cell c = vat.gross(vat.normal, 10) module end\n#load shop\n",
+    );
+    assert_eq!(code, Some(0));
+    assert_eq!(printed, ["120", "c = 12"]);
+}
+
+#[test]
+fn values_without_a_text_form_are_named() {
+    let printed =
+        lines("auth.emptyToken()\n~regex \"a+\"\n[1][]\nx -> x\nvar cell n = 1\nlink(n)\narray\n");
+    let expected = [
+        "<token>",
+        "<opaque>",
+        "<stream>",
+        "<function>",
+        "n = 1",
+        "<link n>",
+        "<module array>",
+    ];
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn an_observer_runs_when_what_it_watches_is_updated() {
+    let printed = lines(
+        "var cell n = 1\non n do { debug(\"seen \" + n) }\nn\n_pragma_ {warningFilter: \"-redefined\"}\nvar cell n = 2\nn\n",
+    );
+    assert_eq!(printed, ["n = 1", "1", "n = 2", "seen 2", "2"]);
+}

@@ -244,7 +244,11 @@ impl Checker<'_> {
             return issue
                 .note(place, "it is defined here, further down")
                 .hint(format!(
-                    "move that definition up, or declare it before its use: def {name} : T"
+                    "move that definition up, or declare it before its use: {} {name} : T",
+                    match self.cur.cells_to_come.contains(name) {
+                        true => "cell",
+                        false => "def",
+                    }
                 ))
                 .into();
         }

@@ -350,6 +350,8 @@ struct Current {
     warned: HashSet<(crate::issue::Code, Span)>,
     /// Types that the module defines, for the message about a use further up.
     types_to_come: HashMap<Symbol, Span>,
+    /// Names that the module defines as cells.
+    cells_to_come: HashSet<Symbol>,
     /// Parameters of local functions with the name of a case, and that name: what may have
     /// been meant is a pattern.
     case_like: Vec<(Symbol, Symbol)>,
@@ -392,6 +394,7 @@ impl Current {
             failed: false,
             warned: HashSet::new(),
             types_to_come: HashMap::new(),
+            cells_to_come: HashSet::new(),
             case_like: Vec::new(),
             unused: Vec::new(),
             used: HashSet::new(),

@@ -155,6 +155,9 @@ impl Checker<'_> {
                     let name = def.name.text.clone();
                     self.cur.types_to_come.insert(name, def.name.span);
                 }
+                PhraseKind::Cell(cell) => {
+                    self.cur.cells_to_come.insert(cell.name.text.clone());
+                }
                 PhraseKind::Case(def) => {
                     for case in &def.cases {
                         let name = case.name.text.clone();

@@ -512,6 +512,14 @@ impl Checker<'_> {
         let text = |key: &str| {
             entries.iter().find_map(|(k, v)| match &v.kind {
                 ConstKind::Str(text) if &*k.text == key => Some(text.to_string()),
+                ConstKind::Array(items) if &*k.text == key => {
+                    let names = items.iter().filter_map(|item| match &item.kind {
+                        ConstKind::Str(text) => Some(&**text),
+                        _ => None,
+                    });
+                    let names: Vec<&str> = names.collect();
+                    (!names.is_empty()).then(|| names.join(" or "))
+                }
                 _ => None,
             })
         };

@@ -55,7 +55,11 @@ impl Parser<'_> {
         } else {
             let semicolon =
                 (self.kind() == TokenKind::Semi).then_some("modules follow each other without `;`");
-            self.unexpected_issue("`module`").hint_if(semicolon)
+            self.unexpected_issue("`module`")
+                .hint_if(semicolon)
+                .hint_if(Some(
+                    "a file holds modules: start it with `module NAME`; single expressions are for `mixer eval` and `mixer repl`",
+                ))
         };
         self.give_up(start, issue);
         if self.at == start {
