@@ -78,7 +78,7 @@ bench-store: ## The record store beside SQLite on a million records, as one tabl
 	$(CARGO) bench --locked -p mix-store --features sqlite --bench store
 
 .PHONY: fuzz
-fuzz: ## Fuzz lexer, parser, compiler, verifier with VM, values and queries (FUZZ_SECONDS each, 60)
+fuzz: ## Fuzz lexer, parser, compiler, verifier with VM, values, queries and database files (FUZZ_SECONDS each, 60)
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 .PHONY: lint

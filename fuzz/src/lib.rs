@@ -1,5 +1,8 @@
 //! What several fuzz targets do.
 
+pub mod files;
+pub mod tree;
+
 use mix_allocator::Counted;
 use mix_vm::{Action, Event, MemoryLimit, NoFunctions, NoHost, Options, Step, Vm};
 

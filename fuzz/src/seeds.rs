@@ -1,10 +1,14 @@
 //! Writes what fuzzing begins with: the blocks of the conformance files and the programs of the
-//! benchmark, as sources and as executables. usage: seeds FOLDER FILE…
+//! benchmark, as sources and as executables; and the files of a database. usage: seeds FOLDER FILE…
 
 // Instrumented code calls into the engine.
 use libfuzzer_sys as _;
 use mix_compiler::{CompileOptions, SourceFile, compile, compile_expression};
+use mix_fuzz::files::Files;
+use mix_store::{Database, OpenOptions, SaveOptions};
+use mix_value::escjson;
 use std::path::Path;
+use std::sync::Arc;
 use std::{env, fs, io};
 
 /// Longer ones make fuzzing slow.
@@ -14,7 +18,7 @@ fn main() -> io::Result<()> {
     let mut arguments = env::args().skip(1);
     let folder = arguments.next().unwrap_or_else(|| "fuzz/corpus".to_owned());
     let folder = Path::new(&folder);
-    for name in ["sources", "executables"] {
+    for name in ["sources", "executables", "databases"] {
         fs::create_dir_all(folder.join(name))?;
     }
     let (mut sources, mut executables) = (0, 0);
@@ -53,6 +57,46 @@ fn main() -> io::Result<()> {
             }
         }
     }
+    let files = database().map_err(io::Error::other)?;
+    for first in [0, 1] {
+        fs::write(
+            folder.join(format!("databases/{first}")),
+            files.to_input(first),
+        )?;
+    }
     println!("{sources} sources, {executables} executables");
     Ok(())
+}
+
+/// A database with six rows in its data files and two in its log.
+fn database() -> Result<Files, mix_store::StoreError> {
+    let files = Files::default();
+    let options = OpenOptions {
+        name: Some("seed".into()),
+        ..OpenOptions::default()
+    };
+    let db = Database::open_in(Arc::new(files.clone()), options)?;
+    let parse = |text: &str| escjson::parse(text).unwrap_or_default();
+    let saved = db.save(
+        vec![
+            parse(r#"{"a":"x","n":1,"list":[1,"y",{"q":2}]}"#),
+            parse(r#"{"a":"xy","n":2.5,"deep":{"er":null}}"#),
+            parse(r#"{"a":"z","t":"long","n":-1}"#),
+            parse(r#"{"entity":"e"}"#),
+        ],
+        &SaveOptions::default(),
+    )?;
+    let mut changed = saved[0].value()?;
+    if let mix_value::Value::Map(map) = &mut changed {
+        map.insert("next".into(), mix_value::Value::Ref(saved[1].id()?));
+    }
+    db.save(vec![changed], &SaveOptions::default())?;
+    db.delete(&[saved[2].id()?], "")?;
+    db.set_flags(&[(1, true)], &[])?;
+    db.flush()?;
+    db.save(
+        vec![parse(r#"{"a":"x"}"#), parse(r#"{"n":7}"#)],
+        &SaveOptions::default(),
+    )?;
+    Ok(files)
 }

@@ -12,8 +12,10 @@ use crate::error::{Doing, Result, StoreError};
 use crate::fields;
 use crate::folder::{Folder, FolderFile};
 use crate::ids::{Id, draw, text_of};
-use crate::index::segment::{Bytes, Cache, Merge, Segment, SegmentWriter, Sink};
-use crate::index::{Bulk, Kinds, segment_name, term};
+use crate::index::segment::{
+    Bytes, Cache, Cached, Merge, Segment, SegmentWriter, Sink, filter_hash,
+};
+use crate::index::{Bulk, Edge, Kinds, segment_name, term};
 use crate::raw;
 use crate::row_bytes::RowBytes;
 use crate::row_files::{RowBlock, RowFiles};
@@ -48,6 +50,10 @@ pub(crate) struct Base {
     pub segments: Vec<Arc<Segment>>,
     files: Option<Arc<RowFiles>>,
     cache: Arc<Cache>,
+    /// The numbers of ids and of revisions in the cache.
+    newest: [u64; 2],
+    /// And that of the first terms of paths.
+    edges: u64,
     /// What paths that were asked for have, by their bytes.
     kinds: Mutex<HashMap<Box<[u8]>, Kinds>>,
 }
@@ -78,6 +84,8 @@ impl Base {
             generation: [0; 8],
             segments: Vec::new(),
             files: None,
+            newest: [0; 2],
+            edges: 0,
             cache: Arc::new(Cache::new(0)),
             kinds: Mutex::default(),
         }
@@ -95,6 +103,8 @@ impl Base {
             generation: state.generation,
             segments: Vec::new(),
             files: Some(Arc::new(files)),
+            newest: [cache.new_file(), cache.new_file()],
+            edges: cache.new_file(),
             cache,
             kinds: Mutex::default(),
         };
@@ -183,6 +193,25 @@ impl Base {
         self.files()?.start(row, self.rows)
     }
 
+    /// The first terms from `from` on, or up to there, which `read` reads if they are not known.
+    pub fn edge(
+        &self,
+        from: &[u8],
+        descending: bool,
+        read: impl FnOnce() -> Result<Edge>,
+    ) -> Result<Arc<Edge>> {
+        let place = filter_hash(from) << 1 | u64::from(descending);
+        if let Some(Cached::Edge(edge)) = self.cache.get(self.edges, place)
+            && edge.is_of(from, descending)
+        {
+            return Ok(edge);
+        }
+        let edge = Arc::new(read()?);
+        let cached = Cached::Edge(Arc::clone(&edge));
+        self.cache.put(self.edges, place, cached, edge.size());
+        Ok(edge)
+    }
+
     /// What kinds of terms a path has in the segments.
     pub fn kinds(&self, path: &term::Path) -> Result<Kinds> {
         let known = || self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
@@ -203,6 +232,29 @@ impl Base {
 
     /// The newest row below `bound` with this id, or revision.
     pub fn find(&self, field: &str, id: &Id, bound: u32) -> Result<Option<u32>> {
+        let number = self.newest[usize::from(field == fields::REV)];
+        // Drawn at random, as ids are, but for those that come from elsewhere.
+        let words = id.as_chunks::<8>().0.iter();
+        let place = words.fold(0_u64, |sum, word| {
+            sum.rotate_left(17) ^ u64::from_le_bytes(*word)
+        });
+        if let Some(Cached::Newest(known, row)) = self.cache.get(number, place)
+            && *known == *id
+            && row < bound
+        {
+            return Ok(Some(row));
+        }
+        let found = self.look_for(field, id, bound)?;
+        if let Some(row) = found.filter(|_| bound >= self.rows) {
+            let size = size_of::<Id>() + size_of::<u32>();
+            self.cache
+                .put(number, place, Cached::Newest(Box::new(*id), row), size);
+        }
+        Ok(found)
+    }
+
+    /// Looks for an id, or a revision, in the segments.
+    fn look_for(&self, field: &str, id: &Id, bound: u32) -> Result<Option<u32>> {
         let Some(wanted) = id_term(field, id) else {
             return Ok(None);
         };
@@ -287,6 +339,8 @@ impl Base {
             generation: self.generation,
             segments: Vec::new(),
             files: self.files.clone(),
+            newest: [self.cache.new_file(), self.cache.new_file()],
+            edges: self.cache.new_file(),
             cache: Arc::clone(&self.cache),
             kinds: Mutex::default(),
         });
@@ -307,6 +361,8 @@ impl Base {
             generation: base.generation,
             segments: base.segments.clone(),
             files: base.files.clone(),
+            newest: base.newest,
+            edges: base.edges,
             cache: Arc::clone(&base.cache),
             kinds: Mutex::default(),
         })
@@ -362,6 +418,8 @@ impl Base {
             generation: self.generation,
             segments,
             files: self.files.clone(),
+            newest: [self.cache.new_file(), self.cache.new_file()],
+            edges: self.cache.new_file(),
             cache: Arc::clone(&self.cache),
             kinds: Mutex::default(),
         };
@@ -528,8 +586,19 @@ pub(crate) fn verify_segments(
 }
 
 /// Reads the rows behind the base of a table up to `rows`, which end at `end`,
-/// and indexes them in slices.
+/// and indexes them in slices, in memory.
 pub(crate) fn load(table: &Table, rows: u32, end: u64, beat: &mut dyn FnMut()) -> Result<()> {
+    load_into(table, rows, end, None, beat)
+}
+
+/// As [`load`]; with a folder the segments of whole slices are written there.
+fn load_into(
+    table: &Table,
+    rows: u32,
+    end: u64,
+    folder: Option<&dyn Folder>,
+    beat: &mut dyn FnMut(),
+) -> Result<()> {
     let base = table.base();
     let files = Arc::clone(base.files()?);
     let (mut slice, mut bytes) = (Vec::new(), 0);
@@ -544,10 +613,36 @@ pub(crate) fn load(table: &Table, rows: u32, end: u64, beat: &mut dyn FnMut()) -
             bytes = 0;
             table.append(std::mem::take(&mut slice))?;
             if full {
-                table.extend_segments(None);
+                table.extend_segments(folder);
             }
             table.set_stored(row + 1);
         }
     }
     Ok(())
+}
+
+/// Writes segments for all rows of a folder whose state names none; gives their
+/// names, in row order.
+pub(crate) fn write_segments(
+    folder: &dyn Folder,
+    state: &crate::state::State,
+) -> Result<Vec<String>> {
+    let (base, _) = Base::open(folder, state)?;
+    let table = Table::new(base);
+    load_into(&table, state.rows, state.dat_len, Some(folder), &mut || {})?;
+    let names = table.extend_segments(Some(folder));
+    table.drop_merge(folder);
+    // Without all of them the next opener only takes longer.
+    let kept: Vec<String> = folder
+        .list()
+        .doing(|| "listing the folder".into())?
+        .into_iter()
+        .filter(|name| name.starts_with("idx-") && !names.contains(name))
+        .collect();
+    for merged in kept {
+        folder
+            .remove(&merged)
+            .doing(|| format!("removing {merged}"))?;
+    }
+    Ok(names)
 }

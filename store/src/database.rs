@@ -304,6 +304,16 @@ impl Database {
         self.view().watermark()
     }
 
+    /// Whether no other process of this system can write: the database is in
+    /// memory, or the lock of the operating system is held.
+    pub fn keeps_others_out(&self) -> bool {
+        match &self.writer().backing {
+            Backing::Memory { .. } => true,
+            Backing::Disk(disk) => disk.is_os_locked(),
+            Backing::ReadOnly { .. } => false,
+        }
+    }
+
     /// Reads what other processes committed since the last write. Cheap while
     /// there is nothing.
     pub fn refresh(&self) -> Result<()> {

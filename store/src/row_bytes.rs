@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// The encoded bytes of one row. Cloning shares them.
+/// The encoded bytes of one row, or others that are kept. Cloning shares them.
 #[derive(Clone)]
 pub struct RowBytes {
     /// The bytes of several rows, read together.
@@ -12,6 +12,19 @@ pub struct RowBytes {
 }
 
 impl RowBytes {
+    /// So many bytes, written by `fill` where they stay.
+    pub(crate) fn filled<E>(
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Arc<[u8]>, E> {
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+        // Nobody else has it yet, so it can always be written.
+        if let Some(bytes) = Arc::get_mut(&mut bytes) {
+            fill(bytes)?;
+        }
+        Ok(bytes)
+    }
+
     /// A part of a block; none if it does not lie in it.
     pub(crate) fn part(block: &Arc<[u8]>, from: usize, len: usize) -> Option<RowBytes> {
         let end = from.checked_add(len)?;

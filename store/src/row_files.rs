@@ -92,11 +92,12 @@ impl RowFiles {
                 // The last page of a file grows.
                 Some(Cached::Bytes(bytes)) if bytes.len() >= wanted.end => bytes,
                 _ => {
-                    let mut bytes = vec![0; (valid.min(page + PAGE) - page) as usize];
-                    read_exact_at(&**handle, page, &mut bytes)
-                        .doing(|| format!("reading {name}"))?;
-                    let bytes: Arc<[u8]> = bytes.into();
-                    let cached = Cached::Bytes(Arc::clone(&bytes));
+                    let len = (valid.min(page + PAGE) - page) as usize;
+                    let bytes = RowBytes::filled(len, |bytes| {
+                        read_exact_at(&**handle, page, bytes).doing(|| format!("reading {name}"))
+                    })?;
+                    let bytes = RowBytes::from(bytes);
+                    let cached = Cached::Bytes(bytes.clone());
                     self.cache.put(*number, page, cached, bytes.len());
                     bytes
                 }
@@ -151,10 +152,8 @@ impl RowFiles {
         {
             return Err(StoreError::Corrupt(format!("{DAT} is too short")));
         }
-        let mut framed = vec![0; len as usize];
-        self.read_once(0, start, &mut framed)?;
+        let framed = RowBytes::filled(len as usize, |bytes| self.read_once(0, start, bytes))?;
         let body = checked_body(row, &framed, crc)?.len();
-        let framed: Arc<[u8]> = framed.into();
         let from = framed.len() - body;
         RowBytes::part(&framed, from, body)
             .ok_or_else(|| StoreError::Corrupt(format!("row {row} has a wrong length")))
@@ -167,11 +166,11 @@ impl RowFiles {
         {
             return Ok(body);
         }
-        if let Some(Cached::Row(body)) = self.cache.get(self.alone, u64::from(row)) {
+        if let Some(Cached::Bytes(body)) = self.cache.get(self.alone, u64::from(row)) {
             return Ok(body);
         }
         let body = self.body(row, self.place(row, rows, end)?, end)?;
-        let cached = Cached::Row(body.clone());
+        let cached = Cached::Bytes(body.clone());
         self.cache
             .put(self.alone, u64::from(row), cached, body.len());
         Ok(body)
@@ -226,8 +225,7 @@ impl RowFiles {
         if !fits || !places.is_sorted() || first == 0 && from != 0 {
             return Ok(None);
         }
-        let mut bytes = vec![0; (to - from) as usize];
-        self.read_once(0, from, &mut bytes)?;
+        let bytes = RowBytes::filled((to - from) as usize, |bytes| self.read_once(0, from, bytes))?;
         let mut bodies = Vec::with_capacity(count);
         for (index, sum) in sums.as_chunks::<4>().0.iter().enumerate() {
             // Below BLOCK_BYTES.
@@ -243,7 +241,7 @@ impl RowFiles {
             bodies.push(((next - body.len()) as u32, body.len() as u32));
         }
         Ok(Some(RowBlock {
-            bytes: bytes.into(),
+            bytes,
             first,
             bodies,
         }))

@@ -489,6 +489,19 @@ impl Table {
         }
     }
 
+    /// Gives up a merge under way, and removes what it wrote.
+    pub fn drop_merge(&self, folder: &dyn Folder) {
+        let merge = self
+            .merge
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(merge) = merge.filter(|merge| !merge.temporary.is_empty()) {
+            // Left behind it is only in the way.
+            let _ = folder.remove(&merge.temporary);
+        }
+    }
+
     fn try_extend(&self, folder: Option<&dyn Folder>, base: &Arc<Base>) -> Result<Base> {
         let until = self.len();
         let flags = self.mended(|| self.flags(until))?;

@@ -1,18 +1,23 @@
 //! Records by id, and watermarks.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use mix_plugin_sdk::{Encoded, Failure, Value, sleep};
-use mix_store::id_argument;
+use mix_store::{Subscription, id_argument};
 
 use crate::answers::{NULL, array, record_or_null};
 use crate::databases::resolve;
 use crate::failures::failure;
 use crate::session::{Session, Waiting};
 
-/// How often a waiting run looks for commits.
-const POLL: Duration = Duration::from_millis(50);
+/// How often a waiting run looks whether another process committed something.
+const LOOK_FOR_OTHERS: Duration = Duration::from_millis(50);
+/// How often it looks whether it is over, where commits of others cannot come or are rare.
+const LOOK: Duration = Duration::from_millis(250);
 
 pub(crate) async fn get_one(
     session: Rc<Session>,
@@ -46,7 +51,8 @@ pub(crate) async fn watermark(session: Rc<Session>, database: Value) -> Result<S
     Ok(resolve(&session, &database)?.view()?.watermark())
 }
 
-/// Also sees the commits of other processes: each look reads what they wrote.
+/// Commits of this instance are told at once. Those of other processes are seen when
+/// their frames are read, so where others may write the folder is looked at now and then.
 pub(crate) async fn wait_change(
     session: Rc<Session>,
     database: Value,
@@ -56,7 +62,14 @@ pub(crate) async fn wait_change(
     // Every commit counts: a session cannot tell its own from those of others afterwards.
     let _ = other_sessions;
     let target = resolve(&session, &database)?;
+    let patience = if target.database.keeps_others_out() {
+        LOOK
+    } else {
+        LOOK_FOR_OTHERS
+    };
     let waiting = Waiting::new(session);
+    // Before the first look, so that nothing is missed in between.
+    let commits = target.database.subscribe();
     loop {
         if waiting.is_orphaned() {
             return Err(Failure::new("ERR_CANCELED", "the run is over"));
@@ -72,6 +85,16 @@ pub(crate) async fn wait_change(
         if now != watermark {
             return Ok(now);
         }
-        sleep(POLL).await;
+        commit_within(&commits, patience).await;
     }
+}
+
+/// Returns at the next commit, or when the time is over.
+async fn commit_within(commits: &Subscription, patience: Duration) {
+    let mut over = pin!(sleep(patience));
+    poll_fn(|context| match commits.poll_next(context) {
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => over.as_mut().poll(context),
+    })
+    .await;
 }

@@ -284,6 +284,7 @@ pub(crate) fn found(mut next: Rewrite, about: About) -> Result<()> {
     let mut state = next.state(1, 1, flags_name)?;
     state.generation = about.generation.unwrap_or(state.generation);
     if !about.without_log {
+        state.segments = crate::base::write_segments(&*folder, &state)?;
         write_first_log(&*folder, &state)?;
     }
     write_whole(&*folder, &state_name(1), &state.encode())?;

@@ -121,6 +121,7 @@ impl Disk {
             open.header = fresh;
             open.file = file;
             open.end = HEADER_LEN as u64;
+            open.named = true;
             open.state = state;
         }
         table.set_stored(table.len());
@@ -172,11 +173,43 @@ impl Disk {
         Ok(name)
     }
 
+    /// Notes what earlier writers left behind: files that the state does not name.
+    pub(super) fn note_leftovers(&mut self, state: &State, fence: u64) {
+        let now = self.now();
+        // What cannot be seen or is not known to be old only stays longer.
+        for name in self.folder.list().unwrap_or_default() {
+            let below = |prefix: &str, limit: u64| {
+                let number = name.strip_prefix(prefix).and_then(|k| k.parse().ok());
+                number.is_some_and(|number: u64| number < limit)
+            };
+            let is_left = name.starts_with("tmp-")
+                || name.starts_with("idx-") && !state.segments.contains(&name)
+                || name.starts_with("flags-") && state.flags != name
+                || below("db.state.", state.fence)
+                || below("LEASE.", fence);
+            let is_noted = || {
+                self.superseded_files
+                    .iter()
+                    .any(|(noted, _)| *noted == name)
+            };
+            if is_left && !is_noted() {
+                let changed = self.folder.modified(&name).ok().flatten();
+                self.superseded_files
+                    .push((name, changed.map_or(now, |changed| changed.min(now))));
+            }
+        }
+    }
+
     /// Removes what nobody needs any longer. A failure is no harm: the files are only in the way.
     fn clean_up(&mut self, fence: u64) {
         let now = self.now();
         let folder = Arc::clone(&self.folder);
+        let state = self.open.as_ref().map(|open| &open.state);
         self.superseded_files.retain(|(name, since)| {
+            // A name may come back.
+            if state.is_some_and(|state| state.segments.contains(name) || state.flags == *name) {
+                return false;
+            }
             let keep = if name.starts_with("write.log.") {
                 KEEP_LOGS
             } else {

@@ -46,13 +46,21 @@ impl Disk {
         if let Err(error) = open.file.write_at(open.end, &bytes) {
             return Err(self.undo_write(fence, error));
         }
+        let synced = || {
+            open.file.sync()?;
+            if open.named {
+                return Ok(());
+            }
+            self.folder.sync()
+        };
         if self.options.sync == Sync::Full
-            && let Err(error) = open.file.sync()
+            && let Err(error) = synced()
         {
             let reason = format!("syncing the write log failed: {error}");
             self.poison(&reason);
             return Err(StoreError::CommitUnknown(reason));
         }
+        open.named |= self.options.sync == Sync::Full;
         open.end += bytes.len() as u64;
         open.sequence = sequence;
         open.durable = sequence;

@@ -55,11 +55,16 @@ impl Disk {
             for frame in &read.frames {
                 apply(table, frame)?;
             }
+            let mut named = known.named;
             let durable = if read.frames.is_empty() {
                 known.durable
             } else {
                 // Whoever wrote them may have failed to sync them.
                 file.sync().doing(|| format!("syncing {name}"))?;
+                if !named {
+                    self.folder.sync().doing(|| "syncing the folder".into())?;
+                    named = true;
+                }
                 sequence
             };
             self.open = Some(Open {
@@ -67,6 +72,7 @@ impl Disk {
                 end,
                 sequence,
                 durable,
+                named,
                 ..known
             });
             return Ok(());
@@ -88,15 +94,18 @@ impl Disk {
             file.set_len((HEADER_LEN + end) as u64)
                 .doing(|| format!("truncating {name}"))?;
         }
-        // What is in the log may never have been synced by the one who wrote it.
-        file.sync().doing(|| format!("syncing {name}"))?;
-        self.folder.sync().doing(|| "syncing the folder".into())?;
+        if end > 0 {
+            // What is in the log may never have been synced by the one who wrote it.
+            file.sync().doing(|| format!("syncing {name}"))?;
+            self.folder.sync().doing(|| "syncing the folder".into())?;
+        }
         let data = DataFiles::open(&*self.folder)?;
         self.previous = read_previous(&*self.folder, &mut self.warnings);
         if self.overtaken(fence)? {
             // The folder may have been exchanged meanwhile, and the files be those of another.
             return Err(StoreError::LeaseLost);
         }
+        self.note_leftovers(&state, fence);
         *table = Arc::new(loaded);
         self.open = Some(Open {
             data,
@@ -105,6 +114,7 @@ impl Disk {
             end: (HEADER_LEN + end) as u64,
             sequence,
             durable: sequence,
+            named: end > 0,
             state,
         });
         Ok(())

@@ -97,6 +97,9 @@ struct Open {
     sequence: u64,
     /// Highest sequence known to be synced.
     durable: u64,
+    /// The name of the log is known to be synced. As long as there is nothing in
+    /// the log that can wait for the first commit, so that opening syncs nothing.
+    named: bool,
     state: State,
 }
 
@@ -146,6 +149,11 @@ impl Disk {
         };
         self.release();
         result
+    }
+
+    /// Whether the OS lock of the folder is held.
+    pub fn is_os_locked(&self) -> bool {
+        self.os_locked
     }
 
     /// Whether a failure stopped writing.

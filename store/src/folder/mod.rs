@@ -53,6 +53,12 @@ pub trait Folder: Send + Sync {
     /// Whether a file is there, for everybody and now.
     fn exists(&self, name: &str) -> io::Result<bool>;
 
+    /// When a file was changed last, in milliseconds since 1970; none where that is not known.
+    fn modified(&self, name: &str) -> io::Result<Option<i64>> {
+        let _ = name;
+        Ok(None)
+    }
+
     /// Makes created and renamed names durable, where the platform can.
     fn sync(&self) -> io::Result<()>;
 }

@@ -86,6 +86,12 @@ impl Folder for NativeFolder {
         self.path.join(name).try_exists()
     }
 
+    fn modified(&self, name: &str) -> io::Result<Option<i64>> {
+        let changed = fs::metadata(self.path.join(name))?.modified()?;
+        let since = changed.duration_since(std::time::UNIX_EPOCH).ok();
+        Ok(since.and_then(|since| i64::try_from(since.as_millis()).ok()))
+    }
+
     #[cfg(unix)]
     fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()

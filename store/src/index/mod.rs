@@ -16,6 +16,7 @@
 
 mod atoms;
 mod bulk;
+mod edge;
 mod extract;
 mod kinds;
 mod rows;
@@ -31,6 +32,7 @@ use roaring::RoaringBitmap;
 use crate::base::Base;
 use crate::error::Result;
 pub(crate) use bulk::Bulk;
+pub(crate) use edge::Edge;
 pub(crate) use kinds::Kinds;
 use rows::Union;
 use segment::{Part, Segment};
@@ -73,6 +75,13 @@ impl Snapshot {
                 };
                 parts.iter().map(move |part| (segment, *part))
             })
+    }
+
+    /// Whether of all segments just the part of the present is looked into, so
+    /// that what is found there is the same at every such moment.
+    fn sees_present_only(&self) -> bool {
+        let split = |segment: &Arc<Segment>| segment.split() <= self.bound;
+        !self.history && self.bound >= self.base.rows && self.base.segments.iter().all(split)
     }
 
     /// The rows of a term. Rows at or beyond the bound may be among them.

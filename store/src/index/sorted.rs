@@ -7,8 +7,8 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::Snapshot;
+use super::edge::BaseTerms;
 use super::rows::Rows;
-use super::segment::TermCursor;
 use super::tail::Posting;
 use super::term::{Flag, KeyRange, Path, after, value_of};
 use crate::error::{Result, StoreError};
@@ -25,11 +25,10 @@ pub(crate) struct SortedRows {
     descending: bool,
     /// The rows that are wanted.
     rows: Arc<RoaringBitmap>,
-    cursors: Vec<TermCursor>,
+    stored: BaseTerms,
     tail: TailCursor,
-    /// The present term, and the numbers of the cursors that have it.
+    /// The present term.
     term: Vec<u8>,
-    same: Vec<usize>,
     done: bool,
     table: Arc<Table>,
 }
@@ -87,7 +86,7 @@ impl Snapshot {
         let all = KeyRange::all();
         let (from, to) = (view.path.value(&all.from), view.path.value(&all.to));
         Ok(Some(SortedRows {
-            cursors: cursors(self, &from, &to, descending),
+            stored: BaseTerms::new(self, &from, &to, descending, true)?,
             tail: TailCursor::default(),
             from,
             to,
@@ -97,7 +96,6 @@ impl Snapshot {
             descending,
             rows: Arc::clone(rows),
             term: Vec::new(),
-            same: Vec::new(),
             done: false,
         }))
     }
@@ -112,7 +110,8 @@ impl SortedRows {
                     // Goes on behind the last term, in an index built anew.
                     self.table.rebuild()?;
                     self.index = self.table.index(self.index.bound, self.index.history)?;
-                    self.cursors = cursors(&self.index, &self.from, &self.to, self.descending);
+                    self.stored =
+                        BaseTerms::new(&self.index, &self.from, &self.to, self.descending, false)?;
                     self.tail = TailCursor::default();
                     self.next_term()?
                 }
@@ -142,41 +141,30 @@ impl SortedRows {
 
     /// The wanted rows of the next term; none at the end.
     fn next_term(&mut self) -> Result<Option<GroupRows>> {
-        let descending = self.descending;
-        for cursor in &mut self.cursors {
-            cursor.fill()?;
-        }
+        self.stored.fill(&self.index)?;
         self.tail
             .fill(&self.index, &self.from, &self.to, self.descending);
-        let mut best = self.tail.terms.front().map(|(term, _)| &**term);
-        self.same.clear();
-        for (number, cursor) in self.cursors.iter().enumerate() {
-            let Some(term) = cursor.term() else { continue };
-            let order = best.map_or(Ordering::Less, |best| term.cmp(best));
-            if order == Ordering::Equal {
-                self.same.push(number);
-            } else if best.is_none() || descending == (order == Ordering::Greater) {
-                best = Some(term);
-                self.same.clear();
-                self.same.push(number);
-            }
-        }
-        let Some(best) = best else {
-            return Ok(None);
+        let stored = self.stored.term();
+        let newest = self.tail.terms.front().map(|(term, _)| &**term);
+        let order = match (stored, newest) {
+            (None, None) => return Ok(None),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(stored), Some(newest)) if self.descending => newest.cmp(stored),
+            (Some(stored), Some(newest)) => stored.cmp(newest),
         };
+        let best = if order.is_le() { stored } else { newest };
         self.term.clear();
-        self.term.extend_from_slice(best);
+        self.term.extend_from_slice(best.unwrap_or_default());
         let mut found = Found {
             wanted: &self.rows,
             few: Vec::new(),
             many: RoaringBitmap::new(),
         };
-        for number in &self.same {
-            self.cursors[*number].rows(&mut |rows| found.add(rows))?;
-        }
-        // Nothing can fail any longer: all cursors go on.
-        for number in &self.same {
-            self.cursors[*number].advance();
+        if order.is_le() {
+            self.stored.rows(&mut |rows| found.add(rows))?;
+            // Nothing can fail any longer.
+            self.stored.advance();
         }
         let same = |(term, _): &mut (Vec<u8>, Posting)| *term == self.term;
         if let Some((_, posting)) = self.tail.terms.pop_front_if(same) {
@@ -235,12 +223,4 @@ impl Found<'_> {
         self.many.extend(self.few);
         GroupRows::Many(self.many)
     }
-}
-
-fn cursors(index: &Snapshot, from: &[u8], to: &[u8], descending: bool) -> Vec<TermCursor> {
-    let (from, to) = (from.into(), to.into());
-    index
-        .parts(false)
-        .map(|(segment, part)| TermCursor::new(Arc::clone(segment), part, &from, &to, descending))
-        .collect()
 }

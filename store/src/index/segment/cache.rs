@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use roaring::RoaringBitmap;
 
 use super::reader::Interior;
+use crate::ids::Id;
+use crate::index::Edge;
 use crate::row_bytes::RowBytes;
 use crate::row_files::RowBlock;
 
@@ -17,11 +19,13 @@ const ENTRY: usize = 64;
 /// Something read from a file.
 #[derive(Clone)]
 pub(crate) enum Cached {
-    Bytes(Arc<[u8]>),
+    Bytes(RowBytes),
     Interior(Arc<Interior>),
     Rows(Arc<RoaringBitmap>),
     Block(Arc<RowBlock>),
-    Row(RowBytes),
+    Edge(Arc<Edge>),
+    /// An id or a revision, and the newest row that has it.
+    Newest(Box<Id>, u32),
 }
 
 /// Hashes file numbers and offsets, which nobody chooses freely.
@@ -117,7 +121,7 @@ mod tests {
     #[test]
     fn the_recently_used_stay() {
         let cache = Cache::new(64 * 1024);
-        let bytes: Arc<[u8]> = vec![0; 1000].into();
+        let bytes = RowBytes::from(vec![0; 1000]);
         for number in 0..1000 {
             cache.put(1, number, Cached::Bytes(bytes.clone()), bytes.len());
             assert!(cache.get(1, 0).is_some(), "{number}");

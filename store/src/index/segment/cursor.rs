@@ -7,6 +7,7 @@ use super::block::Span;
 use super::reader::{Segment, skip_rows};
 use crate::error::Result;
 use crate::index::rows::Rows;
+use crate::row_bytes::RowBytes;
 
 /// A place among the terms of a range. Reads a leaf when it gets there, and of
 /// it sixteen entries at a time.
@@ -29,7 +30,7 @@ pub(crate) struct TermCursor {
 }
 
 struct Open {
-    block: Arc<[u8]>,
+    block: RowBytes,
     span: Span,
     /// Runs still to be read.
     runs: std::ops::Range<usize>,
@@ -122,6 +123,16 @@ impl TermCursor {
             };
             Ok(())
         })?;
+        let goes_on = |next: &Arc<[u8]>| {
+            if self.descending {
+                *next < edge
+            } else {
+                *next > edge
+            }
+        };
+        if !next.as_ref().is_none_or(goes_on) {
+            return Err(self.segment.damaged(span.offset));
+        }
         self.edge = next.filter(|next| {
             if self.descending {
                 **next > *self.from

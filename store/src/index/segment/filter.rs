@@ -20,7 +20,7 @@ const GROUP: usize = 64;
 const PROBES: usize = 6;
 
 /// The hash of a term.
-pub(super) fn hash(term: &[u8]) -> u64 {
+pub(crate) fn hash(term: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ term.len() as u64;
     for eight in term.chunks(8) {
         let mut word = [0; 8];

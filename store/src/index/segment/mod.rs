@@ -19,6 +19,7 @@ mod writer;
 use block::Span;
 pub(crate) use cache::{Cache, Cached};
 pub(crate) use cursor::TermCursor;
+pub(crate) use filter::hash as filter_hash;
 pub(crate) use merge::Merge;
 pub(crate) use reader::{Bytes, Segment};
 pub(crate) use writer::{SegmentWriter, Sink};

@@ -10,6 +10,7 @@ use super::{Cache, Damaged, FEW, HEADER, Part, TRAILER, Trailer, filter};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{FolderFile, read_exact_at};
 use crate::index::rows::Rows;
+use crate::row_bytes::RowBytes;
 
 /// Longest block or bitmap; longer ones were never written.
 const MAX_SPAN: u32 = 1 << 30;
@@ -107,19 +108,21 @@ impl Segment {
         }
     }
 
-    fn load(&self, span: Span) -> Result<Vec<u8>> {
+    /// What lies at a place, if its checksum is right.
+    fn load(&self, span: Span) -> Result<RowBytes> {
         let end = span.offset.checked_add(u64::from(span.len) + SUM as u64);
         if span.len > MAX_SPAN || end.is_none_or(|end| end > self.len) {
             return Err(self.damaged(span.offset));
         }
-        let mut bytes = vec![0; span.len as usize + SUM];
-        read(&self.bytes, span.offset, &mut bytes).doing(|| format!("reading {}", self.name))?;
-        let (body, sum) = bytes.split_at(span.len as usize);
+        let len = span.len as usize;
+        let bytes = RowBytes::filled(len + SUM, |bytes| {
+            read(&self.bytes, span.offset, bytes).doing(|| format!("reading {}", self.name))
+        })?;
+        let (body, sum) = bytes.split_at(len);
         if crc32c::crc32c(body).to_le_bytes() != sum {
             return Err(self.damaged(span.offset));
         }
-        bytes.truncate(span.len as usize);
-        Ok(bytes)
+        RowBytes::part(&bytes, 0, len).ok_or_else(|| self.damaged(span.offset))
     }
 
     /// Reads entries of a block.
@@ -133,12 +136,12 @@ impl Segment {
         entries.map_err(|Damaged| self.damaged(at.offset))
     }
 
-    pub(super) fn leaf(&self, span: Span) -> Result<Arc<[u8]>> {
+    pub(super) fn leaf(&self, span: Span) -> Result<RowBytes> {
         if let Some(Cached::Bytes(bytes)) = self.cache.get(self.number, span.offset) {
             return Ok(bytes);
         }
-        let bytes: Arc<[u8]> = self.load(span)?.into();
-        let cached = Cached::Bytes(Arc::clone(&bytes));
+        let bytes = self.load(span)?;
+        let cached = Cached::Bytes(bytes.clone());
         self.cache
             .put(self.number, span.offset, cached, bytes.len());
         Ok(bytes)
@@ -280,16 +283,22 @@ impl Segment {
             return Ok(());
         }
         let (page, group) = filter::place(hash, pages);
-        let page = self.leaf(Span {
-            offset: self.trailer.filter.offset + page as u64 * filter::STRIDE,
-            len: filter::PAGE as u32,
-        })?;
+        let page = self.leaf(self.filter_page(page as u64)?)?;
         if filter::may_have(&page, group, hash) {
             for part in Part::BOTH {
                 self.get(part, term, visit)?;
             }
         }
         Ok(())
+    }
+
+    fn filter_page(&self, page: u64) -> Result<Span> {
+        let start = self.trailer.filter.offset;
+        let offset = start.checked_add(page * filter::STRIDE);
+        Ok(Span {
+            offset: offset.ok_or_else(|| self.damaged(start))?,
+            len: filter::PAGE as u32,
+        })
     }
 
     /// Whether there is a term in `from..to`.
@@ -307,7 +316,7 @@ impl Segment {
             })?;
             match (found, next) {
                 (Some(found), _) => return Ok(found),
-                (None, Some(next)) if *next < *to => start = next,
+                (None, Some(next)) if *next < *to => start = self.further(&start, next, span)?,
                 (None, _) => break,
             }
         }
@@ -384,7 +393,7 @@ impl Segment {
                 self.rows(&mut entries, span, visit)?;
             }
             match next {
-                Some(next) if *next < *to => start = next,
+                Some(next) if *next < *to => start = self.further(&start, next, span)?,
                 _ => break,
             }
         }
@@ -420,11 +429,20 @@ impl Segment {
                 entries.key = key;
             }
             match next {
-                Some(next) if *next < *to => start = next,
+                Some(next) if *next < *to => start = self.further(&start, next, span)?,
                 _ => break,
             }
         }
         Ok(())
+    }
+
+    /// The first key of the next leaf, which is behind the present one in every good segment.
+    fn further(&self, start: &[u8], next: Arc<[u8]>, span: Span) -> Result<Arc<[u8]>> {
+        if *next > *start {
+            Ok(next)
+        } else {
+            Err(self.damaged(span.offset))
+        }
     }
 
     /// Reads every block and bitmap; the offset of the first that is damaged.
@@ -449,10 +467,7 @@ impl Segment {
             }
         }
         for page in 0..u64::from(self.trailer.filter.len) / filter::PAGE as u64 {
-            self.load(Span {
-                offset: self.trailer.filter.offset + page * filter::STRIDE,
-                len: filter::PAGE as u32,
-            })?;
+            self.load(self.filter_page(page)?)?;
         }
         self.replaced()?;
         self.bitmap(self.trailer.superseded)?;

@@ -1,0 +1,62 @@
+//! Queries as JSON trees over records: what is written is read as the same, and the index
+//! changes no result.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mix_fuzz::tree::Choices;
+use mix_store::query::{Execution, Pipeline, PreparedQuery, QueryError, QueryOptions};
+use mix_store::{Database, OpenOptions, SaveOptions, View};
+use mix_value::{Value, escjson, msgpack};
+
+/// The results in their wire form; none if the query ends with an error.
+fn results(execution: Result<Execution<View>, mix_store::StoreError>) -> Option<Vec<Vec<u8>>> {
+    let values = execution.and_then(Execution::collect_values).ok()?;
+    let encoded = values.iter().map(msgpack::encode).collect::<Result<_, _>>();
+    Some(encoded.expect("results can be sent"))
+}
+
+fn prepare(pipeline: &Pipeline, options: &QueryOptions) -> Result<PreparedQuery, QueryError> {
+    PreparedQuery::new(pipeline, options)
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut choices = Choices(bytes);
+    let tree = choices.pipeline();
+    let Ok(pipeline) = Pipeline::from_value(&tree) else {
+        return;
+    };
+    let written = pipeline.to_value();
+    let again = Pipeline::from_value(&written).expect("a query that was written can be read");
+    assert_eq!(again.to_value(), written);
+    let text = escjson::format(&written).expect("a query has a text");
+    let read = escjson::parse(&text).expect("which can be read");
+    let again = Pipeline::from_value(&read).expect("as a query");
+    assert_eq!(again.to_value(), written);
+
+    let options = QueryOptions {
+        params: [("p".into(), Value::Int(1))].into_iter().collect(),
+        max_bytes: 8 << 20,
+        ..QueryOptions::default()
+    };
+    let records: Vec<Value> = (0..choices.count())
+        .map(|number| choices.record(number))
+        .collect();
+    let db = Database::in_memory(OpenOptions::default()).expect("a database in memory");
+    if db.save(records, &SaveOptions::default()).is_err() {
+        return;
+    }
+    let view = db.view();
+    let stored: Vec<Value> = view
+        .rows(0, usize::MAX)
+        .expect("rows")
+        .into_iter()
+        .map(|row| view.record(row).and_then(|record| record.value()))
+        .collect::<Result<_, _>>()
+        .expect("records");
+    let indexed = results(db.query(&pipeline, &options));
+    let plain = prepare(&pipeline, &options)
+        .map_err(mix_store::StoreError::from)
+        .and_then(|query| query.run_over(stored, view.clone(), &options));
+    assert_eq!(indexed, results(plain), "{text}");
+    let _ = view.explain(&pipeline, &options);
+});
