@@ -456,8 +456,8 @@ fn main() -> Result<()> {
     let (a, found) = median(20, || {
         let view = mix.view();
         let rows = view.versions(id.as_str())?;
-        for row in &rows {
-            black_box(view.record(*row)?);
+        for record in view.records(&rows)? {
+            black_box(record.encoded());
         }
         Ok(rows.len())
     })?;

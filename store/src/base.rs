@@ -52,6 +52,8 @@ pub(crate) struct Base {
     cache: Arc<Cache>,
     /// The numbers of ids and of revisions in the cache.
     newest: [u64; 2],
+    /// That of the versions of records.
+    versions: u64,
     /// And that of the first terms of paths.
     edges: u64,
     /// What paths that were asked for have, by their bytes.
@@ -85,6 +87,7 @@ impl Base {
             segments: Vec::new(),
             files: None,
             newest: [0; 2],
+            versions: 0,
             edges: 0,
             cache: Arc::new(Cache::new(0)),
             kinds: Mutex::default(),
@@ -104,6 +107,7 @@ impl Base {
             segments: Vec::new(),
             files: Some(Arc::new(files)),
             newest: [cache.new_file(), cache.new_file()],
+            versions: cache.new_file(),
             edges: cache.new_file(),
             cache,
             kinds: Mutex::default(),
@@ -233,11 +237,7 @@ impl Base {
     /// The newest row below `bound` with this id, or revision.
     pub fn find(&self, field: &str, id: &Id, bound: u32) -> Result<Option<u32>> {
         let number = self.newest[usize::from(field == fields::REV)];
-        // Drawn at random, as ids are, but for those that come from elsewhere.
-        let words = id.as_chunks::<8>().0.iter();
-        let place = words.fold(0_u64, |sum, word| {
-            sum.rotate_left(17) ^ u64::from_le_bytes(*word)
-        });
+        let place = place_of(id);
         if let Some(Cached::Newest(known, row)) = self.cache.get(number, place)
             && *known == *id
             && row < bound
@@ -273,17 +273,25 @@ impl Base {
         Ok(None)
     }
 
-    /// All rows below `bound` with this id.
-    pub fn find_all(&self, id: &Id, bound: u32) -> Result<RoaringBitmap> {
-        let mut found = RoaringBitmap::new();
-        let Some(wanted) = id_term(fields::ID, id) else {
-            return Ok(found);
-        };
-        for segment in &self.segments {
-            segment.get_id(&wanted, &mut |rows| found |= rows.to_bitmap())?;
+    /// All rows with this id, ascending.
+    pub fn find_all(&self, id: &Id) -> Result<Arc<[u32]>> {
+        let place = place_of(id);
+        if let Some(Cached::Versions(known, rows)) = self.cache.get(self.versions, place)
+            && *known == *id
+        {
+            return Ok(rows);
         }
-        found.remove_range(bound..);
-        Ok(found)
+        let mut found = RoaringBitmap::new();
+        if let Some(wanted) = id_term(fields::ID, id) {
+            for segment in &self.segments {
+                segment.get_id(&wanted, &mut |rows| found |= rows.to_bitmap())?;
+            }
+        }
+        let rows: Arc<[u32]> = found.iter().collect();
+        let size = size_of::<Id>() + size_of_val(&*rows);
+        let cached = Cached::Versions(Box::new(*id), Arc::clone(&rows));
+        self.cache.put(self.versions, place, cached, size);
+        Ok(rows)
     }
 
     pub fn is_tombstone(&self, row: u32) -> Result<bool> {
@@ -340,6 +348,7 @@ impl Base {
             segments: Vec::new(),
             files: self.files.clone(),
             newest: [self.cache.new_file(), self.cache.new_file()],
+            versions: self.cache.new_file(),
             edges: self.cache.new_file(),
             cache: Arc::clone(&self.cache),
             kinds: Mutex::default(),
@@ -362,6 +371,7 @@ impl Base {
             segments: base.segments.clone(),
             files: base.files.clone(),
             newest: base.newest,
+            versions: base.versions,
             edges: base.edges,
             cache: Arc::clone(&base.cache),
             kinds: Mutex::default(),
@@ -419,6 +429,7 @@ impl Base {
             segments,
             files: self.files.clone(),
             newest: [self.cache.new_file(), self.cache.new_file()],
+            versions: self.cache.new_file(),
             edges: self.cache.new_file(),
             cache: Arc::clone(&self.cache),
             kinds: Mutex::default(),
@@ -522,6 +533,15 @@ impl Base {
         let opened = Segment::open(name, bytes, self.generation, &self.cache)?;
         opened.ok_or_else(|| StoreError::Corrupt(format!("{name} cannot be read back")))
     }
+}
+
+/// Where an id is in the cache. Ids are drawn at random, but for those that come
+/// from elsewhere, which are compared like all others.
+fn place_of(id: &Id) -> u64 {
+    let words = id.as_chunks::<8>().0.iter();
+    words.fold(0, |sum, word| {
+        sum.rotate_left(17) ^ u64::from_le_bytes(*word)
+    })
 }
 
 /// The term of an id, or of a revision.

@@ -432,14 +432,15 @@ fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::fs::File>> 
     }
     // Who is kept out wants to know by whom; the lock itself does not need the note.
     let since = crate::time::format_time(options.clock.now());
-    let note = format!(
-        "{} (pid {}, since {since})\n",
-        options.program,
-        process_id()
-    );
-    let _ = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(note.as_bytes()));
+    let mut note = format!("{} (pid {}, since {since})", options.program, process_id());
+    // Written over the one before: to cut the file first would cost a write to the disk.
+    let before = file
+        .metadata()
+        .map_or(0, |metadata| metadata.len().min(NOTE));
+    while (note.len() as u64) + 1 < before {
+        note.push(' ');
+    }
+    note.push('\n');
+    let _ = file.rewind().and_then(|()| file.write_all(note.as_bytes()));
     Ok(Some(file))
 }

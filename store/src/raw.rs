@@ -2,6 +2,8 @@
 
 use mix_value::msgpack::{Reader, Token};
 
+use crate::row_bytes::RowBytes;
+
 /// The encoded value of a top-level member of an encoded map.
 pub fn member<'a>(encoded: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let mut reader = Reader::new(encoded);
@@ -68,7 +70,7 @@ pub(crate) fn each_ref(encoded: &[u8], mut found: impl FnMut(&str)) -> Option<()
 
 /// A copy of an encoded map with `key: true` added. Keys stay sorted; the map
 /// must not have the key.
-pub(crate) fn with_true(encoded: &[u8], key: &str) -> Option<Vec<u8>> {
+pub(crate) fn with_true(encoded: &[u8], key: &str) -> Option<RowBytes> {
     let mut reader = Reader::new(encoded);
     let Ok(Token::MapStart(count)) = reader.next() else {
         return None;
@@ -83,14 +85,42 @@ pub(crate) fn with_true(encoded: &[u8], key: &str) -> Option<Vec<u8>> {
         }
         at = skip(encoded, from)?;
     }
-    let mut out = Vec::with_capacity(encoded.len() + key.len() + 8);
-    let mut writer = mix_value::msgpack::Writer::new(&mut out);
-    writer.map(count + 1).ok()?;
-    writer.raw(&encoded[first..at]);
-    writer.str(key).ok()?;
-    writer.bool(true);
-    writer.raw(encoded.get(at..)?);
-    Some(out)
+    // As a short string: a longer key is not asked for.
+    let name = 0xa0 | u8::try_from(key.len()).ok().filter(|len| *len < 32)?;
+    let (head, head_len) = map_head(count + 1)?;
+    let parts = [
+        head.get(..head_len)?,
+        &encoded[first..at],
+        &[name],
+        key.as_bytes(),
+        &[0xc3],
+        encoded.get(at..)?,
+    ];
+    let len = parts.iter().map(|part| part.len()).sum();
+    let filled = RowBytes::filled(len, |mut out| {
+        for part in parts {
+            let (here, rest) = out.split_at_mut(part.len());
+            here.copy_from_slice(part);
+            out = rest;
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    match filled {
+        Ok(bytes) => Some(bytes.into()),
+        Err(never) => match never {},
+    }
+}
+
+/// What a map of so many members begins with, and its length.
+fn map_head(count: usize) -> Option<([u8; 5], usize)> {
+    let count = u32::try_from(count).ok()?;
+    let [a, b, c, d] = count.to_be_bytes();
+    Some(match count {
+        // Below 16, so that it fits the marker.
+        0..16 => ([0x80 | d, 0, 0, 0, 0], 1),
+        16..=0xffff => ([0xde, c, d, 0, 0], 3),
+        _ => ([0xdf, a, b, c, d], 5),
+    })
 }
 
 /// The text at a place, and where it ends.
@@ -201,7 +231,7 @@ mod tests {
                 if let Value::Map(map) = &mut map {
                     map.insert("m".into(), Value::Bool(true));
                 }
-                assert_eq!(changed, msgpack::encode(&map).expect("encodes"));
+                assert_eq!(*changed, *msgpack::encode(&map).expect("encodes"));
             }
         }
         assert_eq!(with_true(&[0xc0], "m"), None);

@@ -24,10 +24,7 @@ impl Record {
     /// The same with `_rmx_superseded: true`.
     pub(crate) fn superseded(self) -> Record {
         match raw::with_true(&self.encoded, fields::SUPERSEDED) {
-            Some(encoded) => Record {
-                encoded: encoded.into(),
-                ..self
-            },
+            Some(encoded) => Record { encoded, ..self },
             None => self,
         }
     }

@@ -361,9 +361,9 @@ impl Table {
         let in_base = self.mended(|| {
             let now = self.base();
             let base = if now.rows == base.rows { &now } else { &base };
-            base.find_all(id, bound)
+            base.find_all(id)
         })?;
-        rows.extend(in_base.iter().rev());
+        rows.extend(in_base.iter().rev().filter(|row| **row < bound));
         Ok(rows)
     }
 
@@ -447,6 +447,23 @@ impl Table {
             }
         };
         base.body(row, place)
+    }
+
+    /// The bodies of several rows, in their order.
+    pub fn bodies(&self, rows: &[u32]) -> Result<Vec<RowBytes>> {
+        let in_memory: Vec<Option<RowBytes>> = {
+            let inner = self.read();
+            let newest = |row: &u32| {
+                let behind = row.checked_sub(inner.base.rows)?;
+                let body = inner.rows.get(behind as usize)?.body.as_ref()?;
+                Some(Arc::clone(body).into())
+            };
+            rows.iter().map(newest).collect()
+        };
+        let bodies = rows.iter().zip(in_memory);
+        bodies
+            .map(|(row, body)| body.map_or_else(|| self.body(*row), Ok))
+            .collect()
     }
 
     /// Rows that are not in the data files yet, with their bodies: the first

@@ -299,6 +299,21 @@ impl View {
         })
     }
 
+    /// Rows as readers get them, in this order.
+    pub fn records(&self, rows: &[u32]) -> Result<Vec<Record>> {
+        let superseded = &self.flags()?.superseded;
+        let records = rows.iter().zip(self.table.bodies(rows)?);
+        let records = records.map(|(row, body)| {
+            let record = Record::new(*row, body);
+            if superseded.contains(*row) {
+                record.superseded()
+            } else {
+                record
+            }
+        });
+        Ok(records.collect())
+    }
+
     /// The row a ref stands for: the live current version of an id, or exactly
     /// the version of a revision.
     pub fn resolve(&self, id: &str) -> Result<Option<u32>> {

@@ -18,6 +18,9 @@ use crate::output::Printer;
 use crate::progress;
 use crate::target::Target;
 
+/// Versions of a record that are read together.
+const TOGETHER: usize = 16;
+
 pub(crate) fn stat(target: &Target, printer: &mut Printer<'_>) -> Result<(), Failure> {
     let database = target.read()?;
     let view = database.view();
@@ -63,7 +66,14 @@ pub(crate) fn history(target: &Target, id: &str, printer: &mut Printer<'_>) -> R
         return Err(Failure::work(format!("not_found: no record {id}")));
     }
     rows.reverse();
-    printer.values(rows.into_iter().map(|row| Ok(view.record(row)?.value()?)))
+    // Records are as large as they like, so only some at a time.
+    let records = rows
+        .chunks(TOGETHER)
+        .flat_map(|rows| match view.records(rows) {
+            Ok(records) => records.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+    printer.values(records.map(|record| Ok(record?.value()?)))
 }
 
 pub(crate) fn watermark(target: &Target, printer: &mut Printer<'_>) -> Result<(), Failure> {

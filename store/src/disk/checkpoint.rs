@@ -174,8 +174,14 @@ impl Disk {
     }
 
     /// Notes what earlier writers left behind: files that the state does not name.
-    pub(super) fn note_leftovers(&mut self, state: &State, fence: u64) {
-        let now = self.now();
+    fn note_leftovers(&mut self, fence: u64) {
+        let Some(state) = self.open.as_ref().map(|open| &open.state) else {
+            return;
+        };
+        if std::mem::replace(&mut self.leftovers_noted, true) {
+            return;
+        }
+        let now = self.options.clock.now();
         // What cannot be seen or is not known to be old only stays longer.
         for name in self.folder.list().unwrap_or_default() {
             let below = |prefix: &str, limit: u64| {
@@ -202,6 +208,7 @@ impl Disk {
 
     /// Removes what nobody needs any longer. A failure is no harm: the files are only in the way.
     fn clean_up(&mut self, fence: u64) {
+        self.note_leftovers(fence);
         let now = self.now();
         let folder = Arc::clone(&self.folder);
         let state = self.open.as_ref().map(|open| &open.state);

@@ -105,7 +105,7 @@ impl Disk {
             // The folder may have been exchanged meanwhile, and the files be those of another.
             return Err(StoreError::LeaseLost);
         }
-        self.note_leftovers(&state, fence);
+        self.leftovers_noted = false;
         *table = Arc::new(loaded);
         self.open = Some(Open {
             data,

@@ -61,6 +61,8 @@ pub(crate) struct Disk {
     lease: Option<u64>,
     last_commit: i64,
     superseded_files: Vec<(String, i64)>,
+    /// What earlier writers left behind is among them.
+    leftovers_noted: bool,
     /// Where the rows of the generation before went.
     previous: Option<Arc<Previous>>,
     /// What was found and mended while opening.
@@ -123,6 +125,7 @@ impl Disk {
             lease: None,
             last_commit: i64::MIN,
             superseded_files: Vec::new(),
+            leftovers_noted: false,
             previous: None,
             warnings: Vec::new(),
         })

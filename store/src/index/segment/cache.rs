@@ -26,6 +26,8 @@ pub(crate) enum Cached {
     Edge(Arc<Edge>),
     /// An id or a revision, and the newest row that has it.
     Newest(Box<Id>, u32),
+    /// An id, and all rows that have it.
+    Versions(Box<Id>, Arc<[u32]>),
 }
 
 /// Hashes file numbers and offsets, which nobody chooses freely.
