@@ -77,6 +77,10 @@ bench-vm: guests ## Programs in Mix, native and in the component, beside QuickJS
 bench-store: ## The record store beside SQLite on a million records, as one table
 	$(CARGO) bench --locked -p mix-store --features sqlite --bench store
 
+.PHONY: bench-store-component
+bench-store-component: guests ## The record store through its component beside the store itself, as one table
+	$(CARGO) bench --locked --workspace --bench records
+
 .PHONY: fuzz
 fuzz: ## Fuzz lexer, parser, compiler, verifier with VM, values, queries and database files (FUZZ_SECONDS each, 60)
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)

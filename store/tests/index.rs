@@ -475,3 +475,57 @@ fn records_with_too_many_terms_are_found() -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+/// The first and the last of an order are what a full scan gives, whatever was changed since
+/// they were asked for the last time, and however many are asked for.
+#[test]
+fn the_ends_of_an_order_follow_every_change() -> Result<(), StoreError> {
+    let folder = tempfile::tempdir().expect("scratch");
+    let db = Database::open(folder.path(), OpenOptions::default())?;
+    let record = |n: i64, id: Option<&Ref>| {
+        let value = match n % 7 {
+            0 => Value::Null,
+            1 => Value::from(format!("t{}", n % 50)),
+            _ => Value::Int(n % 150),
+        };
+        let id = id.map(|id| ("_rmx_id", Value::Ref(id.clone())));
+        Value::map([("a", value)].into_iter().chain(id))
+    };
+    let options = SaveOptions::default();
+    let mut ids = Vec::new();
+    for round in 0..4_i64 {
+        let batch = (0..400).map(|n| record(n + round, None)).collect();
+        for saved in db.save(batch, &options)? {
+            ids.push(saved.id()?);
+        }
+        if round != 2 {
+            db.flush()?;
+        }
+        for change in 0..3_usize {
+            let now = db.view();
+            for text in [
+                "orderDesc(a) | limit(1)",
+                "orderAsc(a) | limit(20)",
+                "orderDesc(a) | skip(60) | limit(80)",
+                "orderDesc(a)",
+                "exists a | orderAsc(a) | skip(300) | limit(5)",
+            ] {
+                let pipeline = Pipeline::parse(text)?;
+                for past in [false, true] {
+                    let options = QueryOptions {
+                        include_superseded: past,
+                        ..QueryOptions::default()
+                    };
+                    let view = now.clone().including(false, past);
+                    let expected = rows(Scan(view.clone()), &pipeline, &options);
+                    assert_eq!(rows(view, &pipeline, &options), expected, "{text}");
+                }
+            }
+            // The greatest become others, and one of them goes.
+            let at = change * 37 + 5;
+            db.save(vec![record(149 + change as i64, Some(&ids[at]))], &options)?;
+            db.delete(&ids[at + 144..at + 145], "x")?;
+        }
+    }
+    Ok(())
+}

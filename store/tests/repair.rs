@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mix_store::folder::NativeFolder;
+use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::{Database, OpenOptions, Record, SaveOptions, check, check_in, fix, import_image};
 use mix_value::{Ref, Value};
 
@@ -220,6 +221,85 @@ fn fix_recovers_every_row_that_is_intact() {
     }
     let error = fix(folder.path(), folder.path()).expect_err("never over a database");
     assert_eq!(error.code(), "exists");
+}
+
+/// Names of the files that begin like that.
+fn names(path: &Path, prefix: &str) -> Vec<String> {
+    let files = fs::read_dir(path.join("v2")).expect("lists");
+    let names = files.map(|entry| entry.expect("a file").file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(prefix)).collect()
+}
+
+#[test]
+fn copies_and_recovered_databases_have_their_index() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let db = open(folder.path());
+    for _ in 0..5 {
+        // More rows than are indexed at once.
+        let batch = (0..4_000).map(|n| Value::map([("n", Value::Int(n))]));
+        db.save(batch.collect(), &SaveOptions::default())
+            .expect("saves");
+    }
+    let (copy, fixed) = (
+        tempfile::tempdir().expect("scratch"),
+        tempfile::tempdir().expect("scratch"),
+    );
+    db.copy_to(copy.path()).expect("copies");
+    fix(folder.path(), fixed.path()).expect("recovers");
+    for path in [copy.path(), fixed.path()] {
+        assert_eq!(check(path).expect("checks"), []);
+        assert!(!names(path, "idx-").is_empty());
+        assert_eq!(names(path, "tmp-"), [""; 0]);
+        let other = open(path);
+        assert_eq!(other.take_warnings(), [""; 0]);
+        let pipeline = Pipeline::parse("n == 7 | count()").expect("parses");
+        let found: Vec<_> = other
+            .query(&pipeline, &QueryOptions::default())
+            .expect("runs")
+            .map(|item| item.expect("a count").into_value().expect("decodes"))
+            .collect();
+        assert_eq!(found, [Value::Int(5)]);
+        assert_eq!(other.view().records_read(), 0);
+    }
+}
+
+#[test]
+fn what_dead_writers_left_is_removed_in_time() {
+    let folder = tempfile::tempdir().expect("scratch");
+    build(folder.path());
+    let left = [
+        "idx-0-999.seg",
+        "flags-999.rbm",
+        "tmp-Q4f7x2Pa",
+        "LEASE.0",
+        "db.state.0",
+    ];
+    let fresh = "tmp-aaaaaaaa";
+    for name in left.iter().chain([&fresh]) {
+        fs::write(folder.path().join("v2").join(name), "x").expect("writes");
+    }
+    let hour = std::time::Duration::from_secs(3600);
+    let before = std::time::SystemTime::now() - hour;
+    for name in left {
+        let file = fs::File::options()
+            .write(true)
+            .open(folder.path().join("v2").join(name))
+            .expect("opens");
+        file.set_modified(before).expect("dates back");
+    }
+    let db = open(folder.path());
+    let sound = rows(&db);
+    save(&db, 30, None);
+    db.flush().expect("flushes");
+    for name in left {
+        assert!(!folder.path().join("v2").join(name).exists(), "{name}");
+    }
+    assert!(folder.path().join("v2").join(fresh).exists());
+    drop(db);
+    assert_eq!(check(folder.path()).expect("checks"), []);
+    let now = rows(&open(folder.path()));
+    assert!(sound.iter().all(|(row, record)| now[row] == *record));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use mix_plugin_sdk::{Failure, Map, Value};
@@ -238,6 +239,7 @@ fn on_disk(
                 Ok(()) | Err(StoreError::Locked { .. }) => {}
                 Err(error) => return Err(failure(error)),
             }
+            tell(&database, &folder);
         }
         return Ok(database);
     }
@@ -249,6 +251,7 @@ fn on_disk(
         ..OpenOptions::default()
     };
     let database = Database::open(&folder, options).map_err(failure)?;
+    tell(&database, &folder);
     session.first_look(&folder.to_string_lossy());
     let closed = OPEN.with_borrow_mut(|open| {
         let mut closed = None;
@@ -269,6 +272,15 @@ fn on_disk(
         let _ = closed.close();
     }
     Ok(database)
+}
+
+/// Writes what was found and mended to the standard error, which hosts put into their log.
+fn tell(database: &Database, folder: &Path) {
+    let mut out = std::io::stderr();
+    for warning in database.take_warnings() {
+        // Without anybody to hear it the database is as good.
+        let _ = writeln!(out, "record store {}: {warning}", folder.display());
+    }
 }
 
 fn in_memory(workspace: &str, name: &str) -> Result<Database, Failure> {

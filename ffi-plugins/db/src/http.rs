@@ -250,19 +250,12 @@ pub(crate) async fn stat(session: Rc<Session>, database: Value) -> Result<Map, F
     let view = target.view()?;
     let stat = view.stat().map_err(failure)?;
     let int = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-    let warnings = target
-        .database
-        .take_warnings()
-        .into_iter()
-        .map(Value::from)
-        .collect();
     Ok(Map::from([
         ("watermark".into(), Value::from(view.watermark())),
         ("generation".into(), Value::from(view.generation())),
         ("rows".into(), int(stat.rows)),
         ("live".into(), int(stat.live)),
         ("bytes".into(), int(stat.bytes)),
-        ("warnings".into(), Value::Array(warnings)),
     ]))
 }
 

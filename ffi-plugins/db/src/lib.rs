@@ -15,6 +15,7 @@ mod answers;
 mod databases;
 mod failures;
 mod http;
+mod maintenance;
 mod querying;
 mod reading;
 mod session;
@@ -77,4 +78,6 @@ shared_family! {
     start "$db_stat" = http::stat(Value);
     /// For tools: reads and checks every row.
     start "$db_check" = http::check(Value);
+    /// For HTTP endpoints: sets flags, purges, prunes, compacts, reindexes or flushes.
+    start "$db_http_modify" = maintenance::modify(Value, Map);
 }

@@ -206,7 +206,7 @@ impl Assembly {
         who: &Caller,
     ) -> Result<Arc<Instance>> {
         let code = &self.plugins[plugin];
-        let (folder, key_folder);
+        let (folder, key_folder, about);
         let mut lock = None;
         let mut grants = self.grants();
         match code.access {
@@ -221,6 +221,8 @@ impl Assembly {
                 grants.folders.push((&folder, "/app"));
                 grants.memory = self.db_memory;
                 grants.own_thread = true;
+                about = folder.display().to_string();
+                grants.logged_about = Some(&about);
                 grants.environment.push(("MIXER_DB_LOCKED", "1".to_owned()));
                 lock = Some(lock::take(&folder).await?);
             }

@@ -39,6 +39,7 @@ pub mod interactive;
 pub mod libraries;
 pub mod lock;
 pub mod manifest;
+pub mod messages;
 pub mod outbound;
 pub mod plugin;
 pub mod programs;

@@ -1,6 +1,7 @@
 //! What every guest store holds: its WASI context, its limits, its deadline.
 
 use crate::engine::TICK;
+use crate::messages::Messages;
 use crate::outbound::{Egress, OutboundHooks};
 use crate::run::RunContext;
 use std::path::Path;
@@ -10,12 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::RuntimeFlavor;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
-
-/// Bytes of a guest's standard error that are kept for the log.
-const STDERR_LIMIT: usize = 16 << 10;
 
 /// WASI handles (files, requests, ...) alive in one store.
 const MAX_HANDLES: usize = 10_000;
@@ -38,7 +35,7 @@ pub struct GuestState {
     pub in_place: Option<InPlace>,
     /// The run that a VM belongs to; none in the store of a plugin.
     pub run: Option<Arc<RunContext>>,
-    stderr: MemoryOutputPipe,
+    stderr: Messages,
 }
 
 /// A call that is made in place, without a pause.
@@ -94,6 +91,8 @@ pub struct Grants<'a> {
     pub outbound: Option<Egress>,
     /// Most linear memory, over all memories of the store.
     pub memory: usize,
+    /// What its standard error is about, if that goes into the log.
+    pub logged_about: Option<&'a str>,
     /// True if file operations may block the thread, because it is the store's own.
     pub own_thread: bool,
 }
@@ -109,7 +108,7 @@ pub struct Limits {
 impl GuestState {
     /// A store for one guest.
     pub fn store(engine: &Engine, grants: Grants<'_>) -> anyhow::Result<Store<GuestState>> {
-        let stderr = MemoryOutputPipe::new(STDERR_LIMIT);
+        let stderr = Messages::new(grants.logged_about);
         let mut wasi = WasiCtxBuilder::new();
         wasi.stderr(stderr.clone());
         wasi.stdout(stderr.clone());
@@ -184,9 +183,7 @@ impl GuestState {
 
     /// What the guest wrote to its standard error, for the log.
     pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.stderr.contents())
-            .trim_end()
-            .to_owned()
+        self.stderr.text()
     }
 }
 

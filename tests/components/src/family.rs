@@ -5,7 +5,7 @@ use std::task::Poll;
 use anyhow::{Context as _, Result, bail};
 use mix_value::{Value, msgpack};
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, TypedFunc};
+use wasmtime::component::{Accessor, Component, Instance, TypedFunc};
 
 use crate::collect::collect;
 use crate::contract::{Caller, Failure, Function, Reply};
@@ -25,6 +25,48 @@ pub enum Answer {
     One(Value),
     /// All items of a stream.
     Many(Vec<Value>),
+}
+
+/// What a function answered, as bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Encoded {
+    /// One value.
+    One(Vec<u8>),
+    /// All items of a stream.
+    Many(Vec<Vec<u8>>),
+}
+
+impl Encoded {
+    fn decoded(self) -> Result<Answer> {
+        Ok(match self {
+            Encoded::One(value) => Answer::One(msgpack::decode(&value)?),
+            Encoded::Many(items) => {
+                let values = items.iter().map(|item| Ok(msgpack::decode(item)?));
+                Answer::Many(values.collect::<Result<_>>()?)
+            }
+        })
+    }
+}
+
+/// The function that starts functions.
+type Start = TypedFunc<(u32, Vec<u8>), (Result<Reply, Failure>,)>;
+
+/// Starts a function and waits for its answer, at most `most` items of a stream.
+async fn answer(
+    accessor: &Accessor<State>,
+    start: &Start,
+    call: (u32, Vec<u8>),
+    most: usize,
+) -> Result<Result<Encoded, Failure>> {
+    let (reply,) = start.call_concurrent(accessor, call).await?;
+    Ok(match reply {
+        Err(failure) => Err(failure),
+        Ok(Reply::One(value)) => Ok(Encoded::One(value)),
+        Ok(Reply::Many(reader)) => {
+            let items = accessor.with(|access| collect(reader, access, most))?;
+            Ok(Encoded::Many(items.items().await))
+        }
+    })
 }
 
 impl Family {
@@ -112,8 +154,7 @@ impl Family {
         calls: &[(&str, &[Value])],
         most: usize,
     ) -> Result<Vec<Result<Answer, Failure>>> {
-        let start = self
-            .export::<(u32, Vec<u8>), (Result<Reply, Failure>,)>("mix:ffi/family@0.1.0", "start")?;
+        let start = self.starter()?;
         let mut encoded = Vec::new();
         for (name, args) in calls {
             encoded.push((
@@ -124,22 +165,12 @@ impl Family {
         let answers = self
             .store
             .run_concurrent(async |accessor| -> Result<Vec<Result<Answer, Failure>>> {
-                let one =
-                    async |(number, args): (u32, Vec<u8>)| -> Result<Result<Answer, Failure>> {
-                        let (reply,) = start.call_concurrent(accessor, (number, args)).await?;
-                        match reply {
-                            Err(failure) => Ok(Err(failure)),
-                            Ok(Reply::One(value)) => Ok(Ok(Answer::One(msgpack::decode(&value)?))),
-                            Ok(Reply::Many(reader)) => {
-                                let items = accessor
-                                    .with(|access| collect(reader, access, most))?
-                                    .items()
-                                    .await;
-                                let values = items.iter().map(|item| Ok(msgpack::decode(item)?));
-                                Ok(Ok(Answer::Many(values.collect::<Result<_>>()?)))
-                            }
-                        }
-                    };
+                let one = async |call: (u32, Vec<u8>)| -> Result<Result<Answer, Failure>> {
+                    match answer(accessor, &start, call, most).await? {
+                        Ok(encoded) => encoded.decoded().map(Ok),
+                        Err(failure) => Ok(Err(failure)),
+                    }
+                };
                 let mut running: Vec<_> = encoded
                     .into_iter()
                     .map(|call| Box::pin(one(call)))
@@ -167,6 +198,28 @@ impl Family {
             })
             .await??;
         Ok(answers)
+    }
+
+    /// Starts functions one after another, by number and with bytes; every answer must be a
+    /// value or a stream of values.
+    pub async fn start_in_turn(&mut self, calls: Vec<(u32, Vec<u8>)>) -> Result<Vec<Encoded>> {
+        let start = self.starter()?;
+        self.store
+            .run_concurrent(async |accessor| -> Result<Vec<Encoded>> {
+                let mut answers = Vec::with_capacity(calls.len());
+                for call in calls {
+                    match answer(accessor, &start, call, usize::MAX).await? {
+                        Ok(encoded) => answers.push(encoded),
+                        Err(failure) => bail!("{}: {}", failure.code, failure.message),
+                    }
+                }
+                Ok(answers)
+            })
+            .await?
+    }
+
+    fn starter(&mut self) -> Result<Start> {
+        self.export("mix:ffi/family@0.1.0", "start")
     }
 
     fn export<P, R>(&mut self, interface: &str, function: &str) -> Result<TypedFunc<P, R>>

@@ -14,7 +14,7 @@ mod machine;
 mod state;
 
 pub use composition::{compose, compose_app, compose_vm};
-pub use family::{Answer, Family};
+pub use family::{Answer, Encoded, Family};
 pub use guests::guest;
 pub use machine::Machine;
 pub use mix_runtime::carrier::carrier;

@@ -16,6 +16,8 @@ pub struct Surroundings<'a> {
     pub environment: &'a [(&'a str, &'a str)],
     /// Folders of the test and their names in the instance.
     pub folders: &'a [(&'a Path, &'a str)],
+    /// File operations may block the thread, as where an instance has one of its own.
+    pub own_thread: bool,
 }
 
 /// Data of a store.
@@ -48,6 +50,7 @@ pub(crate) fn linker() -> Result<Linker<State>> {
 pub(crate) fn store(surroundings: &Surroundings) -> Result<Store<State>> {
     let mut wasi = WasiCtxBuilder::new();
     wasi.inherit_stderr();
+    wasi.allow_blocking_current_thread(surroundings.own_thread);
     for (name, value) in surroundings.environment {
         wasi.env(name, value);
     }

@@ -71,6 +71,7 @@ async fn in_a_composed_component_secrets_lie_below_the_workspace() -> Result<()>
     let surroundings = Surroundings {
         folders: &[(folder.path(), "/ws")],
         environment: &[("MIXER_SECRETS_KEY", "env:THE_KEY"), ("THE_KEY", &key)],
+        ..Surroundings::default()
     };
     let mut secrets = Family::new(&guest("mix_plugin_secrets"), &surroundings).await?;
     secrets.bind("shop", "ada").await?;
@@ -98,6 +99,7 @@ async fn secrets_without_folder_or_key_say_so() -> Result<()> {
         let surroundings = Surroundings {
             folders: &[(folder.path(), "/secrets")],
             environment: &[("MIXER_SECRETS_KEY", source)],
+            ..Surroundings::default()
         };
         let mut secrets = Family::new(&component, &surroundings).await?;
         secrets.bind("shop", "ada").await?;
@@ -121,6 +123,7 @@ async fn a_link_in_place_of_a_secret_is_not_followed() -> Result<()> {
     let surroundings = Surroundings {
         folders: &[(folder.path(), "/secrets")],
         environment: &[("MIXER_SECRETS_KEY", &format!("keys:{}", "ab".repeat(32)))],
+        ..Surroundings::default()
     };
     let mut secrets = Family::new(&guest("mix_plugin_secrets"), &surroundings).await?;
     secrets.bind("shop", "ada").await?;

@@ -12,12 +12,14 @@ mod gate;
 mod identity_service;
 mod server;
 mod sink;
+mod stock;
 
 pub use console::{Console, Example, examples};
 pub use gate::Gate;
 pub use identity_service::{IdentityService, now};
 pub use server::{Answer, Server, response_json};
 pub use sink::Sink;
+pub use stock::{composed, stock_server};
 
 use std::path::PathBuf;
 use std::process::Command;

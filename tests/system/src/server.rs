@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -56,11 +56,30 @@ impl Answer {
 impl Server {
     /// Starts `mixer serve --ws-dir DIR --port 0` and waits for its address.
     pub fn mixer(ws_dir: &Path, arguments: &[&str]) -> Server {
+        Server::mixer_logging(ws_dir, arguments, Stdio::inherit()).0
+    }
+
+    /// As [`Server::mixer`], with its log.
+    pub fn mixer_with_log(ws_dir: &Path, arguments: &[&str]) -> (Server, ChildStderr) {
+        let (server, log) = Server::mixer_logging(ws_dir, arguments, Stdio::piped());
+        (
+            server,
+            log.unwrap_or_else(|| unreachable!("stderr is piped")),
+        )
+    }
+
+    fn mixer_logging(
+        ws_dir: &Path,
+        arguments: &[&str],
+        log: Stdio,
+    ) -> (Server, Option<ChildStderr>) {
         let mut command = Command::new(crate::mixer());
         command.arg("serve").arg("--ws-dir").arg(ws_dir);
         command.args(["--port", "0"]).args(arguments);
-        command.env("RUST_LOG", "warn").stdout(Stdio::piped());
+        command.env("RUST_LOG", "warn");
+        command.stdout(Stdio::piped()).stderr(log);
         let mut child = spawn(command);
+        let log = child.stderr.take();
         let stdout = child
             .stdout
             .take()
@@ -83,7 +102,7 @@ impl Server {
                 }
             }
         };
-        Server { child, base, token }
+        (Server { child, base, token }, log)
     }
 
     /// Starts any command that listens on `port` and waits until it accepts connections.
