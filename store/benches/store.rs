@@ -2,7 +2,8 @@
 //!
 //! SQLite keeps each record as JSON, with an index on every field that is asked
 //! for, WAL and `synchronous=FULL`; the store indexes all fields. Run with
-//! `make bench-store`, or with a number of records as the argument.
+//! `make bench-store`, or with a number of records as the argument; `--keep` leaves the
+//! files where they are.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -382,7 +383,9 @@ fn main() -> Result<()> {
         .iter()
         .find_map(|argument| argument.parse::<usize>().ok())
         .unwrap_or(1_000_000);
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::Builder::new()
+        .disable_cleanup(arguments.iter().any(|argument| argument == "--keep"))
+        .tempdir()?;
     let (mix_path, sql_path) = (folder.path().join("mix"), folder.path().join("sqlite.db"));
     std::fs::create_dir(&mix_path)?;
     let mix = Database::open(&mix_path, OpenOptions::default())?;

@@ -71,11 +71,22 @@ pub(crate) fn each_ref(encoded: &[u8], mut found: impl FnMut(&str)) -> Option<()
 /// A copy of an encoded map with `key: true` added. Keys stay sorted; the map
 /// must not have the key.
 pub(crate) fn with_true(encoded: &[u8], key: &str) -> Option<RowBytes> {
-    let mut reader = Reader::new(encoded);
-    let Ok(Token::MapStart(count)) = reader.next() else {
-        return None;
+    let mut out = Vec::with_capacity(encoded.len() + key.len() + MORE);
+    append_with_true(&mut out, encoded, key)?;
+    Some(out.into())
+}
+
+/// Most bytes by which [`append_with_true`] makes a map longer, besides the key.
+pub(crate) const MORE: usize = 8;
+
+/// Appends a copy of an encoded map with `key: true` added; nothing if it is no map.
+pub(crate) fn append_with_true(out: &mut Vec<u8>, encoded: &[u8], key: &str) -> Option<()> {
+    let (count, first) = match *encoded.first()? {
+        short @ 0x80..=0x8f => (usize::from(short & 15), 1),
+        0xde => (number(encoded, 1, 2)?, 3),
+        0xdf => (number(encoded, 1, 4)?, 5),
+        _ => return None,
     };
-    let first = reader.position();
     // Where the first greater key begins.
     let mut at = first;
     for _ in 0..count {
@@ -85,42 +96,23 @@ pub(crate) fn with_true(encoded: &[u8], key: &str) -> Option<RowBytes> {
         }
         at = skip(encoded, from)?;
     }
-    // As a short string: a longer key is not asked for.
+    let rest = encoded.get(at..)?;
+    let count = u32::try_from(count + 1).ok()?;
+    // A short string: a longer key is not asked for.
     let name = 0xa0 | u8::try_from(key.len()).ok().filter(|len| *len < 32)?;
-    let (head, head_len) = map_head(count + 1)?;
-    let parts = [
-        head.get(..head_len)?,
-        &encoded[first..at],
-        &[name],
-        key.as_bytes(),
-        &[0xc3],
-        encoded.get(at..)?,
-    ];
-    let len = parts.iter().map(|part| part.len()).sum();
-    let filled = RowBytes::filled(len, |mut out| {
-        for part in parts {
-            let (here, rest) = out.split_at_mut(part.len());
-            here.copy_from_slice(part);
-            out = rest;
-        }
-        Ok::<(), std::convert::Infallible>(())
-    });
-    match filled {
-        Ok(bytes) => Some(bytes.into()),
-        Err(never) => match never {},
-    }
-}
-
-/// What a map of so many members begins with, and its length.
-fn map_head(count: usize) -> Option<([u8; 5], usize)> {
-    let count = u32::try_from(count).ok()?;
     let [a, b, c, d] = count.to_be_bytes();
-    Some(match count {
+    match count {
         // Below 16, so that it fits the marker.
-        0..16 => ([0x80 | d, 0, 0, 0, 0], 1),
-        16..=0xffff => ([0xde, c, d, 0, 0], 3),
-        _ => ([0xdf, a, b, c, d], 5),
-    })
+        0..16 => out.push(0x80 | d),
+        16..=0xffff => out.extend_from_slice(&[0xde, c, d]),
+        _ => out.extend_from_slice(&[0xdf, a, b, c, d]),
+    }
+    out.extend_from_slice(&encoded[first..at]);
+    out.push(name);
+    out.extend_from_slice(key.as_bytes());
+    out.push(0xc3);
+    out.extend_from_slice(rest);
+    Some(())
 }
 
 /// The text at a place, and where it ends.

@@ -143,6 +143,31 @@ impl RowFiles {
         Ok((start, len, u32::from_le_bytes(crc)))
     }
 
+    /// As [`RowFiles::place`], of a row far from those read before: what would be
+    /// read around its place is not kept, so that it pushes nothing out of the cache.
+    fn place_alone(&self, row: u32, rows: u32, end: u64) -> Result<(u64, u32, u32)> {
+        let wrong = || StoreError::Corrupt(format!("row {row} has a wrong offset"));
+        if row >= rows {
+            return Err(wrong());
+        }
+        let mut starts = [0; 16];
+        let known = if row + 1 < rows { 16 } else { 8 };
+        self.read_once(1, 4 + 8 * u64::from(row), &mut starts[..known])?;
+        let mut sum = [0; 4];
+        self.read_once(2, 4 + 4 * u64::from(row), &mut sum)?;
+        let start = u64::from_le_bytes(*starts.first_chunk().unwrap_or(&[0; 8]));
+        let next = match starts.last_chunk() {
+            Some(next) if row + 1 < rows => u64::from_le_bytes(*next),
+            _ => end,
+        };
+        let len = next
+            .checked_sub(start)
+            .filter(|len| *len > 0 && next <= end && (row > 0 || start == 0))
+            .and_then(|len| u32::try_from(len).ok())
+            .ok_or_else(wrong)?;
+        Ok((start, len, u32::from_le_bytes(sum)))
+    }
+
     /// The body at a place, checked.
     pub fn body(&self, row: u32, place: (u64, u32, u32), end: u64) -> Result<RowBytes> {
         let (start, len, crc) = place;
@@ -169,7 +194,7 @@ impl RowFiles {
         if let Some(Cached::Bytes(body)) = self.cache.get(self.alone, u64::from(row)) {
             return Ok(body);
         }
-        let body = self.body(row, self.place(row, rows, end)?, end)?;
+        let body = self.body(row, self.place_alone(row, rows, end)?, end)?;
         let cached = Cached::Bytes(body.clone());
         self.cache
             .put(self.alone, u64::from(row), cached, body.len());

@@ -18,6 +18,7 @@ use crate::query::{
     Atom, BoxedSorted, Execution, Pipeline, PreparedQuery, QueryError, QueryOptions, RecordSource,
     Sets, Sorted, SortedGroup, StoredRow,
 };
+use crate::raw;
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
 use crate::row_files::{BLOCK, RowBlock};
@@ -299,17 +300,26 @@ impl View {
         })
     }
 
-    /// Rows as readers get them, in this order.
+    /// Rows as readers get them, in this order; they share their memory, so ask for some at a time.
     pub fn records(&self, rows: &[u32]) -> Result<Vec<Record>> {
         let superseded = &self.flags()?.superseded;
-        let records = rows.iter().zip(self.table.bodies(rows)?);
-        let records = records.map(|(row, body)| {
-            let record = Record::new(*row, body);
-            if superseded.contains(*row) {
-                record.superseded()
-            } else {
-                record
-            }
+        let bodies = self.table.bodies(rows)?;
+        // The changed ones are written one behind the other.
+        let more = fields::SUPERSEDED.len() + raw::MORE;
+        let room = bodies.iter().map(|body| body.len() + more).sum();
+        let mut bytes = Vec::with_capacity(if superseded.is_empty() { 0 } else { room });
+        let mut places = Vec::with_capacity(rows.len());
+        for (row, body) in rows.iter().zip(&bodies) {
+            let from = bytes.len();
+            let changed = superseded.contains(*row)
+                && raw::append_with_true(&mut bytes, body, fields::SUPERSEDED).is_some();
+            places.push(changed.then(|| from..bytes.len()));
+        }
+        let bytes: Arc<[u8]> = bytes.into();
+        let records = rows.iter().zip(bodies).zip(places);
+        let records = records.map(|((row, body), place)| {
+            let changed = place.and_then(|place| RowBytes::part(&bytes, place.start, place.len()));
+            Record::new(*row, changed.unwrap_or(body))
         });
         Ok(records.collect())
     }

@@ -14,6 +14,8 @@ use crate::row_bytes::RowBytes;
 
 /// Longest block or bitmap; longer ones were never written.
 const MAX_SPAN: u32 = 1 << 30;
+/// Leaves of ids are kept of segments up to this size.
+const SMALL: u64 = 4 << 20;
 /// Trees are never higher.
 const MAX_HEIGHT: u32 = 16;
 
@@ -260,10 +262,25 @@ impl Segment {
 
     /// The rows of a term.
     pub fn get(&self, part: Part, term: &[u8], visit: &mut dyn FnMut(Rows<'_>)) -> Result<()> {
+        self.get_from(part, term, true, visit)
+    }
+
+    /// The rows of a term; `keep`: its leaf is kept in the cache.
+    fn get_from(
+        &self,
+        part: Part,
+        term: &[u8],
+        keep: bool,
+        visit: &mut dyn FnMut(Rows<'_>),
+    ) -> Result<()> {
         let Some((span, _)) = self.descend(part, term)? else {
             return Ok(());
         };
-        let block = self.leaf(span)?;
+        let block = match self.cache.get(self.number, span.offset) {
+            Some(Cached::Bytes(bytes)) => bytes,
+            _ if keep => self.leaf(span)?,
+            _ => self.load(span)?,
+        };
         let payload = self.entries(&block, span, |entries| {
             let found = entries.find(term, skip_rows)?;
             Ok(found.then(|| entries.position()))
@@ -285,8 +302,10 @@ impl Segment {
         let (page, group) = filter::place(hash, pages);
         let page = self.leaf(self.filter_page(page as u64)?)?;
         if filter::may_have(&page, group, hash) {
+            // Ids are drawn at random: of many, the next one is in another leaf.
+            let keep = self.len <= SMALL;
             for part in Part::BOTH {
-                self.get(part, term, visit)?;
+                self.get_from(part, term, keep, visit)?;
             }
         }
         Ok(())
