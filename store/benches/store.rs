@@ -3,7 +3,7 @@
 //! SQLite keeps each record as JSON, with an index on every field that is asked
 //! for, WAL and `synchronous=FULL`; the store indexes all fields. Run with
 //! `make bench-store`, or with a number of records as the argument; `--keep` leaves the
-//! files where they are.
+//! files where they are, `--ask FOLDER` asks the questions of them again.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -354,6 +354,21 @@ fn open_alone(kind: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Asks the questions of the files that `--keep` left.
+fn ask_again(folder: &Path) -> Result<()> {
+    let mix = Database::open(&folder.join("mix"), OpenOptions::default())?;
+    let sql = sqlite(&folder.join("sqlite.db"))?;
+    let mut table = Table { lines: Vec::new() };
+    for question in questions() {
+        let pipeline = Pipeline::parse(question.mix)?;
+        let (a, _) = median(question.times, || ask_mix(&mix, &pipeline))?;
+        let (b, _) = median(question.times, || ask_sql(&sql, &question.sql))?;
+        table.add(question.name, a, b, "ms");
+    }
+    table.print();
+    Ok(())
+}
+
 fn opened(kind: &str, path: &Path) -> Result<[f64; 3]> {
     let output = Command::new(std::env::current_exe()?)
         .args(["--open", kind])
@@ -378,6 +393,11 @@ fn main() -> Result<()> {
         && flag == "--open"
     {
         return open_alone(kind, Path::new(path));
+    }
+    if let [flag, path] = arguments.as_slice()
+        && flag == "--ask"
+    {
+        return ask_again(Path::new(path));
     }
     let count = arguments
         .iter()

@@ -151,11 +151,24 @@ impl Base {
         Ok((base, warnings))
     }
 
-    /// The block with a row and its neighbours, if they are small.
-    pub fn block(&self, row: u32) -> Result<Option<Arc<RowBlock>>> {
+    /// The block with a row and its neighbours, if they are small; `keep`: in the cache.
+    pub fn block(&self, row: u32, keep: bool) -> Result<Option<Arc<RowBlock>>> {
         match &self.files {
-            Some(files) if row < self.rows => files.block_of(row, self.rows, self.end),
+            Some(files) if row < self.rows => files.block_of(row, self.rows, self.end, keep),
             _ => Ok(None),
+        }
+    }
+
+    /// The body of a row, if it is in the cache.
+    pub fn known(&self, row: u32) -> Option<RowBytes> {
+        let files = self.files.as_ref().filter(|_| row < self.rows)?;
+        files.known(row)
+    }
+
+    /// Keeps a row of a block that is not kept.
+    pub fn keep(&self, row: u32, body: &RowBytes) {
+        if let Some(files) = &self.files {
+            files.keep(row, body);
         }
     }
 

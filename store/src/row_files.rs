@@ -184,14 +184,29 @@ impl RowFiles {
             .ok_or_else(|| StoreError::Corrupt(format!("row {row} has a wrong length")))
     }
 
-    /// The body of a row, of `rows` that take `end` bytes, checked.
-    pub fn row(&self, row: u32, rows: u32, end: u64) -> Result<RowBytes> {
+    /// The body of a row, if it is in the cache.
+    pub fn known(&self, row: u32) -> Option<RowBytes> {
         if let Some(Cached::Block(cached)) = self.cache.get(self.blocks, u64::from(row / BLOCK))
             && let Some(body) = cached.body(row)
         {
-            return Ok(body);
+            return Some(body);
         }
-        if let Some(Cached::Bytes(body)) = self.cache.get(self.alone, u64::from(row)) {
+        match self.cache.get(self.alone, u64::from(row)) {
+            Some(Cached::Bytes(body)) => Some(body),
+            _ => None,
+        }
+    }
+
+    /// Keeps a row of a block that is not kept, in memory of its own.
+    pub fn keep(&self, row: u32, body: &RowBytes) {
+        let cached = Cached::Bytes(RowBytes::from(body.to_vec()));
+        self.cache
+            .put(self.alone, u64::from(row), cached, body.len());
+    }
+
+    /// The body of a row, of `rows` that take `end` bytes, checked.
+    pub fn row(&self, row: u32, rows: u32, end: u64) -> Result<RowBytes> {
+        if let Some(body) = self.known(row) {
             return Ok(body);
         }
         let body = self.body(row, self.place_alone(row, rows, end)?, end)?;
@@ -202,7 +217,14 @@ impl RowFiles {
     }
 
     /// The block of a row, of `rows` that take `end` bytes; none if it has none.
-    pub fn block_of(&self, row: u32, rows: u32, end: u64) -> Result<Option<Arc<RowBlock>>> {
+    /// `keep`: it goes into the cache as a whole.
+    pub fn block_of(
+        &self,
+        row: u32,
+        rows: u32,
+        end: u64,
+        keep: bool,
+    ) -> Result<Option<Arc<RowBlock>>> {
         let number = row / BLOCK;
         if let Some(Cached::Block(cached)) = self.cache.get(self.blocks, u64::from(number))
             && cached.contains(row)
@@ -213,9 +235,11 @@ impl RowFiles {
             return Ok(None);
         };
         let read = Arc::new(read);
-        let cached = Cached::Block(Arc::clone(&read));
-        let size = read.bytes.len() + size_of::<RowBlock>();
-        self.cache.put(self.blocks, u64::from(number), cached, size);
+        if keep {
+            let cached = Cached::Block(Arc::clone(&read));
+            let size = read.bytes.len() + size_of::<RowBlock>();
+            self.cache.put(self.blocks, u64::from(number), cached, size);
+        }
         Ok(Some(read))
     }
 
@@ -324,7 +348,7 @@ mod tests {
 
     fn read(files: &RowFiles, row: u32, end: u64) -> Result<RowBytes> {
         let alone = files.body(row, files.place(row, ROWS, end)?, end)?;
-        let block = files.block_of(row, ROWS, end)?;
+        let block = files.block_of(row, ROWS, end, row % 3 > 0)?;
         if let Some(body) = block.and_then(|block| block.body(row)) {
             assert_eq!(alone, body);
         }

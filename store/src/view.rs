@@ -81,6 +81,8 @@ pub struct View {
 struct Last {
     row: Option<u32>,
     block: Option<Arc<RowBlock>>,
+    /// The block is in the cache.
+    kept: bool,
 }
 
 /// Flags of the rows of a view.
@@ -518,19 +520,32 @@ impl View {
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let beside = last.row.is_some_and(|last| row.wrapping_sub(last) <= BLOCK);
-        self.body_beside(row, beside, &mut last)
+        let wanted = if beside { BLOCK } else { 1 };
+        self.body_beside(row, wanted, &mut last)
     }
 
-    /// The body of a row, which is perhaps in the block read last; `beside`:
-    /// rows beside it are wanted too.
-    fn body_beside(&self, row: u32, beside: bool, last: &mut Last) -> Result<RowBytes> {
+    /// The body of a row, which is perhaps in the block read last; of its block
+    /// so many rows are wanted, or may be.
+    fn body_beside(&self, row: u32, wanted: u32, last: &mut Last) -> Result<RowBytes> {
         last.row = Some(row);
         if let Some(body) = last.block.as_ref().and_then(|block| block.body(row)) {
+            if !last.kept {
+                self.base.keep(row, &body);
+            }
             return Ok(body);
         }
-        if beside && row < self.base.rows {
-            last.block = self.base.block(row)?;
+        if wanted > 1 && row < self.base.rows {
+            // A block of which little is wanted would push more out of the cache than it is worth.
+            let keep = wanted * 2 >= BLOCK;
+            if !keep && let Some(body) = self.base.known(row) {
+                return Ok(body);
+            }
+            last.block = self.base.block(row, keep)?;
+            last.kept = keep;
             if let Some(body) = last.block.as_ref().and_then(|block| block.body(row)) {
+                if !keep {
+                    self.base.keep(row, &body);
+                }
                 return Ok(body);
             }
         }
@@ -590,12 +605,17 @@ impl RecordSource for View {
         let superseded = &self.flags()?.superseded;
         let none = superseded.is_empty();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut block, mut wanted) = (u32::MAX, 1);
         for (at, row) in rows.iter().enumerate() {
-            let next = rows.get(at + 1);
-            let beside = next.is_some_and(|next| next / BLOCK == row / BLOCK);
+            if row / BLOCK != block {
+                block = row / BLOCK;
+                let same = rows[at..].iter().take_while(|next| **next / BLOCK == block);
+                // In the order of a value rows come more than once to a block, but not more often.
+                wanted = same.take(BLOCK as usize).count() as u32;
+            }
             visit(StoredRow {
                 row: u64::from(*row),
-                bytes: self.body_beside(*row, beside, &mut last)?,
+                bytes: self.body_beside(*row, wanted, &mut last)?,
                 superseded: !none && superseded.contains(*row),
             })?;
         }

@@ -233,7 +233,9 @@ fn on_disk(
         })
     });
     if let Some(database) = known {
-        if session.first_look(&folder.to_string_lossy()) {
+        // A session may outlive a run, and others write where nothing keeps them out.
+        let first = session.first_look(&folder.to_string_lossy());
+        if first || !database.keeps_others_out() {
             match database.refresh() {
                 // Another writer is busy: what was read before is a moment of the past, and as good.
                 Ok(()) | Err(StoreError::Locked { .. }) => {}

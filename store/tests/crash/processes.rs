@@ -43,7 +43,15 @@ fn child_with_a_lease() {
         return;
     };
     let inner = NativeFolder::new(Path::new(&folder).join("v2"));
-    let db = Database::open_in(Arc::new(inner), OpenOptions::default()).expect("opens");
+    let inner = Arc::new(inner);
+    let db = loop {
+        match Database::open_in(inner.clone(), OpenOptions::default()) {
+            Ok(db) => break db,
+            // As below.
+            Err(StoreError::Locked { .. } | StoreError::LeaseLost) => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
     let mut done = 0;
     while done < 60 {
         match db.save(vec![record(done, None)], &SaveOptions::default()) {
