@@ -348,7 +348,7 @@ mod tests {
 
     fn read(files: &RowFiles, row: u32, end: u64) -> Result<RowBytes> {
         let alone = files.body(row, files.place(row, ROWS, end)?, end)?;
-        let block = files.block_of(row, ROWS, end, row % 3 > 0)?;
+        let block = files.block_of(row, ROWS, end, !row.is_multiple_of(3))?;
         if let Some(body) = block.and_then(|block| block.body(row)) {
             assert_eq!(alone, body);
         }

@@ -315,7 +315,7 @@ impl View {
             let from = bytes.len();
             let changed = superseded.contains(*row)
                 && raw::append_with_true(&mut bytes, body, fields::SUPERSEDED).is_some();
-            places.push(changed.then(|| from..bytes.len()));
+            places.push(changed.then_some(from..bytes.len()));
         }
         let bytes: Arc<[u8]> = bytes.into();
         let records = rows.iter().zip(bodies).zip(places);

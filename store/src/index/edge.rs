@@ -14,13 +14,16 @@ const TERMS: usize = 64;
 /// And of their rows at most so many together.
 const ROWS: usize = 1024;
 
+/// A term and all its rows.
+type Posted = (Box<[u8]>, Box<[u32]>);
+
 /// The first terms of a range in the segments of a base, in one direction.
 pub(crate) struct Edge {
     /// Where the range begins; its end follows from that.
     from: Vec<u8>,
     descending: bool,
-    /// Terms with all their rows, in order.
-    terms: Vec<(Box<[u8]>, Box<[u32]>)>,
+    /// In order.
+    terms: Vec<Posted>,
     /// There are no other terms.
     complete: bool,
 }
