@@ -52,6 +52,10 @@ test-plugins: guests ## A plugin in each language, from its scaffold to a call i
 	$(CARGO) build --locked --release --workspace --bin mixer --bin stock-wasmtime
 	scripts/test-plugins.sh $(MIXER) $(TARGET_DIR)/release/stock-wasmtime
 
+.PHONY: test-mcp
+test-mcp: mixer ## The official Python client of the Model Context Protocol calls an agent (needs pip and a network)
+	scripts/test-mcp.sh $(MIXER)
+
 # QuickJS and Lua, and the VM component, beside the native VM.
 BENCH_FEATURES := mix-bench-vm/peers,mix-bench-vm/component
 

@@ -63,7 +63,9 @@ impl Need {
             | Action::OpenApi
             | Action::ListWorkspaces => Need::Nothing,
             Action::CreateWorkspace => Need::Creator,
-            Action::GetWorkspace | Action::ListAppmeta => Need::Any(Target::Workspace),
+            Action::GetWorkspace | Action::ListAppmeta | Action::Mcp => {
+                Need::Any(Target::Workspace)
+            }
             Action::PatchWorkspace => Need::ServerAdmin,
             Action::DeleteWorkspace => Need::Owner,
             // Administrators are those who may change grants: no smaller role includes it.

@@ -5,6 +5,7 @@
 
 mod apps;
 mod grants;
+mod mcp;
 mod registered;
 mod signals;
 mod workspaces;
@@ -93,6 +94,15 @@ pub enum Job {
     SetSignal(Value),
     /// Cancels a signal.
     CancelSignal,
+    /// A message of the Model Context Protocol.
+    Mcp {
+        /// The conversation it belongs to; none before it has begun.
+        session: Option<String>,
+        /// The only app whose tools count.
+        app: Option<String>,
+        /// The message.
+        message: Vec<u8>,
+    },
 }
 
 /// What became of a job.
@@ -104,6 +114,15 @@ pub enum Done {
     Made(Value, String),
     /// Bytes of a media type.
     Bytes(String, Vec<u8>),
+    /// A JSON text, or nothing, as the answer to a message of a conversation.
+    Message {
+        /// Status.
+        status: u16,
+        /// Id of a conversation that has begun with it.
+        session: Option<String>,
+        /// The answer.
+        text: String,
+    },
     /// 204.
     Nothing,
 }
@@ -130,7 +149,14 @@ pub(crate) struct Prepared {
 }
 
 /// Checks `Accept`.
-pub(crate) fn prepare(route: &Route, head: &Head) -> Result<Prepared, ApiError> {
+pub(crate) fn prepare(
+    settings: &Settings,
+    route: &Route,
+    head: &Head,
+) -> Result<Prepared, ApiError> {
+    if route.action == Action::Mcp {
+        mcp::check_origin(settings, head)?;
+    }
     // Only documents come in another form than JSON.
     let format = match route.action {
         Action::GetAppMeta | Action::GetRuntime | Action::GetAppmeta | Action::ListAppmeta => {
@@ -182,6 +208,7 @@ pub(crate) fn with_body(
         Action::AwaitSignal => signals::wait(head)?,
         Action::SetSignal => signals::set(head, body, settings.params_limit)?,
         Action::CancelSignal => Job::CancelSignal,
+        Action::Mcp => mcp::message(head, body)?,
         _ => return Err(ApiError::internal()),
     };
     Ok(Managed {
@@ -204,6 +231,17 @@ impl Managed {
                 Done::Made(value, place) => {
                     let mut response = self.value(201, &value)?;
                     response.headers.push(("location", place));
+                    Ok(response)
+                }
+                Done::Message {
+                    status,
+                    session,
+                    text,
+                } => {
+                    let mut response = self.frame.json_text(status, text);
+                    response
+                        .headers
+                        .extend(session.map(|id| (mcp::SESSION, id)));
                     Ok(response)
                 }
                 Done::Bytes(media_type, bytes) => Ok(self.bytes(&media_type, bytes)),

@@ -242,6 +242,7 @@ fn about(action: Action) -> About {
     let agents = "Agents and grants";
     let documents = "Documents and queries";
     let signals = "Signals";
+    let tools = "Tools";
     match action {
         Action::Root => made(
             server,
@@ -501,6 +502,13 @@ fn about(action: Action) -> About {
             &[],
             Body::None,
             &[(204, Empty)],
+        ),
+        Action::Mcp => made(
+            tools,
+            "A message of the Model Context Protocol",
+            &[("app", "string")],
+            Body::Any,
+            &[(200, Object), (202, Empty)],
         ),
     }
 }

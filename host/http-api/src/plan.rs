@@ -221,7 +221,7 @@ fn task(
         Action::Save => records(Endpoint::Save),
         Action::Query => records(Endpoint::Query),
         Action::ParseQuery => records(Endpoint::Parse),
-        _ => manage::prepare(route, head).map(Task::Manage),
+        _ => manage::prepare(settings, route, head).map(Task::Manage),
     }
 }
 

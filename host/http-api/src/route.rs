@@ -48,6 +48,7 @@ pub enum Action {
     AwaitSignal,
     SetSignal,
     CancelSignal,
+    Mcp,
 }
 
 /// A path and its methods; GET includes HEAD.
@@ -83,6 +84,7 @@ pub(crate) const TABLE: &[Resource] = &[
         ],
     ),
     resource("/v1/ws/{ws}/flush", &[("POST", Action::FlushWorkspace)]),
+    resource("/v1/ws/{ws}/mcp", &[("POST", Action::Mcp)]),
     resource("/v1/ws/{ws}/appmeta", &[("GET", Action::ListAppmeta)]),
     resource(
         "/v1/ws/{ws}/appmeta/{app}",

@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use crate::form::parse_pairs;
 use crate::head::Head;
 use crate::params;
-use crate::plan::Settings;
+use crate::plan::{Facts, Settings};
 use crate::response::{self, Format, Frame, Response};
 use mix_value::{Map, Value, msgpack};
 use std::sync::Arc;
@@ -250,6 +250,43 @@ pub(crate) fn with_body(
 }
 
 impl AgentRun {
+    /// A run that no request of its own asks for: its output goes into another answer.
+    pub fn for_tool(
+        settings: &Settings,
+        (workspace, app, agent): (&str, &str, &str),
+        params: Map,
+        request_id: &str,
+    ) -> Result<AgentRun, ApiError> {
+        let params = msgpack::encode(&Value::Map(params))
+            .map_err(|error| ApiError::new(400, "bad_value", error.to_string()))?;
+        params::limit(settings, params.len())?;
+        let facts = Facts {
+            request_id: request_id.to_owned(),
+            ..Facts::default()
+        };
+        Ok(AgentRun {
+            workspace: workspace.to_owned(),
+            app: app.to_owned(),
+            agent: agent.to_owned(),
+            params,
+            timeout_ms: settings.agent_timeout_ms,
+            asynchronous: false,
+            cancel_on_disconnect: true,
+            request_method: "POST".to_owned(),
+            request_headers: Vec::new(),
+            request_body: None,
+            request_id: request_id.to_owned(),
+            shape: Shape {
+                format: Format::Json { tags: true },
+                output_tags: true,
+                field: None,
+                raw_type: None,
+                body_limit: settings.body_limit,
+            },
+            frame: Frame::new(settings, &Head::default(), &facts),
+        })
+    }
+
     /// The response to a finished run.
     pub fn finish(&self, outcome: RunOutcome) -> Response {
         let mut response = match (outcome.error(&self.agent), outcome) {

@@ -5,7 +5,7 @@
 use http::Uri;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use std::sync::Arc;
@@ -37,26 +37,37 @@ pub enum DownloadError {
     Time(Uri, u64),
 }
 
+/// A client of the host itself, for `https` and `http`.
+pub type Client<Body> = legacy::Client<HttpsConnector<HttpConnector>, Body>;
+
+/// A client that trusts the roots of Mozilla.
+pub fn client<Body>() -> Result<Client<Body>, rustls::Error>
+where
+    Body: http_body::Body + Send + 'static,
+    Body::Data: Send,
+{
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_webpki_roots()
+        .with_no_client_auth();
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .build();
+    Ok(legacy::Client::builder(TokioExecutor::new()).build(connector))
+}
+
 /// Fetches texts.
 pub struct Downloads {
-    client: Client<HttpsConnector<HttpConnector>, Empty<bytes::Bytes>>,
+    client: Client<Empty<bytes::Bytes>>,
 }
 
 impl Downloads {
-    /// A client that trusts the roots of Mozilla.
+    /// Nothing is fetched yet.
     pub fn new() -> Result<Downloads, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_webpki_roots()
-            .with_no_client_auth();
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Downloads { client })
+        Ok(Downloads { client: client()? })
     }
 
     /// The bytes at an address that [`address`] has accepted, at most `max_bytes`.
@@ -104,7 +115,7 @@ pub fn address(text: &str) -> Result<Uri, DownloadError> {
 }
 
 /// The innermost cause, which says what happened.
-fn root(error: &dyn std::error::Error) -> String {
+pub fn root(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -268,7 +268,7 @@ fn no_such_app() -> ApiError {
 }
 
 /// Random letters, digits, `-` and `_`.
-fn random_text(length: usize) -> String {
+pub fn random_text(length: usize) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bytes = vec![0u8; length];
     if getrandom::fill(&mut bytes).is_err() {

@@ -12,6 +12,7 @@ mod handler;
 mod identity;
 mod incoming;
 mod manage;
+pub mod mcp;
 mod occupancy;
 mod records;
 mod registered;
@@ -29,6 +30,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use identity::Identity;
+use mcp::Conversations;
 use mix_http_api::{Access, Settings};
 use mix_runtime::assembly::Assembly;
 use mix_runtime::programs::Installed;
@@ -90,6 +92,27 @@ pub struct Options {
     pub identity: IdentityOptions,
 }
 
+impl Options {
+    /// For a command that works on a folder of workspaces itself: defaults of `serve`, no address.
+    pub fn of_command(ws_dir: PathBuf) -> Options {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Options {
+            ws_dir,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            base_url: None,
+            settings: Settings::default(),
+            max_runs: 4 * cores,
+            run_queue: 256,
+            run_queue_wait: Duration::from_secs(5),
+            query_timeout: Duration::from_secs(30),
+            agent_memory: 256 << 20,
+            agent_cache: 512 << 20,
+            environment: None,
+            identity: IdentityOptions::default(),
+        }
+    }
+}
+
 /// A server that listens.
 pub struct Server {
     assembly: Arc<Assembly>,
@@ -108,15 +131,57 @@ pub struct Server {
     grants: Grants,
     occupancy: Arc<Occupancy>,
     signals: Signals,
+    conversations: Conversations,
     run_queue_wait: Duration,
     started: Instant,
     stopping: Flag,
 }
 
+impl Server {
+    fn new(
+        assembly: Arc<Assembly>,
+        options: Options,
+        base_url: String,
+        identity: Option<Identity>,
+    ) -> Arc<Server> {
+        let bodies = Bodies::new(
+            options.settings.body_limit.saturating_mul(LARGE_BODIES),
+            options.run_queue_wait,
+        );
+        let server = Arc::new(Server {
+            assembly,
+            settings: options.settings,
+            grants: Grants::new(options.ws_dir.clone()),
+            occupancy: Arc::default(),
+            signals: Signals::default(),
+            conversations: Conversations::default(),
+            run_queue_wait: options.run_queue_wait,
+            identity,
+            ws_dir: options.ws_dir,
+            base_url,
+            programs: Installed::new(options.agent_cache),
+            slots: Slots::new(options.max_runs, options.run_queue, options.run_queue_wait),
+            calls: Slots::new(
+                options.max_runs * CALLS_PER_RUN,
+                options.run_queue,
+                options.run_queue_wait,
+            ),
+            bodies,
+            query_timeout: options.query_timeout,
+            agent_memory: options.agent_memory,
+            environment: options.environment,
+            started: Instant::now(),
+            stopping: Flag::default(),
+        });
+        server.grants.attach(&server);
+        server
+    }
+}
+
 /// Serves until a signal comes; `listening` is told the URL.
 pub async fn serve(
     assembly: Arc<Assembly>,
-    options: Options,
+    mut options: Options,
     listening: impl FnOnce(&str),
 ) -> Result<()> {
     // Whoever can connect shall not wait for a compiler.
@@ -127,11 +192,12 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let base_url = options
         .base_url
+        .take()
         .unwrap_or_else(|| format!("http://{address}"));
     for own in own_addresses(address) {
         assembly.outbound.add_own_address(own);
     }
-    let mut settings = options.settings;
+    let mut settings = std::mem::take(&mut options.settings);
     if address.ip().is_loopback() {
         let mut hosts = vec![
             "localhost".to_owned(),
@@ -152,42 +218,15 @@ pub async fn serve(
             );
         }
         settings.access = Access::Identity;
-        Some(Identity::start(options.identity).await?)
+        Some(Identity::start(std::mem::take(&mut options.identity)).await?)
     };
     let dev_token = match (&identity, &dev_user) {
         (Some(identity), Some(user)) => identity.process_token(user),
         _ => None,
     };
-    let bodies = Bodies::new(
-        settings.body_limit.saturating_mul(LARGE_BODIES),
-        options.run_queue_wait,
-    );
     manage::remove_leftovers(&options.ws_dir);
-    let server = Arc::new(Server {
-        assembly,
-        settings,
-        grants: Grants::new(options.ws_dir.clone()),
-        occupancy: Arc::default(),
-        signals: Signals::default(),
-        run_queue_wait: options.run_queue_wait,
-        identity,
-        ws_dir: options.ws_dir,
-        base_url,
-        programs: Installed::new(options.agent_cache),
-        slots: Slots::new(options.max_runs, options.run_queue, options.run_queue_wait),
-        calls: Slots::new(
-            options.max_runs * CALLS_PER_RUN,
-            options.run_queue,
-            options.run_queue_wait,
-        ),
-        bodies,
-        query_timeout: options.query_timeout,
-        agent_memory: options.agent_memory,
-        environment: options.environment,
-        started: Instant::now(),
-        stopping: Flag::default(),
-    });
-    server.grants.attach(&server);
+    options.settings = settings;
+    let server = Server::new(assembly, options, base_url, identity);
     if let Some(token) = dev_token {
         println!("dev token {token}");
     }

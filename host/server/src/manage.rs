@@ -6,11 +6,11 @@ mod permissions;
 mod queries;
 mod workspaces;
 
-pub use workspaces::remove_leftovers;
+pub use workspaces::{remove_leftovers, visible_apps};
 
 use super::identity::Admitted;
 use super::records::{map, text};
-use super::{Server, signals};
+use super::{Server, mcp, signals};
 use mix_http_api::{ApiError, Done, Job, Managed};
 use mix_identity::{Permission, Target, allow, touches};
 use mix_runtime::workspace::Place;
@@ -71,6 +71,21 @@ pub async fn perform(
             server.signals.wait(&route.id, longest).await
         }
         Job::SetSignal(value) => server.signals.set(&route.id, value.clone()),
+        Job::Mcp {
+            session,
+            app,
+            message,
+        } => {
+            mcp::answer(
+                server,
+                who,
+                managed,
+                session.as_deref(),
+                app.as_deref(),
+                message,
+            )
+            .await
+        }
         Job::CancelSignal => server.signals.cancel(&route.id, &who.caller.name()),
     }
 }

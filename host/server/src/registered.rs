@@ -131,7 +131,7 @@ async fn record(
 }
 
 /// Asking shall not make a database where there is none.
-fn has_records(place: &Place) -> bool {
+pub fn has_records(place: &Place) -> bool {
     place.folder().join("v2").is_dir()
 }
 

@@ -8,7 +8,7 @@ use mix_http_api::{AgentRun, ApiError, RunOutcome};
 use mix_identity::{Permission, Target};
 use mix_runtime::bindings::Issue;
 use mix_runtime::environment;
-use mix_runtime::programs::Missing;
+use mix_runtime::programs::{Executable, Missing};
 use mix_runtime::run::{self, Outcome, RunRequest};
 use mix_runtime::workspace::Place;
 use mix_value::{Value, msgpack};
@@ -66,9 +66,40 @@ pub async fn answer(
     if let Err(error) = registered::with_fixed(&mut run, fixed) {
         return run.refuse(error);
     }
+    let ready = prepare(server, place, who, run, (program, agent), presence).await;
+    if ready.run.asynchronous {
+        return begin(server, who, ready);
+    }
+    let Some(slot) = server.slots.acquire().await else {
+        return ready.run.finish(RunOutcome::Busy);
+    };
+    if ready.run.cancel_on_disconnect {
+        // Dropped with the connection.
+        let (run, outcome) = perform(server.clone(), ready, slot).await;
+        return run.finish(outcome);
+    }
+    let refusal = ready.run.clone();
+    match tokio::spawn(perform(server.clone(), ready, slot)).await {
+        Ok((run, outcome)) => run.finish(outcome),
+        Err(error) => {
+            tracing::error!(%error, request = %refusal.request_id, "the run failed");
+            refusal.finish(RunOutcome::Internal)
+        }
+    }
+}
+
+/// Everything about a run whose parameters are complete.
+async fn prepare(
+    server: &Arc<Server>,
+    place: Place,
+    who: &Admitted,
+    mut run: AgentRun,
+    (program, agent): (Arc<Executable>, String),
+    presence: Presence,
+) -> Ready {
     let app = Target::App(place.app.clone());
     let shows_stack = manage::may(server, who, &place.workspace, Permission::Write, &app).await;
-    let ready = Ready {
+    Ready {
         request: RunRequest {
             environment: environment::of_request(
                 &place,
@@ -89,26 +120,38 @@ pub async fn answer(
         run,
         presence,
         shows_stack: shows_stack.unwrap_or(false),
-    };
-    if ready.run.asynchronous {
-        return begin(server, who, ready);
     }
-    let Some(slot) = server.slots.acquire().await else {
-        return ready.run.finish(RunOutcome::Busy);
+}
+
+/// What comes of running a name of an app for somebody who may run it. Dropped, the run ends.
+pub async fn outcome(
+    server: &Arc<Server>,
+    place: Place,
+    who: &Admitted,
+    mut run: AgentRun,
+) -> Result<RunOutcome, ApiError> {
+    let runnable = registered::find(server, &place, &run.agent).await?;
+    let Some(presence) = server.occupancy.enter(&place.workspace, &place.app) else {
+        return Ok(RunOutcome::Canceled);
     };
-    if ready.run.cancel_on_disconnect {
-        // Dropped with the connection.
-        let (run, outcome) = perform(server.clone(), ready, slot).await;
-        return run.finish(outcome);
-    }
-    let refusal = ready.run.clone();
-    match tokio::spawn(perform(server.clone(), ready, slot)).await {
-        Ok((run, outcome)) => run.finish(outcome),
-        Err(error) => {
-            tracing::error!(%error, request = %refusal.request_id, "the run failed");
-            refusal.finish(RunOutcome::Internal)
+    let (program, agent) = match runnable {
+        Runnable::Query(query) => return registered::run(server, place, &query, &run).await,
+        Runnable::Agent {
+            program,
+            agent,
+            fixed,
+            ..
+        } => {
+            registered::with_fixed(&mut run, fixed)?;
+            (program, agent)
         }
-    }
+    };
+    let ready = prepare(server, place, who, run, (program, agent), presence).await;
+    let Some(slot) = server.slots.acquire().await else {
+        return Ok(RunOutcome::Busy);
+    };
+    let (_, outcome) = perform(server.clone(), ready, slot).await;
+    Ok(outcome)
 }
 
 /// Runs in the background; the caller gets a signal at once.

@@ -12,6 +12,7 @@ mod exit;
 mod install;
 mod logging;
 mod lsp;
+mod mcp;
 mod plugin;
 mod repl;
 mod run;
@@ -23,7 +24,7 @@ pub use exit::Exit;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Runs Mix programs: agents, their server, their compiler.
+/// Runs, serves and builds Mix programs.
 #[derive(Debug, Parser)]
 #[command(name = "mixer", version, about, max_term_width = 100)]
 pub struct Cli {
@@ -85,6 +86,8 @@ enum Command {
     Lsp(lsp::Lsp),
     /// Makes one component that stock WASI hosts can serve.
     Compose(compose::Compose),
+    /// Offers agents as tools over the Model Context Protocol, on standard input and output.
+    Mcp(Box<mcp::Mcp>),
     /// Inspects and changes the records of an app.
     Db(db::Db),
     /// Makes, checks and describes plugins.
@@ -114,6 +117,7 @@ pub fn main() -> u8 {
         Command::Repl(command) => command.execute(),
         Command::Lsp(command) => command.execute(),
         Command::Compose(command) => command.execute(),
+        Command::Mcp(command) => command.execute(),
         Command::Db(command) => command.execute(),
         Command::Plugin(command) => command.execute(),
         Command::Disasm(command) => command.execute(),

@@ -130,6 +130,13 @@ fn every_endpoint_asks_who_it_is() {
         ),
         ("POST", "/v1/ws/acme/flush".into(), Value::Null, 204, 204),
         ("POST", "/flush/acme".into(), Value::Null, 204, 204),
+        (
+            "POST",
+            "/v1/ws/acme/mcp".into(),
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }),
+            200,
+            200,
+        ),
         ("GET", "/v1/ws/acme/appmeta".into(), Value::Null, 200, 200),
         (
             "GET",

@@ -1,0 +1,56 @@
+//! Messages of the Model Context Protocol.
+
+use super::Job;
+use crate::error::ApiError;
+use crate::form::parse_pairs;
+use crate::head::Head;
+use crate::names;
+use crate::plan::Settings;
+
+/// Header with the id of a conversation.
+pub const SESSION: &str = "mcp-session-id";
+
+/// Pages of other sites do not speak for the user of a browser: an origin must be named by the
+/// operator, or be of this machine.
+pub fn check_origin(settings: &Settings, head: &Head) -> Result<(), ApiError> {
+    let Some(origin) = head.header("origin") else {
+        return Ok(());
+    };
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let local = matches!(name, "localhost" | "127.0.0.1" | "::1");
+    if local || settings.cors_origins.iter().any(|named| named == origin) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        403,
+        "forbidden",
+        "this origin is not allowed here (--cors-origin)",
+    ))
+}
+
+/// The message, its conversation, and `app` of the query string.
+pub fn message(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
+    if head.media_type().as_deref() != Some("application/json") {
+        return Err(ApiError::new(
+            415,
+            "bad_media_type",
+            "send application/json as Content-Type",
+        ));
+    }
+    let app = parse_pairs(head.query())?
+        .into_iter()
+        .find(|(name, _)| name == "app")
+        .map(|(_, app)| app);
+    if app.as_deref().is_some_and(|app| !names::is_app_name(app)) {
+        return Err(ApiError::bad_name("app"));
+    }
+    Ok(Job::Mcp {
+        session: head.header(SESSION).map(str::to_owned),
+        app,
+        message: body.to_vec(),
+    })
+}
