@@ -31,7 +31,9 @@ fuzz_target!(|bytes: &[u8]| {
     let text = escjson::format(&written).expect("a query has a text");
     let read = escjson::parse(&text).expect("which can be read");
     let again = Pipeline::from_value(&read).expect("as a query");
-    assert_eq!(again.to_value(), written);
+    // Floats without a fraction are written like ints.
+    let twice = escjson::format(&again.to_value());
+    assert_eq!(twice.as_ref(), Ok(&text));
 
     let options = QueryOptions {
         params: [("p".into(), Value::Int(1))].into_iter().collect(),
