@@ -10,7 +10,7 @@ step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 step "format"
 cargo fmt --all --check
 step "components for tests"
-cargo build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-test-plugin-escapes -p mix-example-words
+cargo build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-test-plugin-escapes -p mix-test-plugin-needy -p mix-example-words
 step "tests"
 cargo test --locked --release --workspace --no-fail-fast
 step "lints"

@@ -8,8 +8,8 @@ mod bindings {
         inline: r"
             package mix:empty;
             world empty {
-                export mix:ffi/family@0.1.0;
-                export mix:ffi/binding@0.1.0;
+                export mix:ffi/family@0.1.1;
+                export mix:ffi/binding@0.1.1;
             }
         ",
         generate_all,

@@ -10,7 +10,7 @@ pub mod family {
         path: "../../wit/ffi",
         inline: r"
             package mix:plugin-sdk;
-            world exports-family { export mix:ffi/family@0.1.0; }
+            world exports-family { export mix:ffi/family@0.1.1; }
         ",
         export_macro_name: "__export_family",
         pub_export_macro: true,
@@ -27,12 +27,12 @@ pub mod binding {
         path: "../../wit/ffi",
         inline: r"
             package mix:plugin-sdk;
-            world exports-binding { export mix:ffi/binding@0.1.0; }
+            world exports-binding { export mix:ffi/binding@0.1.1; }
         ",
         export_macro_name: "__export_binding",
         pub_export_macro: true,
         default_bindings_module: "mix_plugin_sdk::bindings::binding",
-        with: { "mix:ffi/types@0.1.0": crate::bindings::family::mix::ffi::types },
+        with: { "mix:ffi/types@0.1.1": crate::bindings::family::mix::ffi::types },
         generate_all,
     });
 }
@@ -43,12 +43,12 @@ pub mod shared {
         path: "../../wit/ffi",
         inline: r"
             package mix:plugin-sdk;
-            world exports-shared { export mix:ffi/shared-family@0.1.0; }
+            world exports-shared { export mix:ffi/shared-family@0.1.1; }
         ",
         export_macro_name: "__export_shared",
         pub_export_macro: true,
         default_bindings_module: "mix_plugin_sdk::bindings::shared",
-        with: { "mix:ffi/types@0.1.0": crate::bindings::family::mix::ffi::types },
+        with: { "mix:ffi/types@0.1.1": crate::bindings::family::mix::ffi::types },
         generate_all,
     });
 }

@@ -3,6 +3,9 @@
 use crate::bindings::{Caller, FAMILY, Function, copy};
 use crate::compose::Hostless;
 use crate::engine;
+use crate::families::HostFamily;
+use crate::families::mqtt::Mqtt;
+use crate::families::websocket::WebSocket;
 use crate::guests;
 use crate::instance::{Address, Instance};
 use crate::lock;
@@ -77,7 +80,9 @@ pub struct Assembly {
     pub vms: Vms,
     /// Families behind the host, in the order in which they were linked.
     pub plugins: Vec<Arc<PluginCode>>,
-    /// Their functions, one after another.
+    /// Families of the host itself, numbered after the plugins.
+    host_families: Vec<OwnFamily>,
+    /// Functions of all of them, one after another.
     pub functions: Vec<Function>,
     /// Plugin and number of each of them.
     targets: Vec<Target>,
@@ -98,10 +103,18 @@ struct Shared {
     last_used: StdMutex<std::time::Instant>,
 }
 
+/// A family of the host, with its functions.
+pub struct OwnFamily {
+    /// The family.
+    pub family: Arc<dyn HostFamily>,
+    /// In the order of their numbers.
+    pub functions: Vec<Function>,
+}
+
 /// A function of a plugin.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Number of the plugin.
+    /// Number of the plugin; from the number of plugins on those of the host's own families.
     pub plugin: usize,
     /// Number of the function in it.
     pub function: u32,
@@ -127,11 +140,20 @@ impl Assembly {
             plugins.push(plugin);
         }
         let mut hostless = Hostless::default();
+        let mut own: Vec<Arc<dyn HostFamily>> = vec![
+            Arc::new(Mqtt::default()),
+            Arc::new(WebSocket::new(outbound.clone())),
+        ];
         let replaced = policy
             .families
             .iter()
             .filter(|(family, _)| BEHIND_HOST.iter().all(|(name, ..)| name != family));
         for (name, replacement) in replaced {
+            if let Some(number) = own.iter().position(|family| family.name() == name) {
+                let access = own.remove(number).access();
+                plugins.push(replace(&engine, &linkers, name, access, replacement).await?);
+                continue;
+            }
             compose_in_place(&engine, &linkers, &mut hostless, name, replacement).await?;
         }
         for path in &policy.plugins {
@@ -150,7 +172,7 @@ impl Assembly {
             bail!("there is no plugin {} to grant anything to", grant.plugin);
         }
         if !policy.plugins.is_empty() {
-            refuse_clashes(&engine, &linkers, &hostless, &plugins).await?;
+            refuse_clashes(&engine, &linkers, &hostless, &own, &plugins).await?;
         }
         let mut functions = Vec::new();
         let mut targets = Vec::new();
@@ -163,6 +185,21 @@ impl Assembly {
                 });
             }
         }
+        let mut host_families = Vec::new();
+        for family in own {
+            let described = family.describe();
+            for (function, described) in (0u32..).zip(&described) {
+                functions.push(copy(described));
+                targets.push(Target {
+                    plugin: plugins.len() + host_families.len(),
+                    function,
+                });
+            }
+            host_families.push(OwnFamily {
+                family,
+                functions: described,
+            });
+        }
         let vms = Vms::new(&engine, policy.vm.as_deref(), hostless, &functions);
         if policy.vm.is_some() {
             // Whoever brings a VM wants to know at once whether it fits.
@@ -172,6 +209,7 @@ impl Assembly {
             engine,
             vms,
             plugins: plugins.into_iter().map(Arc::new).collect(),
+            host_families,
             functions,
             targets,
             outbound,
@@ -187,6 +225,12 @@ impl Assembly {
     /// The plugin function behind a number of the VM's import.
     pub fn target(&self, function: u32) -> Option<Target> {
         self.targets.get(function as usize).copied()
+    }
+
+    /// The family of the host behind a target.
+    pub fn host_family(&self, target: Target) -> Option<&OwnFamily> {
+        let number = target.plugin.checked_sub(self.plugins.len())?;
+        self.host_families.get(number)
     }
 
     /// The plugin function of that name.
@@ -474,6 +518,7 @@ async fn compose_in_place(
             .iter()
             .map(|(name, _)| name)
             .chain(behind)
+            .chain(["mqtt", "websocket"])
             .collect();
         bail!(
             "there is no family {name} to be replaced: {}",
@@ -505,6 +550,7 @@ async fn refuse_clashes(
     engine: &Engine,
     linkers: &Linkers,
     hostless: &Hostless,
+    own: &[Arc<dyn HostFamily>],
     plugins: &[PluginCode],
 ) -> Result<()> {
     let mut composed = Vec::new();
@@ -512,7 +558,14 @@ async fn refuse_clashes(
         let standing = Standing::InPlaceOf(Access::Nothing);
         composed.push(PluginCode::load(engine, linkers, name, bytes, standing).await?);
     }
+    let described: Vec<_> = own
+        .iter()
+        .map(|family| (family.name(), family.describe()))
+        .collect();
     let mut owners: HashMap<&str, &str> = HashMap::new();
+    for (name, functions) in &described {
+        owners.extend(functions.iter().map(|function| (&*function.name, *name)));
+    }
     for plugin in composed.iter().chain(plugins) {
         for function in &plugin.functions {
             if let Some(other) = owners.insert(&function.name, &plugin.name) {

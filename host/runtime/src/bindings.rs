@@ -28,11 +28,13 @@ pub fn copy(function: &Function) -> Function {
 }
 
 /// Export of a plugin.
-pub const FAMILY: &str = "mix:ffi/family@0.1.0";
+pub const FAMILY: &str = "mix:ffi/family@0.1.1";
 /// Export of a plugin whose one instance serves many runs.
-pub const SHARED_FAMILY: &str = "mix:ffi/shared-family@0.1.0";
+pub const SHARED_FAMILY: &str = "mix:ffi/shared-family@0.1.1";
 /// Export of a plugin that wants to know its caller.
-pub const BINDING: &str = "mix:ffi/binding@0.1.0";
+pub const BINDING: &str = "mix:ffi/binding@0.1.1";
+/// Export of a plugin that says what it needs.
+pub const NEEDS: &str = "mix:ffi/needs@0.1.1";
 /// Export of the VM.
 pub const PROGRAM: &str = "mix:vm/program@0.1.0";
 /// Export of a VM that can be told where foreign functions are.

@@ -32,6 +32,7 @@ pub mod desk;
 pub mod download;
 pub mod engine;
 pub mod environment;
+pub mod families;
 pub mod guests;
 pub mod immediate;
 pub mod instance;

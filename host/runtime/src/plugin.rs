@@ -1,7 +1,7 @@
 //! Plugins: compiled, described, ready to be instantiated.
 
 use crate::assembly::plugin_linker;
-use crate::bindings::{BINDING, Caller, FAMILY, Failure, Function, Reply, SHARED_FAMILY};
+use crate::bindings::{BINDING, Caller, FAMILY, Failure, Function, NEEDS, Reply, SHARED_FAMILY};
 use crate::contract;
 use crate::immediate;
 use crate::manifest::{Allowance, Grant, Manifest, allow};
@@ -96,6 +96,7 @@ struct Indexes {
     start: ComponentExportIndex,
     describe: ComponentExportIndex,
     bind: Option<ComponentExportIndex>,
+    needs: Option<ComponentExportIndex>,
 }
 
 struct SharedIndexes {
@@ -155,17 +156,6 @@ impl PluginCode {
             _ => Manifest::of(bytes).with_context(|| format!("plugin {name}"))?,
         };
         let name = manifest.name.clone().unwrap_or_else(|| name.to_owned());
-        let (access, allowance) = match standing {
-            Standing::BuiltIn(access) | Standing::InPlaceOf(access) => {
-                (access, Allowance::of_family())
-            }
-            Standing::Further(grants) => {
-                let allowance =
-                    allow(&name, &manifest, grants).with_context(|| format!("plugin {name}"))?;
-                (Access::Granted, allowance)
-            }
-            Standing::Inspected => (Access::Granted, Allowance::default()),
-        };
         let alone = indexes.shared.is_none();
         let immediate = linkers.immediate.instantiate_pre(&component);
         let (pre, in_place) = match immediate {
@@ -184,19 +174,39 @@ impl PluginCode {
         let mut code = PluginCode {
             name: name.clone(),
             functions: Vec::new(),
-            access,
+            access: Access::Granted,
             manifest,
-            allowance,
+            allowance: Allowance::default(),
             version,
             trusted: matches!(standing, Standing::BuiltIn(_)),
             in_place,
             pre,
             indexes,
         };
-        code.functions = code
+        let needs;
+        (code.functions, needs) = code
             .describe(engine)
             .await
             .with_context(|| format!("plugin {name} cannot be asked for its functions"))?;
+        for need in needs {
+            let need = need
+                .parse()
+                .map_err(|error| anyhow!("plugin {name}: what it needs is malformed: {error}"))?;
+            if !code.manifest.needs.contains(&need) {
+                code.manifest.needs.push(need);
+            }
+        }
+        (code.access, code.allowance) = match standing {
+            Standing::BuiltIn(access) | Standing::InPlaceOf(access) => {
+                (access, Allowance::of_family())
+            }
+            Standing::Further(grants) => {
+                let allowance = allow(&name, &code.manifest, grants)
+                    .with_context(|| format!("plugin {name}"))?;
+                (Access::Granted, allowance)
+            }
+            Standing::Inspected => (Access::Granted, Allowance::default()),
+        };
         Ok(code)
     }
 
@@ -236,7 +246,8 @@ impl PluginCode {
         Ok(Live { store, entry })
     }
 
-    async fn describe(&self, engine: &Engine) -> Result<Vec<Function>> {
+    /// Its functions, and what it needs beside what its manifest says.
+    async fn describe(&self, engine: &Engine) -> Result<(Vec<Function>, Vec<String>)> {
         let grants = Grants {
             memory: 64 << 20,
             ..Grants::default()
@@ -247,7 +258,15 @@ impl PluginCode {
         let describe: TypedFunc<(), (Vec<Function>,)> =
             instance.get_typed_func(&mut store, self.indexes.describe)?;
         let (functions,) = within_limit(describe.call_async(&mut store, ())).await?;
-        Ok(functions)
+        let needs = match &self.indexes.needs {
+            None => Vec::new(),
+            Some(index) => {
+                let needs: TypedFunc<(), (Vec<String>,)> =
+                    instance.get_typed_func(&mut store, index)?;
+                within_limit(needs.call_async(&mut store, ())).await?.0
+            }
+        };
+        Ok((functions, needs))
     }
 }
 
@@ -291,6 +310,10 @@ impl Indexes {
             start: function(&family, "start")?,
             describe: function(&family, "describe")?,
             bind,
+            needs: match interface(NEEDS) {
+                Some(needs) => Some(function(&needs, "needs")?),
+                None => None,
+            },
         };
         Ok((indexes, version))
     }

@@ -3,17 +3,20 @@
 use crate::assembly::Assembly;
 use crate::bindings::{Action, AgentCall, Caller, Event, Failure, Issue};
 use crate::desk::Desk;
+use crate::families::{self, HostSession};
 use crate::instance::{Address, Instance, Started, failure};
 use crate::lock::Locked;
 use crate::plugin::Access;
 use crate::programs::Executable;
 use crate::state::{Grants, GuestState};
+use crate::stream::HostReply;
 use crate::tape;
 use crate::vm::{VmCode, unknown};
 use crate::workspace::Place;
+use mix_value::Value;
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Mutex, mpsc};
@@ -67,6 +70,8 @@ pub struct RunContext {
     caller: Caller,
     allowed: Option<Vec<Access>>,
     links: Mutex<HashMap<usize, Link>>,
+    /// Sessions of the host's own families, by the same numbers.
+    own: StdMutex<HashMap<usize, Arc<dyn HostSession>>>,
     /// Where its synchronous calls are made.
     pub desk: Desk,
 }
@@ -91,6 +96,7 @@ impl RunContext {
             caller,
             allowed,
             links: Mutex::new(HashMap::new()),
+            own: StdMutex::new(HashMap::new()),
             desk: Desk::default(),
         })
     }
@@ -127,6 +133,9 @@ impl RunContext {
             .assembly
             .target(function)
             .ok_or_else(|| unknown(function))?;
+        if let Some((session, args)) = self.own_session(target, &args)? {
+            return families::encoded(session.call(target.function, &args));
+        }
         let link = self.link(target.plugin).await?;
         let address = Address {
             session: link.session,
@@ -134,6 +143,30 @@ impl RunContext {
             args,
         };
         link.instance.call(address, &self.desk).await
+    }
+
+    /// The session of a family of the host, with the arguments for it; none for a plugin.
+    fn own_session(
+        &self,
+        target: crate::assembly::Target,
+        args: &[u8],
+    ) -> Result<Option<(Arc<dyn HostSession>, Vec<Value>)>, Failure> {
+        let Some(own) = self.assembly.host_family(target) else {
+            return Ok(None);
+        };
+        let access = own.family.access();
+        let refused =
+            |allowed: &Vec<Access>| access != Access::Nothing && !allowed.contains(&access);
+        if self.allowed.as_ref().is_some_and(refused) {
+            let message = format!("family {} is not allowed here (--allow)", own.family.name());
+            return Err(failure("ERR_PERMISSION", message));
+        }
+        let args = families::arguments(&own.functions[target.function as usize], args)?;
+        let mut sessions = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = sessions
+            .entry(target.plugin)
+            .or_insert_with(|| own.family.open(&self.caller));
+        Ok(Some((session.clone(), args)))
     }
 
     /// A function that may wait.
@@ -151,6 +184,10 @@ impl RunContext {
         target: crate::assembly::Target,
         args: Vec<u8>,
     ) -> Started {
+        if let Some((session, args)) = self.own_session(target, &args)? {
+            let result = session.start(target.function, args).await;
+            return families::encoded(result).map(HostReply::One);
+        }
         let code = &self.assembly.plugins[target.plugin];
         match &self.assembly.tape {
             Some(tape) if code.name == tape::FAMILY => {

@@ -16,12 +16,14 @@ const DIRECT: usize = SLOTS - 1;
 /// What a stock host calls.
 const HANDLER: &str = "wasi:http/handler@0.3.0";
 
-/// Composes everything. `programs` are names and executables, `plugins` names and
-/// components; imports that no stock host offers are named in the error.
+/// Composes everything. `programs` are names and executables, `plugins` names and components,
+/// `replaced` components in the place of families; imports that no stock host offers are named in
+/// the error.
 pub fn compose(
     app: &str,
     programs: &[(String, Vec<u8>)],
     plugins: &[(String, Vec<u8>)],
+    replaced: &[(String, Vec<u8>)],
 ) -> Result<Vec<u8>> {
     let mut composition = Composition::new();
     let mut switchboard = Switchboard::new(&mut composition)?;
@@ -36,6 +38,20 @@ pub fn compose(
         ("secrets", guests::SECRETS),
         ("wasm", guests::WASM),
     ];
+    if let Some((name, _)) = replaced
+        .iter()
+        .find(|(name, _)| built_in.iter().all(|(own, _)| own != name))
+    {
+        let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
+        bail!(
+            "there is no family {name} to be replaced: {}",
+            names.join(", ")
+        );
+    }
+    let built_in = built_in.map(|(name, bytes)| {
+        let other = replaced.iter().find(|(family, _)| family == name);
+        (name, other.map_or(bytes, |(_, other)| other.as_slice()))
+    });
     let further = plugins
         .iter()
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));

@@ -97,7 +97,7 @@ impl Build {
                     .map_err(|error| Exit::failed(format!("error: {error:#}")))?
                     .bytes;
                 let name = programs::name_after(&self.paths[0]);
-                standalone::compose(&name, &[(name.clone(), executable)], &[])
+                standalone::compose(&name, &[(name.clone(), executable)], &[], &[])
                     .map_err(|error| Exit::failed(format!("error: {error:#}")))?
             }
         };

@@ -16,6 +16,9 @@ pub struct Compose {
     /// Further foreign functions (a component); may be repeated.
     #[arg(long = "plugin", value_name = "FILE")]
     plugins: Vec<PathBuf>,
+    /// Another component in the place of a family: `NAME=FILE`; may be repeated.
+    #[arg(long = "family", value_name = "NAME=FILE")]
+    families: Vec<String>,
     /// Name of the app in addresses; named after the first program without it
     #[arg(long, value_name = "A")]
     app: Option<String>,
@@ -37,12 +40,21 @@ impl Compose {
                 .map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
             plugins.push((path.display().to_string(), bytes));
         }
+        let mut replaced = Vec::new();
+        for family in &self.families {
+            let (name, path) = family
+                .split_once('=')
+                .ok_or_else(|| Exit::usage("a family is replaced by NAME=FILE"))?;
+            let bytes =
+                std::fs::read(path).map_err(|error| Exit::io(format!("{path}: {error}")))?;
+            replaced.push((name.to_owned(), bytes));
+        }
         let app = match (self.app, composed.first()) {
             (Some(app), _) => app,
             (None, Some((name, _))) => name.clone(),
             (None, None) => return Err(Exit::usage("no program: name at least one, or --app")),
         };
-        let bytes = standalone::compose(&app, &composed, &plugins)
+        let bytes = standalone::compose(&app, &composed, &plugins, &replaced)
             .map_err(|error| Exit::failed(format!("error: {error:#}")))?;
         let output = std::path::absolute(&self.output).map_err(Exit::io)?;
         write_atomically(&output, &bytes).map_err(|error| Exit::io(format!("{error:#}")))

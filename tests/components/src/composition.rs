@@ -6,8 +6,8 @@ use wac_graph::{CompositionGraph, EncodeOptions, NodeId};
 
 use crate::guest;
 
-const FAMILY: &str = "mix:ffi/family@0.1.0";
-const BINDING: &str = "mix:ffi/binding@0.1.0";
+const FAMILY: &str = "mix:ffi/family@0.1.1";
+const BINDING: &str = "mix:ffi/binding@0.1.1";
 const CONTENTS: &str = "mix:app/contents@0.1.0";
 const HANDLER: &str = "wasi:http/handler@0.3.0";
 const SLOTS: usize = 8;

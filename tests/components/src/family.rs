@@ -80,7 +80,7 @@ impl Family {
             instance,
             functions: Vec::new(),
         };
-        let describe = family.export::<(), (Vec<Function>,)>("mix:ffi/family@0.1.0", "describe")?;
+        let describe = family.export::<(), (Vec<Function>,)>("mix:ffi/family@0.1.1", "describe")?;
         (family.functions,) = describe.call_async(&mut family.store, ()).await?;
         Ok(family)
     }
@@ -101,7 +101,7 @@ impl Family {
 
     /// Binds the instance to a user of an app.
     pub async fn bind(&mut self, app: &str, user: &str) -> Result<()> {
-        let bind = self.export::<(Caller,), ()>("mix:ffi/binding@0.1.0", "bind")?;
+        let bind = self.export::<(Caller,), ()>("mix:ffi/binding@0.1.1", "bind")?;
         let who = Caller {
             workspace: "local".into(),
             app: app.into(),
@@ -130,7 +130,7 @@ impl Family {
         args: Vec<u8>,
     ) -> Result<Result<Vec<u8>, Failure>> {
         let call = self.export::<(u32, Vec<u8>), (Result<Vec<u8>, Failure>,)>(
-            "mix:ffi/family@0.1.0",
+            "mix:ffi/family@0.1.1",
             "call",
         )?;
         let (result,) = call.call_async(&mut self.store, (number, args)).await?;
@@ -219,7 +219,7 @@ impl Family {
     }
 
     fn starter(&mut self) -> Result<Start> {
-        self.export("mix:ffi/family@0.1.0", "start")
+        self.export("mix:ffi/family@0.1.1", "start")
     }
 
     fn export<P, R>(&mut self, interface: &str, function: &str) -> Result<TypedFunc<P, R>>

@@ -54,7 +54,25 @@ fn items(texts: &[&str]) -> Result<Items> {
         }
         items.insert(format!("{} world {name}", package.name), text);
     }
-    Ok(items)
+    let lines = items
+        .into_iter()
+        .map(|(name, text)| (lines(&name), lines(&text)));
+    Ok(lines.collect())
+}
+
+/// A text without the last number of the versions in it: within one line of versions things are only added.
+fn lines(text: &str) -> String {
+    let mut parts = text.split('@');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_version = |byte: char| byte.is_ascii_digit() || byte == '.';
+        let end = part.find(|c| !is_version(c)).unwrap_or(part.len());
+        let version: Vec<&str> = part[..end].splitn(3, '.').take(2).collect();
+        out.push('@');
+        out.push_str(&version.join("."));
+        out.push_str(&part[end..]);
+    }
+    out
 }
 
 fn interface(resolve: &Resolve, id: InterfaceId) -> String {
@@ -185,43 +203,43 @@ fn components_of_the_release_still_fit() -> Result<()> {
 fn every_breaking_change_is_noticed() -> Result<()> {
     let released = items(&[RELEASED_FFI])?;
     for (from, to, item) in [
-        ("params: u8", "params: u16", "mix:ffi@0.1.0/family"),
-        ("waits: bool,\n", "", "mix:ffi@0.1.0/family"),
+        ("params: u8", "params: u16", "mix:ffi@0.1/family"),
+        ("waits: bool,\n", "", "mix:ffi@0.1/family"),
         (
             "doc: string,",
             "doc: string, since: string,",
-            "mix:ffi@0.1.0/types",
+            "mix:ffi@0.1/types",
         ),
-        ("one(value),", "one(value), none,", "mix:ffi@0.1.0/family"),
+        ("one(value),", "one(value), none,", "mix:ffi@0.1/family"),
         (
             "many(stream<value>)",
             "many(stream<u8>)",
-            "mix:ffi@0.1.0/shared-family",
+            "mix:ffi@0.1/shared-family",
         ),
         (
             "start: async func(function",
             "start: func(function",
-            "mix:ffi@0.1.0/family",
+            "mix:ffi@0.1/family",
         ),
         (
             "bind: func(who: caller);",
             "bind: func(who: caller) -> bool;",
-            "mix:ffi@0.1.0/binding",
+            "mix:ffi@0.1/binding",
         ),
         (
             "close-session: func",
             "end-session: func",
-            "mix:ffi@0.1.0/shared-family",
+            "mix:ffi@0.1/shared-family",
         ),
         (
             "world plugin",
             "world extension",
-            "mix:ffi@0.1.0 world plugin",
+            "mix:ffi@0.1 world plugin",
         ),
         (
             "package mix:ffi@0.1.0",
-            "package mix:ffi@0.1.1",
-            "mix:ffi@0.1.0/family",
+            "package mix:ffi@0.2.0",
+            "mix:ffi@0.1/family",
         ),
     ] {
         assert!(RELEASED_FFI.contains(from), "{from}");

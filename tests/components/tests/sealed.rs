@@ -153,9 +153,14 @@ async fn a_link_in_place_of_a_secret_is_not_followed() -> Result<()> {
 #[tokio::test]
 async fn garbage_and_forged_numbers_are_failures() -> Result<()> {
     for name in [
+        "mix_plugin_core",
+        "mix_plugin_crypto",
+        "mix_plugin_db",
+        "mix_plugin_files",
+        "mix_plugin_files_memory",
+        "mix_plugin_http",
         "mix_plugin_secrets",
         "mix_plugin_wasm",
-        "mix_plugin_files_memory",
     ] {
         let mut family = Family::new(&guest(name), &Surroundings::default()).await?;
         assert!(

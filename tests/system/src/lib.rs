@@ -68,9 +68,18 @@ pub struct Finished {
 
 /// Runs `mixer` with these arguments to its end.
 pub fn run_mixer<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Finished {
+    run_mixer_with(&[], arguments)
+}
+
+/// The same with further variables in its environment.
+pub fn run_mixer_with<S: AsRef<std::ffi::OsStr>>(
+    variables: &[(&str, &str)],
+    arguments: impl IntoIterator<Item = S>,
+) -> Finished {
     let output = Command::new(mixer())
         .args(arguments)
         .env("RUST_LOG", "warn")
+        .envs(variables.iter().copied())
         .output()
         .unwrap_or_else(|error| panic!("mixer cannot be started: {error}"));
     Finished {

@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
-use mix_system_tests::{Finished, repository, response_json, run_mixer};
+use mix_system_tests::{
+    Finished, components, repository, response_json, run_mixer, run_mixer_with,
+};
 use serde_json::{Value, json};
 
 fn program(name: &str) -> String {
@@ -99,6 +101,28 @@ fn the_key_of_secrets_comes_from_where_the_operator_keeps_it() {
         &["--secrets-key", &from_command],
     );
     assert_eq!(output(&done), json!({"ok": "one"}));
+    // From a variable, which the commands of the program name.
+    let params = get.to_string();
+    let folder = ws_dir.path().display().to_string();
+    let done = run_mixer_with(
+        &[("MIX_TEST_KEY", &key)],
+        [
+            "run",
+            &program("secrets.mix"),
+            "vault",
+            "--ws-dir",
+            &folder,
+            "--app",
+            "shop",
+            "--user",
+            "ada",
+            "--params",
+            &params,
+            "--secrets-key",
+            "env:MIX_TEST_KEY",
+        ],
+    );
+    assert_eq!(output(&done), json!({"ok": "one"}));
     // Another key, here that of the workspace itself, does not open it, and is named by its id only.
     let done = vault(ws_dir.path(), "ada", get.clone(), &[]);
     let text = output(&done)["error"]
@@ -111,6 +135,7 @@ fn the_key_of_secrets_comes_from_where_the_operator_keeps_it() {
     );
     for (source, code) in [
         ("file:/nowhere", 3),
+        ("env:MIX_NO_SUCH_KEY", 3),
         ("command:exit 1", 3),
         ("key", 2),
         ("command:echo x", 2),
@@ -223,6 +248,49 @@ fn a_command_of_the_agent_is_run() {
     let failed = run(json!(["x"]));
     let text = failed["error"].as_str().unwrap_or_default();
     assert_eq!(text, "ERR_WASM: the program ended with code 7: some input");
+}
+
+#[test]
+fn families_beside_the_vm_are_replaced_too() {
+    let component = |name: &str| components().join(name).display().to_string();
+    let asks = |more: &[&str]| {
+        let first = [
+            "eval",
+            "[crypto.md5(\"\") |> binary.toHex, number.toString(calendar.now() |> calendar.year) |> string.length]",
+        ];
+        run_mixer(first.into_iter().chain(more.iter().copied()))
+    };
+    let expected = json!(["d41d8cd98f00b204e9800998ecf8427e", 4]);
+    assert_eq!(output(&asks(&[])), expected);
+    // The families themselves, as components of somebody else.
+    for family in ["core", "crypto"] {
+        let other = format!(
+            "{family}={}",
+            component(&format!("mix_plugin_{family}.wasm"))
+        );
+        assert_eq!(output(&asks(&["--family", &other])), expected, "{family}");
+    }
+    // One without functions: what needs them does not link, the rest goes on.
+    let empty = format!("crypto={}", component("mix_plugin_empty.wasm"));
+    let done = asks(&["--family", &empty]);
+    assert_eq!(done.code, 1, "{}{}", done.stdout, done.stderr);
+    assert!(
+        done.stderr.contains("ERR_FFI_MISSING") && done.stderr.contains("$crypto_md5"),
+        "{}",
+        done.stderr
+    );
+    let done = run_mixer([
+        "eval",
+        "calendar.now() |> calendar.year |> number.isInt",
+        "--family",
+        &empty,
+    ]);
+    assert_eq!(output(&done), json!(true));
+    // A component of another kind is named.
+    let vm = format!("core={}", component("mix_vm_component.wasm"));
+    let done = asks(&["--family", &vm]);
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert!(done.stderr.contains("mix:ffi/family"), "{}", done.stderr);
 }
 
 #[test]

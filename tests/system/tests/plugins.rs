@@ -34,7 +34,7 @@ impl Plugin {
     /// The words plugin as if it had been built for another version of the contract.
     fn of_version(version: &[u8; 5]) -> Plugin {
         let mut bytes = words();
-        let (needle, mut place) = (b"@0.1.0", 0);
+        let (needle, mut place) = (b"@0.1.1", 0);
         while place + needle.len() <= bytes.len() {
             let before = &bytes[place.saturating_sub(32)..place];
             if bytes[place..].starts_with(needle)
@@ -113,9 +113,86 @@ fn a_plugin_for_a_compatible_version_keeps_working() {
 }
 
 #[test]
+fn a_plugin_of_the_first_release_keeps_working() {
+    let plugin = components().join("mix_test_plugin_escapes.wasm");
+    let plugin = plugin.display().to_string();
+    let about = run_mixer(["plugin", "check", &plugin]);
+    assert_eq!(about.code, 0, "{}", about.stderr);
+    assert!(
+        about
+            .stdout
+            .contains("plugin mix_test_plugin_escapes for mix:ffi 0.1.0"),
+        "{}",
+        about.stdout
+    );
+    let program = repository().join("tests/system/programs/escapes/escapes.mix");
+    let program = program.display().to_string();
+    let params = json!({"tries": [["variables", ""]]}).to_string();
+    let run = [
+        "run", &program, "tries", "--plugin", &plugin, "--params", &params,
+    ];
+    let done = run_mixer(run);
+    assert_eq!(
+        (done.code, done.stdout.trim()),
+        (0, r#"[{"ok":{}}]"#),
+        "{}",
+        done.stderr
+    );
+    // In the other assembly too.
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let out = folder.path().join("composed.wasm").display().to_string();
+    let done = run_mixer(["compose", &program, "--plugin", &plugin, "-o", &out]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+}
+
+#[test]
+fn what_a_plugin_says_it_needs_is_refused_or_granted() {
+    let plugin = components().join("mix_test_plugin_needy.wasm");
+    let plugin = plugin.display().to_string();
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let program = folder.path().join("echo.mix");
+    std::fs::write(
+        &program,
+        "module echo(p:data)\n  foreign def echo : data -> data = \"$needy_echo\"\n  var cell m_params = p\n  \
+         cell output = echo(m_params)\nmodule end\n",
+    )
+    .expect("a writable folder");
+    let program = program.display().to_string();
+    let run = |grant: &str| {
+        run_mixer([
+            "run", &program, "echo", "--plugin", &plugin, "--params", "[1]", "--grant", grant,
+        ])
+    };
+    let name = "mix_test_plugin_needy";
+    assert_refused(
+        &run(&format!("{name}=folder")),
+        2,
+        &["--grant mix_test_plugin_needy=http:api.example.com"],
+    );
+    assert_refused(
+        &run(&format!("{name}=http")),
+        2,
+        &["--grant mix_test_plugin_needy=folder"],
+    );
+    let done = run(&format!("{name}=http:*.example.com,folder"));
+    assert_eq!(
+        (done.code, done.stdout.trim()),
+        (0, "[1]"),
+        "{}",
+        done.stderr
+    );
+    let about = run_mixer(["plugin", "inspect", &plugin]);
+    assert!(
+        about.stdout.contains("needs http:api.example.com: refused"),
+        "{}",
+        about.stdout
+    );
+}
+
+#[test]
 fn a_plugin_for_another_version_is_refused_with_both_named() {
     let other = Plugin::of_version(b"0.2.0");
-    let parts = ["mix:ffi/family@0.2.0", "mix:ffi/family@0.1.0"];
+    let parts = ["mix:ffi/family@0.2.0", "mix:ffi/family@0.1.1"];
     assert_refused(&other.run(&[]), 2, &parts);
     assert_refused(&run_mixer(["plugin", "check", &other.path()]), 1, &parts);
     let out = other.path.with_file_name("composed.wasm");
@@ -270,7 +347,7 @@ fn what_is_no_plugin_is_named() {
         (&b"\0asm\x01\0\0\0"[..], "not a component"),
         (
             &b"\0asm\x0d\0\x01\0"[..],
-            "does not export mix:ffi/family@0.1.0",
+            "does not export mix:ffi/family@0.1.1",
         ),
     ] {
         let plugin = Plugin::of(bytes);

@@ -143,3 +143,42 @@ fn an_observer_runs_when_what_it_watches_is_updated() {
     );
     assert_eq!(printed, ["n = 1", "1", "n = 2", "seen 2", "2"]);
 }
+
+/// The last value of a cell that was printed.
+fn last<'a>(printed: &'a [String], cell: &str) -> Option<&'a str> {
+    let start = format!("{cell} = ");
+    printed
+        .iter()
+        .rev()
+        .find_map(|line| line.strip_prefix(&start))
+}
+
+#[test]
+fn live_cells_over_queries_follow_the_commits() {
+    for database in ["null", "db.appDB(\"more\")", "minidb.DB"] {
+        let mut input = format!(
+            "module watch\n  live cell names = db.head({database}) |> db.filter(r -> r.kind == \"t\") |> db.map(.n) |> db.toArray\n  \
+             cell count = array.length(names)\n  \
+             cell save = action (r) {{ db.saveOneStm(appstate, {database}, r) }}\n  \
+             cell wait = action (n) {{ co.sleep(0.1) }}\nmodule end\n#load watch\n"
+        );
+        for record in [
+            r#"{"kind":"t","n":"a"}"#,
+            r#"{"kind":"u","n":"x"}"#,
+            r#"{"kind":"t","n":"b"}"#,
+        ] {
+            input += &format!("#invoke watch.save \"$agent_environment\" {record}\n");
+            // What was committed arrives while no action runs.
+            for _ in 0..10 {
+                input += "#invoke watch.wait \"$agent_environment\" null\n";
+            }
+        }
+        let printed = lines(&input);
+        assert_eq!(
+            last(&printed, "names"),
+            Some(r#"["a","b"]"#),
+            "{database}: {printed:?}"
+        );
+        assert_eq!(last(&printed, "count"), Some("2"), "{database}");
+    }
+}

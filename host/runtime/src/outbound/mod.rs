@@ -129,6 +129,24 @@ impl Outbound {
         Ok(response.map(|body| body.map_err(Error::from).boxed_unsync()))
     }
 
+    /// Judges a target by what can be told without resolving its name.
+    pub fn judge(&self, uri: &http::Uri) -> Result<(), guard::Reason> {
+        guard::check_uri(uri, self.dangerous, &self.own_addresses())
+    }
+
+    /// Sends a request that asks for another protocol; the connection goes to whoever takes it over.
+    /// Its target is judged by [`Outbound::judge`] before.
+    pub async fn upgrade(
+        &self,
+        request: http::Request<()>,
+    ) -> Result<http::Response<hyper::body::Incoming>, Error> {
+        self.judge(request.uri())
+            .map_err(|_| Error::HttpRequestDenied)?;
+        let empty = http_body_util::Empty::new().map_err(|never| match never {});
+        let request = request.map(|()| empty.boxed_unsync());
+        self.client()?.request(request).await.map_err(translate)
+    }
+
     fn own_addresses(&self) -> Vec<SocketAddr> {
         self.own
             .read()

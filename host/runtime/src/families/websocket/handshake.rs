@@ -1,0 +1,236 @@
+//! Opening a connection: an HTTP request that asks to go on as something else.
+
+use crate::bindings::Failure;
+use crate::instance::failure;
+use crate::outbound::{Outbound, guard};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{Request, StatusCode, Uri};
+use hyper::upgrade::Upgraded;
+use mix_value::{Map, Value};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use std::time::Duration;
+use wasmtime_wasi_http::Error;
+
+/// What the server appends to the key before it hashes it (RFC 6455, 1.3).
+const SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Longest time to connect.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// What the program wants.
+pub struct Wishes {
+    url: Uri,
+    headers: HeaderMap,
+    time: Duration,
+    /// How long a reader waits for a message.
+    pub patience: Option<Duration>,
+}
+
+fn seconds(map: &Map, name: &str) -> Result<Option<Duration>, Failure> {
+    let seconds = match map.get(name) {
+        None | Some(Value::Null | Value::Undefined) => return Ok(None),
+        Some(Value::Int(seconds)) => *seconds as f64,
+        Some(Value::Float(seconds)) => *seconds,
+        Some(_) => {
+            let message = format!("{name} is a number of seconds");
+            return Err(failure("ERR_EXPECTED_NUMBER", message));
+        }
+    };
+    if !(0.0..=1e9).contains(&seconds) {
+        let message = format!("{name} is a number of seconds, 0 or more");
+        return Err(failure("ERR_RANGE", message));
+    }
+    Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure> {
+    let bad = || failure("ERR_RANGE", format!("header {name:?} cannot be sent"));
+    let name = name.parse().map_err(|_| bad())?;
+    Ok((name, HeaderValue::from_str(value).map_err(|_| bad())?))
+}
+
+/// Headers that are those of the connection.
+fn is_reserved(name: &str) -> bool {
+    const RESERVED: [&str; 7] = [
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+    ];
+    let name = name.to_ascii_lowercase();
+    RESERVED.contains(&name.as_str())
+        || ["proxy-", "x-rmx-", "sec-websocket-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+impl Wishes {
+    /// The configuration of `websocket.create`.
+    pub fn of(config: &Value) -> Result<Wishes, Failure> {
+        let Value::Map(config) = config else {
+            let message = "the configuration is a map".to_owned();
+            return Err(failure("ERR_EXPECTED_MAP", message));
+        };
+        let url = super::super::text(config.get("url").unwrap_or(&Value::Undefined))?;
+        let url: Uri = url
+            .parse()
+            .map_err(|error| failure("ERR_URL", format!("{error}")))?;
+        let mut headers = HeaderMap::new();
+        let given = |name: &str| config.get(name).filter(|value| **value != Value::Null);
+        if let Some(given) = given("headers") {
+            let Value::Map(given) = given else {
+                return Err(failure("ERR_EXPECTED_MAP", "headers is a map".to_owned()));
+            };
+            for (name, value) in given {
+                let values = value.as_array().unwrap_or(std::slice::from_ref(value));
+                for value in values {
+                    let (header, value) = header(name, super::super::text(value)?)?;
+                    if !is_reserved(name) {
+                        headers.append(header, value);
+                    }
+                }
+            }
+        }
+        if let Some(token) = given("oauth_token") {
+            let token = super::super::text(token)?;
+            headers.insert(
+                AUTHORIZATION,
+                header("authorization", &format!("Bearer {token}"))?.1,
+            );
+        }
+        if let Some(auth) = given("basic_auth") {
+            if given("oauth_token").is_some() {
+                let message = "basic_auth and oauth_token exclude each other".to_owned();
+                return Err(failure("ERR_RANGE", message));
+            }
+            let part = |name: &str| {
+                super::super::text(auth.get(name).unwrap_or(&Value::Undefined)).map(str::to_owned)
+            };
+            let both = STANDARD.encode(format!("{}:{}", part("username")?, part("password")?));
+            headers.insert(
+                AUTHORIZATION,
+                header("authorization", &format!("Basic {both}"))?.1,
+            );
+        }
+        if let Some(protocols) = given("subprotocols") {
+            let Value::Array(protocols) = protocols else {
+                let message = "subprotocols is an array of strings".to_owned();
+                return Err(failure("ERR_EXPECTED_ARRAY", message));
+            };
+            let names: Result<Vec<&str>, Failure> =
+                protocols.iter().map(super::super::text).collect();
+            let names = names?.join(", ");
+            if !names.is_empty() {
+                let value = header("sec-websocket-protocol", &names)?.1;
+                headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
+            }
+        }
+        Ok(Wishes {
+            url,
+            headers,
+            time: seconds(config, "timeout")?.map_or(LONGEST, |time| time.min(LONGEST)),
+            patience: seconds(config, "readTimeout")?,
+        })
+    }
+}
+
+/// Connects, asks for the upgrade and checks the answer.
+pub async fn perform(outbound: &Outbound, wishes: Wishes) -> Result<Upgraded, Failure> {
+    let time = wishes.time;
+    match tokio::time::timeout(time, connect(outbound, wishes)).await {
+        Ok(done) => done,
+        Err(_) => Err(failure(
+            "ERR_TIMEOUT",
+            format!("no connection within {} s", time.as_secs_f64()),
+        )),
+    }
+}
+
+async fn connect(outbound: &Outbound, wishes: Wishes) -> Result<Upgraded, Failure> {
+    let nonce: [u8; 16] =
+        super::random().ok_or_else(|| failure("ERR_NETWORK", "no random numbers".to_owned()))?;
+    let key = STANDARD.encode(nonce);
+    let url = http_url(wishes.url)?;
+    outbound.judge(&url).map_err(blocked)?;
+    let mut request = Request::get(url);
+    if let Some(headers) = request.headers_mut() {
+        headers.extend(wishes.headers);
+    }
+    let request = request
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_VERSION, "13")
+        .header(SEC_WEBSOCKET_KEY, &key)
+        .body(())
+        .map_err(|error| failure("ERR_URL", error.to_string()))?;
+    let mut response = outbound.upgrade(request).await.map_err(refused)?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let message = format!(
+            "the server answers with status {}",
+            response.status().as_u16()
+        );
+        return Err(failure("ERR_NETWORK", message));
+    }
+    let sum = digest(
+        &SHA1_FOR_LEGACY_USE_ONLY,
+        format!("{key}{SUFFIX}").as_bytes(),
+    );
+    let expected = STANDARD.encode(sum);
+    let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT);
+    if accepted.is_none_or(|accepted| accepted.as_bytes() != expected.as_bytes()) {
+        let message = "the server does not speak the WebSocket protocol".to_owned();
+        return Err(failure("ERR_NETWORK", message));
+    }
+    hyper::upgrade::on(&mut response)
+        .await
+        .map_err(|error| failure("ERR_NETWORK", error.to_string()))
+}
+
+/// `ws` and `wss` over the schemes that they are upgraded from.
+fn http_url(url: Uri) -> Result<Uri, Failure> {
+    let scheme = match url.scheme_str() {
+        Some("wss") => "https",
+        Some("ws") => "http",
+        _ => return Err(blocked(guard::Reason::Scheme)),
+    };
+    let mut parts = url.into_parts();
+    parts.scheme = scheme.parse().ok();
+    if parts.path_and_query.is_none() {
+        parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+    }
+    Uri::from_parts(parts).map_err(|error| failure("ERR_URL", error.to_string()))
+}
+
+fn blocked(reason: guard::Reason) -> Failure {
+    match reason {
+        guard::Reason::Parse => failure("ERR_URL", "no URL with a host".to_owned()),
+        reason => failure("ERR_URL_BLOCKED", reason.to_string()),
+    }
+}
+
+/// What an error on the way means to a program.
+fn refused(error: Error) -> Failure {
+    let (code, text) = match error {
+        Error::DestinationIpProhibited => ("ERR_URL_BLOCKED", "address"),
+        Error::HttpRequestDenied => ("ERR_URL_BLOCKED", "host"),
+        Error::HttpRequestUriInvalid => ("ERR_URL", "the URL is not accepted"),
+        Error::TlsProtocolError | Error::TlsCertificateError | Error::TlsAlertReceived { .. } => {
+            ("ERR_TLS", "no secure connection to the host")
+        }
+        Error::ConnectionTimeout | Error::HttpResponseTimeout => {
+            ("ERR_TIMEOUT", "the host does not answer")
+        }
+        Error::ConnectionRefused => ("ERR_NETWORK", "connection refused"),
+        Error::DnsError { .. } => ("ERR_NETWORK", "the host name has no address"),
+        _ => ("ERR_NETWORK", "the host is not reachable"),
+    };
+    failure(code, text.to_owned())
+}
