@@ -155,7 +155,7 @@ fn last<'a>(printed: &'a [String], cell: &str) -> Option<&'a str> {
 
 #[test]
 fn live_cells_over_queries_follow_the_commits() {
-    for database in ["null", "db.appDB(\"more\")", "minidb.DB"] {
+    for database in ["null", "db.localInMemDB(\"more\")", "minidb.DB"] {
         let mut input = format!(
             "module watch\n  live cell names = db.head({database}) |> db.filter(r -> r.kind == \"t\") |> db.map(.n) |> db.toArray\n  \
              cell count = array.length(names)\n  \
