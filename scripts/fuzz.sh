@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(lexer parser compiler vm values query tree database)
+[ ${#targets[@]} -gt 0 ] || targets=(lexer parser compiler vm values query tree database package)
 
 # The flags of cargo-fuzz but for the sanitizer: the project is safe Rust, a finding is a panic.
 flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"

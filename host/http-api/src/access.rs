@@ -48,12 +48,16 @@ pub enum Need {
     Creator,
     /// Being an administrator of the server.
     ServerAdmin,
+    /// Reading a file of the app: a valid signature of its address does as well as the permission.
+    ReadFile(String),
+    /// Creating the workspace of this name, or owning it if it is there.
+    CreateOrOwn(String),
 }
 
 impl Need {
     /// What the action needs.
     pub(crate) fn of(route: &Route) -> Need {
-        use Permission::{CreateDb, Delete, GrantPermissions, Read, Run, Write};
+        use Permission::{CreateDb, Delete, Export, GrantPermissions, Read, Run, Write};
         let app = || Target::App(route.app.clone());
         let agent = || Target::Agent(route.app.clone(), route.name.clone());
         match route.action {
@@ -69,7 +73,22 @@ impl Need {
             Action::PatchWorkspace => Need::ServerAdmin,
             Action::DeleteWorkspace => Need::Owner,
             // Administrators are those who may change grants: no smaller role includes it.
-            Action::FlushWorkspace => Need::Allowed(&[GrantPermissions], Target::Workspace),
+            Action::FlushWorkspace | Action::Install => {
+                Need::Allowed(&[GrantPermissions], Target::Workspace)
+            }
+            Action::Export => Need::Allowed(&[Export], Target::Workspace),
+            // The name is in the query.
+            Action::Import => Need::CreateOrOwn(String::new()),
+            Action::Metrics => Need::ServerAdmin,
+            Action::Modify => Need::Allowed(&[Delete], app()),
+            Action::GetFile if route.path.starts_with("/public/") => Need::Nothing,
+            Action::GetFile => Need::ReadFile(route.app.clone()),
+            Action::GetContent | Action::GetProps => Need::Allowed(&[Read], app()),
+            Action::PutContent
+            | Action::PostContent
+            | Action::DeleteContent
+            | Action::PatchProps
+            | Action::CopyFile => Need::Allowed(&[Write], app()),
             Action::GetApp => Need::Any(app()),
             Action::CreateApp => Need::Allowed(&[CreateDb], Target::Workspace),
             Action::DeleteApp => Need::Allowed(&[Delete], app()),
@@ -117,6 +136,8 @@ impl Need {
             Need::Owner => ("owner", "workspace".to_owned()),
             Need::Creator => ("workspace_creator", "server".to_owned()),
             Need::ServerAdmin => ("server_admin", "server".to_owned()),
+            Need::ReadFile(app) => ("read", format!("db/{app}")),
+            Need::CreateOrOwn(_) => ("workspace_creator or owner", "server".to_owned()),
         };
         let text = |text: &str| Value::String(Arc::from(text));
         ApiError::new(

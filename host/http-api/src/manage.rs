@@ -4,13 +4,18 @@
 //! becomes the response. The job itself is the driver's.
 
 mod apps;
+pub(crate) mod files;
 mod grants;
+mod maintenance;
 mod mcp;
+pub(crate) mod packages;
 mod registered;
 mod signals;
 mod workspaces;
 
+pub use files::Content;
 pub use grants::is_inside;
+pub use maintenance::Maintenance;
 
 use crate::error::ApiError;
 use crate::head::Head;
@@ -103,6 +108,75 @@ pub enum Job {
         /// The message.
         message: Vec<u8>,
     },
+    /// Installs the package that was sent.
+    Install {
+        /// Over what was published later.
+        force: bool,
+        /// Only says what would be done.
+        dry_run: bool,
+        /// Where it is to run.
+        platform: Option<String>,
+        /// What it is to run in.
+        surface: Option<String>,
+    },
+    /// The whole workspace.
+    Export {
+        /// Superseded versions too.
+        history: bool,
+    },
+    /// A workspace from the mastertape that was sent.
+    Import {
+        /// Its name.
+        name: String,
+        /// In the place of one that is there.
+        replace: bool,
+        /// With the grants of the tape.
+        grants: bool,
+    },
+    /// Maintains the records of an app.
+    Modify(Maintenance),
+    /// The content of a file.
+    GetFile(String),
+    /// What a folder holds.
+    ListFiles {
+        /// The folder.
+        path: String,
+        /// All below it.
+        recursive: bool,
+        /// Only what comes later.
+        after: Option<String>,
+    },
+    /// A new file, or new content.
+    PutFile {
+        /// Where.
+        path: String,
+        /// Over one that is there.
+        force: bool,
+        /// Its content.
+        content: Vec<u8>,
+    },
+    /// Deletes a file, or all files below a folder.
+    DeleteFile(String),
+    /// What is known about a file.
+    GetProps(String),
+    /// Renames a file.
+    RenameFile {
+        /// From.
+        from: String,
+        /// To.
+        to: String,
+    },
+    /// Copies a file.
+    CopyFile {
+        /// The app that it is copied from.
+        from_app: String,
+        /// From.
+        from: String,
+        /// To.
+        to: String,
+        /// Over one that is there.
+        force: bool,
+    },
 }
 
 /// What became of a job.
@@ -125,6 +199,8 @@ pub enum Done {
     },
     /// 204.
     Nothing,
+    /// A part of a list; the path after which it goes on.
+    Part(Value, Option<String>),
 }
 
 /// A job on its way.
@@ -138,6 +214,7 @@ pub struct Managed {
     pub request_id: String,
     format: Format,
     if_none_match: Option<String>,
+    range: Option<String>,
     frame: Frame,
 }
 
@@ -164,7 +241,10 @@ pub(crate) fn prepare(
         }
         _ => Format::Json { tags: true },
     };
-    let tagged = matches!(route.action, Action::GetAppMeta | Action::GetRuntime);
+    let tagged = matches!(
+        route.action,
+        Action::GetAppMeta | Action::GetRuntime | Action::GetFile | Action::GetContent
+    );
     let if_none_match = head.header("if-none-match").filter(|_| tagged);
     Ok(Prepared {
         format,
@@ -209,6 +289,18 @@ pub(crate) fn with_body(
         Action::SetSignal => signals::set(head, body, settings.params_limit)?,
         Action::CancelSignal => Job::CancelSignal,
         Action::Mcp => mcp::message(head, body)?,
+        Action::Install => packages::install(head)?,
+        Action::Export => packages::export(head)?,
+        Action::Import => packages::import(head)?,
+        Action::Modify => maintenance::modify(head, body)?,
+        Action::GetFile => Job::GetFile(route.path.clone()),
+        Action::GetContent => files::content(head)?,
+        Action::PutContent => files::put(head, body)?,
+        Action::PostContent => files::post(head, body)?,
+        Action::DeleteContent => files::delete(head)?,
+        Action::GetProps => files::props(head)?,
+        Action::PatchProps => files::rename(head)?,
+        Action::CopyFile => files::copy(&route, head)?,
         _ => return Err(ApiError::internal()),
     };
     Ok(Managed {
@@ -217,6 +309,7 @@ pub(crate) fn with_body(
         job,
         format: prepared.format,
         if_none_match: prepared.if_none_match,
+        range: head.header("range").map(str::to_owned),
         frame,
     })
 }
@@ -227,6 +320,13 @@ impl Managed {
         result
             .and_then(|done| match done {
                 Done::Nothing => Ok(self.frame.respond(204, TEXT, Vec::new())),
+                Done::Part(value, next) => {
+                    let mut response = self.value(200, &value)?;
+                    response
+                        .headers
+                        .extend(next.map(|next| ("x-next", percent(&next))));
+                    Ok(response)
+                }
                 Done::Value(status, value) => self.value(status, &value),
                 Done::Made(value, place) => {
                     let mut response = self.value(201, &value)?;
@@ -247,6 +347,16 @@ impl Managed {
                 Done::Bytes(media_type, bytes) => Ok(self.bytes(&media_type, bytes)),
             })
             .unwrap_or_else(|error| self.frame.error(error))
+    }
+
+    /// The head of a response with the content of a file, and the bytes of it that are sent.
+    pub fn content(&self, content: &Content) -> (Response, std::ops::Range<u64>) {
+        files::respond(
+            &self.frame,
+            content,
+            self.if_none_match.as_deref(),
+            self.range.as_deref(),
+        )
     }
 
     fn bytes(&self, media_type: &str, bytes: Vec<u8>) -> Response {
@@ -273,4 +383,17 @@ impl Managed {
         }
         Ok(response)
     }
+}
+
+/// A path as it can stand in a header.
+fn percent(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }

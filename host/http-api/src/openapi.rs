@@ -20,6 +20,8 @@ enum Body {
     None,
     /// Any JSON value, forms included where stated.
     Any,
+    /// Bytes.
+    Bytes,
     /// An object with these members: name, type, required.
     Object(&'static [(&'static str, &'static str, bool)]),
 }
@@ -39,11 +41,11 @@ enum Answer {
 pub(crate) fn document(settings: &Settings) -> String {
     let mut paths = Map::new();
     for resource in TABLE {
-        paths.insert(resource.pattern.to_owned(), path_item(resource, "", false));
+        paths.insert(template(resource.pattern), path_item(resource, "", false));
     }
     for resource in TABLE_V0 {
         for prefix in ["", "/v0"] {
-            let path = format!("{prefix}{}", resource.pattern);
+            let path = format!("{prefix}{}", template(resource.pattern));
             paths.insert(path, path_item(resource, prefix, true));
         }
     }
@@ -62,6 +64,11 @@ pub(crate) fn document(settings: &Settings) -> String {
         },
     })
     .to_string()
+}
+
+/// The path as OpenAPI writes it.
+fn template(pattern: &str) -> String {
+    pattern.replace("..}", "}")
 }
 
 fn error_schema() -> Value {
@@ -88,6 +95,7 @@ fn path_item(resource: &Resource, prefix: &str, deprecated: bool) -> Value {
         .pattern
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| name.trim_end_matches('.'))
         .map(|name| {
             json!({ "name": name, "in": "path", "required": true,
                 "schema": { "type": "string", "pattern": name_pattern(name) } })
@@ -127,6 +135,7 @@ fn name_pattern(name: &str) -> &'static str {
         "ws" => "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$",
         "app" => "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}[A-Za-z0-9_-]$",
         "id" => "^[0-9A-Za-z]{32}$",
+        "path" => "^.+$",
         _ => "^[A-Za-z_][A-Za-z0-9_.-]{0,127}$",
     }
 }
@@ -156,9 +165,11 @@ fn operation(action: Action, method: &str) -> Value {
     if method != "GET"
         && let Some(schema) = body_schema(about.body)
     {
-        operation["requestBody"] = json!({
-            "content": { "application/json": { "schema": schema } },
-        });
+        let media_type = match about.body {
+            Body::Bytes => "application/octet-stream",
+            _ => "application/json",
+        };
+        operation["requestBody"] = json!({ "content": { media_type: { "schema": schema } } });
     }
     operation
 }
@@ -167,6 +178,7 @@ fn body_schema(body: Body) -> Option<Value> {
     match body {
         Body::None => None,
         Body::Any => Some(json!({})),
+        Body::Bytes => Some(json!({ "type": "string", "format": "binary" })),
         Body::Object(members) => {
             let properties: Map<String, Value> = members
                 .iter()
@@ -243,6 +255,8 @@ fn about(action: Action) -> About {
     let documents = "Documents and queries";
     let signals = "Signals";
     let tools = "Tools";
+    let packages = "Packages";
+    let files = "Files";
     match action {
         Action::Root => made(
             server,
@@ -481,6 +495,124 @@ fn about(action: Action) -> About {
             Body::None,
             &[(200, Bytes)],
         ),
+        Action::Metrics => made(
+            server,
+            "Measurements in the text form of Prometheus",
+            &[],
+            Body::None,
+            &[(200, Text)],
+        ),
+        Action::Install => made(
+            packages,
+            "Installs a package",
+            &[
+                ("force", "boolean"),
+                ("dry_run", "boolean"),
+                ("platform", "string"),
+                ("surface", "string"),
+            ],
+            Body::Bytes,
+            &[(200, Object)],
+        ),
+        Action::Export => made(
+            packages,
+            "The whole workspace as a package",
+            &[("history", "boolean")],
+            Body::None,
+            &[(200, Bytes)],
+        ),
+        Action::Import => made(
+            packages,
+            "A workspace from an exported one",
+            &[
+                ("ws", "string"),
+                ("replace", "boolean"),
+                ("grants", "boolean"),
+            ],
+            Body::Bytes,
+            &[(201, Object)],
+        ),
+        Action::Modify => made(
+            documents,
+            "Work on the records of an app as a whole",
+            &[],
+            Body::Object(&[
+                ("op", "string", true),
+                ("rows", "array", false),
+                ("superseded", "boolean", false),
+                ("deleted", "boolean", false),
+                ("ids", "array", false),
+                ("cutoff", "any", false),
+                ("keepHistory", "boolean", false),
+                ("keepDeleted", "boolean", false),
+            ]),
+            &[(200, Object)],
+        ),
+        Action::GetFile => made(
+            files,
+            "The content of a file",
+            &[("_rmx_exp", "string"), ("_rmx_sig", "string")],
+            Body::None,
+            &[(200, Bytes), (206, Bytes), (304, Empty)],
+        ),
+        Action::GetContent => made(
+            files,
+            "A file, or what a folder holds",
+            &[
+                ("path", "string"),
+                ("recursive", "boolean"),
+                ("after", "string"),
+            ],
+            Body::None,
+            &[(200, Bytes), (206, Bytes), (304, Empty)],
+        ),
+        Action::PutContent => made(
+            files,
+            "Writes a file",
+            &[("path", "string"), ("force", "boolean")],
+            Body::Bytes,
+            &[(200, Object), (201, Object)],
+        ),
+        Action::PostContent => made(
+            files,
+            "Writes a file from a form (path, data, force)",
+            &[],
+            Body::Any,
+            &[(200, Object), (201, Object)],
+        ),
+        Action::DeleteContent => made(
+            files,
+            "Deletes a file, or all files below a folder",
+            &[("path", "string")],
+            Body::None,
+            &[(204, Empty)],
+        ),
+        Action::GetProps => made(
+            files,
+            "What is known about a file",
+            &[("path", "string")],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::PatchProps => made(
+            files,
+            "Renames a file",
+            &[("path", "string"), ("change_path", "string")],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::CopyFile => made(
+            files,
+            "Copies a file",
+            &[
+                ("src", "string"),
+                ("src_app", "string"),
+                ("path", "string"),
+                ("force", "boolean"),
+            ],
+            Body::None,
+            &[(200, Object), (201, Object)],
+        ),
         Action::CreateSignal => made(
             signals,
             "A new signal",
@@ -532,7 +664,7 @@ mod tests {
                 .iter()
                 .flat_map(|prefix| resource.methods.iter().map(move |one| (prefix, one)))
             {
-                let path = format!("{prefix}{}", resource.pattern);
+                let path = format!("{prefix}{}", template(resource.pattern));
                 let operation = &document["paths"][&path][method.to_ascii_lowercase()];
                 let id = operation["operationId"].as_str();
                 assert!(

@@ -5,6 +5,7 @@ use crate::cors;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::manage::{self, Managed};
+use crate::manage::{files, packages};
 use crate::openapi;
 use crate::records::{self, Endpoint, FamilyCall};
 use crate::response::{Frame, JSON, Response, TEXT};
@@ -23,6 +24,8 @@ pub struct Settings {
     pub body_limit: u64,
     /// Largest agent parameters.
     pub params_limit: u64,
+    /// Largest package.
+    pub package_limit: u64,
     /// Run time without `timeout`.
     pub agent_timeout_ms: u64,
     /// Greatest run time.
@@ -61,6 +64,7 @@ impl Default for Settings {
             build: "0".to_owned(),
             body_limit: 32 << 20,
             params_limit: 1 << 20,
+            package_limit: 512 << 20,
             agent_timeout_ms: 60_000,
             agent_timeout_max_ms: 300_000,
             postpone_timeout_ms: 60_000,
@@ -74,6 +78,9 @@ impl Default for Settings {
     }
 }
 
+/// Media type of measurements.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// What the driver knows and this crate cannot.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -85,6 +92,8 @@ pub struct Facts {
     pub trouble: Option<&'static str>,
     /// Stable code of what is wrong with the keys of the identity services, if something is.
     pub key_trouble: Option<&'static str>,
+    /// Measurements in the text form of Prometheus, if the path asks for them.
+    pub metrics: Vec<u8>,
 }
 
 /// What to do after the head.
@@ -142,16 +151,19 @@ pub fn plan(settings: &Settings, head: Head, facts: &Facts) -> Plan {
     }
     match judge(settings, &head, facts, &mut frame) {
         Err(error) => Plan::Reply(frame.error(error)),
-        Ok(judged) => Plan::Body(Box::new(NeedsBody {
-            route: judged.route,
-            token: judged.token,
-            need: judged.need,
-            limit: settings.body_limit,
-            head,
-            frame,
-            settings: settings.clone(),
-            task: judged.task,
-        })),
+        Ok(judged) => {
+            let judged_action = judged.route.action;
+            Plan::Body(Box::new(NeedsBody {
+                route: judged.route,
+                token: judged.token,
+                need: judged.need,
+                limit: limit_of(settings, judged_action),
+                head,
+                frame,
+                settings: settings.clone(),
+                task: judged.task,
+            }))
+        }
     }
 }
 
@@ -172,11 +184,12 @@ fn judge(
     check_host(settings, head)?;
     let route = route::find(head.routed_method(), head.path())?;
     frame.deprecated = route.v0;
-    check_length(settings, head)?;
+    check_length(settings, route.action, head)?;
     let token = access::token(head)?;
     let need = match (route.action, settings.docs) {
         (Action::OpenApi, Docs::Auth) => Need::Token,
         (Action::OpenApi, Docs::Off) => return Err(route::no_such_route()),
+        (Action::Import, _) => Need::CreateOrOwn(packages::import_name(head)?),
         _ => Need::of(&route),
     };
     if let Access::Open { records } = settings.access {
@@ -213,6 +226,11 @@ fn task(
             Ok(Task::Reply(frame.json_text(200, text)))
         }
         Action::Ready => Ok(Task::Reply(ready(facts, frame))),
+        Action::Metrics => Ok(Task::Reply(frame.respond(
+            200,
+            METRICS,
+            facts.metrics.clone(),
+        ))),
         Action::RunAgent | Action::RunQuery => run::prepare(settings, head).map(Task::Run),
         Action::PostDocuments => records(Endpoint::PostDocuments),
         Action::DeleteDocuments => records(Endpoint::DeleteDocuments),
@@ -248,14 +266,37 @@ fn check_host(settings: &Settings, head: &Head) -> Result<(), ApiError> {
     ))
 }
 
-fn check_length(settings: &Settings, head: &Head) -> Result<(), ApiError> {
+/// Most bytes of a body.
+fn limit_of(settings: &Settings, action: Action) -> u64 {
+    if is_package(action) {
+        settings.package_limit
+    } else {
+        settings.body_limit
+    }
+}
+
+/// Bodies that are too large for memory.
+fn is_package(action: Action) -> bool {
+    matches!(action, Action::Install | Action::Import)
+}
+
+fn too_large(settings: &Settings, action: Action) -> ApiError {
+    let limit = limit_of(settings, action);
+    if is_package(action) {
+        let message = format!("the package is larger than {limit} bytes");
+        return ApiError::new(413, "package_too_large", message);
+    }
+    ApiError::body_too_large(limit)
+}
+
+fn check_length(settings: &Settings, action: Action, head: &Head) -> Result<(), ApiError> {
     let Some(text) = head.header("content-length") else {
         return Ok(());
     };
     match text.parse::<u64>() {
-        Ok(length) if length <= settings.body_limit => Ok(()),
+        Ok(length) if length <= limit_of(settings, action) => Ok(()),
         // More digits than fit are too many bytes as well.
-        _ => Err(ApiError::body_too_large(settings.body_limit)),
+        _ => Err(too_large(settings, action)),
     }
 }
 
@@ -324,7 +365,18 @@ impl NeedsBody {
 
     /// The response when the body has more than `limit` bytes.
     pub fn too_large(&self) -> Response {
-        self.frame.error(ApiError::body_too_large(self.limit))
+        self.frame
+            .error(too_large(&self.settings, self.route.action))
+    }
+
+    /// True if the body is to be kept in a file: [`NeedsBody::with_body`] is told none then.
+    pub fn is_spooled(&self) -> bool {
+        is_package(self.route.action)
+    }
+
+    /// Expiry and signature of the address of a file, if it has them.
+    pub fn signature(&self) -> Option<(String, String)> {
+        files::signature(&self.head)
     }
 
     /// What is wrong with the head apart from token, permission and existence: no body is needed to tell.

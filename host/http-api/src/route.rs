@@ -49,6 +49,19 @@ pub enum Action {
     SetSignal,
     CancelSignal,
     Mcp,
+    Install,
+    Export,
+    Import,
+    Modify,
+    GetFile,
+    GetContent,
+    PutContent,
+    PostContent,
+    DeleteContent,
+    GetProps,
+    PatchProps,
+    CopyFile,
+    Metrics,
 }
 
 /// A path and its methods; GET includes HEAD.
@@ -83,8 +96,12 @@ pub(crate) const TABLE: &[Resource] = &[
             ("DELETE", Action::DeleteWorkspace),
         ],
     ),
+    resource("/v1/metrics", &[("GET", Action::Metrics)]),
     resource("/v1/ws/{ws}/flush", &[("POST", Action::FlushWorkspace)]),
     resource("/v1/ws/{ws}/mcp", &[("POST", Action::Mcp)]),
+    resource("/v1/ws/{ws}/install", &[("POST", Action::Install)]),
+    resource("/v1/ws/{ws}/export", &[("GET", Action::Export)]),
+    resource("/v1/ws-import", &[("POST", Action::Import)]),
     resource("/v1/ws/{ws}/appmeta", &[("GET", Action::ListAppmeta)]),
     resource(
         "/v1/ws/{ws}/appmeta/{app}",
@@ -180,6 +197,28 @@ pub(crate) const TABLE: &[Resource] = &[
         ],
     ),
     resource("/v1/ws/{ws}/app/{app}/raw/{id}", &[("GET", Action::Raw)]),
+    resource("/v1/ws/{ws}/app/{app}/modify", &[("POST", Action::Modify)]),
+    resource(
+        "/v1/ws/{ws}/app/{app}/files/{path..}",
+        &[("GET", Action::GetFile)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/file-manager/content",
+        &[
+            ("GET", Action::GetContent),
+            ("PUT", Action::PutContent),
+            ("POST", Action::PostContent),
+            ("DELETE", Action::DeleteContent),
+        ],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/file-manager/props",
+        &[("GET", Action::GetProps), ("PATCH", Action::PatchProps)],
+    ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/file-manager/copy",
+        &[("POST", Action::CopyFile)],
+    ),
     resource("/v1/signals", &[("POST", Action::CreateSignal)]),
     resource(
         "/v1/signals/{id}",
@@ -220,6 +259,9 @@ pub(crate) const TABLE_V0: &[Resource] = &[
         &[("GET", Action::GetApp), ("DELETE", Action::DeleteApp)],
     ),
     resource("/flush/{ws}", &[("POST", Action::FlushWorkspace)]),
+    resource("/install-remix-file/{ws}", &[("POST", Action::Install)]),
+    resource("/ws-export/{ws}", &[("GET", Action::Export)]),
+    resource("/ws-import", &[("POST", Action::Import)]),
     resource("/grant-permission/{ws}", &[("POST", Action::AddGrant)]),
     resource("/query/{ws}/{app}", &[("POST", Action::PutQuery)]),
     resource(
@@ -243,6 +285,8 @@ pub struct Route {
     pub name: String,
     /// Id of a record, grant or signal.
     pub id: String,
+    /// Path of a file, with a leading `/`.
+    pub path: String,
     /// Reached by a path of version 0.
     pub v0: bool,
 }
@@ -310,12 +354,16 @@ fn retired(parts: &[&str]) -> ApiError {
     }
 }
 
+/// Stands for one segment or more.
+const REST: &str = "{path..}";
+
 fn fits(pattern: &str, parts: &[&str]) -> bool {
     let mut wanted = pattern.split('/').filter(|part| !part.is_empty());
     let mut found = parts.iter();
     loop {
         match (wanted.next(), found.next()) {
             (None, None) => return true,
+            (Some(REST), Some(_)) => return true,
             (Some(wanted), Some(found)) if wanted.starts_with('{') || wanted == *found => {}
             _ => return false,
         }
@@ -331,10 +379,15 @@ fn names_of(pattern: &'static str, parts: &[&str]) -> Result<Route, ApiError> {
         app: String::new(),
         name: String::new(),
         id: String::new(),
+        path: String::new(),
         v0: false,
     };
     let wanted = pattern.split('/').filter(|part| !part.is_empty());
-    for (wanted, found) in wanted.zip(parts) {
+    for (number, (wanted, found)) in wanted.zip(parts).enumerate() {
+        if wanted == REST {
+            route.path = format!("/{}", parts[number..].join("/"));
+            break;
+        }
         let (slot, valid, kind) = match wanted {
             "{ws}" => (&mut route.ws, names::is_workspace_name(found), "workspace"),
             "{app}" => (&mut route.app, names::is_app_name(found), "app"),
@@ -365,7 +418,11 @@ fn names_of(pattern: &'static str, parts: &[&str]) -> Result<Route, ApiError> {
 fn segments(path: &str) -> Result<Vec<String>, ApiError> {
     let bad = || ApiError::new(400, "bad_path", "malformed path");
     let inner = path.strip_prefix('/').ok_or_else(bad)?;
-    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    // Below `files/` it would be another name.
+    let inner = match inner.strip_suffix('/') {
+        Some(shorter) if !inner.contains("/files/") => shorter,
+        _ => inner,
+    };
     if inner.is_empty() {
         return Ok(Vec::new());
     }

@@ -37,6 +37,9 @@ const BEHIND_HOST: [(&str, &[u8], Access); 5] = [
     ("wasm", guests::WASM, Access::Nothing),
 ];
 
+/// Time for the calls that are under way when the records of an app are closed.
+const RETIREMENT: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Apps whose record instance is kept.
 const MAX_SHARED: usize = 256;
 
@@ -397,6 +400,27 @@ impl Assembly {
                 }
             }
         }
+    }
+
+    /// Does work for which nobody else may have the records of an app open. Runs that want them
+    /// wait.
+    pub async fn closed<T>(&self, place: &Place, work: impl Future<Output = T>) -> T {
+        let mut slots = Vec::new();
+        for (plugin, code) in self.plugins.iter().enumerate() {
+            if code.is_shared() {
+                slots.push((plugin, self.slot(plugin, place).await));
+            }
+        }
+        let mut held = Vec::new();
+        for (plugin, slot) in &slots {
+            let mut instance = slot.instance.lock().await;
+            if let Some(instance) = instance.take() {
+                self.flush_one(*plugin, &instance).await;
+                instance.retire(RETIREMENT).await;
+            }
+            held.push(instance);
+        }
+        work.await
     }
 
     /// Makes the records of the apps in or below a folder durable; they stay open.

@@ -264,6 +264,42 @@ impl Instance {
         }
     }
 
+    /// Ends the instance as soon as it is at rest, and after `patience` in any case. Its store and
+    /// its lock are gone then; whoever used it finds another one at the next call.
+    pub async fn retire(&self, patience: Duration) {
+        let end = Instant::now() + patience;
+        loop {
+            let mut state = self.state.lock().await;
+            let busy = matches!(&*state, State::Busy(_));
+            if busy && Instant::now() < end {
+                drop(state);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                continue;
+            }
+            *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(Death {
+                code: "ERR_CANCELED",
+                what: "was closed in",
+                function: u32::MAX,
+            });
+            *state = State::Dead;
+            break;
+        }
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(task) = task {
+            task.abort();
+            while !task.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // It may have come to its end at the last moment and given the store back.
+            *self.state.lock().await = State::Dead;
+        }
+        self.unlock();
+    }
+
     /// Stops whatever it does; the run that owns it is over.
     pub fn abort(&self) {
         if let Some(task) = self

@@ -88,11 +88,15 @@ pub fn used<'a>(program: &Program, libraries: &'a [LibraryFile]) -> Vec<&'a Libr
     used
 }
 
+/// A name for the file of a library that no other content has.
+pub fn file_name(id: &LibraryId) -> String {
+    format!("{id}.{ENDING}").replace('@', "-")
+}
+
 /// Copies libraries into a folder, under names that no other content has.
 pub fn copy(libraries: &[&LibraryFile], folder: &Path) -> Result<()> {
     for file in libraries {
-        let id = &file.library.id;
-        let name: String = format!("{id}.{ENDING}").replace('@', "-");
+        let name = file_name(&file.library.id);
         let bytes = fs::read(&file.path)
             .with_context(|| format!("{} cannot be read", file.path.display()))?;
         write_atomically(&folder.join(name), &bytes)?;

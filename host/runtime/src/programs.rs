@@ -353,8 +353,9 @@ pub fn read(path: &Path) -> Result<Source> {
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("mixexe") => Ok(Source::Executable(bytes)),
-        Some("remix" | "wasm") => bail!(
-            "{}: packages and components cannot be run yet; give a .mix, a .mixexe or a folder",
+        Some("remix") => bail!("{}: a package is given alone", path.display()),
+        Some("wasm") => bail!(
+            "{}: components cannot be run yet; give a .mix, a .mixexe, a .remix or a folder",
             path.display()
         ),
         _ => Ok(Source::Texts(

@@ -9,8 +9,8 @@ use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
-use tokio::sync::Mutex;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock, Weak};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The app that holds them.
 const APP: &str = "_rmx_admin";
@@ -54,8 +54,30 @@ pub struct Grants {
     /// Set once the server is there.
     server: RwLock<Weak<Server>>,
     loaded: RwLock<HashMap<String, Arc<Rights>>>,
-    /// One load or change at a time.
-    turn: Mutex<()>,
+    /// One load or change of a workspace at a time: those that somebody holds or waits for.
+    turns: StdMutex<HashMap<String, Arc<Mutex<()>>>>,
+}
+
+/// The turn of a workspace, given back when dropped.
+pub struct Turn<'a> {
+    grants: &'a Grants,
+    ws: String,
+    held: Option<OwnedMutexGuard<()>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.held = None;
+        let turns = &self.grants.turns;
+        let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // Names of workspaces come from callers: nothing stays that nobody uses.
+        if turns
+            .get(&self.ws)
+            .is_some_and(|turn| Arc::strong_count(turn) == 1)
+        {
+            turns.remove(&self.ws);
+        }
+    }
 }
 
 impl Grants {
@@ -65,7 +87,7 @@ impl Grants {
             ws_dir,
             server: RwLock::new(Weak::new()),
             loaded: RwLock::new(HashMap::new()),
-            turn: Mutex::new(()),
+            turns: StdMutex::default(),
         }
     }
 
@@ -79,13 +101,24 @@ impl Grants {
         if let Some(rights) = self.known(ws) {
             return Ok(rights);
         }
-        let _turn = self.turn.lock().await;
+        let _turn = self.pause(ws).await;
         self.load(ws).await
     }
 
-    /// As long as this is held, the records of no workspace are opened or changed.
-    pub async fn pause(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.turn.lock().await
+    /// As long as this is held, the grants of the workspace are neither loaded nor changed.
+    pub async fn pause(&self, ws: &str) -> Turn<'_> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.entry(ws.to_owned()).or_default().clone()
+        };
+        // Made before the waiting, which may be given up.
+        let mut mine = Turn {
+            grants: self,
+            ws: ws.to_owned(),
+            held: None,
+        };
+        mine.held = Some(turn.lock_owned().await);
+        mine
     }
 
     /// Forgets a workspace that was deleted.
@@ -103,7 +136,7 @@ impl Grants {
         owner: Option<String>,
         org: Option<String>,
     ) -> Result<Arc<Rights>, ApiError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.pause(ws).await;
         let mut rights = (*self.load(ws).await?).clone();
         rights.workspace.owner = owner.or(rights.workspace.owner);
         rights.org = org.unwrap_or(rights.org);
@@ -122,7 +155,7 @@ impl Grants {
 
     /// Adds a grant; true if the same one was not there.
     pub async fn add(&self, ws: &str, grant: Grant) -> Result<(String, bool), ApiError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.pause(ws).await;
         let mut rights = (*self.load(ws).await?).clone();
         let existing = rights.grants().find(|(_, found)| **found == grant);
         if let Some((id, _)) = existing {
@@ -156,7 +189,7 @@ impl Grants {
         if ids.is_empty() {
             return Ok(());
         }
-        let _turn = self.turn.lock().await;
+        let _turn = self.pause(ws).await;
         let mut rights = (*self.load(ws).await?).clone();
         self.database(ws)?.delete(ids).await?;
         let kept: Vec<bool> = rights.ids.iter().map(|id| !ids.contains(id)).collect();

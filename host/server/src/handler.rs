@@ -1,20 +1,29 @@
 //! One request: plan, token and permission, existence, body, what it asks for, response.
 
+use super::encoding;
 use super::identity::Admitted;
 use super::occupancy::Presence;
+use super::occupancy::Refused;
 use super::registered::{self, Runnable};
+use super::reply::{Reply, ReplyBody};
+use super::signatures::Signer;
 use super::{Server, incoming, manage, records, runs};
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use mix_http_api::{
-    Action, ApiError, Facts, Job, Managed, NeedsBody, Plan, Route, RunOutcome, Step,
+    Action, ApiError, Facts, Job, Managed, Need, NeedsBody, Plan, Route, RunOutcome, Step,
 };
+use mix_install::Request as InstallRequest;
 use mix_runtime::workspace::Place;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tempfile::TempPath;
+
+/// Longest wait for an app that is being changed.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known about a request, for the log.
 #[derive(Default)]
@@ -28,48 +37,65 @@ struct Record {
 pub async fn handle(
     server: Arc<Server>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+    client: IpAddr,
+) -> Result<Response<ReplyBody>, Infallible> {
     let start = Instant::now();
     let method = request.method().as_str().to_owned();
     let mut record = Record::default();
-    let answer = answer(&server, request, &mut record).await;
+    let reply = answer(&server, request, client, &mut record).await;
+    let head = &reply.head;
+    let time = start.elapsed();
+    let bytes = head.body.len();
+    server
+        .metrics
+        .request(record.route, &method, head.status, time, bytes as u64);
     tracing::info!(
         target: "mixer::access",
         method = %method,
         route = record.route,
         place = %record.place,
         user = %record.user,
-        status = answer.status,
-        code = answer.code,
-        ms = start.elapsed().as_secs_f64() * 1e3,
-        bytes = answer.body.len(),
-        request = answer.header("x-request-id").unwrap_or_default(),
+        status = head.status,
+        code = head.code,
+        ms = time.as_secs_f64() * 1e3,
+        bytes,
+        request = head.header("x-request-id").unwrap_or_default(),
         "request"
     );
-    Ok(convert(answer))
+    Ok(convert(reply, method == "HEAD"))
 }
 
-fn convert(answer: mix_http_api::Response) -> Response<Full<Bytes>> {
-    let mut builder = Response::builder().status(answer.status);
-    for (name, value) in &answer.headers {
+fn convert(reply: Reply, is_head: bool) -> Response<ReplyBody> {
+    let mut builder = Response::builder().status(reply.head.status);
+    for (name, value) in &reply.head.headers {
         builder = builder.header(*name, value);
     }
-    builder
-        .body(Full::new(Bytes::from(answer.body)))
-        .unwrap_or_else(|error| {
-            // Only a header value with control characters can get here, and no answer is made with one.
-            tracing::error!(%error, "malformed response");
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-            response
-        })
+    let body = match reply.stream {
+        Some(streamed) if is_head => {
+            // The length is told, the content is not read.
+            if let Some(length) = streamed.length() {
+                builder = builder.header("content-length", length);
+            }
+            ReplyBody::Whole(Bytes::new())
+        }
+        Some(streamed) => ReplyBody::Streamed(streamed),
+        None => ReplyBody::Whole(Bytes::from(reply.head.body)),
+    };
+    builder.body(body).unwrap_or_else(|error| {
+        // Only a header value with control characters can get here, and no answer is made with one.
+        tracing::error!(%error, "malformed response");
+        let mut response = Response::new(ReplyBody::Whole(Bytes::new()));
+        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
 }
 
 async fn answer(
     server: &Arc<Server>,
     request: Request<Incoming>,
+    client: IpAddr,
     record: &mut Record,
-) -> mix_http_api::Response {
+) -> Reply {
     let (parts, body) = request.into_parts();
     let facts = Facts {
         request_id: random_text(22),
@@ -79,22 +105,50 @@ async fn answer(
             .identity
             .as_ref()
             .and_then(|identity| identity.trouble()),
+        metrics: match parts.uri.path().trim_end_matches('/') {
+            "/v1/metrics" => server.metrics.text(server).into_bytes(),
+            _ => Vec::new(),
+        },
     };
-    let Some(head) = incoming::head(&parts) else {
+    let Some(mut head) = incoming::head(&parts) else {
         let error = ApiError::new(431, "headers_too_large", "the request line is too long");
-        return mix_http_api::refuse(&server.settings, &facts, error);
+        return mix_http_api::refuse(&server.settings, &facts, error).into();
     };
-    let mut pending = match mix_http_api::plan(&server.settings, head, &facts) {
-        Plan::Reply(reply) => return reply,
+    encoding::without_marks(&mut head);
+    let packs = encoding::accepts_gzip(&head);
+    let mut reply = planned(server, head, &facts, body, client, record).await;
+    if packs && reply.stream.is_none() {
+        encoding::compress(&mut reply.head);
+    }
+    reply
+}
+
+async fn planned(
+    server: &Arc<Server>,
+    head: mix_http_api::Head,
+    facts: &Facts,
+    body: Incoming,
+    client: IpAddr,
+    record: &mut Record,
+) -> Reply {
+    let mut pending = match mix_http_api::plan(&server.settings, head, facts) {
+        Plan::Reply(reply) => return reply.into(),
         Plan::Body(pending) => pending,
     };
     record.route = pending.route.pattern;
     if server.stopping.is_raised() {
-        return pending.refuse(ApiError::new(
-            503,
-            "shutting_down",
-            "the server is shutting down",
-        ));
+        let error = ApiError::new(503, "shutting_down", "the server is shutting down");
+        return pending.refuse(error).into();
+    }
+    if server.identity.is_some()
+        && pending.token.is_none()
+        && let Err(wait) = server.anonymous.count(client, Instant::now())
+    {
+        let message = "too many requests without a token; send them more slowly";
+        let mut error = ApiError::new(429, "rate_limited", message);
+        let seconds = wait.as_secs() + 1;
+        error.headers = vec![("retry-after", seconds.to_string())];
+        return pending.refuse(error).into();
     }
     match admit(server, &mut pending).await {
         Ok(who) => {
@@ -102,8 +156,23 @@ async fn answer(
             record.place = format!("{}/{}", pending.route.ws, pending.route.app);
             admitted(server, *pending, body, who).await
         }
-        Err(error) => pending.refuse(error),
+        Err(error) => pending.refuse(error).into(),
     }
+}
+
+/// Whether the address of a file is signed: true, false, or not at all.
+async fn is_signed(server: &Server, pending: &NeedsBody) -> Option<bool> {
+    let (expiry, signature) = pending.signature()?;
+    let route = &pending.route;
+    let place = Place::new(&server.ws_dir, &route.ws, &route.app).ok()?;
+    if !place.folder().is_dir() {
+        return Some(false);
+    }
+    let path = route.path.clone();
+    let checking = tokio::task::spawn_blocking(move || {
+        Signer::of(&place).is_ok_and(|signer| signer.is_valid(&place, &path, &expiry, &signature))
+    });
+    Some(checking.await.unwrap_or(false))
 }
 
 async fn admit(server: &Arc<Server>, pending: &mut NeedsBody) -> Result<Admitted, ApiError> {
@@ -115,7 +184,17 @@ async fn admit(server: &Arc<Server>, pending: &mut NeedsBody) -> Result<Admitted
         }),
         Some(identity) => {
             let token = pending.token.take();
-            identity
+            let signed = match pending.need {
+                Need::ReadFile(_) => is_signed(server, pending).await,
+                _ => None,
+            };
+            if signed == Some(true) {
+                return Ok(Admitted {
+                    caller: mix_identity::Caller::anonymous(),
+                    everything: false,
+                });
+            }
+            let admitted = identity
                 .admit(
                     &server.grants,
                     &server.ws_dir,
@@ -123,7 +202,14 @@ async fn admit(server: &Arc<Server>, pending: &mut NeedsBody) -> Result<Admitted
                     &pending.need,
                     &pending.route,
                 )
-                .await
+                .await;
+            match admitted {
+                Err(error) if signed.is_some() && matches!(error.status, 401 | 403) => {
+                    let message = "the signature of the address is wrong, or too old";
+                    Err(ApiError::new(403, "bad_signature", message))
+                }
+                other => other,
+            }
         }
     }
 }
@@ -133,73 +219,147 @@ async fn admitted(
     pending: NeedsBody,
     body: Incoming,
     who: Admitted,
-) -> mix_http_api::Response {
+) -> Reply {
     let route = pending.route.clone();
     let place = match existing(server, &route) {
         Ok(place) => place,
-        Err(error) => return pending.refuse(error),
+        Err(error) => return pending.refuse(error).into(),
     };
     let runnable = match &place {
         Some(place) => match runnable(server, place, &route).await {
             Ok(runnable) => runnable,
-            Err(error) => return pending.refuse(error),
+            Err(error) => return pending.refuse(error).into(),
         },
         None => None,
     };
     if let Some(flaw) = pending.flaw() {
-        return flaw;
+        return flaw.into();
+    }
+    if pending.is_spooled() {
+        let upload = match incoming::spool(server, &pending, body).await {
+            Ok(upload) => upload,
+            Err(reply) => return reply.into(),
+        };
+        return match pending.with_body(&[]) {
+            Step::Manage(managed) => manage(server, who, *managed, Some(upload)).await,
+            Step::Reply(reply) => reply.into(),
+            Step::Run(run) => run.finish(RunOutcome::Internal).into(),
+            Step::Call(call) => call.refuse(ApiError::internal()).into(),
+        };
     }
     let (bytes, _reserved) = match incoming::body(server, &pending, body).await {
         Ok(read) => read,
-        Err(reply) => return reply,
+        Err(reply) => return reply.into(),
     };
     match (pending.with_body(&bytes), place, runnable) {
-        (Step::Reply(reply), ..) => reply,
+        (Step::Reply(reply), ..) => reply.into(),
         (Step::Run(run), Some(place), Some(runnable)) => {
-            match server.occupancy.enter(&place.workspace, &place.app) {
-                Some(presence) => runs::answer(server, place, &who, *run, runnable, presence).await,
-                None => run.finish(RunOutcome::Canceled),
+            match enter(server, &place.workspace, &place.app).await {
+                Ok(presence) => runs::answer(server, place, &who, *run, runnable, presence).await,
+                Err(error) if error.code == "busy" => run.refuse(error),
+                Err(_) => run.finish(RunOutcome::Canceled),
             }
+            .into()
         }
-        (Step::Run(run), ..) => run.finish(RunOutcome::NoSuchAgent),
+        (Step::Run(run), ..) => run.finish(RunOutcome::NoSuchAgent).into(),
         (Step::Call(call), Some(place), _) => {
-            match server.occupancy.enter(&place.workspace, &place.app) {
-                Some(_presence) => records::answer(server, place, &who.caller.name(), *call).await,
-                None => call.refuse(no_such_app()),
+            match enter(server, &place.workspace, &place.app).await {
+                Ok(_presence) => records::answer(server, place, &who.caller.name(), *call).await,
+                Err(error) => call.refuse(error),
             }
+            .into()
         }
-        (Step::Call(call), None, _) => call.refuse(no_such_app()),
-        (Step::Manage(managed), ..) => manage(server, who, *managed).await,
+        (Step::Call(call), None, _) => call.refuse(no_such_app()).into(),
+        (Step::Manage(managed), ..) => manage(server, who, *managed, None).await,
     }
+}
+
+/// Enters an app, as soon as nobody changes it.
+async fn enter(server: &Arc<Server>, ws: &str, app: &str) -> Result<Presence, ApiError> {
+    let entered = server.occupancy.enter_soon(ws, app, PATIENCE).await;
+    entered.map_err(|refused| match refused {
+        Refused::Deleted => no_such_app(),
+        Refused::Busy => ApiError::new(503, "busy", "the app is being changed; try again"),
+    })
 }
 
 /// Does a job of the server itself. What a caller has begun is done to its end even if the caller
 /// leaves: half of it would leave records, folders and what is known of them apart.
-async fn manage(server: &Arc<Server>, who: Admitted, managed: Managed) -> mix_http_api::Response {
+async fn manage(
+    server: &Arc<Server>,
+    who: Admitted,
+    managed: Managed,
+    upload: Option<TempPath>,
+) -> Reply {
     let managed = Arc::new(managed);
     let work = {
         let (server, managed) = (server.clone(), managed.clone());
         async move {
-            let Ok(_presence) = enter(&server, &managed) else {
-                return Err(no_such_app());
-            };
-            manage::perform(&server, &who, &managed).await
+            let _presence = enter_for(&server, &managed).await?;
+            perform(&server, &who, &managed, upload).await
         }
     };
     // Nobody is served by waiting for a signal when the caller has left.
-    if matches!(managed.job, Job::AwaitSignal { .. }) {
-        return managed.finish(work.await);
-    }
-    let result = tokio::spawn(work).await.unwrap_or_else(|error| {
-        tracing::error!(request = %managed.request_id, %error, "a job broke off");
-        Err(ApiError::internal())
-    });
-    managed.finish(result)
+    let result = if matches!(managed.job, Job::AwaitSignal { .. }) {
+        work.await
+    } else {
+        tokio::spawn(work).await.unwrap_or_else(|error| {
+            tracing::error!(request = %managed.request_id, %error, "a job broke off");
+            Err(ApiError::internal())
+        })
+    };
+    result.unwrap_or_else(|error| managed.finish(Err(error)).into())
+}
+
+/// Jobs that come with a body in a file, or answer with one, and all others.
+async fn perform(
+    server: &Arc<Server>,
+    who: &Admitted,
+    managed: &Managed,
+    upload: Option<TempPath>,
+) -> Result<Reply, ApiError> {
+    let done = match (&managed.job, upload) {
+        (
+            Job::Install {
+                force,
+                dry_run,
+                platform,
+                surface,
+            },
+            Some(upload),
+        ) => {
+            let request = InstallRequest {
+                force: *force,
+                platform: platform.clone(),
+                surface: surface.clone(),
+                actor: who.caller.name(),
+            };
+            let ws = &managed.route.ws;
+            manage::packages::install(server, who, ws, upload, request, *dry_run).await
+        }
+        (
+            Job::Import {
+                name,
+                replace,
+                grants,
+            },
+            Some(upload),
+        ) => manage::packages::import(server, who, name, upload, *replace, *grants).await,
+        (Job::Export { history }, _) => {
+            return manage::packages::export(server, managed, *history).await;
+        }
+        (Job::GetFile(path), _) => {
+            let is_served = managed.route.action == Action::GetFile;
+            return manage::files::serve(server, managed, path, is_served).await;
+        }
+        _ => manage::perform(server, who, managed).await,
+    };
+    Ok(managed.finish(done).into())
 }
 
 /// What works in a place is there while the place is not being deleted; what makes or deletes a
 /// place sees to that itself.
-fn enter(server: &Server, managed: &Managed) -> Result<Option<Presence>, ()> {
+async fn enter_for(server: &Arc<Server>, managed: &Managed) -> Result<Option<Presence>, ApiError> {
     let route = &managed.route;
     let by_itself = matches!(
         managed.job,
@@ -208,8 +368,7 @@ fn enter(server: &Server, managed: &Managed) -> Result<Option<Presence>, ()> {
     if by_itself || route.ws.is_empty() {
         return Ok(None);
     }
-    let presence = server.occupancy.enter(&route.ws, &route.app);
-    presence.map(Some).ok_or(())
+    enter(server, &route.ws, &route.app).await.map(Some)
 }
 
 /// What a request to run something means; `None` for other requests.

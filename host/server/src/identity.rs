@@ -139,12 +139,19 @@ impl Identity {
             Need::Token => Some(caller.user.is_some()),
             Need::Creator => Some(is_server_admin(&caller, &self.workspace_creators)),
             Need::ServerAdmin => Some(false),
+            Need::CreateOrOwn(ws) if !ws_dir.join(ws).is_dir() => {
+                Some(is_server_admin(&caller, &self.workspace_creators))
+            }
             _ => None,
         };
         let allowed = match decided_here {
             Some(allowed) => allowed,
             None => {
-                let loaded = grants.of(&route.ws).await?;
+                let ws = match need {
+                    Need::CreateOrOwn(ws) => ws,
+                    _ => &route.ws,
+                };
+                let loaded = grants.of(ws).await?;
                 let exists = |app: &str| {
                     mix_runtime::workspace::Place::new(ws_dir, &route.ws, app)
                         .is_ok_and(|place| place.folder().is_dir())
@@ -188,7 +195,8 @@ fn is_met<'a>(
                     matches!(subject, Subject::Email(_) | Subject::Sub(_)) && caller.is(subject)
                 })
         }
-        Need::Owner => {
+        Need::ReadFile(app) => may(Permission::Read, &Target::App(app.clone())),
+        Need::Owner | Need::CreateOrOwn(_) => {
             workspace.exists
                 && caller
                     .user

@@ -2,10 +2,13 @@
 
 use super::Server;
 use super::bodies::Reserved;
+use super::manage::packages::UPLOAD;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use mix_http_api::{ApiError, Head, NeedsBody};
 use std::time::{Duration, Instant};
+use tempfile::TempPath;
+use tokio::io::AsyncWriteExt;
 
 /// Longest request line.
 const MAX_TARGET: usize = 16 << 10;
@@ -45,6 +48,68 @@ fn text_of(bytes: &[u8]) -> String {
     }
 }
 
+/// The body in a file, in the folder of workspaces.
+pub async fn spool(
+    server: &Server,
+    pending: &NeedsBody,
+    mut body: Incoming,
+) -> Result<TempPath, mix_http_api::Response> {
+    let internal = |error: std::io::Error| {
+        tracing::error!(%error, "an upload cannot be stored");
+        let full = matches!(
+            error.kind(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+        );
+        pending.refuse(if full {
+            ApiError::new(507, "disk_full", "the disk is full")
+        } else {
+            ApiError::internal()
+        })
+    };
+    let file = tempfile::Builder::new()
+        .prefix(UPLOAD)
+        .tempfile_in(&server.ws_dir)
+        .map_err(internal)?;
+    let (file, path) = file.into_parts();
+    let mut file = tokio::fs::File::from_std(file);
+    let start = Instant::now();
+    let mut length: u64 = 0;
+    loop {
+        let allowed = BODY_GRACE + Duration::from_secs(length / BODY_RATE);
+        let left = allowed.saturating_sub(start.elapsed()).min(BODY_GRACE);
+        match tokio::time::timeout(left, body.frame()).await {
+            Err(_) => return Err(too_slow(pending)),
+            Ok(None) => break,
+            Ok(Some(Err(error))) => {
+                tracing::debug!(%error, "the body broke off");
+                return Err(pending.refuse(ApiError::new(400, "bad_json", "the body broke off")));
+            }
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else {
+                    continue;
+                };
+                length += data.len() as u64;
+                if length > pending.limit {
+                    return Err(pending.too_large());
+                }
+                file.write_all(&data).await.map_err(internal)?;
+            }
+        }
+    }
+    file.flush().await.map_err(internal)?;
+    Ok(path)
+}
+
+fn too_slow(pending: &NeedsBody) -> mix_http_api::Response {
+    let mut reply = pending.refuse(ApiError::new(
+        408,
+        "slow_request",
+        "the body comes too slowly",
+    ));
+    reply.headers.push(("connection", "close".to_owned()));
+    reply
+}
+
 /// The body, and the memory that is set aside for it.
 pub async fn body(
     server: &Server,
@@ -68,15 +133,7 @@ pub async fn body(
         let allowed = BODY_GRACE + Duration::from_secs(bytes.len() as u64 / BODY_RATE);
         let left = allowed.saturating_sub(start.elapsed()).min(BODY_GRACE);
         match tokio::time::timeout(left, body.frame()).await {
-            Err(_) => {
-                let mut reply = pending.refuse(ApiError::new(
-                    408,
-                    "slow_request",
-                    "the body comes too slowly",
-                ));
-                reply.headers.push(("connection", "close".to_owned()));
-                return Err(reply);
-            }
+            Err(_) => return Err(too_slow(pending)),
             Ok(None) => return Ok((bytes, reserved)),
             Ok(Some(Err(error))) => {
                 tracing::debug!(%error, "the body broke off");

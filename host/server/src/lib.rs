@@ -7,20 +7,28 @@
 //! open; otherwise `identity` asks for a token and decides by the grants of the workspace.
 
 mod bodies;
+mod encoding;
 mod grants;
 mod handler;
 mod identity;
 mod incoming;
+mod maintained;
 mod manage;
 pub mod mcp;
+mod metrics;
 mod occupancy;
+mod rate;
 mod records;
 mod registered;
+mod reply;
 mod runs;
 mod signals;
+mod signatures;
 mod slots;
+mod tls;
 
 pub use identity::IdentityOptions;
+pub use tls::TlsFiles;
 
 use anyhow::{Context, Result};
 use bodies::Bodies;
@@ -30,21 +38,25 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use identity::Identity;
+use maintained::Maintained;
 use mcp::Conversations;
+use metrics::Metrics;
 use mix_http_api::{Access, Settings};
 use mix_runtime::assembly::Assembly;
 use mix_runtime::programs::Installed;
 use mix_runtime::state::Flag;
 use occupancy::Occupancy;
+use rate::Rate;
 use signals::Signals;
 use slots::Slots;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Time for runs to end after the signal to stop.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -90,6 +102,10 @@ pub struct Options {
     pub environment: Option<String>,
     /// Who may do what.
     pub identity: IdentityOptions,
+    /// Certificates; none: no TLS.
+    pub tls: Option<TlsFiles>,
+    /// Requests a minute of a client address without a token, where callers are known; 0: any.
+    pub anonymous_rate: u32,
 }
 
 impl Options {
@@ -109,6 +125,8 @@ impl Options {
             agent_cache: 512 << 20,
             environment: None,
             identity: IdentityOptions::default(),
+            tls: None,
+            anonymous_rate: 0,
         }
     }
 }
@@ -130,6 +148,10 @@ pub struct Server {
     identity: Option<Identity>,
     grants: Grants,
     occupancy: Arc<Occupancy>,
+    maintained: Arc<Maintained>,
+    metrics: Metrics,
+    /// How often those may ask who have no token.
+    anonymous: Rate,
     signals: Signals,
     conversations: Conversations,
     run_queue_wait: Duration,
@@ -153,6 +175,9 @@ impl Server {
             settings: options.settings,
             grants: Grants::new(options.ws_dir.clone()),
             occupancy: Arc::default(),
+            maintained: Arc::default(),
+            metrics: Metrics::default(),
+            anonymous: Rate::new(options.anonymous_rate),
             signals: Signals::default(),
             conversations: Conversations::default(),
             run_queue_wait: options.run_queue_wait,
@@ -190,10 +215,12 @@ pub async fn serve(
         .await
         .with_context(|| format!("{} cannot be listened on", options.address))?;
     let address = listener.local_addr()?;
+    let tls = options.tls.take().map(Tls::new).transpose()?.map(Arc::new);
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let base_url = options
         .base_url
         .take()
-        .unwrap_or_else(|| format!("http://{address}"));
+        .unwrap_or_else(|| format!("{scheme}://{address}"));
     for own in own_addresses(address) {
         assembly.outbound.add_own_address(own);
     }
@@ -224,14 +251,19 @@ pub async fn serve(
         (Some(identity), Some(user)) => identity.process_token(user),
         _ => None,
     };
-    manage::remove_leftovers(&options.ws_dir);
+    let ws_dir = options.ws_dir.clone();
+    tokio::task::spawn_blocking(move || {
+        manage::remove_leftovers(&ws_dir);
+        manage::recover(&ws_dir);
+    })
+    .await?;
     options.settings = settings;
     let server = Server::new(assembly, options, base_url, identity);
     if let Some(token) = dev_token {
         println!("dev token {token}");
     }
-    listening(&format!("http://{address}"));
-    accept(&server, listener).await
+    listening(&format!("{scheme}://{address}"));
+    accept(&server, listener, tls).await
 }
 
 /// The addresses under which the server is reached: those of all interfaces if it listens on all.
@@ -256,7 +288,35 @@ fn host_of(url: &str) -> Option<String> {
     Some(uri.host()?.to_ascii_lowercase())
 }
 
-async fn accept(server: &Arc<Server>, listener: TcpListener) -> Result<()> {
+/// Serves a connection to its end.
+async fn talk(
+    connection: impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
+    _place: Option<OwnedSemaphorePermit>,
+) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Limits of connections.
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT)
+        .max_buf_size(HEADER_BYTES)
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEADER_BYTES as u32)
+        .max_concurrent_streams(128);
+    builder
+}
+
+async fn accept(server: &Arc<Server>, listener: TcpListener, tls: Option<Arc<Tls>>) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let graceful = GracefulShutdown::new();
@@ -265,35 +325,38 @@ async fn accept(server: &Arc<Server>, listener: TcpListener) -> Result<()> {
         let accepting = async {
             // The semaphore is never closed.
             let place = places.clone().acquire_owned().await.ok();
-            listener.accept().await.map(|(stream, _)| (stream, place))
+            listener
+                .accept()
+                .await
+                .map(|(stream, peer)| (stream, peer, place))
         };
         tokio::select! {
             accepted = accepting => match accepted {
-                Ok((stream, place)) => {
+                Ok((stream, peer, place)) => {
                     // Small answers shall not wait for more.
                     let _ = stream.set_nodelay(true);
                     let server = server.clone();
-                    let service = service_fn(move |request| handler::handle(server.clone(), request));
-                    let mut builder = auto::Builder::new(TokioExecutor::new());
-                    builder
-                        .http1()
-                        .timer(TokioTimer::new())
-                        .header_read_timeout(HEADER_LIMIT)
-                        .max_buf_size(HEADER_BYTES)
-                        .pipeline_flush(true);
-                    builder
-                        .http2()
-                        .timer(TokioTimer::new())
-                        .max_header_list_size(HEADER_BYTES as u32)
-                        .max_concurrent_streams(128);
-                    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-                    let connection = graceful.watch(connection);
-                    tokio::spawn(async move {
-                        let _place = place;
-                        if let Err(error) = connection.await {
-                            tracing::debug!(%error, "connection ended");
+                    let client = peer.ip();
+                    let service = service_fn(move |request| handler::handle(server.clone(), request, client));
+                    let watcher = graceful.watcher();
+                    match &tls {
+                        None => {
+                            let connection = builder().serve_connection(TokioIo::new(stream), service).into_owned();
+                            tokio::spawn(talk(watcher.watch(connection), place));
                         }
-                    });
+                        Some(tls) => {
+                            let acceptor = tls.acceptor();
+                            tokio::spawn(async move {
+                                let shaking = tokio::time::timeout(HEADER_LIMIT, acceptor.accept(stream));
+                                let Ok(Ok(stream)) = shaking.await else {
+                                    tracing::debug!("no TLS connection");
+                                    return;
+                                };
+                                let connection = builder().serve_connection(TokioIo::new(stream), service).into_owned();
+                                talk(watcher.watch(connection), place).await;
+                            });
+                        }
+                    }
                 }
                 Err(error) => {
                     // Out of file handles, most likely: pause instead of spinning.
@@ -301,6 +364,11 @@ async fn accept(server: &Arc<Server>, listener: TcpListener) -> Result<()> {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
+            _ = hangup.recv() => {
+                if let Some(tls) = &tls {
+                    tls.reload();
+                }
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }

@@ -1,11 +1,15 @@
 //! Jobs of the server itself: workspaces, apps, grants.
 
 mod apps;
+pub mod files;
+mod maintenance;
 mod metadata;
+pub mod packages;
 mod permissions;
 mod queries;
 mod workspaces;
 
+pub use packages::recover;
 pub use workspaces::{remove_leftovers, visible_apps};
 
 use super::identity::Admitted;
@@ -85,6 +89,43 @@ pub async fn perform(
                 message,
             )
             .await
+        }
+        Job::Modify(work) => {
+            maintenance::modify(server, &place(server, managed)?, work.clone()).await
+        }
+        Job::ListFiles {
+            path,
+            recursive,
+            after,
+        } => {
+            let place = place(server, managed)?;
+            files::list(server, &place, path, *recursive, after.clone()).await
+        }
+        Job::PutFile {
+            path,
+            force,
+            content,
+        } => {
+            let place = place(server, managed)?;
+            files::put(server, who, &place, path, content.clone(), *force).await
+        }
+        Job::DeleteFile(path) => files::delete(server, who, &place(server, managed)?, path).await,
+        Job::GetProps(path) => files::props(server, &place(server, managed)?, path).await,
+        Job::RenameFile { from, to } => {
+            files::rename(server, who, &place(server, managed)?, from, to).await
+        }
+        Job::CopyFile {
+            from_app,
+            from,
+            to,
+            force,
+        } => {
+            let place = place(server, managed)?;
+            files::copy(server, who, &place, from_app, from, to, *force).await
+        }
+        // These come with a body in a file, or answer with one: see the handler.
+        Job::Install { .. } | Job::Import { .. } | Job::Export { .. } | Job::GetFile(_) => {
+            Err(ApiError::internal())
         }
         Job::CancelSignal => server.signals.cancel(&route.id, &who.caller.name()),
     }

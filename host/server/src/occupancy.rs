@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Requests at work, by workspace and app.
@@ -18,6 +19,23 @@ struct Rooms {
     inside: HashMap<u64, Inside>,
     /// Places that nobody may enter; an empty app is the whole workspace.
     closed: Vec<(String, String)>,
+    /// Apps that nobody enters for a moment.
+    paused: Vec<(String, String)>,
+}
+
+/// Why nobody gets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It is being deleted.
+    Deleted,
+    /// It is being changed, and that takes too long.
+    Busy,
+}
+
+/// An app that is paused until this is dropped.
+pub struct Paused {
+    occupancy: Arc<Occupancy>,
+    place: (String, String),
 }
 
 struct Inside {
@@ -73,6 +91,44 @@ impl Occupancy {
         })
     }
 
+    /// Enters a place as soon as it is not paused any more.
+    pub async fn enter_soon(
+        self: &Arc<Self>,
+        ws: &str,
+        app: &str,
+        patience: Duration,
+    ) -> Result<Presence, Refused> {
+        let end = Instant::now() + patience;
+        loop {
+            let left = self.left.notified();
+            if !self.is_paused(ws, app) {
+                return self.enter(ws, app).ok_or(Refused::Deleted);
+            }
+            if tokio::time::timeout_at(end.into(), left).await.is_err() {
+                return Err(Refused::Busy);
+            }
+        }
+    }
+
+    /// Lets nobody into an app for a moment; who is inside stays.
+    pub fn pause(self: &Arc<Self>, ws: &str, app: &str) -> Paused {
+        let place = (ws.to_owned(), app.to_owned());
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.paused.push(place.clone());
+        Paused {
+            occupancy: self.clone(),
+            place,
+        }
+    }
+
+    fn is_paused(&self, ws: &str, app: &str) -> bool {
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms
+            .paused
+            .iter()
+            .any(|place| place.0 == ws && place.1 == app)
+    }
+
     /// Closes a workspace, or one app of it, stops what runs there and waits until it is empty.
     /// `None` if somebody else is deleting it.
     pub async fn close(self: &Arc<Self>, ws: &str, app: &str) -> Option<Closed> {
@@ -108,9 +164,14 @@ impl Occupancy {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    /// How many are at work.
+    pub fn len(&self) -> usize {
         let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        rooms.inside.is_empty()
+        rooms.inside.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     fn stop_all(&self, ws: &str, app: &str) -> usize {
@@ -150,6 +211,22 @@ impl Drop for Presence {
     }
 }
 
+impl Drop for Paused {
+    fn drop(&mut self) {
+        let mut rooms = self
+            .occupancy
+            .rooms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The same app may be paused twice.
+        if let Some(at) = rooms.paused.iter().position(|place| *place == self.place) {
+            rooms.paused.swap_remove(at);
+        }
+        drop(rooms);
+        self.occupancy.left.notify_waiters();
+    }
+}
+
 impl Drop for Closed {
     fn drop(&mut self) {
         self.occupancy
@@ -164,6 +241,26 @@ impl Drop for Closed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_paused_app_is_entered_later_or_not_at_all() {
+        let occupancy = Arc::new(Occupancy::default());
+        let paused = occupancy.pause("w", "app");
+        let moment = Duration::from_millis(10);
+        let refused = occupancy.enter_soon("w", "app", moment).await;
+        assert_eq!(refused.err(), Some(Refused::Busy));
+        assert!(occupancy.enter_soon("w", "other", moment).await.is_ok());
+        let waiting = {
+            let occupancy = occupancy.clone();
+            tokio::spawn(async move {
+                let long = Duration::from_secs(60);
+                occupancy.enter_soon("w", "app", long).await.is_ok()
+            })
+        };
+        tokio::task::yield_now().await;
+        drop(paused);
+        assert!(waiting.await.expect("it entered"));
+    }
 
     #[tokio::test]
     async fn a_place_is_closed_when_everybody_has_left() {

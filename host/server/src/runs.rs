@@ -204,6 +204,28 @@ async fn perform(
     (ready.run, outcome)
 }
 
+/// The outcome of a run that no caller asked for.
+pub fn outcome_of(outcome: Outcome, request: &str) -> RunOutcome {
+    match outcome {
+        Outcome::Output(bytes) => match msgpack::decode(&bytes) {
+            Ok(value) => RunOutcome::Output(value),
+            Err(_) => RunOutcome::Internal,
+        },
+        Outcome::NotLoaded(issue) => RunOutcome::IncompatibleCode(issue.message),
+        Outcome::Issue(issue) => RunOutcome::Failed {
+            code: issue.code,
+            message: issue.message,
+            stack: Vec::new(),
+        },
+        Outcome::TimedOut => RunOutcome::TimedOut,
+        Outcome::OutOfMemory => RunOutcome::OutOfMemory,
+        Outcome::Broken(reason) => {
+            tracing::error!(%reason, request, "the VM failed");
+            RunOutcome::Internal
+        }
+    }
+}
+
 fn translate(outcome: Outcome, run: &AgentRun, shows_stack: bool) -> RunOutcome {
     match outcome {
         Outcome::Output(bytes) => match msgpack::decode(&bytes) {

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Slots {
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
+    total: usize,
     queue: usize,
     wait: Duration,
 }
@@ -19,9 +20,25 @@ impl Slots {
         Slots {
             free: Arc::new(Semaphore::new(runs)),
             waiting: AtomicUsize::new(0),
+            total: runs,
             queue,
             wait,
         }
+    }
+
+    /// Runs at once.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Slots that are taken.
+    pub fn taken(&self) -> usize {
+        self.total.saturating_sub(self.free.available_permits())
+    }
+
+    /// Runs that wait for a slot.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// A slot, or `None` if the queue is full or the wait is over.

@@ -2,7 +2,9 @@
 
 use super::Exit;
 use super::check::{Sources, options, sources};
+use super::package;
 use clap::{Args, ValueEnum};
+use mix_runtime::libraries::{self, LibraryFile};
 use mix_runtime::programs::{self, Executable};
 use mix_runtime::standalone;
 use mix_runtime::workspace::write_atomically;
@@ -17,6 +19,9 @@ pub struct Build {
     /// Where to; named after the first path without it.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The app of a package; named after the first path without it.
+    #[arg(long, value_name = "NAME")]
+    app: Option<String>,
     /// Make a library of this name, `NAME-VERSION` for one with a version.
     #[arg(long, value_name = "NAME")]
     lib: Option<String>,
@@ -39,6 +44,9 @@ enum Target {
     Lib,
     /// One composed component (`.wasm`).
     Standalone,
+    /// A package of one app (`.remix`): program, libraries, and beside the sources `files/`,
+    /// `records/*.json` and `appMeta.json`.
+    Package,
 }
 
 impl Build {
@@ -61,11 +69,7 @@ impl Build {
             (None, Some("mixlib")) => Target::Lib,
             (None, _) if wants_library => Target::Lib,
             (None, Some("wasm")) => Target::Standalone,
-            (None, Some("remix")) => {
-                return Err(Exit::usage(
-                    "packages cannot be built yet; end the output in .mixexe, .mixlib or .wasm",
-                ));
-            }
+            (None, Some(package::ENDING)) => Target::Package,
             (None, _) => Target::Exe,
         };
         let Sources { files, libraries } = sources(&self.paths)?;
@@ -76,7 +80,9 @@ impl Build {
                 let (name, version) = named(self.lib.as_deref().unwrap_or(&after_output))?;
                 programs::compile_library(&files, name, version, &options)?
             }
-            Target::Exe | Target::Standalone => programs::compile(&files, &options)?,
+            Target::Exe | Target::Standalone | Target::Package => {
+                programs::compile(&files, &options)?
+            }
         };
         if self.json {
             println!("{}", compiled.report);
@@ -91,6 +97,7 @@ impl Build {
         }
         let bytes = match target {
             Target::Exe | Target::Lib => executable,
+            Target::Package => self.package(executable, &libraries)?,
             Target::Standalone => {
                 let linked = Executable::linked(executable, &mut |_| libraries.clone());
                 let executable = linked
@@ -103,6 +110,38 @@ impl Build {
         };
         write_atomically(&std::path::absolute(&output).map_err(Exit::io)?, &bytes)
             .map_err(|error| Exit::io(format!("{error:#}")))
+    }
+}
+
+impl Build {
+    fn package(&self, executable: Vec<u8>, libraries: &[LibraryFile]) -> Result<Vec<u8>, Exit> {
+        let failed = |error: anyhow::Error| Exit::failed(format!("error: {error:#}"));
+        let mut used = Vec::new();
+        let linked = Executable::linked(executable.clone(), &mut |program| {
+            let files = libraries::used(program, libraries);
+            used = files.into_iter().cloned().collect();
+            libraries.to_vec()
+        })
+        .map_err(failed)?;
+        let mut files = Vec::new();
+        for file in &used {
+            let bytes = std::fs::read(&file.path).map_err(Exit::io)?;
+            files.push((libraries::file_name(&file.library.id), bytes));
+        }
+        let app = match &self.app {
+            Some(app) if mix_http_api::is_app_name(app) => app.clone(),
+            Some(app) => return Err(Exit::usage(format!("{app:?} is no app name"))),
+            None => programs::name_after(&self.paths[0]),
+        };
+        let has_setup = linked.params("_rmx_setup").is_some();
+        let folder = self.paths.iter().find(|path| path.is_dir());
+        package::build(
+            &app,
+            executable,
+            files,
+            has_setup,
+            folder.map(PathBuf::as_path),
+        )
     }
 }
 

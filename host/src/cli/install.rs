@@ -2,17 +2,21 @@
 
 use super::Exit;
 use super::check::options;
+use super::package;
+use super::select::GuestFlags;
 use clap::Args;
 use mix_compiler::{CompileOptions, SourceFile};
+use mix_install::Request;
 use mix_runtime::libraries::{self, LibraryFile, beside};
 use mix_runtime::programs::{self, Executable, Source};
 use mix_runtime::workspace::Place;
+use mix_value::escjson;
 use std::path::{Path, PathBuf};
 
-/// Installs a program.
+/// Installs a package or a program.
 #[derive(Debug, Args)]
 pub struct Install {
-    /// A folder of sources, a `.mix` or a `.mixexe`.
+    /// A package (`.remix`), a folder of sources, a `.mix` or a `.mixexe`.
     path: PathBuf,
     /// Folder of workspaces.
     #[arg(long, value_name = "DIR", env = "MIXER_WS_DIR")]
@@ -20,13 +24,33 @@ pub struct Install {
     /// Workspace.
     #[arg(long, value_name = "W", default_value = "local")]
     ws: String,
-    /// App; named after the path without it.
+    /// App; named after the path without it. A package says itself which apps it brings.
     #[arg(long, value_name = "A")]
     app: Option<String>,
+    /// Package: install over what was published later.
+    #[arg(long)]
+    force: bool,
+    /// Package: only print what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// Package: the platform that it has to be for.
+    #[arg(long, value_name = "P")]
+    platform: Option<String>,
+    /// Package: the surface that it has to be for.
+    #[arg(long, value_name = "S")]
+    surface: Option<String>,
+    /// Package: on whose behalf.
+    #[arg(long, value_name = "NAME", default_value = "anonymous")]
+    user: String,
+    #[command(flatten)]
+    guests: GuestFlags,
 }
 
 impl Install {
     pub fn execute(self) -> Result<(), Exit> {
+        if package::is_package(&self.path) {
+            return self.install_package();
+        }
         let program = Program::load(&self.path, &[])?;
         let app = self.app.unwrap_or_else(|| programs::name_after(&self.path));
         let place = Place::new(&self.ws_dir, &self.ws, &app).map_err(Exit::usage)?;
@@ -34,6 +58,28 @@ impl Install {
             .install(&place)
             .map_err(|error| Exit::io(format!("{error:#}")))?;
         eprintln!("installed {} into {}/{}", self.path.display(), self.ws, app);
+        Ok(())
+    }
+}
+
+impl Install {
+    fn install_package(self) -> Result<(), Exit> {
+        if self.app.is_some() {
+            return Err(Exit::usage(
+                "a package says itself which apps it brings; leave --app out",
+            ));
+        }
+        let request = Request {
+            force: self.force,
+            platform: self.platform,
+            surface: self.surface,
+            actor: self.user,
+        };
+        let (ws_dir, guests) = (&self.ws_dir, Some(&self.guests));
+        let done = package::install(&self.path, ws_dir, &self.ws, &request, self.dry_run, guests)?;
+        let report =
+            escjson::format(&done.report).map_err(|error| Exit::failed(error.to_string()))?;
+        println!("{report}");
         Ok(())
     }
 }

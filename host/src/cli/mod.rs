@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod codec;
 mod compose;
+mod config;
 mod db;
 mod disasm;
 mod doc;
@@ -13,6 +14,7 @@ mod install;
 mod logging;
 mod lsp;
 mod mcp;
+mod package;
 mod plugin;
 mod repl;
 mod run;
@@ -22,11 +24,23 @@ mod units;
 
 pub use exit::Exit;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-/// Runs, serves and builds Mix programs.
+/// Examples below the help.
+const EXAMPLES: &str = "\
+Examples:
+  mixer run hello.mix hello           run agent `hello` of a source file
+  mixer check app/                    look for mistakes in all sources of a folder
+  mixer repl                          try things out
+  mixer build app/ -o app.remix       make a package of an app
+  mixer install app.remix --ws-dir data
+  mixer serve --ws-dir data           serve the agents and records of `data` over HTTP
+
+`mixer COMMAND --help` says more about a command.";
+
+/// Compiles, runs and serves programs in the language Mix.
 #[derive(Debug, Parser)]
-#[command(name = "mixer", version, about, max_term_width = 100)]
+#[command(name = "mixer", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     /// How log lines look (default: pretty on a terminal, else json).
     #[arg(long, global = true, value_enum)]
@@ -70,8 +84,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Runs one agent and prints its output.
     Run(run::Run),
-    /// Installs a program and its files into an app.
-    Install(install::Install),
+    /// Installs a package, or a program and its files, into a workspace.
+    Install(Box<install::Install>),
     /// Checks sources and prints what is wrong with them.
     Check(check::Check),
     /// Compiles sources into an executable.
@@ -101,10 +115,29 @@ enum Command {
 
 /// Runs the program; the result is its exit code.
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let command = Cli::command();
+    let serve = command
+        .find_subcommand("serve")
+        .cloned()
+        .unwrap_or_default();
+    let (arguments, decided) = match config::with_file(std::env::args_os().collect(), &serve) {
+        Ok(found) => found,
+        Err(exit) => return exit.report(),
+    };
+    let matches = match command.try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if let (Command::Serve(wanted), Some((_, found))) = (&cli.command, matches.subcommand())
+        && wanted.prints_config()
+    {
+        println!("{}", config::print(&serve, found, &decided));
+        return 0;
+    }
     logging::start(cli.log_format, cli.quiet, cli.verbose, cli.color);
     let done = match cli.command {
         Command::Serve(command) => command.execute(),

@@ -2,13 +2,15 @@
 
 use super::Exit;
 use super::install::Program;
+use super::package;
 use super::runtime;
 use super::select::GuestFlags;
 use super::units;
 use clap::Args;
+use mix_install::Request;
 use mix_runtime::bindings::Issue;
 use mix_runtime::environment;
-use mix_runtime::programs::{self, Installed, Missing};
+use mix_runtime::programs::{self, Executable, Installed, Missing};
 use mix_runtime::run::{self, Outcome, RunRequest};
 use mix_runtime::tape::Tape;
 use mix_runtime::workspace::Place;
@@ -21,7 +23,7 @@ use std::time::Duration;
 /// Runs one agent.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// `PATH AGENT` (a `.mix`, a `.mixexe` or a folder), or `AGENT` of an installed app.
+    /// `PATH AGENT` (a `.mix`, a `.mixexe`, a `.remix` or a folder), or `AGENT` of an installed app.
     #[arg(required = true, num_args = 1..=2, value_names = ["PATH", "AGENT"])]
     what: Vec<String>,
     /// Folder of workspaces; a temporary one without it.
@@ -93,6 +95,20 @@ impl Run {
                     }
                 };
                 let place = Place::new(&ws_dir, &self.ws, &app).map_err(Exit::usage)?;
+                if package::is_package(path) {
+                    let request = Request {
+                        actor: self.user.clone(),
+                        ..Request::default()
+                    };
+                    let guests = Some(&self.guests);
+                    let done = package::install(path, &ws_dir, &self.ws, &request, false, guests)?;
+                    let app = self.app.clone().or(done.app).unwrap_or(app);
+                    let place = Place::new(&ws_dir, &self.ws, &app).map_err(Exit::usage)?;
+                    let program = Installed::new(u64::MAX)
+                        .find(&place, agent)
+                        .map_err(|missing| missing_exit(&missing, &place, agent))?;
+                    return self.run(params, environment, place, agent, program);
+                }
                 let program = Program::load(path, &[])?;
                 program
                     .install(&place)
@@ -101,6 +117,17 @@ impl Run {
             }
             _ => return Err(Exit::usage("give PATH AGENT or AGENT")),
         };
+        self.run(params, environment, place, agent, program)
+    }
+
+    fn run(
+        &self,
+        params: Vec<u8>,
+        environment: Option<String>,
+        place: Place,
+        agent: &str,
+        program: Arc<Executable>,
+    ) -> Result<(), Exit> {
         let tape = match (&self.record, &self.replay) {
             (Some(path), _) => Some(Tape::record(path)),
             (None, Some(path)) => Some(Tape::replay(path)),
@@ -112,7 +139,7 @@ impl Run {
         let request = RunRequest {
             environment: environment::of_command(&place, agent, environment),
             place,
-            agent: agent.clone(),
+            agent: agent.to_owned(),
             params,
             program,
             user: self.user.clone(),

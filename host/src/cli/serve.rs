@@ -9,7 +9,7 @@ use mix_http_api::{Docs, Settings};
 use mix_identity::{Issuers, Subject};
 use mix_runtime::download;
 use mix_runtime::lock;
-use mix_server::{self, IdentityOptions, Options};
+use mix_server::{self, IdentityOptions, Options, TlsFiles};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -18,6 +18,12 @@ use std::time::Duration;
 /// Serves workspaces over HTTP.
 #[derive(Debug, Args)]
 pub struct Serve {
+    /// A JSON object of flags; a flag or a variable wins over it.
+    #[arg(long, value_name = "FILE", env = "MIXER_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print what holds, and where it comes from, instead of serving.
+    #[arg(long)]
+    print_config: bool,
     /// Folder of workspaces; created if absent.
     #[arg(long, value_name = "DIR", env = "MIXER_WS_DIR")]
     ws_dir: PathBuf,
@@ -65,6 +71,9 @@ pub struct Serve {
     /// Largest agent parameters.
     #[arg(long, value_name = "SIZE", env = "MIXER_PARAMS_LIMIT", default_value = "1MiB", value_parser = units::size)]
     params_limit: u64,
+    /// Largest package.
+    #[arg(long, value_name = "SIZE", env = "MIXER_PACKAGE_LIMIT", default_value = "512MiB", value_parser = units::size)]
+    package_limit: u64,
     /// Time of a query.
     #[arg(long, value_name = "D", env = "MIXER_QUERY_TIMEOUT", default_value = "30s", value_parser = units::duration)]
     query_timeout: Duration,
@@ -80,6 +89,30 @@ pub struct Serve {
     /// Who sees the description of the interface (OpenAPI).
     #[arg(long, value_enum, env = "MIXER_DOCS", default_value = "public")]
     docs: DocsFlag,
+    /// Certificates of the server, its own first (PEM); read again on SIGHUP.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "MIXER_TLS_CERTS",
+        requires = "tls_key"
+    )]
+    tls_certs: Option<PathBuf>,
+    /// Key of the first certificate (PEM).
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "MIXER_TLS_KEY",
+        requires = "tls_certs"
+    )]
+    tls_key: Option<PathBuf>,
+    /// Requests a minute of a client address without a token, where callers are known; 0: any.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "MIXER_ANON_RATE_LIMIT",
+        default_value_t = 600
+    )]
+    anon_rate_limit: u32,
     #[command(flatten)]
     identity: IdentityFlags,
     #[command(flatten)]
@@ -170,6 +203,11 @@ fn subject_of_user(user: &str) -> Result<Subject, String> {
 }
 
 impl Serve {
+    /// True if the configuration is to be printed.
+    pub fn prints_config(&self) -> bool {
+        self.print_config
+    }
+
     pub fn execute(self) -> Result<(), Exit> {
         let ip: IpAddr = match self.host.as_str() {
             "localhost" => IpAddr::from([127, 0, 0, 1]),
@@ -178,6 +216,9 @@ impl Serve {
                 .parse()
                 .map_err(|_| Exit::usage(format!("--host {text} is no address")))?,
         };
+        if let Some(file) = &self.config {
+            tracing::info!(file = %file.display(), "configuration");
+        }
         let environment = self.guests.environment()?;
         let identity = self.identity.options(ip)?;
         let ws_dir = std::path::absolute(&self.ws_dir).map_err(Exit::io)?;
@@ -199,6 +240,7 @@ impl Serve {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 body_limit: self.body_limit,
                 params_limit: self.params_limit,
+                package_limit: self.package_limit,
                 agent_timeout_ms: self.agent_timeout.min(self.agent_timeout_max).as_millis() as u64,
                 agent_timeout_max_ms: self.agent_timeout_max.as_millis() as u64,
                 postpone_timeout_ms: self.postpone_timeout.as_millis() as u64,
@@ -219,6 +261,11 @@ impl Serve {
             agent_cache: self.agent_cache_size,
             environment,
             identity,
+            tls: self
+                .tls_certs
+                .zip(self.tls_key)
+                .map(|(certificates, key)| TlsFiles { certificates, key }),
+            anonymous_rate: self.anon_rate_limit,
         };
         runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;

@@ -149,6 +149,18 @@ impl Server {
         headers: &[(&str, &str)],
         body: Option<(&str, &str)>,
     ) -> Answer {
+        let body = body.map(|(media_type, text)| (media_type, text.as_bytes()));
+        self.send_bytes(method, path, headers, body)
+    }
+
+    /// The same with a body of bytes.
+    pub fn send_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<(&str, &[u8])>,
+    ) -> Answer {
         let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base));
@@ -160,11 +172,7 @@ impl Server {
         }
         let unusable = |error| panic!("{method} {path} is no request: {error}");
         let result = match body {
-            Some((_, text)) => agent().run(
-                request
-                    .body(text.as_bytes().to_vec())
-                    .unwrap_or_else(unusable),
-            ),
+            Some((_, bytes)) => agent().run(request.body(bytes.to_vec()).unwrap_or_else(unusable)),
             None => {
                 let unusable = |error| panic!("{method} {path} is no request: {error}");
                 agent().run(request.body(()).unwrap_or_else(unusable))

@@ -36,10 +36,9 @@ pub async fn create(server: &Arc<Server>, place: &Place, members: Map) -> Result
         .occupancy
         .enter(&place.workspace, &place.app)
         .ok_or_else(|| ApiError::new(409, "exists", "the app is being deleted"))?;
-    if place.folder().is_dir() {
+    if !metadata::make(place).await? {
         return Err(ApiError::new(409, "exists", "the app exists"));
     }
-    metadata::make(place).await?;
     metadata::save(server, place, members).await?;
     Ok(Done::Value(201, map([("name", text(&place.app))])))
 }

@@ -9,6 +9,7 @@ use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson};
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 /// Largest `runtime.json`.
@@ -28,10 +29,7 @@ pub async fn list(server: &Arc<Server>, who: &Admitted, ws: &str) -> Result<Done
 }
 
 pub async fn put(server: &Arc<Server>, place: &Place, members: Map) -> Result<Done, ApiError> {
-    let is_new = !place.folder().is_dir();
-    if is_new {
-        make(place).await?;
-    }
+    let is_new = make(place).await?;
     let saved = save(server, place, members).await?;
     let status = if is_new { 201 } else { 200 };
     Ok(Done::Value(status, shown(place, Some(saved))))
@@ -49,10 +47,19 @@ pub async fn patch(server: &Arc<Server>, place: &Place, changes: Map) -> Result<
     Ok(Done::Value(200, shown(place, Some(saved))))
 }
 
-/// Makes the folders of an app.
-pub async fn make(place: &Place) -> Result<(), ApiError> {
+/// Makes the folders of an app; false if it is there. Of two who do so at once, one makes it.
+pub async fn make(place: &Place) -> Result<bool, ApiError> {
     let place = place.clone();
-    on_disk(move || place.create()).await
+    on_disk(move || {
+        let is_new = match fs::DirBuilder::new().mode(0o700).create(place.folder()) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error.into()),
+        };
+        place.create()?;
+        Ok(is_new)
+    })
+    .await
 }
 
 /// Saves metadata over what there is.

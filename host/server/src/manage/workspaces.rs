@@ -1,5 +1,6 @@
 //! Workspaces: folders, and who owns them.
 
+use super::packages::{TRANSFER, UPLOAD};
 use super::{names, on_disk, sees};
 use crate::Server;
 use crate::identity::Admitted;
@@ -144,7 +145,7 @@ pub async fn delete(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
         return Err(ApiError::new(404, "no_such_ws", "no such workspace"));
     };
     let folder = server.ws_dir.join(ws);
-    let _pause = server.grants.pause().await;
+    let _pause = server.grants.pause(ws).await;
     server.assembly.close(&folder).await;
     server.programs.forget(&folder);
     let gone = remove(&server.ws_dir, folder).await?;
@@ -177,10 +178,15 @@ pub async fn remove(ws_dir: &Path, folder: PathBuf) -> Result<bool, ApiError> {
     .await
 }
 
-/// Deletes what an interrupted deletion left.
+/// Deletes what interrupted deletions, uploads and transfers left.
 pub fn remove_leftovers(ws_dir: &Path) {
+    for item in fs::read_dir(ws_dir).into_iter().flatten().flatten() {
+        if item.file_name().to_string_lossy().starts_with(UPLOAD) {
+            let _ = fs::remove_file(item.path());
+        }
+    }
     for name in folders(ws_dir).unwrap_or_default() {
-        if name.starts_with(LEFTOVER)
+        if (name.starts_with(LEFTOVER) || name.starts_with(TRANSFER))
             && let Err(error) = fs::remove_dir_all(ws_dir.join(&name))
         {
             tracing::warn!(name, %error, "an interrupted deletion cannot be finished");

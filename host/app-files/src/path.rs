@@ -1,0 +1,226 @@
+//! Paths of files: what they may be, and their form on disk.
+
+use crate::error::{FilesError, Result};
+use unicode_normalization::is_nfc;
+
+/// Longest path in bytes.
+const LONGEST_PATH: usize = 1024;
+/// Longest segment in bytes, also when it is encoded: disks take no longer names.
+const LONGEST_SEGMENT: usize = 255;
+
+/// A checked path of a file: at least one segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilePath {
+    segments: Vec<String>,
+}
+
+/// A checked path of a folder; no segment is the whole app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderPath {
+    segments: Vec<String>,
+}
+
+impl FilePath {
+    /// Reads a path; a leading `/` is optional.
+    pub fn parse(text: &str) -> Result<FilePath> {
+        let segments = segments(text.strip_prefix('/').unwrap_or(text))?;
+        Ok(FilePath { segments })
+    }
+
+    /// With a leading `/`.
+    pub fn text(&self) -> String {
+        text(&self.segments)
+    }
+
+    /// Names on disk, outermost first.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.segments.iter().map(|segment| encode(segment))
+    }
+
+    /// The last segment.
+    pub fn last(&self) -> &str {
+        self.segments.last().map_or("", String::as_str)
+    }
+
+    /// True for files that everybody may read.
+    pub fn is_public(&self) -> bool {
+        self.segments[0] == "public" && self.segments.len() > 1
+    }
+
+    /// True for files that are deleted a day after they were made.
+    pub fn is_ephemeral(&self) -> bool {
+        self.segments[0] == "ephemeral" && self.segments.len() > 1
+    }
+
+    /// True for the programs of the app, in any spelling that a disk may take for the same.
+    pub fn is_code(&self) -> bool {
+        self.segments[0].eq_ignore_ascii_case("code")
+    }
+
+    /// The folder that the file is in.
+    pub fn parent(&self) -> FolderPath {
+        let end = self.segments.len().saturating_sub(1);
+        FolderPath {
+            segments: self.segments[..end].to_vec(),
+        }
+    }
+}
+
+impl FolderPath {
+    /// Reads a path; leading and trailing `/` are optional.
+    pub fn parse(text: &str) -> Result<FolderPath> {
+        let inner = text.strip_prefix('/').unwrap_or(text);
+        // `//` is an empty name, not the root written twice.
+        let inner = if inner == "/" {
+            inner
+        } else {
+            inner.strip_suffix('/').unwrap_or(inner)
+        };
+        let segments = if inner.is_empty() {
+            Vec::new()
+        } else {
+            segments(inner)?
+        };
+        Ok(FolderPath { segments })
+    }
+
+    /// With a leading and a trailing `/`.
+    pub fn text(&self) -> String {
+        text(&self.segments) + "/"
+    }
+
+    /// Names on disk, outermost first.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.segments.iter().map(|segment| encode(segment))
+    }
+
+    /// A file in this folder, by a segment that was checked.
+    pub(crate) fn file(&self, segment: String) -> FilePath {
+        let mut segments = self.segments.clone();
+        segments.push(segment);
+        FilePath { segments }
+    }
+
+    /// A folder in this folder, by a segment that was checked.
+    pub(crate) fn folder(&self, segment: String) -> FolderPath {
+        let mut segments = self.segments.clone();
+        segments.push(segment);
+        FolderPath { segments }
+    }
+}
+
+fn text(segments: &[String]) -> String {
+    let mut text = String::new();
+    for segment in segments {
+        text.push('/');
+        text.push_str(segment);
+    }
+    text
+}
+
+fn segments(inner: &str) -> Result<Vec<String>> {
+    let bad = |reason| Err(FilesError::BadPath(reason));
+    // The leading `/` counts, given or not.
+    if inner.len() + 1 > LONGEST_PATH {
+        return bad("longer than 1024 bytes");
+    }
+    if !is_nfc(inner) {
+        return bad("not in Unicode normal form C");
+    }
+    let mut segments = Vec::new();
+    for segment in inner.split('/') {
+        match segment {
+            "" => return bad("a name in it is empty"),
+            "." | ".." => return bad("`.` and `..` are not allowed"),
+            _ => {}
+        }
+        if encode(segment).len() > LONGEST_SEGMENT {
+            return bad("a name in it is longer than 255 bytes when percent-encoded");
+        }
+        if segment
+            .chars()
+            .any(|char| char.is_control() || char == '\\')
+        {
+            return bad("control characters and `\\` are not allowed");
+        }
+        segments.push(segment.to_owned());
+    }
+    Ok(segments)
+}
+
+/// The name on disk: bytes outside of `[A-Za-z0-9._~-]` are written `%XX`.
+fn encode(segment: &str) -> String {
+    let mut name = String::with_capacity(segment.len());
+    for &byte in segment.as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            name.push(char::from(byte));
+        } else {
+            name.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    name
+}
+
+/// The segment of a name on disk; none if no segment is stored so, for instance the name of a
+/// file that is being written.
+pub(crate) fn decode(name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        if *byte == b'%' {
+            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*byte);
+        }
+    }
+    let segment = String::from_utf8(bytes).ok()?;
+    // Only what `encode` writes: otherwise two names would mean one path.
+    (encode(&segment) == name && segments(&segment).is_ok_and(|list| list.len() == 1))
+        .then_some(segment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn bad_paths_are_refused() {
+        let long = "x".repeat(256);
+        let longer = format!("/{}", "abc/".repeat(300));
+        for text in [
+            "", "/", "//", "a//b", "a/", "..", "/..", "a/../b", "./a", "a/.", "a\\b", "..\\a",
+            "a\0", "a\nb", "a\u{7f}", "a\u{85}b", "e\u{301}", &long, &longer,
+        ] {
+            assert!(FilePath::parse(text).is_err(), "{text:?}");
+        }
+        assert!(FolderPath::parse("//").is_err() && FolderPath::parse("/..").is_err());
+    }
+
+    #[test]
+    fn kinds_are_told_by_the_first_segment() {
+        let path = |text| FilePath::parse(text).expect("a path");
+        assert!(path("/public/a").is_public() && !path("/public").is_public());
+        assert!(path("ephemeral/x").is_ephemeral());
+        assert!(path("/Code/x").is_code() && !path("/a/code").is_code());
+        assert_eq!(path("/a/b/c").parent().text(), "/a/b/");
+        assert_eq!(path("/a").parent().text(), "/");
+    }
+
+    proptest! {
+        #[test]
+        fn names_on_disk_hold_one_segment_and_come_back(text in "\\PC{1,40}") {
+            if let Ok(path) = FilePath::parse(&text) {
+                let names: Vec<String> = path.names().collect();
+                for name in &names {
+                    prop_assert!(!name.contains('/') && name != "." && name != "..");
+                }
+                let back: Option<Vec<String>> = names.iter().map(|name| decode(name)).collect();
+                prop_assert_eq!(back, Some(path.segments.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Databases of apps, opened natively.
+
+use mix_package::{PackageError, Result};
+use mix_store::query::{Pipeline, QueryItem, QueryOptions};
+use mix_store::{Database, OpenOptions, StoreError};
+use mix_value::{Map, Ref, Value};
+use std::fs::{File, OpenOptions as FileOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Who wrote, in records of the installer itself.
+pub(crate) const SYSTEM: &str = "_rmx_system";
+/// Longest wait for a database that another process has open.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a database in memory.
+const MEMORY: u64 = 256 << 20;
+
+/// The failure of a store as one of an install.
+pub(crate) fn failed(error: StoreError) -> PackageError {
+    let code = match error.code() {
+        code @ ("disk_full" | "db_full" | "db_locked" | "db_busy" | "db_corrupt" | "db_io"
+        | "db_failed") => code,
+        "lease_lost" | "commit_unknown" | "unsupported_format" | "name_mismatch" => "db_failed",
+        _ => "bad_record",
+    };
+    PackageError::new(code, error.to_string())
+}
+
+/// The lock on an app's records: the same that the server and `mixer db` take.
+pub(crate) fn lock(app: &Path) -> Result<File> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let file = FileOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(app.join("LOCK"))?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let message = "the records of the app are in use by another process";
+                return Err(PackageError::new("db_locked", message));
+            }
+        }
+    }
+}
+
+/// Opens an app's database for writing; the caller holds its lock.
+pub(crate) fn open(folder: &Path, app: &str) -> Result<Database> {
+    let options = OpenOptions {
+        name: Some(app.to_owned()),
+        program: "mixer install".to_owned(),
+        memory_limit: MEMORY,
+        os_lock_held: true,
+        ..OpenOptions::default()
+    };
+    Database::open(folder, options).map_err(failed)
+}
+
+/// An app's database as it is now; none if it has none.
+pub(crate) fn look(folder: &Path) -> Result<Option<Database>> {
+    let options = OpenOptions {
+        read_only: true,
+        create: false,
+        ..OpenOptions::default()
+    };
+    match Database::open(folder, options) {
+        Ok(database) => Ok(Some(database)),
+        Err(StoreError::NoSuchDb(_)) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Live records that a query with the parameters finds, in row order.
+pub(crate) fn find(
+    database: &Database,
+    query: &Pipeline,
+    params: Map,
+    take: &mut dyn FnMut(Map) -> Result<()>,
+) -> Result<()> {
+    let options = QueryOptions {
+        params,
+        ..QueryOptions::default()
+    };
+    for item in database.query(query, &options).map_err(failed)? {
+        let value = QueryItem::into_value(item.map_err(failed)?)
+            .map_err(|error| PackageError::new("db_corrupt", error.to_string()))?;
+        if let Value::Map(record) = value {
+            take(record)?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest live record of a system type.
+pub(crate) fn newest(database: &Database, kind: &str) -> Result<Option<Map>> {
+    let query = parsed("_rmx_type == $kind")?;
+    let mut found: Option<Map> = None;
+    let params = Map::from([("kind".into(), Value::from(kind))]);
+    find(database, &query, params, &mut |record| {
+        let time = |record: &Map| {
+            record
+                .get("_rmx_created_at")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        if found
+            .as_ref()
+            .is_none_or(|before| time(before) <= time(&record))
+        {
+            found = Some(record);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+pub(crate) fn parsed(query: &str) -> Result<Pipeline> {
+    Pipeline::parse(query).map_err(|error| PackageError::new("internal", error.to_string()))
+}
+
+/// The id of a stored record.
+pub(crate) fn id_of(record: &Map) -> Option<Ref> {
+    match record.get("_rmx_id") {
+        Some(Value::Ref(id)) => Some(id.clone()),
+        _ => None,
+    }
+}
+
+/// A new id.
+pub(crate) fn fresh_id() -> Result<Ref> {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut id = String::with_capacity(32);
+    while id.len() < 32 {
+        let mut bytes = [0u8; 48];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| PackageError::new("internal", format!("no random bytes: {error}")))?;
+        // Above 247 the remainders would not be uniform.
+        let drawn = bytes.iter().filter(|byte| **byte < 248);
+        id.extend(drawn.map(|byte| char::from(ALPHABET[usize::from(byte % 62)])));
+    }
+    id.truncate(32);
+    Ref::new(&id).map_err(|error| PackageError::new("internal", error.to_string()))
+}

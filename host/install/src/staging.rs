@@ -1,0 +1,89 @@
+//! The folder in which an install is prepared, and the turn of a workspace.
+
+use crate::database::fresh_id;
+use crate::journal;
+use mix_package::{PackageError, Result};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Name of the folder of installs in a workspace.
+pub(crate) const INSTALLS: &str = ".install";
+/// Name of the lock in it.
+pub(crate) const LOCK: &str = "LOCK";
+/// Longest wait for another install.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The turn of a workspace: one install at a time, over all processes.
+#[derive(Debug)]
+pub struct Turn {
+    _lock: File,
+}
+
+impl Turn {
+    /// Waits for the turn, at most a minute. Blocks the thread.
+    pub fn take(workspace: &Path) -> Result<Turn> {
+        let folder = workspace.join(INSTALLS);
+        private_folder(&folder)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(folder.join(LOCK))?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Turn { _lock: file }),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+                Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(25));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let message = "another install of the workspace is running";
+                    return Err(PackageError::new("install_running", message));
+                }
+            }
+        }
+    }
+}
+
+/// A folder of its own for one install; gone when dropped, unless it was committed.
+#[derive(Debug)]
+pub struct Staging {
+    pub(crate) workspace: PathBuf,
+    pub(crate) folder: PathBuf,
+}
+
+impl Staging {
+    /// Makes the folder.
+    pub fn new(workspace: &Path) -> Result<Staging> {
+        let folder = workspace.join(INSTALLS).join(fresh_id()?.as_str());
+        private_folder(&folder)?;
+        Ok(Staging {
+            workspace: workspace.to_owned(),
+            folder,
+        })
+    }
+
+    /// Where the package is stored.
+    pub fn upload(&self) -> PathBuf {
+        self.folder.join("upload.remix")
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !journal::is_committing(&self.folder)
+            && let Err(error) = fs::remove_dir_all(&self.folder)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the rest of an install cannot be removed");
+        }
+    }
+}
+
+pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}

@@ -1,0 +1,64 @@
+//! Programs in a package: which of them this runtime executes.
+
+use crate::error::{PackageError, Result};
+use mix_bytecode::{format, library};
+
+/// What a file of the code folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// A program or library of the VM, verified.
+    Own,
+    /// Made for another runtime: kept, never executed.
+    Foreign,
+    /// Neither: a plain file.
+    Plain,
+}
+
+/// True for names that are programs by their ending.
+pub(crate) fn is_code_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    [".mixexe", ".mixlib", ".wasm"]
+        .iter()
+        .any(|ending| lower.ends_with(ending))
+}
+
+/// Looks at a file of that name. What begins as a program of this VM must be one.
+pub(crate) fn judge(entry: &str, name: &str, bytes: &[u8]) -> Result<Code> {
+    let lower = name.to_ascii_lowercase();
+    if lower.ends_with(".wasm") {
+        return Ok(Code::Foreign);
+    }
+    let is_program = lower.ends_with(".mixexe");
+    if !is_program && !lower.ends_with(".mixlib") {
+        return Ok(Code::Plain);
+    }
+    let magic = if is_program {
+        format::MAGIC
+    } else {
+        library::MAGIC
+    };
+    if !bytes.starts_with(&magic) {
+        return Ok(Code::Foreign);
+    }
+    verify(is_program, bytes)
+        .map(|()| Code::Own)
+        .map_err(|reason| {
+            let message = format!("the program cannot be used: {reason}");
+            PackageError::new("incompatible_code", message).at(entry)
+        })
+}
+
+fn verify(is_program: bool, bytes: &[u8]) -> std::result::Result<(), String> {
+    let program = if is_program {
+        mix_bytecode::decode(bytes).map_err(|error| error.to_string())?
+    } else {
+        library::decode(bytes)
+            .map_err(|error| error.to_string())?
+            .program
+    };
+    // One that uses libraries is verified when it is joined with them.
+    if program.externals.libraries.is_empty() {
+        mix_bytecode::verify(&program).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}

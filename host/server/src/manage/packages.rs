@@ -1,0 +1,367 @@
+//! Packages into workspaces, workspaces out and in.
+
+use super::workspaces;
+use crate::Server;
+use crate::grants::Rights;
+use crate::identity::Admitted;
+use crate::records::{map, text};
+use crate::reply::{Reply, Streamed};
+use mix_http_api::{ApiError, Content, Done, Managed, RunOutcome};
+use mix_identity::Grant;
+use mix_install::{Commit, Request, Staging, Turn};
+use mix_package::{PackageError, Tape, Warning};
+use mix_runtime::environment;
+use mix_runtime::programs::Missing;
+use mix_runtime::run::{self, RunRequest};
+use mix_runtime::workspace::{Place, private_folder};
+use mix_value::{Map, Value, msgpack};
+use std::io::{Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tempfile::TempPath;
+
+/// Begin of the names of uploads that are under way.
+pub const UPLOAD: &str = ".upload-";
+/// Begin of the names of folders for imports and exports that are under way.
+pub const TRANSFER: &str = ".transfer-";
+/// The agent that is called after an install.
+const SETUP: &str = "_rmx_setup";
+/// How often a step behind the point of no return is tried.
+const ATTEMPTS: usize = 3;
+
+/// Installs an uploaded package.
+pub async fn install(
+    server: &Arc<Server>,
+    who: &Admitted,
+    ws: &str,
+    upload: TempPath,
+    request: Request,
+    dry_run: bool,
+) -> Result<Done, ApiError> {
+    let workspace = server.ws_dir.join(ws);
+    // Held to the end: one install of a workspace at a time.
+    let (_turn, plan) = blocking(move || {
+        let turn = Turn::take(&workspace)?;
+        let staging = Staging::new(&workspace)?;
+        upload
+            .persist(staging.upload())
+            .map_err(|error| error.error)?;
+        Ok((turn, staging.plan(&request)?))
+    })
+    .await?;
+    let not_called = || map([("called", Value::Bool(false))]);
+    if dry_run {
+        return Ok(Done::Value(200, plan.report().to_value(not_called())));
+    }
+    let mut commit = blocking(move || {
+        let mut commit = plan.stage()?;
+        commit.begin()?;
+        Ok(commit)
+    })
+    .await?;
+    for app in commit.apps() {
+        commit = apply(server, ws, &app, commit).await?;
+    }
+    let mut setup = not_called();
+    let (apps, params) = commit.setup();
+    let (apps, params) = (apps.to_vec(), params.clone());
+    let report = commit.report().clone();
+    blocking(move || commit.finish()).await?;
+    for app in apps {
+        let place = Place::new(&server.ws_dir, ws, &app).map_err(|_| ApiError::internal())?;
+        if let Some(told) = call_setup(server, who, place, params.clone()).await {
+            setup = told;
+        }
+    }
+    Ok(Done::Value(200, report.to_value(setup)))
+}
+
+/// Changes one app while nobody works in it.
+async fn apply(
+    server: &Arc<Server>,
+    ws: &str,
+    app: &str,
+    mut commit: Commit,
+) -> Result<Commit, ApiError> {
+    let place = Place::new(&server.ws_dir, ws, app).map_err(|_| ApiError::internal())?;
+    let _paused = server.occupancy.pause(ws, app);
+    for attempt in 1.. {
+        let name = app.to_owned();
+        let work = blocking_with(commit, move |commit| commit.apply(&name));
+        let (back, result) = server.assembly.closed(&place, work).await?;
+        commit = back;
+        server.programs.forget(&place.folder());
+        match result {
+            Ok(()) => break,
+            Err(error) if attempt < ATTEMPTS => {
+                tracing::warn!(%error, app, "a step of an install is tried again");
+            }
+            Err(error) => {
+                tracing::error!(%error, app, "an install is finished at the next start");
+                return Err(failed(error));
+            }
+        }
+    }
+    Ok(commit)
+}
+
+/// Runs the agent `_rmx_setup` as the installer; none if there is no such agent.
+async fn call_setup(
+    server: &Arc<Server>,
+    who: &Admitted,
+    place: Place,
+    params: Map,
+) -> Option<Value> {
+    let program = match server.programs.find(&place, SETUP) {
+        Ok(program) => program,
+        Err(Missing::Damaged(reason)) => return Some(setup_failed(&reason)),
+        Err(_) => return None,
+    };
+    let Some(_slot) = server.slots.acquire().await else {
+        return Some(setup_failed("all run slots are taken"));
+    };
+    let request = RunRequest {
+        environment: environment::of_command(&place, SETUP, server.environment.clone()),
+        place,
+        agent: SETUP.to_owned(),
+        params: msgpack::encode(&Value::Map(params)).unwrap_or_default(),
+        program,
+        user: who.caller.name(),
+        timeout: Duration::from_millis(server.settings.agent_timeout_ms),
+        memory: server.agent_memory,
+        allowed: None,
+    };
+    let outcome = run::run(&server.assembly, request).await;
+    Some(match crate::runs::outcome_of(outcome, "install") {
+        RunOutcome::Output(_) => map([("called", Value::Bool(true)), ("ok", Value::Bool(true))]),
+        other => {
+            let error = other.error(SETUP).unwrap_or_else(ApiError::internal);
+            setup_failed(&error.message)
+        }
+    })
+}
+
+fn setup_failed(message: &str) -> Value {
+    map([
+        ("called", Value::Bool(true)),
+        ("ok", Value::Bool(false)),
+        ("error", text(message)),
+    ])
+}
+
+/// Sends the whole workspace.
+pub async fn export(
+    server: &Arc<Server>,
+    managed: &Managed,
+    history: bool,
+) -> Result<Reply, ApiError> {
+    let ws = managed.route.ws.clone();
+    let rights = server.grants.of(&ws).await?;
+    let tape = tape(server, &ws, &rights);
+    let (ws_dir, workspace) = (server.ws_dir.clone(), server.ws_dir.join(&ws));
+    let file = blocking(move || {
+        let scratch = tempfile::Builder::new()
+            .prefix(TRANSFER)
+            .tempdir_in(&ws_dir)?;
+        let mut file = tempfile::tempfile_in(&ws_dir)?;
+        let out = file.try_clone()?;
+        mix_install::export(&workspace, &tape, &now_text(), history, scratch.path(), out)?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    })
+    .await?;
+    let size = file.metadata().map_err(|error| failed(error.into()))?.len();
+    let content = Content {
+        media_type: "application/octet-stream".to_owned(),
+        size,
+        attachment: Some(format!("{ws}.remix")),
+        ..Content::default()
+    };
+    let (head, range) = managed.content(&content);
+    Ok(Reply {
+        head,
+        stream: Some(Streamed::file(file, range)),
+    })
+}
+
+fn tape(server: &Server, ws: &str, rights: &Rights) -> Tape {
+    let grants = rights.grants().map(|(_, grant)| {
+        (
+            grant.subject.to_string(),
+            grant.role.to_string(),
+            grant.resource.to_string(),
+        )
+    });
+    Tape {
+        server: server_name(server),
+        workspace: ws.to_owned(),
+        org: rights.org.clone(),
+        grants: grants.collect(),
+        auth_configs: Vec::new(),
+    }
+}
+
+fn server_name(server: &Server) -> String {
+    crate::host_of(&server.base_url).unwrap_or_default()
+}
+
+/// Makes a workspace from an exported one.
+pub async fn import(
+    server: &Arc<Server>,
+    who: &Admitted,
+    name: &str,
+    upload: TempPath,
+    replace: bool,
+    with_grants: bool,
+) -> Result<Done, ApiError> {
+    if name.starts_with('_') && !who.everything {
+        return Err(ApiError::new(
+            403,
+            "forbidden",
+            "names that begin with _ are for administrators of the server",
+        ));
+    }
+    let folder = server.ws_dir.join(name);
+    let exists = || {
+        ApiError::new(
+            409,
+            "exists",
+            "the workspace exists (replace=true takes its place)",
+        )
+    };
+    if folder.exists() && !replace {
+        return Err(exists());
+    }
+    let owner = who.caller.user.as_ref().map(mix_identity::User::name);
+    let (ws_dir, ws, here) = (server.ws_dir.clone(), name.to_owned(), server_name(server));
+    let (built, mut done) = blocking(move || {
+        let built = tempfile::Builder::new()
+            .prefix(TRANSFER)
+            .tempdir_in(&ws_dir)?;
+        private_folder(built.path())?;
+        let keep = |tape: &Tape, grant: &(String, String, String)| {
+            let (subject, role, resource) = grant;
+            let from = format!("agent/{}:{}.", tape.server, tape.workspace);
+            let subject = match subject.strip_prefix(&from) {
+                Some(rest) => format!("agent/{here}:{ws}.{rest}"),
+                None => subject.clone(),
+            };
+            let is_good = Grant::parse(&subject, role, resource).is_ok();
+            (with_grants && is_good).then(|| (subject, role.clone(), resource.clone()))
+        };
+        let done = mix_install::import(&upload, built.path(), owner.as_deref(), &ws, &keep)?;
+        Ok((built, done))
+    })
+    .await?;
+    let Some(_closed) = server.occupancy.close(name, "").await else {
+        return Err(ApiError::new(
+            409,
+            "exists",
+            "the workspace is being deleted",
+        ));
+    };
+    let _pause = server.grants.pause(name).await;
+    server.assembly.close(&folder).await;
+    server.programs.forget(&folder);
+    if folder.exists() {
+        if !replace {
+            return Err(exists());
+        }
+        done.warnings.push(Warning {
+            code: "replaced",
+            entry: None,
+            message: "the workspace that was there is gone, with its secrets".to_owned(),
+        });
+        workspaces::remove(&server.ws_dir, folder.clone()).await?;
+    }
+    blocking(move || {
+        let built = built.keep();
+        std::fs::rename(&built, &folder)?;
+        if let Some(parent) = folder.parent() {
+            std::fs::File::open(parent)?.sync_all()?;
+        }
+        Ok(())
+    })
+    .await?;
+    server.grants.forget(name);
+    let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let apps = done.apps.iter().map(|app| text(app)).collect();
+    let warnings = done.warnings.iter().map(|warning| {
+        map([
+            ("code", text(warning.code)),
+            ("message", text(&warning.message)),
+            ("entry", warning.entry.as_deref().map_or(Value::Null, text)),
+        ])
+    });
+    let report = map([
+        ("apps", Value::Array(apps)),
+        ("grants", number(done.grants)),
+        ("droppedGrants", number(done.dropped_grants)),
+        ("warnings", Value::Array(warnings.collect())),
+    ]);
+    let answer = map([
+        ("ok", Value::Bool(true)),
+        ("name", text(name)),
+        ("report", report),
+    ]);
+    Ok(Done::Value(201, answer))
+}
+
+/// Finishes what a crash left of installs, in all workspaces.
+pub fn recover(ws_dir: &Path) {
+    let folders = std::fs::read_dir(ws_dir).into_iter().flatten().flatten();
+    for item in folders.filter(|item| item.path().join(".install").is_dir()) {
+        if let Err(error) = mix_install::recover(&item.path()) {
+            tracing::error!(
+                workspace = %item.file_name().to_string_lossy(),
+                %error,
+                "an interrupted install cannot be finished"
+            );
+        }
+    }
+}
+
+fn now_text() -> String {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    mix_store::time::format_time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The failure of an install as callers see it.
+pub fn failed(error: PackageError) -> ApiError {
+    let status = error.status();
+    if matches!(error.code, "internal" | "db_io" | "db_failed") {
+        tracing::error!(%error, cause = ?std::error::Error::source(&error), "an install");
+        return ApiError::internal();
+    }
+    let mut told = ApiError::new(status, error.code, error.to_string());
+    told.details = error.details();
+    told
+}
+
+/// Work that blocks, off the threads that serve connections.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PackageError> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(failed),
+        Err(error) => {
+            tracing::error!(%error, "an install broke off");
+            Err(ApiError::internal())
+        }
+    }
+}
+
+/// The same for work on something that is given back.
+async fn blocking_with<S: Send + 'static>(
+    subject: S,
+    work: impl FnOnce(&S) -> Result<(), PackageError> + Send + 'static,
+) -> Result<(S, Result<(), PackageError>), ApiError> {
+    blocking(move || {
+        let result = work(&subject);
+        Ok((subject, result))
+    })
+    .await
+}

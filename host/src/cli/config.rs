@@ -1,0 +1,149 @@
+//! The configuration file of `mixer serve`: a JSON object of its flags.
+//!
+//! A flag wins over its environment variable, that over the file, the file over the default. So
+//! what the file says becomes a flag exactly where neither of the other two says anything.
+
+use super::Exit;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
+use serde_json::{Map, Value};
+use std::ffi::OsString;
+use std::path::Path;
+
+/// The flag that names the file.
+const FLAG: &str = "config";
+/// Its environment variable.
+const VARIABLE: &str = "MIXER_CONFIG";
+/// Flags whose values are not shown.
+const SECRET: [&str; 1] = ["secrets-key"];
+
+/// The arguments with what the configuration file adds, and the names that it decided.
+pub fn with_file(
+    arguments: Vec<OsString>,
+    serve: &Command,
+) -> Result<(Vec<OsString>, Vec<String>), Exit> {
+    let is_serve = arguments
+        .iter()
+        .skip(1)
+        .find(|argument| !argument.to_string_lossy().starts_with('-'))
+        .is_some_and(|command| command == "serve");
+    let Some(path) = given(&arguments).filter(|_| is_serve) else {
+        return Ok((arguments, Vec::new()));
+    };
+    let shown = Path::new(&path).display().to_string();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Exit::usage(format!("--config {shown}: {error}")))?;
+    let members: Map<String, Value> = serde_json::from_str(&text)
+        .map_err(|error| Exit::usage(format!("--config {shown}: {error}")))?;
+    let mut arguments = arguments;
+    let mut decided = Vec::new();
+    for (name, value) in members {
+        let known = serve
+            .get_arguments()
+            .find(|argument| argument.get_long() == Some(name.as_str()));
+        let Some(known) = known.filter(|_| name != FLAG) else {
+            return Err(Exit::usage(format!(
+                "--config {shown}: there is no flag {name:?}"
+            )));
+        };
+        let in_environment = known
+            .get_env()
+            .is_some_and(|variable| std::env::var_os(variable).is_some());
+        if in_environment || is_given(&arguments, &name) {
+            continue;
+        }
+        let takes_value = known.get_action().takes_values();
+        let wrong = || {
+            Exit::usage(format!(
+                "--config {shown}: {name} has a value of a wrong kind"
+            ))
+        };
+        let values = match value {
+            Value::Array(items) => items,
+            one => vec![one],
+        };
+        for value in values {
+            let text = match value {
+                Value::Bool(flag) if !takes_value => {
+                    if flag {
+                        arguments.push(format!("--{name}").into());
+                    }
+                    continue;
+                }
+                Value::String(text) => text,
+                Value::Number(number) => number.to_string(),
+                // The variables of agents.
+                object @ Value::Object(_) => object.to_string(),
+                _ => return Err(wrong()),
+            };
+            if !takes_value {
+                return Err(wrong());
+            }
+            arguments.push(format!("--{name}={text}").into());
+        }
+        decided.push(name);
+    }
+    Ok((arguments, decided))
+}
+
+fn given(arguments: &[OsString]) -> Option<OsString> {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy();
+        if text == format!("--{FLAG}") {
+            return arguments.next().cloned();
+        }
+        if let Some(path) = text.strip_prefix(&format!("--{FLAG}=")) {
+            return Some(path.into());
+        }
+    }
+    std::env::var_os(VARIABLE)
+}
+
+fn is_given(arguments: &[OsString], name: &str) -> bool {
+    let (alone, with_value) = (format!("--{name}"), format!("--{name}="));
+    arguments.iter().any(|argument| {
+        let text = argument.to_string_lossy();
+        text == alone || text.starts_with(&with_value)
+    })
+}
+
+/// Every flag with its values and where they come from, as JSON.
+pub fn print(serve: &Command, matches: &ArgMatches, decided: &[String]) -> String {
+    let mut all = Map::new();
+    for argument in serve.get_arguments() {
+        let Some(name) = argument.get_long() else {
+            continue;
+        };
+        if matches!(name, "help" | "print-config") {
+            continue;
+        }
+        let id = argument.get_id().as_str();
+        let source = match matches.value_source(id) {
+            Some(ValueSource::CommandLine) if decided.iter().any(|one| one == name) => "file",
+            Some(ValueSource::CommandLine) => "flag",
+            Some(ValueSource::EnvVariable) => "environment",
+            Some(_) => "default",
+            None => "unset",
+        };
+        let values: Vec<Value> = matches
+            .get_raw(id)
+            .into_iter()
+            .flatten()
+            .map(|value| match SECRET.contains(&name) {
+                true => Value::from("***"),
+                false => Value::from(value.to_string_lossy().into_owned()),
+            })
+            .collect();
+        let value = match values.len() {
+            0 => Value::Null,
+            1 => values.into_iter().next().unwrap_or_default(),
+            _ => Value::Array(values),
+        };
+        all.insert(
+            name.to_owned(),
+            serde_json::json!({ "value": value, "from": source }),
+        );
+    }
+    serde_json::to_string_pretty(&Value::Object(all)).unwrap_or_default()
+}

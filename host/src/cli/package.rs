@@ -1,0 +1,282 @@
+//! Packages (`.remix`) on the command line: building and installing.
+
+use super::Exit;
+use super::select::GuestFlags;
+use mix_install::{Request, Staging, Turn, recover};
+use mix_package::{Input, NewPackage, PackageError};
+use mix_runtime::environment;
+use mix_runtime::programs::Installed;
+use mix_runtime::run::{self, Outcome, RunRequest};
+use mix_runtime::workspace::{Place, private_folder};
+use mix_value::{Map, Value, escjson, msgpack};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufWriter, Cursor};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Ending of packages.
+pub const ENDING: &str = "remix";
+/// Folder beside the sources whose content becomes files of the app.
+const FILES: &str = "files";
+/// Folder beside the sources with EscJSON arrays of records.
+const RECORDS: &str = "records";
+/// File beside the sources with the metadata of the app.
+const METADATA: &str = "appMeta.json";
+/// The agent that is called after an install.
+const SETUP: &str = "_rmx_setup";
+/// Deepest folder of files.
+const MAX_DEPTH: usize = 32;
+
+/// True for the name of a package.
+pub fn is_package(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == ENDING)
+}
+
+/// The package of one app: its program with libraries, and what lies beside its sources.
+pub fn build(
+    app: &str,
+    executable: Vec<u8>,
+    libraries: Vec<(String, Vec<u8>)>,
+    has_setup: bool,
+    folder: Option<&Path>,
+) -> Result<Vec<u8>, Exit> {
+    let mut new = NewPackage {
+        id: app
+            .chars()
+            .map(|c| if c == '.' { '-' } else { c })
+            .take(64)
+            .collect(),
+        app: app.to_owned(),
+        updates: "*".to_owned(),
+        setup: has_setup,
+        ..NewPackage::default()
+    };
+    new.code
+        .insert(format!("{app}.mixexe"), Input::Bytes(executable));
+    for (name, bytes) in libraries {
+        new.code.insert(name, Input::Bytes(bytes));
+    }
+    if let Some(folder) = folder {
+        collect(&folder.join(FILES), "", 0, &mut new.files)?;
+        new.records = records(&folder.join(RECORDS))?;
+        let about = folder.join(METADATA);
+        if about.is_file() {
+            match parsed(&about)? {
+                Value::Map(members) => new.metadata = Some(members),
+                _ => {
+                    return Err(Exit::failed(format!(
+                        "error: {} is no object",
+                        about.display()
+                    )));
+                }
+            }
+        }
+    }
+    let bytes = new
+        .write(Cursor::new(Vec::new()))
+        .map_err(exit)?
+        .into_inner();
+    // What would be refused is not written.
+    mix_package::Package::open(Cursor::new(bytes.clone()), &mix_package::Limits::PACKAGE)
+        .map_err(exit)?;
+    Ok(bytes)
+}
+
+fn collect(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    files: &mut BTreeMap<String, Input>,
+) -> Result<(), Exit> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    if depth > MAX_DEPTH {
+        return Err(Exit::failed(format!(
+            "error: {} is nested too deeply",
+            folder.display()
+        )));
+    }
+    for item in fs::read_dir(folder).map_err(Exit::io)? {
+        let item = item.map_err(Exit::io)?;
+        let name = format!("{prefix}{}", item.file_name().to_string_lossy());
+        let kind = item.file_type().map_err(Exit::io)?;
+        if kind.is_dir() {
+            collect(&item.path(), &format!("{name}/"), depth + 1, files)?;
+        } else if kind.is_file() {
+            files.insert(name, Input::File(item.path()));
+        }
+    }
+    Ok(())
+}
+
+/// The records of all files, in the order of their names.
+fn records(folder: &Path) -> Result<Vec<Map>, Exit> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|item| item.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .collect();
+    paths.sort();
+    let mut all = Vec::new();
+    for path in paths {
+        let Value::Array(items) = parsed(&path)? else {
+            return Err(Exit::failed(format!(
+                "error: {} is no array of records",
+                path.display()
+            )));
+        };
+        for item in items {
+            match item {
+                Value::Map(record) => all.push(record),
+                other => {
+                    return Err(Exit::failed(format!(
+                        "error: {}: a record must be a map, not {}",
+                        path.display(),
+                        other.kind()
+                    )));
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn parsed(path: &Path) -> Result<Value, Exit> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
+    escjson::parse(&text)
+        .map_err(|error| Exit::failed(format!("error: {}: {error}", path.display())))
+}
+
+/// What became of an install.
+pub struct Installation {
+    /// The report.
+    pub report: Value,
+    /// The first app of the package.
+    pub app: Option<String>,
+}
+
+/// Installs a package into a workspace.
+pub fn install(
+    path: &Path,
+    ws_dir: &Path,
+    ws: &str,
+    request: &Request,
+    dry_run: bool,
+    guests: Option<&GuestFlags>,
+) -> Result<Installation, Exit> {
+    // Checks the names, and gives the folder.
+    let workspace = Place::new(ws_dir, ws, "main")
+        .map_err(Exit::usage)?
+        .workspace_folder();
+    private_folder(&workspace).map_err(Exit::io)?;
+    recover(&workspace).map_err(exit)?;
+    let _turn = Turn::take(&workspace).map_err(exit)?;
+    let staging = Staging::new(&workspace).map_err(exit)?;
+    let mut source =
+        fs::File::open(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
+    let mut target = BufWriter::new(fs::File::create_new(staging.upload()).map_err(Exit::io)?);
+    std::io::copy(&mut source, &mut target).map_err(Exit::io)?;
+    target
+        .into_inner()
+        .map_err(Exit::io)?
+        .sync_all()
+        .map_err(Exit::io)?;
+    let plan = staging.plan(request).map_err(exit)?;
+    let report = plan.report().clone();
+    let mut setup = Value::map([("called", Value::Bool(false))]);
+    let app = report.apps.first().map(|app| app.name.clone());
+    if dry_run {
+        return Ok(Installation {
+            report: report.to_value(setup),
+            app,
+        });
+    }
+    let mut commit = plan.stage().map_err(exit)?;
+    commit.check_free().map_err(exit)?;
+    commit.begin().map_err(exit)?;
+    for app in commit.apps() {
+        commit.apply(&app).map_err(exit)?;
+    }
+    let (apps, params) = commit.setup();
+    let (apps, params) = (apps.to_vec(), params.clone());
+    commit.finish().map_err(exit)?;
+    for app in apps {
+        let place = Place::new(ws_dir, ws, &app).map_err(Exit::usage)?;
+        if let Some(guests) = guests
+            && let Some(told) = call_setup(place, params.clone(), &request.actor, guests)?
+        {
+            setup = told;
+        }
+    }
+    Ok(Installation {
+        report: report.to_value(setup),
+        app,
+    })
+}
+
+fn call_setup(
+    place: Place,
+    params: Map,
+    user: &str,
+    guests: &GuestFlags,
+) -> Result<Option<Value>, Exit> {
+    let Ok(program) = Installed::new(u64::MAX).find(&place, SETUP) else {
+        return Ok(None);
+    };
+    let request = RunRequest {
+        environment: environment::of_command(&place, SETUP, guests.environment()?),
+        place,
+        agent: SETUP.to_owned(),
+        params: msgpack::encode(&Value::Map(params)).unwrap_or_default(),
+        program,
+        user: user.to_owned(),
+        timeout: Duration::from_secs(60),
+        memory: guests.agent_memory as usize,
+        allowed: None,
+    };
+    let outcome = super::runtime()?.block_on(async {
+        let assembly = guests.assemble().await?;
+        let outcome = run::run(&assembly, request).await;
+        run::flush(&assembly).await;
+        Ok::<_, Exit>(outcome)
+    })?;
+    let failed = |message: String| {
+        Value::map([
+            ("called", Value::Bool(true)),
+            ("ok", Value::Bool(false)),
+            ("error", Value::from(message)),
+        ])
+    };
+    Ok(Some(match outcome {
+        Outcome::Output(_) => {
+            Value::map([("called", Value::Bool(true)), ("ok", Value::Bool(true))])
+        }
+        Outcome::Issue(issue) | Outcome::NotLoaded(issue) => {
+            failed(format!("{}: {}", issue.code, issue.message))
+        }
+        Outcome::TimedOut => failed("RT_TIMEOUT: it ran out of time".to_owned()),
+        Outcome::OutOfMemory => failed("RT_MEMORY: it ran out of memory".to_owned()),
+        Outcome::Broken(reason) => {
+            tracing::error!(%reason, "the VM failed");
+            failed("RT_INTERNAL: the VM failed".to_owned())
+        }
+    }))
+}
+
+/// A package that is refused is a finding; a database that is in use is busy.
+fn exit(error: PackageError) -> Exit {
+    let text = format!("error {}: {error}", error.code);
+    match error.code {
+        "db_locked" | "db_busy" | "install_running" | "busy" => Exit::busy(text),
+        "internal" | "db_io" | "disk_full" => {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            Exit::io(format!("{text}{}", cause.unwrap_or_default()))
+        }
+        _ => Exit::failed(text),
+    }
+}

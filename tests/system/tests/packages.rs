@@ -1,0 +1,370 @@
+//! Packages and whole workspaces over HTTP and on the command line.
+
+use mix_package::Packer;
+use mix_system_tests::{Answer, IdentityService, Server, run_mixer};
+use serde_json::{Value, json};
+use std::io::Cursor;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+const OWNER: &str = "ada@example.com";
+const STRANGER: &str = "eve@elsewhere.org";
+const ADMIN: &str = "root@example.com";
+
+fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut packer = Packer::new(Cursor::new(Vec::new()));
+    for (name, content) in entries {
+        packer.add(name, &mut &content[..]).expect("packed");
+    }
+    packer.finish().expect("packed").into_inner()
+}
+
+fn post(server: &Server, path: &str, bytes: &[u8]) -> Answer {
+    server.send_bytes("POST", path, &[], Some(("application/octet-stream", bytes)))
+}
+
+/// A package of a program that is compiled from this source.
+fn built(folder: &std::path::Path, app: &str, source: &str) -> Vec<u8> {
+    let sources = folder.join(format!("{app}-sources"));
+    std::fs::create_dir_all(sources.join("files/public")).expect("a folder");
+    std::fs::create_dir_all(sources.join("records")).expect("a folder");
+    std::fs::write(sources.join("app.mix"), source).expect("written");
+    std::fs::write(sources.join("files/public/hello.txt"), "hello").expect("written");
+    let cities = r#"[{"_rmx_id":{"_rmx_type":"{tag}ref","_rmx_value":"00000000000000000000000000000ulm"},"kind":"city","name":"Ulm"}]"#;
+    std::fs::write(sources.join("records/cities.json"), cities).expect("written");
+    std::fs::write(sources.join("appMeta.json"), r#"{"display_name":"Demo"}"#).expect("written");
+    let package = folder.join(format!("{app}.remix"));
+    let (from, to) = (sources.display().to_string(), package.display().to_string());
+    let done = run_mixer(["build", &from, "-o", &to, "--app", app]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    std::fs::read(package).expect("a package")
+}
+
+fn program(answer: u32) -> String {
+    format!("module hello(p:data)\n  cell output = {answer}\nmodule end\n")
+}
+
+#[test]
+fn a_package_is_built_installed_run_and_updated() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let package = built(scratch.path(), "demo", &program(1));
+    assert_eq!(
+        package,
+        built(scratch.path(), "demo", &program(1)),
+        "equal input, equal bytes"
+    );
+    let server = Server::mixer(&scratch.path().join("ws"), &[]);
+    assert_eq!(server.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
+    let dry = post(&server, "/v1/ws/acme/install?dry_run=true", &package);
+    assert_eq!(dry.status, 200, "{:?}", dry.json());
+    assert_eq!(server.get("/v1/ws/acme/app/demo").0, 404);
+    let done = post(&server, "/v1/ws/acme/install", &package);
+    assert_eq!(done.status, 200, "{:?}", done.json());
+    let report = done.json();
+    assert_eq!(report["apps"][0]["action"], "created");
+    assert_eq!(report["apps"][0]["records"]["saved"], 1);
+    assert_eq!(report, dry.json());
+    let run = || server.get("/v1/ws/acme/app/demo/agent/hello/run");
+    assert_eq!(run(), (200, b"1".to_vec()));
+    let meta = server.get("/v1/ws/acme/app/demo/appMeta.json");
+    assert_eq!(
+        mix_system_tests::response_json(&meta.1)["display_name"],
+        "Demo"
+    );
+    assert_eq!(
+        server.get("/v1/ws/acme/app/demo/files/public/hello.txt"),
+        (200, b"hello".to_vec())
+    );
+    let cities = server
+        .get("/v1/ws/acme/app/demo/query?query=kind%20%3D%3D%20%22city%22%20%7C%20%7Bname%7D");
+    assert_eq!(cities, (200, br#"[{"name":"Ulm"}]"#.to_vec()));
+
+    // While somebody else keeps asking, not one request is lost.
+    let (stop, asked) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Acquire) {
+                    let (status, body) = run();
+                    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+                    let count =
+                        server.get("/v1/ws/acme/app/demo/query?query=kind%20%3D%3D%20%22city%22");
+                    assert_eq!(count.0, 200, "{}", String::from_utf8_lossy(&count.1));
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for version in 2..5 {
+            let before = asked.load(Ordering::Relaxed);
+            let next = built(scratch.path(), "demo", &program(version));
+            let done = post(&server, "/v1/ws/acme/install", &next);
+            assert_eq!(done.status, 200, "{:?}", done.json());
+            assert_eq!(done.json()["apps"][0]["action"], "updated");
+            assert_eq!(run(), (200, version.to_string().into_bytes()));
+            assert!(asked.load(Ordering::Relaxed) >= before);
+        }
+        stop.store(true, Ordering::Release);
+    });
+
+    // After a kill everything is there.
+    server.kill();
+    let server = Server::mixer(&scratch.path().join("ws"), &[]);
+    assert_eq!(
+        server.get("/v1/ws/acme/app/demo/agent/hello/run"),
+        (200, b"4".to_vec())
+    );
+}
+
+#[test]
+fn packages_made_elsewhere_are_kept_and_reported() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let server = Server::mixer(scratch.path(), &[]);
+    assert_eq!(server.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
+    let package = zip(&[
+        (
+            "manifest.json",
+            br#"{"apps":{"demo":true},"records":{},"setup":""}"#,
+        ),
+        (
+            "apps/demo.mp",
+            b"\x91\x82\xa9_rmx_type\xa3app\xa4name\xa4demo",
+        ),
+        (
+            "apps/demo/libraries/executable_cross.WASM",
+            b"\0asm\x01\0\0\0",
+        ),
+        ("records.mp", b"\x80"),
+    ]);
+    let done = post(&server, "/install-remix-file/acme", &package);
+    assert_eq!(
+        (done.status, done.header("deprecation")),
+        (200, Some("true")),
+        "{:?}",
+        done.json()
+    );
+    let report = done.json();
+    assert_eq!(
+        (&report["format"], &report["warnings"][0]["code"]),
+        (&json!("1"), &json!("incompatible_code"))
+    );
+    let (status, listed) =
+        server.get("/v1/ws/acme/app/demo/file-manager/content?path=/code/&recursive=true");
+    assert_eq!(status, 200);
+    let listed = mix_system_tests::response_json(&listed);
+    assert_eq!(listed[0]["path"], "/code/legacy/executable_cross.WASM");
+}
+
+#[test]
+fn hostile_packages_change_nothing() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let server = Server::mixer(scratch.path(), &["--package-limit", "64KiB"]);
+    assert_eq!(server.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
+    let manifest: (&str, &[u8]) = (
+        "manifest_v2.json",
+        br#"{"version":"2.1","id":"x","updates":"*","name":"demo","app":{"filesets":["fs"]}}"#,
+    );
+    let fs: (&str, &[u8]) = ("filesets/fs/fsMeta.json", b"{}");
+    let bomb = vec![0; 3 << 20];
+    let good = zip(&[manifest, fs]);
+    for (package, status, code) in [
+        (b"not a zip file".to_vec(), 422, "bad_zip"),
+        (good[..good.len() / 2].to_vec(), 422, "bad_zip"),
+        (
+            zip(&[manifest, fs, ("../../etc/passwd", b"x")]),
+            422,
+            "unsafe_entry",
+        ),
+        (
+            zip(&[manifest, fs, ("filesets/fs/root/a\\b", b"x")]),
+            422,
+            "unsafe_entry",
+        ),
+        (
+            zip(&[manifest, fs, ("filesets/fs/root/zeros", &bomb)]),
+            422,
+            "bomb",
+        ),
+        (zip(&[fs]), 422, "not_a_package"),
+        (zip(&[manifest]), 422, "missing_entry"),
+        (vec![7; 70 << 10], 413, "package_too_large"),
+    ] {
+        let answer = post(&server, "/v1/ws/acme/install", &package);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (status, code),
+            "{:?}",
+            answer.json()
+        );
+        let apps = mix_system_tests::response_json(&server.get("/v1/ws/acme").1);
+        assert_eq!(apps["apps"], json!([]), "{code}");
+        assert!(!scratch.path().join("acme/demo").exists(), "{code}");
+    }
+    let text = server.send("POST", "/v1/ws/acme/install", &[], Some(("text/html", "x")));
+    assert_eq!((text.status, text.code().as_str()), (415, "bad_media_type"));
+    let left = std::fs::read_dir(scratch.path())
+        .expect("a folder")
+        .flatten();
+    let left: Vec<String> = left
+        .map(|item| item.file_name().to_string_lossy().into_owned())
+        .collect();
+    assert!(
+        left.iter().all(|name| !name.starts_with(".upload-")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn workspaces_travel_and_packages_ask_who_it_is() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let service = IdentityService::start();
+    let url = service.key_url();
+    let server = Server::mixer(
+        &scratch.path().join("ws"),
+        &[
+            "--jwks-url",
+            &url,
+            "--server-admin",
+            "user/root@example.com",
+            "--workspace-creator",
+            "domain/example.com",
+        ],
+    );
+    let send = |user: &str, method: &str, path: &str, body: Option<&[u8]>| {
+        let token = format!("Bearer {}", service.token(user));
+        let headers = [("authorization", token.as_str())];
+        let headers = if user.is_empty() {
+            &[][..]
+        } else {
+            &headers[..]
+        };
+        server.send_bytes(
+            method,
+            path,
+            headers,
+            body.map(|body| ("application/octet-stream", body)),
+        )
+    };
+    let make = format!("Bearer {}", service.token(OWNER));
+    let made = server.send(
+        "POST",
+        "/v1/ws",
+        &[("authorization", &make)],
+        Some(("application/json", r#"{"name":"acme"}"#)),
+    );
+    assert_eq!(made.status, 201);
+    let package = built(scratch.path(), "demo", &program(1));
+    for (user, status) in [("", 401), (STRANGER, 403), (OWNER, 200), (ADMIN, 200)] {
+        let answer = send(user, "POST", "/v1/ws/acme/install", Some(&package));
+        assert_eq!(answer.status, status, "{user:?} {:?}", answer.json());
+    }
+    let grant = r#"{"subject":"anonymous","role":"runner","resource":"agent/demo/hello"}"#;
+    let granted = server.send(
+        "POST",
+        "/v1/ws/acme/permissions",
+        &[("authorization", &make)],
+        Some(("application/json", grant)),
+    );
+    assert_eq!(granted.status, 201);
+    for (user, status) in [("", 401), (STRANGER, 403), (ADMIN, 200)] {
+        assert_eq!(
+            send(user, "GET", "/v1/ws/acme/export", None).status,
+            status,
+            "{user:?}"
+        );
+    }
+    let tape = send(OWNER, "GET", "/v1/ws/acme/export?history=false", None);
+    assert_eq!(tape.status, 200);
+    assert_eq!(
+        tape.header("content-disposition"),
+        Some("attachment; filename=\"acme.remix\"")
+    );
+    for (user, status) in [("", 401), (STRANGER, 403)] {
+        assert_eq!(
+            send(user, "POST", "/v1/ws-import?ws=copy", Some(&tape.body)).status,
+            status,
+            "{user:?}"
+        );
+    }
+    let import = |user: &str, query: &str| {
+        send(
+            user,
+            "POST",
+            &format!("/v1/ws-import?{query}"),
+            Some(&tape.body),
+        )
+    };
+    let done = import(OWNER, "ws=copy&grants=true");
+    assert_eq!(done.status, 201, "{:?}", done.json());
+    assert_eq!(done.json()["report"]["grants"], 1);
+    // The grant has come along.
+    assert_eq!(
+        send("", "GET", "/v1/ws/copy/app/demo/agent/hello/run", None).body,
+        b"1"
+    );
+    assert_eq!(
+        (
+            import(OWNER, "ws=copy").status,
+            import(STRANGER, "ws=copy&replace=true").status
+        ),
+        (409, 403)
+    );
+    let again = import(OWNER, "ws=copy&replace=true");
+    assert_eq!(
+        (again.status, &again.json()["report"]["droppedGrants"]),
+        (201, &Value::from(1))
+    );
+    assert_eq!(
+        send("", "GET", "/v1/ws/copy/app/demo/agent/hello/run", None).status,
+        401
+    );
+    assert_eq!(
+        send(OWNER, "POST", "/v1/ws-import?ws=x%2F..", Some(&tape.body)).code(),
+        "bad_name"
+    );
+    assert_eq!(
+        send(OWNER, "POST", "/v1/ws/acme/install", Some(&tape.body)).code(),
+        "wrong_kind"
+    );
+    assert_eq!(
+        send(OWNER, "POST", "/v1/ws-import?ws=other", Some(&package)).code(),
+        "wrong_kind"
+    );
+}
+
+#[test]
+fn packages_on_the_command_line() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    built(scratch.path(), "demo", &program(7));
+    let package = scratch.path().join("demo.remix").display().to_string();
+    let done = run_mixer(["run", &package, "hello"]);
+    assert_eq!((done.code, done.stdout.trim()), (0, "7"), "{}", done.stderr);
+    let ws_dir = scratch.path().join("ws").display().to_string();
+    let done = run_mixer(["install", &package, "--ws-dir", &ws_dir, "--ws", "acme"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let report: Value = serde_json::from_str(&done.stdout).expect("a report");
+    assert_eq!(report["apps"][0]["action"], "created");
+    let done = run_mixer([
+        "run", "hello", "--ws-dir", &ws_dir, "--ws", "acme", "--app", "demo",
+    ]);
+    assert_eq!(done.stdout.trim(), "7", "{}", done.stderr);
+    std::fs::write(scratch.path().join("bad.remix"), "x").expect("written");
+    let bad = scratch.path().join("bad.remix").display().to_string();
+    let done = run_mixer(["install", &bad, "--ws-dir", &ws_dir]);
+    assert_eq!(done.code, 1);
+    assert!(
+        done.stderr.starts_with("error bad_zip: "),
+        "{}",
+        done.stderr
+    );
+    let done = run_mixer([
+        "db",
+        "query",
+        "kind == \"city\" | .name",
+        "--ws-dir",
+        &ws_dir,
+        "--ws",
+        "acme",
+        "--app",
+        "demo",
+    ]);
+    assert_eq!(done.stdout.trim(), "\"Ulm\"", "{}", done.stderr);
+}
