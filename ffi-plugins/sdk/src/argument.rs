@@ -53,6 +53,7 @@ pub struct Arguments {
 
 impl Arguments {
     /// Checks the number of arguments. Each one is read when it is taken.
+    #[inline]
     pub fn decode(
         function: &'static str,
         params: u8,
@@ -83,6 +84,7 @@ impl Arguments {
     }
 
     /// The next argument as `T`.
+    #[inline]
     pub fn take<T: FromArgument>(&mut self) -> Result<T, Failure> {
         self.taken += 1;
         if self.left == 0 {
@@ -90,6 +92,18 @@ impl Arguments {
             return self.convert(Value::Undefined);
         }
         self.left -= 1;
+        if let Some((token, length)) = msgpack::short(self.rest())
+            && let Some(argument) = T::from_token(&token)
+        {
+            self.position += length;
+            self.taken_last()?;
+            return Ok(argument);
+        }
+        self.take_any()
+    }
+
+    /// An argument in any form.
+    fn take_any<T: FromArgument>(&mut self) -> Result<T, Failure> {
         let mut reader = Reader::at(&self.bytes, self.position);
         let token = reader
             .next()
@@ -107,6 +121,11 @@ impl Arguments {
         self.position = reader.position();
         self.taken_last()?;
         self.convert(value)
+    }
+
+    /// The bytes of the arguments that are still to be taken.
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.position..).unwrap_or_default()
     }
 
     fn convert<T: FromArgument>(&self, value: Value) -> Result<T, Failure> {

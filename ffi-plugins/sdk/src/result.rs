@@ -52,7 +52,9 @@ impl<T: IntoValue> IntoValue for Option<T> {
     }
 }
 
-/// Values that hold no others are written at once; `room` is what their wire form takes at most.
+/// Values that hold no others are written at once; `room` is what their wire form takes, or a bit
+/// more: what is exact need not be moved when it is handed over.
+#[inline]
 fn written(
     room: usize,
     write: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
@@ -70,12 +72,34 @@ fn not_encodable(error: &EncodeError) -> Failure {
     )
 }
 
-/// Room for a number, or for what stands before a text or a binary.
-const HEAD: usize = 9;
+/// Room for a number.
+const NUMBER: usize = 9;
+
+/// Room for a text of that length.
+fn text_room(length: usize) -> usize {
+    let head = match length {
+        0..=31 => 1,
+        32..=0xff => 2,
+        0x100..=0xffff => 3,
+        _ => 5,
+    };
+    head + length
+}
+
+/// Room for a binary of that length.
+fn binary_room(length: usize) -> usize {
+    let head = match length {
+        0..=0xff => 2,
+        0x100..=0xffff => 3,
+        _ => 5,
+    };
+    head + length
+}
 
 macro_rules! into_value {
     ($($type:ty, $value:ident, $writer:ident: $room:expr => $write:expr;)+) => {$(
         impl IntoValue for $type {
+            #[inline]
             fn encode(self) -> Result<Encoded, Failure> {
                 let $value = self;
                 written($room, |$writer| $write)
@@ -87,13 +111,13 @@ macro_rules! into_value {
 into_value! {
     (), _nothing, writer: 1 => { writer.null(); Ok(()) };
     bool, flag, writer: 1 => { writer.bool(flag); Ok(()) };
-    i64, number, writer: HEAD => { writer.int(number); Ok(()) };
-    f64, number, writer: HEAD => { writer.float(number); Ok(()) };
-    String, text, writer: HEAD + text.len() => writer.str(&text);
-    &str, text, writer: HEAD + text.len() => writer.str(text);
-    Arc<str>, text, writer: HEAD + text.len() => writer.str(&text);
-    Vec<u8>, bytes, writer: HEAD + bytes.len() => writer.bin(&bytes);
-    Arc<[u8]>, bytes, writer: HEAD + bytes.len() => writer.bin(&bytes);
+    i64, number, writer: NUMBER => { writer.int(number); Ok(()) };
+    f64, number, writer: NUMBER => { writer.float(number); Ok(()) };
+    String, text, writer: text_room(text.len()) => writer.str(&text);
+    &str, text, writer: text_room(text.len()) => writer.str(text);
+    Arc<str>, text, writer: text_room(text.len()) => writer.str(&text);
+    Vec<u8>, bytes, writer: binary_room(bytes.len()) => writer.bin(&bytes);
+    Arc<[u8]>, bytes, writer: binary_room(bytes.len()) => writer.bin(&bytes);
 }
 
 impl IntoValue for Vec<Value> {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use mix_value::msgpack::{DecodeError, EncodeError, OpenCase, Reader, Token, Writer};
+use mix_value::msgpack::{self, DecodeError, EncodeError, OpenCase, Reader, Token, Writer};
 
 use crate::failure::Failure;
 use crate::heap::{Case, Map, MapIter, Shape, Text, Value};
@@ -34,7 +34,11 @@ fn write_arguments(out: &mut Vec<u8>, arguments: &[Value]) -> Result<(), Failure
         .array(arguments.len())
         .map_err(|error| not_encodable(&error))?;
     for argument in arguments {
-        encode_into(out, argument)?;
+        match argument {
+            // Of one byte, as most numbers are.
+            Value::Int(number @ 0..=0x7f) => out.push(*number as u8),
+            argument => encode_into(out, argument)?,
+        }
     }
     Ok(())
 }
@@ -178,7 +182,15 @@ const RECENT: usize = 8;
 
 impl Decoder {
     /// Reads one value that fills the whole input.
+    #[inline]
     pub fn decode(&mut self, input: &[u8]) -> Result<Value, DecodeError> {
+        if let Some(value) = short(input) {
+            return Ok(value);
+        }
+        self.decode_any(input)
+    }
+
+    fn decode_any(&mut self, input: &[u8]) -> Result<Value, DecodeError> {
         let mut reader = Reader::new(input);
         let value = self.value(&mut reader)?;
         reader.finish()?;
@@ -315,6 +327,24 @@ impl Decoder {
         };
         Value::Map(Map::of_shape(&shape, values))
     }
+}
+
+/// What most replies are: a short value that holds no others. `None`: the reader is asked.
+#[inline]
+fn short(input: &[u8]) -> Option<Value> {
+    let (token, length) = msgpack::short(input)?;
+    if length != input.len() {
+        return None;
+    }
+    Some(match token {
+        Token::Null => Value::Null,
+        Token::Bool(value) => Value::Bool(value),
+        Token::Int(number) => Value::Int(number),
+        Token::Float(number) => Value::Float(number),
+        Token::Str(text) => Value::text(text),
+        Token::Bin(bytes) => Value::binary(bytes.to_vec()),
+        _ => return None,
+    })
 }
 
 /// Reads one value.

@@ -1,6 +1,6 @@
 //! The byte examples of the wire form, each written and read.
 
-use mix_value::msgpack::{DecodeErrorKind, decode, encode};
+use mix_value::msgpack::{DecodeErrorKind, Reader, decode, encode, short};
 use mix_value::{BigInt, Case, Ref, Token, Value};
 
 const ID: &str = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF";
@@ -251,4 +251,32 @@ fn depth_is_limited_in_both_directions() {
         DecodeErrorKind::TooDeep
     );
     assert!(decode(&vec![0x81; 10_000_000]).is_err());
+}
+
+/// What `short` reads is what the reader reads, and never of an input that the reader refuses.
+#[test]
+fn short_values() {
+    let mut inputs = vec![
+        Vec::new(),
+        b"\xa3\xe2\x82\xac".to_vec(),
+        hex("cb7ff8000000000001"),
+    ];
+    inputs.extend((0..=u8::MAX).map(|byte| vec![byte]));
+    inputs.extend((0..=u16::MAX).map(|both| both.to_be_bytes().to_vec()));
+    inputs.extend((0..64).map(|length| [vec![0xc4, length], vec![0xcb; 32]].concat()));
+    inputs.extend((0xa0..=0xbf).map(|head| [vec![head], vec![b'x'; 16]].concat()));
+    inputs.extend((0..12).map(|length| [vec![0xcb], vec![0x40; length]].concat()));
+    let mut taken = 0;
+    for input in inputs {
+        let Some((token, length)) = short(&input) else {
+            continue;
+        };
+        taken += 1;
+        let mut reader = Reader::new(&input);
+        let read = reader.next().expect("the reader reads it too");
+        assert_eq!(format!("{token:?}"), format!("{read:?}"), "{input:02x?}");
+        assert_eq!(length, reader.position(), "{input:02x?}");
+        assert!(reader.is_done());
+    }
+    assert!(taken > 10_000, "only {taken} inputs were read");
 }

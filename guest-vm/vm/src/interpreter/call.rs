@@ -310,12 +310,8 @@ impl Machine {
                 index,
                 waits: false,
             } => {
-                self.surroundings.metrics.foreign_calls += 1;
-                let send = |args: &[u8]| host.call(index, args);
-                match self.arguments.with(arguments, send)? {
-                    Ok(bytes) => Ok(Next::Value(self.decode(&bytes)?, ret)),
-                    Err(failure) => Err(host_failure(failure)),
-                }
+                let value = self.call_at_once(host, index, arguments)?;
+                Ok(Next::Value(value, ret))
             }
             Foreign::Linked { index, waits: true } => {
                 self.surroundings.metrics.foreign_calls += 1;
@@ -332,6 +328,32 @@ impl Machine {
                 let wait = Wait::Result(ret);
                 Ok(self.park(Block::Call { call, wait }))
             }
+        }
+    }
+
+    /// The number at the host of a foreign function that never waits; `None` for any other.
+    pub fn at_once(&self, number: u32) -> Option<u32> {
+        match self.loaded.foreign[number as usize] {
+            Foreign::Linked {
+                index,
+                waits: false,
+            } => Some(index),
+            _ => None,
+        }
+    }
+
+    /// Calls a foreign function that never waits, by its number at the host.
+    pub fn call_at_once(
+        &mut self,
+        host: &mut dyn Host,
+        index: u32,
+        arguments: &[Value],
+    ) -> Result<Value, Failure> {
+        self.surroundings.metrics.foreign_calls += 1;
+        let send = |args: &[u8]| host.call(index, args);
+        match self.arguments.with(arguments, send)? {
+            Ok(bytes) => self.decode(&bytes),
+            Err(failure) => Err(host_failure(failure)),
         }
     }
 

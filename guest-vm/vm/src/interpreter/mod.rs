@@ -51,6 +51,8 @@ enum Leave {
     OutOfFuel,
     /// An instruction that needs the whole machine.
     Slow(Op),
+    /// Such an instruction is done, and something is to follow.
+    Done(Result<Next, Failure>),
     /// A call of a function value that is no plain closure.
     Apply {
         callee: Value,
@@ -110,7 +112,7 @@ impl Machine {
                 next = Err(failure);
                 continue;
             }
-            next = match self.frames(routine) {
+            next = match self.frames(routine, host) {
                 Leave::Raise(failure) => Err(failure),
                 Leave::Return(value) => Ok(Next::Value(value, Ret::Native)),
                 Leave::OutOfFuel => Ok(Next::Run),
@@ -120,19 +122,29 @@ impl Machine {
                     ret,
                 } => self.apply(routine, host, &callee, arguments, ret),
                 Leave::Slow(op) => self.slow(routine, host, op),
+                Leave::Done(next) => next,
             };
         }
     }
 
     /// Runs the topmost frame and all that it calls until the loop is to be left.
-    fn frames(&mut self, routine: &mut Routine) -> Leave {
+    fn frames(&mut self, routine: &mut Routine, host: &mut dyn Host) -> Leave {
         let loaded = Rc::clone(&self.loaded);
         loop {
             execute::execute(self, routine, &loaded);
-            if !self.garbage.empty()
-                && let Err(leave) = step::step(self, routine, &loaded)
-            {
-                return leave;
+            if self.garbage.empty() {
+                continue;
+            }
+            match step::step(self, routine, &loaded) {
+                Ok(()) => {}
+                // A foreign function that answers at once is as frequent as others are.
+                Err(Leave::Slow(op @ Op::CallForeign { .. })) => {
+                    match self.slow(routine, host, op) {
+                        Ok(Next::Run) => {}
+                        next => return Leave::Done(next),
+                    }
+                }
+                Err(leave) => return leave,
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use mix_bytecode::Op;
 
-use super::window::take_range;
+use super::window::{clear, take_range};
 use crate::boundary::Host;
 use crate::failure::Failure;
 use crate::heap::Value;
@@ -48,6 +48,14 @@ impl Machine {
                 base: args,
                 import,
             } => {
+                if let Some(index) = self.at_once(import.0) {
+                    let first = at(args.0);
+                    let arguments = &mut routine.stack[first..first + usize::from(count)];
+                    let result = self.call_at_once(host, index, arguments);
+                    clear(arguments);
+                    routine.stack[at(dst.0)] = result?;
+                    return Ok(Next::Run);
+                }
                 let arguments = take_range(&mut routine.stack[base..], args.0, count);
                 self.call_foreign(routine, host, import.0, &arguments, Ret::Reg(dst.0))
             }

@@ -77,6 +77,10 @@ pub(super) fn step(
     if let Some(limit) = &loaded.memory {
         limit.check().map_err(Leave::Raise)?;
     }
+    if matches!(op, Op::CallForeign { .. }) {
+        // Not one of those below, which need not all be asked.
+        return Err(Leave::Slow(*op));
+    }
     match control(machine, routine, running, op) {
         Ok(Flow::Next | Flow::Frame) => Ok(()),
         Ok(Flow::Jump(target)) => {

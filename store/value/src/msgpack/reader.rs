@@ -72,7 +72,17 @@ struct Frame<'a> {
 
 /// Number of elements of the array that `input` begins with, and where the first one begins;
 /// none if it is no array. The elements are then read one by one ([`Reader::at`]).
+#[inline]
 pub fn array_start(input: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
+    match *input {
+        [head @ 0x90..=0x9f, ref elements @ ..] if usize::from(head & 0x0f) <= elements.len() => {
+            Ok(Some((usize::from(head & 0x0f), 1)))
+        }
+        _ => long_array_start(input),
+    }
+}
+
+fn long_array_start(input: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
     let mut reader = Reader::new(input);
     match input.first() {
         Some(0x90..=0x9f | 0xdc | 0xdd) => match reader.read_item(0)? {
@@ -81,6 +91,36 @@ pub fn array_start(input: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> 
         },
         _ => Ok(None),
     }
+}
+
+/// The value that `input` begins with and its length, if it holds no others and is in one of the
+/// forms of few bytes that most such values have. `None` says nothing about `input`: a [`Reader`]
+/// will tell.
+#[inline]
+pub fn short(input: &[u8]) -> Option<(Token<'_>, usize)> {
+    let (&marker, rest) = input.split_first()?;
+    Some(match marker {
+        0x00..=0x7f => (Token::Int(i64::from(marker)), 1),
+        0xe0..=0xff => (Token::Int(i64::from(marker as i8)), 1),
+        0xc0 => (Token::Null, 1),
+        0xc2 => (Token::Bool(false), 1),
+        0xc3 => (Token::Bool(true), 1),
+        0xa0..=0xbf => {
+            let len = usize::from(marker & 0x1f);
+            let text = std::str::from_utf8(rest.get(..len)?).ok()?;
+            (Token::Str(text), 1 + len)
+        }
+        0xc4 => {
+            let (&len, rest) = rest.split_first()?;
+            let len = usize::from(len);
+            (Token::Bin(rest.get(..len)?), 2 + len)
+        }
+        0xcb => {
+            let float = f64::from_be_bytes(*rest.first_chunk()?);
+            (Token::Float(canonical(float)), 9)
+        }
+        _ => return None,
+    })
 }
 
 /// Keys of a map seen so far. Sorted input, the normal case, needs only the
