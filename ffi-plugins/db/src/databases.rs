@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use mix_plugin_sdk::{Failure, Map, Value};
 use mix_store::{AsOf, Database, OpenOptions, SaveOptions, StoreError, View};
@@ -150,11 +151,18 @@ fn named(session: &Session, map: &Map) -> Result<Database, Failure> {
     }
 }
 
+/// The folder of the app, if this instance was given one.
+fn own_folder() -> Option<&'static Path> {
+    // What an instance is given stays the same, and to look takes longer than to read a record.
+    static GIVEN: OnceLock<bool> = OnceLock::new();
+    let own = Path::new("/app");
+    GIVEN.get_or_init(|| own.is_dir()).then_some(own)
+}
+
 /// The database of the app the run belongs to.
 fn main(session: &Session) -> Result<Database, Failure> {
-    let own = Path::new("/app");
     let name = (!session.who.app.is_empty()).then_some(session.who.app.as_str());
-    if own.is_dir() {
+    if let Some(own) = own_folder() {
         return on_disk(session, own.to_path_buf(), name, true);
     }
     let folder = app_folder(session, name.unwrap_or("main"))?;
@@ -166,7 +174,7 @@ fn app(session: &Session, name: &str) -> Result<Database, Failure> {
     if name == session.who.app {
         return main(session);
     }
-    if Path::new("/app").is_dir() {
+    if own_folder().is_some() {
         return Err(failure(StoreError::NoSuchDb(format!(
             "{name:?} within reach: this run has only the data of its own app"
         ))));
