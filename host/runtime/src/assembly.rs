@@ -465,7 +465,7 @@ impl Assembly {
             // An array with null: the app's own database.
             args: vec![0x91, 0xc0],
         };
-        if let Err(failure) = instance.start(address).await {
+        if let Err(failure) = instance.start(address, None).await {
             tracing::error!(code = %failure.code, "records are not flushed: {}", failure.message);
         }
         instance.close(session).await;

@@ -1,7 +1,8 @@
-//! Synchronous calls of a run to its plugins, made by the task of the run itself.
+//! What a run asks of its plugins, done by the task of the run itself: synchronous calls, and the
+//! first steps of functions that may wait.
 //!
 //! The store of a plugin cannot be entered from inside a host function of the VM's store. So the
-//! host function leaves the call here and waits, the task of the run makes it as soon as it is
+//! host function leaves the work here and waits, the task of the run does it as soon as it is
 //! out of the VM's store ([`Desk::serve`]), and goes back in with the answer. No other task and
 //! no other thread takes part.
 
@@ -42,6 +43,14 @@ impl Desk {
             }));
         }
         answered.await.map_err(|_| Closed)
+    }
+
+    /// True while somebody serves.
+    pub fn is_open(&self) -> bool {
+        self.left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 
     /// Drives `asker`, and in its pauses what it asks for. Work that is not done when it ends is dropped.

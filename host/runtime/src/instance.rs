@@ -3,7 +3,8 @@
 //! An instance is idle, at work, or dead. A synchronous function of an idle
 //! instance is called without a queue: in place, on the stack of the VM that calls it, if the
 //! plugin imports nothing that can wait ([`crate::immediate`]); else by the task of its run.
-//! The first function that waits moves the instance into a task of its own,
+//! The first function that may wait puts the instance to work: its caller makes the first steps
+//! itself ([`crate::pace`]), and if they do not suffice, the work goes on in a task of its own,
 //! which serves any number of functions at the same time and gives the
 //! instance back when the last of them, and the last stream, has ended.
 //!
@@ -13,14 +14,18 @@
 use crate::bindings::{Caller, Failure};
 use crate::desk::Desk;
 use crate::lock::AppLock;
+use crate::pace::Pace;
 use crate::plugin::{CallResult, Entry, Live, PluginCode, StartResult};
 use crate::state::{GuestState, InPlace};
 use crate::stream::{self, HostReply, OpenStreams};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -47,6 +52,7 @@ pub struct Instance {
     lock: StdMutex<Option<AppLock>>,
     /// Functions that wait and have not answered yet.
     in_flight: AtomicUsize,
+    pace: Pace,
 }
 
 /// One of the functions in flight.
@@ -94,6 +100,7 @@ impl Instance {
     /// An instance that was just made.
     pub fn new(code: Arc<PluginCode>, live: Live, lock: Option<AppLock>) -> Arc<Instance> {
         Arc::new(Instance {
+            pace: Pace::new(code.functions.len(), code.is_shared()),
             code,
             state: Mutex::new(State::Idle(Box::new(live))),
             death: StdMutex::new(None),
@@ -205,12 +212,24 @@ impl Instance {
         }
     }
 
-    /// Starts a function that may wait.
-    pub async fn start(self: &Arc<Self>, address: Address) -> Started {
+    /// Starts a function that may wait. `desk`: the one of the run from whose store it is
+    /// started; `None` for somebody who is in no store.
+    pub async fn start(self: &Arc<Self>, address: Address, desk: Option<&Desk>) -> Started {
         let function = address.function;
         let _place = self.take_place(function)?;
         let (send, answer) = oneshot::channel();
-        if self.submit(Job::Start(address, send)).await.is_err() {
+        let job = Job::Start(address, send);
+        let submitted = match desk {
+            _ if !self.pace.may_begin_here(function) => self.submit(job, false).await,
+            None => self.submit(job, true).await,
+            Some(desk) if desk.is_open() => {
+                let instance = self.clone();
+                let work = async move { instance.submit(job, true).await };
+                desk.ask(work).await.unwrap_or(Err(()))
+            }
+            Some(_) => self.submit(job, false).await,
+        };
+        if submitted.is_err() {
             return Err(self.failure(function));
         }
         match answer.await {
@@ -239,19 +258,19 @@ impl Instance {
         Ok(place)
     }
 
-    /// Opens a session of a shared instance.
+    /// Opens a session of a shared instance, for somebody who is in no store.
     pub async fn open(self: &Arc<Self>, who: Caller) -> Result<u64, Failure> {
         let (send, answer) = oneshot::channel();
-        if self.submit(Job::Open(who, send)).await.is_err() {
+        if self.submit(Job::Open(who, send), true).await.is_err() {
             return Err(self.failure(u32::MAX));
         }
         answer.await.map_err(|_| self.failure(u32::MAX))
     }
 
-    /// Ends a session.
+    /// Ends a session, for somebody who is in no store.
     pub async fn close(self: &Arc<Self>, session: u64) {
         // A dead instance has no sessions left to close.
-        let _ = self.submit(Job::Close(session)).await;
+        let _ = self.submit(Job::Close(session), true).await;
     }
 
     /// Waits until everything that was asked for is done.
@@ -312,30 +331,47 @@ impl Instance {
         }
     }
 
-    /// Hands a job to the task of the instance, which is started if there is none.
-    async fn submit(self: &Arc<Self>, job: Job) -> Result<(), ()> {
-        let mut state = self.state.lock().await;
-        if let State::Busy(jobs) = &*state {
-            return jobs.send(job).map_err(|_| {
-                self.lost(u32::MAX);
-            });
-        }
-        match std::mem::replace(&mut *state, State::Dead) {
-            State::Idle(live) => {
-                let (send, jobs) = mpsc::unbounded_channel();
-                send.send(job).map_err(|_| ())?;
-                *state = State::Busy(send);
-                let work = self.clone().work(live, jobs);
-                let task = match crate::threads::of_shared(self.code.is_shared()) {
-                    Some(runtime) => runtime.spawn(work),
-                    None => tokio::spawn(work),
-                };
-                *self.task.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(task.abort_handle());
-                Ok(())
+    /// Hands a job to the task of the instance. If there is none, the work begins: `here`, as far
+    /// as it goes without waiting, and then in a task.
+    async fn submit(self: &Arc<Self>, job: Job, here: bool) -> Result<(), ()> {
+        let function = match &job {
+            Job::Call(address, _) | Job::Start(address, _) => address.function,
+            Job::Open(..) | Job::Close(_) => u32::MAX,
+        };
+        let (live, jobs) = {
+            let mut state = self.state.lock().await;
+            if let State::Busy(jobs) = &*state {
+                return jobs.send(job).map_err(|_| {
+                    self.lost(u32::MAX);
+                });
             }
-            _ => Err(()),
+            let State::Idle(live) = std::mem::replace(&mut *state, State::Dead) else {
+                return Err(());
+            };
+            let (send, jobs) = mpsc::unbounded_channel();
+            send.send(job).map_err(|_| ())?;
+            *state = State::Busy(send);
+            (live, jobs)
+        };
+        let mut work = self.clone().work(live, jobs).boxed();
+        if here {
+            let begun = Instant::now();
+            let steps = poll_fn(|context| Poll::Ready(work.as_mut().poll(context)));
+            // A panic leaves a queue behind that nobody serves, as that of a task does.
+            let steps = AssertUnwindSafe(steps).catch_unwind().await;
+            self.pace.note(function, begun.elapsed());
+            if !matches!(steps, Ok(Poll::Pending)) {
+                return Ok(());
+            }
         }
+        // Locked before the task can end and another one begin.
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let spawned = match crate::threads::of_shared(self.code.is_shared()) {
+            Some(runtime) => runtime.spawn(work),
+            None => tokio::spawn(work),
+        };
+        *task = Some(spawned.abort_handle());
+        Ok(())
     }
 
     /// The task of the instance.

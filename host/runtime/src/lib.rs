@@ -42,6 +42,7 @@ pub mod lock;
 pub mod manifest;
 pub mod messages;
 pub mod outbound;
+pub mod pace;
 pub mod plugin;
 pub mod programs;
 pub mod run;

@@ -72,7 +72,7 @@ pub struct RunContext {
     links: Mutex<HashMap<usize, Link>>,
     /// Sessions of the host's own families, by the same numbers.
     own: StdMutex<HashMap<usize, Arc<dyn HostSession>>>,
-    /// Where its synchronous calls are made.
+    /// Where its calls are made.
     pub desk: Desk,
 }
 
@@ -175,12 +175,21 @@ impl RunContext {
             .assembly
             .target(function)
             .ok_or_else(|| unknown(function))?;
-        self.start_target(target, args).await
+        self.start_from(Some(&self.desk), target, args).await
     }
 
-    /// A function that may wait, by plugin and number.
+    /// A function that may wait, by plugin and number, for somebody who is in no store.
     pub async fn start_target(
         self: &Arc<Self>,
+        target: crate::assembly::Target,
+        args: Vec<u8>,
+    ) -> Started {
+        self.start_from(None, target, args).await
+    }
+
+    async fn start_from(
+        self: &Arc<Self>,
+        desk: Option<&Desk>,
         target: crate::assembly::Target,
         args: Vec<u8>,
     ) -> Started {
@@ -192,15 +201,16 @@ impl RunContext {
         match &self.assembly.tape {
             Some(tape) if code.name == tape::FAMILY => {
                 let function = &code.functions[target.function as usize].name;
-                let run = async |args| self.start_linked(target, args).await;
+                let run = async |args| self.start_linked(desk, target, args).await;
                 tape.start(function, args, run).await
             }
-            _ => self.start_linked(target, args).await,
+            _ => self.start_linked(desk, target, args).await,
         }
     }
 
     async fn start_linked(
         self: &Arc<Self>,
+        desk: Option<&Desk>,
         target: crate::assembly::Target,
         args: Vec<u8>,
     ) -> Started {
@@ -210,7 +220,7 @@ impl RunContext {
             function: target.function,
             args,
         };
-        link.instance.start(address).await
+        link.instance.start(address, desk).await
     }
 
     /// The instance of a plugin for this run, made at the first call.
