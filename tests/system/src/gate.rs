@@ -70,10 +70,7 @@ impl Seen {
 }
 
 fn serve(stream: TcpStream, seen: &Seen, count: usize, closed: &Sender<()>) {
-    let Ok(mut answer) = stream.try_clone() else {
-        return;
-    };
-    let mut reader = BufReader::new(stream);
+    let mut reader = BufReader::new(&stream);
     let mut request_line = String::new();
     let mut line = String::new();
     if reader.read_line(&mut request_line).is_err() {
@@ -98,7 +95,7 @@ fn serve(stream: TcpStream, seen: &Seen, count: usize, closed: &Sender<()>) {
         _ => seen.wait(|seen| seen.others += 1, |seen| seen.others >= count),
     }
     let _ = write!(
-        answer,
+        &stream,
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{name}",
         name.len()
     );

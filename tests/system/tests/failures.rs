@@ -357,6 +357,70 @@ fn a_slow_run_does_not_hold_up_others() {
 }
 
 #[test]
+fn a_plugin_that_hangs_in_place_does_not_hold_up_others() {
+    /// More than there are threads to run them on a small machine.
+    const HANGING: usize = 4;
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let ws_dir = folder.path().display().to_string();
+    for app in ["limits", "hostile"] {
+        let done = run(&[
+            "install",
+            &program(app),
+            "--ws-dir",
+            &ws_dir,
+            "--ws",
+            "local",
+            "--app",
+            app,
+        ]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    }
+    let server = Server::mixer(
+        folder.path(),
+        &[
+            "--plugin",
+            &hostile_plugin(),
+            "--grant",
+            "mix_test_plugin_hostile=time:2s",
+            "--agent-timeout",
+            "60s",
+        ],
+    );
+    std::thread::scope(|scope| {
+        let hanging: Vec<_> = (0..HANGING)
+            .map(|_| {
+                scope.spawn(|| {
+                    let path = "/v1/ws/local/app/hostile/agent/hangsInPlace/run";
+                    server.post(path, "{}")
+                })
+            })
+            .collect();
+        let mut answered_meanwhile = 0;
+        while !hanging.iter().any(|run| run.is_finished()) {
+            let (status, _) =
+                server.post("/v1/ws/local/app/limits/agent/fine/run", r#"{"name":"y"}"#);
+            assert_eq!(status, 200);
+            answered_meanwhile += 1;
+        }
+        assert!(
+            answered_meanwhile >= 10,
+            "others waited for plugins that hang: only {answered_meanwhile} runs were answered"
+        );
+        for run in hanging {
+            let (status, body) = run.join().expect("the request is answered");
+            let answer = response_json(&body);
+            assert_eq!(
+                (status, &answer["then"]),
+                (200, &json!("still here")),
+                "{answer}"
+            );
+            let caught = answer["caught"].as_str().unwrap_or_default();
+            assert!(caught.starts_with("ERR_TIMEOUT: "), "{answer}");
+        }
+    });
+}
+
+#[test]
 fn agents_see_who_runs_them_and_the_variables_of_the_operator() {
     let parameters = ["--env", r#"{"stage":"test"}"#];
     let done = run(&[&["run", &program("limits"), "seen"][..], &parameters[..]].concat());

@@ -46,6 +46,56 @@ fn a_hundred_requests_of_one_agent_overlap() {
     assert_eq!(response_json(done.stdout.as_bytes()), numbers());
 }
 
+/// Lets this process and those it starts have as many open connections as the test below needs;
+/// the usual limit is below that. Where it cannot be raised the test fails, saying what was refused.
+fn raise_connection_limit() {
+    let process = std::process::id().to_string();
+    // Answered by an error where the limit is high enough and may not be touched.
+    let _ = Command::new("prlimit")
+        .args(["--pid", &process, "--nofile=8192:"])
+        .stderr(std::process::Stdio::null())
+        .status();
+}
+
+#[test]
+fn a_thousand_requests_of_a_hundred_agents_overlap() {
+    const AGENTS: usize = 100;
+    const EACH: usize = 10;
+    raise_connection_limit();
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let done = run_mixer([
+        "install",
+        &program(),
+        "--ws-dir",
+        &text(folder.path()),
+        "--ws",
+        "local",
+        "--app",
+        "routines",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let arguments = ["--dangerous-http-mode", "--agent-timeout", "60s"];
+    let server = Server::mixer(folder.path(), &arguments);
+    // No request is answered before those of all agents have come in.
+    let gate = Gate::start(AGENTS * EACH);
+    let parameters = json!({ "url": gate.url(), "count": EACH }).to_string();
+    let wanted: Vec<String> = (0..EACH).map(|k| k.to_string()).collect();
+    std::thread::scope(|scope| {
+        let agents: Vec<_> = (0..AGENTS)
+            .map(|_| {
+                let path = "/v1/ws/local/app/routines/agent/overlap/run";
+                scope.spawn(|| server.post(path, &parameters))
+            })
+            .collect();
+        for agent in agents {
+            let (status, body) = agent.join().expect("the request is answered");
+            let body = String::from_utf8_lossy(&body).into_owned();
+            assert_eq!(status, 200, "{body}");
+            assert_eq!(response_json(body.as_bytes()), json!(wanted));
+        }
+    });
+}
+
 #[test]
 fn they_overlap_in_the_composed_component() {
     let folder = tempfile::tempdir().expect("a scratch folder");
