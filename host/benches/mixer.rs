@@ -34,19 +34,23 @@ module end
 const FAMILIES: &str = r#"
 module families
   foreign def random : number -> data = "$crypto_random_bytes"
+  foreign def sha256 : binary -> binary = "$crypto_sha256"
   foreign def clock : null -> number = "$core_monotonic"
   foreign def sleep : number -> data = "$core_sleep"
 module end
 
 module crossFamilies(p:data)
   import families
+  import binary
   var cell m_params = p
   def nothing(n) = do { var i = 0; var last = null; while (i < n) { last = null; i = i + 1 } return i }
   def pure(n) = do { var i = 0; var last = families.random(0); while (i < n) { last = families.random(0); i = i + 1 } return i }
+  def hash(n, bytes) = do { var i = 0; var last = bytes; while (i < n) { last = families.sha256(bytes); i = i + 1 } return i }
   def clock(n) = do { var i = 0; var last = 0; while (i < n) { last = families.clock(); i = i + 1 } return i }
   def sleep(n) = do { var i = 0; var last = families.sleep(0); while (i < n) { last = families.sleep(0); i = i + 1 } return i }
   def run(kind, n) = do {
     if (kind == "pure") { return pure(n) }
+    if (kind == "hash") { return hash(n, binary.ofString("0123456789abcdef")) }
     if (kind == "clock") { return clock(n) }
     if (kind == "sleep") { return sleep(n) }
     return nothing(n)
@@ -62,6 +66,7 @@ module end
 
 module crossPlugin(p:data)
   import plugin
+  import binary
   var cell m_params = p
   def text(doublings) = do {
     var t = "0123456789abcdef";
@@ -73,6 +78,7 @@ module crossPlugin(p:data)
   def echo(n, v) = do { var i = 0; var last = v; while (i < n) { last = plugin.echo(v); i = i + 1 } return i }
   def run(kind, n, v) = do {
     if (kind == "echo") { return echo(n, v) }
+    if (kind == "echoBinary") { return echo(n, binary.ofString(v)) }
     return nothing(n, v)
   }
   cell output = run(m_params.kind, m_params.n, text(m_params.doublings))
@@ -82,6 +88,8 @@ module end
 const RECORDS: &str = r#"
 module records
   foreign def watermark : data -> data = "$db_getWatermark"
+  foreign def save : data -> data -> data = "$db_save_one"
+  foreign def get : data -> data -> data = "$db_get_one"
 module end
 
 module crossRecords(p:data)
@@ -89,8 +97,15 @@ module crossRecords(p:data)
   var cell m_params = p
   def nothing(n) = do { var i = 0; var last = null; while (i < n) { last = null; i = i + 1 } return i }
   def watermark(n) = do { var i = 0; var last = records.watermark(null); while (i < n) { last = records.watermark(null); i = i + 1 } return i }
+  def get(n) = do {
+    let id = records.save(null, {_rmx_type: "{tag}sample", title: "The Kid", year: 1921, rating: 8.3})._rmx_id;
+    var i = 0; var last = records.get(null, id);
+    while (i < n) { last = records.get(null, id); i = i + 1 }
+    return i
+  }
   def run(kind, n) = do {
     if (kind == "watermark") { return watermark(n) }
+    if (kind == "get") { return get(n) }
     return nothing(n)
   }
   cell output = run(m_params.kind, m_params.n)
@@ -172,6 +187,17 @@ fn bench() -> Done<()> {
         micros(warm),
         "",
     );
+    let crossing = agent("plugin", "crossPlugin");
+    let mut run_with = |kind: &str| {
+        let body = format!(r#"{{"kind":"{kind}","n":1,"doublings":0}}"#);
+        repeated(400, || client.post(&crossing, &body))
+    };
+    let (called, not_called) = (run_with("echo")?, run_with("nothing")?);
+    row(
+        "starting: an instance of a plugin, and its first call",
+        micros(called.saturating_sub(not_called)),
+        "",
+    );
     crossings("mixer", &server.address, None)?;
 
     match stock(&mixer) {
@@ -225,12 +251,20 @@ fn bench() -> Done<()> {
 }
 
 /// What is crossed to, and how: text of the row, app, agent, kind of loop, doublings of 16 bytes, crossings.
-const CROSSINGS: [(&str, &str, &str, &str, u32, u32); 7] = [
+const CROSSINGS: [(&str, &str, &str, &str, u32, u32); 10] = [
     (
         "sync, pure function of a family composed with the VM",
         "families",
         "crossFamilies",
         "pure",
+        0,
+        100_000,
+    ),
+    (
+        "the same, SHA-256 of 16 bytes (with its own work)",
+        "families",
+        "crossFamilies",
+        "hash",
         0,
         100_000,
     ),
@@ -267,6 +301,14 @@ const CROSSINGS: [(&str, &str, &str, &str, u32, u32); 7] = [
         1_000,
     ),
     (
+        "sync to a plugin, a binary of 1 MiB",
+        "plugin",
+        "crossPlugin",
+        "echoBinary",
+        16,
+        100,
+    ),
+    (
         "async to a family composed with the VM",
         "families",
         "crossFamilies",
@@ -279,6 +321,14 @@ const CROSSINGS: [(&str, &str, &str, &str, u32, u32); 7] = [
         "records",
         "crossRecords",
         "watermark",
+        0,
+        2_000,
+    ),
+    (
+        "async to the record store: a record by its id",
+        "records",
+        "crossRecords",
+        "get",
         0,
         2_000,
     ),
@@ -303,10 +353,16 @@ fn crossings(assembly: &str, address: &str, only_app: Option<&str>) -> Done<()> 
         };
         let without = measure("nothing")?;
         let each = with.saturating_sub(without).as_secs_f64() / f64::from(count);
+        // There and back.
+        let bytes = 2.0 * f64::from(16 << doublings);
+        let rate = match doublings {
+            0..12 => String::new(),
+            _ => format!("{:.1} GB/s", bytes / each / 1e9),
+        };
         row(
             &format!("{assembly}: {what}"),
             format!("{:.2} us", each * 1e6),
-            "",
+            &rate,
         );
     }
     Ok(())
