@@ -74,8 +74,17 @@ fn a_thousand_requests_of_a_hundred_agents_overlap() {
         "routines",
     ]);
     assert_eq!(done.code, 0, "{}", done.stderr);
-    let arguments = ["--dangerous-http-mode", "--agent-timeout", "60s"];
-    let server = Server::mixer(folder.path(), &arguments);
+    let runs = AGENTS.to_string();
+    let server = Server::mixer(
+        folder.path(),
+        &[
+            "--dangerous-http-mode",
+            "--agent-timeout",
+            "60s",
+            "--max-runs",
+            &runs,
+        ],
+    );
     // No request is answered before those of all agents have come in.
     let gate = Gate::start(AGENTS * EACH);
     let parameters = json!({ "url": gate.url(), "count": EACH }).to_string();
