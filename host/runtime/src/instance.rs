@@ -366,6 +366,10 @@ impl Instance {
         }
         // Locked before the task can end and another one begin.
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_dead() {
+            // Retired meanwhile: its store goes with the work.
+            return Err(());
+        }
         let spawned = match crate::threads::of_shared(self.code.is_shared()) {
             Some(runtime) => runtime.spawn(work),
             None => tokio::spawn(work),
