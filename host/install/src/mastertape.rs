@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 /// The app that holds owner, org and grants.
 const ADMIN: &str = "_rmx_admin";
 
+/// Subject, role and resource of a grant.
+type Triple = (String, String, String);
+
 /// What an export wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exported {
@@ -204,7 +207,7 @@ pub fn import(
     into: &Path,
     owner: Option<&str>,
     org: &str,
-    grant: &dyn Fn(&Tape, &(String, String, String)) -> Option<(String, String, String)>,
+    grant: &dyn Fn(&Tape, &Triple) -> Option<Triple>,
 ) -> Result<Imported> {
     let mut package = Package::open(File::open(upload)?, &Limits::MASTERTAPE)?;
     if package.format != Format::Mastertape {

@@ -13,9 +13,9 @@ pub struct PackageError {
     /// Stable code, for instance `bad_zip`.
     pub code: &'static str,
     /// One line for people.
-    pub message: String,
+    pub message: Box<str>,
     /// Name of the entry.
-    pub entry: Option<String>,
+    pub entry: Option<Box<str>>,
     /// Byte offset in it.
     pub offset: Option<u64>,
     /// Index of a record in it.
@@ -23,7 +23,7 @@ pub struct PackageError {
     /// The limit that was passed.
     pub limit: Option<u64>,
     /// What was found instead.
-    pub found: Option<String>,
+    pub found: Option<Box<str>>,
     #[source]
     source: Option<io::Error>,
 }
@@ -37,7 +37,7 @@ impl PackageError {
     pub fn new(code: &'static str, message: impl Into<String>) -> PackageError {
         PackageError {
             code,
-            message: message.into(),
+            message: message.into().into(),
             entry: None,
             offset: None,
             index: None,
@@ -80,7 +80,7 @@ impl PackageError {
 
     /// Names the entry.
     pub fn at(mut self, entry: &str) -> PackageError {
-        self.entry = Some(entry.chars().take(300).collect());
+        self.entry = Some(entry.chars().take(300).collect::<String>().into());
         self
     }
 
@@ -104,7 +104,7 @@ impl PackageError {
 
     /// Says what was found instead.
     pub fn found(mut self, found: impl Into<String>) -> PackageError {
-        self.found = Some(found.into().chars().take(100).collect());
+        self.found = Some(found.into().chars().take(100).collect::<String>().into());
         self
     }
 
