@@ -43,9 +43,12 @@ impl Checker<'_> {
             ast::ExprKind::GlobalName(name) => self.predefined_cases.get(&*name.text).cloned(),
             ast::ExprKind::Field { base, name, .. } => match self.module_named(base)? {
                 Some(super::reference::ModuleRef::Module {
-                    id, name: module, ..
+                    id,
+                    binds,
+                    name: module,
+                    ..
                 }) => match self.visible_member(id, &module, name)?.kind {
-                    MemberKind::Case(case) => Some(case),
+                    MemberKind::Case(case) => Some(self.case_of_module(&case, id, &binds)),
                     _ => None,
                 },
                 None => None,

@@ -264,8 +264,18 @@ impl Checker<'_> {
                 };
                 match self.module_named(&expr)? {
                     Some(super::reference::ModuleRef::Module {
-                        id, name: shown, ..
-                    }) => self.visible_member(id, &shown, name)?,
+                        id,
+                        binds,
+                        name: shown,
+                        ..
+                    }) => {
+                        let mut member = self.visible_member(id, &shown, name)?;
+                        if let MemberKind::Case(case) = &member.kind {
+                            let case = self.case_of_module(case, id, &binds);
+                            member.kind = MemberKind::Case(case);
+                        }
+                        member
+                    }
                     None => {
                         return Err(Issue::new(Code::ModUnknown, module.span)
                             .with("name", &module.text)

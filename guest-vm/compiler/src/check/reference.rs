@@ -154,6 +154,24 @@ impl Checker<'_> {
         }
     }
 
+    /// A case of another module with the type parameters of that module replaced.
+    pub(super) fn case_of_module(
+        &mut self,
+        case: &CaseInfo,
+        id: ModuleId,
+        binds: &[(Ty, Ty)],
+    ) -> CaseInfo {
+        let mut case = case.clone();
+        if let Some(argument) = case.argument
+            && !self.infos[id.0 as usize].type_vars.is_empty()
+        {
+            let mut binds = binds.to_vec();
+            self.open_type_vars(id, &mut binds);
+            case.argument = Some(self.substitute(argument, &binds));
+        }
+        case
+    }
+
     /// New variables for the type parameters of a module that nothing is known of.
     pub(super) fn open_type_vars(&mut self, id: ModuleId, binds: &mut Vec<(Ty, Ty)>) {
         for (_, var) in self.infos[id.0 as usize].type_vars.clone() {
@@ -374,7 +392,8 @@ impl Checker<'_> {
                 let place = self.place_in(id, member.slot);
                 return Err(private(name, &module_name, place));
             }
-            return self.use_case(case, span);
+            let case = self.case_of_module(case, id, &binds);
+            return self.use_case(&case, span);
         }
         if missing {
             return Err(Issue::new(Code::ModParams, span)
