@@ -21,8 +21,7 @@ pub async fn handle(request: Request) -> Result<WasiResponse, ErrorCode> {
     let facts = Facts {
         request_id: request_id(),
         uptime_seconds: BEGIN.get_or_init(Instant::now).elapsed().as_secs(),
-        trouble: None,
-        key_trouble: None,
+        ..Facts::default()
     };
     let settings = SETTINGS.get_or_init(settings::of_environment);
     let response = match plan(settings, head, &facts) {

@@ -273,17 +273,10 @@ pub async fn import(
             entry: None,
             message: "the workspace that was there is gone, with its secrets".to_owned(),
         });
-        workspaces::remove(&server.ws_dir, folder.clone()).await?;
     }
-    blocking(move || {
-        let built = built.keep();
-        std::fs::rename(&built, &folder)?;
-        if let Some(parent) = folder.parent() {
-            std::fs::File::open(parent)?.sync_all()?;
-        }
-        Ok(())
-    })
-    .await?;
+    workspaces::replace(&server.ws_dir, name, built.path().to_owned()).await?;
+    // The folder has another name now: there is nothing left to delete.
+    let _ = built.keep();
     server.grants.forget(name);
     let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
     let apps = done.apps.iter().map(|app| text(app)).collect();

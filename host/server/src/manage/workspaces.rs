@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// Begin of the names of folders that are being deleted.
 const LEFTOVER: &str = ".deleted-";
 
+/// Begin of the name of a workspace that another one is taking the place of.
+const REPLACED: &str = ".replaced-";
+
 /// Length of a name that the server makes up.
 const MADE_UP: usize = 10;
 
@@ -178,8 +181,51 @@ pub async fn remove(ws_dir: &Path, folder: PathBuf) -> Result<bool, ApiError> {
     .await
 }
 
+/// Puts a workspace that was built aside in the place of one that may be there. At every moment the
+/// old or the new one is there, or comes back at the next start.
+pub async fn replace(ws_dir: &Path, ws: &str, built: PathBuf) -> Result<(), ApiError> {
+    let (folder, aside) = (ws_dir.join(ws), ws_dir.join(format!("{REPLACED}{ws}")));
+    let ws_dir = ws_dir.to_owned();
+    on_disk(move || {
+        if folder.exists() {
+            fs::rename(&folder, &aside)?;
+        }
+        if let Err(error) = fs::rename(&built, &folder) {
+            if aside.exists() {
+                fs::rename(&aside, &folder)?;
+            }
+            return Err(error.into());
+        }
+        fs::File::open(&ws_dir)?.sync_all()?;
+        if aside.exists() {
+            fs::remove_dir_all(&aside).with_context(|| aside.display().to_string())?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Brings back or deletes the workspaces whose replacement was interrupted.
+fn finish_replacements(ws_dir: &Path) {
+    for name in folders(ws_dir).unwrap_or_default() {
+        let Some(ws) = name.strip_prefix(REPLACED) else {
+            continue;
+        };
+        let (folder, aside) = (ws_dir.join(ws), ws_dir.join(&name));
+        let done = if folder.exists() {
+            fs::remove_dir_all(&aside)
+        } else {
+            fs::rename(&aside, &folder)
+        };
+        if let Err(error) = done {
+            tracing::error!(name, %error, "an interrupted import cannot be undone");
+        }
+    }
+}
+
 /// Deletes what interrupted deletions, uploads and transfers left.
 pub fn remove_leftovers(ws_dir: &Path) {
+    finish_replacements(ws_dir);
     for item in fs::read_dir(ws_dir).into_iter().flatten().flatten() {
         if item.file_name().to_string_lossy().starts_with(UPLOAD) {
             let _ = fs::remove_file(item.path());
@@ -220,4 +266,46 @@ fn made_up_name() -> Result<String, ApiError> {
             LETTERS[usize::from(*byte) % among] as char
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(root: &Path, name: &str, text: &str) {
+        fs::create_dir(root.join(name)).expect("a folder");
+        fs::write(root.join(name).join("text"), text).expect("a file");
+    }
+
+    fn text(root: &Path) -> Option<String> {
+        fs::read_to_string(root.join("acme/text")).ok()
+    }
+
+    #[tokio::test]
+    async fn a_workspace_takes_the_place_of_another() {
+        let root = tempfile::tempdir().expect("a folder");
+        for new in ["first", "second"] {
+            workspace(root.path(), ".transfer-x", new);
+            let built = root.path().join(".transfer-x");
+            replace(root.path(), "acme", built).await.expect("it fits");
+            assert_eq!(text(root.path()).as_deref(), Some(new));
+        }
+        let left = folders(root.path()).expect("it can be listed");
+        assert_eq!(left, ["acme"]);
+    }
+
+    #[test]
+    fn a_replacement_that_broke_off_leaves_one_of_the_two() {
+        // Before the new one came: the old one comes back.
+        let root = tempfile::tempdir().expect("a folder");
+        workspace(root.path(), ".replaced-acme", "old");
+        workspace(root.path(), ".transfer-x", "new");
+        remove_leftovers(root.path());
+        assert_eq!(text(root.path()).as_deref(), Some("old"));
+        // After: the old one goes.
+        workspace(root.path(), ".replaced-acme", "older");
+        remove_leftovers(root.path());
+        assert_eq!(text(root.path()).as_deref(), Some("old"));
+        assert_eq!(folders(root.path()).expect("it can be listed"), ["acme"]);
+    }
 }
