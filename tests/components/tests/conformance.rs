@@ -27,14 +27,17 @@ enum Outside {
     Family,
     /// It asks for the environment of the run.
     Environment,
+    /// It counts on the clock of the native runner, which goes on when it is read.
+    Clock,
     /// It runs until a limit of the driver ends it.
     Limit,
 }
 
 /// Most blocks that may stay out for each reason.
 const LIMITS: &[(Outside, usize)] = &[
-    (Outside::Family, 110),
+    (Outside::Family, 140),
     (Outside::Environment, 50),
+    (Outside::Clock, 10),
     (Outside::Limit, 3),
 ];
 
@@ -65,6 +68,10 @@ fn outside(block: &Block, program: &mix_bytecode::Program) -> Option<Outside> {
         .any(|import| import.name.starts_with(ENVIRONMENT))
     {
         return Some(Outside::Environment);
+    }
+    let runs_timer = block.source.contains("metrics.startTimer");
+    if runs_timer && !expects("!ERR_") {
+        return Some(Outside::Clock);
     }
     expects("!RT_TIMEOUT").then_some(Outside::Limit)
 }

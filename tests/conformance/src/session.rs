@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail};
 use mix_bytecode::Program;
 use mix_compiler::{Compilation, CompileOptions, SourceFile, compile, compile_expression};
-use mix_value::{escjson, msgpack};
+use mix_value::{Value, escjson, msgpack};
 use mix_vm::{Action, Event, Options, Session, Step, Vm};
 
 use crate::case_file::Block;
@@ -308,7 +308,23 @@ impl Told {
 }
 
 fn show(encoded: &[u8]) -> Result<String> {
-    Ok(escjson::format(&msgpack::decode(encoded)?)?)
+    match msgpack::decode(encoded)? {
+        Value::Token(_) => Ok(TOKEN.to_owned()),
+        value => Ok(escjson::format(&with_tokens_shown(value))?),
+    }
+}
+
+/// What a session prints for a token, which has no EscJSON form.
+const TOKEN: &str = "<token>";
+
+fn with_tokens_shown(value: Value) -> Value {
+    match value {
+        Value::Token(_) => Value::String(TOKEN.into()),
+        Value::Array(elements) => {
+            Value::Array(elements.into_iter().map(with_tokens_shown).collect())
+        }
+        other => other,
+    }
 }
 
 /// A command line of a REPL.

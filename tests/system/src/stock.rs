@@ -9,9 +9,18 @@ use crate::{Server, mixer, run_mixer};
 pub fn composed(source: &Path, folder: &Path) -> PathBuf {
     let (program, component) = (folder.join("app.mixexe"), folder.join("app.wasm"));
     let text = |path: &Path| path.display().to_string();
+    let name = source.file_name().and_then(|name| name.to_str());
+    let name = name.expect("programs of tests have names");
     for arguments in [
-        ["build", &text(source), "-o", &text(&program)],
-        ["compose", &text(&program), "-o", &text(&component)],
+        &["build", &text(source), "-o", &text(&program)][..],
+        &[
+            "compose",
+            &text(&program),
+            "-o",
+            &text(&component),
+            "--app",
+            name,
+        ],
     ] {
         let done = run_mixer(arguments);
         assert_eq!(done.code, 0, "{}", done.stderr);
