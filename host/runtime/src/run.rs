@@ -82,6 +82,9 @@ struct Link {
     session: u64,
 }
 
+/// The session of a family of the host, and the arguments for it.
+type OwnCall = (Arc<dyn HostSession>, Vec<Value>);
+
 impl RunContext {
     /// A context without any instance yet.
     pub fn new(
@@ -150,7 +153,7 @@ impl RunContext {
         &self,
         target: crate::assembly::Target,
         args: &[u8],
-    ) -> Result<Option<(Arc<dyn HostSession>, Vec<Value>)>, Failure> {
+    ) -> Result<Option<OwnCall>, Failure> {
         let Some(own) = self.assembly.host_family(target) else {
             return Ok(None);
         };

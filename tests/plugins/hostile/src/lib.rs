@@ -95,8 +95,10 @@ impl Guest for Hostile {
                         _ => while writer.write_one(vec![0x01]).await.is_none() {},
                     }
                     // Works on for nobody.
-                    while function == 12 {
-                        std::hint::black_box(function);
+                    if function == 12 {
+                        loop {
+                            std::hint::black_box(function);
+                        }
                     }
                 });
                 Ok(Reply::Many(reader))
