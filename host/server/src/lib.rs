@@ -49,6 +49,7 @@ use occupancy::Occupancy;
 use rate::Rate;
 use signals::Signals;
 use slots::Slots;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -260,7 +261,8 @@ pub async fn serve(
     options.settings = settings;
     let server = Server::new(assembly, options, base_url, identity);
     if let Some(token) = dev_token {
-        println!("dev token {token}");
+        // Without it nobody gets in: a closed standard output ends the start.
+        writeln!(std::io::stdout(), "dev token {token}").context("standard output")?;
     }
     listening(&format!("{scheme}://{address}"));
     accept(&server, listener, tls).await

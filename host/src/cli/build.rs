@@ -1,8 +1,8 @@
 //! `mixer build`.
 
-use super::Exit;
 use super::check::{Sources, options, sources};
 use super::package;
+use super::{Exit, output};
 use clap::{Args, ValueEnum};
 use mix_runtime::libraries::{self, LibraryFile};
 use mix_runtime::programs::{self, Executable};
@@ -85,9 +85,9 @@ impl Build {
             }
         };
         if self.json {
-            println!("{}", compiled.report);
+            output::line(&compiled.report)?;
         } else {
-            eprint!("{}", compiled.text);
+            output::messages(&compiled.text);
         }
         let Some(executable) = compiled.executable else {
             return Err(Exit::reported());

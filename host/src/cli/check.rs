@@ -1,6 +1,6 @@
 //! `mixer check`.
 
-use super::Exit;
+use super::{Exit, output};
 use crate::fetch;
 use clap::Args;
 use mix_compiler::{CompileOptions, SourceFile};
@@ -27,9 +27,9 @@ impl Check {
         let Sources { files, libraries } = sources(&self.paths)?;
         let compiled = programs::check(&files, &options(&files, &libraries)?)?;
         if self.json {
-            println!("{}", compiled.report);
+            output::line(&compiled.report)?;
         } else {
-            eprint!("{}", compiled.text);
+            output::messages(&compiled.text);
         }
         if compiled.errors > 0 || self.warnings_as_errors && compiled.warnings > 0 {
             return Err(Exit::reported());

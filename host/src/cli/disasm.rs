@@ -1,6 +1,6 @@
 //! `mixer disasm`.
 
-use super::Exit;
+use super::{Exit, output};
 use clap::Args;
 use mix_runtime::libraries;
 use std::path::PathBuf;
@@ -21,15 +21,15 @@ impl Disasm {
             |error: &dyn std::fmt::Display| Exit::failed(format!("error: {name}: {error}"));
         let program = if libraries::is_library(&self.file) {
             let library = mix_bytecode::library::decode(&bytes).map_err(|error| failed(&error))?;
-            println!("; library {}", library.id);
+            output::line(format_args!("; library {}", library.id))?;
             for (_, interface) in &library.interfaces {
-                println!("{interface}");
+                output::line(interface)?;
             }
             library.program
         } else {
             mix_bytecode::decode(&bytes).map_err(|error| failed(&error))?
         };
-        print!("{}", mix_bytecode::disassemble::disassemble(&program));
+        output::text(mix_bytecode::disassemble::disassemble(&program))?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! `mixer doc`.
 
-use super::Exit;
 use super::check::{Sources, options, sources};
+use super::{Exit, output};
 use clap::Args;
 use mix_runtime::programs;
 use std::fs;
@@ -40,11 +40,11 @@ impl Doc {
                 .and_then(|()| fs::write(&path, &file.content));
             written.map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
         }
-        println!(
+        output::line(format_args!(
             "documented {} modules in {}",
             modules.len(),
             self.out.join("index.html").display()
-        );
+        ))?;
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! `mixer install`, and how the other commands get a program.
 
-use super::Exit;
 use super::check::options;
 use super::package;
 use super::select::GuestFlags;
+use super::{Exit, output};
 use clap::Args;
 use mix_compiler::{CompileOptions, SourceFile};
 use mix_install::Request;
@@ -79,7 +79,7 @@ impl Install {
         let done = package::install(&self.path, ws_dir, &self.ws, &request, self.dry_run, guests)?;
         let report =
             escjson::format(&done.report).map_err(|error| Exit::failed(error.to_string()))?;
-        println!("{report}");
+        output::line(&report)?;
         Ok(())
     }
 }

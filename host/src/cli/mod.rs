@@ -14,6 +14,7 @@ mod install;
 mod logging;
 mod lsp;
 mod mcp;
+mod output;
 mod package;
 mod plugin;
 mod repl;
@@ -135,8 +136,7 @@ pub fn main() -> u8 {
     if let (Command::Serve(wanted), Some((_, found))) = (&cli.command, matches.subcommand())
         && wanted.prints_config()
     {
-        println!("{}", config::print(&serve, found, &decided));
-        return 0;
+        return code_of(output::line(config::print(&serve, found, &decided)));
     }
     logging::start(cli.log_format, cli.quiet, cli.verbose, cli.color);
     let done = match cli.command {
@@ -156,6 +156,10 @@ pub fn main() -> u8 {
         Command::Disasm(command) => command.execute(),
         Command::Codec(command) => command.execute(),
     };
+    code_of(done)
+}
+
+fn code_of(done: Result<(), Exit>) -> u8 {
     match done {
         Ok(()) => 0,
         Err(exit) => exit.report(),
@@ -166,12 +170,9 @@ pub fn main() -> u8 {
 fn usage(error: &clap::Error) -> u8 {
     use clap::error::ErrorKind;
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            print!("{error}");
-            0
-        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => code_of(output::text(error)),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            eprint!("{error}");
+            output::messages(&error.to_string());
             2
         }
         _ => {

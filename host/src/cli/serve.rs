@@ -1,16 +1,15 @@
 //! `mixer serve`.
 
-use super::Exit;
 use super::runtime;
 use super::select::GuestFlags;
 use super::units;
+use super::{Exit, output};
 use clap::Args;
 use mix_http_api::{Docs, Settings};
 use mix_identity::{Issuers, Subject};
 use mix_runtime::download;
 use mix_runtime::lock;
 use mix_server::{self, IdentityOptions, Options, TlsFiles};
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -270,9 +269,8 @@ impl Serve {
         runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;
             mix_server::serve(assembly, options, |url| {
-                println!("listening on {url}");
                 // A closed standard output is no reason to stop serving.
-                let _ = std::io::stdout().flush();
+                let _ = output::line(format_args!("listening on {url}"));
             })
             .await
             .map_err(|error| Exit::io(format!("{error:#}")))

@@ -5,6 +5,7 @@
 
 use super::load;
 use crate::cli::Exit;
+use crate::cli::output;
 use clap::Args;
 use mix_compiler::{CompileOptions, SourceFile};
 use mix_runtime::bindings::Function;
@@ -29,7 +30,7 @@ impl Bindings {
         let code = load(&self.plugin)?;
         let text = compiled(&code)?;
         match self.output {
-            None => print!("{text}"),
+            None => output::text(&text)?,
             Some(path) => {
                 let path = std::path::absolute(path).map_err(Exit::io)?;
                 write_atomically(&path, text.as_bytes())

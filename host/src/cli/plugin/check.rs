@@ -3,6 +3,7 @@
 use super::bindings::{self, Name};
 use super::load;
 use crate::cli::Exit;
+use crate::cli::output;
 use clap::Args;
 use mix_runtime::guests;
 use mix_runtime::plugin::PluginCode;
@@ -19,14 +20,17 @@ pub struct Check {
 impl Check {
     pub fn execute(self) -> Result<(), Exit> {
         let code = load(&self.plugin)?;
-        println!("plugin {} for mix:ffi {}", code.name, code.version);
+        output::line(format_args!(
+            "plugin {} for mix:ffi {}",
+            code.name, code.version
+        ))?;
         for function in &code.functions {
-            println!(
+            output::line(format_args!(
                 "  {} {} : {}",
                 if function.waits { "start" } else { "call " },
                 function.name,
                 bindings::type_of(function).0
-            );
+            ))?;
         }
         let wrong = faults(&code);
         for fault in &wrong {
@@ -36,7 +40,7 @@ impl Check {
             return Err(Exit::reported());
         }
         bindings::compiled(&code)?;
-        println!("{} functions, ok", code.functions.len());
+        output::line(format_args!("{} functions, ok", code.functions.len()))?;
         Ok(())
     }
 }

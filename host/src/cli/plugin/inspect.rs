@@ -2,6 +2,7 @@
 
 use super::load;
 use crate::cli::Exit;
+use crate::cli::output;
 use crate::cli::units;
 use clap::Args;
 use mix_runtime::manifest::{Allowance, Grant, Manifest, allow};
@@ -78,31 +79,31 @@ impl Inspect {
                 },
                 "functions": functions,
             });
-            println!("{about}");
+            output::line(&about)?;
             return Ok(());
         }
         let version = code.manifest.version.as_deref().unwrap_or("");
-        println!("{}", format!("plugin {} {version}", code.name).trim_end());
-        println!("contract mix:ffi {}", code.version);
-        println!(
+        output::line(format!("plugin {} {version}", code.name).trim_end())?;
+        output::line(format_args!("contract mix:ffi {}", code.version))?;
+        output::line(format_args!(
             "functions {}, {waits} of them may wait",
             code.functions.len()
-        );
+        ))?;
         if needs.is_empty() {
-            println!("needs nothing: no files, no network, no variables");
+            output::line("needs nothing: no files, no network, no variables")?;
         }
         for (need, given) in &needs {
             match given {
-                Ok(_) => println!("needs {need}: granted"),
-                Err(reason) => println!("needs {need}: refused, {reason}"),
+                Ok(_) => output::line(format_args!("needs {need}: granted"))?,
+                Err(reason) => output::line(format_args!("needs {need}: refused, {reason}"))?,
             }
         }
-        println!(
+        output::line(format_args!(
             "limits memory {} MiB, {} ms for a call that never waits, {} in flight",
             limits.memory >> 20,
             limits.time.as_millis(),
             limits.calls
-        );
+        ))?;
         Ok(())
     }
 }

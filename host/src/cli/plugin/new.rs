@@ -1,6 +1,7 @@
 //! `mixer plugin new`: a project that builds with the ordinary tools of its language.
 
 use crate::cli::Exit;
+use crate::cli::output;
 use clap::{Args, ValueEnum};
 use std::fs;
 use std::path::PathBuf;
@@ -150,11 +151,11 @@ impl New {
                 .and_then(|()| fs::write(&path, text));
             written.map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
         }
-        println!(
+        output::line(format_args!(
             "{} is ready: {} says how to build it",
             folder.display(),
             folder.join("README.md").display()
-        );
+        ))?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use super::bindings;
 use super::load;
 use crate::cli::Exit;
 use crate::cli::check::{Sources, options, sources};
+use crate::cli::output;
 use crate::cli::select::GuestFlags;
 use crate::cli::{runtime, units};
 use clap::Args;
@@ -85,14 +86,14 @@ impl Test {
             let program = Self::program(test, &files, &libraries, &options)?;
             let verdict = runtime.block_on(self.run(&assembly, program))?;
             match verdict {
-                None => println!("ok      {test}"),
+                None => output::line(format_args!("ok      {test}"))?,
                 Some(reason) => {
                     failed += 1;
-                    println!("FAILED  {test}: {reason}");
+                    output::line(format_args!("FAILED  {test}: {reason}"))?;
                 }
             }
         }
-        println!("{} tests, {failed} failed", tests.len());
+        output::line(format_args!("{} tests, {failed} failed", tests.len()))?;
         match failed {
             0 => Ok(()),
             _ => Err(Exit::reported()),
