@@ -1,6 +1,6 @@
 //! The command line itself: versions, usage errors and exit codes.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn mixer(arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_mixer"))
@@ -43,4 +43,29 @@ fn missing_input_exits_with_three() {
     let (code, _, stderr) = mixer(&["check", "/nowhere/app"]);
     assert_eq!(code, 3, "{stderr}");
     assert!(stderr.contains("/nowhere/app"), "{stderr}");
+}
+
+#[test]
+fn whoever_stops_reading_ends_a_command_quietly() {
+    for arguments in [
+        &["--help"][..],
+        &["check", "--json", "absent.mix"],
+        &["plugin", "--help"],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mixer"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("mixer starts");
+        // Nobody reads.
+        drop(child.stdout.take());
+        let done = child.wait_with_output().expect("it ends");
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert!(!errors.contains("panicked"), "{arguments:?}: {errors}");
+        assert!(
+            done.status.code().is_some_and(|code| code < 100),
+            "{arguments:?}"
+        );
+    }
 }
