@@ -7,7 +7,8 @@ use crate::families::HostFamily;
 use crate::families::mqtt::Mqtt;
 use crate::families::websocket::WebSocket;
 use crate::guests;
-use crate::instance::{Address, Instance};
+use crate::instance::Instance;
+use crate::instance::job::Address;
 use crate::lock;
 use crate::manifest::{Allowance, Grant};
 use crate::outbound::{Egress, Outbound};
@@ -465,7 +466,9 @@ impl Assembly {
             // An array with null: the app's own database.
             args: vec![0x91, 0xc0],
         };
-        if let Err(failure) = instance.start(address, None).await {
+        let started = instance.start(address, None).await;
+        let flushed = started.unwrap_or_else(|_| Err(instance.failure(function as u32)));
+        if let Err(failure) = flushed {
             tracing::error!(code = %failure.code, "records are not flushed: {}", failure.message);
         }
         instance.close(session).await;

@@ -9,18 +9,21 @@
 //! instance back when the last of them, and the last stream, has ended.
 //!
 //! A trap, a hang or too much memory kills the instance, never anything else:
-//! the calls in flight fail with a stable code and the owner makes a new instance for the next call.
+//! the functions that had begun fail with a stable code, those that had not come back to their
+//! callers ([`job`]), which have them done by a new instance.
+
+pub mod job;
+mod task;
 
 use crate::bindings::{Caller, Failure};
 use crate::desk::Desk;
+use crate::instance::job::{Address, Answer, Job, NotBegun, Waiting};
 use crate::lock::AppLock;
 use crate::pace::Pace;
-use crate::plugin::{CallResult, Entry, Live, PluginCode, StartResult};
+use crate::plugin::{CallResult, Entry, Live, PluginCode};
 use crate::state::{GuestState, InPlace};
-use crate::stream::{self, HostReply, OpenStreams};
+use crate::stream::{self, HostReply};
 use futures::FutureExt;
-use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +32,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::AbortHandle;
-use wasmtime::component::Accessor;
 use wasmtime::{Store, Trap};
 
 /// Time for a shared instance between two answers while guest code is spinning.
@@ -66,7 +68,7 @@ impl Drop for Place<'_> {
 
 enum State {
     Idle(Box<Live>),
-    Busy(mpsc::UnboundedSender<Job>),
+    Busy(mpsc::UnboundedSender<Waiting>),
     Dead,
 }
 
@@ -76,24 +78,6 @@ struct Death {
     code: &'static str,
     what: &'static str,
     function: u32,
-}
-
-/// Work for the task of an instance.
-enum Job {
-    Call(Address, oneshot::Sender<CallResult>),
-    Start(Address, oneshot::Sender<Started>),
-    Open(Caller, oneshot::Sender<u64>),
-    Close(u64),
-}
-
-/// Which function, for whom, with what.
-pub struct Address {
-    /// Session of a shared instance, 0 otherwise.
-    pub session: u64,
-    /// Number of the function.
-    pub function: u32,
-    /// Encoded arguments.
-    pub args: Vec<u8>,
 }
 
 impl Instance {
@@ -122,18 +106,17 @@ impl Instance {
     ///
     /// An instance of a run is called by the task of the run, and dropped with it. Else the call
     /// is a task of its own, which finishes even if its caller is gone.
-    pub async fn call(self: &Arc<Self>, address: Address, desk: &Desk) -> CallResult {
+    pub async fn call(
+        self: &Arc<Self>,
+        address: Address,
+        desk: &Desk,
+    ) -> Result<CallResult, NotBegun> {
         let function = address.function;
-        if !self.code.is_shared() {
-            return match desk.ask(self.clone().call_here(address)).await {
-                Ok(result) => result,
-                Err(_) => Err(self.failure(function)),
-            };
-        }
-        match tokio::spawn(self.clone().call_here(address)).await {
-            Ok(result) => result,
-            Err(_) => Err(self.failure(function)),
-        }
+        let done = match self.code.is_shared() {
+            false => desk.ask(self.clone().call_here(address)).await.ok(),
+            true => tokio::spawn(self.clone().call_here(address)).await.ok(),
+        };
+        done.unwrap_or_else(|| Ok(Err(self.failure(function))))
     }
 
     /// A call in place: on this very stack, if nothing that the instance imports can wait and it
@@ -172,73 +155,84 @@ impl Instance {
         }
     }
 
-    async fn call_here(self: Arc<Self>, address: Address) -> CallResult {
+    async fn call_here(self: Arc<Self>, address: Address) -> Result<CallResult, NotBegun> {
         let function = address.function;
         let mut state = self.state.lock().await;
         // A call that is dropped on its way leaves a dead instance behind.
         let answer = match std::mem::replace(&mut *state, State::Dead) {
-            State::Dead => return Err(self.failure(function)),
+            State::Dead => return Err(NotBegun(address.args)),
             State::Idle(mut live) => {
                 let failure =
                     match call_now(&mut live, address, self.code.allowance.limits.time).await {
                         Ok(result) => {
                             *state = State::Idle(live);
-                            return self.checked_call(function, result);
+                            return Ok(self.checked_call(function, result));
                         }
                         Err(error) => self.bury(&live.store, function, error),
                     };
                 drop(live);
                 self.unlock();
-                return Err(failure);
+                return Ok(Err(failure));
             }
             State::Busy(jobs) => {
                 let (send, answer) = oneshot::channel();
-                let sent = jobs.send(Job::Call(address, send)).is_ok();
+                self.hand_over(&jobs, Waiting::new(Job::Call(address, send)));
                 *state = State::Busy(jobs);
-                if !sent {
-                    return Err(self.lost(function));
-                }
                 answer
             }
         };
         drop(state);
         // How long that takes depends on what else the instance does; the deadline of the run ends the waiting.
+        let result = self.answered(function, answer).await?;
+        Ok(result.and_then(|result| self.checked_call(function, result)))
+    }
+
+    /// What became of a function that was handed to the task.
+    async fn answered<T>(
+        &self,
+        function: u32,
+        answer: oneshot::Receiver<Answer<T>>,
+    ) -> Result<Result<T, Failure>, NotBegun> {
         match answer.await {
-            Ok(result) => self.checked_call(function, result),
+            Ok(Ok(result)) => Ok(Ok(result)),
+            Ok(Err(not_begun)) => {
+                self.buried().await;
+                Err(not_begun)
+            }
             Err(_) => {
                 self.buried().await;
-                Err(self.failure(function))
+                Ok(Err(self.failure(function)))
             }
         }
     }
 
     /// Starts a function that may wait. `desk`: the one of the run from whose store it is
     /// started; `None` for somebody who is in no store.
-    pub async fn start(self: &Arc<Self>, address: Address, desk: Option<&Desk>) -> Started {
+    pub async fn start(
+        self: &Arc<Self>,
+        address: Address,
+        desk: Option<&Desk>,
+    ) -> Result<Started, NotBegun> {
         let function = address.function;
-        let _place = self.take_place(function)?;
+        let _place = match self.take_place(function) {
+            Ok(place) => place,
+            Err(failure) => return Ok(Err(failure)),
+        };
         let (send, answer) = oneshot::channel();
-        let job = Job::Start(address, send);
-        let submitted = match desk {
+        let job = Waiting::new(Job::Start(address, send));
+        match desk {
             _ if !self.pace.may_begin_here(function) => self.submit(job, false).await,
             None => self.submit(job, true).await,
             Some(desk) if desk.is_open() => {
                 let instance = self.clone();
                 let work = async move { instance.submit(job, true).await };
-                desk.ask(work).await.unwrap_or(Err(()))
+                // Of a run that is over nobody waits for the answer.
+                let _ = desk.ask(work).await;
             }
             Some(_) => self.submit(job, false).await,
         };
-        if submitted.is_err() {
-            return Err(self.failure(function));
-        }
-        match answer.await {
-            Ok(result) => result,
-            Err(_) => {
-                self.buried().await;
-                Err(self.failure(function))
-            }
-        }
+        let result = self.answered(function, answer).await?;
+        Ok(result.and_then(|started| started))
     }
 
     /// A place among the functions in flight, as long as it is held.
@@ -261,16 +255,14 @@ impl Instance {
     /// Opens a session of a shared instance, for somebody who is in no store.
     pub async fn open(self: &Arc<Self>, who: Caller) -> Result<u64, Failure> {
         let (send, answer) = oneshot::channel();
-        if self.submit(Job::Open(who, send), true).await.is_err() {
-            return Err(self.failure(u32::MAX));
-        }
+        self.submit(Waiting::new(Job::Open(who, send)), true).await;
         answer.await.map_err(|_| self.failure(u32::MAX))
     }
 
     /// Ends a session, for somebody who is in no store.
     pub async fn close(self: &Arc<Self>, session: u64) {
         // A dead instance has no sessions left to close.
-        let _ = self.submit(Job::Close(session), true).await;
+        self.submit(Waiting::new(Job::Close(session)), true).await;
     }
 
     /// Waits until everything that was asked for is done.
@@ -331,25 +323,29 @@ impl Instance {
         }
     }
 
+    /// Puts a job into the queue of the task. One that cannot be taken says so to its caller.
+    fn hand_over(&self, jobs: &mpsc::UnboundedSender<Waiting>, job: Waiting) {
+        if jobs.send(job).is_err() {
+            self.lost();
+        }
+    }
+
     /// Hands a job to the task of the instance. If there is none, the work begins: `here`, as far
-    /// as it goes without waiting, and then in a task.
-    async fn submit(self: &Arc<Self>, job: Job, here: bool) -> Result<(), ()> {
-        let function = match &job {
-            Job::Call(address, _) | Job::Start(address, _) => address.function,
-            Job::Open(..) | Job::Close(_) => u32::MAX,
-        };
+    /// as it goes without waiting, and then in a task. A dead instance drops the job, which says so
+    /// to its caller.
+    async fn submit(self: &Arc<Self>, job: Waiting, here: bool) {
+        let function = job.function();
         let (live, jobs) = {
             let mut state = self.state.lock().await;
             if let State::Busy(jobs) = &*state {
-                return jobs.send(job).map_err(|_| {
-                    self.lost(u32::MAX);
-                });
+                return self.hand_over(jobs, job);
             }
             let State::Idle(live) = std::mem::replace(&mut *state, State::Dead) else {
-                return Err(());
+                return;
             };
             let (send, jobs) = mpsc::unbounded_channel();
-            send.send(job).map_err(|_| ())?;
+            // The other end is here.
+            let _ = send.send(job);
             *state = State::Busy(send);
             (live, jobs)
         };
@@ -361,170 +357,20 @@ impl Instance {
             let steps = AssertUnwindSafe(steps).catch_unwind().await;
             self.pace.note(function, begun.elapsed());
             if !matches!(steps, Ok(Poll::Pending)) {
-                return Ok(());
+                return;
             }
         }
         // Locked before the task can end and another one begin.
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_dead() {
             // Retired meanwhile: its store goes with the work.
-            return Err(());
+            return;
         }
         let spawned = match crate::threads::of_shared(self.code.is_shared()) {
             Some(runtime) => runtime.spawn(work),
             None => tokio::spawn(work),
         };
         *task = Some(spawned.abort_handle());
-        Ok(())
-    }
-
-    /// The task of the instance.
-    async fn work(self: Arc<Self>, mut live: Box<Live>, mut jobs: mpsc::UnboundedReceiver<Job>) {
-        loop {
-            let entry = live.entry.clone();
-            let shared = self.code.is_shared();
-            live.store.data_mut().spin_limit = shared.then_some(SPIN_LIMIT);
-            let current = StdMutex::new(u32::MAX);
-            let served = live
-                .store
-                .run_concurrent(async |accessor| {
-                    self.serve(accessor, &entry, &mut jobs, &current).await
-                })
-                .await;
-            live.store.data_mut().spin_limit = None;
-            let function = *current.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = served.and_then(|served| served) {
-                let mut state = self.state.lock().await;
-                self.bury(&live.store, function, error);
-                *state = State::Dead;
-                drop(live);
-                self.unlock();
-                return;
-            }
-            let mut state = self.state.lock().await;
-            // Senders hold the lock, so an empty queue stays empty.
-            if jobs.is_empty() {
-                *state = State::Idle(live);
-                return;
-            }
-        }
-    }
-
-    /// Serves jobs until none is left.
-    async fn serve(
-        self: &Arc<Self>,
-        accessor: &Accessor<GuestState>,
-        entry: &Entry,
-        jobs: &mut mpsc::UnboundedReceiver<Job>,
-        current: &StdMutex<u32>,
-    ) -> wasmtime::Result<()> {
-        let streams = OpenStreams::default();
-        let mut in_flight: FuturesUnordered<BoxFuture<'_, wasmtime::Result<()>>> =
-            FuturesUnordered::new();
-        loop {
-            // Everything that waits in the queue goes first, so that the idle check below sees it.
-            while let Ok(job) = jobs.try_recv() {
-                in_flight.push(self.job(accessor, entry, job, &streams, current).boxed());
-            }
-            if in_flight.is_empty() && streams.is_empty() {
-                return Ok(());
-            }
-            tokio::select! {
-                job = jobs.recv() => match job {
-                    Some(job) => in_flight.push(self.job(accessor, entry, job, &streams, current).boxed()),
-                    None => return Ok(()),
-                },
-                Some(done) = in_flight.next(), if !in_flight.is_empty() => done?,
-                () = streams.changed(), if !streams.is_empty() => {}
-            }
-        }
-    }
-
-    async fn job(
-        self: &Arc<Self>,
-        accessor: &Accessor<GuestState>,
-        entry: &Entry,
-        job: Job,
-        streams: &OpenStreams,
-        current: &StdMutex<u32>,
-    ) -> wasmtime::Result<()> {
-        let note =
-            |function: u32| *current.lock().unwrap_or_else(PoisonError::into_inner) = function;
-        match job {
-            Job::Call(address, answer) => {
-                note(address.function);
-                let (result,) = match entry {
-                    Entry::Single { call, .. } => {
-                        call.call_concurrent(accessor, (address.function, address.args))
-                            .await?
-                    }
-                    Entry::Shared { call, .. } => {
-                        call.call_concurrent(
-                            accessor,
-                            (address.session, address.function, address.args),
-                        )
-                        .await?
-                    }
-                };
-                // A caller that is gone needs no answer.
-                let _ = answer.send(result);
-            }
-            Job::Start(address, answer) => {
-                let function = address.function;
-                note(function);
-                let (result,) = match entry {
-                    Entry::Single { start, .. } => {
-                        start
-                            .call_concurrent(accessor, (function, address.args))
-                            .await?
-                    }
-                    Entry::Shared { start, .. } => {
-                        start
-                            .call_concurrent(accessor, (address.session, function, address.args))
-                            .await?
-                    }
-                };
-                let started = self.receive(accessor, function, result, streams)?;
-                let _ = answer.send(started);
-            }
-            Job::Open(who, answer) => {
-                if let Entry::Shared { open, .. } = entry {
-                    let (session,) = open.call_concurrent(accessor, (who,)).await?;
-                    if answer.send(session).is_err()
-                        && let Entry::Shared { close, .. } = entry
-                    {
-                        // Whoever asked is gone, so nobody else would close it.
-                        close.call_concurrent(accessor, (session,)).await?;
-                    }
-                }
-            }
-            Job::Close(session) => {
-                if let Entry::Shared { close, .. } = entry {
-                    close.call_concurrent(accessor, (session,)).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a reply out of the plugin's store.
-    fn receive(
-        self: &Arc<Self>,
-        accessor: &Accessor<GuestState>,
-        function: u32,
-        result: StartResult,
-        streams: &OpenStreams,
-    ) -> wasmtime::Result<Started> {
-        use crate::bindings::Reply;
-        Ok(match result {
-            Err(failure) => Err(failure),
-            Ok(Reply::One(value)) => self.checked(function, value).map(HostReply::One),
-            Ok(Reply::Many(items)) => {
-                let (consumer, receiver) = stream::outgoing(streams, self.clone(), function);
-                accessor.with(|access| items.pipe(access, consumer))?;
-                Ok(HostReply::Many(receiver))
-            }
-        })
     }
 
     fn checked_call(&self, function: u32, result: CallResult) -> CallResult {
@@ -595,24 +441,21 @@ impl Instance {
     }
 
     /// The task of the instance ended without a word: it is dead all the same.
-    fn lost(&self, function: u32) -> Failure {
+    fn lost(&self) {
         let mut death = self.death.lock().unwrap_or_else(PoisonError::into_inner);
         if death.is_none() {
             *death = Some(Death {
                 code: "ERR_INTERNAL",
                 what: "was lost in",
-                function,
+                function: u32::MAX,
             });
             drop(death);
             self.unlock();
-        } else {
-            drop(death);
         }
-        self.failure(function)
     }
 
     /// What a caller is told whose call died with the instance.
-    fn failure(&self, function: u32) -> Failure {
+    pub fn failure(&self, function: u32) -> Failure {
         let death = self
             .death
             .lock()

@@ -1,10 +1,11 @@
 //! One run of an agent: a fresh VM instance and what it reaches.
 
-use crate::assembly::Assembly;
+use crate::assembly::{Assembly, Target};
 use crate::bindings::{Action, AgentCall, Caller, Event, Failure, Issue};
 use crate::desk::Desk;
 use crate::families::{self, HostSession};
-use crate::instance::{Address, Instance, Started, failure};
+use crate::instance::job::{Address, NotBegun};
+use crate::instance::{Instance, Started, failure};
 use crate::lock::Locked;
 use crate::plugin::Access;
 use crate::programs::Executable;
@@ -19,9 +20,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 use wasmtime::component::{Source, StreamConsumer, StreamReader, StreamResult, TypedFunc};
 use wasmtime::{Store, StoreContextMut, Trap};
+
+/// Instances that may end, one after the other, before a function of theirs has begun.
+const ATTEMPTS: usize = 3;
 
 /// What is to be run.
 pub struct RunRequest {
@@ -69,7 +73,7 @@ pub struct RunContext {
     place: Place,
     caller: Caller,
     allowed: Option<Vec<Access>>,
-    links: Mutex<HashMap<usize, Link>>,
+    links: Arc<Mutex<Links>>,
     /// Sessions of the host's own families, by the same numbers.
     own: StdMutex<HashMap<usize, Arc<dyn HostSession>>>,
     /// Where its calls are made.
@@ -98,7 +102,7 @@ impl RunContext {
             place,
             caller,
             allowed,
-            links: Mutex::new(HashMap::new()),
+            links: Arc::default(),
             own: StdMutex::new(HashMap::new()),
             desk: Desk::default(),
         })
@@ -118,7 +122,7 @@ impl RunContext {
         let Ok(links) = self.links.try_lock() else {
             return Err(args);
         };
-        let Some(link) = links.get(&target.plugin) else {
+        let Some(link) = links.0.get(&target.plugin) else {
             return Err(args);
         };
         let address = Address {
@@ -139,21 +143,18 @@ impl RunContext {
         if let Some((session, args)) = self.own_session(target, &args)? {
             return families::encoded(session.call(target.function, &args));
         }
-        let link = self.link(target.plugin).await?;
-        let address = Address {
-            session: link.session,
-            function: target.function,
-            args,
-        };
-        link.instance.call(address, &self.desk).await
+        let mut attempt = Attempt::first(args);
+        loop {
+            let (link, address) = self.address(target, attempt.args).await?;
+            match link.instance.call(address, &self.desk).await {
+                Ok(result) => return result,
+                Err(back) => attempt = Attempt::after(attempt.number, back, &link, target)?,
+            }
+        }
     }
 
     /// The session of a family of the host, with the arguments for it; none for a plugin.
-    fn own_session(
-        &self,
-        target: crate::assembly::Target,
-        args: &[u8],
-    ) -> Result<Option<OwnCall>, Failure> {
+    fn own_session(&self, target: Target, args: &[u8]) -> Result<Option<OwnCall>, Failure> {
         let Some(own) = self.assembly.host_family(target) else {
             return Ok(None);
         };
@@ -182,18 +183,14 @@ impl RunContext {
     }
 
     /// A function that may wait, by plugin and number, for somebody who is in no store.
-    pub async fn start_target(
-        self: &Arc<Self>,
-        target: crate::assembly::Target,
-        args: Vec<u8>,
-    ) -> Started {
+    pub async fn start_target(self: &Arc<Self>, target: Target, args: Vec<u8>) -> Started {
         self.start_from(None, target, args).await
     }
 
     async fn start_from(
         self: &Arc<Self>,
         desk: Option<&Desk>,
-        target: crate::assembly::Target,
+        target: Target,
         args: Vec<u8>,
     ) -> Started {
         if let Some((session, args)) = self.own_session(target, &args)? {
@@ -214,41 +211,62 @@ impl RunContext {
     async fn start_linked(
         self: &Arc<Self>,
         desk: Option<&Desk>,
-        target: crate::assembly::Target,
+        target: Target,
         args: Vec<u8>,
     ) -> Started {
+        let mut attempt = Attempt::first(args);
+        loop {
+            let (link, address) = self.address(target, attempt.args).await?;
+            match link.instance.start(address, desk).await {
+                Ok(started) => return started,
+                Err(back) => attempt = Attempt::after(attempt.number, back, &link, target)?,
+            }
+        }
+    }
+
+    /// The instance of this run for a function, and its address there.
+    async fn address(
+        self: &Arc<Self>,
+        target: Target,
+        args: Vec<u8>,
+    ) -> Result<(Link, Address), Failure> {
         let link = self.link(target.plugin).await?;
         let address = Address {
             session: link.session,
             function: target.function,
             args,
         };
-        link.instance.start(address, desk).await
+        Ok((link, address))
     }
 
-    /// The instance of a plugin for this run, made at the first call.
+    /// The instance of a plugin for this run, made at the first call. Callers get it in the order
+    /// in which they came.
     async fn link(self: &Arc<Self>, plugin: usize) -> Result<Link, Failure> {
-        if let Some(link) = self
-            .links
-            .lock()
-            .await
-            .get(&plugin)
-            .filter(|link| !link.instance.is_dead())
-        {
-            return Ok(link.clone());
+        let links = self.links.clone().lock_owned().await;
+        if let Some(link) = links.alive(plugin) {
+            return Ok(link);
         }
         // A task of its own: a store cannot be entered from inside a host function of another one.
-        match tokio::spawn(self.clone().make_link(plugin)).await {
-            Ok(link) => link,
+        match tokio::spawn(self.clone().make_link(plugin, links)).await {
+            // The lock comes back with the link: whoever waits for it goes on after this caller.
+            Ok((_links, link)) => link,
             Err(_) => Err(failure("ERR_CANCELED", "the run is over".to_owned())),
         }
     }
 
-    async fn make_link(self: Arc<Self>, plugin: usize) -> Result<Link, Failure> {
-        let mut links = self.links.lock().await;
-        if let Some(link) = links.get(&plugin).filter(|link| !link.instance.is_dead()) {
-            return Ok(link.clone());
+    async fn make_link(
+        self: Arc<Self>,
+        plugin: usize,
+        mut links: OwnedMutexGuard<Links>,
+    ) -> (OwnedMutexGuard<Links>, Result<Link, Failure>) {
+        let made = self.new_link(plugin).await;
+        if let Ok(link) = &made {
+            links.0.insert(plugin, link.clone());
         }
+        (links, made)
+    }
+
+    async fn new_link(&self, plugin: usize) -> Result<Link, Failure> {
         let code = &self.assembly.plugins[plugin];
         if self.allowed.as_ref().is_some_and(|allowed| {
             !matches!(code.access, Access::Nothing | Access::Granted)
@@ -264,33 +282,70 @@ impl RunContext {
             tracing::warn!(plugin = %code.name, error = %format!("{error:#}"), "plugin cannot be instantiated");
             failure("ERR_INTERNAL", format!("plugin {} cannot start", code.name))
         };
-        let link = if code.is_shared() {
+        if code.is_shared() {
             let instance = self
                 .assembly
                 .shared(plugin, &self.place, &self.caller)
                 .await
                 .map_err(refused)?;
             let session = instance.open(self.caller.clone()).await?;
-            Link { instance, session }
+            Ok(Link { instance, session })
         } else {
             let instance = self
                 .assembly
                 .instantiate(plugin, &self.place, &self.caller)
                 .await
                 .map_err(refused)?;
-            Link {
+            Ok(Link {
                 instance,
                 session: 0,
-            }
-        };
-        links.insert(plugin, link.clone());
-        Ok(link)
+            })
+        }
     }
 }
 
-impl Drop for RunContext {
+/// A function that is to begin, in an instance that may end before it has.
+struct Attempt {
+    number: usize,
+    args: Vec<u8>,
+}
+
+impl Attempt {
+    fn first(args: Vec<u8>) -> Attempt {
+        Attempt { number: 1, args }
+    }
+
+    /// The next one, by another instance, unless there were too many.
+    fn after(
+        number: usize,
+        NotBegun(args): NotBegun,
+        ended: &Link,
+        target: Target,
+    ) -> Result<Attempt, Failure> {
+        if number == ATTEMPTS {
+            return Err(ended.instance.failure(target.function));
+        }
+        Ok(Attempt {
+            number: number + 1,
+            args,
+        })
+    }
+}
+
+/// The instances of a run, by the numbers of their plugins. They end with it.
+#[derive(Default)]
+struct Links(HashMap<usize, Link>);
+
+impl Links {
+    fn alive(&self, plugin: usize) -> Option<Link> {
+        let link = self.0.get(&plugin)?;
+        (!link.instance.is_dead()).then(|| link.clone())
+    }
+}
+
+impl Drop for Links {
     fn drop(&mut self) {
-        for (_, link) in self.links.get_mut().drain() {
+        for (_, link) in self.0.drain() {
             if link.session == 0 {
                 link.instance.abort();
             } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -378,11 +378,7 @@ fn an_endless_stream_ends_with_the_run() {
 
 #[test]
 fn a_stream_that_is_dropped_is_let_go() {
-    // One that traps takes with it what its instance does at that moment, if it does anything.
-    let done = streams("trap", true, &[]);
-    let names_it = done.stderr.contains("trapped in $hostile_trap_streaming");
-    assert!(done.code == 0 || names_it, "{}", done.stderr);
-    for what in ["garbage", "babble"] {
+    for what in ["trap", "garbage", "babble"] {
         let done = streams(what, true, &[]);
         assert_eq!(done.code, 0, "{what}: {}", done.stderr);
         let output = response_json(done.stdout.as_bytes());

@@ -31,13 +31,16 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// Time to the first byte if the guest sets none.
 const ANSWER_LIMIT: Duration = Duration::from_secs(300);
 
-type PooledClient = Client<HttpsConnector<HttpConnector<GuardedResolver>>, WasiBody>;
+/// Connections that are kept for further requests to the same host.
+const POOL_SIZE: usize = 64;
+
+type HttpClient = Client<HttpsConnector<HttpConnector<GuardedResolver>>, WasiBody>;
 
 /// Outbound requests of all guests.
 pub struct Outbound {
     dangerous: bool,
     own: Arc<RwLock<Vec<SocketAddr>>>,
-    client: Mutex<Option<(Instant, PooledClient)>>,
+    client: Mutex<Option<(Instant, HttpClient)>>,
 }
 
 impl Outbound {
@@ -59,7 +62,7 @@ impl Outbound {
     }
 
     /// Connections are kept apart by scheme, host and port; a new pool replaces the old one before its connections get too old.
-    fn client(&self) -> Result<PooledClient, Error> {
+    fn client(&self) -> Result<HttpClient, Error> {
         let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = slot
             .as_ref()
@@ -67,6 +70,13 @@ impl Outbound {
         {
             return Ok(client.clone());
         }
+        let client = self.new_client(POOL_SIZE)?;
+        *slot = Some((Instant::now(), client.clone()));
+        Ok(client)
+    }
+
+    /// A client that keeps `idle` connections to a host.
+    fn new_client(&self, idle: usize) -> Result<HttpClient, Error> {
         let mut connector = HttpConnector::new_with_resolver(GuardedResolver {
             dangerous: self.dangerous,
             own: self.own.clone(),
@@ -85,13 +95,11 @@ impl Outbound {
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
+        Ok(Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_AGE / 2)
-            .pool_max_idle_per_host(64)
-            .build(connector);
-        *slot = Some((Instant::now(), client.clone()));
-        Ok(client)
+            .pool_max_idle_per_host(idle)
+            .build(connector))
     }
 
     /// Sends a request of a guest.
@@ -134,7 +142,7 @@ impl Outbound {
         guard::check_uri(uri, self.dangerous, &self.own_addresses())
     }
 
-    /// Sends a request that asks for another protocol; the connection goes to whoever takes it over.
+    /// Sends a request that asks for another protocol, on a connection of its own, which goes to whoever takes it over.
     /// Its target is judged by [`Outbound::judge`] before.
     pub async fn upgrade(
         &self,
@@ -144,7 +152,8 @@ impl Outbound {
             .map_err(|_| Error::HttpRequestDenied)?;
         let empty = http_body_util::Empty::new().map_err(|never| match never {});
         let request = request.map(|()| empty.boxed_unsync());
-        self.client()?.request(request).await.map_err(translate)
+        let client = self.new_client(0)?;
+        client.request(request).await.map_err(translate)
     }
 
     fn own_addresses(&self) -> Vec<SocketAddr> {
