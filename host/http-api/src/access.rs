@@ -8,6 +8,7 @@ use crate::form::parse_pairs;
 use crate::head::Head;
 use crate::plan::Settings;
 use crate::route::{Action, Route};
+use crate::topic::Audience;
 use mix_identity::{Permission, Target};
 use mix_value::Value;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub enum Need {
     Nothing,
     /// Any valid token.
     Token,
+    /// Being the user of this name.
+    User(String),
     /// One of the permissions on the target.
     Allowed(&'static [Permission], Target),
     /// Some grant that reaches anything in the target.
@@ -56,7 +59,7 @@ pub enum Need {
 
 impl Need {
     /// What the action needs.
-    pub(crate) fn of(route: &Route) -> Need {
+    pub fn of(route: &Route) -> Need {
         use Permission::{CreateDb, Delete, Export, GrantPermissions, Read, Run, Write};
         let app = || Target::App(route.app.clone());
         let agent = || Target::Agent(route.app.clone(), route.name.clone());
@@ -100,7 +103,7 @@ impl Need {
                 Need::Allowed(&[GrantPermissions], scope(route))
             }
             Action::DeleteGrant => Need::RemoveGrant(scope(route), route.id.clone()),
-            Action::DescribeAgent | Action::RunAgent | Action::RunQuery => {
+            Action::DescribeAgent | Action::RunAgent | Action::RunQuery | Action::Session => {
                 Need::Allowed(&[Run], agent())
             }
             Action::PostDocuments
@@ -112,6 +115,11 @@ impl Need {
             Action::GetDocument | Action::Query | Action::ParseQuery | Action::Raw => {
                 Need::Allowed(&[Read], app())
             }
+            Action::Subscribe => match route.topic.as_ref().map(|topic| &topic.audience) {
+                Some(Audience::Public) => Need::Nothing,
+                Some(Audience::Shared) | None => Need::Token,
+                Some(Audience::User(user)) => Need::User(user.clone()),
+            },
             Action::CreateSignal
             | Action::AwaitSignal
             | Action::SetSignal
@@ -125,7 +133,9 @@ impl Need {
             return ApiError::new(401, "unauthenticated", "this needs a token");
         }
         let (permission, resource) = match self {
-            Need::Nothing | Need::Token => return ApiError::new(403, "forbidden", "not permitted"),
+            Need::Nothing | Need::Token | Need::User(_) => {
+                return ApiError::new(403, "forbidden", "not permitted");
+            }
             Need::Allowed(permissions, target) => (
                 permissions.first().map_or("", |one| word(*one)),
                 text_of(target),
@@ -236,7 +246,7 @@ pub(crate) fn judge_open(
     }
     match need {
         Need::Nothing | Need::Allowed([Permission::Run], _) => Ok(()),
-        Need::Token => Err(ApiError::new(
+        Need::Token | Need::User(_) => Err(ApiError::new(
             401,
             "unauthenticated",
             "this needs a user, and the server knows none",

@@ -28,6 +28,8 @@
 //! * [`AgentRun`], [`RunOutcome`]: a run of an agent and what became of it.
 //! * [`FamilyCall`], [`CallFailure`]: a call of the record store.
 //! * [`Managed`], [`Job`], [`Done`]: what is the server's own.
+//! * [`dialog`]: the messages of an interactive session.
+//! * [`Topic`], [`event`]: what is read as a stream of events.
 //! * [`Route`], [`Action`], [`Need`]: a resource, what is done with it, what that needs.
 
 mod access;
@@ -35,6 +37,7 @@ mod body;
 mod call_failure;
 mod control;
 mod cors;
+pub mod dialog;
 mod error;
 mod form;
 mod head;
@@ -49,6 +52,8 @@ mod records;
 mod response;
 mod route;
 mod run;
+mod sse;
+mod topic;
 
 pub use access::{Access, Need, scope};
 pub use call_failure::CallFailure;
@@ -61,6 +66,8 @@ pub use records::FamilyCall;
 pub use response::Response;
 pub use route::{Action, Route};
 pub use run::{AgentRun, RunOutcome};
+pub use sse::{PING, RETRY, event};
+pub use topic::{Audience, Topic, escaped_part};
 
 /// Decoding of a GET query or an urlencoded body: names and values in order.
 pub use form::parse_pairs;

@@ -10,6 +10,7 @@ mod maintenance;
 mod mcp;
 pub(crate) mod packages;
 mod registered;
+mod session;
 mod signals;
 mod workspaces;
 
@@ -17,12 +18,15 @@ pub use files::Content;
 pub use grants::is_inside;
 pub use maintenance::Maintenance;
 
+use crate::access::Access;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::plan::Settings;
 use crate::records::fnv128;
 use crate::response::{self, Format, Frame, Response, TEXT};
 use crate::route::{Action, Route};
+use crate::sse::EVENT_STREAM;
+use crate::topic::Topic;
 use mix_identity::Grant;
 use mix_value::{Map, Value};
 
@@ -99,6 +103,20 @@ pub enum Job {
     SetSignal(Value),
     /// Cancels a signal.
     CancelSignal,
+    /// An interactive session over a WebSocket connection.
+    Session {
+        /// Arguments of the module: an array.
+        args: Value,
+        /// What the client has sent to be answered.
+        key: String,
+    },
+    /// The messages of a topic, as they come.
+    Subscribe {
+        /// The topic.
+        topic: Topic,
+        /// Id of the last message that the reader has.
+        last: Option<u64>,
+    },
     /// A message of the Model Context Protocol.
     Mcp {
         /// The conversation it belongs to; none before it has begun.
@@ -231,7 +249,9 @@ pub(crate) fn prepare(
     route: &Route,
     head: &Head,
 ) -> Result<Prepared, ApiError> {
-    if route.action == Action::Mcp {
+    // A browser opens connections for pages of any site.
+    let is_open = matches!(settings.access, Access::Open { .. });
+    if route.action == Action::Mcp || route.action == Action::Session && is_open {
         mcp::check_origin(settings, head)?;
     }
     // Only documents come in another form than JSON.
@@ -288,6 +308,15 @@ pub(crate) fn with_body(
         Action::AwaitSignal => signals::wait(head)?,
         Action::SetSignal => signals::set(head, body, settings.params_limit)?,
         Action::CancelSignal => Job::CancelSignal,
+        Action::Session => session::open(head)?,
+        Action::Subscribe => Job::Subscribe {
+            // The route has one.
+            topic: route.topic.clone().ok_or_else(ApiError::internal)?,
+            // One that is no number is of another server.
+            last: head
+                .header("last-event-id")
+                .map(|id| id.trim().parse().unwrap_or(0)),
+        },
         Action::Mcp => mcp::message(head, body)?,
         Action::Install => packages::install(head)?,
         Action::Export => packages::export(head)?,
@@ -347,6 +376,23 @@ impl Managed {
                 Done::Bytes(media_type, bytes) => Ok(self.bytes(&media_type, bytes)),
             })
             .unwrap_or_else(|error| self.frame.error(error))
+    }
+
+    /// The head of a response after which the connection is one of WebSocket messages.
+    pub fn switching(&self, accepted: String) -> Response {
+        let mut response = self.frame.respond(101, TEXT, Vec::new());
+        response.headers.retain(|(name, _)| *name != "content-type");
+        response.headers.extend([
+            ("connection", "Upgrade".to_owned()),
+            ("upgrade", "websocket".to_owned()),
+            ("sec-websocket-accept", accepted),
+        ]);
+        response
+    }
+
+    /// The head of a response that is a stream of events.
+    pub fn events(&self) -> Response {
+        self.frame.respond(200, EVENT_STREAM, Vec::new())
     }
 
     /// The head of a response with the content of a file, and the bytes of it that are sent.

@@ -35,6 +35,9 @@ enum Answer {
     Value,
     Object,
     Array,
+    Events,
+    /// What an agent gives: a value, or the events of its run.
+    Run,
 }
 
 /// The document as JSON text.
@@ -213,6 +216,16 @@ fn response(answer: Answer) -> Value {
         Answer::Text => content("text/plain", json!({ "type": "string" })),
         Answer::Bytes => content("application/octet-stream", json!({})),
         Answer::Value => content("application/json", json!({})),
+        Answer::Run => json!({ "description": "Done.", "content": {
+            "application/json": { "schema": {} },
+            "application/msgpack": { "schema": {} },
+            "text/event-stream": { "schema": { "type": "string" } },
+            "text/plain": { "schema": { "type": "string" } },
+            "text/html": { "schema": { "type": "string" } },
+            "text/javascript": { "schema": { "type": "string" } },
+            "application/octet-stream": { "schema": {} },
+        } }),
+        Answer::Events => content("text/event-stream", json!({ "type": "string" })),
         Answer::Object => content("application/json", json!({ "type": "object" })),
         Answer::Array => content("application/json", json!({ "type": "array" })),
     }
@@ -240,7 +253,7 @@ const QUERY: &[(&str, &str)] = &[
 ];
 
 fn about(action: Action) -> About {
-    use Answer::{Array, Bytes, Empty, Object, Text, Value};
+    use Answer::{Array, Bytes, Empty, Events, Object, Run, Text, Value};
     let made = |tag, summary, query, body, success| About {
         tag,
         summary,
@@ -253,7 +266,7 @@ fn about(action: Action) -> About {
     let apps = "Apps and metadata";
     let agents = "Agents and grants";
     let documents = "Documents and queries";
-    let signals = "Signals";
+    let signals = "Signals and topics";
     let tools = "Tools";
     let packages = "Packages";
     let files = "Files";
@@ -392,7 +405,7 @@ fn about(action: Action) -> About {
             "Runs an agent, an alias or a registered query",
             RUN,
             Body::Any,
-            &[(200, Value), (202, Object)],
+            &[(200, Run), (202, Object)],
         ),
         Action::PostDocuments => made(
             documents,
@@ -612,6 +625,20 @@ fn about(action: Action) -> About {
             ],
             Body::None,
             &[(200, Object), (201, Object)],
+        ),
+        Action::Session => made(
+            agents,
+            "An interactive session over a WebSocket connection",
+            &[("args", "string"), ("token", "string")],
+            Body::None,
+            &[(101, Empty)],
+        ),
+        Action::Subscribe => made(
+            signals,
+            "The messages of a topic, as they come",
+            &[("token", "string")],
+            Body::None,
+            &[(200, Events)],
         ),
         Action::CreateSignal => made(
             signals,

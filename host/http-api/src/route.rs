@@ -3,6 +3,7 @@
 use crate::error::ApiError;
 use crate::form::percent_decode;
 use crate::names;
+use crate::topic::Topic;
 
 /// What a method does with a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +63,8 @@ pub enum Action {
     PatchProps,
     CopyFile,
     Metrics,
+    Subscribe,
+    Session,
 }
 
 /// A path and its methods; GET includes HEAD.
@@ -152,6 +155,10 @@ pub(crate) const TABLE: &[Resource] = &[
         &[("GET", Action::RunAgent), ("POST", Action::RunAgent)],
     ),
     resource(
+        "/v1/ws/{ws}/app/{app}/agent/{agent}/session",
+        &[("GET", Action::Session)],
+    ),
+    resource(
         "/v1/ws/{ws}/app/{app}/agent/{agent}/permissions",
         &[("GET", Action::ListGrants), ("POST", Action::AddGrant)],
     ),
@@ -219,6 +226,7 @@ pub(crate) const TABLE: &[Resource] = &[
         "/v1/ws/{ws}/app/{app}/file-manager/copy",
         &[("POST", Action::CopyFile)],
     ),
+    resource("/v1/subscribe/{path..}", &[("GET", Action::Subscribe)]),
     resource("/v1/signals", &[("POST", Action::CreateSignal)]),
     resource(
         "/v1/signals/{id}",
@@ -263,6 +271,7 @@ pub(crate) const TABLE_V0: &[Resource] = &[
     resource("/ws-export/{ws}", &[("GET", Action::Export)]),
     resource("/ws-import", &[("POST", Action::Import)]),
     resource("/grant-permission/{ws}", &[("POST", Action::AddGrant)]),
+    resource("/subscribe/{path..}", &[("GET", Action::Subscribe)]),
     resource("/query/{ws}/{app}", &[("POST", Action::PutQuery)]),
     resource(
         "/query/{ws}/{app}/{name}",
@@ -287,6 +296,8 @@ pub struct Route {
     pub id: String,
     /// Path of a file, with a leading `/`.
     pub path: String,
+    /// What is subscribed to.
+    pub topic: Option<Topic>,
     /// Reached by a path of version 0.
     pub v0: bool,
 }
@@ -307,10 +318,13 @@ pub(crate) fn find(method: &str, path: &str) -> Result<Route, ApiError> {
             no_such_route()
         });
     };
-    let names = names_of(resource.pattern, parts)?;
+    let mut names = names_of(resource.pattern, parts)?;
     let Some((_, action)) = resource.methods.iter().find(|(name, _)| *name == method) else {
         return Err(wrong_method(method, resource));
     };
+    if *action == Action::Subscribe {
+        names.topic = Some(Topic::parse(&names.path)?);
+    }
     Ok(Route {
         action: *action,
         pattern: resource.pattern,
@@ -380,6 +394,7 @@ fn names_of(pattern: &'static str, parts: &[&str]) -> Result<Route, ApiError> {
         name: String::new(),
         id: String::new(),
         path: String::new(),
+        topic: None,
         v0: false,
     };
     let wanted = pattern.split('/').filter(|part| !part.is_empty());
@@ -418,6 +433,13 @@ fn names_of(pattern: &'static str, parts: &[&str]) -> Result<Route, ApiError> {
 fn segments(path: &str) -> Result<Vec<String>, ApiError> {
     let bad = || ApiError::new(400, "bad_path", "malformed path");
     let inner = path.strip_prefix('/').ok_or_else(bad)?;
+    let subscribes = ["v1/subscribe/", "v0/subscribe/", "subscribe/"]
+        .iter()
+        .any(|prefix| inner.starts_with(prefix));
+    if subscribes && (inner.ends_with('/') || inner.contains("//")) {
+        let message = "a topic has no empty parts";
+        return Err(ApiError::new(400, "bad_topic", message));
+    }
     // Below `files/` it would be another name.
     let inner = match inner.strip_suffix('/') {
         Some(shorter) if !inner.contains("/files/") => shorter,

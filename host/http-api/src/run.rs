@@ -7,6 +7,7 @@ use crate::head::Head;
 use crate::params;
 use crate::plan::{Facts, Settings};
 use crate::response::{self, Format, Frame, Response};
+use crate::sse::{EVENT_STREAM, event};
 use mix_value::{Map, Value, msgpack};
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub struct AgentRun {
     pub timeout_ms: u64,
     /// True if the caller gets a signal instead of the output. Needs a user.
     pub asynchronous: bool,
+    /// True if the caller gets the events of the run as they come.
+    pub streamed: bool,
     /// True if the run ends when the caller goes away.
     pub cancel_on_disconnect: bool,
     /// Method, headers (without credentials) and, if asked for, the body: for the environment of the run.
@@ -72,6 +75,8 @@ pub enum RunOutcome {
     OutOfMemory,
     /// No free slot in time.
     Busy,
+    /// No free slot of the workspace in time.
+    WorkspaceBusy,
     /// The server is going down.
     ShuttingDown,
     /// The app was deleted while the agent ran.
@@ -128,7 +133,14 @@ impl RunOutcome {
                 "agent_memory",
                 format!("agent {agent} ran out of memory"),
             ),
-            RunOutcome::Busy => ApiError::new(503, "busy", "all run slots are taken; try again"),
+            RunOutcome::Busy => ApiError::new(503, "busy", "all run slots are taken; try again")
+                .with_detail("limit", text("server")),
+            RunOutcome::WorkspaceBusy => ApiError::new(
+                503,
+                "busy",
+                "all run slots of the workspace are taken; try again",
+            )
+            .with_detail("limit", text("workspace")),
             RunOutcome::ShuttingDown => {
                 ApiError::new(503, "shutting_down", "the server is shutting down")
             }
@@ -163,41 +175,46 @@ pub(crate) struct Prepared {
     query: Vec<(String, String)>,
     raw_type: Option<&'static str>,
     format: Format,
+    streamed: bool,
 }
 
 /// Checks the query string and `Accept`.
 pub(crate) fn prepare(settings: &Settings, head: &Head) -> Result<Prepared, ApiError> {
     params::limit(settings, head.query().len())?;
     let (control, query) = control::take(settings, parse_pairs(head.query())?)?;
-    let (raw_type, format) = match &control.field {
-        None => (None, response::value_format(head)?),
-        Some(_) => field_format(head)?,
-    };
+    let mut offered = vec!["application/json", response::MSGPACK];
+    if control.field.is_some() {
+        offered.extend(RAW_TYPES);
+    }
+    if settings.only_workspace.is_none() {
+        offered.push(EVENT_STREAM);
+    }
+    let chosen = response::negotiate(head, &offered).ok_or_else(response::not_acceptable)?;
+    let streamed = chosen == EVENT_STREAM;
+    if streamed && control.asynchronous {
+        return Err(ApiError::bad_param(
+            "a run is either asynchronous or a stream of events",
+        ));
+    }
     Ok(Prepared {
         control,
         query,
-        raw_type,
-        format,
+        raw_type: RAW_TYPES.into_iter().find(|raw| *raw == chosen),
+        format: match chosen {
+            response::MSGPACK => Format::MessagePack,
+            _ => Format::Json { tags: true },
+        },
+        streamed,
     })
 }
 
-/// With `field`, text types are offered beside the encodings of values.
-fn field_format(head: &Head) -> Result<(Option<&'static str>, Format), ApiError> {
-    const OFFERED: [&str; 6] = [
-        "application/json",
-        response::MSGPACK,
-        "text/plain",
-        "text/html",
-        "text/javascript",
-        "application/octet-stream",
-    ];
-    let tags = Format::Json { tags: true };
-    match response::negotiate(head, &OFFERED).ok_or_else(response::not_acceptable)? {
-        "application/json" => Ok((None, tags)),
-        response::MSGPACK => Ok((None, Format::MessagePack)),
-        raw => Ok((Some(raw), tags)),
-    }
-}
+/// Types that are offered with `field` beside the encodings of values.
+const RAW_TYPES: [&str; 4] = [
+    "text/plain",
+    "text/html",
+    "text/javascript",
+    "application/octet-stream",
+];
 
 /// The run, once the body is there.
 pub(crate) fn with_body(
@@ -233,7 +250,8 @@ pub(crate) fn with_body(
         params,
         timeout_ms: control.timeout_ms,
         asynchronous: control.asynchronous,
-        cancel_on_disconnect: get && !control.asynchronous,
+        streamed: prepared.streamed,
+        cancel_on_disconnect: (get || prepared.streamed) && !control.asynchronous,
         request_method: head.method.clone(),
         request_headers,
         request_body: control.include_raw_body.then(|| body.to_vec()),
@@ -271,6 +289,7 @@ impl AgentRun {
             params,
             timeout_ms: settings.agent_timeout_ms,
             asynchronous: false,
+            streamed: false,
             cancel_on_disconnect: true,
             request_method: "POST".to_owned(),
             request_headers: Vec::new(),
@@ -300,6 +319,48 @@ impl AgentRun {
             .headers
             .push(("x-run-timeout", self.timeout_ms.to_string()));
         response
+    }
+
+    /// The head of the response to a run whose events follow.
+    pub fn events(&self) -> Response {
+        let mut response = self.frame.respond(200, EVENT_STREAM, Vec::new());
+        response
+            .headers
+            .push(("x-run-timeout", self.timeout_ms.to_string()));
+        response
+    }
+
+    /// The last event: `result` with the output, or `error` with the body of an error.
+    pub fn last_event(&self, outcome: RunOutcome) -> String {
+        let tags = self.shape.output_tags;
+        let text = match (outcome.error(&self.agent), outcome) {
+            (None, RunOutcome::Output(value)) => {
+                let value = self.select(value);
+                self.frame.value(200, &value, Format::Json { tags })
+            }
+            (error, _) => Err(error.unwrap_or_else(ApiError::internal)),
+        };
+        let text = text.and_then(|response| {
+            if response.body.len() as u64 > self.shape.body_limit {
+                return Err(self.too_large());
+            }
+            String::from_utf8(response.body).map_err(|_| ApiError::internal())
+        });
+        match text {
+            Ok(text) => event("result", None, &text),
+            Err(error) => {
+                let body = self.frame.error(error).body;
+                event("error", None, &String::from_utf8_lossy(&body))
+            }
+        }
+    }
+
+    fn too_large(&self) -> ApiError {
+        ApiError::new(
+            500,
+            "output_too_large",
+            format!("the output is larger than {} bytes", self.shape.body_limit),
+        )
     }
 
     /// What the caller wants of the output: all of it, or one member.
@@ -336,11 +397,7 @@ impl AgentRun {
             _ => self.encoded(&value)?,
         };
         if response.body.len() as u64 > self.shape.body_limit {
-            return Err(ApiError::new(
-                500,
-                "output_too_large",
-                format!("the output is larger than {} bytes", self.shape.body_limit),
-            ));
+            return Err(self.too_large());
         }
         Ok(response)
     }

@@ -4,6 +4,7 @@ use crate::bindings::{Caller, FAMILY, Function, copy};
 use crate::compose::Hostless;
 use crate::engine;
 use crate::families::HostFamily;
+use crate::families::broker::Broker;
 use crate::families::mqtt::Mqtt;
 use crate::families::websocket::WebSocket;
 use crate::guests;
@@ -14,6 +15,7 @@ use crate::manifest::{Allowance, Grant};
 use crate::outbound::{Egress, Outbound};
 use crate::plugin::{Access, Linkers, PluginCode, Standing};
 use crate::secrets_key::Keys;
+use crate::shares::Shares;
 use crate::state::{Grants, GuestState};
 use crate::tape::Tape;
 use crate::vm::Vms;
@@ -86,12 +88,16 @@ pub struct Assembly {
     pub plugins: Vec<Arc<PluginCode>>,
     /// Families of the host itself, numbered after the plugins.
     host_families: Vec<OwnFamily>,
+    /// The topics of this process; none where a component keeps them.
+    pub broker: Option<Arc<Broker>>,
     /// Functions of all of them, one after another.
     pub functions: Vec<Function>,
     /// Plugin and number of each of them.
     targets: Vec<Target>,
     /// Outbound requests.
     pub outbound: Arc<Outbound>,
+    /// Processor time of workspaces.
+    pub shares: Arc<Shares>,
     variables: Vec<(String, String)>,
     db_memory: usize,
     wasm_memory: usize,
@@ -144,10 +150,10 @@ impl Assembly {
             plugins.push(plugin);
         }
         let mut hostless = Hostless::default();
-        let mut own: Vec<Arc<dyn HostFamily>> = vec![
-            Arc::new(Mqtt::default()),
-            Arc::new(WebSocket::new(outbound.clone())),
-        ];
+        let mqtt = Mqtt::default();
+        let mut broker = Some(mqtt.broker().clone());
+        let mut own: Vec<Arc<dyn HostFamily>> =
+            vec![Arc::new(mqtt), Arc::new(WebSocket::new(outbound.clone()))];
         let replaced = policy
             .families
             .iter()
@@ -155,6 +161,7 @@ impl Assembly {
         for (name, replacement) in replaced {
             if let Some(number) = own.iter().position(|family| family.name() == name) {
                 let access = own.remove(number).access();
+                broker = broker.filter(|_| name != "mqtt");
                 plugins.push(replace(&engine, &linkers, name, access, replacement).await?);
                 continue;
             }
@@ -214,9 +221,13 @@ impl Assembly {
             vms,
             plugins: plugins.into_iter().map(Arc::new).collect(),
             host_families,
+            broker,
             functions,
             targets,
             outbound,
+            shares: Arc::new(Shares::new(
+                std::thread::available_parallelism().map_or(1, usize::from),
+            )),
             variables: policy.variables.clone(),
             db_memory: policy.db_memory,
             wasm_memory: policy.wasm_memory,

@@ -27,8 +27,42 @@ pub fn of_request(
     base_url: &str,
     operator: Option<String>,
 ) -> Vec<(&'static str, String)> {
+    let mut members = of_caller(place, &run.agent, &run.request_id, caller, base_url);
+    members.insert(Arc::from("requestMethod"), text(&run.request_method));
+    members.insert(Arc::from("requestHeaders"), run.header_map());
+    if let Some(body) = &run.request_body {
+        members.insert(
+            Arc::from("requestBody"),
+            Value::Binary(Arc::from(body.as_slice())),
+        );
+    }
+    with_operator(members, operator)
+}
+
+/// Variables of an interactive session over HTTP.
+pub fn of_session(
+    place: &Place,
+    module: &str,
+    session: &str,
+    caller: &mix_identity::Caller,
+    base_url: &str,
+    operator: Option<String>,
+) -> Vec<(&'static str, String)> {
+    with_operator(
+        of_caller(place, module, session, caller, base_url),
+        operator,
+    )
+}
+
+fn of_caller(
+    place: &Place,
+    agent: &str,
+    session: &str,
+    caller: &mix_identity::Caller,
+    base_url: &str,
+) -> Map {
     let base = format!("{base_url}/run-agent/{}", place.workspace);
-    let mut members = members(place, &run.agent, &run.request_id, &base);
+    let mut members = members(place, agent, session, &base);
     if let Some(user) = &caller.user {
         let name = user.name();
         for member in ["user", "userID", "userPseudonym"] {
@@ -39,15 +73,7 @@ pub fn of_request(
         let verified = matches!(user, mix_identity::User::Email(_));
         members.insert(Arc::from("userIsVerified"), Value::Bool(verified));
     }
-    members.insert(Arc::from("requestMethod"), text(&run.request_method));
-    members.insert(Arc::from("requestHeaders"), run.header_map());
-    if let Some(body) = &run.request_body {
-        members.insert(
-            Arc::from("requestBody"),
-            Value::Binary(Arc::from(body.as_slice())),
-        );
-    }
-    with_operator(members, operator)
+    members
 }
 
 fn members(place: &Place, agent: &str, session: &str, base: &str) -> Map {

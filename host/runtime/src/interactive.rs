@@ -1,13 +1,15 @@
-//! A session of the VM that is driven action by action, from code that does not wait asynchronously.
+//! A session of the VM that is driven action by action.
 //!
-//! The store lives in a task; a [`Session`] sends it commands and blocks until
-//! each is answered. A trap, or an interaction that takes too long, ends the
-//! session: every later command answers [`Ended`].
+//! The store lives in a task. A [`Session`] sends it commands and blocks until each is answered; a
+//! [`Driven`] one takes actions and gives events as they come, those of live cells between two
+//! actions too. A trap, or an interaction that takes too long, ends the session: every later
+//! command answers [`Ended`].
 
 use crate::assembly::Assembly;
 use crate::bindings::{Action, Caller, Event, Issue};
 use crate::programs::Executable;
 use crate::run::{Listener, Outcome, RunContext, caller, judge};
+use crate::shares::{Shares, paced};
 use crate::state::{Grants, GuestState};
 use crate::workspace::Place;
 use futures::channel::mpsc as actions;
@@ -47,6 +49,9 @@ pub enum Ended {
     /// Memory over.
     #[error("the memory limit was reached; the session is over")]
     OutOfMemory,
+    /// Nobody drives it any more.
+    #[error("the session was closed")]
+    Closed,
     /// The VM failed; the log says how.
     #[error("the virtual machine failed; the log has the cause")]
     Broken,
@@ -58,6 +63,7 @@ impl Ended {
         match self {
             Ended::TimedOut => "RT_TIMEOUT",
             Ended::OutOfMemory => "RT_MEMORY",
+            Ended::Closed => "ERR_CANCELED",
             Ended::Broken => "RT_INTERNAL",
         }
     }
@@ -76,56 +82,132 @@ struct Command {
     reply: oneshot::Sender<Vec<Event>>,
 }
 
+/// A session whose events come by themselves; dropped, it ends.
+pub struct Driven {
+    /// Where actions go, one after another.
+    pub actions: mpsc::Sender<Action>,
+    /// What happens; at the end why it ended.
+    pub events: mpsc::Receiver<Result<Event, Ended>>,
+}
+
+/// Events that wait for whoever reads them; then the VM waits.
+const MOST_EVENTS: usize = 16;
+
+impl Driven {
+    /// Loads the program and opens a session of it.
+    pub async fn open(
+        assembly: &Arc<Assembly>,
+        request: SessionRequest,
+    ) -> anyhow::Result<Result<Driven, Issue>> {
+        let timeout = request.timeout;
+        let opened = match open(assembly, request).await? {
+            Ok(opened) => opened,
+            Err(issue) => return Ok(Err(issue)),
+        };
+        let (actions, receiver) = mpsc::channel(1);
+        let (told, events) = mpsc::channel(MOST_EVENTS);
+        tokio::spawn(async move {
+            let telling = told.clone();
+            let work = async |store: &mut Store<GuestState>, run| {
+                tell(store, run, receiver, telling, timeout).await
+            };
+            let ended = opened.drive(work).await;
+            // Whoever reads may be gone.
+            let _ = told.send(Err(ended)).await;
+        });
+        Ok(Ok(Driven { actions, events }))
+    }
+}
+
+type Run = TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)>;
+
+/// A session that has not begun.
+struct Opened {
+    store: Store<GuestState>,
+    run: Run,
+    context: Arc<RunContext>,
+    shares: Arc<Shares>,
+    workspace: String,
+}
+
+impl Opened {
+    /// Does the work of a session to its end.
+    async fn drive(
+        mut self,
+        work: impl AsyncFnOnce(&mut Store<GuestState>, Run) -> wasmtime::Result<Ended>,
+    ) -> Ended {
+        let serving = self.context.desk.serve(work(&mut self.store, self.run));
+        match paced(&self.shares, &self.workspace, serving).await {
+            Ok(ended) => ended,
+            Err(error) => match judge(&self.store, error) {
+                Outcome::OutOfMemory => Ended::OutOfMemory,
+                Outcome::TimedOut => Ended::TimedOut,
+                Outcome::Broken(reason) => {
+                    tracing::error!(%reason, "the session failed");
+                    Ended::Broken
+                }
+                _ => Ended::Broken,
+            },
+        }
+    }
+}
+
+async fn open(
+    assembly: &Arc<Assembly>,
+    request: SessionRequest,
+) -> anyhow::Result<Result<Opened, Issue>> {
+    let vm = assembly.vms.of(&request.program.foreign).await?;
+    let who = caller(&request.place, "", &request.user, None);
+    let grants = Grants {
+        environment: request.environment.clone(),
+        memory: request.memory,
+        ..Grants::default()
+    };
+    let mut store = GuestState::store(&assembly.engine, grants)?;
+    store.data_mut().deadline = Some(Instant::now() + request.timeout);
+    let context = RunContext::new(assembly.clone(), request.place.clone(), who.clone(), None);
+    store.data_mut().run = Some(context.clone());
+    let instance = vm.pre.instantiate_async(&mut store).await?;
+    for bind in &vm.bind {
+        let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut store, bind)?;
+        bind.call_async(&mut store, (who.clone(),)).await?;
+    }
+    let program = &request.program;
+    let loaded = vm
+        .load(&mut store, &instance, &program.bytes, &program.foreign)
+        .await?;
+    if let Err(issue) = loaded {
+        return Ok(Err(issue));
+    }
+    let run = instance.get_typed_func(&mut store, vm.run)?;
+    Ok(Ok(Opened {
+        store,
+        run,
+        context,
+        shares: assembly.shares.clone(),
+        workspace: request.place.workspace,
+    }))
+}
+
 impl Session {
     /// Loads the program and opens a session of it.
     pub async fn open(
         assembly: &Arc<Assembly>,
         request: SessionRequest,
     ) -> anyhow::Result<Result<Session, Issue>> {
-        let vm = assembly.vms.of(&request.program.foreign).await?;
-        let who = caller(&request.place, "", &request.user, None);
-        let grants = Grants {
-            environment: request.environment.clone(),
-            memory: request.memory,
-            ..Grants::default()
+        let timeout = request.timeout;
+        let opened = match open(assembly, request).await? {
+            Ok(opened) => opened,
+            Err(issue) => return Ok(Err(issue)),
         };
-        let mut store = GuestState::store(&assembly.engine, grants)?;
-        store.data_mut().deadline = Some(Instant::now() + request.timeout);
-        let context = RunContext::new(assembly.clone(), request.place.clone(), who.clone(), None);
-        store.data_mut().run = Some(context.clone());
-        let instance = vm.pre.instantiate_async(&mut store).await?;
-        for bind in &vm.bind {
-            let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut store, bind)?;
-            bind.call_async(&mut store, (who.clone(),)).await?;
-        }
-        let program = &request.program;
-        let loaded = vm
-            .load(&mut store, &instance, &program.bytes, &program.foreign)
-            .await?;
-        if let Err(issue) = loaded {
-            return Ok(Err(issue));
-        }
-        let run = instance.get_typed_func(&mut store, vm.run)?;
         let (commands, receiver) = mpsc::unbounded_channel();
         let end = Arc::new(std::sync::OnceLock::new());
         let told = end.clone();
-        let timeout = request.timeout;
         tokio::spawn(async move {
-            let serving = serve(&mut store, run, receiver, timeout);
-            let served = context.desk.serve(serving).await;
-            let ended = match served {
-                Ok(ended) => ended,
-                Err(error) => match judge(&store, error) {
-                    Outcome::OutOfMemory => Ended::OutOfMemory,
-                    Outcome::TimedOut => Ended::TimedOut,
-                    Outcome::Broken(reason) => {
-                        tracing::error!(%reason, "the session failed");
-                        Ended::Broken
-                    }
-                    _ => Ended::Broken,
-                },
+            let work = async |store: &mut Store<GuestState>, run| {
+                serve(store, run, receiver, timeout).await
             };
-            let _ = told.set(ended);
+            let _ = told.set(opened.drive(work).await);
         });
         Ok(Ok(Session { commands, end }))
     }
@@ -144,7 +226,7 @@ impl Session {
 /// Serves commands one after another; the end of the commands is the end of the session.
 async fn serve(
     store: &mut Store<GuestState>,
-    run: TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)>,
+    run: Run,
     mut commands: mpsc::UnboundedReceiver<Command>,
     timeout: Duration,
 ) -> wasmtime::Result<Ended> {
@@ -165,6 +247,62 @@ async fn serve(
                 }
             }
             Ok(Ended::Broken)
+        })
+        .await?
+}
+
+/// Passes actions on one after another, and events as they come. An interaction has its time; in
+/// between the session may take as long as it likes.
+async fn tell(
+    store: &mut Store<GuestState>,
+    run: Run,
+    mut actions: mpsc::Receiver<Action>,
+    told: mpsc::Sender<Result<Event, Ended>>,
+    timeout: Duration,
+) -> wasmtime::Result<Ended> {
+    store
+        .run_concurrent(async |accessor| {
+            let (mut send, receiver) = actions::channel(1);
+            let stream = accessor.with(|access| StreamReader::new(access, Actions(receiver)))?;
+            let (events,) = run.call_concurrent(accessor, (stream,)).await?;
+            let (listener, mut received) = Listener::patient();
+            accessor.with(|access| events.pipe(access, listener))?;
+            let mut until: Option<Instant> = None;
+            accessor.with(|mut access| access.data_mut().deadline = None);
+            loop {
+                let over = async {
+                    match until {
+                        Some(until) => tokio::time::sleep_until(until.into()).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let event = tokio::select! {
+                    biased;
+                    event = received.recv() => event,
+                    action = actions.recv(), if until.is_none() => {
+                        let Some(action) = action else {
+                            return Ok(Ended::Closed);
+                        };
+                        until = Some(Instant::now() + timeout);
+                        accessor.with(|mut access| access.data_mut().deadline = until);
+                        if send.send(action).await.is_err() {
+                            return Ok(Ended::Broken);
+                        }
+                        continue;
+                    }
+                    () = over => return Ok(Ended::TimedOut),
+                };
+                let Some(event) = event else {
+                    return Ok(Ended::Broken);
+                };
+                if matches!(event, Event::Done(_)) {
+                    until = None;
+                    accessor.with(|mut access| access.data_mut().deadline = None);
+                }
+                if told.send(Ok(event)).await.is_err() {
+                    return Ok(Ended::Closed);
+                }
+            }
         })
         .await?
 }

@@ -7,6 +7,8 @@
 //! * [`assembly`]: what all runs share: the VM, the plugins, the table of foreign functions.
 //! * [`vm`]: the VM alone and composed with families, and which of them a program needs.
 //! * [`run`]: one run: a fresh VM instance, its limits, what it reaches; [`interactive`]: a session driven action by action.
+//! * [`shares`]: processor time, shared between workspaces.
+//! * [`progress`]: what a run tells while it goes on.
 //! * [`plugin`], [`instance`], [`immediate`], [`stream`], [`desk`]: plugins behind the host, each in a store of its own.
 //! * [`manifest`], [`contract`]: what a plugin needs and is granted, which versions of the contract fit.
 //! * [`tape`]: recorded and replayed requests.
@@ -45,8 +47,10 @@ pub mod outbound;
 pub mod pace;
 pub mod plugin;
 pub mod programs;
+pub mod progress;
 pub mod run;
 pub mod secrets_key;
+pub mod shares;
 pub mod signature;
 pub mod standalone;
 pub mod state;

@@ -9,14 +9,18 @@ use crate::instance::{Instance, Started, failure};
 use crate::lock::Locked;
 use crate::plugin::Access;
 use crate::programs::Executable;
+use crate::progress::{Progress, Told};
+use crate::shares::paced;
 use crate::state::{Grants, GuestState};
 use crate::stream::HostReply;
 use crate::tape;
 use crate::vm::{VmCode, unknown};
 use crate::workspace::Place;
+use futures::task::AtomicWaker;
 use mix_value::Value;
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -47,6 +51,8 @@ pub struct RunRequest {
     pub environment: Vec<(&'static str, String)>,
     /// Kinds of plugins that the run may reach; `None`: all.
     pub allowed: Option<Vec<Access>>,
+    /// Who is told what happens in between.
+    pub progress: Option<Progress>,
 }
 
 /// What became of it.
@@ -407,6 +413,7 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
             store.data_mut().deadline = Some(deadline);
             store.data_mut().run = Some(context.clone());
             let running = context.desk.serve(drive(vm, &mut store, &who, &request));
+            let running = paced(&assembly.shares, &request.place.workspace, running);
             let result =
                 tokio::time::timeout_at((deadline + Duration::from_millis(50)).into(), running)
                     .await;
@@ -459,11 +466,18 @@ async fn drive(
                     Event::Issue(issue) => {
                         tracing::warn!(target: "mix-vm", code = %issue.code, "{}", issue.message)
                     }
-                    Event::Log(line) => log(&line, request),
-                    Event::Output(_)
-                    | Event::ClientActions(_)
-                    | Event::IdleActions(_)
-                    | Event::Done(_) => {}
+                    Event::Log(line) => {
+                        log(&line, request);
+                        if let Some(progress) = &request.progress {
+                            progress.tell(Told::Log(line));
+                        }
+                    }
+                    Event::ClientActions(actions) => {
+                        if let Some(progress) = &request.progress {
+                            progress.tell(Told::Actions(actions));
+                        }
+                    }
+                    Event::Output(_) | Event::IdleActions(_) | Event::Done(_) => {}
                 }
             }
             Ok(outcome.unwrap_or_else(|| {
@@ -497,13 +511,68 @@ pub fn judge(store: &Store<GuestState>, error: wasmtime::Error) -> Outcome {
 /// Takes events out of the VM's store.
 pub struct Listener {
     events: mpsc::UnboundedSender<Event>,
+    gauge: Option<Arc<Gauge>>,
+}
+
+/// Bytes of events that wait to be read; a VM that has told so much has to wait.
+const MOST_WAITING: usize = 8 << 20;
+
+/// How much waits to be read.
+#[derive(Default)]
+struct Gauge {
+    waiting: AtomicUsize,
+    listener: AtomicWaker,
+}
+
+/// Events that are read as they come, however slowly.
+pub struct Heard {
+    events: mpsc::UnboundedReceiver<Event>,
+    gauge: Arc<Gauge>,
+}
+
+impl Heard {
+    /// The next event; `None` at the end of the session.
+    pub async fn recv(&mut self) -> Option<Event> {
+        let event = self.events.recv().await?;
+        self.gauge
+            .waiting
+            .fetch_sub(weight(&event), Ordering::AcqRel);
+        self.gauge.listener.wake();
+        Some(event)
+    }
+}
+
+/// About the memory that an event takes.
+fn weight(event: &Event) -> usize {
+    let bytes = match event {
+        Event::Output(output) => output.cell.len() + output.value.len(),
+        Event::Log(line) => line.len(),
+        Event::ClientActions(value) | Event::Result(value) | Event::IdleActions(value) => {
+            value.len()
+        }
+        Event::Issue(issue) => issue.message.len() + issue.params.len(),
+        Event::Done(_) => 0,
+    };
+    bytes + size_of::<Event>()
 }
 
 impl Listener {
     /// A listener and where its events arrive.
     pub fn new() -> (Listener, mpsc::UnboundedReceiver<Event>) {
         let (events, received) = mpsc::unbounded_channel();
-        (Listener { events }, received)
+        let gauge = None;
+        (Listener { events, gauge }, received)
+    }
+
+    /// The same for a reader that may be slow: the VM waits for it.
+    pub fn patient() -> (Listener, Heard) {
+        let (send, events) = mpsc::unbounded_channel();
+        let gauge = Arc::new(Gauge::default());
+        let listener = Listener {
+            events: send,
+            gauge: Some(gauge.clone()),
+        };
+        (listener, Heard { events, gauge })
     }
 }
 
@@ -512,14 +581,26 @@ impl StreamConsumer<GuestState> for Listener {
 
     fn poll_consume(
         self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
         store: StoreContextMut<GuestState>,
         mut source: Source<'_, Event>,
-        _finish: bool,
+        finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
+        if let Some(gauge) = &self.gauge {
+            gauge.listener.register(context.waker());
+            if gauge.waiting.load(Ordering::Acquire) > MOST_WAITING {
+                return match finish {
+                    true => Poll::Ready(Ok(StreamResult::Cancelled)),
+                    false => Poll::Pending,
+                };
+            }
+        }
         let mut events = Vec::with_capacity(16);
         source.read(store, &mut events)?;
         for event in events {
+            if let Some(gauge) = &self.gauge {
+                gauge.waiting.fetch_add(weight(&event), Ordering::AcqRel);
+            }
             if self.events.send(event).is_err() {
                 return Poll::Ready(Ok(StreamResult::Dropped));
             }

@@ -6,10 +6,12 @@ use super::occupancy::Presence;
 use super::occupancy::Refused;
 use super::registered::{self, Runnable};
 use super::reply::{Reply, ReplyBody};
+use super::sessions::{self, Opening};
 use super::signatures::Signer;
-use super::{Server, incoming, manage, records, runs};
+use super::{Server, incoming, manage, records, runs, topics};
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use mix_http_api::{
     Action, ApiError, Facts, Job, Managed, Need, NeedsBody, Plan, Route, RunOutcome, Step,
@@ -31,6 +33,16 @@ struct Record {
     route: &'static str,
     place: String,
     user: String,
+}
+
+/// Where a request comes from.
+pub struct Visit {
+    /// Address of the client.
+    pub client: IpAddr,
+    /// Its token, for those who look at it again later.
+    pub token: Option<String>,
+    /// The connection after the response, if the request asks for that.
+    pub upgrade: Option<OnUpgrade>,
 }
 
 /// Answers one request.
@@ -92,10 +104,16 @@ fn convert(reply: Reply, is_head: bool) -> Response<ReplyBody> {
 
 async fn answer(
     server: &Arc<Server>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     client: IpAddr,
     record: &mut Record,
 ) -> Reply {
+    let upgrades = request.headers().contains_key(http::header::UPGRADE);
+    let visit = Visit {
+        client,
+        token: None,
+        upgrade: upgrades.then(|| hyper::upgrade::on(&mut request)),
+    };
     let (parts, body) = request.into_parts();
     let facts = Facts {
         request_id: random_text(22),
@@ -116,7 +134,7 @@ async fn answer(
     };
     encoding::without_marks(&mut head);
     let packs = encoding::accepts_gzip(&head);
-    let mut reply = planned(server, head, &facts, body, client, record).await;
+    let mut reply = planned(server, head, &facts, body, visit, record).await;
     if packs && reply.stream.is_none() {
         encoding::compress(&mut reply.head);
     }
@@ -128,7 +146,7 @@ async fn planned(
     head: mix_http_api::Head,
     facts: &Facts,
     body: Incoming,
-    client: IpAddr,
+    mut visit: Visit,
     record: &mut Record,
 ) -> Reply {
     let mut pending = match mix_http_api::plan(&server.settings, head, facts) {
@@ -142,7 +160,7 @@ async fn planned(
     }
     if server.identity.is_some()
         && pending.token.is_none()
-        && let Err(wait) = server.anonymous.count(client, Instant::now())
+        && let Err(wait) = server.anonymous.count(visit.client, Instant::now())
     {
         let message = "too many requests without a token; send them more slowly";
         let mut error = ApiError::new(429, "rate_limited", message);
@@ -150,11 +168,14 @@ async fn planned(
         error.headers = vec![("retry-after", seconds.to_string())];
         return pending.refuse(error).into();
     }
+    if pending.route.action == Action::Subscribe {
+        visit.token = pending.token.clone();
+    }
     match admit(server, &mut pending).await {
         Ok(who) => {
             record.user = who.caller.name();
             record.place = format!("{}/{}", pending.route.ws, pending.route.app);
-            admitted(server, *pending, body, who).await
+            admitted(server, *pending, body, who, visit).await
         }
         Err(error) => pending.refuse(error).into(),
     }
@@ -219,6 +240,7 @@ async fn admitted(
     pending: NeedsBody,
     body: Incoming,
     who: Admitted,
+    visit: Visit,
 ) -> Reply {
     let route = pending.route.clone();
     let place = match existing(server, &route) {
@@ -256,10 +278,9 @@ async fn admitted(
         (Step::Run(run), Some(place), Some(runnable)) => {
             match enter(server, &place.workspace, &place.app).await {
                 Ok(presence) => runs::answer(server, place, &who, *run, runnable, presence).await,
-                Err(error) if error.code == "busy" => run.refuse(error),
-                Err(_) => run.finish(RunOutcome::Canceled),
+                Err(error) if error.code == "busy" => run.refuse(error).into(),
+                Err(_) => run.finish(RunOutcome::Canceled).into(),
             }
-            .into()
         }
         (Step::Run(run), ..) => run.finish(RunOutcome::NoSuchAgent).into(),
         (Step::Call(call), Some(place), _) => {
@@ -270,7 +291,28 @@ async fn admitted(
             .into()
         }
         (Step::Call(call), None, _) => call.refuse(no_such_app()).into(),
-        (Step::Manage(managed), ..) => manage(server, who, *managed, None).await,
+        (Step::Manage(managed), place, _) => match (&managed.job, place) {
+            (Job::Subscribe { topic, last }, _) => {
+                let (topic, last) = (topic.clone(), *last);
+                topics::subscribe(server, &who, visit, *managed, &topic, last)
+            }
+            (Job::Session { args, key }, Some(place)) => {
+                let (args, key) = (args.clone(), key.clone());
+                let presence = match enter(server, &place.workspace, &place.app).await {
+                    Ok(presence) => presence,
+                    Err(error) => return managed.finish(Err(error)).into(),
+                };
+                let opening = Opening {
+                    place,
+                    who,
+                    presence,
+                    args,
+                    key,
+                };
+                sessions::begin(server, visit, *managed, opening).await
+            }
+            _ => manage(server, who, *managed, None).await,
+        },
     }
 }
 

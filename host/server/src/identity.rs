@@ -137,6 +137,12 @@ impl Identity {
         let decided_here = match need {
             Need::Nothing => Some(true),
             Need::Token => Some(caller.user.is_some()),
+            Need::User(name) => Some(
+                caller
+                    .user
+                    .as_ref()
+                    .is_some_and(|user| user.name() == *name),
+            ),
             Need::Creator => Some(is_server_admin(&caller, &self.workspace_creators)),
             Need::ServerAdmin => Some(false),
             Need::CreateOrOwn(ws) if !ws_dir.join(ws).is_dir() => {
@@ -203,7 +209,7 @@ fn is_met<'a>(
                     .as_ref()
                     .is_some_and(|user| workspace.owner.as_deref() == Some(&user.name()))
         }
-        Need::Nothing | Need::Token | Need::Creator | Need::ServerAdmin => false,
+        Need::Nothing | Need::Token | Need::User(_) | Need::Creator | Need::ServerAdmin => false,
     }
 }
 

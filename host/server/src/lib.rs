@@ -3,11 +3,16 @@
 //! What a request means and what its answer looks like is decided by
 //! `mix-http-api`; this module does the input and output.
 //!
+//! Requests become answers in `handler`; runs wait for a slot (`slots`), and tell what happens as
+//! `events` if they are asked to. What lasts longer than a request has rooms of its own: `topics`,
+//! `sessions`, `signals`.
+//!
 //! Without any flag of identity, and on a loopback address, nobody is known and everything is
 //! open; otherwise `identity` asks for a token and decides by the grants of the workspace.
 
 mod bodies;
 mod encoding;
+mod events;
 mod grants;
 mod handler;
 mod identity;
@@ -18,14 +23,17 @@ pub mod mcp;
 mod metrics;
 mod occupancy;
 mod rate;
+mod readers;
 mod records;
 mod registered;
 mod reply;
 mod runs;
+mod sessions;
 mod signals;
 mod signatures;
 mod slots;
 mod tls;
+mod topics;
 
 pub use identity::IdentityOptions;
 pub use tls::TlsFiles;
@@ -47,8 +55,9 @@ use mix_runtime::programs::Installed;
 use mix_runtime::state::Flag;
 use occupancy::Occupancy;
 use rate::Rate;
+use readers::Readers;
 use signals::Signals;
-use slots::Slots;
+use slots::{Limits, Slots};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -57,7 +66,7 @@ use std::time::{Duration, Instant};
 use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Time for runs to end after the signal to stop.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -85,10 +94,14 @@ pub struct Options {
     pub address: SocketAddr,
     /// Public URL, if it is not the address.
     pub base_url: Option<String>,
+    /// Name of the server in topics and subjects of agents; the host of the URL without it.
+    pub server_name: Option<String>,
     /// What answers depend on.
     pub settings: Settings,
     /// Runs at once.
     pub max_runs: usize,
+    /// Runs of one workspace at once.
+    pub workspace_runs: usize,
     /// Waiting runs.
     pub run_queue: usize,
     /// Longest wait for a slot.
@@ -117,8 +130,10 @@ impl Options {
             ws_dir,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             base_url: None,
+            server_name: None,
             settings: Settings::default(),
             max_runs: 4 * cores,
+            workspace_runs: 4 * cores,
             run_queue: 256,
             run_queue_wait: Duration::from_secs(5),
             query_timeout: Duration::from_secs(30),
@@ -157,10 +172,36 @@ pub struct Server {
     conversations: Conversations,
     run_queue_wait: Duration,
     started: Instant,
+    /// Streams of topics.
+    streams: Readers,
+    /// Interactive sessions.
+    sessions: Readers,
+    /// Other names of this server in topics.
+    server_name: Option<String>,
     stopping: Flag,
+    /// True when streams have to end.
+    ending: watch::Sender<bool>,
 }
 
 impl Server {
+    /// Host and port of the public URL.
+    fn authority(&self) -> &str {
+        let rest = self.base_url.split_once("://");
+        let rest = rest.map_or(self.base_url.as_str(), |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
+    }
+
+    /// The name of the server in subjects of agents.
+    fn name(&self) -> String {
+        let own = self.server_name.clone().or_else(|| host_of(&self.base_url));
+        own.unwrap_or_else(|| self.authority().to_owned())
+    }
+
+    /// Whether this is one of its names.
+    fn is_called(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(self.authority()) || name.eq_ignore_ascii_case(&self.name())
+    }
+
     fn new(
         assembly: Arc<Assembly>,
         options: Options,
@@ -186,18 +227,36 @@ impl Server {
             ws_dir: options.ws_dir,
             base_url,
             programs: Installed::new(options.agent_cache),
-            slots: Slots::new(options.max_runs, options.run_queue, options.run_queue_wait),
-            calls: Slots::new(
-                options.max_runs * CALLS_PER_RUN,
-                options.run_queue,
-                options.run_queue_wait,
-            ),
+            slots: Slots::new(Limits {
+                total: options.max_runs,
+                per_owner: options.workspace_runs,
+                queue: options.run_queue,
+                wait: options.run_queue_wait,
+            }),
+            calls: Slots::new(Limits {
+                total: options.max_runs * CALLS_PER_RUN,
+                per_owner: options.workspace_runs * CALLS_PER_RUN,
+                queue: options.run_queue,
+                wait: options.run_queue_wait,
+            }),
             bodies,
             query_timeout: options.query_timeout,
             agent_memory: options.agent_memory,
             environment: options.environment,
             started: Instant::now(),
+            streams: Readers::new(readers::Limits {
+                user: 100,
+                address: 20,
+                total: MAX_CONNECTIONS / 2,
+            }),
+            sessions: Readers::new(readers::Limits {
+                user: 20,
+                address: 5,
+                total: 4 * options.max_runs,
+            }),
+            server_name: options.server_name,
             stopping: Flag::default(),
+            ending: watch::Sender::new(false),
         });
         server.grants.attach(&server);
         server
@@ -343,7 +402,7 @@ async fn accept(server: &Arc<Server>, listener: TcpListener, tls: Option<Arc<Tls
                     let watcher = graceful.watcher();
                     match &tls {
                         None => {
-                            let connection = builder().serve_connection(TokioIo::new(stream), service).into_owned();
+                            let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
                             tokio::spawn(talk(watcher.watch(connection), place));
                         }
                         Some(tls) => {
@@ -354,7 +413,7 @@ async fn accept(server: &Arc<Server>, listener: TcpListener, tls: Option<Arc<Tls
                                     tracing::debug!("no TLS connection");
                                     return;
                                 };
-                                let connection = builder().serve_connection(TokioIo::new(stream), service).into_owned();
+                                let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
                                 talk(watcher.watch(connection), place).await;
                             });
                         }
@@ -377,6 +436,7 @@ async fn accept(server: &Arc<Server>, listener: TcpListener, tls: Option<Arc<Tls
     }
     tracing::info!("shutting down");
     server.stopping.raise();
+    server.ending.send_replace(true);
     drop(listener);
     tokio::spawn(async move {
         tokio::select! {

@@ -124,9 +124,12 @@ pub async fn perform(
             files::copy(server, who, &place, from_app, from, to, *force).await
         }
         // These come with a body in a file, or answer with one: see the handler.
-        Job::Install { .. } | Job::Import { .. } | Job::Export { .. } | Job::GetFile(_) => {
-            Err(ApiError::internal())
-        }
+        Job::Install { .. }
+        | Job::Import { .. }
+        | Job::Export { .. }
+        | Job::GetFile(_)
+        | Job::Subscribe { .. }
+        | Job::Session { .. } => Err(ApiError::internal()),
         Job::CancelSignal => server.signals.cancel(&route.id, &who.caller.name()),
     }
 }

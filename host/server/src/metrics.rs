@@ -116,6 +116,16 @@ impl Metrics {
                 server.occupancy.len() as u64,
             ),
             (
+                "mixer_event_streams",
+                "Streams of topics that are open now.",
+                server.streams.len() as u64,
+            ),
+            (
+                "mixer_sessions",
+                "Interactive sessions that are open now.",
+                server.sessions.len() as u64,
+            ),
+            (
                 "mixer_uptime_seconds",
                 "Time since the start.",
                 server.started.elapsed().as_secs(),

@@ -21,7 +21,7 @@ pub async fn answer(
     user: &str,
     call: FamilyCall,
 ) -> mix_http_api::Response {
-    let Some(_slot) = server.calls.acquire().await else {
+    let Ok(_slot) = server.calls.acquire(&place.workspace).await else {
         return call.refuse(ApiError::new(503, "busy", "too many calls of records wait"));
     };
     let result = perform(

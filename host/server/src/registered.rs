@@ -195,8 +195,9 @@ pub async fn run(
     };
     values.extend(params(run)?);
     put("params", Value::Map(values));
-    let Some(_slot) = server.calls.acquire().await else {
-        return Ok(RunOutcome::Busy);
+    let _slot = match server.calls.acquire(&place.workspace).await {
+        Ok(slot) => slot,
+        Err(none) => return Ok(none.outcome()),
     };
     let rows = Database::new(server, place)
         .rows(Value::Map(request))

@@ -70,6 +70,11 @@ impl Streamed {
         }
     }
 
+    /// What somebody sends piece by piece.
+    pub fn pieces(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Streamed {
+        Streamed { pieces, left: None }
+    }
+
     /// Bytes that are still to come, if that is known.
     pub fn length(&self) -> Option<u64> {
         self.left

@@ -1,20 +1,23 @@
 //! Runs of agents for requests.
 
+use super::events::Events;
 use super::identity::Admitted;
 use super::occupancy::Presence;
 use super::registered::{self, Runnable};
+use super::reply::Reply;
+use super::slots::Slot;
 use super::{Server, manage, signals};
-use mix_http_api::{AgentRun, ApiError, RunOutcome};
+use mix_http_api::{AgentRun, ApiError, RunOutcome, event};
 use mix_identity::{Permission, Target};
 use mix_runtime::bindings::Issue;
 use mix_runtime::environment;
 use mix_runtime::programs::{Executable, Missing};
+use mix_runtime::progress::{self, Told, Watch};
 use mix_runtime::run::{self, Outcome, RunRequest};
 use mix_runtime::workspace::Place;
-use mix_value::{Value, msgpack};
+use mix_value::{Value, escjson, msgpack};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Why there is nothing to run, as an outcome.
 pub fn missing_outcome(missing: Missing) -> RunOutcome {
@@ -43,7 +46,7 @@ pub async fn answer(
     mut run: AgentRun,
     runnable: Runnable,
     presence: Presence,
-) -> mix_http_api::Response {
+) -> Reply {
     let (program, agent, fixed) = match runnable {
         Runnable::Agent {
             program,
@@ -52,40 +55,92 @@ pub async fn answer(
             ..
         } => (program, agent, fixed),
         Runnable::Query(_) if run.asynchronous => {
-            return run.refuse(ApiError::bad_param(
-                "a registered query does not run asynchronously",
-            ));
+            let message = "a registered query does not run asynchronously";
+            return run.refuse(ApiError::bad_param(message)).into();
         }
         Runnable::Query(query) => {
             return match registered::run(server, place, &query, &run).await {
-                Ok(outcome) => run.finish(outcome),
-                Err(error) => run.refuse(error),
+                Ok(outcome) if run.streamed => {
+                    let mut response = run.events();
+                    response.body = run.last_event(outcome).into_bytes();
+                    response.into()
+                }
+                Ok(outcome) => run.finish(outcome).into(),
+                Err(error) => run.refuse(error).into(),
             };
         }
     };
     if let Err(error) = registered::with_fixed(&mut run, fixed) {
-        return run.refuse(error);
+        return run.refuse(error).into();
     }
     let ready = prepare(server, place, who, run, (program, agent), presence).await;
     if ready.run.asynchronous {
-        return begin(server, who, ready);
+        return begin(server, who, ready).into();
     }
-    let Some(slot) = server.slots.acquire().await else {
-        return ready.run.finish(RunOutcome::Busy);
+    let slot = match server.slots.acquire(&ready.request.place.workspace).await {
+        Ok(slot) => slot,
+        Err(none) => return ready.run.finish(none.outcome()).into(),
     };
+    if ready.run.streamed {
+        return stream(server, ready, slot);
+    }
     if ready.run.cancel_on_disconnect {
         // Dropped with the connection.
         let (run, outcome) = perform(server.clone(), ready, slot).await;
-        return run.finish(outcome);
+        return run.finish(outcome).into();
     }
     let refusal = ready.run.clone();
     match tokio::spawn(perform(server.clone(), ready, slot)).await {
-        Ok((run, outcome)) => run.finish(outcome),
+        Ok((run, outcome)) => run.finish(outcome).into(),
         Err(error) => {
             tracing::error!(%error, request = %refusal.request_id, "the run failed");
-            refusal.finish(RunOutcome::Internal)
+            refusal.finish(RunOutcome::Internal).into()
         }
     }
+}
+
+/// Runs and tells what happens; the run ends with its reader.
+fn stream(server: &Arc<Server>, mut ready: Ready, slot: Slot) -> Reply {
+    let (progress, watch) = progress::progress();
+    ready.request.progress = Some(progress);
+    let (events, reply) = Events::begin(ready.run.events());
+    let shows_log = ready.shows_stack;
+    let running = perform(server.clone(), ready, slot);
+    tokio::spawn(async move {
+        let both = async {
+            let telling = tell(&events, watch, shows_log);
+            let ((run, outcome), ()) = tokio::join!(running, telling);
+            events.write(run.last_event(outcome)).await;
+        };
+        tokio::select! {
+            () = both => {}
+            () = events.left() => {}
+        }
+    });
+    reply
+}
+
+/// Lines of the log are for those only who may change the app.
+async fn tell(events: &Events, mut watch: Watch, shows_log: bool) {
+    while let Some(Some(told)) = events.wait(watch.next()).await {
+        let text = match told {
+            Told::Log(line) if shows_log => event("log", None, &json_text(Value::from(line))),
+            Told::Actions(actions) => match msgpack::decode(&actions) {
+                Ok(actions) => event("actions", None, &json_text(actions)),
+                Err(_) => continue,
+            },
+            Told::Gap if shows_log => event("gap", None, "null"),
+            Told::Log(_) | Told::Gap => continue,
+        };
+        if !events.write(text).await {
+            return;
+        }
+    }
+}
+
+/// A value that came out of a program has a text form.
+fn json_text(value: Value) -> String {
+    escjson::format(&value).unwrap_or_else(|_| "null".to_owned())
 }
 
 /// Everything about a run whose parameters are complete.
@@ -116,6 +171,7 @@ async fn prepare(
             timeout: Duration::from_millis(run.timeout_ms),
             memory: server.agent_memory,
             allowed: None,
+            progress: None,
         },
         run,
         presence,
@@ -147,8 +203,9 @@ pub async fn outcome(
         }
     };
     let ready = prepare(server, place, who, run, (program, agent), presence).await;
-    let Some(slot) = server.slots.acquire().await else {
-        return Ok(RunOutcome::Busy);
+    let slot = match server.slots.acquire(&ready.request.place.workspace).await {
+        Ok(slot) => slot,
+        Err(none) => return Ok(none.outcome()),
     };
     let (_, outcome) = perform(server.clone(), ready, slot).await;
     Ok(outcome)
@@ -172,10 +229,10 @@ fn begin(server: &Arc<Server>, who: &Admitted, ready: Ready) -> mix_http_api::Re
     let server = server.clone();
     tokio::spawn(async move {
         let running = async {
-            let Some(slot) = server.slots.acquire().await else {
-                return (ready.run, RunOutcome::Busy);
-            };
-            perform(server.clone(), ready, slot).await
+            match server.slots.acquire(&ready.request.place.workspace).await {
+                Ok(slot) => perform(server.clone(), ready, slot).await,
+                Err(none) => (ready.run, none.outcome()),
+            }
         };
         let (run, outcome) = tokio::select! {
             done = running => done,
@@ -190,11 +247,7 @@ fn begin(server: &Arc<Server>, who: &Admitted, ready: Ready) -> mix_http_api::Re
     response
 }
 
-async fn perform(
-    server: Arc<Server>,
-    ready: Ready,
-    _slot: OwnedSemaphorePermit,
-) -> (AgentRun, RunOutcome) {
+async fn perform(server: Arc<Server>, ready: Ready, _slot: Slot) -> (AgentRun, RunOutcome) {
     let outcome = tokio::select! {
         outcome = run::run(&server.assembly, ready.request) => {
             translate(outcome, &ready.run, ready.shows_stack)

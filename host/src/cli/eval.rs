@@ -84,6 +84,7 @@ impl Eval {
             timeout: self.timeout,
             memory: self.guests.agent_memory as usize,
             allowed: Some(allowed),
+            progress: None,
         };
         let outcome = runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;

@@ -238,6 +238,7 @@ fn call_setup(
         timeout: Duration::from_secs(60),
         memory: guests.agent_memory as usize,
         allowed: None,
+        progress: None,
     };
     let outcome = super::runtime()?.block_on(async {
         let assembly = guests.assemble().await?;

@@ -146,6 +146,7 @@ impl Run {
             timeout: self.timeout,
             memory: self.guests.agent_memory as usize,
             allowed: None,
+            progress: None,
         };
         let outcome = runtime()?.block_on(async {
             let assembly = self.guests.assemble_with(tape).await?;

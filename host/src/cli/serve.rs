@@ -40,6 +40,9 @@ pub struct Serve {
     /// Public URL.
     #[arg(long, value_name = "URL", env = "MIXER_BASE_URL")]
     base_url: Option<String>,
+    /// Name of the server in topics and subjects of agents; the host of the public URL without it.
+    #[arg(long, value_name = "NAME", env = "MIXER_SERVER_NAME")]
+    server_name: Option<String>,
     /// Run time of an agent.
     #[arg(long, value_name = "D", env = "MIXER_AGENT_TIMEOUT", default_value = "60s", value_parser = units::duration)]
     agent_timeout: Duration,
@@ -58,6 +61,9 @@ pub struct Serve {
     /// Runs at once; 4 per core without it.
     #[arg(long, value_name = "N", env = "MIXER_MAX_RUNS")]
     max_runs: Option<usize>,
+    /// Runs of one workspace at once; all without it.
+    #[arg(long, value_name = "N", env = "MIXER_WS_MAX_RUNS")]
+    ws_max_runs: Option<usize>,
     /// Runs that may wait.
     #[arg(long, value_name = "N", env = "MIXER_RUN_QUEUE", default_value_t = 256)]
     run_queue: usize,
@@ -229,12 +235,15 @@ impl Serve {
             )));
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let max_runs = self.max_runs.unwrap_or(4 * cores).max(1);
+        let workspace_runs = self.ws_max_runs.unwrap_or(max_runs).clamp(1, max_runs);
         let options = Options {
             ws_dir,
             address: SocketAddr::new(ip, self.port),
             base_url: self
                 .base_url
                 .map(|url| url.trim_end_matches('/').to_owned()),
+            server_name: self.server_name,
             settings: Settings {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 body_limit: self.body_limit,
@@ -252,7 +261,8 @@ impl Serve {
                 },
                 ..Settings::default()
             },
-            max_runs: self.max_runs.unwrap_or(4 * cores).max(1),
+            max_runs,
+            workspace_runs,
             run_queue: self.run_queue,
             run_queue_wait: self.run_queue_wait,
             query_timeout: self.query_timeout,

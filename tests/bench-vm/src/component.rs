@@ -68,6 +68,7 @@ impl Engine for Component {
                 memory: MEMORY,
                 environment: Vec::new(),
                 allowed: None,
+                progress: None,
             };
             let start = Start::now();
             let outcome = self.runtime.block_on(run::run(&self.assembly, request));

@@ -11,6 +11,7 @@ use std::time::Duration;
 pub struct Gate {
     port: u16,
     closed: Receiver<()>,
+    seen: Arc<Seen>,
 }
 
 #[derive(Default)]
@@ -34,18 +35,28 @@ impl Gate {
         let port = listener.local_addr().map_or(0, |address| address.port());
         let (sender, closed) = channel();
         let seen = Arc::new(Seen::default());
+        let known = seen.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (seen, sender) = (Arc::clone(&seen), sender.clone());
                 std::thread::spawn(move || serve(stream, &seen, count, &sender));
             }
         });
-        Gate { port, closed }
+        Gate {
+            port,
+            closed,
+            seen: known,
+        }
     }
 
     /// Where to ask.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Waits until `/held` was asked for.
+    pub fn wait_for_held(&self) {
+        self.seen.wait(|_| (), |seen| seen.held > 0);
     }
 
     /// Waits until the client of `/held` has closed its connection, or fails the test.

@@ -4,21 +4,25 @@
 //! [`mixer`]), a folder, and HTTP. [`Server`] starts `mixer serve` on a free port
 //! and stops it when dropped; [`Console`] runs the commands of a documentation
 //! page in one shell and compares what they print; [`Sink`] is an HTTP server
-//! that keeps what is posted to it, [`Gate`] one that holds requests back; [`IdentityService`] signs
+//! that keeps what is posted to it, [`Socket`] a WebSocket client, [`Events`] reads a stream of events, [`Gate`] one that holds requests back; [`IdentityService`] signs
 //! tokens and serves its keys.
 
 mod console;
+mod events;
 mod gate;
 mod identity_service;
 mod server;
 mod sink;
+mod socket;
 mod stock;
 
 pub use console::{Console, Example, examples};
+pub use events::{Event, Events};
 pub use gate::Gate;
 pub use identity_service::{IdentityService, now};
 pub use server::{Answer, Server, response_json};
 pub use sink::Sink;
+pub use socket::Socket;
 pub use stock::{composed, stock_server};
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::Events;
 use serde_json::Value;
 
 /// A server process that is killed when dropped.
@@ -161,6 +162,30 @@ impl Server {
         headers: &[(&str, &str)],
         body: Option<(&str, &[u8])>,
     ) -> Answer {
+        let response = self.request(method, path, headers, body);
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                let value = value.to_str().unwrap_or_default().to_string();
+                (name.as_str().to_string(), value)
+            })
+            .collect();
+        let (status, body) = answer(Ok(response));
+        Answer {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<(&str, &[u8])>,
+    ) -> ureq::http::Response<ureq::Body> {
         let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base));
@@ -178,21 +203,20 @@ impl Server {
                 agent().run(request.body(()).unwrap_or_else(unusable))
             }
         };
-        let response = result.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let headers = response
-            .headers()
-            .iter()
-            .map(|(name, value)| {
-                let value = value.to_str().unwrap_or_default().to_string();
-                (name.as_str().to_string(), value)
-            })
-            .collect();
-        let (status, body) = answer(Ok(response));
-        Answer {
-            status,
-            headers,
-            body,
-        }
+        result.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Any request whose answer is a stream of events, which is read as they come.
+    pub fn open(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<(&str, &[u8])>,
+    ) -> (u16, Events) {
+        let response = self.request(method, path, headers, body);
+        let status = response.status().as_u16();
+        (status, Events::new(response.into_body().into_reader()))
     }
 
     /// GET of a path: status and body.

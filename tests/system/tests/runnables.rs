@@ -4,6 +4,11 @@
 use mix_system_tests::{Answer, IdentityService, Server, repository, run_mixer};
 use serde_json::{Value, json};
 
+#[path = "runnables/sessions.rs"]
+mod sessions;
+#[path = "runnables/streaming.rs"]
+mod streaming;
+
 const OWNER: &str = "ada@example.com";
 const STRANGER: &str = "eve@elsewhere.org";
 const APP: &str = "/v1/ws/acme/app/limits";
@@ -17,12 +22,18 @@ struct Site {
 impl Site {
     /// A workspace of the owner with an app of a few agents.
     fn start() -> Site {
+        let site = Site::start_with(&[]);
+        site.install("limits");
+        site
+    }
+
+    fn start_with(more: &[&str]) -> Site {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let service = IdentityService::start();
         let url = service.key_url();
         let creator = "domain/example.com";
         let stage = "{\"stage\":\"test\"}";
-        let arguments = [
+        let mut arguments = vec![
             "--jwks-url",
             &url,
             "--workspace-creator",
@@ -30,6 +41,7 @@ impl Site {
             "--env",
             stage,
         ];
+        arguments.extend(more);
         let server = Server::mixer(folder.path(), &arguments);
         let site = Site {
             service,
@@ -37,8 +49,13 @@ impl Site {
             _folder: folder,
         };
         site.expect(OWNER, "POST", "/v1/ws", json!({ "name": "acme" }), 201);
-        let program = repository().join("tests/system/programs/limits");
-        let ws_dir = site._folder.path().display().to_string();
+        site
+    }
+
+    /// An app of the programs in the folder of that name.
+    fn install(&self, app: &str) {
+        let program = repository().join("tests/system/programs").join(app);
+        let ws_dir = self._folder.path().display().to_string();
         let done = run_mixer([
             "install",
             &program.display().to_string(),
@@ -47,10 +64,9 @@ impl Site {
             "--ws",
             "acme",
             "--app",
-            "limits",
+            app,
         ]);
         assert_eq!(done.code, 0, "{}", done.stderr);
-        site
     }
 
     fn send(&self, user: &str, method: &str, path: &str, body: &Value) -> Answer {

@@ -1,11 +1,14 @@
 //! The message broker of this process: topics, their retained values, their subscribers.
 //!
 //! Nothing of it outlives the process. A subscriber that is too far behind is ended, so that a slow
-//! one holds up nobody.
+//! one holds up nobody. Messages of topics that somebody follows from outside are kept for a while,
+//! so that a reader whose connection broke goes on where it was ([`Broker::follow`]).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
 
 /// Longest payload.
 pub const LONGEST_PAYLOAD: usize = 256 << 10;
@@ -15,6 +18,18 @@ pub const LONGEST_PATH: usize = 512;
 
 /// Messages that wait for one subscriber.
 const MOST_WAITING: usize = 1000;
+
+/// Bytes that wait for one subscriber.
+const MOST_WAITING_BYTES: usize = 8 << 20;
+
+/// Messages of a topic that are kept for those who come back.
+const MOST_KEPT: usize = 256;
+
+/// How long they are kept.
+const KEPT: Duration = Duration::from_secs(300);
+
+/// Bytes of all kept messages.
+const MOST_KEPT_BYTES: usize = 64 << 20;
 
 /// Topics with a retained value or a subscriber.
 const MOST_TOPICS: usize = 100_000;
@@ -31,6 +46,8 @@ pub struct Message {
     pub retained: bool,
     /// The session that published it; 0 for a value that was there before the subscription.
     pub publisher: u64,
+    /// Later messages have greater ids; 0 for a value that was there before the subscription.
+    pub id: u64,
 }
 
 /// Why something was not published.
@@ -44,17 +61,108 @@ pub enum BrokerError {
     Full,
 }
 
-#[derive(Default)]
-struct Topic {
-    retained: Option<Arc<str>>,
-    subscribers: BTreeMap<u64, mpsc::Sender<Message>>,
+struct Subscriber {
+    send: mpsc::Sender<Message>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+impl Subscriber {
+    /// False if it is gone, or too far behind.
+    fn tell(&self, message: Message) -> bool {
+        let bytes = message.payload.len();
+        let before = self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
+        before + bytes <= MOST_WAITING_BYTES && self.send.try_send(message).is_ok()
+    }
 }
 
 #[derive(Default)]
+struct Topic {
+    retained: Option<Arc<str>>,
+    subscribers: BTreeMap<u64, Subscriber>,
+    followed: Option<Followed>,
+}
+
+/// What is kept of a topic for those who come back.
+struct Followed {
+    readers: usize,
+    /// When the last reader left.
+    left: Instant,
+    kept: VecDeque<(Instant, Message)>,
+    /// All messages after the one with this id are kept.
+    after: u64,
+}
+
+impl Followed {
+    fn is_over(&self, now: Instant) -> bool {
+        self.readers == 0 && now.duration_since(self.left) >= KEPT
+    }
+
+    /// Drops what is too old or too much; how many bytes that were.
+    fn trim(&mut self, now: Instant, most: usize) -> usize {
+        let mut bytes = 0;
+        while let Some((since, message)) = self.kept.front() {
+            if self.kept.len() <= most && now.duration_since(*since) < KEPT {
+                break;
+            }
+            self.after = message.id;
+            bytes += message.payload.len();
+            self.kept.pop_front();
+        }
+        bytes
+    }
+}
+
+impl Topic {
+    fn is_idle(&self) -> bool {
+        self.subscribers.is_empty() && self.retained.is_none() && self.followed.is_none()
+    }
+}
+
 struct Topics {
     by_path: HashMap<String, Topic>,
     retained: usize,
+    kept: usize,
     next: u64,
+    /// Id of the last message of all topics.
+    last: u64,
+    swept: Instant,
+}
+
+impl Default for Topics {
+    fn default() -> Topics {
+        // Ids of an earlier process are smaller than any of this one: nobody has a million messages a second.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Topics {
+            by_path: HashMap::new(),
+            retained: 0,
+            kept: 0,
+            next: 0,
+            last: since.map_or(0, |since| since.as_millis() as u64 * 1000),
+            swept: Instant::now(),
+        }
+    }
+}
+
+impl Topics {
+    /// Forgets topics that are kept only for readers who did not come back.
+    fn sweep(&mut self, now: Instant) {
+        if now.duration_since(self.swept) < KEPT / 10 {
+            return;
+        }
+        self.swept = now;
+        let mut dropped = 0;
+        for topic in self.by_path.values_mut() {
+            if let Some(followed) = &mut topic.followed {
+                let most = if followed.is_over(now) { 0 } else { MOST_KEPT };
+                dropped += followed.trim(now, most);
+                if followed.is_over(now) {
+                    topic.followed = None;
+                }
+            }
+        }
+        self.kept -= dropped;
+        self.by_path.retain(|_, topic| !topic.is_idle());
+    }
 }
 
 /// All topics.
@@ -68,8 +176,31 @@ pub struct Subscription {
     broker: Arc<Broker>,
     path: String,
     number: u64,
-    /// What was published since.
-    pub messages: tokio::sync::Mutex<mpsc::Receiver<Message>>,
+    follows: bool,
+    waiting_bytes: Arc<AtomicUsize>,
+    messages: tokio::sync::Mutex<mpsc::Receiver<Message>>,
+}
+
+/// What somebody finds who follows a topic.
+pub struct Following {
+    /// What is published from now on.
+    pub subscription: Subscription,
+    /// The retained value.
+    pub retained: Option<Arc<str>>,
+    /// What was published since the message that the reader had last.
+    pub missed: Vec<Message>,
+    /// True if there may have been more.
+    pub gap: bool,
+}
+
+impl Subscription {
+    /// The next message; `None` for a subscriber that was too far behind.
+    pub async fn next(&self) -> Option<Message> {
+        let message = self.messages.lock().await.recv().await?;
+        self.waiting_bytes
+            .fetch_sub(message.payload.len(), Ordering::AcqRel);
+        Some(message)
+    }
 }
 
 impl Drop for Subscription {
@@ -77,7 +208,13 @@ impl Drop for Subscription {
         let mut topics = self.broker.lock();
         if let Some(topic) = topics.by_path.get_mut(&self.path) {
             topic.subscribers.remove(&self.number);
-            if topic.subscribers.is_empty() && topic.retained.is_none() {
+            if self.follows
+                && let Some(followed) = &mut topic.followed
+            {
+                followed.readers -= 1;
+                followed.left = Instant::now();
+            }
+            if topic.is_idle() {
                 topics.by_path.remove(&self.path);
             }
         }
@@ -102,6 +239,8 @@ impl Broker {
         }
         let mut topics = self.lock();
         let topics = &mut *topics;
+        let now = Instant::now();
+        topics.sweep(now);
         let known = topics.by_path.contains_key(path);
         if !known && (!retained || topics.by_path.len() >= MOST_TOPICS) {
             // Nobody listens, so a value that is not retained goes nowhere.
@@ -125,18 +264,27 @@ impl Broker {
             topics.retained = after;
             topic.retained = Some(payload.clone());
         }
+        topics.last += 1;
         let message = Message {
             payload,
             retained,
             publisher,
+            id: topics.last,
         };
+        if let Some(followed) = &mut topic.followed {
+            topics.kept -= followed.trim(now, MOST_KEPT - 1);
+            if topics.kept + message.payload.len() > MOST_KEPT_BYTES {
+                topics.kept -= followed.trim(now, 0);
+                followed.after = message.id;
+            } else {
+                topics.kept += message.payload.len();
+                followed.kept.push_back((now, message.clone()));
+            }
+        }
         // A subscriber that is too far behind finds its stream ended.
-        topic.subscribers.retain(|_, subscriber| {
-            !matches!(
-                subscriber.try_send(message.clone()),
-                Err(TrySendError::Full(_) | TrySendError::Closed(_))
-            )
-        });
+        topic
+            .subscribers
+            .retain(|_, subscriber| subscriber.tell(message.clone()));
         Ok(())
     }
 
@@ -147,30 +295,83 @@ impl Broker {
 
     /// A subscription; the retained value comes first.
     pub fn subscribe(self: &Arc<Self>, path: &str) -> Result<Subscription, BrokerError> {
+        let mut topics = self.lock();
+        self.enter(&mut topics, path, false)
+    }
+
+    /// A subscription of somebody who may come back, with the id of the last message it has.
+    pub fn follow(
+        self: &Arc<Self>,
+        path: &str,
+        last: Option<u64>,
+    ) -> Result<Following, BrokerError> {
+        let mut topics = self.lock();
+        topics.sweep(Instant::now());
+        let subscription = self.enter(&mut topics, path, true)?;
+        let newest = topics.last;
+        let (mut missed, mut gap, mut retained) = (Vec::new(), false, None);
+        if let Some(topic) = topics.by_path.get(path) {
+            retained = topic.retained.clone();
+            if let (Some(last), Some(followed)) = (last, &topic.followed) {
+                gap = last < followed.after || last > newest;
+                let kept = followed.kept.iter().map(|(_, message)| message);
+                missed.extend(kept.filter(|message| message.id > last && !gap).cloned());
+            }
+        }
+        Ok(Following {
+            subscription,
+            retained,
+            missed,
+            gap,
+        })
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        topics: &mut Topics,
+        path: &str,
+        follows: bool,
+    ) -> Result<Subscription, BrokerError> {
         if path.len() > LONGEST_PATH {
             return Err(BrokerError::TooLarge);
         }
-        let mut topics = self.lock();
         if !topics.by_path.contains_key(path) && topics.by_path.len() >= MOST_TOPICS {
             return Err(BrokerError::Full);
         }
         topics.next += 1;
         let number = topics.next;
+        let after = topics.last;
         let topic = topics.by_path.entry(path.to_owned()).or_default();
         let (send, messages) = mpsc::channel(MOST_WAITING);
-        if let Some(payload) = &topic.retained {
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let subscriber = Subscriber {
+            send,
+            waiting_bytes: waiting_bytes.clone(),
+        };
+        if follows {
+            let followed = topic.followed.get_or_insert_with(|| Followed {
+                readers: 0,
+                left: Instant::now(),
+                kept: VecDeque::new(),
+                after,
+            });
+            followed.readers += 1;
+        } else if let Some(payload) = &topic.retained {
             // The queue is new, so there is room.
-            let _ = send.try_send(Message {
+            subscriber.tell(Message {
                 payload: payload.clone(),
                 retained: true,
                 publisher: 0,
+                id: 0,
             });
         }
-        topic.subscribers.insert(number, send);
+        topic.subscribers.insert(number, subscriber);
         Ok(Subscription {
             broker: self.clone(),
             path: path.to_owned(),
             number,
+            follows,
+            waiting_bytes,
             messages: tokio::sync::Mutex::new(messages),
         })
     }
@@ -181,7 +382,48 @@ mod tests {
     use super::*;
 
     async fn next(subscription: &Subscription) -> Option<Message> {
-        subscription.messages.lock().await.recv().await
+        subscription.next().await
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_finds_what_was_missed_or_a_gap() {
+        let broker = Arc::new(Broker::default());
+        broker.publish("/a", "before", true, 1).unwrap();
+        let first = broker.follow("/a", None).unwrap();
+        assert_eq!(first.retained.as_deref(), Some("before"));
+        broker.publish("/a", "1", false, 1).unwrap();
+        let last = first.subscription.next().await.unwrap().id;
+        drop(first);
+        broker.publish("/a", "2", false, 1).unwrap();
+        broker.publish("/b", "other", false, 1).unwrap();
+        broker.publish("/a", "3", false, 1).unwrap();
+        let again = broker.follow("/a", Some(last)).unwrap();
+        let missed: Vec<&str> = again.missed.iter().map(|one| &*one.payload).collect();
+        assert_eq!((missed, again.gap), (vec!["2", "3"], false));
+        for (unknown, gap) in [(0, true), (last + 1000, true), (again.missed[1].id, false)] {
+            let asked = broker.follow("/a", Some(unknown)).unwrap();
+            assert_eq!((asked.gap, asked.missed.len()), (gap, 0), "{unknown}");
+        }
+        for _ in 0..MOST_KEPT {
+            broker.publish("/a", "x", false, 1).unwrap();
+        }
+        assert!(broker.follow("/a", Some(last)).unwrap().gap);
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_is_ended_by_bytes_as_well() {
+        let broker = Arc::new(Broker::default());
+        let slow = broker.subscribe("/a").unwrap();
+        let long = "x".repeat(LONGEST_PAYLOAD);
+        let fit = MOST_WAITING_BYTES / LONGEST_PAYLOAD;
+        for _ in 0..=fit {
+            broker.publish("/a", &long, false, 1).unwrap();
+        }
+        let mut count = 0;
+        while next(&slow).await.is_some() {
+            count += 1;
+        }
+        assert_eq!(count, fit);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use crate::instance::failure;
 use crate::plugin::Access;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use mix_http_api::escaped_part;
 use mix_value::{Case, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -163,8 +164,7 @@ impl Session {
         let Some(subscription) = self.subscription(&args[0])? else {
             return Ok(Value::Null);
         };
-        let message = subscription.messages.lock().await.recv().await;
-        Ok(match message {
+        Ok(match subscription.next().await {
             None => Value::Null,
             Some(message) => Value::map([
                 ("payload", Value::String(message.payload)),
@@ -194,24 +194,11 @@ fn refused(error: BrokerError) -> Failure {
     failure(code, error.to_string())
 }
 
-/// Percent-escaped as modules do it.
-fn escaped(name: &str) -> String {
-    let mut text = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~*!()'".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
-}
-
 /// The rules of the prefixes of topics: own workspace, own app, own user; what is public is read by all.
 fn allowed(who: &Caller, path: &str, purpose: Use) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let anonymous = who.user.is_empty() || who.user == "anonymous";
-    let is_user = |user: &str| !anonymous && user == escaped(&who.user);
+    let is_user = |user: &str| !anonymous && user == escaped_part(&who.user);
     match parts.as_slice() {
         ["", "org", _, "ws", ws, rest @ ..] if *ws == who.workspace => match rest {
             ["shared", _, ..] => !anonymous,

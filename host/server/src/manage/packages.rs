@@ -118,7 +118,7 @@ async fn call_setup(
         Err(Missing::Damaged(reason)) => return Some(setup_failed(&reason)),
         Err(_) => return None,
     };
-    let Some(_slot) = server.slots.acquire().await else {
+    let Ok(_slot) = server.slots.acquire(&place.workspace).await else {
         return Some(setup_failed("all run slots are taken"));
     };
     let request = RunRequest {
@@ -131,6 +131,7 @@ async fn call_setup(
         timeout: Duration::from_millis(server.settings.agent_timeout_ms),
         memory: server.agent_memory,
         allowed: None,
+        progress: None,
     };
     let outcome = run::run(&server.assembly, request).await;
     Some(match crate::runs::outcome_of(outcome, "install") {

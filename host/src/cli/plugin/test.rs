@@ -138,6 +138,7 @@ impl Test {
             timeout: self.timeout,
             memory: self.guests.agent_memory as usize,
             allowed: None,
+            progress: None,
         };
         Ok(match run::run(assembly, request).await {
             Outcome::Output(bytes) => match msgpack::decode(&bytes) {

@@ -1,6 +1,6 @@
 //! One connection: a task reads what the peer sends, writers share the other half.
 
-use super::frame::{self, Broken, Kind, LONGEST_MESSAGE};
+use super::frame::{self, Broken, Kind, LONGEST_MESSAGE, Peer};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +32,8 @@ pub enum Message {
 
 /// Shared by the reading task and the functions.
 struct Shared {
+    peer: Peer,
+    longest: usize,
     writer: Mutex<Option<WriteHalf<Io>>>,
     /// The end was sent: nothing may follow it.
     closing: AtomicBool,
@@ -54,10 +56,26 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Takes over a connection. `patience`: how long a reader waits for a message.
+    /// Takes over a connection to a server. `patience`: how long a reader waits for a message.
     pub fn new(upgraded: Upgraded, patience: Option<Duration>) -> Connection {
+        Connection::with(upgraded, Peer::Server, LONGEST_MESSAGE, patience)
+    }
+
+    /// Takes over a connection of a client, whose messages have at most so many bytes.
+    pub fn accepted(upgraded: Upgraded, longest: usize, patience: Duration) -> Connection {
+        Connection::with(upgraded, Peer::Client, longest, Some(patience))
+    }
+
+    fn with(
+        upgraded: Upgraded,
+        peer: Peer,
+        longest: usize,
+        patience: Option<Duration>,
+    ) -> Connection {
         let (reader, writer) = split(TokioIo::new(upgraded));
         let shared = Arc::new(Shared {
+            peer,
+            longest,
             writer: Mutex::new(Some(writer)),
             closing: AtomicBool::new(false),
             end: OnceLock::new(),
@@ -151,8 +169,12 @@ impl Shared {
                 (Kind::Close, &closing)
             }
         };
-        let Some(mask) = super::random() else {
-            return false;
+        let mask = match self.peer {
+            Peer::Client => None,
+            Peer::Server => match super::random() {
+                None => return false,
+                mask => mask,
+            },
         };
         let bytes = frame::write(kind, payload, mask);
         let mut writer = self.writer.lock().await;
@@ -206,7 +228,7 @@ async fn listen(
     let mut whole: Vec<u8> = Vec::new();
     let mut begun: Option<Kind> = None;
     loop {
-        let next = frame::read(reader, LONGEST_MESSAGE - whole.len()).await?;
+        let next = frame::read(reader, shared.longest - whole.len(), shared.peer).await?;
         let message = match next.kind {
             Kind::Close => {
                 let (code, text) = frame::closing(&next.payload).unwrap_or((1005, ""));

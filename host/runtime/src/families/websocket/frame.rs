@@ -1,4 +1,4 @@
-//! Frames of the WebSocket protocol (RFC 6455), as a client writes and reads them.
+//! Frames of the WebSocket protocol (RFC 6455), of both sides.
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -7,6 +7,15 @@ pub const LONGEST_MESSAGE: usize = 16 << 20;
 
 /// Longest payload of a control frame.
 const LONGEST_CONTROL: usize = 125;
+
+/// The other side of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// It has opened the connection, and masks what it sends.
+    Client,
+    /// It was connected to, and masks nothing.
+    Server,
+}
 
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,44 +79,60 @@ pub struct Frame {
 pub enum Broken {
     /// The connection ended without saying so.
     Off,
-    /// What came is no frame that a server may send.
+    /// What came is no frame that the peer may send.
     Protocol,
     /// More than a message may hold.
     TooLarge,
 }
 
-/// The bytes of a whole message of a client, masked.
-pub fn write(kind: Kind, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+/// The bytes of a whole message; that of a client is masked.
+pub fn write(kind: Kind, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    let masked = if mask.is_some() { 0x80 } else { 0 };
     let mut bytes = vec![0x80 | kind.code()];
     match payload.len() {
-        short @ 0..=125 => bytes.push(0x80 | short as u8),
+        short @ 0..=125 => bytes.push(masked | short as u8),
         medium @ 126..=0xffff => {
-            bytes.push(0x80 | 126);
+            bytes.push(masked | 126);
             bytes.extend((medium as u16).to_be_bytes());
         }
         long => {
-            bytes.push(0x80 | 127);
+            bytes.push(masked | 127);
             bytes.extend((long as u64).to_be_bytes());
         }
     }
-    bytes.extend(mask);
-    let masked = payload.iter().zip(mask.iter().cycle());
-    bytes.extend(masked.map(|(byte, mask)| byte ^ mask));
+    match mask {
+        None => bytes.extend(payload),
+        Some(mask) => {
+            bytes.extend(mask);
+            bytes.extend(unmasked(payload, mask));
+        }
+    }
     bytes
 }
 
-/// Reads a frame; `room`: what its message may still hold.
-pub async fn read(from: &mut (impl AsyncRead + Unpin), room: usize) -> Result<Frame, Broken> {
+/// To mask twice is to do nothing.
+fn unmasked(payload: &[u8], mask: [u8; 4]) -> impl Iterator<Item = u8> {
+    let mask = mask.into_iter().cycle();
+    payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask)
+}
+
+/// Reads a frame of the peer; `room`: what its message may still hold.
+pub async fn read(
+    from: &mut (impl AsyncRead + Unpin),
+    room: usize,
+    peer: Peer,
+) -> Result<Frame, Broken> {
     let mut head = [0; 2];
     fill(from, &mut head).await?;
     let [first, second] = head;
     let kind = Kind::of(first & 0x0f).ok_or(Broken::Protocol)?;
     let last = first & 0x80 != 0;
-    // No extension was agreed on, and servers do not mask.
-    if first & 0x70 != 0 || second & 0x80 != 0 {
+    // No extension was agreed on.
+    let is_masked = second & 0x80 != 0;
+    if first & 0x70 != 0 || is_masked != (peer == Peer::Client) {
         return Err(Broken::Protocol);
     }
-    let length = match second {
+    let length = match second & 0x7f {
         126 => {
             let mut bytes = [0; 2];
             fill(from, &mut bytes).await?;
@@ -132,8 +157,15 @@ pub async fn read(from: &mut (impl AsyncRead + Unpin), room: usize) -> Result<Fr
         .ok()
         .filter(|length| *length <= limit)
         .ok_or(Broken::TooLarge)?;
+    let mut mask = [0; 4];
+    if is_masked {
+        fill(from, &mut mask).await?;
+    }
     let mut payload = vec![0; length];
     fill(from, &mut payload).await?;
+    if is_masked {
+        payload = unmasked(&payload, mask).collect();
+    }
     Ok(Frame {
         last,
         kind,
@@ -167,7 +199,21 @@ mod tests {
     use super::*;
 
     async fn parse(bytes: &[u8]) -> Result<Frame, Broken> {
-        read(&mut &*bytes, 1000).await
+        read(&mut &*bytes, 1000, Peer::Server).await
+    }
+
+    #[tokio::test]
+    async fn what_a_client_sends_is_masked() {
+        for length in [0, 1, 125, 126, 1000] {
+            let payload: Vec<u8> = (0..length).map(|at| at as u8).collect();
+            let bytes = write(Kind::Text, &payload, Some([1, 2, 3, 4]));
+            let frame = read(&mut &*bytes, 1000, Peer::Client).await;
+            assert_eq!(frame.expect("a frame").payload, payload);
+            let plain = write(Kind::Text, &payload, None);
+            let refused = read(&mut &*plain, 1000, Peer::Client).await;
+            assert_eq!(refused, Err(Broken::Protocol));
+            assert!(parse(&plain).await.is_ok());
+        }
     }
 
     #[tokio::test]
@@ -208,13 +254,13 @@ mod tests {
     #[test]
     fn a_client_masks() {
         // The example of RFC 6455, 5.7.
-        let bytes = write(Kind::Text, b"Hello", [0x37, 0xfa, 0x21, 0x3d]);
+        let bytes = write(Kind::Text, b"Hello", Some([0x37, 0xfa, 0x21, 0x3d]));
         let expected = [
             0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58,
         ];
         assert_eq!(bytes, expected);
         assert_eq!(
-            write(Kind::Binary, &[0; 70_000], [0; 4])[1..10],
+            write(Kind::Binary, &[0; 70_000], Some([0; 4]))[1..10],
             [0xff, 0, 0, 0, 0, 0, 1, 0x11, 0x70]
         );
     }

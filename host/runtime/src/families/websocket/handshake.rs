@@ -142,6 +142,12 @@ impl Wishes {
     }
 }
 
+/// What a server answers that accepts a connection with this key.
+pub fn accepted(key: &str) -> String {
+    let text = format!("{key}{SUFFIX}");
+    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
+}
+
 /// Connects, asks for the upgrade and checks the answer.
 pub async fn perform(outbound: &Outbound, wishes: Wishes) -> Result<Upgraded, Failure> {
     let time = wishes.time;
@@ -179,11 +185,7 @@ async fn connect(outbound: &Outbound, wishes: Wishes) -> Result<Upgraded, Failur
         );
         return Err(failure("ERR_NETWORK", message));
     }
-    let sum = digest(
-        &SHA1_FOR_LEGACY_USE_ONLY,
-        format!("{key}{SUFFIX}").as_bytes(),
-    );
-    let expected = STANDARD.encode(sum);
+    let expected = accepted(&key);
     let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT);
     if accepted.is_none_or(|accepted| accepted.as_bytes() != expected.as_bytes()) {
         let message = "the server does not speak the WebSocket protocol".to_owned();

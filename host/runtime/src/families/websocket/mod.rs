@@ -7,6 +7,8 @@ pub mod connection;
 pub mod frame;
 mod handshake;
 
+pub use handshake::accepted;
+
 use self::connection::{Connection, Message};
 use super::{HostFamily, HostSession, dead_handle, function, handle, no_function};
 use crate::bindings::{Caller, Failure, Function};

@@ -1,0 +1,247 @@
+//! Processor time, shared between workspaces.
+//!
+//! A run is polled until it waits or a tick of the epoch is over. The time of each poll is booked
+//! on the account of its workspace. Who uses more than a fair share while others want theirs
+//! pauses between two polls, so that its runs together get what the others leave; who is alone,
+//! or modest, never pauses.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+
+/// How far back use is remembered: what was used before counts a third.
+const MEMORY: Duration = Duration::from_millis(100);
+
+/// After so long without a poll an account is closed.
+const FORGOTTEN: Duration = Duration::from_secs(1);
+
+/// Time that a run may be ahead of its share before it pauses.
+const AHEAD: Duration = Duration::from_millis(10);
+
+/// Longest pause: the others may be done sooner.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Polls are booked together until they are as long as this.
+const BOOKED_AT: Duration = Duration::from_micros(500);
+
+/// What others get beyond what they have used: they may want more than they could have.
+const ROOM: (f64, f64) = (1.5, 0.05);
+
+/// The accounts of all workspaces.
+pub struct Shares {
+    cores: f64,
+    accounts: Mutex<Accounts>,
+}
+
+struct Accounts {
+    by_owner: HashMap<String, Account>,
+    cleaned: Instant,
+}
+
+struct Account {
+    /// Processors that were used in the time of memory, on average, as of `booked`.
+    used: f64,
+    booked: Instant,
+    /// Up to when its share is used up.
+    used_up: Instant,
+}
+
+impl Account {
+    fn used_at(&self, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.booked).as_secs_f64();
+        self.used * (-passed / MEMORY.as_secs_f64()).exp()
+    }
+}
+
+impl Shares {
+    /// Nobody has used anything of so many processors.
+    pub fn new(cores: usize) -> Shares {
+        Shares {
+            cores: cores as f64,
+            accounts: Mutex::new(Accounts {
+                by_owner: HashMap::new(),
+                cleaned: Instant::now(),
+            }),
+        }
+    }
+
+    /// Books time that was used up to now; how long its user has to pause.
+    fn book(&self, owner: &str, time: Duration, now: Instant) -> Option<Duration> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let accounts = &mut *accounts;
+        if now.saturating_duration_since(accounts.cleaned) >= FORGOTTEN {
+            accounts.cleaned = now;
+            let is_open = |account: &Account| {
+                now.saturating_duration_since(account.booked.max(account.used_up)) < FORGOTTEN
+            };
+            accounts.by_owner.retain(|_, account| is_open(account));
+        }
+        let fair = |count: usize| self.cores / count.max(1) as f64;
+        let used = match accounts.by_owner.get_mut(owner) {
+            Some(account) => {
+                account.used = account.used_at(now) + time.as_secs_f64() / MEMORY.as_secs_f64();
+                account.booked = now;
+                account.used
+            }
+            None => {
+                let used = time.as_secs_f64() / MEMORY.as_secs_f64();
+                let account = Account {
+                    used,
+                    booked: now,
+                    used_up: now,
+                };
+                accounts.by_owner.insert(owner.to_owned(), account);
+                used
+            }
+        };
+        let fair = fair(accounts.by_owner.len());
+        if accounts.by_owner.len() == 1 || used <= fair {
+            return None;
+        }
+        let others: f64 = accounts
+            .by_owner
+            .iter()
+            .filter(|(name, _)| *name != owner)
+            .map(|(_, other)| (other.used_at(now) * ROOM.0 + ROOM.1).min(fair))
+            .sum();
+        let allowed = (self.cores - others).max(fair);
+        let account = accounts.by_owner.get_mut(owner)?;
+        account.used_up = account.used_up.max(now) + time.div_f64(allowed);
+        let ahead = account.used_up.saturating_duration_since(now);
+        (ahead > AHEAD).then(|| (ahead - AHEAD).min(LONGEST_PAUSE))
+    }
+}
+
+/// Drives work of a workspace, with pauses where others want their share.
+pub async fn paced<F: Future>(shares: &Arc<Shares>, owner: &str, work: F) -> F::Output {
+    let mut work = pin!(work);
+    let mut pause: Option<Pin<Box<Sleep>>> = None;
+    let mut time = Duration::ZERO;
+    poll_fn(|context| {
+        if let Some(sleep) = &mut pause {
+            ready!(sleep.as_mut().poll(context));
+            pause = None;
+        }
+        let begin = Instant::now();
+        let polled = work.as_mut().poll(context);
+        let now = Instant::now();
+        time += now.duration_since(begin);
+        if polled.is_ready() || time >= BOOKED_AT {
+            let longer = shares.book(owner, std::mem::take(&mut time), now);
+            if let (true, Some(longer)) = (polled.is_pending(), longer) {
+                let mut sleep = Box::pin(tokio::time::sleep(longer));
+                // It asks to be woken; work that has asked as well is polled after the pause.
+                pause = sleep.as_mut().poll(context).is_pending().then_some(sleep);
+                if pause.is_none() {
+                    context.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            }
+        }
+        polled
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// Simulated time: each worker polls for its time, pauses as it is told, and waits for its turn.
+    fn simulate(
+        shares: &Shares,
+        workers: &[(&str, Duration)],
+        cores: usize,
+    ) -> HashMap<String, f64> {
+        let start = Instant::now();
+        let mut queue: VecDeque<usize> = (0..workers.len()).collect();
+        // Until when each of these is on a processor, or pauses.
+        let mut busy: Vec<(Instant, usize)> = Vec::new();
+        let mut pausing: Vec<(Instant, usize)> = Vec::new();
+        let mut used: HashMap<String, f64> = HashMap::new();
+        for tick in 0..3000 {
+            let now = start + Duration::from_millis(tick);
+            for (_, worker) in busy.extract_if(.., |(until, _)| *until <= now) {
+                let (owner, time) = workers[worker];
+                match shares.book(owner, time, now) {
+                    Some(pause) => pausing.push((now + pause, worker)),
+                    None => queue.push_back(worker),
+                }
+                if tick > 1000 {
+                    *used.entry(owner.to_owned()).or_default() += time.as_secs_f64();
+                }
+            }
+            let awake = pausing.extract_if(.., |(until, _)| *until <= now);
+            queue.extend(awake.map(|(_, worker)| worker));
+            while busy.len() < cores
+                && let Some(worker) = queue.pop_front()
+            {
+                busy.push((now + workers[worker].1, worker));
+            }
+        }
+        used
+    }
+
+    #[test]
+    fn loops_of_one_workspace_leave_the_others_their_share() {
+        let shares = Shares::new(2);
+        let tick = Duration::from_millis(10);
+        let short = Duration::from_millis(1);
+        let mut workers = vec![("loops", tick); 6];
+        workers.extend([("modest", short); 2]);
+        let used = simulate(&shares, &workers, 2);
+        let (loops, modest) = (used["loops"], used["modest"]);
+        assert!(modest > 0.9 * (loops + modest) / 2.0, "{used:?}");
+    }
+
+    #[test]
+    fn who_is_alone_never_pauses() {
+        let shares = Shares::new(2);
+        let now = Instant::now();
+        for tick in 0..100 {
+            let later = now + Duration::from_millis(10 * tick);
+            assert_eq!(shares.book("w", Duration::from_millis(20), later), None);
+        }
+    }
+
+    #[test]
+    fn what_others_leave_is_used() {
+        let shares = Shares::new(2);
+        let mut now = Instant::now();
+        let mut pauses = Duration::ZERO;
+        for _ in 0..1000 {
+            // One processor in use; the other workspace needs a hundredth of one.
+            shares.book("small", Duration::from_micros(100), now);
+            now += Duration::from_millis(10);
+            let pause = shares.book("large", Duration::from_millis(10), now);
+            pauses += pause.unwrap_or_default();
+        }
+        assert_eq!(pauses, Duration::ZERO);
+        assert_eq!(
+            shares.accounts.lock().expect("unpoisoned").by_owner.len(),
+            2
+        );
+        shares.book("later", Duration::ZERO, now + Duration::from_secs(60));
+        assert_eq!(
+            shares.accounts.lock().expect("unpoisoned").by_owner.len(),
+            1
+        );
+    }
+
+    #[tokio::test]
+    async fn work_is_driven_to_its_end() {
+        let shares = Arc::new(Shares::new(1));
+        let work = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            7
+        };
+        assert_eq!(paced(&shares, "w", work).await, 7);
+    }
+}

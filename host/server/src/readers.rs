@@ -1,0 +1,115 @@
+//! How many connections that last somebody has open: event streams, sessions.
+
+use mix_http_api::ApiError;
+use mix_identity::Caller;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Open connections of one kind, by who has them.
+#[derive(Clone)]
+pub struct Readers {
+    open: Arc<Mutex<HashMap<Reader, usize>>>,
+    limits: Limits,
+}
+
+/// How many.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Of one user.
+    pub user: usize,
+    /// Of one address without a token.
+    pub address: usize,
+    /// Of all.
+    pub total: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Reader {
+    User(String),
+    Address(IpAddr),
+}
+
+/// One open connection, over when dropped.
+pub struct Seat {
+    readers: Readers,
+    reader: Reader,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = self.readers.lock();
+        if let Some(count) = open.get_mut(&self.reader) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.reader);
+            }
+        }
+    }
+}
+
+impl Readers {
+    /// Nobody is there.
+    pub fn new(limits: Limits) -> Readers {
+        Readers {
+            open: Arc::default(),
+            limits,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Reader, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.lock().values().sum()
+    }
+
+    /// One more for this caller.
+    pub fn enter(&self, caller: &Caller, client: IpAddr) -> Result<Seat, ApiError> {
+        let (reader, most) = match &caller.user {
+            Some(user) => (Reader::User(user.name()), self.limits.user),
+            None => (Reader::Address(client), self.limits.address),
+        };
+        let mut open = self.lock();
+        if open.values().sum::<usize>() >= self.limits.total {
+            let message = "the server has as many connections of this kind as it may";
+            return Err(ApiError::new(503, "busy", message));
+        }
+        let held = open.get(&reader).copied().unwrap_or_default();
+        if held >= most {
+            let message = format!("{most} of them are open already; close one");
+            return Err(ApiError::new(429, "rate_limited", message));
+        }
+        open.insert(reader.clone(), held + 1);
+        drop(open);
+        Ok(Seat {
+            readers: self.clone(),
+            reader,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_limit_and_all_together_theirs() {
+        let readers = Readers::new(Limits {
+            user: 2,
+            address: 1,
+            total: 2,
+        });
+        let nobody = Caller::anonymous();
+        let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let first = readers.enter(&nobody, here).expect("room");
+        let code = |client| readers.enter(&nobody, client).err().map(|error| error.code);
+        assert_eq!(code(here), Some("rate_limited"));
+        let second = readers.enter(&nobody, there).expect("room");
+        assert_eq!(code(IpAddr::from([10, 0, 0, 3])), Some("busy"));
+        drop((first, second));
+        assert_eq!(readers.len(), 0);
+    }
+}

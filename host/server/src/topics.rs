@@ -1,0 +1,120 @@
+//! Topics of agents as streams of events.
+
+use super::Server;
+use super::events::Events;
+use super::handler::Visit;
+use super::identity::Admitted;
+use super::readers::Seat;
+use super::reply::Reply;
+use mix_http_api::{ApiError, Managed, Need, RETRY, Topic, event};
+use mix_runtime::families::broker::{BrokerError, Following};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is looked whether a reader may still read.
+const CHECKED_EVERY: Duration = Duration::from_secs(60);
+
+/// The messages of a topic, until the reader leaves or may not read any more.
+pub fn subscribe(
+    server: &Arc<Server>,
+    who: &Admitted,
+    visit: Visit,
+    managed: Managed,
+    topic: &Topic,
+    last: Option<u64>,
+) -> Reply {
+    match following(server, topic, last)
+        .and_then(|one| Ok((server.streams.enter(&who.caller, visit.client)?, one)))
+    {
+        Err(error) => managed.finish(Err(error)).into(),
+        Ok((seat, following)) => stream(server, visit, managed, seat, following),
+    }
+}
+
+fn following(
+    server: &Arc<Server>,
+    topic: &Topic,
+    last: Option<u64>,
+) -> Result<Following, ApiError> {
+    if !server.is_called(&topic.server) {
+        let message = "this server has no topics of that name";
+        return Err(ApiError::new(404, "not_found", message));
+    }
+    let Some(broker) = &server.assembly.broker else {
+        let message = "the topics of this server are kept by a component (--family mqtt)";
+        return Err(ApiError::new(404, "not_found", message));
+    };
+    // Programs name the server by the base URL.
+    let path = topic.broker_path(server.authority());
+    broker.follow(&path, last).map_err(|error| match error {
+        BrokerError::TooLarge => ApiError::new(400, "bad_topic", "the topic is too long"),
+        BrokerError::Full => ApiError::new(503, "busy", "the server has too many topics"),
+    })
+}
+
+fn stream(
+    server: &Arc<Server>,
+    visit: Visit,
+    managed: Managed,
+    seat: Seat,
+    following: Following,
+) -> Reply {
+    let (events, reply) = Events::begin(managed.events());
+    let server = server.clone();
+    tokio::spawn(async move {
+        let _seat = seat;
+        let mut ending = server.ending.subscribe();
+        tokio::select! {
+            () = tell(&events, following) => {}
+            () = events.left() => {}
+            () = refused(&server, &visit, &managed) => {}
+            // The sender is part of the server.
+            _ = ending.wait_for(|ending| *ending) => {}
+        }
+    });
+    reply
+}
+
+async fn tell(events: &Events, following: Following) {
+    let mut first = RETRY.to_owned();
+    if following.gap {
+        first.push_str(&event("gap", None, "null"));
+    }
+    if let Some(retained) = &following.retained {
+        first.push_str(&event("retained", None, retained));
+    }
+    if !events.write(first).await {
+        return;
+    }
+    for message in following.missed {
+        let text = event("message", Some(message.id), &message.payload);
+        if !events.write(text).await {
+            return;
+        }
+    }
+    // A reader that is too far behind finds the end of the stream, and comes back.
+    while let Some(Some(message)) = events.wait(following.subscription.next()).await {
+        let text = event("message", Some(message.id), &message.payload);
+        if !events.write(text).await {
+            return;
+        }
+    }
+}
+
+/// Returns when the reader may not read any more: its token is over, for instance.
+async fn refused(server: &Arc<Server>, visit: &Visit, managed: &Managed) {
+    let Some(identity) = &server.identity else {
+        return std::future::pending().await;
+    };
+    let need = Need::of(&managed.route);
+    loop {
+        tokio::time::sleep(CHECKED_EVERY).await;
+        let token = visit.token.as_deref();
+        let admitted = identity
+            .admit(&server.grants, &server.ws_dir, token, &need, &managed.route)
+            .await;
+        if admitted.is_err_and(|error| matches!(error.status, 401 | 403)) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Interactive sessions over WebSocket connections.
+
+use super::*;
+use mix_system_tests::Socket;
+
+const APP: &str = "/v1/ws/acme/app/streams";
+
+impl Site {
+    fn connect(&self, user: &str, path: &str) -> Result<Socket, u16> {
+        let token = format!("Bearer {}", self.service.token(user));
+        let headers = [("authorization", token.as_str())];
+        let headers = if user.is_empty() {
+            &[][..]
+        } else {
+            &headers[..]
+        };
+        Socket::open(self.server.base(), path, headers)
+    }
+}
+
+fn start(more: &[&str]) -> Site {
+    let mut arguments = vec!["--dangerous-http-mode"];
+    arguments.extend(more);
+    let site = Site::start_with(&arguments);
+    site.install("streams");
+    site
+}
+
+fn output(cell: &str, version: i64, value: i64) -> Value {
+    json!({ "type": "output", "cell": cell, "version": version, "value": value })
+}
+
+#[test]
+fn a_session_is_driven_action_by_action() {
+    let site = start(&[]);
+    let mut socket = site
+        .connect(OWNER, &format!("{APP}/agent/counter/session"))
+        .expect("a session");
+    let (told, id) = socket.until_done();
+    let cells: Vec<(&Value, &Value)> = told
+        .iter()
+        .map(|one| (&one["cell"], &one["value"]))
+        .collect();
+    assert!(cells.contains(&(&json!("count"), &json!(0))), "{told:?}");
+    assert_eq!(id, Value::Null);
+    socket.send(&json!({ "type": "input", "cell": "count", "value": 5, "id": 1 }));
+    let (told, id) = socket.until_done();
+    let values: Vec<&Value> = told.iter().map(|one| &one["value"]).collect();
+    assert_eq!((values, id), (vec![&json!(5), &json!(10)], json!(1)));
+    socket.send(&json!({ "type": "invoke", "name": "counter.add", "arg": 2, "id": "two" }));
+    let (told, id) = socket.until_done();
+    assert!(
+        told.contains(&json!({ "type": "log", "text": "added" })),
+        "{told:?}"
+    );
+    let count = told
+        .iter()
+        .find(|one| one["cell"] == "count")
+        .expect("the count");
+    assert_eq!((&count["value"], id), (&json!(7), json!("two")));
+    // What goes wrong undoes its interaction and nothing else.
+    socket.send(&json!({ "type": "invoke", "name": "counter.fails" }));
+    let (told, _) = socket.until_done();
+    assert_eq!(
+        (&told[0]["type"], &told[0]["code"]),
+        (&json!("issue"), &json!("RT_FAIL"))
+    );
+    socket.send(&json!({ "type": "invoke", "name": "counter.asks" }));
+    let (told, _) = socket.until_done();
+    let asked = json!({ "type": "actions", "actions": [{ "_rmx_type": "msg_other", "n": 7 }] });
+    assert_eq!(told, [asked]);
+    // Another view on top, and away again; an agent beside the views.
+    socket.send(&json!({ "type": "push", "module": "dialog", "args": [{ "title": "Sure?" }] }));
+    let (told, _) = socket.until_done();
+    assert!(told.contains(&json!({ "type": "output", "cell": "title", "version": told[0]["version"], "value": "Sure?" })));
+    socket.send(&json!({ "type": "pop", "id": 3 }));
+    assert_eq!(socket.until_done().1, json!(3));
+    for (wrong, code) in [
+        (json!({ "type": "jump" }), "bad_param"),
+        (json!([]), "bad_param"),
+        (
+            json!({ "type": "input", "cell": "none", "value": 1 }),
+            "RT_NO_CELL",
+        ),
+    ] {
+        socket.send(&wrong);
+        let (told, _) = socket.until_done();
+        assert_eq!(told[0]["code"], code, "{wrong}");
+    }
+    // Pings are answered, and the end too.
+    socket.send_frame(0x89, b"?");
+    assert_eq!(socket.frame(), Some((0x8a, b"?".to_vec())));
+    socket.send_frame(0x88, &1000u16.to_be_bytes());
+    assert_eq!(socket.end().0, 1000);
+}
+
+#[test]
+fn a_session_has_the_rights_of_its_user() {
+    let site = start(&[]);
+    let counter = format!("{APP}/agent/counter/session");
+    assert_eq!(site.connect("", &counter).err(), Some(401));
+    assert_eq!(site.connect(STRANGER, &counter).err(), Some(403));
+    site.grant(&format!("user/{STRANGER}"), "agent/streams/counter");
+    let mut socket = site.connect(STRANGER, &counter).expect("a session");
+    socket.until_done();
+    // Logs are for those only who may change the app.
+    socket.send(&json!({ "type": "invoke", "name": "counter.add", "arg": 1 }));
+    let (told, _) = socket.until_done();
+    assert!(told.iter().all(|one| one["type"] == "output"), "{told:?}");
+    for ask in [
+        json!({ "type": "push", "module": "dialog", "args": [{}] }),
+        json!({ "type": "run", "agent": "publishes" }),
+        json!({ "type": "invoke", "name": "$call", "env": "publishes" }),
+    ] {
+        socket.send(&ask);
+        let (told, _) = socket.until_done();
+        assert_eq!(told[0]["code"], "forbidden", "{ask}");
+    }
+    for (path, status) in [
+        (format!("{APP}/agent/nobody/session"), 404),
+        ("/v1/ws/acme/app/none/agent/counter/session".to_owned(), 404),
+        (format!("{counter}?args=1"), 400),
+    ] {
+        assert_eq!(site.connect(OWNER, &path).err(), Some(status), "{path}");
+    }
+    let answer = site.send(OWNER, "GET", &counter, &Value::Null);
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_param"));
+}
+
+#[test]
+fn a_session_has_limits_and_ends_with_its_app() {
+    let site = start(&["--agent-timeout", "500ms"]);
+    let counter = format!("{APP}/agent/counter/session");
+    let mut socket = site.connect(OWNER, &counter).expect("a session");
+    socket.until_done();
+    socket.send(&json!({ "type": "invoke", "name": "counter.spins" }));
+    assert_eq!(socket.end(), (1008, "RT_TIMEOUT".to_owned()));
+    // A frame that no client may send, and a message that is too large.
+    let mut socket = site.connect(OWNER, &counter).expect("a session");
+    socket.until_done();
+    socket.send_frame(0x83, b"?");
+    assert_eq!(socket.end().0, 1002);
+    let mut socket = site.connect(OWNER, &counter).expect("a session");
+    socket.until_done();
+    socket.send_frame(0x81, &vec![b' '; (1 << 20) + 1]);
+    assert_eq!(socket.end().0, 1009);
+    let mut socket = site.connect(OWNER, &counter).expect("a session");
+    socket.until_done();
+    site.expect(OWNER, "DELETE", APP, Value::Null, 204);
+    assert_eq!(socket.end().0, 1001);
+}
