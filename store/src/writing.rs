@@ -199,6 +199,7 @@ impl Database {
         let mut table = self.published().table;
         let mut group = Some(group);
         let mut left = Vec::new();
+        let mut answers = Vec::new();
         let result = match backing {
             Backing::ReadOnly { .. } => Err(StoreError::ReadOnly),
             Backing::Memory { bytes } => {
@@ -206,12 +207,14 @@ impl Database {
                     bytes,
                     limit: self.shared.options.memory_limit,
                 };
-                left = self.run(&mut memory, &table, group.take().unwrap_or_default());
+                let group = group.take().unwrap_or_default();
+                left = self.run(&mut memory, &table, group, &mut answers);
                 Ok(())
             }
             Backing::Disk(disk) => {
                 let result = disk.turn(&mut table, |disk, table| {
-                    left = self.run(disk, table, group.take().unwrap_or_default());
+                    let group = group.take().unwrap_or_default();
+                    left = self.run(disk, table, group, &mut answers);
                     if disk.wants_checkpoint(table) {
                         // The commits stand; a failed checkpoint is tried again with the next one.
                         if let Err(error) = disk.checkpoint(table) {
@@ -229,16 +232,21 @@ impl Database {
                 answer(&waiting.slot, Err(error.repeated()));
             }
         }
+        // Now that readers see it: whoever is answered looks for what was written.
+        for (slot, result) in answers {
+            answer(&slot, result);
+        }
         self.announce(&before);
         left
     }
 
-    /// Builds the commits of a group, writes them, and answers.
+    /// Builds the commits of a group, and writes them; gives the calls that are left.
     fn run(
         &self,
         committer: &mut dyn Committer,
         table: &Arc<Table>,
         group: Vec<Waiting>,
+        answers: &mut Vec<(Slot, Result<Done>)>,
     ) -> Vec<Waiting> {
         struct Built {
             slot: Slot,
@@ -277,7 +285,7 @@ impl Database {
             let (done, batch, overrides) = match result {
                 Ok(parts) => parts,
                 Err(error) => {
-                    answer(&slot, Err(error));
+                    answers.push((slot, Err(error)));
                     continue;
                 }
             };
@@ -329,7 +337,7 @@ impl Database {
                 }
                 Ok(_) => Err(StoreError::LeaseLost),
             };
-            answer(&item.slot, result.map(|()| item.done));
+            answers.push((item.slot, result.map(|()| item.done)));
         }
         group.collect()
     }

@@ -81,7 +81,11 @@ impl Disk {
         }
         self.open = None;
         self.catch_up(fence, table)?;
-        self.forced_checkpoint(table)
+        self.forced_checkpoint(table)?;
+        // Other writers know the old segments, and nothing in the log tells them of new ones:
+        // they read the files again at the next fence.
+        self.distrust();
+        Ok(())
     }
 
     fn try_checkpoint(&mut self, table: &Arc<Table>) -> Result<()> {
@@ -217,27 +221,32 @@ impl Disk {
             if state.is_some_and(|state| state.segments.contains(name) || state.flags == *name) {
                 return false;
             }
-            let keep = if name.starts_with("write.log.") {
-                KEEP_LOGS
-            } else {
-                KEEP_REPLACED
-            };
-            if now.saturating_sub(*since) < keep {
+            if now.saturating_sub(*since) < KEEP_REPLACED {
                 return true;
             }
             let _ = folder.remove(name);
             false
         });
-        // Lower logs are noticed here first and removed, lowest first, a day later.
-        for lower in super::numbered(&*folder, "write.log.").unwrap_or_default() {
-            let name = log_name(lower);
-            let noted = self
-                .superseded_files
-                .iter()
-                .any(|(other, _)| *other == name);
-            if !noted && lower < fence {
-                self.superseded_files.push((name, now));
+        self.remove_old_logs(fence);
+    }
+
+    /// Removes logs of lower fences a day after the next one was announced. Lowest
+    /// first and without a gap: a writer who was stopped finds the log above its own
+    /// as long as it finds its own.
+    fn remove_old_logs(&mut self, fence: u64) {
+        let now = self.now();
+        let logs = super::numbered(&*self.folder, "write.log.").unwrap_or_default();
+        let next = logs.iter().skip(1);
+        for (lower, next) in logs.iter().zip(next).filter(|(lower, _)| **lower < fence) {
+            let seen = *self.old_logs.entry(*lower).or_insert(now);
+            // The last change of the next log was not before it was announced.
+            let changed = self.folder.modified(&log_name(*next)).ok().flatten();
+            let since = changed.map_or(seen, |changed| changed.min(seen));
+            let is_old = now.saturating_sub(since) >= KEEP_LOGS;
+            if !is_old || self.folder.remove(&log_name(*lower)).is_err() {
+                break;
             }
+            self.old_logs.remove(lower);
         }
     }
 }

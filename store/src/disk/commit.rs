@@ -44,7 +44,7 @@ impl Disk {
             frame.encode_into(&mut bytes);
         }
         if let Err(error) = open.file.write_at(open.end, &bytes) {
-            return Err(self.undo_write(fence, error));
+            return self.undo_write(before, entries.len(), error);
         }
         let synced = || {
             open.file.sync()?;
@@ -57,8 +57,7 @@ impl Disk {
             && let Err(error) = synced()
         {
             let reason = format!("syncing the write log failed: {error}");
-            self.poison(&reason);
-            return Err(StoreError::CommitUnknown(reason));
+            return Err(self.fate_is_unknown(reason));
         }
         open.named |= self.options.sync == Sync::Full;
         open.end += bytes.len() as u64;
@@ -69,48 +68,54 @@ impl Disk {
                 self.last_commit = self.now();
                 Ok(entries.len())
             }
-            Ok(true) => {
-                let sealed = self.decide(fence);
-                // The next turn reads the files again, at the new fence.
-                self.open = None;
-                match sealed {
-                    Ok(Some(sealed)) => {
-                        let kept = sealed.saturating_sub(before);
-                        Ok(usize::try_from(kept)
-                            .map_or(entries.len(), |kept| kept.min(entries.len())))
-                    }
-                    Ok(None) => Err(StoreError::CommitUnknown("another writer took over".into())),
-                    Err(error) => Err(StoreError::CommitUnknown(error.to_string())),
-                }
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                self.poison(&reason);
-                Err(StoreError::CommitUnknown(reason))
-            }
+            Ok(true) => self.fate(fence, before, entries.len()),
+            Err(error) => Err(self.fate_is_unknown(error.to_string())),
         }
     }
 
-    /// After a failed write: the log as it was, or no more writing.
-    fn undo_write(&mut self, fence: u64, error: std::io::Error) -> StoreError {
-        let restored = match &self.open {
-            Some(open) => open.file.set_len(open.end),
-            None => Ok(()),
+    /// After a failed write of `count` commits behind the sequence `before`: the
+    /// log as it was, or no more writing.
+    fn undo_write(&mut self, before: u64, count: usize, error: std::io::Error) -> Result<usize> {
+        let Some(open) = &self.open else {
+            return Err(StoreError::Failed("no turn is under way".into()));
         };
+        let fence = open.header.fence;
+        // Synced: else a power cut could bring back whole frames of what is reported as
+        // not saved, or put them behind the next commit, which they would seem to follow.
+        let restored = open.file.set_len(open.end).and_then(|()| open.file.sync());
         if let Err(second) = restored {
             let reason =
                 format!("writing the log failed ({error}), and so did undoing it ({second})");
-            self.poison(&reason);
-            return StoreError::CommitUnknown(reason);
+            return Err(self.fate_is_unknown(reason));
         }
-        if !matches!(self.overtaken(fence), Ok(false)) {
-            self.open = None;
-            return StoreError::LeaseLost;
+        match self.overtaken(fence) {
+            Ok(false) => Err(error).doing(|| "writing the write log".into()),
+            // The other may have read whole frames before they were cut off.
+            Ok(true) => self.fate(fence, before, count),
+            Err(error) => Err(self.fate_is_unknown(error.to_string())),
         }
-        match Err::<(), _>(error).doing(|| "writing the write log".into()) {
-            Err(error) => error,
-            Ok(()) => StoreError::DiskFull,
+    }
+
+    /// How many of `count` commits behind the sequence `before` another writer,
+    /// who raised the fence meanwhile, took over. They stand; the others never will.
+    fn fate(&mut self, fence: u64, before: u64, count: usize) -> Result<usize> {
+        let sealed = self.decide(fence);
+        // The next turn reads the files again, at the new fence.
+        self.open = None;
+        match sealed {
+            Ok(Some(sealed)) => {
+                let kept = sealed.saturating_sub(before);
+                Ok(usize::try_from(kept).map_or(count, |kept| kept.min(count)))
+            }
+            Ok(None) => Err(StoreError::CommitUnknown("another writer took over".into())),
+            Err(error) => Err(StoreError::CommitUnknown(error.to_string())),
         }
+    }
+
+    /// Stops writing after a failure that leaves it open whether a commit stands.
+    fn fate_is_unknown(&mut self, reason: String) -> StoreError {
+        self.poison(&reason);
+        StoreError::CommitUnknown(reason)
     }
 
     /// True if the fence was raised by another writer.

@@ -189,9 +189,11 @@ impl Disk {
         }
     }
 
-    /// Gives the lease back.
+    /// Gives the lease back. That of a log nobody may go on writing stays behind.
     pub(super) fn release(&mut self) {
-        if let Some(fence) = self.lease.take() {
+        if let Some(fence) = self.lease.take()
+            && self.distrusted != Some(fence)
+        {
             self.remove_lease(fence);
         }
     }

@@ -11,12 +11,12 @@ use roaring::RoaringBitmap;
 use super::lease::Pulse;
 use super::previous::{Previous, read_previous};
 use super::seal::read_state;
-use super::{DataFiles, Disk, Open, newest, read_header};
+use super::{COMPLETE, DataFiles, Disk, Open, newest, read_header};
 use crate::base::{self, Base};
 use crate::data;
 use crate::error::{Doing, Result, StoreError};
 use crate::fields;
-use crate::folder::{Folder, read_to_end};
+use crate::folder::{Folder, FolderFile, read_to_end};
 use crate::ids::{Id, id_of};
 use crate::log::{Frame, FrameKind, HEADER_LEN, Header, log_name, read_frames};
 use crate::state::{State, state_name};
@@ -45,28 +45,23 @@ impl Disk {
             let bytes = read_to_end(&*file, known.end).doing(|| format!("reading {name}"))?;
             let read = read_frames(&bytes, known.sequence, &header)?;
             let end = known.end + read.end as u64;
-            if read.end < bytes.len() {
+            let is_torn = read.end < bytes.len();
+            if is_torn {
                 file.set_len(end).doing(|| format!("truncating {name}"))?;
             }
             let sequence = read
                 .frames
                 .last()
                 .map_or(known.sequence, |frame| frame.sequence);
+            let (mut named, mut durable) = (known.named, known.durable);
+            if is_torn || !read.frames.is_empty() {
+                // Before readers see them: whoever wrote them may not have synced them.
+                self.sync_taken_over(fence, &*file)?;
+                (named, durable) = (true, sequence);
+            }
             for frame in &read.frames {
                 apply(table, frame)?;
             }
-            let mut named = known.named;
-            let durable = if read.frames.is_empty() {
-                known.durable
-            } else {
-                // Whoever wrote them may have failed to sync them.
-                file.sync().doing(|| format!("syncing {name}"))?;
-                if !named {
-                    self.folder.sync().doing(|| "syncing the folder".into())?;
-                    named = true;
-                }
-                sequence
-            };
             self.open = Some(Open {
                 file,
                 end,
@@ -94,11 +89,12 @@ impl Disk {
             file.set_len((HEADER_LEN + end) as u64)
                 .doing(|| format!("truncating {name}"))?;
         }
-        if end > 0 {
-            // What is in the log may never have been synced by the one who wrote it.
-            file.sync().doing(|| format!("syncing {name}"))?;
-            self.folder.sync().doing(|| "syncing the folder".into())?;
+        if !bytes.is_empty() {
+            // What is in the log may never have been synced by the one who wrote it; and what
+            // was cut off must not come back behind the next commit.
+            self.sync_taken_over(fence, &*file)?;
         }
+        self.sync_exchange()?;
         let data = DataFiles::open(&*self.folder)?;
         self.previous = read_previous(&*self.folder, &mut self.warnings);
         if self.overtaken(fence)? {
@@ -120,8 +116,35 @@ impl Disk {
         Ok(())
     }
 
+    /// Makes what another writer left in a log durable. If that fails, a later
+    /// sync may report success for what is lost already: the log is written anew.
+    fn sync_taken_over(&mut self, fence: u64, file: &dyn FolderFile) -> Result<()> {
+        let synced = file
+            .sync()
+            .doing(|| format!("syncing {}", log_name(fence)))
+            .and_then(|()| self.folder.sync().doing(|| "syncing the folder".into()));
+        if synced.is_err() {
+            self.raise_above(fence);
+        }
+        synced
+    }
+
+    /// Makes an exchange of folders durable that its program did not end: what is
+    /// committed here must not vanish with the name of the folder.
+    fn sync_exchange(&self) -> Result<()> {
+        let Some(app) = &self.app else { return Ok(()) };
+        let unfinished = self
+            .folder
+            .exists(COMPLETE)
+            .doing(|| format!("looking for {COMPLETE}"))?;
+        if unfinished {
+            app.sync().doing(|| "syncing the app folder".into())?;
+        }
+        Ok(())
+    }
+
     /// The state of a database that has none: a new one, or bare files to adopt.
-    fn create(&mut self, header: &Header, log: &dyn crate::folder::FolderFile) -> Result<State> {
+    fn create(&mut self, header: &Header, log: &dyn FolderFile) -> Result<State> {
         let log_len = log.len().doing(|| "reading the write log".into())?;
         if log_len > HEADER_LEN as u64 || header.base > 0 {
             return Err(StoreError::Corrupt(
@@ -204,6 +227,12 @@ impl Disk {
             sums.extend(crc32c::crc32c(framed).to_le_bytes());
             position += framed.len();
             rows = u32::try_from(row + 1).map_err(|_| damaged())?;
+        }
+        for name in [data::DAT, data::OFF] {
+            // Nobody knows whether they were synced when they were put here.
+            let file = self.folder.open(name, true);
+            file.and_then(|file| file.sync())
+                .doing(|| format!("syncing {name}"))?;
         }
         self.write_whole(data::CRC, &sums)?;
         let state = State {

@@ -18,6 +18,7 @@ mod seal;
 mod swap;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -63,6 +64,8 @@ pub(crate) struct Disk {
     superseded_files: Vec<(String, i64)>,
     /// What earlier writers left behind is among them.
     leftovers_noted: bool,
+    /// Logs of lower fences, and when they were seen first.
+    old_logs: BTreeMap<u64, i64>,
     /// Where the rows of the generation before went.
     previous: Option<Arc<Previous>>,
     /// What was found and mended while opening.
@@ -126,6 +129,7 @@ impl Disk {
             last_commit: i64::MIN,
             superseded_files: Vec::new(),
             leftovers_noted: false,
+            old_logs: BTreeMap::new(),
             previous: None,
             warnings: Vec::new(),
         })
@@ -220,13 +224,18 @@ impl Disk {
     /// on the disk even if a later sync says otherwise.
     fn distrust(&mut self) {
         if let Some(open) = self.open.take() {
-            let fence = open.header.fence;
-            // At once, so that no other writer goes on there; if this fails, the next turn tries again.
-            self.distrusted = self
-                .create_empty(&log_name(fence + 1))
-                .is_err()
-                .then_some(fence);
+            self.raise_above(open.header.fence);
         }
+    }
+
+    /// Announces the log of the next fence at once, so that no other writer goes
+    /// on at this one. If this fails the lease stays, which keeps others out
+    /// until they raise the fence themselves; the next turn tries again.
+    fn raise_above(&mut self, fence: u64) {
+        self.distrusted = self
+            .create_empty(&log_name(fence + 1))
+            .is_err()
+            .then_some(fence);
     }
 
     fn create_empty(&self, name: &str) -> Result<()> {

@@ -13,7 +13,7 @@ use roaring::RoaringBitmap;
 use super::lease::lease_name;
 use super::previous::{PREV, Previous};
 use super::rewrite::{Rewrite, flags_file};
-use super::{Disk, Open, write_whole};
+use super::{Disk, Open, newest, write_whole};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, read_to_end};
 use crate::log::{Header, SWAP, log_name};
@@ -42,22 +42,59 @@ pub(crate) fn enter(
     warnings: &mut Vec<String>,
 ) -> Result<Arc<dyn Folder>> {
     if os_locked {
+        refuse_hollow(app)?;
         mend(app, warnings).doing(|| "finishing an interrupted compaction".into())?;
     }
     let mut looks = 0;
     loop {
-        match app.folder(LIVE) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let swapping = app.exists(NEW).unwrap_or(false) || app.exists(OLD).unwrap_or(false);
-                looks += 1;
-                if !swapping || looks > LOOKS {
-                    return Err(StoreError::NoSuchDb("in this folder".into()));
+        let looked = app.folder(LIVE);
+        if !matches!(&looked, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            return looked.doing(|| format!("opening {LIVE}"));
+        }
+        let looking = || "looking for a compaction".into();
+        if !(app.exists(NEW).doing(looking)? || app.exists(OLD).doing(looking)?) {
+            // An exchange may have ended between the two looks.
+            return match app.folder(LIVE) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Err(StoreError::NoSuchDb("in this folder".into()))
                 }
-                std::thread::sleep(std::time::Duration::from_millis(10));
+                other => other.doing(|| format!("opening {LIVE}")),
+            };
+        }
+        looks += 1;
+        if looks > LOOKS {
+            // There is a database, under another name: nobody may begin a new one here.
+            return Err(StoreError::Locked {
+                holder: "a compaction that has not ended; whoever opens the database with the lock of its folder ends it".into(),
+            });
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+/// Refuses a folder without a state beside one that has one: to take it for the
+/// database would be to delete the database.
+fn refuse_hollow(app: &dyn AppFolder) -> Result<()> {
+    let has_state = |name: &str| -> Result<Option<bool>> {
+        match app.folder(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => {
+                let folder = other.doing(|| format!("opening {name}"))?;
+                newest(&*folder, "db.state.").map(|fence| Some(fence > 0))
             }
-            other => return other.doing(|| format!("opening {LIVE}")),
+        }
+    };
+    if has_state(LIVE)? != Some(false) {
+        return Ok(());
+    }
+    for name in [OLD, NEW] {
+        if has_state(name)? == Some(true) {
+            return Err(StoreError::Corrupt(format!(
+                "{LIVE} has no state, but {name} has one: keep a copy of both, and remove {LIVE} if nothing was written to it"
+            )));
         }
     }
+    Ok(())
 }
 
 fn mend(app: &dyn AppFolder, warnings: &mut Vec<String>) -> io::Result<()> {
@@ -98,6 +135,13 @@ fn mend(app: &dyn AppFolder, warnings: &mut Vec<String>) -> io::Result<()> {
     Ok(())
 }
 
+/// What the closing of the old folder has taken at the next fence so far.
+#[derive(Default)]
+struct Closing {
+    leased: bool,
+    announced: bool,
+}
+
 impl Disk {
     /// The folder around this one, in which it may be exchanged.
     pub fn exchangeable(&self) -> Result<Arc<dyn AppFolder>> {
@@ -134,10 +178,17 @@ impl Disk {
             let _ = app.remove_all(NEW);
             return Err(error);
         }
-        if let Err(error) = self.close_old(fence, &*app) {
-            // Whatever was announced at the next fence ends with the one after it.
-            let raised = self.create_empty(&log_name(fence + 2));
-            self.remove_lease(fence + 1);
+        let mut closing = Closing::default();
+        if let Err(error) = self.close_old(fence, &*app, &mut closing) {
+            // What was announced at the next fence ends with the one after it. What others
+            // announced there, and their lease, is theirs.
+            let raised = match closing.announced {
+                true => self.create_empty(&log_name(fence + 2)),
+                false => Ok(()),
+            };
+            if closing.leased {
+                self.remove_lease(fence + 1);
+            }
             let _ = app.remove_all(NEW);
             self.open = None;
             return Err(raised.err().unwrap_or(error));
@@ -223,13 +274,17 @@ impl Disk {
     }
 
     /// Ends writing in the old folder, and marks the new one as complete.
-    fn close_old(&mut self, fence: u64, app: &dyn AppFolder) -> Result<()> {
+    fn close_old(&mut self, fence: u64, app: &dyn AppFolder, closing: &mut Closing) -> Result<()> {
         let (next, after) = (log_name(fence + 1), log_name(fence + 2));
         if !self.try_lease(fence + 1)? {
             return Err(StoreError::LeaseLost);
         }
+        closing.leased = true;
         match self.folder.create_new(&next) {
-            Ok(_) => self.folder.sync().doing(|| "syncing the folder".into())?,
+            Ok(_) => {
+                closing.announced = true;
+                self.folder.sync().doing(|| "syncing the folder".into())?;
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(StoreError::LeaseLost);
             }

@@ -49,6 +49,8 @@ pub enum Fault {
     PowerCut,
     /// Only this operation fails.
     Once,
+    /// Only this operation fails, and if it is a write it has written everything.
+    Late,
     /// This operation and the next ones that need room find the disk full.
     Full,
 }
@@ -73,6 +75,13 @@ struct State {
     hook: Option<(&'static str, Hook)>,
 }
 
+impl State {
+    fn is_late(&self) -> bool {
+        let power = self.power.lock().expect("no test panics while holding it");
+        matches!(power.fault, Some((_, Fault::Late)))
+    }
+}
+
 fn count(power: &Mutex<Power>) -> io::Result<()> {
     let mut power = power.lock().expect("no test panics while holding it");
     power.operations += 1;
@@ -81,7 +90,10 @@ fn count(power: &Mutex<Power>) -> io::Result<()> {
         if fault == Fault::Full && now >= at {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        if now == at || fault == Fault::PowerCut && now > at {
+        if fault == Fault::PowerCut && now >= at {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        if now == at {
             return Err(io::Error::other("planned fault"));
         }
     }
@@ -328,7 +340,15 @@ impl FolderFile for OpenFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let (mut state, written, result) = match self.folder.operation("write") {
             Ok(state) => (state, bytes, Ok(())),
-            Err(error) => (self.folder.state(), &bytes[..bytes.len() / 2], Err(error)),
+            Err(error) => {
+                let state = self.folder.state();
+                let half = if state.is_late() {
+                    bytes.len()
+                } else {
+                    bytes.len() / 2
+                };
+                (state, &bytes[..half], Err(error))
+            }
         };
         let inode = &mut state.inodes[self.inode];
         let change = Change::Write(offset, written.to_vec());
@@ -354,11 +374,29 @@ impl FolderFile for OpenFile {
         Ok(())
     }
 
+    /// What a sync failed to write is forgotten: the next one finds nothing to
+    /// write and succeeds, and the disk does not have it.
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.folder.operation("sync")?;
+        let (mut state, result) = match self.folder.operation("sync") {
+            Ok(state) => (state, Ok(())),
+            Err(error) => (self.folder.state(), Err(error)),
+        };
         let inode = &mut state.inodes[self.inode];
-        inode.durable = inode.current.clone();
-        inode.pending.clear();
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Err(error),
+            // What takes no more room than before needs none.
+            Err(error)
+                if error.kind() != io::ErrorKind::StorageFull
+                    || inode.current.len() > inode.durable.len() =>
+            {
+                inode.pending.clear();
+                return Err(error);
+            }
+            _ => {}
+        }
+        for change in std::mem::take(&mut inode.pending) {
+            apply(&mut inode.durable, &change);
+        }
         Ok(())
     }
 }
@@ -376,9 +414,37 @@ struct AppState {
     durable_names: BTreeMap<String, usize>,
     pending_names: Vec<Naming>,
     power: Arc<Mutex<Power>>,
+    /// Runs before an operation with this name, once.
+    hook: Option<(&'static str, Hook)>,
 }
 
 impl ForgetfulApp {
+    /// Runs `hook` before the next operation on folders called `operation`.
+    pub fn before(&self, operation: &'static str, hook: impl FnOnce() + Send + 'static) {
+        self.state().hook = Some((operation, Box::new(hook)));
+    }
+
+    /// Forgets a hook that was not needed.
+    pub fn forget_hook(&self) {
+        self.state().hook = None;
+    }
+
+    fn operation(&self, name: &'static str) -> io::Result<MutexGuard<'_, AppState>> {
+        let hook = {
+            let mut state = self.state();
+            match &state.hook {
+                Some((wanted, _)) if *wanted == name => state.hook.take(),
+                _ => None,
+            }
+        };
+        if let Some((_, hook)) = hook {
+            hook();
+        }
+        let state = self.state();
+        count(&state.power)?;
+        Ok(state)
+    }
+
     /// There is room again.
     pub fn free(&self) {
         self.state()
@@ -431,6 +497,7 @@ impl ForgetfulApp {
             durable_names: names,
             pending_names: Vec::new(),
             power,
+            hook: None,
         };
         ForgetfulApp {
             state: Arc::new(Mutex::new(image)),
@@ -473,8 +540,7 @@ impl AppFolder for ForgetfulApp {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.state();
-        count(&state.power)?;
+        let mut state = self.operation("rename")?;
         if state.names.contains_key(to) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -503,8 +569,7 @@ impl AppFolder for ForgetfulApp {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.state();
-        count(&state.power)?;
+        let mut state = self.operation("sync")?;
         state.durable_names = state.names.clone();
         state.pending_names.clear();
         Ok(())

@@ -1,6 +1,7 @@
 //! Power cuts, I/O errors, stalled writers and kill -9: no acknowledged commit
 //! is lost, no commit is there in part.
 
+mod beside;
 mod compaction;
 mod disk;
 mod full;
@@ -8,6 +9,7 @@ mod kill;
 mod processes;
 mod schedules;
 mod stalled;
+mod undone;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
