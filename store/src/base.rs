@@ -1,6 +1,9 @@
 //! The rows on disk that segments cover: nothing of them is kept in memory but
 //! a bounded cache.
 
+mod build;
+mod growth;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,32 +13,19 @@ use roaring::RoaringBitmap;
 
 use crate::error::{Doing, Result, StoreError};
 use crate::fields;
-use crate::folder::{Folder, FolderFile};
-use crate::ids::{Id, draw, text_of};
-use crate::index::segment::{
-    Bytes, Cache, Cached, Merge, Segment, SegmentWriter, Sink, filter_hash,
-};
-use crate::index::{Bulk, Edge, Kinds, segment_name, term};
+use crate::folder::Folder;
+use crate::ids::{Id, text_of};
+use crate::index::segment::{Bytes, Cache, Cached, Segment, filter_hash};
+use crate::index::{Edge, Kinds, term};
 use crate::raw;
 use crate::row_bytes::RowBytes;
 use crate::row_files::{RowBlock, RowFiles};
-use crate::table::Table;
 use crate::time::parse_time;
+pub(crate) use build::{load, verify_segments, write_segments};
+pub(crate) use growth::Addition;
 
 /// Most bytes of blocks and pages that are kept.
 const CACHE_BYTES: usize = 16 << 20;
-/// Rows of a segment that is built from stored rows.
-const SLICE: u32 = 8192;
-/// Bytes of such rows.
-const SLICE_BYTES: usize = 32 << 20;
-/// A merge writes at least so many bytes with each checkpoint.
-const MERGE_STEP: u64 = 4 << 20;
-/// For each byte of a new segment, so many bytes are merged.
-const MERGE_RATIO: u64 = 8;
-/// So many neighbours of about the same size are merged.
-const MERGE_WIDTH: usize = 4;
-/// More segments than this are merged whatever their sizes.
-const MAX_SEGMENTS: usize = 32;
 
 /// Rows on disk, and the segments that cover them.
 pub(crate) struct Base {
@@ -62,19 +52,6 @@ pub(crate) struct Base {
 
 /// So many paths are remembered.
 const KNOWN_PATHS: usize = 4096;
-
-/// What a checkpoint adds to a base.
-pub(crate) struct Addition<'a> {
-    pub bulk: Bulk,
-    /// The row behind the last one.
-    pub until: u32,
-    pub end: u64,
-    pub time: i64,
-    pub replaced: &'a [(u32, u32)],
-    pub tombstones: &'a RoaringBitmap,
-    /// All rows that rows below `until` superseded.
-    pub superseded: &'a Arc<RoaringBitmap>,
-}
 
 impl Base {
     /// No rows, and no files.
@@ -350,202 +327,6 @@ impl Base {
         }
         Ok(low)
     }
-
-    /// The same rows with an index built from them.
-    pub fn rebuilt(&self) -> Result<Base> {
-        let table = Table::new(Base {
-            rows: 0,
-            end: 0,
-            time: i64::MIN,
-            generation: self.generation,
-            segments: Vec::new(),
-            files: self.files.clone(),
-            newest: [self.cache.new_file(), self.cache.new_file()],
-            versions: self.cache.new_file(),
-            edges: self.cache.new_file(),
-            cache: Arc::clone(&self.cache),
-            kinds: Mutex::default(),
-        });
-        load(&table, self.rows, self.end, &mut || {})?;
-        table.extend_segments(None);
-        table.set_stored(self.rows);
-        let base = table.base();
-        if base.rows < self.rows {
-            let reasons = table.take_warnings().join("; ");
-            return Err(StoreError::Corrupt(format!(
-                "the index cannot be built: {reasons}"
-            )));
-        }
-        Ok(Base {
-            rows: base.rows,
-            end: base.end,
-            time: self.time,
-            generation: base.generation,
-            segments: base.segments.clone(),
-            files: base.files.clone(),
-            newest: base.newest,
-            versions: base.versions,
-            edges: base.edges,
-            cache: Arc::clone(&base.cache),
-            kinds: Mutex::default(),
-        })
-    }
-
-    /// This base with the rows of an addition, and a step of merging.
-    pub fn extended(
-        &self,
-        folder: Option<&dyn Folder>,
-        addition: Addition<'_>,
-        merge: &mut Option<Merge>,
-    ) -> Result<Base> {
-        let mut segments = Vec::with_capacity(self.segments.len() + 1);
-        for segment in &self.segments {
-            segments.push(match (folder, segment.in_memory()) {
-                (Some(folder), Some(bytes)) => {
-                    let (file, temporary) = create(folder)?;
-                    let mut sink = Sink::file(file);
-                    sink.write_all(bytes)
-                        .doing(|| format!("writing {}", segment.name))?;
-                    Arc::new(self.place(Some(folder), sink, &temporary, &segment.name)?)
-                }
-                _ => Arc::clone(segment),
-            });
-        }
-        let mut added = 0;
-        if addition.until > self.rows {
-            let name = segment_name(self.rows, addition.until);
-            let (sink, temporary) = new_sink(folder)?;
-            let failed = || format!("writing {name}");
-            let rows = addition.until - self.rows;
-            let mut writer =
-                SegmentWriter::new(sink, self.generation, self.rows, rows, addition.until)
-                    .doing(failed)?;
-            // Of rows that are none of these, the present part stays as it is.
-            let mut superseded = (**addition.superseded).clone();
-            superseded.remove_range(..self.rows);
-            addition
-                .bulk
-                .write(&mut writer, &superseded)
-                .doing(failed)?;
-            let sink = writer
-                .finish(addition.replaced, addition.tombstones)
-                .doing(failed)?;
-            let segment = self.place(folder, sink, &temporary, &name)?;
-            added = segment.len;
-            segments.push(Arc::new(segment));
-        }
-        let mut base = Base {
-            rows: addition.until,
-            end: addition.end,
-            time: addition.time,
-            generation: self.generation,
-            segments,
-            files: self.files.clone(),
-            newest: [self.cache.new_file(), self.cache.new_file()],
-            versions: self.cache.new_file(),
-            edges: self.cache.new_file(),
-            cache: Arc::clone(&self.cache),
-            kinds: Mutex::default(),
-        };
-        base.merge(
-            folder,
-            (added * MERGE_RATIO).max(MERGE_STEP),
-            addition.superseded,
-            merge,
-        )?;
-        Ok(base)
-    }
-
-    /// Goes on with a merge, or begins one if neighbours are of about the same size.
-    fn merge(
-        &mut self,
-        folder: Option<&dyn Folder>,
-        bytes: u64,
-        superseded: &Arc<RoaringBitmap>,
-        under_way: &mut Option<Merge>,
-    ) -> Result<()> {
-        let mut merge = match under_way.take() {
-            Some(merge) => merge,
-            None => {
-                let Some(window) = self.to_merge() else {
-                    return Ok(());
-                };
-                let (sink, temporary) = new_sink(folder)?;
-                Merge::new(
-                    self.segments[window].to_vec(),
-                    sink,
-                    temporary,
-                    self.generation,
-                    self.rows,
-                    Arc::clone(superseded),
-                )?
-            }
-        };
-        if !merge.step(bytes)? {
-            *under_way = Some(merge);
-            return Ok(());
-        }
-        let at = merge.inputs.first().and_then(|first| {
-            let same = |segment: &Arc<Segment>| segment.first() == first.first();
-            self.segments.iter().position(same)
-        });
-        let end = merge.inputs.last().map_or(0, |last| last.end());
-        let count = merge.inputs.len();
-        let replaces = at.filter(|at| {
-            let last = self.segments.get(at + count - 1);
-            last.is_some_and(|last| last.end() == end)
-        });
-        if let Some(at) = replaces {
-            let (name, temporary) = (merge.name.clone(), merge.temporary.clone());
-            let sink = merge.finish()?;
-            let merged = self.place(folder, sink, &temporary, &name)?;
-            self.segments.splice(at..at + count, [Arc::new(merged)]);
-        }
-        Ok(())
-    }
-
-    /// Neighbours to merge.
-    fn to_merge(&self) -> Option<std::ops::Range<usize>> {
-        let level = |segment: &Arc<Segment>| (segment.end() - segment.first()).ilog2() / 2;
-        let levels: Vec<u32> = self.segments.iter().map(level).collect();
-        let mut end = levels.len();
-        while end > 0 {
-            let mut start = end - 1;
-            let mut greatest = levels[start];
-            // Smaller ones among them go along.
-            while start > 0 && levels[start - 1] <= levels[end - 1].max(greatest) {
-                start -= 1;
-                greatest = greatest.max(levels[start]);
-            }
-            if end - start >= MERGE_WIDTH {
-                return Some(start..end);
-            }
-            end = start;
-        }
-        (levels.len() > MAX_SEGMENTS).then(|| levels.len() - MAX_SEGMENTS / 2..levels.len())
-    }
-
-    /// Gives a written segment its name, and opens it.
-    fn place(
-        &self,
-        folder: Option<&dyn Folder>,
-        sink: Sink,
-        temporary: &str,
-        name: &str,
-    ) -> Result<Segment> {
-        let bytes = match (sink, folder) {
-            (Sink::Memory(bytes), _) => Bytes::Memory(bytes),
-            (Sink::File { file, .. }, Some(folder)) => {
-                folder
-                    .rename(temporary, name)
-                    .doing(|| format!("renaming {temporary}"))?;
-                Bytes::File(file)
-            }
-            (Sink::File { file, .. }, None) => Bytes::File(file),
-        };
-        let opened = Segment::open(name, bytes, self.generation, &self.cache)?;
-        opened.ok_or_else(|| StoreError::Corrupt(format!("{name} cannot be read back")))
-    }
 }
 
 /// Where an id is in the cache. Ids are drawn at random, but for those that come
@@ -562,120 +343,4 @@ fn id_term(field: &str, id: &Id) -> Option<Vec<u8>> {
     let mut path = term::Path::default();
     path.push(field);
     Some(path.value(&term::ref_key(text_of(id))?))
-}
-
-fn create(folder: &dyn Folder) -> Result<(Box<dyn FolderFile>, String)> {
-    let suffix: [u8; 8] = draw()?;
-    let temporary = format!("tmp-{}", text_of(&suffix));
-    let file = folder
-        .create_new(&temporary)
-        .doing(|| format!("creating {temporary}"))?;
-    Ok((file, temporary))
-}
-
-fn new_sink(folder: Option<&dyn Folder>) -> Result<(Sink, String)> {
-    match folder {
-        Some(folder) => {
-            let (file, temporary) = create(folder)?;
-            Ok((Sink::file(file), temporary))
-        }
-        None => Ok((Sink::Memory(Vec::new()), String::new())),
-    }
-}
-
-/// Reads every block of the segments that a state names; the name of each that
-/// is not whole, and what is wrong with it.
-pub(crate) fn verify_segments(
-    folder: &dyn Folder,
-    state: &crate::state::State,
-) -> Vec<(String, String)> {
-    let cache = Arc::new(Cache::new(MERGE_STEP as usize));
-    let mut wrong = Vec::new();
-    let mut next = 0;
-    for name in &state.segments {
-        let verified = folder
-            .open(name, false)
-            .doing(|| format!("opening {name}"))
-            .and_then(|file| Segment::open(name, Bytes::File(file), state.generation, &cache))
-            .and_then(|segment| {
-                let Some(segment) = segment else {
-                    return Err(StoreError::Corrupt(
-                        "is no index segment of this generation".into(),
-                    ));
-                };
-                if segment.first() != next || segment.end() <= next || segment.end() > state.rows {
-                    return Err(StoreError::Corrupt(format!(
-                        "does not begin with row {next}"
-                    )));
-                }
-                next = segment.end();
-                segment.verify()
-            });
-        if let Err(error) = verified {
-            wrong.push((name.clone(), error.to_string()));
-        }
-    }
-    wrong
-}
-
-/// Reads the rows behind the base of a table up to `rows`, which end at `end`,
-/// and indexes them in slices, in memory.
-pub(crate) fn load(table: &Table, rows: u32, end: u64, beat: &mut dyn FnMut()) -> Result<()> {
-    load_into(table, rows, end, None, beat)
-}
-
-/// As [`load`]; with a folder the segments of whole slices are written there.
-fn load_into(
-    table: &Table,
-    rows: u32,
-    end: u64,
-    folder: Option<&dyn Folder>,
-    beat: &mut dyn FnMut(),
-) -> Result<()> {
-    let base = table.base();
-    let files = Arc::clone(base.files()?);
-    let (mut slice, mut bytes) = (Vec::new(), 0);
-    for row in base.rows..rows {
-        let place = files.place(row, rows, end)?;
-        let body = files.body(row, place, end)?;
-        bytes += body.len();
-        slice.push(crate::disk::new_row(row, &body, place.2, place.1)?);
-        let full = slice.len() >= SLICE as usize || bytes >= SLICE_BYTES;
-        if full || row + 1 == rows {
-            beat();
-            bytes = 0;
-            table.append(std::mem::take(&mut slice))?;
-            if full {
-                table.extend_segments(folder);
-            }
-            table.set_stored(row + 1);
-        }
-    }
-    Ok(())
-}
-
-/// Writes segments for all rows of a folder whose state names none; gives their
-/// names, in row order.
-pub(crate) fn write_segments(
-    folder: &dyn Folder,
-    state: &crate::state::State,
-) -> Result<Vec<String>> {
-    let (base, _) = Base::open(folder, state)?;
-    let table = Table::new(base);
-    load_into(&table, state.rows, state.dat_len, Some(folder), &mut || {})?;
-    let names = table.extend_segments(Some(folder));
-    table.drop_merge(folder);
-    // Without all of them the next opener only takes longer.
-    let kept: Vec<String> = folder
-        .list()
-        .doing(|| "listing the folder".into())?
-        .into_iter()
-        .filter(|name| name.starts_with("idx-") && !names.contains(name))
-        .collect();
-    for merged in kept {
-        folder
-            .remove(&merged)
-            .doing(|| format!("removing {merged}"))?;
-    }
-    Ok(names)
 }

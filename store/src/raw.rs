@@ -71,23 +71,63 @@ pub(crate) fn each_ref(encoded: &[u8], mut found: impl FnMut(&str)) -> Option<()
 /// A copy of an encoded map with `key: true` added. Keys stay sorted; the map
 /// must not have the key.
 pub(crate) fn with_true(encoded: &[u8], key: &str) -> Option<RowBytes> {
-    let mut out = Vec::with_capacity(encoded.len() + key.len() + MORE);
-    append_with_true(&mut out, encoded, key)?;
-    Some(out.into())
+    let gap = gap(encoded, key)?;
+    let written = RowBytes::filled(gap.len(encoded, key), |out| {
+        gap.write(encoded, key, out);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    written.ok().map(RowBytes::from)
 }
 
-/// Most bytes by which [`append_with_true`] makes a map longer, besides the key.
-pub(crate) const MORE: usize = 8;
+/// Does that to those of several maps that are `changed`, in memory they share.
+pub(crate) fn all_with_true(maps: &mut [RowBytes], changed: impl Iterator<Item = bool>, key: &str) {
+    let gaps = maps.iter().zip(changed);
+    let gaps: Vec<Option<Gap>> = gaps
+        .map(|(map, changed)| changed.then(|| gap(map, key)).flatten())
+        .collect();
+    let room = maps.iter().zip(&gaps);
+    let room = room.map(|(map, gap)| gap.as_ref().map_or(0, |gap| gap.len(map, key)));
+    let written = RowBytes::filled(room.sum(), |mut out| {
+        for (map, gap) in maps.iter().zip(&gaps) {
+            if let Some(gap) = gap {
+                let (here, rest) = out.split_at_mut(gap.len(map, key));
+                gap.write(map, key, here);
+                out = rest;
+            }
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    let Ok(written) = written;
+    let mut from = 0;
+    for (map, gap) in maps.iter_mut().zip(&gaps) {
+        if let Some(gap) = gap {
+            let len = gap.len(map, key);
+            if let Some(part) = RowBytes::part(&written, from, len) {
+                *map = part;
+            }
+            from += len;
+        }
+    }
+}
 
-/// Appends a copy of an encoded map with `key: true` added; nothing if it is no map.
-pub(crate) fn append_with_true(out: &mut Vec<u8>, encoded: &[u8], key: &str) -> Option<()> {
+/// Where a member goes into an encoded map.
+struct Gap {
+    /// Members with the new one.
+    count: u32,
+    /// Where the members begin.
+    first: usize,
+    /// Where the first one with a greater key begins.
+    at: usize,
+}
+
+/// None if it is no map, or the key is long.
+fn gap(encoded: &[u8], key: &str) -> Option<Gap> {
     let (count, first) = match *encoded.first()? {
         short @ 0x80..=0x8f => (usize::from(short & 15), 1),
         0xde => (number(encoded, 1, 2)?, 3),
         0xdf => (number(encoded, 1, 4)?, 5),
         _ => return None,
     };
-    // Where the first greater key begins.
     let mut at = first;
     for _ in 0..count {
         let (name, from) = plain_str(encoded, at)?;
@@ -96,23 +136,43 @@ pub(crate) fn append_with_true(out: &mut Vec<u8>, encoded: &[u8], key: &str) -> 
         }
         at = skip(encoded, from)?;
     }
-    let rest = encoded.get(at..)?;
     let count = u32::try_from(count + 1).ok()?;
-    // A short string: a longer key is not asked for.
-    let name = 0xa0 | u8::try_from(key.len()).ok().filter(|len| *len < 32)?;
-    let [a, b, c, d] = count.to_be_bytes();
-    match count {
-        // Below 16, so that it fits the marker.
-        0..16 => out.push(0x80 | d),
-        16..=0xffff => out.extend_from_slice(&[0xde, c, d]),
-        _ => out.extend_from_slice(&[0xdf, a, b, c, d]),
+    (at <= encoded.len() && key.len() < 32).then_some(Gap { count, first, at })
+}
+
+impl Gap {
+    fn head_len(&self) -> usize {
+        match self.count {
+            0..16 => 1,
+            16..=0xffff => 3,
+            _ => 5,
+        }
     }
-    out.extend_from_slice(&encoded[first..at]);
-    out.push(name);
-    out.extend_from_slice(key.as_bytes());
-    out.push(0xc3);
-    out.extend_from_slice(rest);
-    Some(())
+
+    /// Length of the map with the new member.
+    fn len(&self, encoded: &[u8], key: &str) -> usize {
+        self.head_len() + encoded.len() - self.first + key.len() + 2
+    }
+
+    /// Writes the map with `key: true` to `out`, which is that long.
+    fn write(&self, encoded: &[u8], key: &str, out: &mut [u8]) {
+        let [a, b, c, d] = self.count.to_be_bytes();
+        let (head, out) = out.split_at_mut(self.head_len());
+        match head.len() {
+            // Below 16, so that it fits the marker.
+            1 => head.copy_from_slice(&[0x80 | d]),
+            3 => head.copy_from_slice(&[0xde, c, d]),
+            _ => head.copy_from_slice(&[0xdf, a, b, c, d]),
+        }
+        let (before, out) = out.split_at_mut(self.at - self.first);
+        before.copy_from_slice(&encoded[self.first..self.at]);
+        let (member, after) = out.split_at_mut(key.len() + 2);
+        // Shorter than 32.
+        member[0] = 0xa0 | key.len() as u8;
+        member[1..=key.len()].copy_from_slice(key.as_bytes());
+        member[key.len() + 1] = 0xc3;
+        after.copy_from_slice(&encoded[self.at..]);
+    }
 }
 
 /// The text at a place, and where it ends.

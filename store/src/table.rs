@@ -5,21 +5,22 @@
 //! checkpoint writes a segment for them. Rows only ever get appended, so a
 //! reader with a bound needs no copy: what lies below its bound never changes.
 
+mod flags;
+mod segments;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use roaring::RoaringBitmap;
-
 use crate::base::Base;
 use crate::error::{Result, StoreError};
 use crate::fields;
-use crate::folder::Folder;
 use crate::ids::Id;
 use crate::index::segment::Merge;
-use crate::index::{Bulk, Snapshot, Tail};
+use crate::index::{Snapshot, Tail};
 pub(crate) use crate::overrides::Overrides;
 use crate::row_bytes::RowBytes;
+use flags::Flags;
 
 /// No row.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -101,18 +102,6 @@ impl Default for Table {
     fn default() -> Table {
         Table::new(Base::empty())
     }
-}
-
-/// Rows with certain flags, as they follow from the rows.
-#[derive(Clone)]
-pub(crate) struct Flags {
-    bound: u32,
-    /// Rows that are not the newest of their id.
-    pub superseded: Arc<RoaringBitmap>,
-    /// Tombstones.
-    pub deleted: Arc<RoaringBitmap>,
-    /// Rows that are neither.
-    pub live: Arc<RoaringBitmap>,
 }
 
 impl Table {
@@ -207,41 +196,6 @@ impl Table {
             superseded: flags.superseded,
             deleted: flags.deleted,
         })
-    }
-
-    /// Superseded rows and tombstones below a bound.
-    pub fn flags(&self, bound: u32) -> Result<Flags> {
-        let mut known = self.flags.lock().unwrap_or_else(PoisonError::into_inner);
-        let (base, extension) = {
-            let inner = self.read();
-            if let Some(known) = &mut *known
-                && known.bound >= inner.base.rows
-                && known.bound <= bound
-            {
-                known.extend(&inner, bound);
-                return Ok(known.clone());
-            }
-            let mut extension = Flags::empty(inner.base.rows);
-            extension.extend(&inner, bound);
-            (Arc::clone(&inner.base), extension)
-        };
-        let (mut superseded, mut deleted) = base.flags(bound)?;
-        superseded |= &*extension.superseded;
-        deleted |= &*extension.deleted;
-        let mut live = RoaringBitmap::new();
-        live.insert_range(0..bound);
-        live -= &superseded;
-        live -= &deleted;
-        let flags = Flags {
-            bound,
-            superseded: Arc::new(superseded),
-            deleted: Arc::new(deleted),
-            live: Arc::new(live),
-        };
-        if known.as_ref().is_none_or(|known| known.bound < bound) {
-            *known = Some(flags.clone());
-        }
-        Ok(flags)
     }
 
     /// Number of rows.
@@ -451,19 +405,23 @@ impl Table {
 
     /// The bodies of several rows, in their order.
     pub fn bodies(&self, rows: &[u32]) -> Result<Vec<RowBytes>> {
-        let in_memory: Vec<Option<RowBytes>> = {
-            let inner = self.read();
-            let newest = |row: &u32| {
-                let behind = row.checked_sub(inner.base.rows)?;
-                let body = inner.rows.get(behind as usize)?.body.as_ref()?;
-                Some(Arc::clone(body).into())
-            };
-            rows.iter().map(newest).collect()
-        };
-        let bodies = rows.iter().zip(in_memory);
-        bodies
-            .map(|(row, body)| body.map_or_else(|| self.body(*row), Ok))
-            .collect()
+        let mut bodies: Vec<RowBytes> = Vec::with_capacity(rows.len());
+        while let Some(left) = rows.get(bodies.len()..).filter(|left| !left.is_empty()) {
+            {
+                let inner = self.read();
+                let newest = |row: &u32| {
+                    let behind = row.checked_sub(inner.base.rows)?;
+                    let body = inner.rows.get(behind as usize)?.body.as_ref()?;
+                    Some(Arc::clone(body).into())
+                };
+                bodies.extend(left.iter().map_while(newest));
+            }
+            // The next one is not in memory.
+            if let Some(row) = rows.get(bodies.len()) {
+                bodies.push(self.body(*row)?);
+            }
+        }
+        Ok(bodies)
     }
 
     /// Rows that are not in the data files yet, with their bodies: the first
@@ -476,83 +434,6 @@ impl Table {
             .filter_map(|row| Some((row.clone(), row.body.clone()?)))
             .collect();
         (inner.stored, rows)
-    }
-
-    /// Writes segments for all rows, and merges some; gives the names of all
-    /// segments in row order. They count when [`Table::set_stored`] says that
-    /// their rows are in the data files. Without a folder they stay in memory.
-    pub fn extend_segments(&self, folder: Option<&dyn Folder>) -> Vec<String> {
-        let mut base = self.base();
-        let mut extended = self.try_extend(folder, &base);
-        if let Err(error @ StoreError::IndexDamaged { .. }) = &extended {
-            self.warn(format!("{error}; the index is built anew"));
-            if self.rebuild().is_ok() {
-                base = self.base();
-                extended = self.try_extend(folder, &base);
-            }
-        }
-        match extended {
-            Ok(next) => {
-                let names = next.names();
-                self.write().next_base = Some(Arc::new(next));
-                names
-            }
-            Err(error) => {
-                self.warn(format!("no index segment was written: {error}"));
-                *self.merge.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                self.write().next_base = None;
-                base.names()
-            }
-        }
-    }
-
-    /// Gives up a merge under way, and removes what it wrote.
-    pub fn drop_merge(&self, folder: &dyn Folder) {
-        let merge = self
-            .merge
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(merge) = merge.filter(|merge| !merge.temporary.is_empty()) {
-            // Left behind it is only in the way.
-            let _ = folder.remove(&merge.temporary);
-        }
-    }
-
-    fn try_extend(&self, folder: Option<&dyn Folder>, base: &Arc<Base>) -> Result<Base> {
-        let until = self.len();
-        let flags = self.mended(|| self.flags(until))?;
-        let mut bulk = Bulk::default();
-        for row in base.rows..until {
-            bulk.add(row, &self.body(row)?);
-        }
-        let (replaced, tombstones) = {
-            let inner = self.read();
-            let numbered = || inner.rows.iter().zip(inner.base.rows..);
-            let replaced: Vec<(u32, u32)> = numbered()
-                .filter(|(meta, _)| meta.previous != NONE)
-                .map(|(meta, row)| (row, meta.previous))
-                .collect();
-            let tombstones: RoaringBitmap = numbered()
-                .filter(|(meta, _)| meta.deleted)
-                .map(|(_, row)| row)
-                .collect();
-            (replaced, tombstones)
-        };
-        let mut merge = self.merge.lock().unwrap_or_else(PoisonError::into_inner);
-        base.extended(
-            folder,
-            crate::base::Addition {
-                bulk,
-                until,
-                end: self.end(),
-                time: self.last_time(),
-                replaced: &replaced,
-                tombstones: &tombstones,
-                superseded: &flags.superseded,
-            },
-            &mut merge,
-        )
     }
 
     /// Flags set by hand.
@@ -576,37 +457,6 @@ impl Table {
     /// Number of rows read by queries so far.
     pub fn bodies_read(&self) -> u64 {
         self.bodies_read.load(Ordering::Relaxed)
-    }
-}
-
-impl Flags {
-    fn empty(bound: u32) -> Flags {
-        Flags {
-            bound,
-            superseded: Arc::default(),
-            deleted: Arc::default(),
-            live: Arc::default(),
-        }
-    }
-
-    fn extend(&mut self, inner: &Inner, bound: u32) {
-        let bound = bound.min(inner.len());
-        let first = self.bound.max(inner.base.rows);
-        if first < bound {
-            Arc::make_mut(&mut self.live).insert_range(first..bound);
-        }
-        for row in first..bound {
-            let meta = &inner.rows[(row - inner.base.rows) as usize];
-            if meta.previous != NONE {
-                Arc::make_mut(&mut self.superseded).insert(meta.previous);
-                Arc::make_mut(&mut self.live).remove(meta.previous);
-            }
-            if meta.deleted {
-                Arc::make_mut(&mut self.deleted).insert(row);
-                Arc::make_mut(&mut self.live).remove(row);
-            }
-        }
-        self.bound = self.bound.max(bound);
     }
 }
 

@@ -1,29 +1,27 @@
 //! Row views: which rows of which moment a reader sees.
 
+mod check;
+mod source;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use mix_value::msgpack::DecodeError;
 use mix_value::{Ref, Value};
 use roaring::RoaringBitmap;
 
 use crate::base::Base;
-use crate::batch::content_hash;
 use crate::disk::Previous;
 use crate::error::{Result, StoreError};
 use crate::fields;
 use crate::ids::{id_of, text_of};
-use crate::index::{Snapshot, SortedRows};
-use crate::query::{
-    Atom, BoxedSorted, Execution, Pipeline, PreparedQuery, QueryError, QueryOptions, RecordSource,
-    Sets, Sorted, SortedGroup, StoredRow,
-};
+use crate::index::Snapshot;
+use crate::query::{Execution, Pipeline, PreparedQuery, QueryOptions};
 use crate::raw;
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
-use crate::row_files::{BLOCK, RowBlock};
 use crate::table::{Overrides, Table};
 use crate::time::parse_time;
+use source::Last;
 
 /// A moment of the past.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,15 +72,6 @@ pub struct View {
     /// mostly goes on beside the row before.
     base: Arc<Base>,
     last: Arc<Mutex<Last>>,
-}
-
-/// What was read last.
-#[derive(Default)]
-struct Last {
-    row: Option<u32>,
-    block: Option<Arc<RowBlock>>,
-    /// The block is in the cache.
-    kept: bool,
 }
 
 /// Flags of the rows of a view.
@@ -305,25 +294,13 @@ impl View {
     /// Rows as readers get them, in this order; they share their memory, so ask for some at a time.
     pub fn records(&self, rows: &[u32]) -> Result<Vec<Record>> {
         let superseded = &self.flags()?.superseded;
-        let bodies = self.table.bodies(rows)?;
-        // The changed ones are written one behind the other.
-        let more = fields::SUPERSEDED.len() + raw::MORE;
-        let room = bodies.iter().map(|body| body.len() + more).sum();
-        let mut bytes = Vec::with_capacity(if superseded.is_empty() { 0 } else { room });
-        let mut places = Vec::with_capacity(rows.len());
-        for (row, body) in rows.iter().zip(&bodies) {
-            let from = bytes.len();
-            let changed = superseded.contains(*row)
-                && raw::append_with_true(&mut bytes, body, fields::SUPERSEDED).is_some();
-            places.push(changed.then_some(from..bytes.len()));
+        let mut bodies = self.table.bodies(rows)?;
+        if !superseded.is_empty() {
+            let changed = rows.iter().map(|row| superseded.contains(*row));
+            raw::all_with_true(&mut bodies, changed, fields::SUPERSEDED);
         }
-        let bytes: Arc<[u8]> = bytes.into();
-        let records = rows.iter().zip(bodies).zip(places);
-        let records = records.map(|((row, body), place)| {
-            let changed = place.and_then(|place| RowBytes::part(&bytes, place.start, place.len()));
-            Record::new(*row, changed.unwrap_or(body))
-        });
-        Ok(records.collect())
+        let records = rows.iter().zip(bodies);
+        Ok(records.map(|(row, body)| Record::new(*row, body)).collect())
     }
 
     /// The row a ref stands for: the live current version of an id, or exactly
@@ -429,143 +406,6 @@ impl View {
             bytes: self.table.start_of(self.bound)?,
         })
     }
-
-    /// Reads every row and checks what hangs together; one line for each finding, at most 1000.
-    pub fn check(&self) -> Vec<String> {
-        let mut findings = Vec::new();
-        for segment in &self.table.base().segments {
-            if let Err(error) = segment.verify() {
-                findings.push(error.to_string());
-            }
-        }
-        for row in 0..self.bound {
-            if findings.len() >= 1000 {
-                findings.push("there is more".into());
-                break;
-            }
-            if let Err(finding) = self.check_row(row) {
-                findings.push(format!("row {row}: {finding}"));
-            }
-        }
-        findings
-    }
-
-    fn check_row(&self, row: u32) -> std::result::Result<(), String> {
-        let record = Record::new(
-            row,
-            self.table.body(row).map_err(|error| error.to_string())?,
-        );
-        let value = record.value().map_err(|error| error.to_string())?;
-        let read = |result: Result<Option<u32>>| result.map_err(|error| error.to_string());
-        let text = |field: &str| {
-            value
-                .get(field)
-                .and_then(Value::as_ref_value)
-                .map(|id| id.as_str().to_owned())
-        };
-        let rev = text(fields::REV).ok_or("has no revision")?;
-        if read(self.row_of_revision(&rev))? != Some(row) {
-            return Err(format!("its revision {rev} belongs to another row"));
-        }
-        let previous = text(fields::PREVIOUS);
-        let id = text(fields::ID).and_then(|id| id_of(&id));
-        let before = match id {
-            Some(id) => read(self.table.newest(&id, row))?,
-            None => return Err("has no id".into()),
-        };
-        let expected = match before {
-            None => None,
-            Some(before) => Some(Record::new(
-                before,
-                self.table.body(before).map_err(|error| error.to_string())?,
-            )),
-        };
-        let expected = expected
-            .and_then(|record| record.rev().ok())
-            .map(|rev| rev.as_str().to_owned());
-        // What a rewriting removed may still be named.
-        let dangles = match (&expected, previous.as_deref()) {
-            (None, Some(rev)) => read(self.row_of_revision(rev))?.is_none(),
-            _ => false,
-        };
-        if previous != expected && !dangles {
-            return Err(format!(
-                "{} is {previous:?}, the version before is {expected:?}",
-                fields::PREVIOUS
-            ));
-        }
-        let Some(stored) = value.get(fields::CONTENT_HASH).and_then(Value::as_str) else {
-            let deleted = value.get(fields::DELETED).and_then(Value::as_bool);
-            return if deleted == Some(true) {
-                Ok(())
-            } else {
-                Err("has no content hash".into())
-            };
-        };
-        let content = value.as_map().into_iter().flatten();
-        let content = content.filter(|(key, _)| !fields::is_engine_owned(key));
-        let content = content
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        match content_hash(&content) {
-            Ok(hash) if hash == stored => Ok(()),
-            _ => Err("its content does not match its hash".into()),
-        }
-    }
-
-    /// The body of a row.
-    fn body(&self, row: u32) -> Result<RowBytes> {
-        if row >= self.base.rows {
-            return self.table.body(row);
-        }
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let beside = last.row.is_some_and(|last| row.wrapping_sub(last) <= BLOCK);
-        let wanted = if beside { BLOCK } else { 1 };
-        self.body_beside(row, wanted, &mut last)
-    }
-
-    /// The body of a row, which is perhaps in the block read last; of its block
-    /// so many rows are wanted, or may be.
-    fn body_beside(&self, row: u32, wanted: u32, last: &mut Last) -> Result<RowBytes> {
-        last.row = Some(row);
-        if let Some(body) = last.block.as_ref().and_then(|block| block.body(row)) {
-            if !last.kept {
-                self.base.keep(row, &body);
-            }
-            return Ok(body);
-        }
-        if wanted > 1 && row < self.base.rows {
-            // A block of which little is wanted would push more out of the cache than it is worth.
-            let keep = wanted * 2 >= BLOCK;
-            if !keep && let Some(body) = self.base.known(row) {
-                return Ok(body);
-            }
-            last.block = self.base.block(row, keep)?;
-            last.kept = keep;
-            if let Some(body) = last.block.as_ref().and_then(|block| block.body(row)) {
-                if !keep {
-                    self.base.keep(row, &body);
-                }
-                return Ok(body);
-            }
-        }
-        self.table.body(row)
-    }
-
-    fn stored_row(&self, row: u32) -> Result<StoredRow> {
-        self.table.count_reads(1);
-        Ok(StoredRow {
-            row: u64::from(row),
-            bytes: self.body(row)?,
-            superseded: self.is_superseded(row)?,
-        })
-    }
-}
-
-impl Sorted<StoreError> for SortedRows {
-    fn next_group(&mut self) -> Result<Option<SortedGroup>> {
-        SortedRows::next_group(self)
-    }
 }
 
 /// Puts flags set by hand over derived ones.
@@ -576,90 +416,6 @@ fn apply(overrides: &BTreeMap<u32, bool>, rows: &mut RoaringBitmap, bound: u32) 
         } else {
             rows.remove(*row);
         }
-    }
-}
-
-impl RecordSource for View {
-    type Error = StoreError;
-
-    fn next_row(&self, from: u64) -> Result<Option<StoredRow>> {
-        let Ok(from) = u32::try_from(from) else {
-            return Ok(None);
-        };
-        let visible = &self.flags()?.visible;
-        // Mostly a row that an index found.
-        let found = if visible.contains(from) {
-            Some(from)
-        } else {
-            visible.range(from..).next()
-        };
-        found.map(|row| self.stored_row(row)).transpose()
-    }
-
-    fn read_rows(
-        &self,
-        rows: &[u32],
-        visit: &mut dyn FnMut(StoredRow) -> std::result::Result<(), QueryError>,
-    ) -> Result<()> {
-        self.table.count_reads(rows.len() as u64);
-        let superseded = &self.flags()?.superseded;
-        let none = superseded.is_empty();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut block, mut wanted) = (u32::MAX, 1);
-        for (at, row) in rows.iter().enumerate() {
-            if row / BLOCK != block {
-                block = row / BLOCK;
-                let same = rows[at..].iter().take_while(|next| **next / BLOCK == block);
-                // In the order of a value rows come more than once to a block, but not more often.
-                wanted = same.take(BLOCK as usize).count() as u32;
-            }
-            visit(StoredRow {
-                row: u64::from(*row),
-                bytes: self.body_beside(*row, wanted, &mut last)?,
-                superseded: !none && superseded.contains(*row),
-            })?;
-        }
-        Ok(())
-    }
-
-    fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>> {
-        View::resolve(self, reference.as_str())?
-            .map(|row| self.stored_row(row))
-            .transpose()
-    }
-
-    fn row_of_revision(&self, revision: &Ref) -> Result<Option<u64>> {
-        Ok(View::row_of_revision(self, revision.as_str())?.map(u64::from))
-    }
-
-    fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>> {
-        Ok(self.rows_of_generation(generation, rows))
-    }
-
-    fn visible(&self) -> Result<Option<Arc<RoaringBitmap>>> {
-        Ok(Some(Arc::clone(&self.flags()?.visible)))
-    }
-
-    fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>> {
-        self.ask(|index| index.sets(atom, want))
-    }
-
-    fn somewhere(&self, atom: &Atom) -> Result<Option<RoaringBitmap>> {
-        self.ask(|index| index.somewhere(atom))
-    }
-
-    fn sorted(
-        &self,
-        path: &[Arc<str>],
-        descending: bool,
-        rows: &Arc<RoaringBitmap>,
-    ) -> Result<Option<BoxedSorted<StoreError>>> {
-        let sorted = self.ask(|index| index.sorted(path, descending, rows, &self.table))?;
-        Ok(sorted.map(|sorted| Box::new(sorted) as BoxedSorted<StoreError>))
-    }
-
-    fn corrupt(&self, row: u64, error: DecodeError) -> StoreError {
-        StoreError::Corrupt(format!("row {row}: {error}"))
     }
 }
 

@@ -97,8 +97,19 @@ impl Folder for NativeFolder {
         File::open(&self.path)?.sync_all()
     }
 
-    /// Components cannot sync a folder; the order of renames has to do.
-    #[cfg(not(unix))]
+    /// Where the host of a component cannot sync a folder, the order of renames
+    /// has to do. What fails although the host can is an error.
+    #[cfg(target_os = "wasi")]
+    fn sync(&self) -> io::Result<()> {
+        use io::ErrorKind::{InvalidInput, IsADirectory, PermissionDenied, Unsupported};
+        let cannot = [Unsupported, InvalidInput, IsADirectory, PermissionDenied];
+        match File::open(&self.path).and_then(|folder| folder.sync_all()) {
+            Err(error) if cannot.contains(&error.kind()) => Ok(()),
+            other => other,
+        }
+    }
+
+    #[cfg(not(any(unix, target_os = "wasi")))]
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }

@@ -36,6 +36,7 @@ mod expand;
 mod explain;
 mod from_value;
 mod indexable;
+mod item;
 mod lexer;
 pub mod limits;
 mod options;
@@ -50,8 +51,9 @@ mod to_value;
 
 pub use ast::Pipeline;
 pub use error::{Place, QueryError, QueryErrorCode};
+pub use item::{QueryItem, Slice};
 pub use options::{DEFAULT_MAX_BYTES, QueryOptions};
-pub use run::{Execution, PreparedQuery, QueryItem, Slice};
+pub use run::{Execution, PreparedQuery};
 pub use source::{
     Atom, AtomTest, BoxedSorted, GroupRows, GroupRowsIter, RecordSource, Sets, Sorted, SortedGroup,
     StoredRow,

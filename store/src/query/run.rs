@@ -4,17 +4,16 @@
 mod chosen;
 mod gather;
 
-use mix_value::msgpack::EncodeError;
-use mix_value::{Value, msgpack};
+use mix_value::Value;
 
 use super::ast::Pipeline;
 use super::budget::{Budget, footprint};
 use super::error::QueryError;
 use super::eval::{Evaluator, Scope};
+use super::item::{QueryItem, Slice};
 use super::options::QueryOptions;
 use super::plan::{Barrier, Mark, Needs, Plan, Step, compile};
 use super::source::{RecordSource, StoredRow};
-use crate::row_bytes::RowBytes;
 use chosen::{Chosen, Taken};
 use gather::{Gather, Held};
 
@@ -60,49 +59,6 @@ impl PreparedQuery {
     }
 }
 
-/// One result.
-#[derive(Debug, Clone, PartialEq)]
-pub enum QueryItem {
-    /// A record as it is stored.
-    Stored(StoredRow),
-    /// A value the query made.
-    Value(Value),
-}
-
-impl QueryItem {
-    /// The value.
-    pub fn into_value(self) -> Result<Value, msgpack::DecodeError> {
-        match self {
-            QueryItem::Value(value) => Ok(value),
-            QueryItem::Stored(row) => {
-                let mut value = msgpack::decode(&row.bytes)?;
-                if row.superseded
-                    && let Value::Map(map) = &mut value
-                {
-                    map.insert("_rmx_superseded".into(), Value::Bool(true));
-                }
-                Ok(value)
-            }
-        }
-    }
-
-    /// The value in MessagePack: a stored record as it is, byte for byte,
-    /// unless it is superseded. A stored row that does not decode is given as it is.
-    pub fn into_bytes(self) -> Result<RowBytes, EncodeError> {
-        match self {
-            QueryItem::Stored(row) if !row.superseded => Ok(row.bytes),
-            QueryItem::Stored(row) => {
-                let bytes = row.bytes.clone();
-                match QueryItem::Stored(row).into_value() {
-                    Ok(value) => msgpack::encode(&value).map(RowBytes::from),
-                    Err(_) => Ok(bytes),
-                }
-            }
-            QueryItem::Value(value) => msgpack::encode(&value).map(RowBytes::from),
-        }
-    }
-}
-
 /// A running query. Results come in order with [`Execution::next_batch`] or as
 /// an iterator; after an error there are no more.
 pub struct Execution<S: RecordSource> {
@@ -121,15 +77,6 @@ pub struct Execution<S: RecordSource> {
     quota: Option<u64>,
     paused: bool,
     finished: bool,
-}
-
-/// Some results of a query that works in slices.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Slice {
-    /// The results, in order.
-    pub items: Vec<QueryItem>,
-    /// No more results follow.
-    pub finished: bool,
 }
 
 /// Where a segment's values come from.
