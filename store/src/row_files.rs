@@ -186,13 +186,13 @@ impl RowFiles {
 
     /// The body of a row, if it is in the cache.
     pub fn known(&self, row: u32) -> Option<RowBytes> {
-        if let Some(Cached::Block(cached)) = self.cache.get(self.blocks, u64::from(row / BLOCK))
-            && let Some(body) = cached.body(row)
+        let alone = (self.alone, u64::from(row));
+        match self
+            .cache
+            .get_either(alone, (self.blocks, u64::from(row / BLOCK)))
         {
-            return Some(body);
-        }
-        match self.cache.get(self.alone, u64::from(row)) {
             Some(Cached::Bytes(body)) => Some(body),
+            Some(Cached::Block(cached)) => cached.body(row),
             _ => None,
         }
     }

@@ -116,6 +116,9 @@ impl View {
 
     /// The same moment with other rows.
     pub fn including(mut self, deleted: bool, superseded: bool) -> View {
+        if (self.include_deleted, self.include_superseded) == (deleted, superseded) {
+            return self;
+        }
         self.include_deleted = deleted;
         self.include_superseded = superseded;
         self.marked = Arc::default();

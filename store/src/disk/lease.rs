@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mix_value::{Value, escjson};
 
-use super::{Disk, read_header};
+use super::{Disk, enter, read_header};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{Folder, read_to_end};
 use crate::log::{SWAP, log_name};
@@ -53,11 +53,19 @@ impl Holder {
 
 impl Disk {
     /// Takes the lease of the present fence and gives its number. A folder that
-    /// is missing for a moment, because a compaction exchanges it, is waited for.
+    /// is missing for a moment, because a compaction exchanges it, is waited for; one
+    /// that was removed is left for the one in its place.
     pub(super) fn acquire(&mut self) -> Result<u64> {
         let begun = self.now();
         loop {
             match self.acquire_here() {
+                Err(StoreError::NoSuchDb(_))
+                    if let Some(app) = &self.app
+                        && self.now().saturating_sub(begun) < EXCHANGE_WAIT =>
+                {
+                    self.folder = enter(&**app, self.os_locked, &mut self.warnings)?;
+                    self.options.clock.sleep(POLL);
+                }
                 Err(error)
                     if error.is_not_found() && self.now().saturating_sub(begun) < EXCHANGE_WAIT =>
                 {
@@ -84,6 +92,11 @@ impl Disk {
                 _ => self.newest("write.log.")?,
             };
             if fence == 0 {
+                if self.is_known {
+                    return Err(StoreError::NoSuchDb(
+                        "any longer: the folder was removed".into(),
+                    ));
+                }
                 self.create_empty(&log_name(1))?;
                 fence = 1;
             }

@@ -102,6 +102,7 @@ impl Disk {
             return Err(StoreError::LeaseLost);
         }
         self.leftovers_noted = false;
+        self.is_known = true;
         *table = Arc::new(loaded);
         self.open = Some(Open {
             data,

@@ -57,6 +57,8 @@ pub(crate) struct Disk {
     owner: String,
     open: Option<Open>,
     failed: Option<String>,
+    /// There was a database here: without a log it is gone, not new.
+    is_known: bool,
     /// A fence whose log failed to sync: nothing more is written there.
     distrusted: Option<u64>,
     lease: Option<u64>,
@@ -124,6 +126,7 @@ impl Disk {
             owner: text_of(&owner).to_owned(),
             open: None,
             failed: None,
+            is_known: false,
             distrusted: None,
             lease: None,
             last_commit: i64::MIN,

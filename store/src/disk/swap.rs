@@ -13,7 +13,7 @@ use roaring::RoaringBitmap;
 use super::lease::lease_name;
 use super::previous::{PREV, Previous};
 use super::rewrite::{Rewrite, flags_file};
-use super::{Disk, Open, newest, write_whole};
+use super::{Disk, Open, newest, numbered, write_whole};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, read_to_end};
 use crate::log::{Header, SWAP, log_name};
@@ -106,7 +106,7 @@ fn mend(app: &dyn AppFolder, warnings: &mut Vec<String>) -> io::Result<()> {
             // The names must be on the disk before anything is removed that they may still mean.
             app.sync()?;
             app.remove_all(NEW)?;
-            app.remove_all(OLD)?;
+            remove_old(app)?;
             if complete {
                 live.remove(COMPLETE)?;
             }
@@ -121,7 +121,7 @@ fn mend(app: &dyn AppFolder, warnings: &mut Vec<String>) -> io::Result<()> {
     if new && app.folder(NEW)?.exists(COMPLETE)? {
         app.rename(NEW, LIVE)?;
         app.sync()?;
-        app.remove_all(OLD)?;
+        remove_old(app)?;
         app.folder(LIVE)?.remove(COMPLETE)?;
         warnings.push("a compaction was finished".into());
     } else if old {
@@ -133,6 +133,18 @@ fn mend(app: &dyn AppFolder, warnings: &mut Vec<String>) -> io::Result<()> {
         app.remove_all(NEW)?;
     }
     Ok(())
+}
+
+/// Removes the folder that was replaced, its logs first and the lowest of them before
+/// the others: a writer who still has it open shall not take a lower one for the newest.
+fn remove_old(app: &dyn AppFolder) -> io::Result<()> {
+    if app.exists(OLD)? {
+        let old = app.folder(OLD)?;
+        for fence in numbered(&*old, "write.log.").unwrap_or_default() {
+            old.remove(&log_name(fence))?;
+        }
+    }
+    app.remove_all(OLD)
 }
 
 /// What the closing of the old folder has taken at the next fence so far.
@@ -210,7 +222,7 @@ impl Disk {
         }
         // What cannot be removed now is removed by the next opener.
         let _ = self.folder.remove(COMPLETE);
-        let _ = app.remove_all(OLD);
+        let _ = remove_old(&*app);
         self.catch_up(fence + 2, table)?;
         // The exchange stands; without index segments the next opener only takes longer.
         if let Err(error) = self.forced_checkpoint(table) {

@@ -104,7 +104,7 @@ pub(crate) fn walk(folder: &dyn Folder, visit: &mut Visit<'_>) -> Result<Walked>
                 continue;
             }
             walked.rows = row.saturating_add(1);
-            match body_of(framed) {
+            match data::body_of(framed) {
                 Some(body) => visit(&mut walked, row, body)?,
                 None => walked.find(&name, Some(row), "has a wrong length", true),
             }

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::fields;
 use crate::query::ast::{CompareOp, ListOp};
 use crate::query::{Atom, AtomTest, Sets};
-use path::PathView;
+use path::{PathView, Prefix};
 
 /// Most distinct records behind the refs of one path that a condition looks at.
 const MAX_TARGETS: usize = 10_000;

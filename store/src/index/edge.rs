@@ -47,7 +47,7 @@ pub(super) struct BaseTerms {
     /// Those to begin with, and the present one of them.
     edge: Option<(Arc<Edge>, usize)>,
     merged: Merged,
-    /// The range behind the edge.
+    /// The range, or what of it is behind the edge.
     from: Arc<[u8]>,
     to: Arc<[u8]>,
     descending: bool,
@@ -73,13 +73,6 @@ impl BaseTerms {
             let edge = index
                 .base
                 .edge(from, descending, || Edge::read(index, from, to, descending))?;
-            if let Some((last, _)) = edge.terms.last() {
-                if descending {
-                    terms.to = Arc::from(&**last);
-                } else {
-                    terms.from = super::term::after(last).into();
-                }
-            }
             terms.edge = Some((edge, 0));
         } else {
             terms.merged = terms.behind(index);
@@ -98,6 +91,13 @@ impl BaseTerms {
                 return Ok(());
             }
             if !edge.complete {
+                if let Some((last, _)) = edge.terms.last() {
+                    if self.descending {
+                        self.to = Arc::from(&**last);
+                    } else {
+                        self.from = super::term::after(last).into();
+                    }
+                }
                 self.merged = self.behind(index);
             }
             self.edge = None;

@@ -158,6 +158,7 @@ impl SortedRows {
         self.term.extend_from_slice(best.unwrap_or_default());
         let mut found = Found {
             wanted: &self.rows,
+            first: None,
             few: Vec::new(),
             many: RoaringBitmap::new(),
         };
@@ -198,6 +199,8 @@ impl TailCursor {
 /// Gathers the wanted rows of a term.
 struct Found<'a> {
     wanted: &'a RoaringBitmap,
+    /// The only one, as long as there are no others.
+    first: Option<u32>,
     few: Vec<u32>,
     many: RoaringBitmap,
 }
@@ -206,8 +209,14 @@ impl Found<'_> {
     fn add(&mut self, rows: Rows<'_>) {
         match rows {
             Rows::Few(rows) => {
-                let wanted = rows.iter().filter(|row| self.wanted.contains(**row));
-                self.few.extend(wanted);
+                for row in rows.iter().filter(|row| self.wanted.contains(**row)) {
+                    if self.first.is_none() && self.few.is_empty() {
+                        self.first = Some(*row);
+                    } else {
+                        self.few.extend(self.first.take());
+                        self.few.push(*row);
+                    }
+                }
             }
             Rows::Many(rows) => self.many |= rows & self.wanted,
         }
@@ -215,12 +224,15 @@ impl Found<'_> {
 
     fn finish(mut self) -> GroupRows {
         if self.many.is_empty() {
+            if let Some(row) = self.first {
+                return GroupRows::One(row);
+            }
             if !self.few.is_sorted() {
                 self.few.sort_unstable();
             }
             return GroupRows::Few(self.few);
         }
-        self.many.extend(self.few);
+        self.many.extend(self.few.into_iter().chain(self.first));
         GroupRows::Many(self.many)
     }
 }

@@ -174,7 +174,7 @@ mod tests {
     fn paths_do_not_run_into_each_other() {
         let path = |steps: &[&str]| {
             let steps: Vec<Arc<str>> = steps.iter().map(|step| Arc::from(*step)).collect();
-            Path::of(&steps).expect("short").value(&[NULL])
+            Path::of(&steps).expect("short").value(&[0x10])
         };
         let all = [
             path(&["a"]),

@@ -289,6 +289,8 @@ pub struct SortedGroup {
 /// Rows in ascending order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum GroupRows {
+    /// A single one.
+    One(u32),
     /// Some.
     Few(Vec<u32>),
     /// Perhaps very many.
@@ -299,6 +301,7 @@ impl GroupRows {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         match self {
+            GroupRows::One(_) => false,
             GroupRows::Few(rows) => rows.is_empty(),
             GroupRows::Many(rows) => rows.is_empty(),
         }
@@ -307,6 +310,8 @@ impl GroupRows {
 
 /// Goes through [`GroupRows`].
 pub enum GroupRowsIter {
+    /// A single one.
+    One(Option<u32>),
     /// Through a list.
     Few(std::vec::IntoIter<u32>),
     /// Through a bitmap.
@@ -321,7 +326,7 @@ impl std::fmt::Debug for GroupRowsIter {
 
 impl Default for GroupRowsIter {
     fn default() -> GroupRowsIter {
-        GroupRowsIter::Few(Vec::new().into_iter())
+        GroupRowsIter::One(None)
     }
 }
 
@@ -330,6 +335,7 @@ impl Iterator for GroupRowsIter {
 
     fn next(&mut self) -> Option<u32> {
         match self {
+            GroupRowsIter::One(row) => row.take(),
             GroupRowsIter::Few(rows) => rows.next(),
             GroupRowsIter::Many(rows) => rows.next(),
         }
@@ -342,6 +348,7 @@ impl IntoIterator for GroupRows {
 
     fn into_iter(self) -> GroupRowsIter {
         match self {
+            GroupRows::One(row) => GroupRowsIter::One(Some(row)),
             GroupRows::Few(rows) => GroupRowsIter::Few(rows.into_iter()),
             GroupRows::Many(rows) => GroupRowsIter::Many(rows.into_iter()),
         }

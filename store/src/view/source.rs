@@ -62,7 +62,11 @@ impl View {
                 return Ok(body);
             }
         }
-        self.table.body(row)
+        if row < self.base.rows {
+            self.base.body(row, None)
+        } else {
+            self.table.body(row)
+        }
     }
 
     fn stored_row(&self, row: u32) -> Result<StoredRow> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use mix_store::time::Clock;
 use mix_store::{Database, OpenOptions, SaveOptions, StoreError};
 use mix_value::Value;
 
@@ -193,7 +194,7 @@ fn writers_beside_a_stalled_compaction_lose_nothing() {
             }
         }
     }
-    assert!(written > 100, "the component hardly wrote: {written}");
+    assert!(written > 60, "the component hardly wrote: {written}");
     assert!(
         overtaken > 10,
         "the compaction was hardly overtaken: {overtaken}"

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use mix_store::time::Clock;
 use mix_store::{Database, OpenOptions, SaveOptions, StoreError, Sync};
 use mix_value::Value;
 

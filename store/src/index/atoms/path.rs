@@ -49,7 +49,7 @@ impl Snapshot {
 /// A path on the way to another one.
 pub(in crate::index) struct Prefix {
     pub(super) path: Path,
-    kinds: Kinds,
+    pub(super) kinds: Kinds,
 }
 
 impl Prefix {

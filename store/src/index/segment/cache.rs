@@ -86,13 +86,14 @@ impl Cache {
 
     pub fn get(&self, file: u64, offset: u64) -> Option<Cached> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (file, offset);
-        if let Some((cached, _)) = inner.young.get(&key) {
-            return Some(cached.clone());
-        }
-        let (cached, size) = inner.old.remove(&key)?;
-        inner.add(key, cached.clone(), size, self.limit);
-        Some(cached)
+        inner.get((file, offset), self.limit)
+    }
+
+    /// The first of two that is there.
+    pub fn get_either(&self, first: (u64, u64), second: (u64, u64)) -> Option<Cached> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = inner.get(first, self.limit);
+        found.or_else(|| inner.get(second, self.limit))
     }
 
     pub fn put(&self, file: u64, offset: u64, cached: Cached, size: usize) {
@@ -102,6 +103,15 @@ impl Cache {
 }
 
 impl Inner {
+    fn get(&mut self, key: (u64, u64), limit: usize) -> Option<Cached> {
+        if let Some((cached, _)) = self.young.get(&key) {
+            return Some(cached.clone());
+        }
+        let (cached, size) = self.old.remove(&key)?;
+        self.add(key, cached.clone(), size, limit);
+        Some(cached)
+    }
+
     fn add(&mut self, key: (u64, u64), cached: Cached, size: usize, limit: usize) {
         // What takes a large part of the cache would only push out the rest.
         if size > limit / 4 {
