@@ -19,6 +19,7 @@ use crate::bindings::{Caller, Failure};
 use crate::desk::Desk;
 use crate::instance::job::{Address, Answer, Job, NotBegun, Waiting};
 use crate::lock::AppLock;
+use crate::meter::{Meter, Overslept, metered};
 use crate::pace::Pace;
 use crate::plugin::{CallResult, Entry, Live, PluginCode};
 use crate::state::{GuestState, InPlace};
@@ -36,6 +37,9 @@ use wasmtime::{Store, Trap};
 
 /// Time for a shared instance between two answers while guest code is spinning.
 const SPIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Multiple of its processor time that a synchronous function may take altogether.
+const PAUSING: u32 = 10;
 
 /// Largest value that a plugin may return, and largest item of a stream.
 pub const MAX_VALUE: usize = 64 << 20;
@@ -397,8 +401,8 @@ impl Instance {
 
     /// Notes why the instance died.
     fn bury(&self, store: &Store<GuestState>, function: u32, error: wasmtime::Error) -> Failure {
-        let interrupted =
-            matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) || error.is::<TooSlow>();
+        let interrupted = matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt))
+            || error.is::<Overslept>();
         let (code, what) = if store.data().limits.exceeded {
             ("ERR_TOO_LARGE", "ran out of memory in")
         } else if interrupted {
@@ -512,13 +516,16 @@ impl Drop for Instance {
     }
 }
 
-/// A call on an idle instance.
+/// A call on an idle instance. `limit`: its processor time.
 async fn call_now(
     live: &mut Live,
     address: Address,
     limit: Duration,
 ) -> wasmtime::Result<CallResult> {
-    live.store.data_mut().deadline = Some(Instant::now() + limit);
+    let meter = Meter::default();
+    live.store.data_mut().metered = Some((meter.clone(), limit));
+    // Whoever pauses again and again is not on the processor for long, and yet keeps the run.
+    live.store.data_mut().deadline = Some(Instant::now() + limit * PAUSING);
     let Live { store, entry } = live;
     let calling = async {
         let (result,) = match entry {
@@ -536,19 +543,15 @@ async fn call_now(
         };
         Ok(result)
     };
-    // The deadline of the epoch stops what spins; this stops what sleeps.
-    let result = match tokio::time::timeout(limit * 2, calling).await {
+    // The epoch stops what computes; this stops what sleeps.
+    let result = match metered(&meter, limit * 2, calling).await {
         Ok(result) => result,
-        Err(_) => Err(wasmtime::Error::new(TooSlow)),
+        Err(overslept) => Err(wasmtime::Error::new(overslept)),
     };
     live.store.data_mut().deadline = None;
+    live.store.data_mut().metered = None;
     result
 }
-
-/// A synchronous function slept.
-#[derive(Debug, thiserror::Error)]
-#[error("a function that must not wait did wait")]
-struct TooSlow;
 
 /// A failure made by the host.
 pub fn failure(code: &str, message: String) -> Failure {

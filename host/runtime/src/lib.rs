@@ -43,6 +43,7 @@ pub mod libraries;
 pub mod lock;
 pub mod manifest;
 pub mod messages;
+pub mod meter;
 pub mod outbound;
 pub mod pace;
 pub mod plugin;

@@ -2,6 +2,7 @@
 
 use crate::engine::TICK;
 use crate::messages::Messages;
+use crate::meter::{Meter, processor_time};
 use crate::outbound::{Egress, OutboundHooks};
 use crate::run::RunContext;
 use std::path::Path;
@@ -31,6 +32,8 @@ pub struct GuestState {
     pub spin_limit: Option<Duration>,
     spinning_since: Instant,
     last_tick: Instant,
+    /// A call that may pause, and the processor time that it may take.
+    pub metered: Option<(Meter, Duration)>,
     /// A call in place that must not take long; none in any other code.
     pub in_place: Option<InPlace>,
     /// The run that a VM belongs to; none in the store of a plugin.
@@ -59,13 +62,6 @@ impl InPlace {
             since: None,
         }
     }
-}
-
-/// Time that this thread has been on a processor.
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    // Neither part is ever negative.
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Time for another thread to take over the tasks of this one.
@@ -137,6 +133,7 @@ impl GuestState {
                 spin_limit: None,
                 spinning_since: Instant::now(),
                 last_tick: Instant::now(),
+                metered: None,
                 in_place: None,
                 run: None,
                 stderr,
@@ -175,7 +172,9 @@ impl GuestState {
                 return true;
             }
         }
-        self.deadline.is_some_and(|deadline| now >= deadline)
+        let metered = self.metered.as_ref();
+        metered.is_some_and(|(meter, limit)| meter.spent() >= *limit)
+            || self.deadline.is_some_and(|deadline| now >= deadline)
             || self
                 .spin_limit
                 .is_some_and(|limit| now.duration_since(self.spinning_since) >= limit)
