@@ -2,7 +2,6 @@
 
 use crate::bindings::{Caller, FAMILY, Function, copy};
 use crate::compose::Hostless;
-use crate::engine;
 use crate::families::HostFamily;
 use crate::families::broker::Broker;
 use crate::families::mqtt::Mqtt;
@@ -12,21 +11,21 @@ use crate::instance::Instance;
 use crate::instance::job::Address;
 use crate::lock;
 use crate::manifest::{Allowance, Grant};
-use crate::outbound::{Egress, Outbound};
 use crate::plugin::{Access, Linkers, PluginCode, Standing};
 use crate::secrets_key::Keys;
 use crate::shares::Shares;
-use crate::state::{Grants, GuestState};
 use crate::tape::Tape;
 use crate::vm::Vms;
 use crate::workspace::{Place, private_folder};
 use anyhow::{Context, Result, bail};
+use mix_sandbox::engine;
+use mix_sandbox::outbound::{Egress, Outbound};
+use mix_sandbox::state::Grants;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use tokio::sync::Mutex;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
 
 /// Linear memory of a plugin instance.
 const PLUGIN_MEMORY: usize = 256 << 20;
@@ -496,16 +495,6 @@ impl Assembly {
             ..Grants::default()
         }
     }
-}
-
-/// What every guest may import: WASI, both generations.
-pub fn plugin_linker(engine: &Engine) -> Result<Linker<GuestState>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    Ok(linker)
 }
 
 /// The component that an operator put in the place of a family.

@@ -420,7 +420,7 @@ pub fn cached_runtime(hostless: &Hostless) -> Result<Vec<u8>> {
 
 /// A composed component from the cache folder, made when it is not there.
 fn cached(name: &str, parts: &[&[u8]], make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
-    let Some(folder) = crate::engine::cache_folder() else {
+    let Some(folder) = mix_sandbox::engine::cache_folder() else {
         return make();
     };
     let mut hasher = Sha256::new();

@@ -2,7 +2,7 @@
 //!
 //! An instance is idle, at work, or dead. A synchronous function of an idle
 //! instance is called without a queue: in place, on the stack of the VM that calls it, if the
-//! plugin imports nothing that can wait ([`crate::immediate`]); else by the task of its run.
+//! plugin imports nothing that can wait ([`mix_sandbox::immediate`]); else by the task of its run.
 //! The first function that may wait puts the instance to work: its caller makes the first steps
 //! itself ([`crate::pace`]), and if they do not suffice, the work goes on in a task of its own,
 //! which serves any number of functions at the same time and gives the
@@ -19,12 +19,12 @@ use crate::bindings::{Caller, Failure};
 use crate::desk::Desk;
 use crate::instance::job::{Address, Answer, Job, NotBegun, Waiting};
 use crate::lock::AppLock;
-use crate::meter::{Meter, Overslept, metered};
 use crate::pace::Pace;
 use crate::plugin::{CallResult, Entry, Live, PluginCode};
-use crate::state::{GuestState, InPlace};
 use crate::stream::{self, HostReply};
 use futures::FutureExt;
+use mix_sandbox::meter::{Meter, Overslept, metered};
+use mix_sandbox::state::{GuestState, InPlace};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -10,10 +10,10 @@ use crate::bindings::{Action, Caller, Event, Issue};
 use crate::programs::Executable;
 use crate::run::{Listener, Outcome, RunContext, caller, judge};
 use crate::shares::{Shares, paced};
-use crate::state::{Grants, GuestState};
 use crate::workspace::Place;
 use futures::channel::mpsc as actions;
 use futures::{SinkExt, Stream};
+use mix_sandbox::state::{Grants, GuestState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -166,7 +166,7 @@ async fn open(
     let mut store = GuestState::store(&assembly.engine, grants)?;
     store.data_mut().deadline = Some(Instant::now() + request.timeout);
     let context = RunContext::new(assembly.clone(), request.place.clone(), who.clone(), None);
-    store.data_mut().run = Some(context.clone());
+    store.data_mut().owner = Some(Box::new(context.clone()));
     let instance = vm.pre.instantiate_async(&mut store).await?;
     for bind in &vm.bind {
         let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut store, bind)?;

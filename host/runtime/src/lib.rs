@@ -2,17 +2,16 @@
 //!
 //! # Rooms
 //!
-//! * [`engine`]: the one engine configuration, the cache of native code, the epoch ticker.
 //! * [`compose`]: components out of components; [`standalone`], [`carrier`]: an app, its VM and its families as one.
 //! * [`assembly`]: what all runs share: the VM, the plugins, the table of foreign functions.
 //! * [`vm`]: the VM alone and composed with families, and which of them a program needs.
 //! * [`run`]: one run: a fresh VM instance, its limits, what it reaches; [`interactive`]: a session driven action by action.
 //! * [`shares`]: processor time, shared between workspaces.
 //! * [`progress`]: what a run tells while it goes on.
-//! * [`plugin`], [`instance`], [`immediate`], [`stream`], [`desk`]: plugins behind the host, each in a store of its own.
+//! * [`plugin`], [`instance`], [`stream`], [`desk`]: plugins behind the host, each in a store of its own.
 //! * [`manifest`], [`contract`]: what a plugin needs and is granted, which versions of the contract fit.
 //! * [`tape`]: recorded and replayed requests.
-//! * [`outbound`]: HTTP requests of guests, guarded and pooled; [`download`]: those of the host itself.
+//! * [`download`]: HTTP requests of the host itself; those of guests are in [`mix_sandbox`].
 //! * [`workspace`], [`programs`], [`libraries`], [`signature`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
 //! * [`secrets_key`]: where the keys of the users' secrets come from.
 //!
@@ -32,19 +31,14 @@ pub mod compose;
 pub mod contract;
 pub mod desk;
 pub mod download;
-pub mod engine;
 pub mod environment;
 pub mod families;
 pub mod guests;
-pub mod immediate;
 pub mod instance;
 pub mod interactive;
 pub mod libraries;
 pub mod lock;
 pub mod manifest;
-pub mod messages;
-pub mod meter;
-pub mod outbound;
 pub mod pace;
 pub mod plugin;
 pub mod programs;
@@ -54,7 +48,6 @@ pub mod secrets_key;
 pub mod shares;
 pub mod signature;
 pub mod standalone;
-pub mod state;
 pub mod stream;
 pub mod tape;
 pub mod threads;

@@ -11,8 +11,8 @@
 //! | `env:NAME` | `env:NAME` | that variable of this program |
 //! | | `memory:SIZE`, `time:D`, `calls:N` | other limits than the usual ones |
 
-use crate::outbound::hosts::{HostPattern, Hosts};
 use anyhow::{Context, Result, anyhow, bail};
+use mix_sandbox::outbound::hosts::{HostPattern, Hosts};
 use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;

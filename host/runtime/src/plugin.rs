@@ -1,12 +1,12 @@
 //! Plugins: compiled, described, ready to be instantiated.
 
-use crate::assembly::plugin_linker;
 use crate::bindings::{BINDING, Caller, FAMILY, Failure, Function, NEEDS, Reply, SHARED_FAMILY};
 use crate::contract;
-use crate::immediate;
 use crate::manifest::{Allowance, Grant, Manifest, allow};
-use crate::state::{Grants, GuestState};
 use anyhow::{Context, Result, anyhow, bail};
+use mix_sandbox::immediate;
+use mix_sandbox::linker::linker;
+use mix_sandbox::state::{Grants, GuestState};
 use std::time::{Duration, Instant};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc};
 use wasmtime::{Engine, Store};
@@ -31,7 +31,7 @@ impl Linkers {
     /// Both of them.
     pub fn new(engine: &Engine) -> Result<Linkers> {
         Ok(Linkers {
-            all: plugin_linker(engine)?,
+            all: linker(engine)?,
             immediate: immediate::linker(engine)?,
         })
     }

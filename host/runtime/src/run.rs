@@ -11,12 +11,12 @@ use crate::plugin::Access;
 use crate::programs::Executable;
 use crate::progress::{Progress, Told};
 use crate::shares::paced;
-use crate::state::{Grants, GuestState};
 use crate::stream::HostReply;
 use crate::tape;
 use crate::vm::{VmCode, unknown};
 use crate::workspace::Place;
 use futures::task::AtomicWaker;
+use mix_sandbox::state::{Grants, GuestState};
 use mix_value::Value;
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -411,7 +411,7 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         Err(error) => Outcome::Broken(format!("{error:#}")),
         Ok(mut store) => {
             store.data_mut().deadline = Some(deadline);
-            store.data_mut().run = Some(context.clone());
+            store.data_mut().owner = Some(Box::new(context.clone()));
             let running = context.desk.serve(drive(vm, &mut store, &who, &request));
             let running = paced(&assembly.shares, &request.place.workspace, running);
             let result =

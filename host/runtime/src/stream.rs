@@ -104,13 +104,13 @@ pub struct Outgoing {
     _open: OpenGuard,
 }
 
-impl StreamConsumer<crate::state::GuestState> for Outgoing {
+impl StreamConsumer<mix_sandbox::state::GuestState> for Outgoing {
     type Item = Vec<u8>;
 
     fn poll_consume(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        store: StoreContextMut<crate::state::GuestState>,
+        store: StoreContextMut<mix_sandbox::state::GuestState>,
         mut source: Source<'_, Vec<u8>>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
@@ -216,14 +216,14 @@ impl Offered {
     }
 }
 
-impl StreamProducer<crate::state::GuestState> for Offered {
+impl StreamProducer<mix_sandbox::state::GuestState> for Offered {
     type Item = Vec<u8>;
     type Buffer = VecBuffer<Vec<u8>>;
 
     fn poll_produce<'a>(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        _store: StoreContextMut<'a, crate::state::GuestState>,
+        _store: StoreContextMut<'a, mix_sandbox::state::GuestState>,
         mut destination: Destination<'a, Vec<u8>, VecBuffer<Vec<u8>>>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {

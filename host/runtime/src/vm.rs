@@ -8,19 +8,21 @@
 //! Foreign functions are looked up here, once for all runs; a run is told the numbers of those
 //! that its program uses (`mix:vm/linking`).
 
-use crate::assembly::plugin_linker;
 use crate::bindings::{
     BINDING, Caller, FAMILY, Failure, Function, Issue, LINKING, Link, PROGRAM, Reply, SESSION,
     Summary, UNUSED_BINDING, UNUSED_FAMILY, copy,
 };
 use crate::compose::{self, Hostless};
 use crate::guests;
-use crate::state::{Grants, GuestState};
+use crate::run::RunContext;
 use crate::stream::{HostReply, Offered};
 use anyhow::{Context, Result};
+use mix_sandbox::linker::linker;
+use mix_sandbox::state::{Grants, GuestState};
 use std::collections::HashMap;
 use std::future::ready;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 use wasmtime::component::{
@@ -141,7 +143,7 @@ impl Vms {
 impl VmCode {
     fn prepare(engine: &Engine, bytes: &[u8]) -> Result<VmCode> {
         let component = Component::new(engine, bytes)?;
-        let mut linker = plugin_linker(engine)?;
+        let mut linker = linker(engine)?;
         add_family(&mut linker)?;
         add_unused(&mut linker)?;
         let pre = linker.instantiate_pre(&component)?;
@@ -259,7 +261,7 @@ fn link((function, number): (&Function, u32)) -> Link {
 fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
     let mut family = linker.instance(FAMILY)?;
     family.func_wrap("describe", |context, (): ()| {
-        let functions = match &context.data().run {
+        let functions = match owner(context.data()) {
             // What the programmer reads about a function is of no use in a run.
             Some(run) => run
                 .assembly
@@ -277,7 +279,7 @@ fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
     family.func_wrap_async("call", |context, (function, args): (u32, Vec<u8>)| {
         type Called = std::result::Result<Vec<u8>, Failure>;
         type Calling = Box<dyn Future<Output = wasmtime::Result<(Called,)>> + Send>;
-        let Some(run) = &context.data().run else {
+        let Some(run) = owner(context.data()) else {
             let result: Called = Err(unknown(function));
             return Box::new(ready(Ok((result,)))) as Calling;
         };
@@ -291,7 +293,7 @@ fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
     })?;
     family.func_wrap_concurrent("start", |accessor, (function, args): (u32, Vec<u8>)| {
         Box::pin(async move {
-            let run = accessor.with(|mut access| access.data_mut().run.clone());
+            let run = accessor.with(|mut access| owner(access.data_mut()).cloned());
             let started = match &run {
                 Some(run) => run.start(function, args).await,
                 None => Err(unknown(function)),
@@ -309,6 +311,11 @@ fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
         })
     })?;
     Ok(())
+}
+
+/// The run that a VM belongs to.
+fn owner(state: &GuestState) -> Option<&Arc<RunContext>> {
+    state.owner()
 }
 
 /// What stands behind the free slots of the composed VM.

@@ -21,6 +21,7 @@ use mix_runtime::workspace::Place;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tempfile::TempPath;
 
@@ -154,7 +155,7 @@ async fn planned(
         Plan::Body(pending) => pending,
     };
     record.route = pending.route.pattern;
-    if server.stopping.is_raised() {
+    if server.stopping.load(Ordering::Acquire) {
         let error = ApiError::new(503, "shutting_down", "the server is shutting down");
         return pending.refuse(error).into();
     }

@@ -52,7 +52,6 @@ use metrics::Metrics;
 use mix_http_api::{Access, Settings};
 use mix_runtime::assembly::Assembly;
 use mix_runtime::programs::Installed;
-use mix_runtime::state::Flag;
 use occupancy::Occupancy;
 use rate::Rate;
 use readers::Readers;
@@ -62,6 +61,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tls::Tls;
 use tokio::net::TcpListener;
@@ -178,7 +178,7 @@ pub struct Server {
     sessions: Readers,
     /// Other names of this server in topics.
     server_name: Option<String>,
-    stopping: Flag,
+    stopping: AtomicBool,
     /// True when streams have to end.
     ending: watch::Sender<bool>,
 }
@@ -255,7 +255,7 @@ impl Server {
                 total: 4 * options.max_runs,
             }),
             server_name: options.server_name,
-            stopping: Flag::default(),
+            stopping: AtomicBool::new(false),
             ending: watch::Sender::new(false),
         });
         server.grants.attach(&server);
@@ -435,7 +435,7 @@ async fn accept(server: &Arc<Server>, listener: TcpListener, tls: Option<Arc<Tls
         }
     }
     tracing::info!("shutting down");
-    server.stopping.raise();
+    server.stopping.store(true, Ordering::Release);
     server.ending.send_replace(true);
     drop(listener);
     tokio::spawn(async move {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use mix_runtime::assembly::{Assembly, Policy};
-use mix_runtime::outbound::Outbound;
 use mix_runtime::programs::Executable;
 use mix_runtime::run::{self, Outcome, RunRequest};
 use mix_runtime::workspace::Place;
+use mix_sandbox::outbound::Outbound;
 
 use crate::clock::Start;
 use crate::program::{Measured, Program};

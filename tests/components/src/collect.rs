@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use wasmtime::component::{Lift, Source, StreamConsumer, StreamReader, StreamResult};
 use wasmtime::{AsContextMut, StoreContextMut};
 
-use crate::state::State;
+use mix_sandbox::state::GuestState;
 
 /// Items of a stream to come.
 pub struct Items<T> {
@@ -29,7 +29,7 @@ impl<T> Items<T> {
 /// Reads a stream to its end, or drops it once there are `most` items.
 pub fn collect<T: Lift + Send + 'static>(
     reader: StreamReader<T>,
-    store: impl AsContextMut<Data = State>,
+    store: impl AsContextMut<Data = GuestState>,
     most: usize,
 ) -> Result<Items<T>> {
     let (done, ended) = oneshot::channel();
@@ -51,13 +51,13 @@ struct Collect<T> {
     _done: oneshot::Sender<()>,
 }
 
-impl<T: Lift + Send + 'static> StreamConsumer<State> for Collect<T> {
+impl<T: Lift + Send + 'static> StreamConsumer<GuestState> for Collect<T> {
     type Item = T;
 
     fn poll_consume(
         self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
-        store: StoreContextMut<State>,
+        store: StoreContextMut<GuestState>,
         mut source: Source<'_, T>,
         _finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {

@@ -5,15 +5,16 @@ use std::task::Poll;
 use anyhow::{Context as _, Result, bail};
 use mix_value::{Value, msgpack};
 use wasmtime::Store;
-use wasmtime::component::{Accessor, Component, Instance, TypedFunc};
+use wasmtime::component::{Accessor, Instance, TypedFunc};
 
 use crate::collect::collect;
 use crate::contract::{Caller, Failure, Function, Reply};
-use crate::state::{State, Surroundings, engine, linker, store};
+use crate::state::{Surroundings, component, linker, store};
+use mix_sandbox::state::GuestState;
 
 /// An instance of a component that exports `mix:ffi/family`.
 pub struct Family {
-    store: Store<State>,
+    store: Store<GuestState>,
     instance: Instance,
     functions: Vec<Function>,
 }
@@ -53,7 +54,7 @@ type Start = TypedFunc<(u32, Vec<u8>), (Result<Reply, Failure>,)>;
 
 /// Starts a function and waits for its answer, at most `most` items of a stream.
 async fn answer(
-    accessor: &Accessor<State>,
+    accessor: &Accessor<GuestState>,
     start: &Start,
     call: (u32, Vec<u8>),
     most: usize,
@@ -72,7 +73,7 @@ async fn answer(
 impl Family {
     /// Instantiates a component and asks it for its functions.
     pub async fn new(bytes: &[u8], surroundings: &Surroundings<'_>) -> Result<Family> {
-        let component = Component::new(engine(), bytes)?;
+        let component = component(bytes)?;
         let mut store = store(surroundings)?;
         let instance = linker()?.instantiate_async(&mut store, &component).await?;
         let mut family = Family {

@@ -7,22 +7,23 @@ use wasmtime::component::{
 };
 
 use crate::collect::collect;
-use crate::state::{State, Surroundings, engine, linker, store};
+use crate::state::{Surroundings, component, linker, store};
 use crate::vm_contract::{Action, Event, Issue, Summary};
+use mix_sandbox::state::GuestState;
 
 const PROGRAM: &str = "mix:vm/program@0.1.0";
 const SESSION: &str = "mix:vm/session@0.1.0";
 
 /// An instance of a component that exports the interfaces of the VM.
 pub struct Machine {
-    store: Store<State>,
+    store: Store<GuestState>,
     instance: Instance,
 }
 
 impl Machine {
     /// Compiles and instantiates a component.
     pub async fn new(bytes: &[u8], surroundings: &Surroundings<'_>) -> Result<Machine> {
-        Machine::of(&Component::new(engine(), bytes)?, surroundings).await
+        Machine::of(&component(bytes)?, surroundings).await
     }
 
     /// Instantiates a compiled component.

@@ -1,13 +1,18 @@
-//! Engine, linker and store of the tests.
+//! Engine, linker, components and stores of the tests.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::Result;
-use wasmtime::component::{Linker, ResourceTable};
-use wasmtime::{Config, Engine, Store};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use mix_sandbox::outbound::{Egress, Outbound};
+use mix_sandbox::state::{Grants, GuestState};
+use sha2::{Digest, Sha256};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Engine, Store};
+
+/// More than any test needs.
+const MEMORY: usize = 1 << 30;
 
 /// What an instance finds around it.
 #[derive(Default)]
@@ -20,66 +25,44 @@ pub struct Surroundings<'a> {
     pub own_thread: bool,
 }
 
-/// Data of a store.
-pub struct State {
-    wasi: WasiCtx,
-    http: WasiHttpCtx,
-    table: ResourceTable,
-}
-
 /// The engine of all tests.
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| {
-        let mut config = Config::new();
-        config
-            .wasm_component_model(true)
-            .wasm_component_model_async(true);
-        Engine::new(&config).expect("the engine's configuration is fixed")
-    })
+    ENGINE.get_or_init(|| mix_sandbox::engine::engine().expect("the engine starts"))
 }
 
-pub(crate) fn linker() -> Result<Linker<State>> {
-    let mut linker = Linker::new(engine());
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    Ok(linker)
+/// A component, compiled once for all tests of a program.
+pub fn component(bytes: &[u8]) -> Result<Component> {
+    static COMPILED: Mutex<Option<HashMap<[u8; 32], Component>>> = Mutex::new(None);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let compiled = compiled.get_or_insert_default();
+    let key = Sha256::digest(bytes).into();
+    if let Some(component) = compiled.get(&key) {
+        return Ok(component.clone());
+    }
+    let component = Component::new(engine(), bytes)?;
+    compiled.insert(key, component.clone());
+    Ok(component)
 }
 
-pub(crate) fn store(surroundings: &Surroundings) -> Result<Store<State>> {
-    let mut wasi = WasiCtxBuilder::new();
-    wasi.inherit_stderr();
-    wasi.allow_blocking_current_thread(surroundings.own_thread);
-    for (name, value) in surroundings.environment {
-        wasi.env(name, value);
-    }
-    for (folder, name) in surroundings.folders {
-        wasi.preopened_dir(folder, name, FsPerms::ReadWrite)?;
-    }
-    let state = State {
-        wasi: wasi.build(),
-        http: WasiHttpCtx::new(),
-        table: ResourceTable::new(),
-    };
-    Ok(Store::new(engine(), state))
+pub(crate) fn linker() -> Result<Linker<GuestState>> {
+    mix_sandbox::linker::linker(engine())
 }
 
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl WasiHttpView for State {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            hooks: wasmtime_wasi_http::default_hooks(),
-            table: &mut self.table,
-            ctx: &mut self.http,
-        }
-    }
+pub(crate) fn store(surroundings: &Surroundings) -> Result<Store<GuestState>> {
+    let environment = surroundings.environment.iter();
+    GuestState::store(
+        engine(),
+        Grants {
+            folders: surroundings.folders.to_vec(),
+            environment: environment
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+            // The servers of the tests are on loopback.
+            outbound: Some(Egress::anywhere(Outbound::new(true))),
+            memory: MEMORY,
+            own_thread: surroundings.own_thread,
+            ..Grants::default()
+        },
+    )
 }

@@ -2,7 +2,8 @@
 //!
 //! The same blocks as natively, read, compiled and compared by `mix-conformance`; here the
 //! program is loaded through `mix:vm/program` and its commands go through `mix:vm/session`,
-//! each block in an instance of its own. Behind the VM are the families `core` and `crypto`.
+//! each block in an instance of its own. Behind the VM are the families `core` and `crypto`,
+//! and for a block that uses them also `db`, on a folder of its own, and `files` in memory.
 //!
 //! A block stays out for one of the reasons in [`Outside`], and each reason has a limit, so
 //! that none takes over.
@@ -11,10 +12,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use mix_compiler::{CompileOptions, SourceFile, compile};
 use mix_component_tests::vm_contract::{
     Action, AgentCall, Event, Input, Invocation, Issue, Output, Push,
 };
-use mix_component_tests::{Machine, Surroundings, compose_vm, engine, guest};
+use mix_component_tests::{Machine, Surroundings, component, compose_vm, guest};
 use mix_conformance::case_file::{self, Block};
 use mix_conformance::expect::{Outcome, Problem};
 use mix_conformance::session::{self, Compiled, Did, Run, Told};
@@ -23,8 +25,8 @@ use wasmtime::component::Component;
 /// Why a block is run natively only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Outside {
-    /// It needs a family with state: records, files, connections.
-    Family,
+    /// It uses connections; the native runner has a server that answers.
+    Connection,
     /// It asks for the environment of the run.
     Environment,
     /// It counts on the clock of the native runner, which goes on when it is read.
@@ -35,8 +37,8 @@ enum Outside {
 
 /// Most blocks that may stay out for each reason.
 const LIMITS: &[(Outside, usize)] = &[
-    (Outside::Family, 140),
-    (Outside::Environment, 50),
+    (Outside::Connection, 40),
+    (Outside::Environment, 80),
     (Outside::Clock, 10),
     (Outside::Limit, 3),
 ];
@@ -47,8 +49,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What is told of the run: the native runner has a fixed one, the real family that of the process.
 const ENVIRONMENT: &str = "$core_env_";
 
-/// Functions of families with state.
-const STATEFUL: &[&str] = &["$db_", "$file_", "$http_"];
+/// Functions of families that are there for those who use them.
+const STATEFUL: &[&str] = &["$db_", "$file_"];
+
+/// Saves the records that the native runner begins with.
+const PREPARE: &str = r#"
+module prepare(p:data)
+  foreign def save : data -> array(data) -> array(data) = "$db_save_a"
+  var cell m_params = p
+  def rows = [{kind: "t", n: "a", v: 1}, {kind: "t", n: "b"}, {kind: "u", n: "c", v: 3}]
+  cell output = do {
+    let _ = save({type: "rmx", scope: "session", db: "examples"}, rows);
+    return 1
+  }
+module end
+"#;
+
+fn imports(program: &mix_bytecode::Program, prefixes: &[&str]) -> bool {
+    let begins = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    program.imports.iter().any(|import| begins(&import.name))
+}
 
 fn outside(block: &Block, program: &mix_bytecode::Program) -> Option<Outside> {
     let expects = |code: &str| {
@@ -58,15 +78,10 @@ fn outside(block: &Block, program: &mix_bytecode::Program) -> Option<Outside> {
             .chain(block.commands.iter().map(|(_, expected)| expected))
             .any(|expected| expected.contains(code))
     };
-    let stateful = |name: &str| STATEFUL.iter().any(|family| name.starts_with(family));
-    if program.imports.iter().any(|import| stateful(&import.name)) {
-        return Some(Outside::Family);
+    if imports(program, &["$http_"]) {
+        return Some(Outside::Connection);
     }
-    if program
-        .imports
-        .iter()
-        .any(|import| import.name.starts_with(ENVIRONMENT))
-    {
+    if imports(program, &[ENVIRONMENT]) {
         return Some(Outside::Environment);
     }
     let runs_timer = block.source.contains("metrics.startTimer");
@@ -153,8 +168,24 @@ fn from_contract(event: Event) -> mix_vm::Event {
     }
 }
 
+/// The VM with the families of most blocks, and with those that keep something as well.
+struct Vms {
+    plain: Component,
+    stateful: Component,
+}
+
+impl Vms {
+    fn composed() -> Result<Vms> {
+        let mut families = vec![guest("mix_plugin_core"), guest("mix_plugin_crypto")];
+        let plain = component(&compose_vm(&families)?)?;
+        families.extend([guest("mix_plugin_db"), guest("mix_plugin_files_memory")]);
+        let stateful = component(&compose_vm(&families)?)?;
+        Ok(Vms { plain, stateful })
+    }
+}
+
 /// Compiles a block and runs it in a fresh instance.
-async fn run(component: &Component, block: &Block) -> Result<std::result::Result<Run, Outside>> {
+async fn run(vms: &Vms, block: &Block) -> Result<std::result::Result<Run, Outside>> {
     let (program, warnings) = match session::compiled(block)? {
         Compiled::Program(program, warnings) => (program, warnings),
         Compiled::Refused(problem, warnings) => {
@@ -165,7 +196,25 @@ async fn run(component: &Component, block: &Block) -> Result<std::result::Result
         return Ok(Err(reason));
     }
     let evaluates = block.expected.is_some() && program.expression.is_some();
-    let mut machine = Machine::of(component, &Surroundings::default()).await?;
+    let folder;
+    let mut folders = Vec::new();
+    let component = match imports(&program, STATEFUL) {
+        true => {
+            folder = tempfile::tempdir()?;
+            folders.push((folder.path(), "/app"));
+            &vms.stateful
+        }
+        false => &vms.plain,
+    };
+    let surroundings = Surroundings {
+        folders: &folders,
+        own_thread: true,
+        ..Surroundings::default()
+    };
+    let mut machine = Machine::of(component, &surroundings).await?;
+    if !folders.is_empty() {
+        prepare(&mut machine).await?;
+    }
     if let Err(refused) = machine.load(&mix_bytecode::encode(&program)).await? {
         let problem = session::problem_of(&issue(refused));
         return Ok(Ok(Run::refused(block, problem, warnings)));
@@ -211,6 +260,25 @@ async fn run(component: &Component, block: &Block) -> Result<std::result::Result
     }))
 }
 
+/// Puts into the databases of an instance what the native runner begins with.
+async fn prepare(machine: &mut Machine) -> Result<()> {
+    let files = [SourceFile::new("prepare.mix", PREPARE)];
+    let compilation = compile(&files, &CompileOptions::default());
+    let program = compilation
+        .program
+        .context("the program does not compile")?;
+    let loaded = machine.load(&mix_bytecode::encode(&program)).await?;
+    loaded.map_err(|issue| anyhow!("{}: {}", issue.code, issue.message))?;
+    let params = mix_value::msgpack::encode(&mix_value::Value::Null)?;
+    let agent = "prepare".to_owned();
+    let events = machine.run(vec![Action::RunAgent(AgentCall { agent, params })]);
+    let saved = |event: &Event| matches!(event, Event::Result(_));
+    match events.await?.iter().any(saved) {
+        true => Ok(()),
+        false => Err(anyhow!("the records cannot be saved")),
+    }
+}
+
 /// A session prints what is no data as `<function>`; a result has no form for it.
 fn printed(block: &Block, did: Did) -> Did {
     match (&block.expected, &did.outcome) {
@@ -225,8 +293,7 @@ fn printed(block: &Block, did: Did) -> Did {
 
 #[tokio::test]
 async fn the_component_conforms() -> Result<()> {
-    let families = [guest("mix_plugin_core"), guest("mix_plugin_crypto")];
-    let component = Component::new(engine(), compose_vm(&families)?)?;
+    let vms = Vms::composed()?;
     let gaps = mix_conformance::known_gaps()?;
     let mut left_out: BTreeMap<Outside, usize> = BTreeMap::new();
     let (mut passed, mut wrong) = (0, Vec::new());
@@ -237,7 +304,7 @@ async fn the_component_conforms() -> Result<()> {
             if gaps.contains_key(&id) {
                 continue;
             }
-            let ran = tokio::time::timeout(PATIENCE, run(&component, &block)).await;
+            let ran = tokio::time::timeout(PATIENCE, run(&vms, &block)).await;
             let difference = match ran.unwrap_or_else(|_| Err(anyhow!("it does not end"))) {
                 Ok(Ok(run)) => mix_conformance::compare(&block, &run),
                 Ok(Err(reason)) => {

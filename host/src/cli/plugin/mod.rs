@@ -9,8 +9,8 @@ mod test;
 use super::Exit;
 use clap::{Args, Subcommand};
 use mix_runtime::assembly::plugin_name;
-use mix_runtime::engine;
 use mix_runtime::plugin::{Linkers, PluginCode, Standing};
+use mix_sandbox::engine;
 use std::path::Path;
 
 /// Makes, checks and describes plugins.

@@ -26,10 +26,6 @@ fn start(more: &[&str]) -> Site {
     site
 }
 
-fn output(cell: &str, version: i64, value: i64) -> Value {
-    json!({ "type": "output", "cell": cell, "version": version, "value": value })
-}
-
 #[test]
 fn a_session_is_driven_action_by_action() {
     let site = start(&[]);

@@ -2,7 +2,6 @@
 
 use crate::bindings::Failure;
 use crate::instance::failure;
-use crate::outbound::{Outbound, guard};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
@@ -11,6 +10,7 @@ use http::header::{
 };
 use http::{Request, StatusCode, Uri};
 use hyper::upgrade::Upgraded;
+use mix_sandbox::outbound::{Outbound, guard};
 use mix_value::{Map, Value};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use std::time::Duration;

@@ -4,10 +4,8 @@ use crate::engine::TICK;
 use crate::messages::Messages;
 use crate::meter::{Meter, processor_time};
 use crate::outbound::{Egress, OutboundHooks};
-use crate::run::RunContext;
+use std::any::Any;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::RuntimeFlavor;
 use wasmtime::component::ResourceTable;
@@ -36,8 +34,8 @@ pub struct GuestState {
     pub metered: Option<(Meter, Duration)>,
     /// A call in place that must not take long; none in any other code.
     pub in_place: Option<InPlace>,
-    /// The run that a VM belongs to; none in the store of a plugin.
-    pub run: Option<Arc<RunContext>>,
+    /// What the store belongs to, for the host functions of whoever made it.
+    pub owner: Option<Box<dyn Any + Send + Sync>>,
     stderr: Messages,
 }
 
@@ -135,7 +133,7 @@ impl GuestState {
                 last_tick: Instant::now(),
                 metered: None,
                 in_place: None,
-                run: None,
+                owner: None,
                 stderr,
             },
         );
@@ -178,6 +176,11 @@ impl GuestState {
             || self
                 .spin_limit
                 .is_some_and(|limit| now.duration_since(self.spinning_since) >= limit)
+    }
+
+    /// What the store belongs to, if it is of that type.
+    pub fn owner<T: Any>(&self) -> Option<&T> {
+        self.owner.as_ref()?.downcast_ref()
     }
 
     /// What the guest wrote to its standard error, for the log.
@@ -228,21 +231,5 @@ impl ResourceLimiter for Limits {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(desired <= 20_000)
-    }
-}
-
-/// A flag that several tasks look at.
-#[derive(Clone, Default)]
-pub struct Flag(Arc<AtomicBool>);
-
-impl Flag {
-    /// Raises it.
-    pub fn raise(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// True once raised.
-    pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Acquire)
     }
 }
