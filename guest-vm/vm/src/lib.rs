@@ -25,6 +25,7 @@
 //! - `routine`: coroutines, channels, mutexes and who is next
 
 pub mod access;
+mod base_case;
 pub mod boundary;
 pub mod builtins;
 pub mod compare;

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use mix_bytecode::{Constant, Op, PathStep, Program};
 
+use crate::base_case::BaseCase;
 use crate::boundary::{FunctionTable, Issue};
 use crate::builtins::{self, Builtin};
 use crate::heap::{Map, Shape, Text, Value};
@@ -32,6 +33,8 @@ pub(crate) struct Loaded {
     pub guesses: Vec<Cell<u8>>,
     /// The update paths.
     pub paths: Vec<Box<[Step]>>,
+    /// What each function answers at once.
+    pub base_cases: Vec<BaseCase>,
     pub memory: Option<MemoryLimit>,
 }
 
@@ -203,9 +206,12 @@ impl Loaded {
             steps.collect()
         });
         let paths = paths.collect();
+        let functions = program.functions.iter();
+        let base_cases = functions.map(|of| BaseCase::of(of, &constants)).collect();
         Ok(Self {
             layouts,
             paths,
+            base_cases,
             program,
             constants,
             shapes,

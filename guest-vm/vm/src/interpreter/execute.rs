@@ -156,7 +156,7 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                         ))
                     };
                 }
-                /// Puts a value where undefined is.
+                /// Puts a value where nothing is to be dropped.
                 macro_rules! place {
                     ($number:expr, $value:expr) => {{
                         let value = $value;
@@ -166,7 +166,7 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                 'enter: {
                     /// Begins a frame above the running one; its arguments are put there by `$pass`.
                     macro_rules! enter {
-                ($callee:expr, $instance:expr, $closure:expr, $count:expr, $ret:expr, $pass:block) => {{
+                ($callee:expr, $start:expr, $instance:expr, $closure:expr, $count:expr, $ret:expr, $pass:block) => {{
                     let number: u32 = $callee;
                     let callee = some!(functions.get(number as usize));
                     let room = usize::from(callee.registers).max(NARROW);
@@ -188,7 +188,7 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                     $pass
                     frames.push(Frame {
                         function: number,
-                        pc: 0,
+                        pc: $start,
                         base: new_base as u32,
                         instance: $instance,
                         ret: $ret,
@@ -200,7 +200,7 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                     /// Calls a compiled function: arguments move to a new window.
                     macro_rules! call {
                         ($callee:expr, $instance:expr, $closure:expr, $args:expr, $count:expr, $dst:expr) => {
-                            enter!($callee, $instance, $closure, $count, Ret::Reg($dst.0), {
+                            enter!($callee, 0, $instance, $closure, $count, Ret::Reg($dst.0), {
                                 let count = u16::from($count);
                                 if count > 0 {
                                     place!(size as u16, r.reg_mut($args.0).take());
@@ -223,6 +223,7 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                             let (number, home) = some!($stream.generator());
                             enter!(
                                 number,
+                                0,
                                 home,
                                 $stream.generator_closure(),
                                 1u8,
@@ -245,12 +246,11 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                             macro_rules! set {
                                 ($operand:expr, $value:expr) => {{
                                     let value = $value;
-                                    let old = std::mem::replace(r.reg_mut($operand.0), value);
-                                    if old.is_plain() {
-                                        std::mem::forget(old);
+                                    if reg!($operand).is_plain() {
+                                        place!($operand.0, value);
                                         next!();
                                     }
-                                    break 'old old;
+                                    break 'old std::mem::replace(r.reg_mut($operand.0), value);
                                 }};
                             }
                             macro_rules! give {
@@ -651,6 +651,26 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                                     } => {
                                         let last =
                                             some!(numbers::sub_int(reg!(a), i32::from(number)));
+                                        let known = some!(loaded.base_cases.get(callee.index()));
+                                        let mut start = 0;
+                                        if let Value::Int(argument) = last {
+                                            let base = known.holds(argument);
+                                            if base
+                                                && (0..u16::from(count))
+                                                    .all(|index| r.reg(args.0 + index).is_plain())
+                                            {
+                                                for index in 0..u16::from(count) {
+                                                    place!(args.0 + index, Value::Undefined);
+                                                }
+                                                match &known.answer {
+                                                    Some(value) => break 'copy (dst, value),
+                                                    None => set!(dst, last),
+                                                }
+                                            }
+                                            if !base {
+                                                start = known.otherwise;
+                                            }
+                                        }
                                         let home = if own {
                                             instance
                                         } else {
@@ -658,15 +678,23 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                                                 some!(functions.get(callee.index())).module.0,
                                             )
                                         };
-                                        enter!(callee.0, home, None, count + 1, Ret::Reg(dst.0), {
-                                            for index in 0..u16::from(count) {
-                                                place!(
-                                                    size as u16 + index,
-                                                    r.reg_mut(args.0 + index).take()
-                                                );
+                                        enter!(
+                                            callee.0,
+                                            start,
+                                            home,
+                                            None,
+                                            count + 1,
+                                            Ret::Reg(dst.0),
+                                            {
+                                                for index in 0..u16::from(count) {
+                                                    place!(
+                                                        size as u16 + index,
+                                                        r.reg_mut(args.0 + index).take()
+                                                    );
+                                                }
+                                                place!(size as u16 + u16::from(count), last);
                                             }
-                                            place!(size as u16 + u16::from(count), last);
-                                        })
+                                        )
                                     }
                                     Op::Apply {
                                         count,
