@@ -140,6 +140,9 @@ impl Liveness {
                 _ => None,
             })
             .collect();
+        // Without a way back one round is enough.
+        let back = |(at, op): (usize, &Op)| op.target().is_some_and(|to| position(to) <= at);
+        let cyclic = !handlers.is_empty() || code.iter().enumerate().any(back);
         let mut row = vec![0u64; words];
         loop {
             let mut changed = false;
@@ -170,7 +173,7 @@ impl Liveness {
                     changed = true;
                 }
             }
-            if !changed {
+            if !changed || !cyclic {
                 live_in.truncate(words);
                 return Self {
                     words,
