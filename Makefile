@@ -71,11 +71,12 @@ bench-compile: ## Lines per second of the compiler
 	$(CARGO) bench --locked -p mix-compiler --bench compile
 
 .PHONY: bench-vm
-bench-vm: guests ## Programs in Mix, native and in the component, beside QuickJS and Lua 5.4; library functions beside QuickJS' own; growth at doubling sizes
+bench-vm: guests ## Programs in Mix, native and in the component, beside QuickJS and Lua 5.4; library functions beside QuickJS' own; growth at doubling sizes; what the library costs at the start
 	$(CARGO) build --locked --release --workspace --features $(BENCH_FEATURES) --bin mix-bench-vm
 	$(TARGET_DIR)/release/mix-bench-vm
 	$(TARGET_DIR)/release/mix-bench-vm library
 	$(TARGET_DIR)/release/mix-bench-vm growth
+	$(TARGET_DIR)/release/mix-bench-vm load
 
 .PHONY: bench-store
 bench-store: ## The record store beside SQLite on a million records, as one table

@@ -43,21 +43,17 @@ impl Component {
             folder: tempfile::tempdir()?,
         })
     }
-}
 
-impl Engine for Component {
-    fn name(&self) -> &'static str {
-        "Mix component"
-    }
-
-    fn prepare<'a>(&'a self, program: &'a Program) -> Result<Option<Run<'a>>> {
-        let Some(executable) = mix::compile(program)? else {
-            return Ok(None);
-        };
+    /// Agent `bench` of an executable, ready to be run.
+    pub fn run_of<'a>(
+        &'a self,
+        name: &'a str,
+        executable: Vec<u8>,
+        params: Vec<u8>,
+    ) -> Result<Run<'a>> {
         let executable = Arc::new(Executable::read(executable)?);
-        let params = mix::encode(&program.input)?;
         let place = Place::new(self.folder.path(), "local", "bench")?;
-        Ok(Some(Box::new(move || {
+        Ok(Box::new(move || {
             let request = RunRequest {
                 place: place.clone(),
                 agent: "bench".to_owned(),
@@ -78,8 +74,22 @@ impl Engine for Component {
                     time,
                     text: mix::text_of(&value)?,
                 }),
-                other => bail!("{}: {other:?}", program.name),
+                other => bail!("{name}: {other:?}"),
             }
-        })))
+        }))
+    }
+}
+
+impl Engine for Component {
+    fn name(&self) -> &'static str {
+        "Mix component"
+    }
+
+    fn prepare<'a>(&'a self, program: &'a Program) -> Result<Option<Run<'a>>> {
+        let Some(executable) = mix::compile(program)? else {
+            return Ok(None);
+        };
+        let params = mix::encode(&program.input)?;
+        self.run_of(&program.name, executable, params).map(Some)
     }
 }

@@ -11,11 +11,12 @@
 //! - `peers` (feature): QuickJS and Lua 5.4
 //! - [`cases`]: uses of library functions
 //! - [`growth`]: these at doubling sizes, to see that none is quadratic
+//! - [`load`]: what the library costs a program when it starts
 //! - `library` (with `peers`): these on a million elements, beside the builtins of QuickJS
 //!
 //! `build FOLDER` writes the executables, to be run by any `mixer`.
 //!
-//! `cargo run --release -p mix-bench-vm --features peers,component -- [growth|library|build FOLDER] [NAME]...`
+//! `cargo run --release -p mix-bench-vm --features peers,component -- [growth|library|load|build FOLDER] [NAME]...`
 
 mod cases;
 mod clock;
@@ -24,6 +25,7 @@ mod component;
 mod growth;
 #[cfg(feature = "peers")]
 mod library;
+mod load;
 mod mix;
 #[cfg(feature = "peers")]
 mod peers;
@@ -55,6 +57,9 @@ fn main() -> Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "growth") {
         return growth::print(&arguments.split_off(1));
+    }
+    if arguments.first().is_some_and(|first| first == "load") {
+        return load::print();
     }
     #[cfg(feature = "peers")]
     if arguments.first().is_some_and(|first| first == "library") {
