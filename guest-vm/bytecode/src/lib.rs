@@ -11,6 +11,7 @@
 //! - [`builtins`]: the functions that the VM itself supplies to the standard library
 //! - [`builder`]: code generation; [`optimise`]: what it does to each function
 //! - [`format`]: the executable, byte by byte
+//! - [`pattern`]: the dialect of regular expressions
 //! - [`library`]: compiled libraries; [`link`]: a program and the libraries it uses become one
 
 pub mod builder;
@@ -23,6 +24,7 @@ pub mod link;
 pub mod op;
 pub mod operand;
 pub mod optimise;
+pub mod pattern;
 pub mod program;
 pub mod verify;
 

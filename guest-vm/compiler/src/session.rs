@@ -97,13 +97,27 @@ pub fn read(text: &str) -> Input {
     let source = sources.add("<input>", text);
     let (items, issues) = parser::parse_session(&mut sources, source, &mut NodeIds::default());
     let end = text.trim_end().len() as u32;
-    let incomplete = issues.iter().any(|issue| {
+    // A directive is about the lines that follow.
+    let only_directives = !text.trim().is_empty()
+        && text.lines().all(|line| line.trim().is_empty() || is_directive(line));
+    let incomplete = only_directives || issues.iter().any(|issue| {
         issue.severity() == Severity::Error
             && (issue.span.start >= end
                 || matches!(issue.code.as_str(), "LEX_COMMENT")
                 || unclosed_text(issue.code.as_str(), text))
     });
-    let pieces = items.iter().map(|item| piece(item, text)).collect();
+    let directed = text.lines().any(is_directive);
+    let pieces = items.iter().map(|item| piece(item, text));
+    let pieces = pieces.map(|(mut piece, span)| {
+        if directed && !matches!(piece.entered, Entered::Command { .. }) {
+            // Taken out of the text it keeps its place.
+            let at = sources.locate(span);
+            let indent = " ".repeat(at.start_column.saturating_sub(1) as usize);
+            piece.text = format!("#line {} \"{}\"\n{indent}{}", at.start_line, at.file, piece.text);
+        }
+        piece
+    });
+    let pieces = pieces.collect();
     let (errors, warnings) = issues
         .into_iter()
         .partition(|issue| issue.severity() == Severity::Error);
@@ -124,7 +138,12 @@ fn unclosed_text(code: &str, text: &str) -> bool {
     code == "LEX_STRING" && text.matches("\"\"\"").count() % 2 == 1
 }
 
-fn piece(item: &SessionItem, text: &str) -> Piece {
+fn is_directive(line: &str) -> bool {
+    line.strip_prefix("#line")
+        .is_some_and(|rest| rest.starts_with([' ', '\t']))
+}
+
+fn piece(item: &SessionItem, text: &str) -> (Piece, Span) {
     let (entered, span) = match item {
         SessionItem::Phrase(phrase) => (
             Entered::Definition {
@@ -157,10 +176,11 @@ fn piece(item: &SessionItem, text: &str) -> Piece {
     let text = text
         .get(span.start as usize..span.end as usize)
         .unwrap_or_default();
-    Piece {
+    let piece = Piece {
         entered,
         text: text.to_string(),
-    }
+    };
+    (piece, span)
 }
 
 fn names_of(phrase: &Phrase) -> Vec<String> {
@@ -472,6 +492,14 @@ fn active(
         module.observers.retain(|_| keep.next().unwrap_or(true));
         if !ran {
             module.initializer = None;
+            // What was entered earlier is considered after what `on ()` assigns, as if that had
+            // come in an interaction of its own.
+            let entered_now = module.observers.iter().position(|observer| {
+                observer.watched.is_empty() && observer.guard.is_none()
+            });
+            if let Some(at) = entered_now {
+                module.initializer = Some(module.observers.remove(at).body);
+            }
         }
         return (touched, assigned);
     }

@@ -112,10 +112,14 @@ impl Repl {
         machine: &mut dyn Machine,
         out: &mut Vec<Output>,
     ) {
-        if name == "load" && !self.open_views(machine, out) {
-            return;
-        }
-        let Some(session) = self.views else {
+        let opened = match name {
+            "load" => match self.open_views(machine, out) {
+                Some(session) => Some(session),
+                None => return,
+            },
+            _ => None,
+        };
+        let Some(session) = opened.or(self.views) else {
             return out.push(failure("RT_FAIL", "there is no view; #load M starts one"));
         };
         if self.debug {
@@ -155,40 +159,37 @@ impl Repl {
                 Event::Result(_) | Event::Evaluated(_) | Event::Done(_) => {}
             }
         }
-        if name == "load" && !failures.is_empty() {
-            machine.close(session);
-            self.views = None;
+        if opened.is_some() {
+            // The views that were there stay if there are no new ones.
+            let over = match failures.is_empty() {
+                true => self.views.replace(session),
+                false => opened,
+            };
+            if let Some(over) = over {
+                machine.close(over);
+            }
         }
         out.append(&mut logs);
         out.append(&mut failures);
     }
 
-    /// Starts the session of a new view stack with all modules there are.
-    fn open_views(&mut self, machine: &mut dyn Machine, out: &mut Vec<Output>) -> bool {
+    /// Starts a session with all modules there are, for a new view stack.
+    fn open_views(&self, machine: &mut dyn Machine, out: &mut Vec<Output>) -> Option<u64> {
         let compilation = self.modules();
         if !compilation.errors.is_empty() {
             out.push(Output::Compile(compilation.text()));
-            return false;
+            return None;
         }
-        let Some(program) = compilation.program else {
-            return false;
-        };
-        let Some(executable) = self.executable(program, out) else {
-            return false;
-        };
+        let executable = self.executable(compilation.program?, out)?;
         if let Err(issue) = machine.load(&executable) {
             out.push(Output::Failure(*issue));
-            return false;
-        }
-        if let Some(session) = self.views.take() {
-            machine.close(session);
+            return None;
         }
         let session = machine.open();
         if self.debug {
             machine.act(session, Action::Trace(true));
         }
-        self.views = Some(session);
-        true
+        Some(session)
     }
 }
 

@@ -86,6 +86,11 @@ impl Loop {
         shown.iter().map(text).collect::<Vec<_>>().join(" ; ")
     }
 
+    /// All of what is shown.
+    fn whole(&mut self, input: &str) -> String {
+        format!("{:?}", self.repl.enter(input, &mut self.machine))
+    }
+
     #[track_caller]
     fn says(&mut self, input: &str, expected: &str) {
         assert_eq!(self.enter(input), expected, "{input}");
@@ -209,6 +214,9 @@ fn observers_run_when_what_they_watch_is_updated() {
         "seen = 7 ; twice = 14 ; n = 7 ; log n",
     );
     s.says("n + twice", "21");
+    // Entering it is an interaction of its own: who watches what it assigns sees the new value.
+    s.says("on () do { n = 9 }", "seen = 9 ; twice = 18 ; n = 9 ; log n");
+    s.says("[n, seen, twice]", "[9,9,18]");
 }
 
 #[test]
@@ -228,6 +236,28 @@ fn parameters_of_modules() {
     s.says("#load p 3 4", "sum = 7");
     s.says(r#"#load p "x y" "z""#, r#"sum = "x yz""#);
     s.says("#load p 1", "!RT_PARAM");
+}
+
+#[test]
+fn views_stay_when_no_new_ones_can_be_loaded() {
+    let mut s = Loop::new(&[]);
+    s.says("module m(k) var cell n = 10 / k - 10 / k + k cell t = if (n > 5) fail(\"big\") else n module end", "");
+    s.says("#load m 3", "n = 3 ; t = 3");
+    s.says("#load nope", "!RT_NO_MODULE");
+    s.says("#load m", "!RT_PARAM");
+    s.says("#load m 9", "!RT_FAIL");
+    s.says("#input m.n 4", "n = 4 ; t = 4");
+}
+
+#[test]
+fn directives_name_the_place_of_what_follows() {
+    let mut s = Loop::new(&[]);
+    assert!(!s.repl.is_complete("#line 40 \"gen.mix\""));
+    let out = s.whole("#line 40 \"gen.mix\"\ndef a = b");
+    assert!(out.contains("gen.mix:40:9"), "{out}");
+    s.says("#line 7 \"gen.mix\"\ndef one = 1\n  def f(x) = one + fail(x)", "");
+    let out = s.whole("f(\"no\") + 1");
+    assert!(out.contains("line: 8"), "{out}");
 }
 
 #[test]

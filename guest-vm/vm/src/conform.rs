@@ -10,10 +10,7 @@ pub fn assert(program: &Program, value: &Value, id: TypeId) -> Result<(), Failur
     if value.is_undefined() || conforms(program, value, id) {
         return Ok(());
     }
-    let mut path = String::from("value");
-    let (part, expected) = blame(program, value, id, &mut path);
-    let kind = part.kind();
-    let text = program.type_text(expected);
+    let Misfit { kind, path, text } = misfit(program, value, id, "value");
     Err(Failure::new(
         "RT_TYPE",
         format!("{kind} at {path} does not conform to {text}"),
@@ -21,6 +18,28 @@ pub fn assert(program: &Program, value: &Value, id: TypeId) -> Result<(), Failur
     .with("kind", kind)
     .with("path", path)
     .with("type", text))
+}
+
+/// The innermost part of a value that is not of the type asked for.
+pub struct Misfit {
+    /// Its kind; `undefined` for a member that is missing.
+    pub kind: &'static str,
+    /// Where it is.
+    pub path: String,
+    /// The type it should have.
+    pub text: String,
+}
+
+/// What is wrong with a value that does not conform; `root` is what it is called.
+#[must_use]
+pub fn misfit(program: &Program, value: &Value, id: TypeId, root: &str) -> Misfit {
+    let mut path = String::from(root);
+    let (part, expected) = blame(program, value, id, &mut path);
+    Misfit {
+        kind: part.kind(),
+        path,
+        text: program.type_text(expected),
+    }
 }
 
 /// The pattern `type(T)`.
@@ -152,9 +171,8 @@ fn blame<'v>(
         (TypeDesc::Record(fields), Value::Map(map)) => {
             for (key, field) in fields {
                 let key = program.string(*key).unwrap_or_default();
-                if let Some(member) = map.get(key)
-                    && bad(member, *field)
-                {
+                let member = map.get(key).unwrap_or(&Value::Undefined);
+                if bad(member, *field) {
                     path.push_str(&format!(".{key}"));
                     return blame(program, member, *field, path);
                 }

@@ -148,6 +148,17 @@ impl Failure {
         Self::new("RT_NOT_COMPARABLE", format!("{kind} cannot be compared")).with("kind", kind)
     }
 
+    /// `RT_PARAM`, with what is wrong about the parameter.
+    #[must_use]
+    pub fn bad_parameter(name: &str, module: &str, why: &str) -> Self {
+        Self::new(
+            "RT_PARAM",
+            format!("bad parameter {name} for module {module}: {why}"),
+        )
+        .with("name", name)
+        .with("module", module)
+    }
+
     /// `ERR_EXPECTED_X`: a builtin got a value of another kind.
     #[must_use]
     pub fn expected(code: &'static str, what: &str, value: &Value) -> Self {

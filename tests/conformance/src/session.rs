@@ -272,6 +272,10 @@ impl Told {
                 let name = cell.rsplit('.').next().unwrap_or(&cell).to_owned();
                 self.cells.push((name, show(&value)?));
             }
+            // After the answer of an agent only its idle actions can fail.
+            Event::Issue(issue) if self.is_agent && self.value.is_some() => {
+                self.log.push(format!("{}: {}", issue.code, issue.message));
+            }
             Event::Issue(issue) => {
                 self.problem.get_or_insert_with(|| problem_of(&issue));
             }

@@ -240,6 +240,10 @@ impl Checker<'_> {
                                 (true, _) => "values of type data are never functions; \
                                      give the function a type where it comes from"
                                     .to_string(),
+                                (false, _) if matches!(self.types.node(ty), Node::Module(..)) => {
+                                    "its functions are called with its name: `module.function(…)`"
+                                        .to_string()
+                                }
                                 (false, _) => "it is a value: leave out the `(…)`".to_string(),
                             };
                             Issue::new(Code::TypeNotFunction, callee_span)

@@ -65,7 +65,13 @@ impl Checker<'_> {
         callee_name(callee)?;
         let mut types: Vec<Ty> = Vec::new();
         for arg in args {
-            types.push(self.infer(arg).ok()?.1);
+            let inferred = self.infer(arg).ok()?.1;
+            // Without an expected type a literal is data; what it looks like tells more.
+            types.push(match &arg.kind {
+                ast::ExprKind::Array(_) => self.types.array(Ty::DATA),
+                ast::ExprKind::Map(_) => self.types.map(Ty::DATA),
+                _ => inferred,
+            });
         }
         for other in 0..args.len() {
             if other == place {

@@ -24,7 +24,9 @@ impl Checker<'_> {
         if member.kind.sort() != sort {
             return Err(self.another_kind(name, &member, sort));
         }
-        if member.defined {
+        // `module P = M[A = T]` and an `import P` after it are one definition.
+        let same = sort == "import" && self.cur.aliased.contains(&name.text);
+        if member.defined && !same {
             let first = self.cur.slots[member.slot.0 as usize].span;
             self.warn(
                 Issue::new(Code::WarnRedefined, name.span)

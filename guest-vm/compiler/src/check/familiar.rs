@@ -28,6 +28,18 @@ pub(super) fn name(name: &str) -> Option<&'static str> {
         "JSON" | "json" => "write `string.parseJSON(s)` and `string.formatJSON(x)`",
         "Object" | "dict" | "Map" => "functions of maps are in `map`, as `map.keys(m)`",
         "Array" | "List" | "list" => "functions of arrays are in `array`, as `array.map(f, a)`",
+        "fetch" => "requests are made with module `http`",
+        "split" => "did you mean string.splitSep?",
+        "join" => "texts are joined with `string.concat(separator, list)`",
+        "sum" => "write `array.reduce((x, sum) -> x + sum, 0, list)`",
+        "Date" | "date" | "time" | "datetime" => "dates and times are in module `calendar`",
+        "isArray" | "isString" | "isNumber" | "isinstance" | "type_of" => {
+            "`datacase(x)` names the kind of x; the pattern `type(string)` matches texts"
+        }
+        "assert" => "write `if (not c) { fail(\"why\") }` in a block",
+        "sprintf" | "format" => {
+            "texts are joined with `+`; numbers are written by `number.format`"
+        }
         "range" => "a loop over numbers is `for (let i = 0; i < n; i = i + 1) { … }`",
         "break" | "continue" => {
             "there is no such statement: end a loop by its condition or with `return`"
@@ -40,36 +52,170 @@ pub(super) fn name(name: &str) -> Option<&'static str> {
     })
 }
 
+/// What members of library modules are called in other languages: module, names, hint.
+const MEMBERS: &[(&str, &[&str], &str)] = &[
+    (
+        "array",
+        &["push", "append", "concat", "cons", "insert"],
+        "arrays are joined with `+`: `list + [x]`",
+    ),
+    (
+        "array",
+        &["forEach", "each"],
+        "write `for (let x in list) { … }` in a block, or `array.iter(f, list)`",
+    ),
+    (
+        "array",
+        &["fold", "foldl", "foldLeft", "sum", "inject", "aggregate"],
+        "write `array.reduce((x, sum) -> …, start, list)`",
+    ),
+    ("array", &["foldr", "foldRight"], "did you mean array.reduceRight?"),
+    ("array", &["size", "len", "count"], "did you mean array.length?"),
+    (
+        "array",
+        &["join"],
+        "texts are joined with `string.concat(separator, list)`",
+    ),
+    ("array", &["includes", "has", "member"], "did you mean array.contains?"),
+    ("array", &["max", "maximum"], "did you mean array.maxValue?"),
+    ("array", &["min", "minimum"], "did you mean array.minValue?"),
+    ("array", &["every", "all"], "did you mean array.forAll?"),
+    ("array", &["some", "any"], "did you mean array.exists?"),
+    ("array", &["reverse", "reversed"], "did you mean array.rev?"),
+    ("array", &["flat", "concatAll"], "did you mean array.flatten?"),
+    (
+        "array",
+        &["unique", "uniq", "distinct", "dedup", "deduplicate"],
+        "write `array.deduplicateKeepFirst(key, list)`; `set` holds texts once",
+    ),
+    (
+        "array",
+        &["slice", "splice", "sub", "subarray", "range"],
+        "`a[2..5]` is the stream of these elements; `array.firstn(n, a)` and `array.skipn(n, a)` cut an array",
+    ),
+    ("array", &["take", "head"], "did you mean array.firstn?"),
+    ("array", &["drop", "tail", "rest"], "did you mean array.skipn?"),
+    (
+        "array",
+        &["indexOf", "index"],
+        "write `array.findIndex(x -> x == …, list)`",
+    ),
+    ("array", &["pop"], "`array.last(a)` is the last element; arrays do not change"),
+    ("array", &["mapi", "mapIndexed", "mapWithIndex"], "did you mean array.indexedMap?"),
+    (
+        "array",
+        &["group", "groupBy"],
+        "`array.grouped(key, list)` splits a list that is sorted by the key",
+    ),
+    (
+        "array",
+        &["orderBy", "sorted", "sortWith"],
+        "write `array.sort(key, list)`, as in `array.sort(.name, list)`",
+    ),
+    ("array", &["at", "nth"], "an element is `a[0]`"),
+    ("string", &["join"], "did you mean string.concat?"),
+    ("string", &["concatenate", "append"], "texts are joined with `+`"),
+    (
+        "string",
+        &["toUpper", "toUpperCase", "upper", "upcase"],
+        "did you mean string.uppercase?",
+    ),
+    (
+        "string",
+        &["toLower", "toLowerCase", "lower", "downcase"],
+        "did you mean string.lowercase?",
+    ),
+    ("string", &["size", "len", "count"], "did you mean string.length?"),
+    ("string", &["substring", "substr", "slice"], "did you mean string.sub?"),
+    ("string", &["replace"], "did you mean string.replaceAll?"),
+    ("string", &["includes", "has"], "did you mean string.contains?"),
+    ("string", &["toNumber", "toInt", "parseNumber"], "did you mean number.parse?"),
+    ("string", &["split"], "did you mean string.splitSep?"),
+    ("string", &["lines"], "write `string.splitSep(\"\\n\", s)`"),
+    ("string", &["strip"], "did you mean string.trim?"),
+    (
+        "string",
+        &["indexOf", "find", "search", "position"],
+        "write `string.indexOfLeft(part, s)`",
+    ),
+    ("string", &["lastIndexOf"], "did you mean string.indexOfRight?"),
+    (
+        "string",
+        &["charAt", "char", "at"],
+        "write `string.sub(i, i + 1, s)`, or `string.codePointAt(i, s)` for its number",
+    ),
+    ("string", &["charCodeAt", "ord"], "did you mean string.codePointAt?"),
+    ("string", &["fromCharCode", "chr"], "did you mean string.fromCodePoint?"),
+    (
+        "string",
+        &["repeat", "padStart", "padLeft", "padEnd"],
+        "write `string.concat(\"\", array.initialize(n, _ -> s))`; numbers are padded by `number.format`",
+    ),
+    ("string", &["format", "sprintf"], "texts are joined with `+`; numbers are written by `number.format`"),
+    ("string", &["reverse"], "write `string.concat(\"\", array.rev(string.splitSep(\"\", s)))`"),
+    ("string", &["match", "test"], "patterns are in module regex: `regex.match(~regex \"…\", s)`"),
+    ("map", &["put", "insert", "update"], "write `m with .(key) = value`"),
+    ("map", &["size", "len", "count"], "did you mean map.length?"),
+    ("map", &["entries", "items", "toList", "pairs"], "did you mean map.bindings?"),
+    ("map", &["toArray"], "did you mean map.values or map.bindings?"),
+    ("map", &["has", "hasKey", "containsKey", "exists"], "did you mean map.contains?"),
+    ("map", &["delete", "unset"], "did you mean map.remove?"),
+    ("map", &["merge", "union", "extend", "assign"], "maps are joined with `+`, the right side wins"),
+    ("map", &["fold", "foldl"], "did you mean map.reduce?"),
+    (
+        "map",
+        &["fromEntries", "fromPairs", "ofArray", "fromList"],
+        "write `map.ofStreamPairs(pairs[])`",
+    ),
+    (
+        "number",
+        &["toFixed", "toPrecision", "toLocaleString"],
+        "write `number.format({format: \"-0.00\"}, x)`",
+    ),
+    ("number", &["toInt", "truncate", "int"], "did you mean number.trunc?"),
+    ("number", &["parseFloat"], "did you mean number.parse?"),
+    ("number", &["power"], "did you mean number.pow?"),
+    ("number", &["random"], "random numbers are in module `random`"),
+    ("number", &["modulo"], "did you mean number.mod?"),
+    ("number", &["PI", "pi"], "write `4 * number.atan(1)`"),
+    (
+        "option",
+        &["isSome", "isDefined", "isJust"],
+        "did you mean option.exists?",
+    ),
+    ("option", &["isNone", "isNothing"], "write `not option.exists(x)`"),
+    ("option", &["unwrap", "fromJust"], "did you mean option.get?"),
+    (
+        "option",
+        &["getOrElse", "unwrapOr", "orElse", "default"],
+        "did you mean option.withDefault?",
+    ),
+    ("option", &["flatMap", "bind", "chain"], "did you mean option.andThen?"),
+    ("result", &["isOk", "isSuccess"], "did you mean result.exists?"),
+    ("result", &["isError", "isErr"], "write `not result.exists(x)`"),
+    ("result", &["unwrap"], "did you mean result.get?"),
+    (
+        "result",
+        &["getOrElse", "unwrapOr", "default"],
+        "did you mean result.withDefault?",
+    ),
+    ("result", &["flatMap", "bind", "chain"], "did you mean result.andThen?"),
+    ("result", &["mapErr"], "did you mean result.mapError?"),
+    ("stream", &["take"], "did you mean stream.firstn?"),
+    ("stream", &["drop"], "did you mean stream.skipn?"),
+    ("stream", &["fold"], "did you mean stream.reduce?"),
+    ("db", &["insert", "create", "add", "put", "update", "write"], "did you mean db.saveOne?"),
+    ("db", &["find", "select", "where"], "write `db.head(null) |> db.filter(r -> …) |> db.toArray`"),
+    ("db", &["read", "load", "fetch"], "did you mean db.getOne?"),
+    ("db", &["remove"], "did you mean db.deleteOne?"),
+];
+
 /// What a member of a library module is called in other languages.
 pub(super) fn member(module: &str, name: &str) -> Option<&'static str> {
-    Some(match (module, name) {
-        ("array", "push" | "append" | "add" | "concat") => {
-            "arrays are joined with `+`: `list + [x]`"
-        }
-        ("array", "forEach" | "each") => "write `for (let x in list) { … }` in a block",
-        ("array", "fold" | "foldl" | "foldLeft" | "sum") => {
-            "write `array.reduce((x, sum) -> …, start, list)`"
-        }
-        ("array", "size" | "len" | "count") => "did you mean array.length?",
-        ("array", "join") => "texts are joined with `string.concat(separator, list)`",
-        ("array", "includes" | "has") => "did you mean array.contains?",
-        ("string", "join") => "did you mean string.concat?",
-        ("string", "toUpper" | "toUpperCase" | "upper" | "upcase") => {
-            "did you mean string.uppercase?"
-        }
-        ("string", "toLower" | "toLowerCase" | "lower" | "downcase") => {
-            "did you mean string.lowercase?"
-        }
-        ("string", "size" | "len" | "count") => "did you mean string.length?",
-        ("string", "substring" | "substr" | "slice") => "did you mean string.sub?",
-        ("string", "replace") => "did you mean string.replaceAll?",
-        ("string", "includes") => "did you mean string.contains?",
-        ("string", "toNumber" | "toInt") => "did you mean number.parse?",
-        ("map", "get") => "write `m.(key)`; `m.name` reads a known key",
-        ("map", "set" | "put" | "insert") => "write `m with .(key) = value`",
-        ("map", "size" | "len" | "count") => "did you mean map.length?",
-        _ => return None,
-    })
+    MEMBERS
+        .iter()
+        .find(|(of, names, _)| *of == module && names.contains(&name))
+        .map(|(_, _, hint)| *hint)
 }
 
 /// What a call of the method `name` of a value is here.
@@ -159,44 +305,47 @@ mod tests {
         assert!(library_members("noSuchThing").is_empty());
     }
 
-    /// A hint must not name what does not exist.
+    /// A hint must not name what does not exist, nor what has the name already.
     #[test]
     fn hints_name_members_that_exist() {
-        let texts = [
-            "Math", "len", "str", "parseInt", "JSON", "dict", "List", "int",
-        ]
-        .into_iter()
-        .filter_map(name)
-        .chain(
-            [
-                ("array", "size"),
-                ("array", "join"),
-                ("array", "fold"),
-                ("array", "includes"),
-                ("string", "join"),
-                ("string", "toUpper"),
-                ("string", "toLower"),
-                ("string", "size"),
-                ("string", "substring"),
-                ("string", "replace"),
-                ("string", "includes"),
-                ("string", "toNumber"),
-                ("map", "size"),
-            ]
-            .into_iter()
-            .filter_map(|(module, name)| member(module, name)),
-        );
-        let modules = ["array", "string", "map", "number"];
-        for text in texts {
+        let modules: Vec<&str> = mix_stdlib::modules().iter().map(|m| m.name).collect();
+        let names = [
+            "Math", "len", "str", "parseInt", "JSON", "dict", "List", "int", "split", "join",
+            "sum", "format",
+        ];
+        let hints = MEMBERS.iter().map(|(_, _, hint)| *hint);
+        for text in names.into_iter().filter_map(name).chain(hints) {
             for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_')) {
                 let Some((module, name)) = word.split_once('.') else {
                     continue;
                 };
                 if modules.contains(&module) && !name.is_empty() {
                     let place = format!("{module}.{name}");
-                    assert!(library_members(name).contains(&place), "{place} in {text}");
+                    let found = mix_stdlib::modules()
+                        .iter()
+                        .any(|m| m.name == module && defines(m.source, name));
+                    assert!(found, "{place} in {text}");
                 }
             }
         }
+        for (module, names, _) in MEMBERS {
+            let of = mix_stdlib::modules().iter().find(|m| m.name == *module);
+            for name in *names {
+                assert!(
+                    !of.is_some_and(|m| defines(m.source, name)),
+                    "{module}.{name} exists"
+                );
+            }
+        }
+    }
+
+    fn defines(source: &str, name: &str) -> bool {
+        source.lines().any(|line| {
+            let line = line.trim_start();
+            let line = line.strip_prefix("foreign ").unwrap_or(line);
+            line.strip_prefix("def ")
+                .and_then(|rest| rest.strip_prefix(name))
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        })
     }
 }

@@ -319,8 +319,8 @@ impl Checker<'_> {
         if let Some(case) = self.predefined_cases.get(&*name.text).cloned() {
             return self.case_type(&case.full_name, case.argument, name, args, mode);
         }
-        if name.text.starts_with(|c: char| c.is_ascii_uppercase()) {
-            self.type_args(name, args, 0, mode)?;
+        // A variable stands alone: with arguments it is the name of some type.
+        if name.text.starts_with(|c: char| c.is_ascii_uppercase()) && args.is_empty() {
             return self.type_variable(&name.text, mode, Range::Any, span);
         }
         Err(self.unknown_type(&name.text, span))

@@ -4,6 +4,5 @@ pub mod ast;
 pub mod escaped;
 pub mod lexer;
 pub mod parser;
-pub mod regex;
 pub mod source;
 pub mod span;

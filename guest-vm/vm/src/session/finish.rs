@@ -128,24 +128,26 @@ impl Session {
         let Some(work) = &mut self.work else {
             return Ok(());
         };
+        if work.chain.is_empty() && kind.is_agent() && !work.answered {
+            work.answered = true;
+            let output = self.output()?;
+            self.events.push_back(Event::Result(output));
+            if let Kind::Persistent(agent) = &kind {
+                let view = self.machine.sheet.current;
+                self.machine.sheet.agents.insert(agent.clone(), view);
+            }
+        }
+        let Some(work) = &mut self.work else {
+            return Ok(());
+        };
+        // The idle actions of a one-shot agent run once its answer is given.
         if work.chain.is_empty() && kind == Kind::Agent {
             work.chain = std::mem::take(&mut self.machine.surroundings.idle_actions).into();
         }
         let Some(head) = work.chain.pop_front() else {
-            let mut kept = false;
-            if kind.is_agent() {
-                let output = self.output()?;
-                self.events.push_back(Event::Result(output));
-                let view = self.machine.sheet.current;
-                match &kind {
-                    Kind::Persistent(agent) => {
-                        self.machine.sheet.agents.insert(agent.clone(), view);
-                        kept = true;
-                    }
-                    _ => self.drop_view(),
-                }
-            }
-            if (kept || !kind.is_agent()) && !self.machine.surroundings.idle_actions.is_empty() {
+            if kind == Kind::Agent {
+                self.drop_view();
+            } else if !self.machine.surroundings.idle_actions.is_empty() {
                 let idle = std::mem::take(&mut self.machine.surroundings.idle_actions);
                 self.events
                     .push_back(Event::IdleActions(wire::encode(&Value::array(idle))?));

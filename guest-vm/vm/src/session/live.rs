@@ -107,6 +107,7 @@ impl Session {
             kind: Kind::Signal,
             chain: std::collections::VecDeque::new(),
             started: false,
+            answered: false,
         });
         self.routine = Routine::default();
         self.begin_interaction(Signal { cells, events: 0 });

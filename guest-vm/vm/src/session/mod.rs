@@ -65,6 +65,8 @@ struct Work {
     /// Next actions that are still to be run.
     chain: VecDeque<Value>,
     started: bool,
+    /// The result of the agent is told; what follows are idle actions.
+    answered: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

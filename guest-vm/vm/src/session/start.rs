@@ -37,6 +37,7 @@ impl Session {
             kind,
             chain: VecDeque::new(),
             started: false,
+            answered: false,
         });
         self.routine = Routine::default();
         self.machine.surroundings.next_actions.clear();
@@ -171,16 +172,15 @@ impl Session {
         let module = self.module(name)?;
         let arguments = self.decode_list(args, "the arguments")?;
         let params = &self.machine.loaded.program.modules[module.index()].params;
-        if params.len() != arguments.len() {
-            let missing = params
-                .get(arguments.len())
-                .map_or("arguments", |param| &*param.name);
-            return Err(Failure::new(
-                "RT_PARAM",
-                format!("bad parameter {missing} for module {name}"),
-            )
-            .with("name", missing)
-            .with("module", name));
+        let (wanted, given) = (params.len(), arguments.len());
+        if let Some(missing) = params.get(given) {
+            let why = format!("it is missing, {given} of {wanted} are given");
+            return Err(Failure::bad_parameter(&missing.name, name, &why));
+        }
+        if given > wanted {
+            let first = (wanted + 1).to_string();
+            let why = format!("{given} are given, the module takes {wanted}");
+            return Err(Failure::bad_parameter(&first, name, &why));
         }
         self.data_parameters(module)?;
         Ok((module, arguments))
@@ -191,12 +191,11 @@ impl Session {
         let module = &self.machine.loaded.program.modules[module.index()];
         match module.params.iter().find(|param| param.type_id.is_none()) {
             None => Ok(()),
-            Some(param) => Err(Failure::new(
-                "RT_PARAM",
-                format!("bad parameter {} for module {}", param.name, module.name),
-            )
-            .with("name", &*param.name)
-            .with("module", &*module.name)),
+            Some(param) => Err(Failure::bad_parameter(
+                &param.name,
+                &module.name,
+                "it takes no data, so that only other modules can give it",
+            )),
         }
     }
 
@@ -215,11 +214,9 @@ impl Session {
             0 => Vec::new(),
             1 => vec![params],
             count => {
-                return Err(Failure::new(
-                    "RT_PARAM",
-                    format!("an agent has one parameter, module {agent} has {count}"),
-                )
-                .with("module", agent));
+                let second = description.params[1].name.to_string();
+                let why = format!("an agent has one parameter, this one has {count}");
+                return Err(Failure::bad_parameter(&second, agent, &why));
             }
         };
         self.data_parameters(module)?;

@@ -84,17 +84,14 @@ impl Machine {
         let loaded = std::rc::Rc::clone(&self.loaded);
         let description = &loaded.program.modules[module as usize];
         for (param, argument) in description.params.iter().zip(&arguments) {
-            let fits = param.type_id.is_none_or(|id| {
-                !argument.is_undefined() && conform::conforms(&loaded.program, argument, id)
-            });
-            if !fits {
-                let (name, module) = (&*param.name, &*description.name);
-                return Err(Failure::new(
-                    "RT_PARAM",
-                    format!("bad parameter {name} for module {module}"),
-                )
-                .with("name", name)
-                .with("module", module));
+            let Some(id) = param.type_id else { continue };
+            if argument.is_undefined() || !conform::conforms(&loaded.program, argument, id) {
+                let why = conform::misfit(&loaded.program, argument, id, &param.name);
+                return Err(Failure::bad_parameter(
+                    &param.name,
+                    &description.name,
+                    &format!("{} at {} does not conform to {}", why.kind, why.path, why.text),
+                ));
             }
         }
         let sheet = &mut self.sheet;

@@ -8,6 +8,12 @@ use crate::syntax::lexer::TokenKind;
 pub(super) const CHOOSE_CASE: &str =
     "cases are told apart by `(p -> … | q -> …)(x)`, or by `switch (x) { case p: … }` in a block";
 
+/// Words that start a definition.
+const KEYWORDS: &[&str] = &[
+    "module", "static", "import", "declare", "def", "cell", "var", "live", "alias", "case", "type",
+    "private", "foreign", "on", "initializer",
+];
+
 /// How many tokens back the bracket around an unexpected token is looked for.
 const NEAR: usize = 200;
 
@@ -214,6 +220,11 @@ impl Parser<'_> {
             {
                 "the type of a function is written `A -> B`"
             }
+            (TokenKind::Assign, TokenKind::Greater)
+                if self.touches_previous() && self.in_annotation_at(self.at - 1) =>
+            {
+                "the type of a function is written `A -> B`"
+            }
             (TokenKind::Caret, _) => "a power is `number.pow(x, y)`",
             (
                 TokenKind::ParenOpen,
@@ -295,8 +306,12 @@ impl Parser<'_> {
 
     /// The current token is part of the type of a parameter or result.
     fn in_annotation(&self) -> bool {
-        let from = self.at.saturating_sub(NEAR);
-        for at in (from..self.at).rev() {
+        self.in_annotation_at(self.at)
+    }
+
+    fn in_annotation_at(&self, place: usize) -> bool {
+        let from = place.saturating_sub(NEAR);
+        for at in (from..place).rev() {
             match self.tokens.tokens[at].kind {
                 TokenKind::Colon => return true,
                 TokenKind::Assign | TokenKind::Comma | TokenKind::Arrow | TokenKind::Question => {
@@ -379,6 +394,14 @@ impl Parser<'_> {
             }
             (TokenKind::BracketOpen, TokenKind::For) => {
                 "a list is made from another one by `array.map(x -> …, list)`"
+            }
+            (TokenKind::ParenOpen, TokenKind::Comma) if before == TokenKind::Colon => {
+                "a function of two arguments has the type `A -> B -> C`; a tuple type is written `[A, B]`"
+            }
+            (TokenKind::BraceOpen, TokenKind::Int(_) | TokenKind::Str(_) | TokenKind::Ident | TokenKind::Null)
+                if self.in_switch() && self.kind_before(1) == TokenKind::BraceOpen =>
+            {
+                "each choice is written `case p: …`; `case _:` matches the rest"
             }
             (TokenKind::ParenOpen, TokenKind::Comma) if is_value => {
                 "a tuple is written in brackets: `[a, b]`"
@@ -487,7 +510,13 @@ impl Parser<'_> {
             }
             "type" if next.is_none() => "a type is defined with `type NAME = …`".to_string(),
             "end" => "a module ends with `module end`".to_string(),
-            _ => return None,
+            "action" => format!("an action is the value of a cell: `cell {name} = action (x) {{ … }}`"),
+            "{" => "a module has no braces: it ends with `module end`".to_string(),
+            _ => {
+                let lower = word.to_ascii_lowercase();
+                let is_keyword = lower != word && KEYWORDS.contains(&lower.as_str());
+                return is_keyword.then(|| format!("words of the language are written in lower case: `{lower}`"));
+            }
         })
     }
 }

@@ -6,7 +6,6 @@ use crate::issue::{Code, Issue};
 use crate::syntax::ast::*;
 use crate::syntax::escaped;
 use crate::syntax::lexer::TokenKind;
-use crate::syntax::regex;
 use crate::syntax::span::Span;
 
 impl Parser<'_> {
@@ -291,8 +290,8 @@ impl Parser<'_> {
         let Some(pattern) = self.string() else {
             return self.unexpected("the pattern (a string)");
         };
-        match regex::check(&pattern.text) {
-            Ok(()) => Ok(ExprKind::Regex(pattern)),
+        match mix_bytecode::pattern::translate(&pattern.text) {
+            Ok(_) => Ok(ExprKind::Regex(pattern)),
             Err(why) => Err(Box::new(
                 Issue::new(Code::SynRegex, pattern.span).with("why", why),
             )),

@@ -6,7 +6,6 @@
 //! non-deterministic automaton finds the groups of exactly that span that a
 //! greedy backtracking search would try first ([`groups`]).
 
-mod dialect;
 mod groups;
 
 use std::cell::RefCell;
@@ -72,7 +71,7 @@ type Groups = Vec<Option<(usize, usize)>>;
 
 impl Pattern {
     fn new(pattern: &str) -> Result<Pattern, Failure> {
-        let hir = dialect::translate(pattern).map_err(|why| bad(pattern, why))?;
+        let hir = mix_bytecode::pattern::translate(pattern).map_err(|why| bad(pattern, why))?;
         let config = thompson::Config::new().nfa_size_limit(Some(MAX_COMPILED));
         let build = |config: thompson::Config| {
             thompson::Compiler::new()

@@ -43,6 +43,24 @@ fn leftmost_longest() {
 }
 
 #[test]
+fn classes_in_brackets_hold_characters() {
+    assert_eq!(all("[[{]", "a[{"), ["[", "{"]);
+    assert_eq!(all("[][]", "[]x"), ["[", "]"]);
+    assert_eq!(all("[^][]+", "[ab]"), ["ab"]);
+    assert_eq!(all("[a&&b]+", "a&b"), ["a&b"]);
+    assert_eq!(all("[~~]", "~"), ["~"]);
+    assert_eq!(all("[+--]+", "+,-."), ["+,-"]);
+    assert_eq!(all("[a-]+", "a-b"), ["a-"]);
+    assert_eq!(all("[[:alpha:]_]+", "a_1"), ["a_"]);
+    assert_eq!(all("[[:^alpha:]]+", "ab1"), ["1"]);
+    assert_eq!(all(r"[\]\d]+", "]5x"), ["]5"]);
+    assert_eq!(all(r"\[[\[x]", "[[ [x"), ["[[", "[x"]);
+    assert!(Pattern::new("[[:foo:]]").is_err());
+    assert!(Pattern::new("[a").is_err());
+    assert!(Pattern::new("[z-a]").is_err());
+}
+
+#[test]
 fn groups_follow_greedy_order() {
     assert_eq!(groups("(a+)(b*)", "caabx"), ["aab", "aa", "b"]);
     assert_eq!(groups("(x)|(y)", "y"), ["y", "-", "y"]);

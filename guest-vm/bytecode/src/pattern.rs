@@ -1,6 +1,6 @@
-//! The dialect of patterns: extended regular expressions with ASCII classes
-//! for `\d \s \w` and ASCII word boundaries, Unicode for `\p` and for letter
-//! case; nothing that leftmost-longest matching cannot honour.
+//! The dialect of regular expressions, which the compiler checks and the VM compiles:
+//! extended regular expressions with ASCII classes for `\d \s \w` and ASCII word boundaries,
+//! Unicode for `\p` and for letter case; nothing that leftmost-longest matching cannot honour.
 
 use regex_syntax::ast::{
     self, AssertionKind, Ast, ClassAscii, ClassAsciiKind, ClassBracketed, ClassPerl, ClassPerlKind,
@@ -15,8 +15,9 @@ const MAX_NESTING: u32 = 200;
 /// Largest count of a repetition.
 const MAX_REPEAT: u32 = 1000;
 
-/// Parses a pattern and gives it the meaning it has in Mix.
-pub(super) fn translate(pattern: &str) -> Result<Hir, String> {
+/// Parses a pattern and gives it the meaning it has in Mix; the error says why it is none.
+pub fn translate(pattern: &str) -> Result<Hir, String> {
+    let pattern = &plain_brackets(pattern)?;
     let mut tree = ast::parse::ParserBuilder::new()
         .nest_limit(MAX_NESTING)
         .build()
@@ -29,6 +30,66 @@ pub(super) fn translate(pattern: &str) -> Result<Hir, String> {
         .build()
         .translate(pattern, &tree)
         .map_err(|error| error.kind().to_string())
+}
+
+/// Classes by name, as in `[[:alpha:]]`.
+const NAMED: &[&str] = &[
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
+/// Classes in brackets hold characters, ranges, escapes and named classes: what the parser
+/// would take for classes inside classes and for set operations becomes characters.
+fn plain_brackets(pattern: &str) -> Result<String, String> {
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut rest = pattern;
+    let mut inside = false;
+    // The character before was a bare `-` of a class.
+    let mut hyphen = false;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        let was_hyphen = std::mem::take(&mut hyphen);
+        let mut used = c.len_utf8();
+        match c {
+            '\\' => {
+                used += after.chars().next().map_or(0, char::len_utf8);
+                out.push_str(&rest[..used]);
+            }
+            '[' if !inside => {
+                inside = true;
+                // A first `]`, also after `^`, is a character.
+                let start = ["[^]", "[]", "[^", "["].into_iter();
+                let start = start.filter(|start| rest.starts_with(start)).next().unwrap_or("[");
+                used = start.len();
+                out.push_str(start);
+            }
+            ']' if inside => {
+                inside = false;
+                out.push(c);
+            }
+            '[' => match after.strip_prefix(':').and_then(|name| name.split_once(":]")) {
+                Some((name, _)) if !name.contains([']', '[']) => {
+                    if !NAMED.contains(&name.trim_start_matches('^')) {
+                        return Err(format!("there is no class [:{name}:]"));
+                    }
+                    used += name.len() + 3;
+                    out.push_str(&rest[..used]);
+                }
+                _ => out.push_str("\\["),
+            },
+            '&' | '~' if inside => {
+                out.push('\\');
+                out.push(c);
+            }
+            '-' if inside && was_hyphen => out.push_str("\\-"),
+            _ => {
+                hyphen = inside && c == '-';
+                out.push(c);
+            }
+        }
+        rest = &rest[used..];
+    }
+    Ok(out)
 }
 
 /// Refuses what the dialect lacks and makes Perl classes ASCII. Recursion is
