@@ -384,4 +384,7 @@ pub const BUILTINS: &[Builtin] = &[
     row("#metrics_log_level", 1),
     // Writes words and a value to the log if the level is on.
     row("#metrics_note", 3),
+    // ---- passes in the middle of an action: the VM itself performs these
+    row("#sheet_propagate", 1),
+    row("#sheet_flush", 1),
 ];

@@ -59,7 +59,10 @@ fn plain_brackets(pattern: &str) -> Result<String, String> {
                 inside = true;
                 // A first `]`, also after `^`, is a character.
                 let start = ["[^]", "[]", "[^", "["].into_iter();
-                let start = start.filter(|start| rest.starts_with(start)).next().unwrap_or("[");
+                let start = start
+                    .filter(|start| rest.starts_with(start))
+                    .next()
+                    .unwrap_or("[");
                 used = start.len();
                 out.push_str(start);
             }
@@ -67,7 +70,10 @@ fn plain_brackets(pattern: &str) -> Result<String, String> {
                 inside = false;
                 out.push(c);
             }
-            '[' => match after.strip_prefix(':').and_then(|name| name.split_once(":]")) {
+            '[' => match after
+                .strip_prefix(':')
+                .and_then(|name| name.split_once(":]"))
+            {
                 Some((name, _)) if !name.contains([']', '[']) => {
                     if !NAMED.contains(&name.trim_start_matches('^')) {
                         return Err(format!("there is no class [:{name}:]"));

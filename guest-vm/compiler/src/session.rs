@@ -99,13 +99,16 @@ pub fn read(text: &str) -> Input {
     let end = text.trim_end().len() as u32;
     // A directive is about the lines that follow.
     let only_directives = !text.trim().is_empty()
-        && text.lines().all(|line| line.trim().is_empty() || is_directive(line));
-    let incomplete = only_directives || issues.iter().any(|issue| {
-        issue.severity() == Severity::Error
-            && (issue.span.start >= end
-                || matches!(issue.code.as_str(), "LEX_COMMENT")
-                || unclosed_text(issue.code.as_str(), text))
-    });
+        && text
+            .lines()
+            .all(|line| line.trim().is_empty() || is_directive(line));
+    let incomplete = only_directives
+        || issues.iter().any(|issue| {
+            issue.severity() == Severity::Error
+                && (issue.span.start >= end
+                    || matches!(issue.code.as_str(), "LEX_COMMENT")
+                    || unclosed_text(issue.code.as_str(), text))
+        });
     let directed = text.lines().any(is_directive);
     let pieces = items.iter().map(|item| piece(item, text));
     let pieces = pieces.map(|(mut piece, span)| {
@@ -113,7 +116,10 @@ pub fn read(text: &str) -> Input {
             // Taken out of the text it keeps its place.
             let at = sources.locate(span);
             let indent = " ".repeat(at.start_column.saturating_sub(1) as usize);
-            piece.text = format!("#line {} \"{}\"\n{indent}{}", at.start_line, at.file, piece.text);
+            piece.text = format!(
+                "#line {} \"{}\"\n{indent}{}",
+                at.start_line, at.file, piece.text
+            );
         }
         piece
     });
@@ -494,9 +500,10 @@ fn active(
             module.initializer = None;
             // What was entered earlier is considered after what `on ()` assigns, as if that had
             // come in an interaction of its own.
-            let entered_now = module.observers.iter().position(|observer| {
-                observer.watched.is_empty() && observer.guard.is_none()
-            });
+            let entered_now = module
+                .observers
+                .iter()
+                .position(|observer| observer.watched.is_empty() && observer.guard.is_none());
             if let Some(at) = entered_now {
                 module.initializer = Some(module.observers.remove(at).body);
             }

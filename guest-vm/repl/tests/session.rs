@@ -215,7 +215,10 @@ fn observers_run_when_what_they_watch_is_updated() {
     );
     s.says("n + twice", "21");
     // Entering it is an interaction of its own: who watches what it assigns sees the new value.
-    s.says("on () do { n = 9 }", "seen = 9 ; twice = 18 ; n = 9 ; log n");
+    s.says(
+        "on () do { n = 9 }",
+        "seen = 9 ; twice = 18 ; n = 9 ; log n",
+    );
     s.says("[n, seen, twice]", "[9,9,18]");
 }
 
@@ -255,7 +258,10 @@ fn directives_name_the_place_of_what_follows() {
     assert!(!s.repl.is_complete("#line 40 \"gen.mix\""));
     let out = s.whole("#line 40 \"gen.mix\"\ndef a = b");
     assert!(out.contains("gen.mix:40:9"), "{out}");
-    s.says("#line 7 \"gen.mix\"\ndef one = 1\n  def f(x) = one + fail(x)", "");
+    s.says(
+        "#line 7 \"gen.mix\"\ndef one = 1\n  def f(x) = one + fail(x)",
+        "",
+    );
     let out = s.whole("f(\"no\") + 1");
     assert!(out.contains("line: 8"), "{out}");
 }

@@ -9,7 +9,7 @@ use crate::heap::{CellId, Function, InstanceId, Stream, Value};
 use crate::interpreter::Garbage;
 use crate::loaded::Loaded;
 use crate::routine::{Mutex, Scheduler};
-use crate::sheet::{Attach, Force, Instantiation, Interaction, MemoWork, Sheet};
+use crate::sheet::{Attach, Force, Instantiation, Interaction, MemoWork, Midway, Sheet};
 use crate::surroundings::Surroundings;
 use crate::wire::{Arguments, Decoder};
 
@@ -138,6 +138,8 @@ pub(crate) enum Native {
     Instantiate(Box<Instantiation>),
     /// An interaction in progress (language 4.12).
     Interaction(Box<Interaction>),
+    /// A pass in the middle of an action.
+    Midway(Box<Midway>),
 }
 
 /// A guarded region.

@@ -176,18 +176,27 @@ fn write_scalar(out: &mut String, value: &Value, mode: Mode) -> Result<(), Failu
             out.push_str(other.kind());
             out.push_str(">\"");
         }
-        other => return Err(not_serializable(other)),
+        other => return Err(not_serializable(other, "")),
     }
     Ok(())
 }
 
-/// `ERR_NOT_SERIALIZABLE`.
+/// `ERR_NOT_SERIALIZABLE` of what is at `path` in a value; the path may be unknown.
 #[must_use]
-pub fn not_serializable(value: &Value) -> Failure {
+pub fn not_serializable(value: &Value, path: &str) -> Failure {
     let kind = value.kind();
+    let place = match path {
+        "" => String::new(),
+        path => format!(" (it is at {})", path.trim_start_matches('.')),
+    };
+    let mend = match value {
+        Value::Link(_) => "; the value behind a link is `contents(l)`",
+        Value::Stream(_) => "; `stream.toArray(s)` makes an array of a stream",
+        _ => "",
+    };
     Failure::new(
         "ERR_NOT_SERIALIZABLE",
-        format!("a value of kind {kind} cannot be serialized"),
+        format!("a value of kind {kind} cannot be serialized{place}{mend}"),
     )
     .with("kind", kind)
 }

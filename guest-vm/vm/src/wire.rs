@@ -73,6 +73,37 @@ fn not_encodable(error: &EncodeError) -> Failure {
     Failure::new("ERR_NOT_SERIALIZABLE", error.to_string())
 }
 
+/// Where a part of a value is, as `[2].name`; empty for the value itself.
+fn place_in(value: &Value, part: &Value) -> String {
+    let mut path = String::new();
+    find_part(value, part, &mut path);
+    path
+}
+
+/// The parts before the one looked for were written already, so they are no deeper than `DEPTH`.
+fn find_part(value: &Value, part: &Value, path: &mut String) -> bool {
+    if std::ptr::eq(value, part) {
+        return true;
+    }
+    let length = path.len();
+    let mut found = |step: &str, inner: &Value| {
+        path.truncate(length);
+        path.push_str(step);
+        find_part(inner, part, path)
+    };
+    match value {
+        Value::Array(array) => {
+            let mut items = array.items().iter().enumerate();
+            items.any(|(index, item)| found(&format!("[{index}]"), item))
+        }
+        Value::Map(map) => map
+            .iter()
+            .any(|(key, member)| found(&format!(".{key}"), member)),
+        Value::Case(case) => case.argument().is_some_and(|argument| found("^", argument)),
+        _ => false,
+    }
+}
+
 enum Open<'a> {
     Array(std::slice::Iter<'a, Value>),
     Map(MapIter<'a>),
@@ -80,7 +111,8 @@ enum Open<'a> {
 }
 
 /// Appends the wire form of a value.
-pub fn encode_into(out: &mut Vec<u8>, value: &Value) -> Result<(), Failure> {
+pub fn encode_into(out: &mut Vec<u8>, root: &Value) -> Result<(), Failure> {
+    let value = root;
     let mut writer = Writer::new(out);
     let bad = |error: EncodeError| not_encodable(&error);
     let mut open: Vec<Open<'_>> = Vec::new();
@@ -129,7 +161,7 @@ pub fn encode_into(out: &mut Vec<u8>, value: &Value) -> Result<(), Failure> {
                     }
                 }
                 Value::Undefined => writer.undefined(),
-                other => return Err(not_serializable(other)),
+                other => return Err(not_serializable(other, &place_in(root, other))),
             }
         }
         match open.pop() {

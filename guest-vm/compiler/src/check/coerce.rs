@@ -66,7 +66,9 @@ impl Checker<'_> {
                     },
                 });
             }
-            if let Some(wrapped) = self.wrap_function(&expr, from, to, span)? {
+            if self.cur.library
+                && let Some(wrapped) = self.wrap_function(&expr, from, to, span)?
+            {
                 return Ok(wrapped);
             }
         }
@@ -402,6 +404,13 @@ impl Checker<'_> {
                     "one type would be both {expected} and {found}; \
                      annotate a parameter, or declare the definition"
                 ))
+                .into();
+        }
+        if matches!(self.types.node(found), Node::Appstate)
+            && matches!(self.types.node(expected), Node::Data)
+        {
+            return Issue::new(Code::CellAppstateEscape, span)
+                .hint("pass it on as an argument; it is valid only while the action runs")
                 .into();
         }
         let mend = self.mend(expected, found);

@@ -159,7 +159,9 @@ impl Checker<'_> {
             DefForm::Effect { body: e } => {
                 let ((expr, _), scope) = self.in_body(place, false, |checker| checker.infer(e))?;
                 let function = body(FunctionName::Effect, scope, expr, span);
-                self.new_slot(&def.name, true, SlotKind::Effect(function));
+                if let Some(slot) = self.cur.effects.get(&def.name.span) {
+                    self.cur.slots[slot.0 as usize].kind = SlotKind::Effect(function);
+                }
                 Ok(())
             }
             DefForm::Value { ty, meta, body: e } => {

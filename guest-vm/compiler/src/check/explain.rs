@@ -302,8 +302,12 @@ impl Checker<'_> {
         for (index, (need, take)) in needs.into_iter().zip(takes).enumerate() {
             if !self.fits(need, take) {
                 let (given, taken) = self.show_pair(need, take);
+                let mend = match self.fits(take, need) {
+                    true => "; `x -> f(x)` checks what is given",
+                    false => "",
+                };
                 return Some(format!(
-                    "parameter {} of the function is given {given} and takes {taken}",
+                    "parameter {} of the function is given {given} and takes {taken}{mend}",
                     index + 1
                 ));
             }

@@ -37,9 +37,7 @@ pub(super) fn name(name: &str) -> Option<&'static str> {
             "`datacase(x)` names the kind of x; the pattern `type(string)` matches texts"
         }
         "assert" => "write `if (not c) { fail(\"why\") }` in a block",
-        "sprintf" | "format" => {
-            "texts are joined with `+`; numbers are written by `number.format`"
-        }
+        "sprintf" | "format" => "texts are joined with `+`; numbers are written by `number.format`",
         "range" => "a loop over numbers is `for (let i = 0; i < n; i = i + 1) { … }`",
         "break" | "continue" => {
             "there is no such statement: end a loop by its condition or with `return`"
@@ -69,20 +67,36 @@ const MEMBERS: &[(&str, &[&str], &str)] = &[
         &["fold", "foldl", "foldLeft", "sum", "inject", "aggregate"],
         "write `array.reduce((x, sum) -> …, start, list)`",
     ),
-    ("array", &["foldr", "foldRight"], "did you mean array.reduceRight?"),
-    ("array", &["size", "len", "count"], "did you mean array.length?"),
+    (
+        "array",
+        &["foldr", "foldRight"],
+        "did you mean array.reduceRight?",
+    ),
+    (
+        "array",
+        &["size", "len", "count"],
+        "did you mean array.length?",
+    ),
     (
         "array",
         &["join"],
         "texts are joined with `string.concat(separator, list)`",
     ),
-    ("array", &["includes", "has", "member"], "did you mean array.contains?"),
+    (
+        "array",
+        &["includes", "has", "member"],
+        "did you mean array.contains?",
+    ),
     ("array", &["max", "maximum"], "did you mean array.maxValue?"),
     ("array", &["min", "minimum"], "did you mean array.minValue?"),
     ("array", &["every", "all"], "did you mean array.forAll?"),
     ("array", &["some", "any"], "did you mean array.exists?"),
     ("array", &["reverse", "reversed"], "did you mean array.rev?"),
-    ("array", &["flat", "concatAll"], "did you mean array.flatten?"),
+    (
+        "array",
+        &["flat", "concatAll"],
+        "did you mean array.flatten?",
+    ),
     (
         "array",
         &["unique", "uniq", "distinct", "dedup", "deduplicate"],
@@ -94,14 +108,26 @@ const MEMBERS: &[(&str, &[&str], &str)] = &[
         "`a[2..5]` is the stream of these elements; `array.firstn(n, a)` and `array.skipn(n, a)` cut an array",
     ),
     ("array", &["take", "head"], "did you mean array.firstn?"),
-    ("array", &["drop", "tail", "rest"], "did you mean array.skipn?"),
+    (
+        "array",
+        &["drop", "tail", "rest"],
+        "did you mean array.skipn?",
+    ),
     (
         "array",
         &["indexOf", "index"],
         "write `array.findIndex(x -> x == …, list)`",
     ),
-    ("array", &["pop"], "`array.last(a)` is the last element; arrays do not change"),
-    ("array", &["mapi", "mapIndexed", "mapWithIndex"], "did you mean array.indexedMap?"),
+    (
+        "array",
+        &["pop"],
+        "`array.last(a)` is the last element; arrays do not change",
+    ),
+    (
+        "array",
+        &["mapi", "mapIndexed", "mapWithIndex"],
+        "did you mean array.indexedMap?",
+    ),
     (
         "array",
         &["group", "groupBy"],
@@ -114,7 +140,11 @@ const MEMBERS: &[(&str, &[&str], &str)] = &[
     ),
     ("array", &["at", "nth"], "an element is `a[0]`"),
     ("string", &["join"], "did you mean string.concat?"),
-    ("string", &["concatenate", "append"], "texts are joined with `+`"),
+    (
+        "string",
+        &["concatenate", "append"],
+        "texts are joined with `+`",
+    ),
     (
         "string",
         &["toUpper", "toUpperCase", "upper", "upcase"],
@@ -125,11 +155,27 @@ const MEMBERS: &[(&str, &[&str], &str)] = &[
         &["toLower", "toLowerCase", "lower", "downcase"],
         "did you mean string.lowercase?",
     ),
-    ("string", &["size", "len", "count"], "did you mean string.length?"),
-    ("string", &["substring", "substr", "slice"], "did you mean string.sub?"),
+    (
+        "string",
+        &["size", "len", "count"],
+        "did you mean string.length?",
+    ),
+    (
+        "string",
+        &["substring", "substr", "slice"],
+        "did you mean string.sub?",
+    ),
     ("string", &["replace"], "did you mean string.replaceAll?"),
-    ("string", &["includes", "has"], "did you mean string.contains?"),
-    ("string", &["toNumber", "toInt", "parseNumber"], "did you mean number.parse?"),
+    (
+        "string",
+        &["includes", "has"],
+        "did you mean string.contains?",
+    ),
+    (
+        "string",
+        &["toNumber", "toInt", "parseNumber"],
+        "did you mean number.parse?",
+    ),
     ("string", &["split"], "did you mean string.splitSep?"),
     ("string", &["lines"], "write `string.splitSep(\"\\n\", s)`"),
     ("string", &["strip"], "did you mean string.trim?"),
@@ -138,29 +184,73 @@ const MEMBERS: &[(&str, &[&str], &str)] = &[
         &["indexOf", "find", "search", "position"],
         "write `string.indexOfLeft(part, s)`",
     ),
-    ("string", &["lastIndexOf"], "did you mean string.indexOfRight?"),
+    (
+        "string",
+        &["lastIndexOf"],
+        "did you mean string.indexOfRight?",
+    ),
     (
         "string",
         &["charAt", "char", "at"],
         "write `string.sub(i, i + 1, s)`, or `string.codePointAt(i, s)` for its number",
     ),
-    ("string", &["charCodeAt", "ord"], "did you mean string.codePointAt?"),
-    ("string", &["fromCharCode", "chr"], "did you mean string.fromCodePoint?"),
+    (
+        "string",
+        &["charCodeAt", "ord"],
+        "did you mean string.codePointAt?",
+    ),
+    (
+        "string",
+        &["fromCharCode", "chr"],
+        "did you mean string.fromCodePoint?",
+    ),
     (
         "string",
         &["repeat", "padStart", "padLeft", "padEnd"],
         "write `string.concat(\"\", array.initialize(n, _ -> s))`; numbers are padded by `number.format`",
     ),
-    ("string", &["format", "sprintf"], "texts are joined with `+`; numbers are written by `number.format`"),
-    ("string", &["reverse"], "write `string.concat(\"\", array.rev(string.splitSep(\"\", s)))`"),
-    ("string", &["match", "test"], "patterns are in module regex: `regex.match(~regex \"…\", s)`"),
-    ("map", &["put", "insert", "update"], "write `m with .(key) = value`"),
+    (
+        "string",
+        &["format", "sprintf"],
+        "texts are joined with `+`; numbers are written by `number.format`",
+    ),
+    (
+        "string",
+        &["reverse"],
+        "write `string.concat(\"\", array.rev(string.splitSep(\"\", s)))`",
+    ),
+    (
+        "string",
+        &["match", "test"],
+        "patterns are in module regex: `regex.match(~regex \"…\", s)`",
+    ),
+    (
+        "map",
+        &["put", "insert", "update"],
+        "write `m with .(key) = value`",
+    ),
     ("map", &["size", "len", "count"], "did you mean map.length?"),
-    ("map", &["entries", "items", "toList", "pairs"], "did you mean map.bindings?"),
-    ("map", &["toArray"], "did you mean map.values or map.bindings?"),
-    ("map", &["has", "hasKey", "containsKey", "exists"], "did you mean map.contains?"),
+    (
+        "map",
+        &["entries", "items", "toList", "pairs"],
+        "did you mean map.bindings?",
+    ),
+    (
+        "map",
+        &["toArray"],
+        "did you mean map.values or map.bindings?",
+    ),
+    (
+        "map",
+        &["has", "hasKey", "containsKey", "exists"],
+        "did you mean map.contains?",
+    ),
     ("map", &["delete", "unset"], "did you mean map.remove?"),
-    ("map", &["merge", "union", "extend", "assign"], "maps are joined with `+`, the right side wins"),
+    (
+        "map",
+        &["merge", "union", "extend", "assign"],
+        "maps are joined with `+`, the right side wins",
+    ),
     ("map", &["fold", "foldl"], "did you mean map.reduce?"),
     (
         "map",
@@ -172,10 +262,18 @@ const MEMBERS: &[(&str, &[&str], &str)] = &[
         &["toFixed", "toPrecision", "toLocaleString"],
         "write `number.format({format: \"-0.00\"}, x)`",
     ),
-    ("number", &["toInt", "truncate", "int"], "did you mean number.trunc?"),
+    (
+        "number",
+        &["toInt", "truncate", "int"],
+        "did you mean number.trunc?",
+    ),
     ("number", &["parseFloat"], "did you mean number.parse?"),
     ("number", &["power"], "did you mean number.pow?"),
-    ("number", &["random"], "random numbers are in module `random`"),
+    (
+        "number",
+        &["random"],
+        "random numbers are in module `random`",
+    ),
     ("number", &["modulo"], "did you mean number.mod?"),
     ("number", &["PI", "pi"], "write `4 * number.atan(1)`"),
     (
@@ -183,29 +281,61 @@ const MEMBERS: &[(&str, &[&str], &str)] = &[
         &["isSome", "isDefined", "isJust"],
         "did you mean option.exists?",
     ),
-    ("option", &["isNone", "isNothing"], "write `not option.exists(x)`"),
-    ("option", &["unwrap", "fromJust"], "did you mean option.get?"),
+    (
+        "option",
+        &["isNone", "isNothing"],
+        "write `not option.exists(x)`",
+    ),
+    (
+        "option",
+        &["unwrap", "fromJust"],
+        "did you mean option.get?",
+    ),
     (
         "option",
         &["getOrElse", "unwrapOr", "orElse", "default"],
         "did you mean option.withDefault?",
     ),
-    ("option", &["flatMap", "bind", "chain"], "did you mean option.andThen?"),
-    ("result", &["isOk", "isSuccess"], "did you mean result.exists?"),
-    ("result", &["isError", "isErr"], "write `not result.exists(x)`"),
+    (
+        "option",
+        &["flatMap", "bind", "chain"],
+        "did you mean option.andThen?",
+    ),
+    (
+        "result",
+        &["isOk", "isSuccess"],
+        "did you mean result.exists?",
+    ),
+    (
+        "result",
+        &["isError", "isErr"],
+        "write `not result.exists(x)`",
+    ),
     ("result", &["unwrap"], "did you mean result.get?"),
     (
         "result",
         &["getOrElse", "unwrapOr", "default"],
         "did you mean result.withDefault?",
     ),
-    ("result", &["flatMap", "bind", "chain"], "did you mean result.andThen?"),
+    (
+        "result",
+        &["flatMap", "bind", "chain"],
+        "did you mean result.andThen?",
+    ),
     ("result", &["mapErr"], "did you mean result.mapError?"),
     ("stream", &["take"], "did you mean stream.firstn?"),
     ("stream", &["drop"], "did you mean stream.skipn?"),
     ("stream", &["fold"], "did you mean stream.reduce?"),
-    ("db", &["insert", "create", "add", "put", "update", "write"], "did you mean db.saveOne?"),
-    ("db", &["find", "select", "where"], "write `db.head(null) |> db.filter(r -> …) |> db.toArray`"),
+    (
+        "db",
+        &["insert", "create", "add", "put", "update", "write"],
+        "did you mean db.saveOne?",
+    ),
+    (
+        "db",
+        &["find", "select", "where"],
+        "write `db.head(null) |> db.filter(r -> …) |> db.toArray`",
+    ),
     ("db", &["read", "load", "fetch"], "did you mean db.getOne?"),
     ("db", &["remove"], "did you mean db.deleteOne?"),
 ];
@@ -345,7 +475,9 @@ mod tests {
             let line = line.strip_prefix("foreign ").unwrap_or(line);
             line.strip_prefix("def ")
                 .and_then(|rest| rest.strip_prefix(name))
-                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+                .is_some_and(|rest| {
+                    !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+                })
         })
     }
 }

@@ -361,6 +361,8 @@ struct Current {
     used: HashSet<Symbol>,
     /// Places of names in the order of their last definitions.
     slot_of: HashMap<Symbol, core::SlotId>,
+    /// The slots of `def _`, by the place of the `_`.
+    effects: HashMap<Span, core::SlotId>,
 }
 
 impl Current {
@@ -399,6 +401,7 @@ impl Current {
             unused: Vec::new(),
             used: HashSet::new(),
             slot_of: HashMap::new(),
+            effects: HashMap::new(),
         }
     }
 }

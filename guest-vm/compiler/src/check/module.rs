@@ -176,6 +176,16 @@ impl Checker<'_> {
             }
         }
         for (index, phrase) in module.phrases.iter().enumerate() {
+            // `def _ = e` is evaluated in its turn, too.
+            if let PhraseKind::Def(ast::Def {
+                name,
+                form: ast::DefForm::Effect { .. },
+                ..
+            }) = &phrase.kind
+            {
+                let slot = self.new_slot(name, true, SlotKind::Broken);
+                self.cur.effects.insert(name.span, slot);
+            }
             for (name, private, _) in defined_names(phrase) {
                 if last.get(&name.text) == Some(&index)
                     && !self.cur.slot_of.contains_key(&name.text)

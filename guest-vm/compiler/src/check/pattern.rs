@@ -400,17 +400,20 @@ impl Checker<'_> {
         if !self.cur.pragmas.wants(Code::WarnShadowcase) || self.cur.library {
             return;
         }
-        let case = matches!(
-            self.own_member(name).map(|member| member.kind),
-            Some(MemberKind::Case(_))
+        let qualifier = match self.own_member(name).map(|member| member.kind) {
+            Some(MemberKind::Case(_)) => "self",
+            Some(_) => return,
+            // Names like `ok` and `error` are taken for what they say; nobody calls a value `unset`.
+            None => match self.predefined_cases.get(&**name) {
+                Some(case) if case.argument.is_none() => "global",
+                _ => return,
+            },
+        };
+        self.warn(
+            Issue::new(Code::WarnShadowcase, span)
+                .with("name", name)
+                .hint(format!("write `{qualifier}.{name}` to match the case")),
         );
-        if case {
-            self.warn(
-                Issue::new(Code::WarnShadowcase, span)
-                    .with("name", name)
-                    .hint(format!("write `self.{name}` to match the case")),
-            );
-        }
     }
 
     /// Warns of arms that are never reached and of cases that are not covered.

@@ -500,6 +500,7 @@ impl Machine {
             Native::Attach(attach) => self.attach(routine, *attach, value),
             Native::Instantiate(work) => self.instance_step(routine, work),
             Native::Interaction(work) => self.interaction_step(routine, work, value),
+            Native::Midway(work) => self.midway_step(routine, work),
         }
     }
 }

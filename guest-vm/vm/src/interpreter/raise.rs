@@ -86,6 +86,7 @@ impl Machine {
                 Some(Native::Slot { instance, slot, .. }) => self.sheet.reset_slot(instance, slot),
                 Some(Native::Force(force)) => self.sheet.abandon(&force),
                 Some(Native::Interaction(work)) => self.undo_interaction(*work),
+                Some(Native::Midway(work)) => self.abandon_midway(&work),
                 Some(Native::Guard { mutex, .. }) => {
                     self.unlock(&mutex, self.scheduler.running);
                 }

@@ -66,6 +66,10 @@ pub enum Co {
     Same,
     /// `#co_view()`: number of the view.
     View,
+    /// `#sheet_propagate(appstate)`: a pass, now.
+    Propagate,
+    /// `#sheet_flush(appstate)`: a pass, after which what happened so far stays.
+    Flush,
 }
 
 /// The builtin with that name.
@@ -98,6 +102,8 @@ pub fn find(name: &str) -> Option<Co> {
         "#co_guard" => Co::Guard,
         "#co_same" => Co::Same,
         "#co_view" => Co::View,
+        "#sheet_propagate" => Co::Propagate,
+        "#sheet_flush" => Co::Flush,
         _ => return None,
     })
 }
@@ -210,6 +216,8 @@ impl Machine {
                 (Value::Opaque(a), Value::Opaque(b)) => Rc::ptr_eq(a, b),
                 _ => false,
             })),
+            Co::Propagate => self.begin_midway(routine, false, ret),
+            Co::Flush => self.begin_midway(routine, true, ret),
             Co::View => done(Value::Int(i64::from(self.sheet.current))),
             Co::Guard => {
                 let mutex = Rc::clone(mutex::of_value(&first)?);

@@ -90,7 +90,10 @@ impl Machine {
                 return Err(Failure::bad_parameter(
                     &param.name,
                     &description.name,
-                    &format!("{} at {} does not conform to {}", why.kind, why.path, why.text),
+                    &format!(
+                        "{} at {} does not conform to {}",
+                        why.kind, why.path, why.text
+                    ),
                 ));
             }
         }

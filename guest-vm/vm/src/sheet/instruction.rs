@@ -214,7 +214,7 @@ impl Machine {
     }
 
     /// Fails while formulas run.
-    fn effect(&self, routine: &Routine) -> Result<(), Failure> {
+    pub(super) fn effect(&self, routine: &Routine) -> Result<(), Failure> {
         if self.sheet.propagating || routine.forced_cell().is_some() {
             return Err(Failure::new(
                 "RT_EFFECT_IN_FORMULA",

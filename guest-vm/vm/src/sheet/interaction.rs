@@ -71,6 +71,14 @@ impl Interaction {
         })
     }
 
+    /// What was made so far stays, whatever fails.
+    pub(super) fn settle(&mut self, sheet: &Sheet) {
+        self.start_instances = sheet.instances.len();
+        self.start_cells = sheet.cells.len();
+        self.start_environments = sheet.view().map_or(0, |view| view.environments.len());
+        self.start_events = sheet.event_cells.len();
+    }
+
     /// Pass of the previous run of the observer that is looked at.
     pub fn observer_run(&self, sheet: &Sheet) -> Option<u64> {
         let (instance, index) = self.observer?;
@@ -310,6 +318,7 @@ impl Machine {
         }
         sheet.created.clear();
         sheet.recent.clear();
+        sheet.left.clear();
         sheet.owners.clear();
         // Cells that are dropped are no readers of others any longer.
         for number in work.start_cells..sheet.cells.len() {

@@ -11,7 +11,7 @@
 //! - [`instance`]: making instances; [`lifetime`]: when they die; [`scope`]: cells that views share
 //! - [`force`]: evaluating cells; [`instruction`]: the instructions about cells
 //! - [`pass`]: what a pass evaluates, which observers follow
-//! - [`interaction`]: the loop of passes, initializers and observers
+//! - [`interaction`]: the loop of passes, initializers and observers; [`midway`]: passes that a body asks for
 //! - [`memo`]: `dependentLink` and `mapLinkArray`; [`live`]: sources of live cells
 //! - [`action`]: action values
 
@@ -24,6 +24,7 @@ pub(crate) mod layout;
 mod lifetime;
 mod live;
 mod memo;
+mod midway;
 mod node;
 mod pass;
 mod scope;
@@ -42,6 +43,7 @@ pub(crate) use instance::Instantiation;
 pub(crate) use interaction::Interaction;
 pub(crate) use live::{Attach, Delivery, LiveSource};
 pub(crate) use memo::MemoWork;
+pub(crate) use midway::Midway;
 pub(crate) use node::{CellNode, CellState};
 pub(crate) use pass::Signal;
 
@@ -72,6 +74,8 @@ pub(crate) struct Sheet {
     assigned: Vec<CellId>,
     /// Cells updated since observers were last looked for.
     recent: Vec<CellId>,
+    /// Cells that a failed pass has left dirty.
+    left: Vec<CellId>,
     /// Cells that were marked for evaluation in the interaction.
     marked: Vec<CellId>,
     /// Instances whose initializer is still to run, in creation order.
@@ -208,6 +212,7 @@ impl Sheet {
             first_new_cell: 0,
             assigned: Vec::new(),
             recent: Vec::new(),
+            left: Vec::new(),
             marked: Vec::new(),
             created: Vec::new(),
             journal: Vec::new(),

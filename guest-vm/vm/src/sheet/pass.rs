@@ -54,6 +54,9 @@ impl Sheet {
                 self.readers(loaded, id, &mut work);
             }
         }
+        let left = std::mem::take(&mut self.left);
+        let is_dirty = |id: &CellId| self.cell(*id).is_some_and(|c| c.state == CellState::Dirty);
+        dirty.extend(left.into_iter().filter(is_dirty));
         work.extend(signal.cells);
         if signal.events != 0 {
             work.extend(self.cells_of_events(loaded, signal.events));
@@ -73,6 +76,7 @@ impl Sheet {
             }
         }
         dirty.sort_unstable();
+        dirty.dedup();
         dirty
     }
 

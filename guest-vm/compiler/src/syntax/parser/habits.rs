@@ -10,8 +10,21 @@ pub(super) const CHOOSE_CASE: &str =
 
 /// Words that start a definition.
 const KEYWORDS: &[&str] = &[
-    "module", "static", "import", "declare", "def", "cell", "var", "live", "alias", "case", "type",
-    "private", "foreign", "on", "initializer",
+    "module",
+    "static",
+    "import",
+    "declare",
+    "def",
+    "cell",
+    "var",
+    "live",
+    "alias",
+    "case",
+    "type",
+    "private",
+    "foreign",
+    "on",
+    "initializer",
 ];
 
 /// How many tokens back the bracket around an unexpected token is looked for.
@@ -398,9 +411,10 @@ impl Parser<'_> {
             (TokenKind::ParenOpen, TokenKind::Comma) if before == TokenKind::Colon => {
                 "a function of two arguments has the type `A -> B -> C`; a tuple type is written `[A, B]`"
             }
-            (TokenKind::BraceOpen, TokenKind::Int(_) | TokenKind::Str(_) | TokenKind::Ident | TokenKind::Null)
-                if self.in_switch() && self.kind_before(1) == TokenKind::BraceOpen =>
-            {
+            (
+                TokenKind::BraceOpen,
+                TokenKind::Int(_) | TokenKind::Str(_) | TokenKind::Ident | TokenKind::Null,
+            ) if self.in_switch() && self.kind_before(1) == TokenKind::BraceOpen => {
                 "each choice is written `case p: …`; `case _:` matches the rest"
             }
             (TokenKind::ParenOpen, TokenKind::Comma) if is_value => {
@@ -510,12 +524,16 @@ impl Parser<'_> {
             }
             "type" if next.is_none() => "a type is defined with `type NAME = …`".to_string(),
             "end" => "a module ends with `module end`".to_string(),
-            "action" => format!("an action is the value of a cell: `cell {name} = action (x) {{ … }}`"),
+            "action" => {
+                format!("an action is the value of a cell: `cell {name} = action (x) {{ … }}`")
+            }
             "{" => "a module has no braces: it ends with `module end`".to_string(),
             _ => {
                 let lower = word.to_ascii_lowercase();
                 let is_keyword = lower != word && KEYWORDS.contains(&lower.as_str());
-                return is_keyword.then(|| format!("words of the language are written in lower case: `{lower}`"));
+                return is_keyword.then(|| {
+                    format!("words of the language are written in lower case: `{lower}`")
+                });
             }
         })
     }
