@@ -1,6 +1,6 @@
 //! A request from plan to response.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use mix_http_api::{
@@ -11,7 +11,7 @@ use crate::bindings::wasi::http::types::{ErrorCode, Request, Response as WasiRes
 use crate::exchange::{self, NoBody};
 use crate::{agent, app, records, settings};
 
-static SETTINGS: OnceLock<Settings> = OnceLock::new();
+static SETTINGS: OnceLock<Arc<Settings>> = OnceLock::new();
 static BEGIN: OnceLock<Instant> = OnceLock::new();
 
 /// Answers a request.
@@ -23,7 +23,7 @@ pub async fn handle(request: Request) -> Result<WasiResponse, ErrorCode> {
         uptime_seconds: BEGIN.get_or_init(Instant::now).elapsed().as_secs(),
         ..Facts::default()
     };
-    let settings = SETTINGS.get_or_init(settings::of_environment);
+    let settings = SETTINGS.get_or_init(|| Arc::new(settings::of_environment()));
     let response = match plan(settings, head, &facts) {
         Plan::Reply(response) => response,
         Plan::Body(pending) => answer(*pending, request).await,

@@ -68,6 +68,7 @@ impl Need {
             | Action::Health
             | Action::Ready
             | Action::OpenApi
+            | Action::Swagger
             | Action::ListWorkspaces => Need::Nothing,
             Action::CreateWorkspace => Need::Creator,
             Action::GetWorkspace | Action::ListAppmeta | Action::Mcp => {

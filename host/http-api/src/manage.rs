@@ -110,6 +110,8 @@ pub enum Job {
         /// What the client has sent to be answered.
         key: String,
     },
+    /// A file of the pages that show the description of the interface.
+    Swagger(String),
     /// The messages of a topic, as they come.
     Subscribe {
         /// The topic.
@@ -206,6 +208,8 @@ pub enum Done {
     Made(Value, String),
     /// Bytes of a media type.
     Bytes(String, Vec<u8>),
+    /// A part of a page of the server's own.
+    Asset(&'static str, Vec<u8>),
     /// A JSON text, or nothing, as the answer to a message of a conversation.
     Message {
         /// Status.
@@ -309,6 +313,7 @@ pub(crate) fn with_body(
         Action::SetSignal => signals::set(head, body, settings.params_limit)?,
         Action::CancelSignal => Job::CancelSignal,
         Action::Session => session::open(head)?,
+        Action::Swagger => Job::Swagger(route.path.clone()),
         Action::Subscribe => Job::Subscribe {
             // The route has one.
             topic: route.topic.clone().ok_or_else(ApiError::internal)?,
@@ -374,6 +379,14 @@ impl Managed {
                     Ok(response)
                 }
                 Done::Bytes(media_type, bytes) => Ok(self.bytes(&media_type, bytes)),
+                Done::Asset(media_type, bytes) => {
+                    let mut response = self.frame.respond(200, media_type, bytes);
+                    let policy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
+                    response
+                        .headers
+                        .push(("content-security-policy", policy.to_owned()));
+                    Ok(response)
+                }
             })
             .unwrap_or_else(|error| self.frame.error(error))
     }

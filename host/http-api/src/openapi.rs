@@ -36,6 +36,8 @@ enum Answer {
     Object,
     Array,
     Events,
+    /// A part of a page.
+    Page,
     /// What an agent gives: a value, or the events of its run.
     Run,
 }
@@ -216,6 +218,12 @@ fn response(answer: Answer) -> Value {
         Answer::Text => content("text/plain", json!({ "type": "string" })),
         Answer::Bytes => content("application/octet-stream", json!({})),
         Answer::Value => content("application/json", json!({})),
+        Answer::Page => json!({ "description": "Done.", "content": {
+            "text/html": { "schema": { "type": "string" } },
+            "text/css": { "schema": { "type": "string" } },
+            "text/javascript": { "schema": { "type": "string" } },
+            "image/png": { "schema": {} },
+        } }),
         Answer::Run => json!({ "description": "Done.", "content": {
             "application/json": { "schema": {} },
             "application/msgpack": { "schema": {} },
@@ -253,7 +261,7 @@ const QUERY: &[(&str, &str)] = &[
 ];
 
 fn about(action: Action) -> About {
-    use Answer::{Array, Bytes, Empty, Events, Object, Run, Text, Value};
+    use Answer::{Array, Bytes, Empty, Events, Object, Page, Run, Text, Value};
     let made = |tag, summary, query, body, success| About {
         tag,
         summary,
@@ -293,6 +301,13 @@ fn about(action: Action) -> About {
             &[(200, Object), (503, Object)],
         ),
         Action::OpenApi => made(server, "This document", &[], Body::None, &[(200, Object)]),
+        Action::Swagger => made(
+            server,
+            "This document as pages (Swagger UI)",
+            &[],
+            Body::None,
+            &[(200, Page), (308, Empty)],
+        ),
         Action::ListWorkspaces => made(
             workspaces,
             "Workspaces in which the caller has a grant",

@@ -12,6 +12,7 @@ use crate::response::{Frame, JSON, Response, TEXT};
 use crate::route::{self, Action, Route};
 use crate::run::{self, AgentRun};
 use mix_value::escjson::write_string;
+use std::sync::Arc;
 
 /// What the operator configured, as far as answers depend on it.
 #[derive(Debug, Clone)]
@@ -131,7 +132,7 @@ pub struct NeedsBody {
     pub limit: u64,
     head: Head,
     frame: Frame,
-    settings: Settings,
+    settings: Arc<Settings>,
     task: Result<Task, ApiError>,
 }
 
@@ -144,7 +145,7 @@ enum Task {
 }
 
 /// Judges the head of a request.
-pub fn plan(settings: &Settings, head: Head, facts: &Facts) -> Plan {
+pub fn plan(settings: &Arc<Settings>, head: Head, facts: &Facts) -> Plan {
     let mut frame = Frame::new(settings, &head, facts);
     if cors::is_preflight(&head) {
         return Plan::Reply(frame.respond(204, TEXT, Vec::new()));
@@ -187,8 +188,8 @@ fn judge(
     check_length(settings, route.action, head)?;
     let token = access::token(head)?;
     let need = match (route.action, settings.docs) {
-        (Action::OpenApi, Docs::Auth) => Need::Token,
-        (Action::OpenApi, Docs::Off) => return Err(route::no_such_route()),
+        (Action::OpenApi | Action::Swagger, Docs::Auth) => Need::Token,
+        (Action::OpenApi | Action::Swagger, Docs::Off) => return Err(route::no_such_route()),
         (Action::Import, _) => Need::CreateOrOwn(packages::import_name(head)?),
         _ => Need::of(&route),
     };
@@ -224,6 +225,12 @@ fn task(
         Action::OpenApi => {
             let text = openapi::document(settings);
             Ok(Task::Reply(frame.json_text(200, text)))
+        }
+        // The page names its files relative to this path.
+        Action::Swagger if route.path.is_empty() && !head.path().ends_with('/') => {
+            let mut reply = frame.respond(308, TEXT, Vec::new());
+            reply.headers.push(("location", "swagger/".to_owned()));
+            Ok(Task::Reply(reply))
         }
         Action::Ready => Ok(Task::Reply(ready(facts, frame))),
         Action::Metrics => Ok(Task::Reply(frame.respond(

@@ -65,6 +65,7 @@ pub enum Action {
     Metrics,
     Subscribe,
     Session,
+    Swagger,
 }
 
 /// A path and its methods; GET includes HEAD.
@@ -84,6 +85,8 @@ pub(crate) const TABLE: &[Resource] = &[
     resource("/v1/health", &[("GET", Action::Health)]),
     resource("/v1/health/ready", &[("GET", Action::Ready)]),
     resource("/v1/_doc/openapi.json", &[("GET", Action::OpenApi)]),
+    resource("/v1/swagger", &[("GET", Action::Swagger)]),
+    resource("/v1/swagger/{path..}", &[("GET", Action::Swagger)]),
     resource(
         "/v1/ws",
         &[

@@ -44,7 +44,7 @@ mod program;
 mod records;
 mod writer;
 
-pub use container::Source;
+pub use container::{Archive, Source};
 pub use error::{PackageError, Result};
 pub use limits::Limits;
 pub use model::{

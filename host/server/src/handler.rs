@@ -4,6 +4,7 @@ use super::encoding;
 use super::identity::Admitted;
 use super::occupancy::Presence;
 use super::occupancy::Refused;
+use super::rate::network;
 use super::registered::{self, Runnable};
 use super::reply::{Reply, ReplyBody};
 use super::sessions::{self, Opening};
@@ -119,7 +120,10 @@ async fn answer(
     let facts = Facts {
         request_id: random_text(22),
         uptime_seconds: server.started.elapsed().as_secs(),
-        trouble: (!server.ws_dir.is_dir()).then_some("missing"),
+        trouble: match parts.uri.path().starts_with("/v1/health") {
+            true => (!server.ws_dir.is_dir()).then_some("missing"),
+            false => None,
+        },
         key_trouble: server
             .identity
             .as_ref()
@@ -161,13 +165,12 @@ async fn planned(
     }
     if server.identity.is_some()
         && pending.token.is_none()
-        && let Err(wait) = server.anonymous.count(visit.client, Instant::now())
+        && let Err(wait) = server
+            .anonymous
+            .count(|| network(visit.client), Instant::now())
     {
         let message = "too many requests without a token; send them more slowly";
-        let mut error = ApiError::new(429, "rate_limited", message);
-        let seconds = wait.as_secs() + 1;
-        error.headers = vec![("retry-after", seconds.to_string())];
-        return pending.refuse(error).into();
+        return pending.refuse(rate_limited(message, wait)).into();
     }
     if pending.route.action == Action::Subscribe {
         visit.token = pending.token.clone();
@@ -180,6 +183,13 @@ async fn planned(
         }
         Err(error) => pending.refuse(error).into(),
     }
+}
+
+fn rate_limited(message: &str, wait: Duration) -> ApiError {
+    let mut error = ApiError::new(429, "rate_limited", message);
+    let seconds = wait.as_secs() + 1;
+    error.headers = vec![("retry-after", seconds.to_string())];
+    error
 }
 
 /// Whether the address of a file is signed: true, false, or not at all.
@@ -244,6 +254,15 @@ async fn admitted(
     visit: Visit,
 ) -> Reply {
     let route = pending.route.clone();
+    if !route.ws.is_empty()
+        && let Err(wait) = server
+            .workspace_rate
+            .count(|| route.ws.clone(), Instant::now())
+    {
+        let message = "too many requests to this workspace; send them more slowly";
+        let error = rate_limited(message, wait).with_detail("limit", "workspace".into());
+        return pending.refuse(error).into();
+    }
     let place = match existing(server, &route) {
         Ok(place) => place,
         Err(error) => return pending.refuse(error).into(),
@@ -453,16 +472,18 @@ fn existing(server: &Server, route: &Route) -> Result<Option<Place>, ApiError> {
     };
     let place =
         Place::new(&server.ws_dir, &route.ws, app).map_err(|_| ApiError::bad_name("app"))?;
+    let has_app = !(route.app.is_empty() || makes_app || about_grants);
+    // An app is inside its workspace.
+    if has_app && place.folder().is_dir() {
+        return Ok(Some(place));
+    }
     if !place.workspace_folder().is_dir() {
         return Err(ApiError::new(404, "no_such_ws", "no such workspace"));
     }
-    if route.app.is_empty() || makes_app || about_grants {
-        return Ok(None);
+    match has_app {
+        true => Err(no_such_app()),
+        false => Ok(None),
     }
-    if !place.folder().is_dir() {
-        return Err(no_such_app());
-    }
-    Ok(Some(place))
 }
 
 fn no_such_app() -> ApiError {

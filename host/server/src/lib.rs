@@ -32,6 +32,7 @@ mod sessions;
 mod signals;
 mod signatures;
 mod slots;
+mod swagger;
 mod tls;
 mod topics;
 
@@ -58,7 +59,7 @@ use readers::Readers;
 use signals::Signals;
 use slots::{Limits, Slots};
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,6 +121,8 @@ pub struct Options {
     pub tls: Option<TlsFiles>,
     /// Requests a minute of a client address without a token, where callers are known; 0: any.
     pub anonymous_rate: u32,
+    /// Requests a minute of all callers of a workspace together; 0: any.
+    pub workspace_rate: u32,
 }
 
 impl Options {
@@ -143,6 +146,7 @@ impl Options {
             identity: IdentityOptions::default(),
             tls: None,
             anonymous_rate: 0,
+            workspace_rate: 0,
         }
     }
 }
@@ -150,7 +154,7 @@ impl Options {
 /// A server that listens.
 pub struct Server {
     assembly: Arc<Assembly>,
-    settings: Settings,
+    settings: Arc<Settings>,
     ws_dir: PathBuf,
     base_url: String,
     programs: Installed,
@@ -167,7 +171,9 @@ pub struct Server {
     maintained: Arc<Maintained>,
     metrics: Metrics,
     /// How often those may ask who have no token.
-    anonymous: Rate,
+    anonymous: Rate<IpAddr>,
+    /// How often the callers of a workspace may ask together.
+    workspace_rate: Rate<String>,
     signals: Signals,
     conversations: Conversations,
     run_queue_wait: Duration,
@@ -214,12 +220,13 @@ impl Server {
         );
         let server = Arc::new(Server {
             assembly,
-            settings: options.settings,
+            settings: Arc::new(options.settings),
             grants: Grants::new(options.ws_dir.clone()),
             occupancy: Arc::default(),
             maintained: Arc::default(),
             metrics: Metrics::default(),
             anonymous: Rate::new(options.anonymous_rate),
+            workspace_rate: Rate::new(options.workspace_rate),
             signals: Signals::default(),
             conversations: Conversations::default(),
             run_queue_wait: options.run_queue_wait,

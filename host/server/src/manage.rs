@@ -14,7 +14,7 @@ pub use workspaces::{remove_leftovers, visible_apps};
 
 use super::identity::Admitted;
 use super::records::{map, text};
-use super::{Server, mcp, signals};
+use super::{Server, mcp, signals, swagger};
 use mix_http_api::{ApiError, Done, Job, Managed};
 use mix_identity::{Permission, Target, allow, touches};
 use mix_runtime::workspace::Place;
@@ -66,6 +66,7 @@ pub async fn perform(
             queries::put(server, &place, name, source.clone(), members.clone()).await
         }
         Job::DeleteQuery => queries::delete(server, &place(server, managed)?, &route.name).await,
+        Job::Swagger(path) => swagger::file(path),
         Job::Raw(member) => queries::raw(server, &place(server, managed)?, &route.id, member).await,
         Job::CreateSignal { life_ms } => {
             signals::create(server, &who.caller.name(), Duration::from_millis(*life_ms))

@@ -1,17 +1,18 @@
-//! How often a client address may ask without a token.
+//! How often somebody may ask: a client address without a token, all callers of a workspace.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Addresses that are kept in mind.
+/// Askers that are kept in mind.
 const MOST: usize = 100_000;
 
-/// So many requests a minute for each address, none beyond them for a while.
-pub struct Rate {
+/// So many requests a minute for each asker, none beyond them for a while.
+pub struct Rate<K> {
     per_minute: u32,
-    clients: Mutex<HashMap<IpAddr, Bucket>>,
+    clients: Mutex<HashMap<K, Bucket>>,
 }
 
 struct Bucket {
@@ -20,9 +21,9 @@ struct Bucket {
     seen: Instant,
 }
 
-impl Rate {
+impl<K: Eq + Hash> Rate<K> {
     /// `per_minute` requests; 0: any number.
-    pub fn new(per_minute: u32) -> Rate {
+    pub fn new(per_minute: u32) -> Rate<K> {
         Rate {
             per_minute,
             clients: Mutex::default(),
@@ -30,21 +31,22 @@ impl Rate {
     }
 
     /// Counts a request; if it is one too many, the time after which the next one is not.
-    pub fn count(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub fn count(&self, asker: impl FnOnce() -> K, now: Instant) -> Result<(), Duration> {
         if self.per_minute == 0 {
             return Ok(());
         }
+        let asker = asker();
         let most = f64::from(self.per_minute);
         let per_second = most / 60.0;
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if clients.len() >= MOST && !clients.contains_key(&network(address)) {
+        if clients.len() >= MOST && !clients.contains_key(&asker) {
             // Who has not asked for a minute has everything left again.
             clients.retain(|_, bucket| now.duration_since(bucket.seen) < Duration::from_secs(60));
             if clients.len() >= MOST {
                 clients.clear();
             }
         }
-        let bucket = clients.entry(network(address)).or_insert(Bucket {
+        let bucket = clients.entry(asker).or_insert(Bucket {
             left: most,
             seen: now,
         });
@@ -60,7 +62,7 @@ impl Rate {
 }
 
 /// Whoever has an address of version 6 has a whole network of them.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(six) => match six.to_ipv4_mapped() {
@@ -84,15 +86,15 @@ mod tests {
         let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let start = Instant::now();
         for _ in 0..60 {
-            assert!(rate.count(a, start).is_ok());
+            assert!(rate.count(|| a, start).is_ok());
         }
-        let wait = rate.count(a, start).expect_err("one too many");
+        let wait = rate.count(|| a, start).expect_err("one too many");
         assert!(wait <= Duration::from_secs(1) && !wait.is_zero());
-        assert!(rate.count(b, start).is_ok());
-        assert!(rate.count(a, start + Duration::from_secs(1)).is_ok());
-        assert!(rate.count(a, start + Duration::from_secs(1)).is_err());
+        assert!(rate.count(|| b, start).is_ok());
+        assert!(rate.count(|| a, start + Duration::from_secs(1)).is_ok());
+        assert!(rate.count(|| a, start + Duration::from_secs(1)).is_err());
         let none = Rate::new(0);
-        assert!((0..1000).all(|_| none.count(a, start).is_ok()));
+        assert!((0..1000).all(|_| none.count(|| a, start).is_ok()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod config;
 mod db;
 mod disasm;
 mod doc;
+mod error_decode;
 mod eval;
 mod exit;
 mod install;
@@ -107,6 +108,8 @@ enum Command {
     Db(db::Db),
     /// Makes, checks and describes plugins.
     Plugin(plugin::Plugin),
+    /// Turns the stack of a reported error into places and lines of the sources.
+    ErrorDecode(error_decode::ErrorDecode),
     /// Prints the instructions of an executable.
     Disasm(disasm::Disasm),
     /// Converts values between encodings, standard input to standard output.
@@ -153,6 +156,7 @@ pub fn main() -> u8 {
         Command::Mcp(command) => command.execute(),
         Command::Db(command) => command.execute(),
         Command::Plugin(command) => command.execute(),
+        Command::ErrorDecode(command) => command.execute(),
         Command::Disasm(command) => command.execute(),
         Command::Codec(command) => command.execute(),
     };

@@ -118,6 +118,14 @@ pub struct Serve {
         default_value_t = 600
     )]
     anon_rate_limit: u32,
+    /// Requests a minute of all callers of a workspace together; 0: any.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "MIXER_WS_RATE_LIMIT",
+        default_value_t = 0
+    )]
+    ws_rate_limit: u32,
     #[command(flatten)]
     identity: IdentityFlags,
     #[command(flatten)]
@@ -275,6 +283,7 @@ impl Serve {
                 .zip(self.tls_key)
                 .map(|(certificates, key)| TlsFiles { certificates, key }),
             anonymous_rate: self.anon_rate_limit,
+            workspace_rate: self.ws_rate_limit,
         };
         runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;
