@@ -56,6 +56,10 @@ test-plugins: guests ## A plugin in each language, from its scaffold to a call i
 test-mcp: mixer ## The official Python client of the Model Context Protocol calls an agent (needs pip and a network)
 	scripts/test-mcp.sh $(MIXER)
 
+.PHONY: test-api
+test-api: mixer ## Schemathesis compares the HTTP interface with its description (needs pip and a network; API_SECONDS, 120)
+	scripts/test-api.sh $(MIXER) $(or $(API_SECONDS),120)
+
 # QuickJS and Lua, and the VM component, beside the native VM.
 BENCH_FEATURES := mix-bench-vm/peers,mix-bench-vm/component
 

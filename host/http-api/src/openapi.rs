@@ -207,7 +207,11 @@ fn body_schema(body: Body) -> Option<Value> {
 fn type_schema(kind: &str) -> Value {
     match kind {
         "any" => json!({}),
-        kind => json!({ "type": kind }),
+        // Null counts as absent.
+        kind => match kind.strip_suffix('?') {
+            Some(kind) => json!({ "type": [kind, "null"] }),
+            None => json!({ "type": kind }),
+        },
     }
 }
 
@@ -319,7 +323,7 @@ fn about(action: Action) -> About {
             workspaces,
             "A new workspace",
             &[],
-            Body::Object(&[("name", "string", false)]),
+            Body::Object(&[("name", "string?", false)]),
             &[(201, Object)],
         ),
         Action::GetWorkspace => made(
@@ -333,7 +337,7 @@ fn about(action: Action) -> About {
             workspaces,
             "Changes org or owner",
             &[],
-            Body::Object(&[("org", "string", false), ("owner", "string", false)]),
+            Body::Object(&[("org", "string?", false), ("owner", "string?", false)]),
             &[(200, Object)],
         ),
         Action::DeleteWorkspace => made(
@@ -402,7 +406,7 @@ fn about(action: Action) -> About {
             Body::Object(&[
                 ("subject", "string", true),
                 ("role", "string", true),
-                ("resource", "string", false),
+                ("resource", "string?", false),
             ]),
             &[(200, Object), (201, Object)],
         ),
@@ -659,7 +663,7 @@ fn about(action: Action) -> About {
             signals,
             "A new signal",
             &[],
-            Body::Object(&[("timeout", "integer", false)]),
+            Body::Object(&[("timeout", "integer?", false)]),
             &[(201, Object)],
         ),
         Action::AwaitSignal => made(

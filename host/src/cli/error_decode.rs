@@ -6,8 +6,9 @@ use mix_bytecode::Program;
 use mix_runtime::workspace::Place;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Most bytes that are read of an error, and of a source.
 const LARGEST: u64 = 16 << 20;
@@ -127,18 +128,9 @@ impl ErrorDecode {
         sources: &mut HashMap<String, Option<String>>,
     ) -> Option<Found> {
         let (file, column) = programs.iter().find_map(|program| place(program, frame))?;
-        let source = sources.entry(file.clone()).or_insert_with(|| {
-            // The name is what the program says: it leads no further than the folder.
-            let path = Path::new(&file);
-            let inside = path
-                .components()
-                .all(|part| matches!(part, std::path::Component::Normal(_)));
-            if inside {
-                read(&self.sources.join(path)).ok()
-            } else {
-                None
-            }
-        });
+        let source = sources
+            .entry(file.clone())
+            .or_insert_with(|| source(&self.sources, &file));
         let line = source
             .as_ref()
             .and_then(|text| text.lines().nth(frame.line.checked_sub(1)? as usize));
@@ -158,6 +150,22 @@ fn read(path: &Path) -> Result<String, Exit> {
         .read_to_string(&mut text)
         .map_err(failed)?;
     Ok(text)
+}
+
+/// The source of that name. The name is what the compiler was given, on another machine perhaps:
+/// its end is looked for in the folder, which it does not leave.
+fn source(folder: &Path, name: &str) -> Option<String> {
+    let parts: Vec<&OsStr> = Path::new(name)
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(part) => Some(part),
+            _ => None,
+        })
+        .collect();
+    (0..parts.len()).find_map(|start| {
+        let path = folder.join(parts[start..].iter().collect::<PathBuf>());
+        path.is_file().then(|| read(&path).ok())?
+    })
 }
 
 fn program(file: &Path) -> Result<Program, Exit> {

@@ -4,6 +4,8 @@
 use mix_system_tests::{Answer, IdentityService, Server, repository, run_mixer};
 use serde_json::{Value, json};
 
+#[path = "runnables/interface.rs"]
+mod interface;
 #[path = "runnables/sessions.rs"]
 mod sessions;
 #[path = "runnables/streaming.rs"]
