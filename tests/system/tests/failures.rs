@@ -267,7 +267,15 @@ fn the_server_keeps_serving_whatever_its_agents_do() {
     }
     let server = Server::mixer(
         folder.path(),
-        &["--plugin", &hostile_plugin(), "--agent-timeout", "2s"],
+        &[
+            "--plugin",
+            &hostile_plugin(),
+            "--grant",
+            // Of processor time: well below that of a run, even where others use the processors too.
+            "mix_test_plugin_hostile=time:200ms",
+            "--agent-timeout",
+            "3s",
+        ],
     );
     let run = |app: &str, agent: &str, body: &str| {
         let (status, body) =
