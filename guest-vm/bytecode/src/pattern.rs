@@ -58,11 +58,9 @@ fn plain_brackets(pattern: &str) -> Result<String, String> {
             '[' if !inside => {
                 inside = true;
                 // A first `]`, also after `^`, is a character.
-                let start = ["[^]", "[]", "[^", "["].into_iter();
-                let start = start
-                    .filter(|start| rest.starts_with(start))
-                    .next()
-                    .unwrap_or("[");
+                let starts = ["[^]", "[]", "[^"];
+                let start = starts.into_iter().find(|start| rest.starts_with(start));
+                let start = start.unwrap_or("[");
                 used = start.len();
                 out.push_str(start);
             }
