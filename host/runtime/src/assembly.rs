@@ -110,6 +110,8 @@ pub struct Assembly {
 struct Shared {
     instance: Mutex<Option<Arc<Instance>>>,
     last_used: StdMutex<std::time::Instant>,
+    /// Nothing of it is on disk, so it stays until the process ends.
+    in_memory: bool,
 }
 
 /// A family of the host, with its functions.
@@ -273,6 +275,10 @@ impl Assembly {
                 folder = place.files();
                 grants.folders.push((&folder, "/files"));
             }
+            Access::Records if place.is_memory() => {
+                grants.memory = self.db_memory;
+                grants.own_thread = true;
+            }
             Access::Records => {
                 place.create()?;
                 folder = place.folder();
@@ -355,7 +361,8 @@ impl Assembly {
         if shared.len() >= MAX_SHARED {
             // Only what nobody holds may go.
             let idle = |entry: &Arc<Shared>| {
-                Arc::strong_count(entry) == 1
+                !entry.in_memory
+                    && Arc::strong_count(entry) == 1
                     && entry.instance.try_lock().is_ok_and(|instance| {
                         instance
                             .as_ref()
@@ -380,6 +387,7 @@ impl Assembly {
             Arc::new(Shared {
                 instance: Mutex::new(None),
                 last_used: StdMutex::new(now),
+                in_memory: place.is_memory(),
             })
         });
         *slot
@@ -405,7 +413,9 @@ impl Assembly {
             .collect();
         for (plugin, slot) in slots {
             if let Some(instance) = slot.instance.lock().await.take() {
-                self.flush_one(plugin, &instance).await;
+                if !slot.in_memory {
+                    self.flush_one(plugin, &instance).await;
+                }
                 if !instance.is_dead() {
                     instance.settle().await;
                 }
@@ -441,7 +451,7 @@ impl Assembly {
             .lock()
             .await
             .iter()
-            .filter(|((_, place), _)| place.starts_with(folder))
+            .filter(|((_, place), slot)| place.starts_with(folder) && !slot.in_memory)
             .map(|((plugin, _), slot)| (*plugin, slot.clone()))
             .collect();
         for (plugin, slot) in slots {

@@ -25,6 +25,7 @@ use crate::stream::{self, HostReply};
 use futures::FutureExt;
 use mix_sandbox::meter::{Meter, Overslept, metered};
 use mix_sandbox::state::{GuestState, InPlace};
+use mix_value::{Value, msgpack};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -551,6 +552,15 @@ async fn call_now(
     live.store.data_mut().deadline = None;
     live.store.data_mut().metered = None;
     result
+}
+
+/// As [`failure`], with a code of the record store in its detail.
+pub fn failure_of(code: &str, of: &str, message: String) -> Failure {
+    let detail = Value::map([("code", Value::from(of))]);
+    Failure {
+        detail: msgpack::encode(&detail).ok(),
+        ..failure(code, message)
+    }
 }
 
 /// A failure made by the host.

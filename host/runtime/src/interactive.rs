@@ -7,6 +7,7 @@
 
 use crate::assembly::Assembly;
 use crate::bindings::{Action, Caller, Event, Issue};
+use crate::neighbours::Neighbours;
 use crate::programs::Executable;
 use crate::run::{Listener, Outcome, RunContext, caller, judge};
 use crate::shares::{Shares, paced};
@@ -38,6 +39,8 @@ pub struct SessionRequest {
     pub memory: usize,
     /// Variables, for `env`.
     pub environment: Vec<(&'static str, String)>,
+    /// What it may do with the records of other apps; `None`: nothing.
+    pub neighbours: Option<Arc<dyn Neighbours>>,
 }
 
 /// Why a session answers no more.
@@ -165,7 +168,13 @@ async fn open(
     };
     let mut store = GuestState::store(&assembly.engine, grants)?;
     store.data_mut().deadline = Some(Instant::now() + request.timeout);
-    let context = RunContext::new(assembly.clone(), request.place.clone(), who.clone(), None);
+    let context = RunContext::new(
+        assembly.clone(),
+        request.place.clone(),
+        who.clone(),
+        None,
+        request.neighbours.clone(),
+    );
     store.data_mut().owner = Some(Box::new(context.clone()));
     let instance = vm.pre.instantiate_async(&mut store).await?;
     for bind in &vm.bind {

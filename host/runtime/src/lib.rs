@@ -12,6 +12,7 @@
 //! * [`manifest`], [`contract`]: what a plugin needs and is granted, which versions of the contract fit.
 //! * [`tape`]: recorded and replayed requests.
 //! * [`download`]: HTTP requests of the host itself; those of guests are in [`mix_sandbox`].
+//! * [`neighbours`]: databases outside of the run's own app.
 //! * [`workspace`], [`programs`], [`libraries`], [`signature`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
 //! * [`secrets_key`]: where the keys of the users' secrets come from.
 //!
@@ -39,6 +40,7 @@ pub mod interactive;
 pub mod libraries;
 pub mod lock;
 pub mod manifest;
+pub mod neighbours;
 pub mod pace;
 pub mod plugin;
 pub mod programs;

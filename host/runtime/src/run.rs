@@ -7,6 +7,7 @@ use crate::families::{self, HostSession};
 use crate::instance::job::{Address, NotBegun};
 use crate::instance::{Instance, Started, failure};
 use crate::lock::Locked;
+use crate::neighbours::{self, Neighbours, Outside};
 use crate::plugin::Access;
 use crate::programs::Executable;
 use crate::progress::{Progress, Told};
@@ -53,6 +54,8 @@ pub struct RunRequest {
     pub allowed: Option<Vec<Access>>,
     /// Who is told what happens in between.
     pub progress: Option<Progress>,
+    /// What it may do with the records of other apps; `None`: nothing.
+    pub neighbours: Option<Arc<dyn Neighbours>>,
 }
 
 /// What became of it.
@@ -79,6 +82,7 @@ pub struct RunContext {
     place: Place,
     caller: Caller,
     allowed: Option<Vec<Access>>,
+    neighbours: Option<Arc<dyn Neighbours>>,
     links: Arc<Mutex<Links>>,
     /// Sessions of the host's own families, by the same numbers.
     own: StdMutex<HashMap<usize, Arc<dyn HostSession>>>,
@@ -102,12 +106,14 @@ impl RunContext {
         place: Place,
         caller: Caller,
         allowed: Option<Vec<Access>>,
+        neighbours: Option<Arc<dyn Neighbours>>,
     ) -> Arc<RunContext> {
         Arc::new(RunContext {
             assembly,
             place,
             caller,
             allowed,
+            neighbours,
             links: Arc::default(),
             own: StdMutex::new(HashMap::new()),
             desk: Desk::default(),
@@ -128,7 +134,7 @@ impl RunContext {
         let Ok(links) = self.links.try_lock() else {
             return Err(args);
         };
-        let Some(link) = links.0.get(&target.plugin) else {
+        let Some(link) = links.0.get(&(target.plugin, None)) else {
             return Err(args);
         };
         let address = Address {
@@ -236,7 +242,8 @@ impl RunContext {
         target: Target,
         args: Vec<u8>,
     ) -> Result<(Link, Address), Failure> {
-        let link = self.link(target.plugin).await?;
+        let outside = self.outside(target, &args).await?;
+        let link = self.link((target.plugin, outside)).await?;
         let address = Address {
             session: link.session,
             function: target.function,
@@ -245,15 +252,36 @@ impl RunContext {
         Ok((link, address))
     }
 
+    /// Where the database of a call is, if it is outside of the own app: there the run
+    /// must be allowed to do what it wants.
+    async fn outside(&self, target: Target, args: &[u8]) -> Result<Option<Outside>, Failure> {
+        let code = &self.assembly.plugins[target.plugin];
+        if code.access != Access::Records || !code.is_shared() {
+            return Ok(None);
+        }
+        let outside = neighbours::outside(&self.place.app, args);
+        if let Some(Outside::App(app)) = &outside {
+            let writes = neighbours::writes(&code.functions[target.function as usize].name);
+            let may = match &self.neighbours {
+                Some(neighbours) => neighbours.clone().may(app.clone(), writes).await,
+                None => false,
+            };
+            if !may {
+                return Err(neighbours::forbidden(app, writes));
+            }
+        }
+        Ok(outside)
+    }
+
     /// The instance of a plugin for this run, made at the first call. Callers get it in the order
     /// in which they came.
-    async fn link(self: &Arc<Self>, plugin: usize) -> Result<Link, Failure> {
+    async fn link(self: &Arc<Self>, wanted: Wanted) -> Result<Link, Failure> {
         let links = self.links.clone().lock_owned().await;
-        if let Some(link) = links.alive(plugin) {
+        if let Some(link) = links.alive(&wanted) {
             return Ok(link);
         }
         // A task of its own: a store cannot be entered from inside a host function of another one.
-        match tokio::spawn(self.clone().make_link(plugin, links)).await {
+        match tokio::spawn(self.clone().make_link(wanted, links)).await {
             // The lock comes back with the link: whoever waits for it goes on after this caller.
             Ok((_links, link)) => link,
             Err(_) => Err(failure("ERR_CANCELED", "the run is over".to_owned())),
@@ -262,17 +290,18 @@ impl RunContext {
 
     async fn make_link(
         self: Arc<Self>,
-        plugin: usize,
+        wanted: Wanted,
         mut links: OwnedMutexGuard<Links>,
     ) -> (OwnedMutexGuard<Links>, Result<Link, Failure>) {
-        let made = self.new_link(plugin).await;
+        let made = self.new_link(&wanted).await;
         if let Ok(link) = &made {
-            links.0.insert(plugin, link.clone());
+            links.0.insert(wanted, link.clone());
         }
         (links, made)
     }
 
-    async fn new_link(&self, plugin: usize) -> Result<Link, Failure> {
+    async fn new_link(&self, (plugin, outside): &Wanted) -> Result<Link, Failure> {
+        let plugin = *plugin;
         let code = &self.assembly.plugins[plugin];
         if self.allowed.as_ref().is_some_and(|allowed| {
             !matches!(code.access, Access::Nothing | Access::Granted)
@@ -289,12 +318,17 @@ impl RunContext {
             failure("ERR_INTERNAL", format!("plugin {} cannot start", code.name))
         };
         if code.is_shared() {
+            let (mut place, mut who) = (self.place.clone(), self.caller.clone());
+            if let Some(outside) = outside {
+                place = outside.place(&self.place)?;
+                who.app.clone_from(&place.app);
+            }
             let instance = self
                 .assembly
-                .shared(plugin, &self.place, &self.caller)
+                .shared(plugin, &place, &who)
                 .await
                 .map_err(refused)?;
-            let session = instance.open(self.caller.clone()).await?;
+            let session = instance.open(who).await?;
             Ok(Link { instance, session })
         } else {
             let instance = self
@@ -338,13 +372,16 @@ impl Attempt {
     }
 }
 
-/// The instances of a run, by the numbers of their plugins. They end with it.
+/// The number of a plugin, and where its instance is if it is not that of the own app.
+type Wanted = (usize, Option<Outside>);
+
+/// The instances of a run. They end with it.
 #[derive(Default)]
-struct Links(HashMap<usize, Link>);
+struct Links(HashMap<Wanted, Link>);
 
 impl Links {
-    fn alive(&self, plugin: usize) -> Option<Link> {
-        let link = self.0.get(&plugin)?;
+    fn alive(&self, wanted: &Wanted) -> Option<Link> {
+        let link = self.0.get(wanted)?;
         (!link.instance.is_dead()).then(|| link.clone())
     }
 }
@@ -399,6 +436,7 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         request.place.clone(),
         who.clone(),
         request.allowed.clone(),
+        request.neighbours.clone(),
     );
     let deadline = Instant::now() + request.timeout;
     let grants = Grants {

@@ -69,6 +69,19 @@ impl Place {
         self.workspace_folder().join(".keys")
     }
 
+    /// The place of what all apps of the workspace share in memory: it has no folder.
+    pub fn shared_memory(&self) -> Place {
+        Place {
+            app: String::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether this is the place of what is shared in memory.
+    pub fn is_memory(&self) -> bool {
+        self.app.is_empty()
+    }
+
     /// Makes the folders that are missing.
     pub fn create(&self) -> Result<()> {
         let folder = self.code();

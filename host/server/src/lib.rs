@@ -21,6 +21,7 @@ mod maintained;
 mod manage;
 pub mod mcp;
 mod metrics;
+mod neighbours;
 mod occupancy;
 mod rate;
 mod readers;

@@ -2,6 +2,7 @@
 
 use super::events::Events;
 use super::identity::Admitted;
+use super::neighbours::Rights;
 use super::occupancy::Presence;
 use super::registered::{self, Runnable};
 use super::reply::Reply;
@@ -163,6 +164,7 @@ async fn prepare(
                 &server.base_url,
                 server.environment.clone(),
             ),
+            neighbours: Some(Rights::of_run(server, who, &place, &agent)),
             place,
             agent,
             params: std::mem::take(&mut run.params),

@@ -7,6 +7,7 @@
 use super::handler::Visit;
 use super::identity::Admitted;
 use super::manage;
+use super::neighbours::Rights;
 use super::occupancy::Presence;
 use super::readers::Seat;
 use super::reply::Reply;
@@ -109,6 +110,7 @@ async fn opened(
         timeout: Duration::from_millis(server.settings.agent_timeout_ms),
         memory: server.agent_memory,
         environment,
+        neighbours: Some(Rights::of_run(server, &who, &place, "")),
     };
     let dialog = Dialog {
         server: server.clone(),

@@ -8,6 +8,7 @@ use super::select::GuestFlags;
 use super::units;
 use clap::{Args, ValueEnum};
 use mix_runtime::environment;
+use mix_runtime::neighbours;
 use mix_runtime::plugin::Access;
 use mix_runtime::programs::{self, Executable};
 use mix_runtime::run::{self, RunRequest};
@@ -85,6 +86,7 @@ impl Eval {
             memory: self.guests.agent_memory as usize,
             allowed: Some(allowed),
             progress: None,
+            neighbours: Some(Arc::new(neighbours::All)),
         };
         let outcome = runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;

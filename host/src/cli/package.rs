@@ -5,6 +5,7 @@ use super::select::GuestFlags;
 use mix_install::{Request, Staging, Turn, recover};
 use mix_package::{Input, NewPackage, PackageError};
 use mix_runtime::environment;
+use mix_runtime::neighbours;
 use mix_runtime::programs::Installed;
 use mix_runtime::run::{self, Outcome, RunRequest};
 use mix_runtime::workspace::{Place, private_folder};
@@ -239,6 +240,7 @@ fn call_setup(
         memory: guests.agent_memory as usize,
         allowed: None,
         progress: None,
+        neighbours: Some(std::sync::Arc::new(neighbours::All)),
     };
     let outcome = super::runtime()?.block_on(async {
         let assembly = guests.assemble().await?;

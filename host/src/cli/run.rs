@@ -10,6 +10,7 @@ use clap::Args;
 use mix_install::Request;
 use mix_runtime::bindings::Issue;
 use mix_runtime::environment;
+use mix_runtime::neighbours;
 use mix_runtime::programs::{self, Executable, Installed, Missing};
 use mix_runtime::run::{self, Outcome, RunRequest};
 use mix_runtime::tape::Tape;
@@ -147,6 +148,7 @@ impl Run {
             memory: self.guests.agent_memory as usize,
             allowed: None,
             progress: None,
+            neighbours: Some(Arc::new(neighbours::All)),
         };
         let outcome = runtime()?.block_on(async {
             let assembly = self.guests.assemble_with(tape).await?;

@@ -4,6 +4,7 @@ use mix_repl::Machine;
 use mix_runtime::assembly::Assembly;
 use mix_runtime::bindings as wit;
 use mix_runtime::interactive::{Ended, Session, SessionRequest};
+use mix_runtime::neighbours;
 use mix_runtime::programs::Executable;
 use mix_runtime::workspace::Place;
 use mix_vm::{Action, Event, Issue, Location, TraceFrame};
@@ -63,6 +64,7 @@ impl VmMachine {
             timeout: self.setting.timeout,
             memory: self.setting.memory,
             environment: self.setting.environment.clone(),
+            neighbours: Some(std::sync::Arc::new(neighbours::All)),
         };
         match self
             .runtime

@@ -1,11 +1,12 @@
-//! The families `secrets`, `wasm`, `files` in memory and recorded `http`, through `mixer run`.
+//! The families `secrets`, `wasm`, `files` in memory, recorded `http`, and databases beside that
+//! of the own app, through `mixer run`.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
 use mix_system_tests::{
-    Finished, components, repository, response_json, run_mixer, run_mixer_with,
+    Finished, Server, components, repository, response_json, run_mixer, run_mixer_with,
 };
 use serde_json::{Value, json};
 
@@ -387,4 +388,72 @@ fn recorded_requests_are_replayed_without_a_network() {
     std::fs::write(&tape, "no tape").expect("a writable file");
     let done = agent("http.mix", "asks", &params, &["--replay", &tape]);
     assert_eq!(done.code, 3, "{}", done.stderr);
+}
+
+#[test]
+fn databases_of_other_apps_are_those_of_the_workspace() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let ws_dir = folder.path().display().to_string();
+    let others = |app: &str, params: Value| {
+        let arguments = ["--ws-dir", &ws_dir, "--app", app];
+        agent("databases.mix", "others", &params, &arguments)
+    };
+    let save = json!({"app": "shop", "save": {"n": 7}});
+    let refused = |done: Finished| {
+        assert_eq!(done.code, 1, "{}", done.stdout);
+        assert!(
+            done.stderr.contains("ERR_DB") && done.stderr.contains("no_such_db"),
+            "{}",
+            done.stderr
+        );
+    };
+    refused(others("front", save.clone()));
+    assert!(!folder.path().join("local/shop").exists());
+    // The app itself, and then another one.
+    assert_eq!(output(&others("shop", save.clone())), json!(7));
+    assert_eq!(output(&others("front", save)), json!(7));
+    assert_eq!(
+        output(&others("front", json!({"app": "shop"}))),
+        json!([7, 7])
+    );
+    assert_eq!(output(&others("front", json!({"app": "front"}))), json!([]));
+    refused(others("front", json!({"app": "_rmx_secrets"})));
+    refused(others("front", json!({"app": "../shop"})));
+}
+
+#[test]
+fn databases_of_other_servers_are_asked_over_http() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let server = Server::mixer(folder.path(), &[]);
+    let made = server.send("POST", "/v1/ws/local/app/shop", &[], None);
+    assert_eq!(made.status, 201);
+    let params = json!({"url": format!("{}/v1/ws/local", server.base()), "app": "shop"});
+    let open = ["--dangerous-http-mode"];
+    let done = agent("databases.mix", "remote", &params, &open);
+    assert_eq!(
+        output(&done),
+        json!({
+            "refs": true,
+            "one": [1, "t"],
+            "before": 3,
+            "changed": [1, true],
+            "gone": 2,
+            "absent": [null, {}],
+            "then": [2, false, 3],
+            "filtered": [3],
+            "text": [3, 1],
+            "versions": 5,
+            "last": true,
+            "many": [true, false],
+            "direct": 3,
+        })
+    );
+    let refused = output(&agent("databases.mix", "refused", &params, &open));
+    for (answer, why) in [(0, "no such database"), (1, "colour"), (2, "changes")] {
+        let text = refused[answer]["error"].as_str().unwrap_or_default();
+        assert!(
+            text.starts_with("ERR_DB: ") && text.contains(why),
+            "{refused}"
+        );
+    }
 }

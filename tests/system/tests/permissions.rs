@@ -805,3 +805,63 @@ fn the_description_of_the_interface_is_shown_to_whom_the_operator_says() {
         }
     }
 }
+
+#[test]
+fn databases_of_other_apps_need_a_right_of_the_caller_or_of_the_agent() {
+    let site = Site::start(&[]);
+    site.furnish();
+    let program = repository().join("tests/system/programs/families/databases.mix");
+    let done = run_mixer([
+        "install",
+        &program.display().to_string(),
+        "--ws-dir",
+        &site.folder().display().to_string(),
+        "--ws",
+        "acme",
+        "--app",
+        "front",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let agent = "/run-agent/acme/front/others";
+    const BOB: &str = "bob@example.com";
+    site.grant(
+        OWNER,
+        "user/bob@example.com",
+        "runner",
+        "agent/front/others",
+    );
+    let save = json!({"app": "movies", "save": {"n": 7}});
+    let read = json!({"app": "movies"});
+    let memory = |n: Value| json!({"app": "scores", "inmem": true, "save": {"n": n}});
+    // The owner of the workspace may; Bob may run the agent and no more.
+    site.expect(OWNER, "POST", agent, save.clone(), 200);
+    for body in [&save, &read] {
+        let answer = site.send(BOB, "POST", agent, Some(body));
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(text.contains("ERR_PERMISSION"), "{}: {text}", answer.status);
+    }
+    // In memory is open to every app, and seen by all of them.
+    site.expect(BOB, "POST", agent, memory(json!(5)), 200);
+    let scores = json!({"app": "scores", "inmem": true});
+    assert_eq!(site.expect(OWNER, "POST", agent, scores, 200), json!([5]));
+    // A right of the caller.
+    let editor = site.grant(OWNER, "user/bob@example.com", "editor", "db/movies");
+    let found = site.expect(BOB, "POST", agent, read.clone(), 200);
+    assert_eq!(found, json!([7]));
+    let path = format!("/v1/ws/acme/permissions/{editor}");
+    site.expect(OWNER, "DELETE", &path, Value::Null, 204);
+    let answer = site.send(BOB, "POST", agent, Some(&read));
+    assert!(String::from_utf8_lossy(&answer.body).contains("ERR_PERMISSION"));
+    // A right of the agent.
+    let authority = site.server.base().trim_start_matches("http://");
+    let subject = format!("agent/{authority}:acme.front.others");
+    site.grant(OWNER, &subject, "editor", "db/movies");
+    site.expect(BOB, "POST", agent, save, 200);
+    assert_eq!(site.expect(BOB, "POST", agent, read, 200), json!([7, 7]));
+    // Nobody has the server's own.
+    for app in ["_rmx_admin", "_rmx_secrets", "absent"] {
+        let answer = site.send(OWNER, "POST", agent, Some(&json!({"app": app})));
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(text.contains("no_such_db"), "{app}: {text}");
+    }
+}

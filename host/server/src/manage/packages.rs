@@ -123,6 +123,9 @@ async fn call_setup(
     };
     let request = RunRequest {
         environment: environment::of_command(&place, SETUP, server.environment.clone()),
+        neighbours: Some(crate::neighbours::Rights::of_run(
+            server, who, &place, SETUP,
+        )),
         place,
         agent: SETUP.to_owned(),
         params: msgpack::encode(&Value::Map(params)).unwrap_or_default(),

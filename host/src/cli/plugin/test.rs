@@ -13,6 +13,7 @@ use mix_compiler::{CompileOptions, SourceFile};
 use mix_runtime::assembly::Assembly;
 use mix_runtime::environment;
 use mix_runtime::libraries::LibraryFile;
+use mix_runtime::neighbours;
 use mix_runtime::programs::{self, Executable};
 use mix_runtime::run::{self, Outcome, RunRequest};
 use mix_runtime::workspace::Place;
@@ -139,6 +140,7 @@ impl Test {
             memory: self.guests.agent_memory as usize,
             allowed: None,
             progress: None,
+            neighbours: Some(Arc::new(neighbours::All)),
         };
         Ok(match run::run(assembly, request).await {
             Outcome::Output(bytes) => match msgpack::decode(&bytes) {

@@ -1,0 +1,199 @@
+//! Databases outside of a run's own app: those of other apps of its workspace, if
+//! the run may reach them, and those in memory that all apps of a workspace share.
+//!
+//! The record store has an instance for each app. A call whose database is that of
+//! another one goes to the instance of that one, with the same caller.
+
+use crate::bindings::Failure;
+use crate::instance::failure_of;
+use crate::workspace::{Place, app_name};
+use mix_value::msgpack::{Reader, Token};
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What a run may do with the records of other apps of its workspace.
+pub trait Neighbours: Send + Sync {
+    /// Whether it may write them (`writes`), or read them.
+    fn may(
+        self: Arc<Self>,
+        app: String,
+        writes: bool,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send>>;
+}
+
+/// For whoever owns the folder of workspaces: everything.
+pub struct All;
+
+impl Neighbours for All {
+    fn may(self: Arc<Self>, _: String, _: bool) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        Box::pin(std::future::ready(true))
+    }
+}
+
+/// The place of a database outside of the run's own app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Outside {
+    /// That of another app of the workspace.
+    App(String),
+    /// In memory, of all apps of the workspace.
+    Memory,
+}
+
+/// Functions that change nothing.
+const READING: [&str; 10] = [
+    "$db_get_one",
+    "$db_get_a",
+    "$db_fromAST_result",
+    "$db_parse",
+    "$db_getWatermark",
+    "$db_waitChange",
+    "$db_http_get",
+    "$db_http_query",
+    "$db_http_parse",
+    "$db_stat",
+];
+
+/// Whether a function of the record store may change something.
+pub fn writes(function: &str) -> bool {
+    !READING.contains(&function)
+}
+
+/// Where the database of a call is, if it is not the app's own or that of the
+/// run. Whatever is malformed is left to the store to complain about.
+pub fn outside(own: &str, args: &[u8]) -> Option<Outside> {
+    let mut reader = Reader::new(args);
+    let Ok(Token::ArrayStart(1..)) = reader.next() else {
+        return None;
+    };
+    let Ok(Token::MapStart(members)) = reader.next() else {
+        return None;
+    };
+    let (mut is_global, mut app, mut in_memory) = (false, None, false);
+    for _ in 0..members {
+        let Ok(Token::Key(key)) = reader.next() else {
+            return None;
+        };
+        match key {
+            "scope" => match reader.next() {
+                Ok(Token::Str(scope)) => is_global = scope == "global",
+                _ => return None,
+            },
+            "db" => match reader.next() {
+                Ok(Token::Str(name)) => app = Some(name),
+                _ => return None,
+            },
+            "inmem" => match reader.next() {
+                Ok(Token::Bool(flag)) => in_memory = flag,
+                _ => return None,
+            },
+            _ => reader.skip_value().ok()?,
+        }
+    }
+    match app.filter(|_| is_global)? {
+        _ if in_memory => Some(Outside::Memory),
+        app if app == own => None,
+        app => Some(Outside::App(app.to_owned())),
+    }
+}
+
+impl Outside {
+    /// The place beside `own`; `no_such_db` if there is no such app.
+    pub fn place(&self, own: &Place) -> Result<Place, Failure> {
+        let app = match self {
+            Outside::Memory => return Ok(own.shared_memory()),
+            Outside::App(app) => app,
+        };
+        let shown: String = app.chars().take(60).collect();
+        let absent = || {
+            let message = format!("no_such_db: there is no app {shown:?} in this workspace");
+            failure_of("ERR_DB", "no_such_db", message)
+        };
+        let place = Place::new(&own.ws_dir, &own.workspace, app).map_err(|_| absent())?;
+        // What the server keeps for itself is nobody's database.
+        let is_visible = !app.starts_with("_rmx_")
+            && place
+                .folder()
+                .file_name()
+                .and_then(|name| app_name(name.to_str()?))
+                .is_some();
+        if is_visible && place.folder().is_dir() {
+            Ok(place)
+        } else {
+            Err(absent())
+        }
+    }
+}
+
+/// What a run gets that may not do that.
+pub fn forbidden(app: &str, writes: bool) -> Failure {
+    let what = if writes { "write" } else { "read" };
+    let message = format!("forbidden: neither the caller nor this agent may {what} db/{app}");
+    failure_of("ERR_PERMISSION", "forbidden", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mix_value::{Value, msgpack};
+
+    fn of(database: Value) -> Option<Outside> {
+        let args = Value::Array(vec![database, Value::from("id")]);
+        outside("own", &msgpack::encode(&args).expect("encodes"))
+    }
+
+    fn global(name: &str, more: &[(&'static str, Value)]) -> Value {
+        let mut members = vec![
+            ("type", Value::from("rmx")),
+            ("scope", Value::from("global")),
+            ("db", Value::from(name)),
+        ];
+        members.extend(more.iter().cloned());
+        Value::map(members)
+    }
+
+    #[test]
+    fn databases_outside_are_told_from_the_own_ones() {
+        assert_eq!(of(Value::Null), None);
+        assert_eq!(of(global("own", &[])), None);
+        assert_eq!(of(Value::map([("scope", Value::from("main"))])), None);
+        assert_eq!(
+            of(global("other", &[("asOf", Value::Int(3))])),
+            Some(Outside::App("other".to_owned()))
+        );
+        assert_eq!(
+            of(global("own", &[("inmem", Value::Bool(true))])),
+            Some(Outside::Memory)
+        );
+        let session = Value::map([
+            ("scope", Value::from("session")),
+            ("db", Value::from("other")),
+        ]);
+        assert_eq!(of(session), None);
+        for broken in [&[][..], &[0xc1], &[0x91], &[0x91, 0x81, 0xc0], &[0x90]] {
+            assert_eq!(outside("own", broken), None);
+        }
+    }
+
+    #[test]
+    fn internal_and_absent_apps_are_no_databases() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let own = Place::new(scratch.path(), "local", "own").expect("names");
+        for name in ["_rmx_admin", "_rmx_secrets", "_rmx_logging", "other"] {
+            std::fs::create_dir_all(own.workspace_folder().join(name)).expect("creates");
+        }
+        let place = |app: &str| Outside::App(app.to_owned()).place(&own);
+        assert!(place("other").is_ok());
+        for app in [
+            "_rmx_admin",
+            "_rmx_secrets",
+            "_rmx_logging",
+            "none",
+            "..",
+            "",
+            "../own",
+        ] {
+            let failure = place(app).expect_err(app);
+            assert_eq!(failure.code, "ERR_DB", "{app}");
+        }
+    }
+}
