@@ -105,12 +105,12 @@ struct Fates {
     refused: BTreeSet<i64>,
 }
 
-/// Lets a component write before the `left`-th operation called `operation`.
-fn interrupt(
-    before: Arc<dyn Fn(Box<dyn FnOnce() + Send>) + Send + std::marker::Sync>,
-    left: u64,
-    work: Box<dyn FnOnce() + Send>,
-) {
+type Work = Box<dyn FnOnce() + Send>;
+/// Has something done before the next operation of one kind.
+type Before = dyn Fn(Work) + Send + Sync;
+
+/// Does the work before the operation behind `left` others.
+fn interrupt(before: Arc<Before>, left: u64, work: Work) {
     let again = before.clone();
     before(Box::new(move || {
         if left > 0 {
@@ -148,7 +148,7 @@ fn writers_beside_a_stalled_compaction_lose_nothing() {
                 }));
                 let inner: ForgetfulFolder = app.inner("v2").expect("the folder");
                 let (hooked, hooked_app) = (inner.clone(), app.clone());
-                let before = move |hook: Box<dyn FnOnce() + Send>| match operation {
+                let before = move |hook: Work| match operation {
                     "app rename" => hooked_app.before("rename", hook),
                     "app sync" => hooked_app.before("sync", hook),
                     operation => hooked.before(operation, hook),
