@@ -402,14 +402,23 @@ fn coercion_points() {
         "let d : data = 1; let a : array(number) = [d, 2]; a",
         "let d : data = 1; let a : map(number) = {a: d}; a",
         "let d : data = 1; some(d) : option(number)",
-        "let f(h: number -> number) = h(1); let g(x: data) = x; f(g)",
-        "let f(h: data -> data) = h(1); let g(x: number) = x; f(g)",
+        "let f(h: number -> data) = h(1); let g(x: data) = x; f(g)",
+        "let f(h: data -> data) = h(1); let g(x: number) = x; f(x -> g(x))",
         "let d : data = [1]; array.map(x -> x + 1, d)",
         "let d : data = {a: 1}; let r : {a: number} = d; r.a",
         "let d : data = null; let n : number = d; n",
     ]);
     refused(&[
         ("let f(x: number) = x; f(x -> x)", "TYPE_MISMATCH"),
+        // A downcast is for data: functions fit as they are, or not.
+        (
+            "let f(h: number -> number) = h(1); let g(x: data) = x; f(g)",
+            "TYPE_MISMATCH",
+        ),
+        (
+            "let f(h: data -> data) = h(1); let g(x: number) = x; f(g)",
+            "TYPE_MISMATCH",
+        ),
         ("let s : stream(number) = \"a\"; s", "TYPE_MISMATCH"),
         ("let n : null = 1; n", "TYPE_MISMATCH"),
         ("let d : data = 1; let n : null = d; n", "TYPE_MISMATCH"),
