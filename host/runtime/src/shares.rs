@@ -2,7 +2,7 @@
 //!
 //! A run is polled until it waits or a tick of the epoch is over. The time of each poll is booked
 //! on the account of its workspace. Who uses more than a fair share while others want theirs
-//! pauses between two polls, so that its runs together get what the others leave; who is alone,
+//! pauses between two polls, so that its runs together get their share; who is alone,
 //! or modest, never pauses.
 
 use std::collections::HashMap;
@@ -27,9 +27,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Polls are booked together until they are as long as this.
 const BOOKED_AT: Duration = Duration::from_micros(500);
-
-/// What others get beyond what they have used: they may want more than they could have.
-const ROOM: (f64, f64) = (1.5, 0.05);
 
 /// The accounts of all workspaces.
 pub struct Shares {
@@ -80,7 +77,6 @@ impl Shares {
             };
             accounts.by_owner.retain(|_, account| is_open(account));
         }
-        let fair = |count: usize| self.cores / count.max(1) as f64;
         let used = match accounts.by_owner.get_mut(owner) {
             Some(account) => {
                 account.used = account.used_at(now) + time.as_secs_f64() / MEMORY.as_secs_f64();
@@ -98,17 +94,14 @@ impl Shares {
                 used
             }
         };
-        let fair = fair(accounts.by_owner.len());
-        if accounts.by_owner.len() == 1 || used <= fair {
+        // What others have used does not show what they want: who waits for a processor uses none.
+        let is_active =
+            |account: &&Account| now.saturating_duration_since(account.booked) < 2 * MEMORY;
+        let active = accounts.by_owner.values().filter(is_active).count();
+        let allowed = self.cores / active.max(1) as f64;
+        if active <= 1 || used <= allowed {
             return None;
         }
-        let others: f64 = accounts
-            .by_owner
-            .iter()
-            .filter(|(name, _)| *name != owner)
-            .map(|(_, other)| (other.used_at(now) * ROOM.0 + ROOM.1).min(fair))
-            .sum();
-        let allowed = (self.cores - others).max(fair);
         let account = accounts.by_owner.get_mut(owner)?;
         account.used_up = account.used_up.max(now) + time.div_f64(allowed);
         let ahead = account.used_up.saturating_duration_since(now);
@@ -210,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_leave_is_used() {
+    fn a_fair_share_needs_no_pauses() {
         let shares = Shares::new(2);
         let mut now = Instant::now();
         let mut pauses = Duration::ZERO;
