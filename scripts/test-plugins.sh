@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a plugin in every language from its scaffold, builds it with the tools of the language, and calls it
+# Follows the tutorial of every language word by word (docs/plugins/*.md), then calls the plugin that was made
 # from Mix in both assemblies: `mixer` with --plugin, and one composed component under a stock WASI host.
 # Tools that are missing are fetched into the work folder (npm, PyPI, crates) or installed from Debian (clang).
 # usage: scripts/test-plugins.sh MIXER STOCK_WASMTIME [language…]
@@ -9,29 +9,27 @@ stock=$(realpath "$2")
 shift 2
 languages=("${@:-rust js python c}")
 read -ra languages <<<"${languages[*]}"
+tutorials=$(realpath "$(dirname "$0")/../docs/plugins")
 work=${MIX_PLUGIN_WORK:-$(mktemp -d)}
-mkdir -p "$work"
+mkdir -p "$work/bin"
+ln -sf "$mixer" "$work/bin/mixer"
+export PATH=$work/bin:$PATH
+# A project has its own target folder, whatever this checkout has.
+unset CARGO_TARGET_DIR
 
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 
-build() {
+fail() {
+    echo "$1" >&2
+    exit 1
+}
+
+# The tools that a tutorial begins with, where they are not there yet.
+tools() {
     case $1 in
-    rust)
-        CARGO_TARGET_DIR="$work/target" cargo build --quiet --release
-        component=$work/target/wasm32-wasip2/release/demo.wasm
-        ;;
-    js)
-        npm install --silent --no-fund --no-audit
-        npm run --silent build
-        component=$PWD/demo.wasm
-        ;;
     python)
-        [ -x "$work/python/bin/componentize-py" ] || {
-            python3 -m venv "$work/python"
-            "$work/python/bin/pip" install --quiet --requirement requirements.txt
-        }
-        PATH="$work/python/bin:$PATH" componentize-py -d wit -w plugin componentize plugin -o demo.wasm
-        component=$PWD/demo.wasm
+        [ -x "$work/python/bin/pip" ] || python3 -m venv "$work/python"
+        PATH=$work/python/bin:$PATH
         ;;
     c)
         [ -x "$(command -v clang)" ] && [ -f /usr/include/wasm32-wasi/stdlib.h ] || {
@@ -39,17 +37,36 @@ build() {
             $as_root apt-get update -qq
             $as_root apt-get install -y -qq --no-install-recommends clang lld wasi-libc libclang-rt-dev-wasm32 >/dev/null
         }
-        [ -x "$(command -v wit-bindgen)" ] || [ -x "$work/tools/bin/wit-bindgen" ] ||
-            cargo install --quiet --locked --root "$work/tools" wit-bindgen-cli
-        PATH="$PATH:$work/tools/bin" make --silent
-        component=$PWD/demo.wasm
+        PATH=$PATH:$work/tools/bin
+        [ -x "$(command -v wit-bindgen)" ] || cargo install --quiet --locked --root "$work/tools" wit-bindgen-cli
         ;;
+    esac
+}
+
+# The commands of a tutorial: its indented lines, but for those that install tools.
+commands() {
+    awk '/^```/ { code = !code; next } !code && /^    / { print substr($0, 5) }' "$tutorials/$1.md" |
+        grep -vE '^(apt|cargo) install '
+}
+
+# The line of a tutorial that builds the component.
+build() {
+    commands "$1" | grep -E '^(cargo build|npm run build|componentize-py|make$)'
+}
+
+# The plugin cannot do without a variable any more.
+need_variable() {
+    case $1 in
+    rust) sed -i 's/#\[plugin\]/#[plugin(needs("env:DEMO_REGION"))]/' src/lib.rs ;;
+    js) sed -i 's/needs: () => \[\]/needs: () => ["env:DEMO_REGION"]/' plugin.js ;;
+    python) sed -i 's/^Needs = needs()/Needs = needs("env:DEMO_REGION")/' plugin.py ;;
+    c) sed -i 's/mix_needs\[\] = {NULL}/mix_needs[] = {"env:DEMO_REGION", NULL}/' plugin.c ;;
     esac
 }
 
 # The agent that both assemblies run.
 agent() {
-    "$mixer" plugin bindings "$component" -o "$1/demo.mix"
+    mixer plugin bindings "$component" -o "$1/demo.mix"
     cat >"$1/agent.mix" <<'MIX'
 module greets(p:data)
   import demo
@@ -62,30 +79,30 @@ MIX
 expected='{"shout":"HELLO!","twice":42,"words":["a","b","c"]}'
 
 same() {
-    if [ "$2" != "$expected" ]; then
-        echo "$1 answers $2, not $expected" >&2
-        exit 1
-    fi
+    [ "$2" = "$expected" ] || fail "$1 answers $2, not $expected"
     echo "$1: $2"
 }
 
 for language in "${languages[@]}"; do
     step "$language"
+    tools "$language"
     folder=$work/$language
     rm -rf "$folder"
-    "$mixer" plugin new demo --lang "$language" --dir "$folder"
+    mkdir -p "$folder"
     cd "$folder"
-    build "$language"
-    "$mixer" plugin check "$component"
-    "$mixer" plugin test "$component" tests.mix --timeout 60s
+    bash -euxo pipefail -c "$(commands "$language")"
+    cd demo
+    component=$(find "$PWD" -path '*/deps' -prune -o -name demo.wasm -print | head -1)
+    [ -n "$component" ] || fail "the tutorial of $language has made no demo.wasm"
 
     program=$work/$language-app
     rm -rf "$program"
     mkdir -p "$program"
     agent "$program"
-    same "mixer run" "$("$mixer" run "$program" greets --plugin "$component" --params '{"text":"hello"}' --timeout 60s)"
+    run() { mixer run "$program" greets --plugin "$component" --params '{"text":"hello"}' --timeout 60s "$@"; }
+    same "mixer run" "$(run)"
 
-    "$mixer" compose "$program" --app demo --plugin "$component" -o "$work/$language.wasm"
+    mixer compose "$program" --app demo --plugin "$component" -o "$work/$language.wasm"
     mkdir -p "$work/$language-data"
     "$stock" serve -S cli --addr 127.0.0.1:0 --dir "$work/$language-data::/ws" "$work/$language.wasm" 2>"$work/$language.log" &
     server=$!
@@ -99,4 +116,10 @@ for language in "${languages[@]}"; do
     same "composed component" "$(curl -sS -d '{"text":"hello"}' -H 'content-type: application/json' "$url/run-agent/local/demo/greets")"
     kill $server
     trap - EXIT
+
+    need_variable "$language"
+    bash -euo pipefail -c "$(build "$language")"
+    if refused=$(run 2>&1); then fail "it runs without the grant that it needs"; fi
+    grep -qF -- '--grant demo=env:DEMO_REGION' <<<"$refused" || fail "the missing grant is not named: $refused"
+    same "with its grant" "$(DEMO_REGION=eu run --grant demo=env:DEMO_REGION)"
 done

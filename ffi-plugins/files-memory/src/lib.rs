@@ -14,7 +14,6 @@ mod store;
 use std::cell::RefCell;
 
 use mix_plugin_sdk::{Bytes, Failure, Map, Value, caller, family};
-use path::{FilePath, FolderPath};
 use store::Store;
 
 thread_local! {
@@ -58,45 +57,45 @@ fn expected(value: &Value) -> Failure {
 }
 
 async fn get(app: Value, path: String) -> Result<Map, Failure> {
-    with(&app, |store| store.get(&caller(), &FilePath::parse(&path)?))
+    with(&app, |store| store.get(&caller(), &path::file(&path)?))
 }
 
 async fn read(app: Value, path: String) -> Result<Bytes, Failure> {
-    with(&app, |store| store.read(&FilePath::parse(&path)?))
+    with(&app, |store| store.read(&path::file(&path)?))
 }
 
 async fn list(app: Value, folder: String) -> Result<Vec<Value>, Failure> {
     with(&app, |store| {
-        let files = store.list(&caller(), &FolderPath::parse(&folder)?);
+        let files = store.list(&caller(), &path::folder(&folder)?);
         Ok(files.into_iter().map(Value::Map).collect())
     })
 }
 
 async fn create(app: Value, path: String, content: Bytes) -> Result<Map, Failure> {
     with(&app, |store| {
-        store.create(&caller(), &FilePath::parse(&path)?, content)
+        store.create(&caller(), &path::file(&path)?, content)
     })
 }
 
 async fn delete(app: Value, path: String) -> Result<(), Failure> {
-    with(&app, |store| store.delete(&FilePath::parse(&path)?))
+    with(&app, |store| store.delete(&path::file(&path)?))
 }
 
 async fn rename(app: Value, from: String, to: String) -> Result<Map, Failure> {
     with(&app, |store| {
-        store.rename(&caller(), &FilePath::parse(&from)?, &FilePath::parse(&to)?)
+        store.rename(&caller(), &path::file(&from)?, &path::file(&to)?)
     })
 }
 
 async fn copy(from_app: Value, from: String, to_app: Value, to: String) -> Result<Map, Failure> {
-    let content = with(&from_app, |store| store.read(&FilePath::parse(&from)?))?;
+    let content = with(&from_app, |store| store.read(&path::file(&from)?))?;
     with(&to_app, |store| {
-        store.create(&caller(), &FilePath::parse(&to)?, content)
+        store.create(&caller(), &path::file(&to)?, content)
     })
 }
 
 async fn register(_: Value, path: String, _url: String, _: Map) -> Result<Map, Failure> {
-    FilePath::parse(&path)?;
+    path::file(&path)?;
     Err(Failure::unsupported(
         "this host gives no addresses for uploads by clients",
     ))

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use mix_plugin_sdk::{Bytes, Caller, Failure, Map};
 
 use crate::info;
-use crate::path::{FilePath, FolderPath};
+use mix_file_path::{FilePath, FolderPath};
 
 /// Most bytes of all files together.
 const MOST_BYTES: usize = 128 << 20;

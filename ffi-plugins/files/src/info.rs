@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mix_plugin_sdk::{Caller, Map, Value};
 
-use crate::path::FilePath;
+use mix_file_path::FilePath;
 
 /// The record `file`: app, path, kind, metadata, url.
 pub fn describe(who: &Caller, path: &FilePath, size: u64, modified: Option<SystemTime>) -> Map {

@@ -18,32 +18,31 @@ mod storage;
 
 use designator::Designator;
 use mix_plugin_sdk::{Bytes, Failure, Map, Value, family};
-use path::{FilePath, FolderPath};
 
 async fn get(app: Designator, path: String) -> Result<Map, Failure> {
-    app.storage()?.get(&FilePath::parse(&path)?)
+    app.storage()?.get(&path::file(&path)?)
 }
 
 async fn read(app: Designator, path: String) -> Result<Vec<u8>, Failure> {
-    app.storage()?.read(&FilePath::parse(&path)?)
+    app.storage()?.read(&path::file(&path)?)
 }
 
 async fn list(app: Designator, folder: String) -> Result<Vec<Value>, Failure> {
-    let files = app.storage()?.list(&FolderPath::parse(&folder)?)?;
+    let files = app.storage()?.list(&path::folder(&folder)?)?;
     Ok(files.into_iter().map(Value::Map).collect())
 }
 
 async fn create(app: Designator, path: String, content: Bytes) -> Result<Map, Failure> {
-    app.storage()?.create(&FilePath::parse(&path)?, &content)
+    app.storage()?.create(&path::file(&path)?, &content)
 }
 
 async fn delete(app: Designator, path: String) -> Result<(), Failure> {
-    app.storage()?.delete(&FilePath::parse(&path)?)
+    app.storage()?.delete(&path::file(&path)?)
 }
 
 async fn rename(app: Designator, from: String, to: String) -> Result<Map, Failure> {
     app.storage()?
-        .rename(&FilePath::parse(&from)?, &FilePath::parse(&to)?)
+        .rename(&path::file(&from)?, &path::file(&to)?)
 }
 
 async fn copy(
@@ -52,7 +51,7 @@ async fn copy(
     to_app: Designator,
     to: String,
 ) -> Result<Map, Failure> {
-    let (from, to) = (FilePath::parse(&from)?, FilePath::parse(&to)?);
+    let (from, to) = (path::file(&from)?, path::file(&to)?);
     let content = from_app.storage()?.read(&from)?;
     to_app.storage()?.create(&to, &content)
 }
@@ -63,7 +62,7 @@ async fn register(
     _url: String,
     _metadata: Map,
 ) -> Result<Map, Failure> {
-    FilePath::parse(&path)?;
+    path::file(&path)?;
     Err(Failure::unsupported(
         "this host gives no addresses for uploads by clients",
     ))

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use mix_plugin_sdk::{Caller, Failure, Map};
 
 use crate::info;
-use crate::path::{FilePath, FolderPath, decode};
+use mix_file_path::{FilePath, FolderPath, decode};
 
 /// Largest file that is read or written as one value.
 const LARGEST_FILE: u64 = 60 << 20;
@@ -193,9 +193,9 @@ impl Storage {
                     continue;
                 };
                 if metadata.is_dir() {
-                    open.push((folder.within(segment), place));
+                    open.push((folder.folder(segment), place));
                 } else if metadata.is_file() {
-                    let path = FilePath::within(&folder, segment);
+                    let path = folder.file(segment);
                     if expired(&path, &metadata) {
                         let _ = self.delete(&path);
                         continue;

@@ -33,7 +33,9 @@ pub async fn perform(map: &Map) -> Result<Map, Failure> {
     let requested = request.url.to_string();
     let (binary, undo_gzip) = (request.binary, request.undo_gzip);
     let table = request.media_types.clone();
-    let answer = match select(pin!(follow(request, &limits)), pin!(sleep(time))).await {
+    let send = async |request: &Request| transport::send(request, limits.response).await;
+    let following = follow(request, limits.dangerous, send);
+    let answer = match select(pin!(following), pin!(sleep(time))).await {
         Either::Left((answer, _)) => answer,
         Either::Right(_) => Err(Refusal::new(
             "ERR_TIMEOUT",
@@ -50,11 +52,15 @@ pub async fn perform(map: &Map) -> Result<Map, Failure> {
     Ok(described.unwrap_or_else(|refusal| refusal.response()))
 }
 
-/// Sends a request and follows redirects.
-async fn follow(mut request: Request, limits: &Limits) -> Result<Response, Refusal> {
+/// Sends a request and follows redirects. Each target is judged before anything is sent there.
+async fn follow(
+    mut request: Request,
+    dangerous: bool,
+    send: impl AsyncFn(&Request) -> Result<Response, Refusal>,
+) -> Result<Response, Refusal> {
     for _ in 0..=MOST_REDIRECTS {
-        guard::check(&request.url, limits.dangerous)?;
-        let response = transport::send(&request, limits.response).await?;
+        guard::check(&request.url, dangerous)?;
+        let response = send(&request).await?;
         match target(&request.url, &response)? {
             None => return Ok(response),
             Some(url) => redirect(&mut request, response.status, url),
@@ -159,6 +165,50 @@ mod tests {
                 .unwrap();
             redirect(&mut request, 302, url);
             assert!(!has(&request, "authorization"), "{location}");
+        }
+    }
+
+    #[test]
+    fn redirects_keep_the_rules() {
+        use futures::FutureExt;
+        use std::cell::RefCell;
+
+        // What is asked for first redirects to each of these.
+        for (to, result) in [
+            ("https://b.example.com/", Ok(200)),
+            ("//b.example.com/", Ok(200)),
+            ("/elsewhere", Ok(200)),
+            ("http://a.example.com/", Err("scheme")),
+            ("ftp://a.example.com/", Err("scheme")),
+            ("https://169.254.169.254/", Err("address")),
+            ("https://[fd00:ec2::254]/", Err("address")),
+            ("https://0x7f.1/", Err("address")),
+            ("https://db/", Err("host")),
+            ("https://vault.internal/", Err("host")),
+            ("https://user:pw@b.example.com/", Err("userinfo")),
+            ("https://a.example.com/x/y", Err("redirects")),
+        ] {
+            let asked = RefCell::new(Vec::new());
+            let first = request("GET");
+            let start = first.url.to_string();
+            let send = async |request: &Request| {
+                asked.borrow_mut().push(request.url.to_string());
+                Ok(match request.url.as_str() == start {
+                    true => answer(302, to),
+                    false => answer(200, ""),
+                })
+            };
+            let done = follow(first, false, send).now_or_never().expect("at once");
+            let done = done
+                .map(|response| response.status)
+                .map_err(|refusal| refusal.text);
+            assert_eq!(done, result.map_err(str::to_owned), "{to}");
+            let sent = match result {
+                Ok(_) => 2,
+                Err("redirects") => 1 + MOST_REDIRECTS,
+                Err(_) => 1,
+            };
+            assert_eq!(asked.borrow().len(), sent, "{to}");
         }
     }
 

@@ -1,24 +1,12 @@
 //! Which targets are allowed: what can be told from the URL alone.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
+use mix_address_rules::{is_local_name, is_refused};
 use url::{Host, Url};
 
 use crate::refusal::Refusal;
 
 /// Longest URL.
 const LONGEST_URL: usize = 8 * 1024;
-
-/// Host names that end so are local to some network.
-const LOCAL_NAMES: [&str; 7] = [
-    "localhost",
-    "local",
-    "internal",
-    "home.arpa",
-    "onion",
-    "test",
-    "invalid",
-];
 
 /// Reads a URL by the WHATWG rules.
 pub fn parse(text: &str) -> Result<Url, Refusal> {
@@ -49,75 +37,12 @@ pub fn check(url: &Url, dangerous: bool) -> Result<(), Refusal> {
         return Ok(());
     }
     match host {
+        // The parser has made the name lower-case ASCII.
         Host::Domain(name) if is_local_name(name) => Err(Refusal::blocked("host")),
-        Host::Ipv4(address) if is_refused_v4(address) => Err(Refusal::blocked("address")),
-        Host::Ipv6(address) if is_refused_v6(address) => Err(Refusal::blocked("address")),
+        Host::Ipv4(address) if is_refused(address.into()) => Err(Refusal::blocked("address")),
+        Host::Ipv6(address) if is_refused(address.into()) => Err(Refusal::blocked("address")),
         _ => Ok(()),
     }
-}
-
-/// The parser has made the name lower-case ASCII.
-fn is_local_name(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    if !name.contains('.') || name.contains('%') {
-        return true;
-    }
-    LOCAL_NAMES.iter().any(|local| {
-        name.strip_suffix(local)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    })
-}
-
-fn is_refused_v4(address: Ipv4Addr) -> bool {
-    const REFUSED: [([u8; 4], u32); 17] = [
-        ([0, 0, 0, 0], 8),
-        ([10, 0, 0, 0], 8),
-        ([100, 64, 0, 0], 10),
-        ([127, 0, 0, 0], 8),
-        ([169, 254, 0, 0], 16),
-        ([172, 16, 0, 0], 12),
-        ([192, 0, 0, 0], 24),
-        ([192, 0, 2, 0], 24),
-        ([192, 88, 99, 0], 24),
-        ([192, 168, 0, 0], 16),
-        ([198, 18, 0, 0], 15),
-        ([198, 51, 100, 0], 24),
-        ([203, 0, 113, 0], 24),
-        ([224, 0, 0, 0], 4),
-        ([240, 0, 0, 0], 4),
-        // The platform service address of a cloud provider.
-        ([168, 63, 129, 16], 32),
-        // A metadata service inside a range that is refused already; named for clarity.
-        ([100, 100, 100, 200], 32),
-    ];
-    let bits = u32::from(address);
-    REFUSED
-        .iter()
-        .any(|&(network, length)| (bits ^ u32::from_be_bytes(network)) >> (32 - length) == 0)
-}
-
-fn is_refused_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    let embedded = || {
-        let [high, low] = [segments[6].to_be_bytes(), segments[7].to_be_bytes()];
-        Ipv4Addr::new(high[0], high[1], low[0], low[1])
-    };
-    // ::ffff:0:0/96 and 64:ff9b::/96 are IPv4 in disguise.
-    if matches!(
-        segments[..6],
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0]
-    ) {
-        return is_refused_v4(embedded());
-    }
-    let [a, b, ..] = segments;
-    let global = a & 0xe000 == 0x2000;
-    let reserved = match a {
-        0x2001 => b < 0x200 || b == 0xdb8,
-        0x2002 => true,
-        0x3fff => b < 0x1000,
-        _ => false,
-    };
-    !global || reserved
 }
 
 #[cfg(test)]

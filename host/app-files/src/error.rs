@@ -1,5 +1,6 @@
 //! What can go wrong with files.
 
+use mix_file_path::BadPath;
 use std::io;
 
 /// A result of this crate.
@@ -9,8 +10,8 @@ pub type Result<T> = std::result::Result<T, FilesError>;
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// Not a path of a file.
-    #[error("not a path of a file, {0}")]
-    BadPath(&'static str),
+    #[error(transparent)]
+    BadPath(#[from] BadPath),
     /// Nothing is there.
     #[error("no such file")]
     NotFound,

@@ -1,7 +1,7 @@
 //! The folder of an app's files.
 
 use crate::error::{FilesError, Result};
-use crate::path::{FilePath, FolderPath, decode};
+use mix_file_path::{FilePath, FolderPath, decode};
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};

@@ -29,9 +29,8 @@
 mod error;
 mod folder;
 mod folder_name;
-mod path;
 
 pub use error::{FilesError, Result};
 pub use folder::{AppFiles, Draft, Facts, Item, Listing};
 pub use folder_name::{app_of_folder, folder_name};
-pub use path::{FilePath, FolderPath};
+pub use mix_file_path::{BadPath, FilePath, FolderPath};

@@ -152,7 +152,7 @@ fn apply(step: &Step, staging: &Staging, actor: &str) -> Result<()> {
             .join("files"),
     );
     for text in &step.files {
-        let path = FilePath::parse(text).map_err(files_failed)?;
+        let path = FilePath::parse(text).map_err(|bad| files_failed(bad.into()))?;
         files.adopt(&path, &staged).map_err(files_failed)?;
     }
     if step.has_code {

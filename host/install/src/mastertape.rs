@@ -138,7 +138,7 @@ fn copy_files(app: &Path, to: &Path) -> Result<Vec<(String, PathBuf)>> {
     private_folder(to)?;
     let root = app.join("files");
     let files = AppFiles::new(root.clone());
-    let all = FolderPath::parse("/").map_err(files_failed)?;
+    let all = FolderPath::parse("/").map_err(|bad| files_failed(bad.into()))?;
     let listing = files
         .list(&all, true, None, usize::MAX)
         .map_err(files_failed)?;

@@ -458,7 +458,7 @@ pub(crate) fn doomed(files: &AppFiles, step: &Step) -> Result<Vec<FilePath>> {
         let folders = ["/code/", "/public/_rmx_resources/", "/_rmx_resources/"];
         step.replaces_code && folders.iter().any(|folder| path.starts_with(folder))
     };
-    let all = FolderPath::parse("/").map_err(files_failed)?;
+    let all = FolderPath::parse("/").map_err(|bad| files_failed(bad.into()))?;
     let listing = files
         .list(&all, true, None, usize::MAX)
         .map_err(files_failed)?;

@@ -3,8 +3,8 @@
 use crate::bindings::{Caller, FAMILY, Function, copy};
 use crate::compose::Hostless;
 use crate::families::HostFamily;
-use crate::families::broker::Broker;
 use crate::families::mqtt::Mqtt;
+use crate::families::mqtt::broker::Broker;
 use crate::families::websocket::WebSocket;
 use crate::guests;
 use crate::instance::Instance;
@@ -151,7 +151,7 @@ impl Assembly {
             plugins.push(plugin);
         }
         let mut hostless = Hostless::default();
-        let mqtt = Mqtt::default();
+        let mqtt = Mqtt::new(outbound.clone());
         let mut broker = Some(mqtt.broker().clone());
         let mut own: Vec<Arc<dyn HostFamily>> =
             vec![Arc::new(mqtt), Arc::new(WebSocket::new(outbound.clone()))];
@@ -516,11 +516,12 @@ async fn replace(
     replacement: &Replacement,
 ) -> Result<PluginCode> {
     match replacement {
-        Replacement::Memory if name == "files" => {
+        Replacement::Memory => {
+            let bytes = guests::in_memory(name)
+                .with_context(|| format!("family {name} has no form that lives in memory"))?;
             let standing = Standing::BuiltIn(Access::Nothing);
-            PluginCode::load(engine, linkers, name, guests::FILES_MEMORY, standing).await
+            PluginCode::load(engine, linkers, name, bytes, standing).await
         }
-        Replacement::Memory => bail!("family {name} has no form that lives in memory"),
         Replacement::File(path) => {
             let label = || path.display().to_string();
             let bytes = std::fs::read(path).with_context(label)?;

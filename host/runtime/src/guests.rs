@@ -5,6 +5,11 @@
 
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
+/// The form of a family that keeps everything in memory, if it has one.
+pub fn in_memory(family: &str) -> Option<&'static [u8]> {
+    (family == "files").then_some(FILES_MEMORY)
+}
+
 /// Families of the library: a plugin cannot use their names.
 pub const FAMILIES: [&str; 13] = [
     "core",

@@ -170,7 +170,7 @@ impl RunContext {
         let Some(own) = self.assembly.host_family(target) else {
             return Ok(None);
         };
-        let access = own.family.access();
+        let access = own.family.access_of(target.function);
         let refused =
             |allowed: &Vec<Access>| access != Access::Nothing && !allowed.contains(&access);
         if self.allowed.as_ref().is_some_and(refused) {

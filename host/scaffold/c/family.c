@@ -20,6 +20,15 @@ void exports_mix_ffi_family_describe(exports_mix_ffi_family_list_function_t *ret
   }
 }
 
+void exports_mix_ffi_needs_needs(plugin_list_string_t *ret) {
+  size_t count = 0;
+  while (mix_needs[count]) count++;
+  ret->ptr = calloc(count + 1, sizeof *ret->ptr);
+  if (!ret->ptr) abort();
+  ret->len = count;
+  for (size_t at = 0; at < count; at++) plugin_string_dup(&ret->ptr[at], mix_needs[at]);
+}
+
 // Runs a function on its arguments; a failure if it cannot be run. The arguments live as long as the value.
 static mix_value run(uint32_t number, const exports_mix_ffi_family_value_t *args) {
   if (number >= mix_function_count) return mix_failure("ERR_INTERNAL", "there is no function of that number");

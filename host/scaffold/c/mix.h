@@ -71,6 +71,9 @@ typedef struct {
 extern const mix_function mix_functions[];
 extern const size_t mix_function_count;
 
+// What the plugin cannot do without, as its operator grants it: {"folder", "env:REGION", NULL}.
+extern const char *const mix_needs[];
+
 // Memory of the call; zero bytes at first. Never null: a plugin that has no memory left is ended.
 void *mix_alloc(size_t size);
 

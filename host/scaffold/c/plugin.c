@@ -49,6 +49,9 @@ static mix_value words(const mix_value *args) {
   return mix_stream(next_word, left);
 }
 
+// What the plugin cannot do without: "http", "http:HOST", "folder", "env:NAME". Its operator has to grant it.
+const char *const mix_needs[] = {NULL};
+
 const mix_function mix_functions[] = {
   {"$PLUGIN_NAME_shout", 1, false,
    "A text with its letters a to z in capitals, and an exclamation mark.\n\nType: string -> string", shout},

@@ -1,6 +1,9 @@
 // The functions of plugin PLUGIN_NAME.
 import { Failure, plugin } from "./mix.js";
 
+// What the plugin cannot do without: "http", "http:HOST", "folder", "env:NAME". Its operator has to grant it.
+export const needs = { needs: () => [] };
+
 export const family = plugin("PLUGIN_NAME", {
   shout: {
     doc: "A text in capital letters, with an exclamation mark.",

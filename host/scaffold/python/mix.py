@@ -260,3 +260,13 @@ def plugin(name, *functions):
                 raise componentize_py_types.Err(_failure(error))
 
     return Family
+
+
+def needs(*names):
+    """What the plugin cannot do without, as its operator grants it: `needs("folder", "env:REGION")`."""
+
+    class Needs(exports.Needs):
+        def needs(self):
+            return list(names)
+
+    return Needs

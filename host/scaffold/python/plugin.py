@@ -1,6 +1,9 @@
 """The functions of plugin PLUGIN_NAME."""
 
-from mix import Failure, plugin
+from mix import Failure, needs, plugin
+
+# What the plugin cannot do without: "http", "http:HOST", "folder", "env:NAME". Its operator has to grant it.
+Needs = needs()
 
 
 def shout(text):

@@ -7,7 +7,7 @@ use super::identity::Admitted;
 use super::readers::Seat;
 use super::reply::Reply;
 use mix_http_api::{ApiError, Managed, Need, RETRY, Topic, event};
-use mix_runtime::families::broker::{BrokerError, Following};
+use mix_runtime::families::mqtt::broker::{BrokerError, Following};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,7 +2,10 @@
 
 use super::Exit;
 use super::install::Program;
+use super::select;
 use clap::Args;
+use mix_runtime::assembly::Replacement;
+use mix_runtime::guests;
 use mix_runtime::programs;
 use mix_runtime::standalone;
 use mix_runtime::workspace::write_atomically;
@@ -16,9 +19,9 @@ pub struct Compose {
     /// Further foreign functions (a component); may be repeated.
     #[arg(long = "plugin", value_name = "FILE")]
     plugins: Vec<PathBuf>,
-    /// Another component in the place of a family: `NAME=FILE`; may be repeated.
-    #[arg(long = "family", value_name = "NAME=FILE")]
-    families: Vec<String>,
+    /// Another component in the place of a family: `NAME=FILE`, or `files=memory`; may be repeated.
+    #[arg(long = "family", value_name = "NAME=FILE", value_parser = select::family)]
+    families: Vec<(String, Replacement)>,
     /// Name of the app in addresses; named after the first program without it
     #[arg(long, value_name = "A")]
     app: Option<String>,
@@ -41,13 +44,18 @@ impl Compose {
             plugins.push((path.display().to_string(), bytes));
         }
         let mut replaced = Vec::new();
-        for family in &self.families {
-            let (name, path) = family
-                .split_once('=')
-                .ok_or_else(|| Exit::usage("a family is replaced by NAME=FILE"))?;
+        for (name, replacement) in self.families {
             let bytes =
-                std::fs::read(path).map_err(|error| Exit::io(format!("{path}: {error}")))?;
-            replaced.push((name.to_owned(), bytes));
+                match replacement {
+                    Replacement::Memory => guests::in_memory(&name)
+                        .map(<[u8]>::to_vec)
+                        .ok_or_else(|| {
+                            Exit::usage(format!("family {name} has no form that lives in memory"))
+                        })?,
+                    Replacement::File(path) => std::fs::read(&path)
+                        .map_err(|error| Exit::io(format!("{}: {error}", path.display())))?,
+                };
+            replaced.push((name, bytes));
         }
         let app = match (self.app, composed.first()) {
             (Some(app), _) => app,

@@ -189,7 +189,8 @@ fn grant(text: &str) -> Result<Grant, String> {
     Grant::parse(text, units::size, units::duration)
 }
 
-fn family(text: &str) -> Result<(String, Replacement), String> {
+/// `NAME=FILE` or `NAME=memory`.
+pub fn family(text: &str) -> Result<(String, Replacement), String> {
     match text.split_once('=') {
         Some((name, "memory")) => Ok((name.to_owned(), Replacement::Memory)),
         Some((name, path)) if !path.is_empty() => {

@@ -219,6 +219,18 @@ impl Family {
             .await?
     }
 
+    /// Starts by number with bytes.
+    pub async fn start_raw(
+        &mut self,
+        number: u32,
+        args: Vec<u8>,
+    ) -> Result<Result<Encoded, Failure>> {
+        let start = self.starter()?;
+        self.store
+            .run_concurrent(async |accessor| answer(accessor, &start, (number, args), 0).await)
+            .await?
+    }
+
     fn starter(&mut self) -> Result<Start> {
         self.export("mix:ffi/family@0.1.1", "start")
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use mix_component_tests::{Answer, Family, Surroundings, compose, guest};
-use mix_value::Value;
+use mix_value::{Token, Value};
 
 fn abc_sum() -> Value {
     Value::binary(
@@ -131,5 +131,189 @@ async fn a_switchboard_is_all_its_families() -> Result<()> {
         all.call_raw(count, vec![0x90]).await?.unwrap_err().code,
         "ERR_INTERNAL"
     );
+    Ok(())
+}
+
+/// The functions of the families: kinds of their parameters, by letters as in [`sample`]; `d` is
+/// whatever the function itself judges.
+const TABLE: &str = "
+    core
+      call  $core_now
+      call  $core_monotonic
+      start $core_sleep n
+      call  $core_tz_at_utc sn
+      call  $core_tz_at_wall sn
+      call  $core_log ss
+      call  $core_debug s
+      call  $core_env_current
+      call  $core_env_initial
+      start $core_agent_call mmd
+      call  $outputWithVersion snd
+      call  $decode_error d
+      call  $xml_parse ms
+      call  $xml_format d
+      call  $xml_html_entities
+      call  $binary_compress sb
+      call  $binary_decompress sb
+      start $cmd_execute samm
+    secrets
+      call  $token_current
+      call  $token_empty
+      start $token_string t
+      start $secrets_set ss
+      start $secrets_get s
+      start $secrets_list
+      start $secrets_delete s
+      start $secrets_get_token s
+      start $secrets_delete_token s
+      start $secrets_token_extra st
+    db
+      start $db_get_one dd
+      start $db_get_a da
+      start $db_save_one dm
+      start $db_save_a da
+      start $db_save_ar da
+      start $db_upsert_a da
+      start $db_upsert_ar da
+      start $db_delete_one dd
+      start $db_delete_a da
+      start $db_delete_ar da
+      start $db_fromAST_result dam
+      call  $db_parse dso
+      start $db_getWatermark d
+      start $db_waitChange dso
+      start $db_flush d
+      start $db_makeAnonymousLink ds
+    http
+      start $http_do m
+      start $http_do_server m
+    crypto
+      call  $crypto_md5 b
+      call  $crypto_sha1 b
+      call  $crypto_sha256 b
+      call  $crypto_hmac_sha1 bb
+      call  $crypto_hmac_sha256 bb
+      call  $crypto_rsa_sha256 bb
+      call  $crypto_aes_gcm_encrypt bbb
+      call  $crypto_aes_gcm_decrypt bbb
+      call  $crypto_random_bytes n
+    files
+      start $file_get ds
+      start $file_read ds
+      start $file_list ds
+      start $file_create dsb
+      start $file_delete ds
+      start $file_rename dss
+      start $file_copy dsds
+      start $file_register dssm
+    wasm
+      start $wasm_load b
+      call  $wasm_has hs
+      start $wasm_call hsa
+      call  $wasm_shutdown h
+      start $wasi_load b
+      start $wasi_call hsma
+";
+
+/// Functions that serve the host's own endpoints and tools, beyond those of programs.
+fn is_for_the_host(name: &str) -> bool {
+    name.starts_with("$db_http_") || ["$db_stat", "$db_check", "db_flush"].contains(&name)
+}
+
+/// A value of a kind, and the failure that another kind in its place is.
+fn sample(kind: char) -> (Value, &'static str) {
+    match kind {
+        's' => (Value::string("x"), "ERR_EXPECTED_STRING"),
+        'n' => (Value::Int(1), "ERR_EXPECTED_NUMBER"),
+        'b' => (Value::binary(b"x".as_slice()), "ERR_EXPECTED_BINARY"),
+        'o' => (Value::Bool(true), "ERR_EXPECTED_BOOL"),
+        'a' => (Value::Array(Vec::new()), "ERR_EXPECTED_ARRAY"),
+        'm' => (Value::Map(Default::default()), "ERR_EXPECTED_MAP"),
+        't' => (Value::Token(Token::Sealed([].into())), "ERR_EXPECTED_TOKEN"),
+        'h' => (Value::Handle(1), "ERR_EXPECTED_OPAQUE"),
+        'd' => (Value::Null, ""),
+        other => panic!("{other} is no kind"),
+    }
+}
+
+/// The code of the failure that a function ends with; nothing if it does not fail.
+async fn code_of(
+    family: &mut Family,
+    waits: bool,
+    name: &str,
+    args: &[Value],
+) -> Result<Option<String>> {
+    let failure = if waits {
+        family.start(name, args, 0).await?.err()
+    } else {
+        family.call(name, args).await?.err()
+    };
+    Ok(failure.map(|failure| failure.code))
+}
+
+#[tokio::test]
+async fn every_function_is_there_and_takes_what_it_should() -> Result<()> {
+    let mut families: Vec<(&str, Vec<(&str, &str, bool)>)> = Vec::new();
+    for line in TABLE.lines().filter(|line| !line.is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match (words.as_slice(), families.last_mut()) {
+            ([family], _) => families.push((family, Vec::new())),
+            ([how, name, kinds @ ..], Some((_, functions))) => {
+                let kinds = kinds.first().copied().unwrap_or_default();
+                functions.push((name, kinds, *how == "start"));
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    let in_memory = families.iter().find(|(name, _)| *name == "files");
+    let in_memory = in_memory.map(|(_, functions)| ("files_memory", functions.clone()));
+    families.extend(in_memory);
+    for (name, functions) in families {
+        let component = guest(&format!("mix_plugin_{name}"));
+        let mut family = Family::new(&component, &Surroundings::default()).await?;
+        let mut offered: Vec<(String, usize, bool)> = family
+            .functions()
+            .iter()
+            .filter(|function| !is_for_the_host(&function.name))
+            .map(|function| {
+                (
+                    function.name.clone(),
+                    function.params.into(),
+                    function.waits,
+                )
+            })
+            .collect();
+        let mut wanted: Vec<(String, usize, bool)> = functions
+            .iter()
+            .map(|(name, kinds, waits)| ((*name).to_owned(), kinds.len(), *waits))
+            .collect();
+        offered.sort();
+        wanted.sort();
+        assert_eq!(offered, wanted, "{name}");
+
+        for (function, kinds, waits) in functions {
+            let good: Vec<Value> = kinds.chars().map(|kind| sample(kind).0).collect();
+            for (place, kind) in kinds.chars().enumerate().filter(|(_, kind)| *kind != 'd') {
+                let mut args = good.clone();
+                args[place] = match kind {
+                    'h' => Value::string("1"),
+                    _ => Value::Handle(1),
+                };
+                let code = code_of(&mut family, waits, function, &args).await?;
+                assert_eq!(code.as_deref(), Some(sample(kind).1), "{function}, {place}");
+                args[place] = Value::Undefined;
+                let code = code_of(&mut family, waits, function, &args).await?;
+                assert_eq!(
+                    code.as_deref(),
+                    Some("ERR_UNDEFINED"),
+                    "{function}, {place}"
+                );
+            }
+            let mut more = good;
+            more.push(Value::Null);
+            let code = code_of(&mut family, waits, function, &more).await?;
+            assert_eq!(code.as_deref(), Some("ERR_INTERNAL"), "{function}");
+        }
+    }
     Ok(())
 }

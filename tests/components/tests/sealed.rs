@@ -177,6 +177,8 @@ async fn garbage_and_forged_numbers_are_failures() -> Result<()> {
                 vec![0x91],
                 vec![0xdd, 0xff, 0xff, 0xff, 0xff],
             ] {
+                let started = family.start_raw(number, bytes.clone()).await?;
+                assert_eq!(started.expect_err("garbage").code, "ERR_INTERNAL", "{name}");
                 let failure = family.call_raw(number, bytes).await?.expect_err("garbage");
                 assert_eq!(failure.code, "ERR_INTERNAL", "{name}");
             }

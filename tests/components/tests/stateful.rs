@@ -137,6 +137,15 @@ async fn server() -> Result<u16> {
                         response.append(&mut packed);
                         response
                     }
+                    "/headers" => {
+                        let mut response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n".to_vec();
+                        for number in 0..70 {
+                            let value = "x".repeat(1024);
+                            let _ = write!(response, "x-{number}: {value}\r\n");
+                        }
+                        response.extend_from_slice(b"\r\n");
+                        response
+                    }
                     "/large" => {
                         let mut response =
                             b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n".to_vec();
@@ -254,6 +263,7 @@ async fn exchanges_that_fail_say_why() -> Result<()> {
         (format!("http://127.0.0.1:{port}/break"), "ERR_NETWORK"),
         (format!("http://127.0.0.1:{port}/hang"), "ERR_TIMEOUT"),
         (format!("http://127.0.0.1:{port}/large"), "ERR_TOO_LARGE"),
+        (format!("http://127.0.0.1:{port}/headers"), "ERR_TOO_LARGE"),
         (
             format!("http://127.0.0.1:{port}/circle"),
             "ERR_URL_BLOCKED: redirects",

@@ -5,12 +5,14 @@
 //! and stops it when dropped; [`Console`] runs the commands of a documentation
 //! page in one shell and compares what they print; [`Sink`] is an HTTP server
 //! that keeps what is posted to it, [`Socket`] a WebSocket client, [`Events`] reads a stream of events, [`Gate`] one that holds requests back; [`IdentityService`] signs
-//! tokens and serves its keys.
+//! tokens and serves its keys; [`broker`] is a message broker, [`peer`] the server's side of WebSocket.
 
+pub mod broker;
 mod console;
 mod events;
 mod gate;
 mod identity_service;
+pub mod peer;
 mod server;
 mod sink;
 mod socket;

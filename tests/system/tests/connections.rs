@@ -1,10 +1,11 @@
 //! The families of the host itself, through `mixer run`: WebSocket connections and topics.
 
-use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use base64::Engine as _;
-use mix_system_tests::{Finished, Server, repository, response_json, run_mixer};
+use mix_system_tests::peer::{accept, frame, send};
+use mix_system_tests::{
+    Finished, Server, broker, repository, response_json, run_mixer, stock_server,
+};
 use serde_json::{Value, json};
 
 fn program(name: &str) -> String {
@@ -24,113 +25,10 @@ fn output(done: &Finished) -> Value {
     response_json(done.stdout.as_bytes())
 }
 
-/// SHA-1, which the handshake asks for (FIPS 180-4).
-fn sha1(text: &[u8]) -> [u8; 20] {
-    let mut state: [u32; 5] = [0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0];
-    let mut bytes = text.to_vec();
-    bytes.push(0x80);
-    while bytes.len() % 64 != 56 {
-        bytes.push(0);
-    }
-    bytes.extend((8 * text.len() as u64).to_be_bytes());
-    for block in bytes.chunks(64) {
-        let mut words: Vec<u32> = block
-            .chunks(4)
-            .map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
-            .collect();
-        for at in 16..80 {
-            let word = words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16];
-            words.push(word.rotate_left(1));
-        }
-        let [mut a, mut b, mut c, mut d, mut e] = state;
-        for (at, word) in words.iter().enumerate() {
-            let (f, k) = match at / 20 {
-                0 => ((b & c) | (!b & d), 0x5a827999),
-                1 => (b ^ c ^ d, 0x6ed9eba1),
-                2 => ((b & c) | (b & d) | (c & d), 0x8f1bbcdc),
-                _ => (b ^ c ^ d, 0xca62c1d6),
-            };
-            let sum = a
-                .rotate_left(5)
-                .wrapping_add(f)
-                .wrapping_add(e)
-                .wrapping_add(k)
-                .wrapping_add(*word);
-            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, sum);
-        }
-        for (own, more) in state.iter_mut().zip([a, b, c, d, e]) {
-            *own = own.wrapping_add(more);
-        }
-    }
-    let mut sum = [0; 20];
-    for (place, word) in sum.chunks_mut(4).zip(state) {
-        place.copy_from_slice(&word.to_be_bytes());
-    }
-    sum
-}
-
-#[test]
-fn the_sum_of_the_handshake() {
-    let sum = sha1(b"dGhlIHNhbXBsZSBub25jZQ==258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    let text = base64::engine::general_purpose::STANDARD.encode(sum);
-    assert_eq!(
-        text, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
-        "the example of RFC 6455"
-    );
-}
-
-/// One frame of a client: its first byte and its payload.
-fn frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
-    let mut head = [0; 2];
-    stream.read_exact(&mut head).ok()?;
-    assert_eq!(head[1] & 0x80, 0x80, "clients mask");
-    let length = usize::from(head[1] & 0x7f);
-    assert!(length < 126, "the test sends short messages");
-    let mut mask = [0; 4];
-    stream.read_exact(&mut mask).ok()?;
-    let mut payload = vec![0; length];
-    stream.read_exact(&mut payload).ok()?;
-    for (at, byte) in payload.iter_mut().enumerate() {
-        *byte ^= mask[at % 4];
-    }
-    Some((head[0], payload))
-}
-
-fn send(stream: &mut TcpStream, first: u8, payload: &[u8]) {
-    let mut bytes = vec![first, payload.len() as u8];
-    bytes.extend(payload);
-    // A client that is gone already does not matter.
-    let _ = stream.write_all(&bytes);
-}
-
 fn serve(mut stream: TcpStream) {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    if head.contains("no-upgrade") {
-        let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+    if accept(&mut stream).is_none() {
         return;
     }
-    let header = |name: &str| {
-        head.lines().find_map(|line| {
-            let (own, value) = line.split_once(": ")?;
-            own.eq_ignore_ascii_case(name).then(|| value.to_owned())
-        })
-    };
-    assert!(header("host").is_some_and(|host| host.starts_with("127.0.0.1:")));
-    let mut key = header("sec-websocket-key").expect("a key");
-    if head.contains("forged") {
-        key.push('x');
-    }
-    let sum = sha1(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes());
-    let accept = base64::engine::general_purpose::STANDARD.encode(sum);
-    let _ = write!(
-        stream,
-        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
-    );
     while let Some((first, payload)) = frame(&mut stream) {
         match (first, payload.as_slice()) {
             (0x81, b"ping me") => {
@@ -299,9 +197,92 @@ fn families_of_the_host_are_replaced_like_others() {
         "{}",
         done.stderr
     );
-    // A component without its functions: programs that need them do not link.
+    // A component without its functions: programs that use them are told.
+    let params = json!({"urls": ["wss://example.org/"]});
     let other = mix_system_tests::components().join("mix_plugin_empty.wasm");
     let other = format!("websocket={}", other.display());
-    let done = agent("websocket.mix", "guarded", &params, &["--family", &other]);
-    assert!(done.stderr.contains("ERR_FFI_MISSING"), "{}", done.stderr);
+    let told = output(&agent(
+        "websocket.mix",
+        "guarded",
+        &params,
+        &["--family", &other],
+    ));
+    assert_unsupported(&told);
+}
+
+#[track_caller]
+fn assert_unsupported(told: &Value) {
+    let text = told[0].as_str().unwrap_or_default();
+    let start = "ERR_UNSUPPORTED: this host has no family websocket";
+    assert!(text.starts_with(start), "{told}");
+}
+
+#[test]
+fn a_composed_component_says_that_it_has_neither_connections_nor_topics() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let out = folder.path().join("app.wasm");
+    let (connections, topics, path) = (
+        program("websocket.mix"),
+        program("topics.mix"),
+        out.display().to_string(),
+    );
+    let compose = [
+        "compose",
+        &connections,
+        &topics,
+        "--app",
+        "app",
+        "-o",
+        &path,
+    ];
+    let done = run_mixer(compose);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let log = std::fs::File::create(folder.path().join("log")).expect("a writable folder");
+    let server = stock_server(&out, folder.path(), &[], &log);
+    let run = |agent: &str, params: Value| {
+        let path = format!("/v1/ws/local/app/app/agent/{agent}/run");
+        let (status, body) = server.post(&path, &params.to_string());
+        (status, response_json(&body))
+    };
+    let (status, told) = run("guarded", json!({"urls": ["wss://example.org/"]}));
+    assert_eq!(status, 200, "{told}");
+    assert_unsupported(&told);
+    let (status, told) = run("tells", json!({"key": "n", "value": 1}));
+    assert_ne!(status, 200, "{told}");
+    assert!(told.to_string().contains("ERR_BROKER"), "{told}");
+}
+
+#[test]
+fn the_broker_of_another_organisation_is_mounted() {
+    let params = json!({"url": broker::start(), "nowhere": "ws://127.0.0.1:1/"});
+    let told = output(&agent("mounted.mix", "mounted", &params, &[OPEN]));
+    let expected = json!({
+        "before": "ERR_BROKER",
+        "nobody": "ERR_NETWORK",
+        "wrong": "ERR_PERMISSION",
+        "empty": null,
+        "retained": {"n": 1},
+        "initial": {"n": 1},
+        "forbidden": "ERR_PERMISSION",
+        "heard": "hello",
+        "dropped": "ERR_BROKER",
+        "again": "again",
+    });
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn mounting_keeps_the_rules_about_addresses() {
+    let urls = json!({"urls": [
+        broker::start(), "wss://127.0.0.1/", "wss://169.254.169.254/", "mqtts://example.org", "",
+    ]});
+    let told = output(&agent("mounted.mix", "refused", &urls, &[]));
+    let codes = [
+        "ERR_PERMISSION",
+        "ERR_PERMISSION",
+        "ERR_PERMISSION",
+        "ERR_PERMISSION",
+        "ERR_BROKER",
+    ];
+    assert_eq!(told, json!(codes));
 }

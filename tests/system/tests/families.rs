@@ -7,6 +7,7 @@ use std::path::Path;
 
 use mix_system_tests::{
     Finished, Server, components, repository, response_json, run_mixer, run_mixer_with,
+    stock_server,
 };
 use serde_json::{Value, json};
 
@@ -321,6 +322,63 @@ fn files_can_live_in_memory() {
         let done = agent("files.mix", "note", &json!({}), &["--family", family]);
         assert_eq!(done.code, 2, "{}", done.stderr);
         assert!(done.stderr.contains(part), "{}", done.stderr);
+    }
+}
+
+/// `mixer compose` of the files and sums programs with other families, into `out`.
+fn compose(out: &Path, families: &[&str]) -> Finished {
+    let (files, sums, out) = (
+        program("files.mix"),
+        program("hash.mix"),
+        out.display().to_string(),
+    );
+    let first = ["compose", &files, &sums, "--app", "shop", "-o", &out];
+    let families = families.iter().flat_map(|family| ["--family", family]);
+    run_mixer(first.into_iter().chain(families))
+}
+
+#[test]
+fn families_of_a_composed_component_are_replaced_too() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let out = folder.path().join("app.wasm");
+    let component = |name: &str| components().join(name).display().to_string();
+    let empty = format!("crypto={}", component("mix_plugin_empty.wasm"));
+    let done = compose(&out, &["files=memory", &empty]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let ws_dir = folder.path().join("ws");
+    std::fs::create_dir(&ws_dir).expect("a writable folder");
+    let log = std::fs::File::create(folder.path().join("log")).expect("a writable folder");
+    let server = stock_server(&out, &ws_dir, &[], &log);
+    let run = |agent: &str| {
+        let path = format!("/v1/ws/local/app/shop/agent/{agent}/run");
+        let (status, body) = server.post(&path, r#"{"text":""}"#);
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    // What is kept in memory does not lie on the disk.
+    let (status, body) = run("note");
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(response_json(body.as_bytes())["text"], "hello");
+    let left = std::fs::read_dir(&ws_dir).expect("the folder").count();
+    assert_eq!(left, 0, "something was written");
+    // What the replacement lacks does not link, and is named.
+    let (status, body) = run("sums");
+    assert_ne!(status, 200, "{body}");
+    assert!(
+        body.contains("ERR_FFI_MISSING") && body.contains("$crypto_md5"),
+        "{body}"
+    );
+
+    let other = component("mix_vm_component.wasm");
+    for (family, code, part) in [
+        ("http=memory", 2, "no form that lives in memory"),
+        ("files", 2, "NAME=FILE"),
+        ("files=/nowhere.wasm", 3, "/nowhere.wasm"),
+        (&format!("nothing={other}"), 1, "no family nothing"),
+        (&format!("files={other}"), 1, "mix:ffi/family"),
+    ] {
+        let done = compose(&out, &[family]);
+        assert_eq!(done.code, code, "{family}: {}", done.stderr);
+        assert!(done.stderr.contains(part), "{family}: {}", done.stderr);
     }
 }
 

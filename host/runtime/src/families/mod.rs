@@ -8,7 +8,6 @@
 //! They stand behind the same interface as plugins: functions by number, arguments and results in
 //! their wire form, a session for each run. `--family NAME=FILE` puts a component in their place.
 
-pub mod broker;
 pub mod mqtt;
 pub mod websocket;
 
@@ -16,7 +15,7 @@ use crate::bindings::{Caller, Failure, Function};
 use crate::instance::failure;
 use crate::plugin::Access;
 use futures::future::BoxFuture;
-use mix_value::{Value, msgpack};
+use mix_value::{Map, Value, msgpack};
 use std::sync::Arc;
 
 /// A family that is part of the host.
@@ -25,6 +24,10 @@ pub trait HostFamily: Send + Sync {
     fn name(&self) -> &'static str;
     /// What a component in its place is given.
     fn access(&self) -> Access;
+    /// What a run must be allowed to reach to use one of its functions.
+    fn access_of(&self, _function: u32) -> Access {
+        self.access()
+    }
     /// Its functions, in the order of their numbers.
     fn describe(&self) -> Vec<Function>;
     /// A session for one run. What it holds is released when it is dropped.
@@ -88,9 +91,21 @@ fn text(value: &Value) -> Result<&str, Failure> {
     }
 }
 
+fn map(value: &Value) -> Result<&Map, Failure> {
+    match value {
+        Value::Map(map) => Ok(map),
+        Value::Undefined => Err(failure("ERR_UNDEFINED", "a map is undefined".to_owned())),
+        other => Err(failure(
+            "ERR_EXPECTED_MAP",
+            format!("a map is expected, not {}", other.kind()),
+        )),
+    }
+}
+
 fn handle(value: &Value) -> Result<u64, Failure> {
     match value {
         Value::Handle(number) => Ok(*number),
+        Value::Undefined => Err(failure("ERR_UNDEFINED", "a handle is undefined".to_owned())),
         other => Err(failure(
             "ERR_EXPECTED_OPAQUE",
             format!("a handle is expected, not {}", other.kind()),
@@ -104,4 +119,88 @@ fn dead_handle() -> Failure {
         "ERR_UNSUPPORTED",
         "the handle belongs to another run, or what it stood for was given back".to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::Outbound;
+
+    /// Functions and the kinds of their parameters: `s`tring, `n`umber, b`o`ol, `m`ap, `h`andle; `d` is whatever
+    /// the function itself judges.
+    const TABLE: [(&str, &str, bool); 11] = [
+        ("$mqtt_publish", "sso", true),
+        ("$mqtt_subscribe", "s", true),
+        ("$mqtt_next", "h", true),
+        ("$mqtt_unsubscribe", "h", false),
+        ("$mqtt_get", "sn", true),
+        ("$mqtt_mount", "sm", true),
+        ("$websocket_create", "m", true),
+        ("$websocket_read", "h", true),
+        ("$websocket_write", "hd", true),
+        ("$websocket_close", "h", false),
+        ("$websocket_is_down", "h", false),
+    ];
+
+    /// A value of a kind, and the failure that another kind in its place is.
+    fn sample(kind: char) -> (Value, &'static str) {
+        match kind {
+            's' => (Value::string("x"), "ERR_EXPECTED_STRING"),
+            'n' => (Value::Int(1), "ERR_EXPECTED_NUMBER"),
+            'o' => (Value::Bool(true), "ERR_EXPECTED_BOOL"),
+            'm' => (Value::Map(Map::new()), "ERR_EXPECTED_MAP"),
+            'h' => (Value::Handle(1), "ERR_EXPECTED_OPAQUE"),
+            _ => (Value::Null, ""),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_function_is_there_and_takes_what_it_should() {
+        let outbound = Outbound::new(false);
+        let families: [Box<dyn HostFamily>; 2] = [
+            Box::new(mqtt::Mqtt::new(outbound.clone())),
+            Box::new(websocket::WebSocket::new(outbound)),
+        ];
+        let who = Caller {
+            workspace: "w".to_owned(),
+            app: "shop".to_owned(),
+            agent: "a".to_owned(),
+            user: "ada".to_owned(),
+            deadline: 0,
+        };
+        let mut rows = TABLE.iter();
+        for family in families {
+            let session = family.open(&who);
+            for (number, offered) in (0..).zip(family.describe()) {
+                let (name, kinds, waits) = rows.next().expect("a row for each function");
+                let params = kinds.len() as u8;
+                assert_eq!(
+                    (&*offered.name, offered.params, offered.waits),
+                    (*name, params, *waits)
+                );
+                assert!(!offered.doc.is_empty());
+                let code = async |args: Vec<Value>| {
+                    let result = match waits {
+                        true => session.clone().start(number, args).await,
+                        false => session.call(number, &args),
+                    };
+                    result.expect_err("wrong arguments").code
+                };
+                let good: Vec<Value> = kinds.chars().map(|kind| sample(kind).0).collect();
+                for (place, kind) in kinds.chars().enumerate().filter(|(_, kind)| *kind != 'd') {
+                    let mut args = good.clone();
+                    args[place] = match kind {
+                        'h' => Value::string("1"),
+                        _ => Value::Handle(1),
+                    };
+                    assert_eq!(code(args.clone()).await, sample(kind).1, "{name} {place}");
+                    args[place] = Value::Undefined;
+                    assert_eq!(code(args).await, "ERR_UNDEFINED", "{name} {place}");
+                }
+            }
+            let missing = session.call(99, &[]).expect_err("no such function");
+            assert_eq!(missing.code, "ERR_INTERNAL");
+        }
+        assert!(rows.next().is_none());
+    }
 }

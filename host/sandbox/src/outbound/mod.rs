@@ -9,7 +9,7 @@ pub mod hosts;
 mod resolver;
 
 use crate::outbound::hosts::Hosts;
-use crate::outbound::resolver::{GuardedResolver, Refused};
+use crate::outbound::resolver::{GuardedResolver, PeerChecked, Refused};
 use http_body_util::BodyExt;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
 use hyper_util::client::legacy::Client;
@@ -34,7 +34,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(300);
 /// Connections that are kept for further requests to the same host.
 const POOL_SIZE: usize = 64;
 
-type HttpClient = Client<HttpsConnector<HttpConnector<GuardedResolver>>, WasiBody>;
+type HttpClient = Client<HttpsConnector<PeerChecked>, WasiBody>;
 
 /// Outbound requests of all guests.
 pub struct Outbound {
@@ -94,7 +94,11 @@ impl Outbound {
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(connector);
+            .wrap_connector(PeerChecked {
+                connector,
+                dangerous: self.dangerous,
+                own: self.own.clone(),
+            });
         Ok(Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_AGE / 2)
@@ -277,5 +281,67 @@ impl WasiHttpHooks for OutboundHooks {
             let driver: Driver = Box::new(async { Ok(()) });
             Ok((response, driver))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+    use std::io::{Read, Write};
+
+    /// A server that speaks TLS with a certificate that nobody vouches for; its port.
+    fn untrusted() -> u16 {
+        let certificate = CertificateDer::from(include_bytes!("testdata/untrusted.der").as_slice());
+        let key = PrivatePkcs8KeyDer::from(include_bytes!("testdata/untrusted.key").as_slice());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key.into())
+            .expect("a certificate with its key");
+        let config = Arc::new(config);
+        serve(move |stream| {
+            let tls = rustls::ServerConnection::new(config.clone()).expect("a connection");
+            let mut stream = rustls::StreamOwned::new(tls, stream);
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        })
+    }
+
+    fn serve(answer: impl Fn(std::net::TcpStream) + Send + 'static) -> u16 {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        std::thread::spawn(move || listener.incoming().flatten().for_each(answer));
+        port
+    }
+
+    async fn send(url: String) -> Result<u16, Error> {
+        let body = http_body_util::Empty::new().map_err(|never| match never {});
+        let request = http::Request::get(url).body(body.boxed_unsync());
+        let request = request.expect("a request");
+        // Addresses of this machine are open; certificates count all the same.
+        let sent = Outbound::new(true).send(request, None).await;
+        sent.map(|response| response.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn certificates_must_be_vouched_for() {
+        let port = untrusted();
+        let sent = send(format!("https://localhost:{port}/")).await;
+        assert!(matches!(sent, Err(Error::TlsCertificateError)), "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn what_speaks_no_tls_is_not_spoken_to() {
+        let port = serve(|mut stream| {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        });
+        let sent = send(format!("http://localhost:{port}/")).await;
+        assert!(matches!(sent, Ok(200)), "{sent:?}");
+        let sent = send(format!("https://localhost:{port}/")).await;
+        assert!(matches!(sent, Err(Error::TlsCertificateError)), "{sent:?}");
     }
 }

@@ -53,7 +53,7 @@ pub async fn list(
     recursive: bool,
     after: Option<String>,
 ) -> Result<Done, ApiError> {
-    let folder = FolderPath::parse(folder).map_err(failed)?;
+    let folder = FolderPath::parse(folder).map_err(|bad| failed(bad.into()))?;
     let files = AppFiles::new(place.files());
     let listing = on_disk(move || Ok(files.list(&folder, recursive, after.as_deref(), MAX_LISTED)))
         .await?
@@ -106,7 +106,7 @@ pub async fn delete(
 ) -> Result<Done, ApiError> {
     let files = AppFiles::new(place.files());
     if wanted.ends_with('/') {
-        let folder = FolderPath::parse(wanted).map_err(failed)?;
+        let folder = FolderPath::parse(wanted).map_err(|bad| failed(bad.into()))?;
         let inside = format!("{}x", folder.text());
         // The whole app holds its programs too.
         for path in [inside.as_str(), "/code/x"] {
@@ -276,7 +276,7 @@ fn media_type(path: &FilePath) -> String {
 }
 
 fn parsed(path: &str) -> Result<FilePath, ApiError> {
-    FilePath::parse(path).map_err(failed)
+    FilePath::parse(path).map_err(|bad| failed(bad.into()))
 }
 
 fn no_such_file() -> ApiError {

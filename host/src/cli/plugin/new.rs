@@ -39,7 +39,8 @@ enum Language {
 /// In the texts of a project it stands for the name of the plugin.
 const NAME: &str = "PLUGIN_NAME";
 
-const WIT: &str = include_str!("../../../../wit/ffi/ffi.wit");
+const CONTRACT: &str = include_str!("../../../../wit/ffi/ffi.wit");
+const WORLD: &str = include_str!("../../../scaffold/plugin.wit");
 const TESTS: &str = include_str!("../../../scaffold/tests.mix");
 
 impl Language {
@@ -141,7 +142,10 @@ impl New {
                     .iter()
                     .map(|(path, text)| (format!("sdk/{path}"), for_others(path, text))),
             ),
-            _ => files.push(("wit/ffi.wit".to_owned(), WIT.to_owned())),
+            _ => files.extend([
+                ("wit/deps/ffi.wit".to_owned(), CONTRACT.to_owned()),
+                ("wit/plugin.wit".to_owned(), WORLD.replace(NAME, &self.name)),
+            ]),
         }
         for (path, text) in files {
             let path = folder.join(path);

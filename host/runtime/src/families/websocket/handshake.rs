@@ -75,10 +75,7 @@ fn is_reserved(name: &str) -> bool {
 impl Wishes {
     /// The configuration of `websocket.create`.
     pub fn of(config: &Value) -> Result<Wishes, Failure> {
-        let Value::Map(config) = config else {
-            let message = "the configuration is a map".to_owned();
-            return Err(failure("ERR_EXPECTED_MAP", message));
-        };
+        let config = super::super::map(config)?;
         let url = super::super::text(config.get("url").unwrap_or(&Value::Undefined))?;
         let url: Uri = url
             .parse()

@@ -5,7 +5,7 @@
 
 pub mod connection;
 pub mod frame;
-mod handshake;
+pub(super) mod handshake;
 
 pub use handshake::accepted;
 
@@ -85,7 +85,7 @@ struct Held {
 }
 
 /// Random bytes of the system; none only where it has no source of them.
-fn random<const N: usize>() -> Option<[u8; N]> {
+pub(super) fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let provider = rustls::crypto::ring::default_provider();
     provider.secure_random.fill(&mut bytes).ok()?;

@@ -1,7 +1,17 @@
-//! Paths of files: what they may be, and their form on disk.
+//! Paths of the files of an app: what they may be, and their form on disk.
+//!
+//! Whoever touches these files uses this crate: family `files` in its components, and the host, which
+//! serves, installs and exports them. A text becomes a [`FilePath`] or [`FolderPath`] if it is a path at all;
+//! its segments are percent-encoded into names on disk, and [`decode`] goes back.
 
-use crate::error::{FilesError, Result};
 use unicode_normalization::is_nfc;
+
+/// Why a text is no path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a path of a file, {0}")]
+pub struct BadPath(&'static str);
+
+type Result<T> = std::result::Result<T, BadPath>;
 
 /// Longest path in bytes.
 const LONGEST_PATH: usize = 1024;
@@ -94,15 +104,15 @@ impl FolderPath {
         self.segments.iter().map(|segment| encode(segment))
     }
 
-    /// A file in this folder, by a segment that was checked.
-    pub(crate) fn file(&self, segment: String) -> FilePath {
+    /// A file in this folder, by a segment that was checked, for instance by [`decode`].
+    pub fn file(&self, segment: String) -> FilePath {
         let mut segments = self.segments.clone();
         segments.push(segment);
         FilePath { segments }
     }
 
     /// A folder in this folder, by a segment that was checked.
-    pub(crate) fn folder(&self, segment: String) -> FolderPath {
+    pub fn folder(&self, segment: String) -> FolderPath {
         let mut segments = self.segments.clone();
         segments.push(segment);
         FolderPath { segments }
@@ -119,7 +129,7 @@ fn text(segments: &[String]) -> String {
 }
 
 fn segments(inner: &str) -> Result<Vec<String>> {
-    let bad = |reason| Err(FilesError::BadPath(reason));
+    let bad = |reason| Err(BadPath(reason));
     // The leading `/` counts, given or not.
     if inner.len() + 1 > LONGEST_PATH {
         return bad("longer than 1024 bytes");
@@ -163,7 +173,7 @@ fn encode(segment: &str) -> String {
 
 /// The segment of a name on disk; none if no segment is stored so, for instance the name of a
 /// file that is being written.
-pub(crate) fn decode(name: &str) -> Option<String> {
+pub fn decode(name: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
     while let [byte, tail @ ..] = rest {
@@ -198,6 +208,49 @@ mod tests {
             assert!(FilePath::parse(text).is_err(), "{text:?}");
         }
         assert!(FolderPath::parse("//").is_err() && FolderPath::parse("/..").is_err());
+    }
+
+    #[test]
+    fn good_paths_and_their_names() {
+        let disk = |text| {
+            let path = FilePath::parse(text).expect("a path");
+            path.names().collect::<Vec<_>>().join("/")
+        };
+        assert_eq!(FilePath::parse("a/b.txt").unwrap().text(), "/a/b.txt");
+        assert_eq!(FilePath::parse("/a/b.txt").unwrap().text(), "/a/b.txt");
+        assert_eq!(disk("/a b/ü%.txt"), "a%20b/%C3%BC%25.txt");
+        assert_eq!(disk("/.hidden/..."), ".hidden/...");
+        assert!(FilePath::parse("a/".repeat(511).trim_end_matches('/')).is_ok());
+        assert!(
+            FilePath::parse(&"ü".repeat(50)).is_err(),
+            "too long on disk"
+        );
+    }
+
+    #[test]
+    fn folders() {
+        for text in ["", "/"] {
+            assert_eq!(FolderPath::parse(text).unwrap().names().count(), 0);
+        }
+        for text in ["a/b", "/a/b", "a/b/", "/a/b/"] {
+            let names: Vec<String> = FolderPath::parse(text).unwrap().names().collect();
+            assert_eq!(names, ["a", "b"]);
+        }
+        for text in ["//", "a//", "..", "/../"] {
+            assert!(FolderPath::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_decode_to_what_was_encoded() {
+        for segment in ["a", "ü ö", "100%", "a:b*?", "...", "~x"] {
+            assert_eq!(decode(&encode(segment)).as_deref(), Some(segment));
+        }
+        for name in [
+            "%", "%2", "%zz", "%41", "%2f", "%2F", "a b", "%tmp-1", "%FF", "..", "%00", "",
+        ] {
+            assert_eq!(decode(name), None, "{name:?}");
+        }
     }
 
     #[test]

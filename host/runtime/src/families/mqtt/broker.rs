@@ -293,6 +293,18 @@ impl Broker {
         self.lock().by_path.get(path)?.retained.clone()
     }
 
+    /// Deletes the retained value.
+    pub fn forget(&self, path: &str) {
+        let mut topics = self.lock();
+        let topics = &mut *topics;
+        if let Some(topic) = topics.by_path.get_mut(path) {
+            topics.retained -= topic.retained.take().map_or(0, |value| value.len());
+            if topic.is_idle() {
+                topics.by_path.remove(path);
+            }
+        }
+    }
+
     /// A subscription; the retained value comes first.
     pub fn subscribe(self: &Arc<Self>, path: &str) -> Result<Subscription, BrokerError> {
         let mut topics = self.lock();
@@ -471,5 +483,9 @@ mod tests {
         );
         let path = "p".repeat(LONGEST_PATH + 1);
         assert!(broker.subscribe(&path).is_err());
+        broker.publish("/b", "x", true, 1).unwrap();
+        broker.forget("/b");
+        assert_eq!(broker.retained("/b"), None);
+        assert_eq!(broker.lock().retained, 0);
     }
 }

@@ -1,11 +1,20 @@
-//! The family `mqtt`: topics of modules `co` and `messaging`, over the broker of this process.
+//! The family `mqtt`: topics of modules `co` and `messaging`.
 //!
-//! A run may use the topics of its own workspace, app and user, and those that are public.
+//! * [`broker`]: the broker of this process. A run may use the topics of its own workspace, app and
+//!   user, and those that are public;
+//! * [`remote`]: brokers of other organisations that a run mounts, which decide themselves who may use
+//!   what; [`packet`]: what they are told and tell.
 
-use super::broker::{Broker, BrokerError, Subscription};
+pub mod broker;
+pub mod packet;
+pub mod remote;
+
+use self::broker::{Broker, BrokerError, Subscription};
+use self::remote::{At, Remote};
 use super::{HostFamily, HostSession, dead_handle, function, handle, no_function, text};
 use crate::bindings::{Caller, Failure, Function};
 use crate::instance::failure;
+use crate::outbound::Outbound;
 use crate::plugin::Access;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,18 +23,34 @@ use mix_value::{Case, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Subscriptions of one run.
 const MOST_SUBSCRIPTIONS: usize = 1000;
 
-/// Topics of this process.
-#[derive(Default)]
+/// Brokers that one run mounts.
+const MOST_MOUNTED: usize = 16;
+
+/// Number of `$mqtt_mount`.
+const MOUNT: u32 = 5;
+
+/// Topics of this process, and the way to others.
 pub struct Mqtt {
     broker: Arc<Broker>,
+    outbound: Arc<Outbound>,
     sessions: AtomicU64,
 }
 
 impl Mqtt {
+    /// A broker without topics. Others are reached by `outbound`.
+    pub fn new(outbound: Arc<Outbound>) -> Mqtt {
+        Mqtt {
+            broker: Arc::default(),
+            outbound,
+            sessions: AtomicU64::new(0),
+        }
+    }
+
     /// The broker behind it.
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
@@ -39,6 +64,13 @@ impl HostFamily for Mqtt {
 
     fn access(&self) -> Access {
         Access::Nothing
+    }
+
+    fn access_of(&self, function: u32) -> Access {
+        match function {
+            MOUNT => Access::Network,
+            _ => self.access(),
+        }
     }
 
     fn describe(&self) -> Vec<Function> {
@@ -80,6 +112,7 @@ impl HostFamily for Mqtt {
     fn open(&self, who: &Caller) -> Arc<dyn HostSession> {
         Arc::new(Session {
             broker: self.broker.clone(),
+            outbound: self.outbound.clone(),
             number: self.sessions.fetch_add(1, Ordering::Relaxed) + 1,
             who: who.clone(),
             held: Mutex::default(),
@@ -89,6 +122,7 @@ impl HostFamily for Mqtt {
 
 struct Session {
     broker: Arc<Broker>,
+    outbound: Arc<Outbound>,
     number: u64,
     who: Caller,
     held: Mutex<Held>,
@@ -97,7 +131,16 @@ struct Session {
 #[derive(Default)]
 struct Held {
     next: u64,
-    subscriptions: HashMap<u64, Arc<Subscription>>,
+    subscriptions: HashMap<u64, Arc<Reader>>,
+    /// By the name of the organisation, as it stands in paths.
+    mounted: HashMap<String, Arc<Remote>>,
+}
+
+/// A subscription of the run.
+struct Reader {
+    subscription: Subscription,
+    /// The mounted broker behind it, and the path there.
+    behind: Option<(Arc<Remote>, String)>,
 }
 
 /// What a run wants with a topic.
@@ -124,7 +167,29 @@ impl Session {
         }
     }
 
-    fn subscription(&self, value: &Value) -> Result<Option<Arc<Subscription>>, Failure> {
+    /// The mounted broker that a path belongs to.
+    fn remote(&self, path: &str) -> Option<Arc<Remote>> {
+        let (org, _) = path.strip_prefix("/org/")?.split_once('/')?;
+        self.held().mounted.get(org).cloned()
+    }
+
+    async fn mount(&self, args: &[Value]) -> Result<Value, Failure> {
+        let org = escaped_part(text(&args[0])?);
+        if org.is_empty() {
+            let message = "an organisation has a name".to_owned();
+            return Err(failure("ERR_BROKER", message));
+        }
+        let held = self.held().mounted.len();
+        if held >= MOST_MOUNTED {
+            let message = format!("a run mounts at most {MOST_MOUNTED} brokers");
+            return Err(failure("ERR_BROKER", message));
+        }
+        let remote = Remote::mount(self.outbound.clone(), At::of(&args[1])?).await?;
+        self.held().mounted.insert(org, Arc::new(remote));
+        Ok(Value::Null)
+    }
+
+    fn subscription(&self, value: &Value) -> Result<Option<Arc<Reader>>, Failure> {
         let number = handle(value)?;
         let held = self.held();
         match held.subscriptions.get(&number) {
@@ -135,36 +200,62 @@ impl Session {
         }
     }
 
-    fn publish(&self, args: &[Value]) -> Result<Value, Failure> {
+    async fn publish(&self, args: &[Value]) -> Result<Value, Failure> {
         let (path, payload) = (text(&args[0])?, text(&args[1])?);
+        let retained = flag(&args[2])?;
+        if let Some(remote) = self.remote(path) {
+            remote.publish(path, payload, retained).await?;
+            return Ok(Value::Null);
+        }
         self.check(path, Use::Write)?;
-        let retained = args[2] == Value::Bool(true);
         self.broker
             .publish(path, payload, retained, self.number)
             .map_err(refused)?;
         Ok(Value::Null)
     }
 
-    fn subscribe(&self, args: &[Value]) -> Result<Value, Failure> {
+    async fn subscribe(&self, args: &[Value]) -> Result<Value, Failure> {
         let path = text(&args[0])?;
-        self.check(path, Use::Read)?;
-        let mut held = self.held();
-        if held.subscriptions.len() >= MOST_SUBSCRIPTIONS {
+        let remote = self.remote(path);
+        if remote.is_none() {
+            self.check(path, Use::Read)?;
+        }
+        if self.held().subscriptions.len() >= MOST_SUBSCRIPTIONS {
             let message = format!("a run has at most {MOST_SUBSCRIPTIONS} subscriptions");
             return Err(failure("ERR_BROKER", message));
         }
-        let subscription = self.broker.subscribe(path).map_err(refused)?;
+        let reader = match remote {
+            None => Reader {
+                subscription: self.broker.subscribe(path).map_err(refused)?,
+                behind: None,
+            },
+            Some(remote) => Reader {
+                subscription: remote.subscribe(path).await?,
+                behind: Some((remote, path.to_owned())),
+            },
+        };
+        let mut held = self.held();
         held.next += 1;
         let number = held.next;
-        held.subscriptions.insert(number, Arc::new(subscription));
+        held.subscriptions.insert(number, Arc::new(reader));
         Ok(Value::Handle(number))
+    }
+
+    fn unsubscribe(&self, args: &[Value]) -> Result<Value, Failure> {
+        let number = handle(&args[0])?;
+        let reader = self.held().subscriptions.remove(&number);
+        if let Some((remote, path)) = reader.and_then(|reader| reader.behind.clone()) {
+            // Nobody waits until the broker knows.
+            tokio::spawn(async move { remote.unsubscribe(&path).await });
+        }
+        Ok(Value::Null)
     }
 
     async fn next(&self, args: &[Value]) -> Result<Value, Failure> {
         let Some(subscription) = self.subscription(&args[0])? else {
             return Ok(Value::Null);
         };
-        Ok(match subscription.next().await {
+        Ok(match subscription.subscription.next().await {
             None => Value::Null,
             Some(message) => Value::map([
                 ("payload", Value::String(message.payload)),
@@ -174,16 +265,57 @@ impl Session {
         })
     }
 
-    fn get(&self, args: &[Value]) -> Result<Value, Failure> {
-        let path = text(&args[0])?;
-        self.check(path, Use::Read)?;
-        let Some(payload) = self.broker.retained(path) else {
+    async fn get(&self, args: &[Value]) -> Result<Value, Failure> {
+        let (path, patience) = (text(&args[0])?, patience(&args[1])?);
+        let found = match self.remote(path) {
+            None => {
+                self.check(path, Use::Read)?;
+                self.broker.retained(path)
+            }
+            Some(remote) => match tokio::time::timeout(patience, remote.retained(path)).await {
+                Ok(found) => found?,
+                Err(_) => {
+                    let message = format!("the broker does not answer within {patience:?}");
+                    return Err(failure("ERR_TIMEOUT", message));
+                }
+            },
+        };
+        let Some(payload) = found else {
             return Ok(Value::Null);
         };
         let some = Case::new("some", Some(Value::String(payload)));
         some.map(Value::Case)
             .map_err(|error| failure("ERR_INTERNAL", error.to_string()))
     }
+}
+
+fn flag(value: &Value) -> Result<bool, Failure> {
+    match value {
+        Value::Bool(flag) => Ok(*flag),
+        Value::Undefined => Err(failure("ERR_UNDEFINED", "a bool is undefined".to_owned())),
+        other => Err(failure(
+            "ERR_EXPECTED_BOOL",
+            format!("a bool is expected, not {}", other.kind()),
+        )),
+    }
+}
+
+/// Seconds, 300 at most.
+fn patience(value: &Value) -> Result<Duration, Failure> {
+    let seconds = match value {
+        Value::Int(seconds) => *seconds as f64,
+        Value::Float(seconds) => *seconds,
+        Value::Undefined => {
+            let message = "a number of seconds is undefined".to_owned();
+            return Err(failure("ERR_UNDEFINED", message));
+        }
+        other => {
+            let message = format!("a number of seconds is expected, not {}", other.kind());
+            return Err(failure("ERR_EXPECTED_NUMBER", message));
+        }
+    };
+    // What is no number is none.
+    Ok(Duration::from_secs_f64(seconds.max(0.0).min(300.0)))
 }
 
 fn refused(error: BrokerError) -> Failure {
@@ -224,11 +356,7 @@ fn allowed(who: &Caller, path: &str, purpose: Use) -> bool {
 impl HostSession for Session {
     fn call(&self, function: u32, args: &[Value]) -> Result<Value, Failure> {
         match function {
-            3 => {
-                let number = handle(&args[0])?;
-                self.held().subscriptions.remove(&number);
-                Ok(Value::Null)
-            }
+            3 => self.unsubscribe(args),
             _ => Err(no_function(function)),
         }
     }
@@ -240,14 +368,11 @@ impl HostSession for Session {
     ) -> BoxFuture<'static, Result<Value, Failure>> {
         async move {
             match function {
-                0 => self.publish(&args),
-                1 => self.subscribe(&args),
+                0 => self.publish(&args).await,
+                1 => self.subscribe(&args).await,
                 2 => self.next(&args).await,
-                4 => self.get(&args),
-                5 => Err(failure(
-                    "ERR_UNSUPPORTED",
-                    "this host reaches its own broker only".to_owned(),
-                )),
+                4 => self.get(&args).await,
+                MOUNT => self.mount(&args).await,
                 _ => Err(no_function(function)),
             }
         }
@@ -335,7 +460,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_published_arrives_and_handles_are_those_of_a_run() {
-        let mqtt = Mqtt::default();
+        let mqtt = Mqtt::new(Outbound::new(false));
         let path = Value::string("/org//ws/w/app/shop/shared/k");
         let (first, second) = (mqtt.open(&who("ada")), mqtt.open(&who("bob")));
         let handle = second.clone().start(1, vec![path.clone()]).await.unwrap();
