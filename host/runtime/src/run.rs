@@ -147,7 +147,13 @@ impl RunContext {
     }
 
     /// A synchronous function, by its number in the VM's import.
-    pub async fn call(self: &Arc<Self>, function: u32, args: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    /// `deadline`: when the run ends.
+    pub async fn call(
+        self: &Arc<Self>,
+        function: u32,
+        args: Vec<u8>,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<u8>, Failure> {
         let target = self
             .assembly
             .target(function)
@@ -157,7 +163,13 @@ impl RunContext {
         }
         let mut attempt = Attempt::first(args);
         loop {
-            let (link, address) = self.address(target, attempt.args).await?;
+            let desk = Some(&self.desk);
+            let (link, address) = self.address(desk, target, attempt.args).await?;
+            // It may be there only now.
+            let address = match link.instance.call_in_place(address, deadline) {
+                Ok(result) => return result,
+                Err(address) => address,
+            };
             match link.instance.call(address, &self.desk).await {
                 Ok(result) => return result,
                 Err(back) => attempt = Attempt::after(attempt.number, back, &link, target)?,
@@ -228,7 +240,7 @@ impl RunContext {
     ) -> Started {
         let mut attempt = Attempt::first(args);
         loop {
-            let (link, address) = self.address(target, attempt.args).await?;
+            let (link, address) = self.address(desk, target, attempt.args).await?;
             match link.instance.start(address, desk).await {
                 Ok(started) => return started,
                 Err(back) => attempt = Attempt::after(attempt.number, back, &link, target)?,
@@ -239,11 +251,12 @@ impl RunContext {
     /// The instance of this run for a function, and its address there.
     async fn address(
         self: &Arc<Self>,
+        desk: Option<&Desk>,
         target: Target,
         args: Vec<u8>,
     ) -> Result<(Link, Address), Failure> {
         let outside = self.outside(target, &args).await?;
-        let link = self.link((target.plugin, outside)).await?;
+        let link = self.link(desk, (target.plugin, outside)).await?;
         let address = Address {
             session: link.session,
             function: target.function,
@@ -275,16 +288,23 @@ impl RunContext {
 
     /// The instance of a plugin for this run, made at the first call. Callers get it in the order
     /// in which they came.
-    async fn link(self: &Arc<Self>, wanted: Wanted) -> Result<Link, Failure> {
+    async fn link(self: &Arc<Self>, desk: Option<&Desk>, wanted: Wanted) -> Result<Link, Failure> {
         let links = self.links.clone().lock_owned().await;
         if let Some(link) = links.alive(&wanted) {
             return Ok(link);
         }
-        // A task of its own: a store cannot be entered from inside a host function of another one.
-        match tokio::spawn(self.clone().make_link(wanted, links)).await {
+        let is_shared = self.assembly.plugins[wanted.0].is_shared();
+        let making = self.clone().make_link(wanted, links);
+        // Not here: a store cannot be entered from inside a host function of another one. To open what
+        // many runs share may take its time, so that is done by a task of its own.
+        let made = match desk.filter(|desk| !is_shared && desk.is_open()) {
+            Some(desk) => desk.ask(making).await.ok(),
+            None => tokio::spawn(making).await.ok(),
+        };
+        match made {
             // The lock comes back with the link: whoever waits for it goes on after this caller.
-            Ok((_links, link)) => link,
-            Err(_) => Err(failure("ERR_CANCELED", "the run is over".to_owned())),
+            Some((_links, link)) => link,
+            None => Err(failure("ERR_CANCELED", "the run is over".to_owned())),
         }
     }
 

@@ -283,11 +283,12 @@ fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
             let result: Called = Err(unknown(function));
             return Box::new(ready(Ok((result,)))) as Calling;
         };
-        match run.call_in_place(function, args, context.data().deadline) {
+        let deadline = context.data().deadline;
+        match run.call_in_place(function, args, deadline) {
             Ok(result) => Box::new(ready(Ok((result,)))),
             Err(args) => {
                 let run = run.clone();
-                Box::new(async move { Ok((run.call(function, args).await,)) })
+                Box::new(async move { Ok((run.call(function, args, deadline).await,)) })
             }
         }
     })?;
