@@ -28,8 +28,8 @@ fail() {
 tools() {
     case $1 in
     python)
-        [ -x "$work/python/bin/pip" ] || python3 -m venv "$work/python"
-        PATH=$work/python/bin:$PATH
+        [ -x "$work/tools/python/bin/pip" ] || python3 -m venv "$work/tools/python"
+        PATH=$work/tools/python/bin:$PATH
         ;;
     c)
         [ -x "$(command -v clang)" ] && [ -f /usr/include/wasm32-wasi/stdlib.h ] || {

@@ -117,6 +117,13 @@ impl Incoming {
     }
 }
 
+/// Hands a packet to the connection; false if it does not take it.
+async fn tell(connection: &Connection, packet: Vec<u8>) -> bool {
+    let writing = Message::Binary(packet);
+    let written = tokio::time::timeout(PATIENCE, connection.write(&writing)).await;
+    written.unwrap_or(false)
+}
+
 fn broken(what: &str) -> Failure {
     failure("ERR_BROKER", format!("the broker {what}"))
 }
@@ -167,7 +174,7 @@ async fn connect(outbound: &Outbound, at: &At) -> Result<(Incoming, u16), Failur
         bytes: Vec::new(),
     };
     let answer = async {
-        if incoming.connection.write(&Message::Binary(hello)).await {
+        if tell(&incoming.connection, hello).await {
             incoming.next().await
         } else {
             None
@@ -333,7 +340,7 @@ impl Shared {
         bytes: Vec<u8>,
         answer: oneshot::Receiver<u8>,
     ) -> Result<(), Failure> {
-        if !connection.write(&Message::Binary(bytes)).await {
+        if !tell(connection, bytes).await {
             return Err(broken("is not reachable at the moment"));
         }
         match tokio::time::timeout(PATIENCE, answer).await {
@@ -396,9 +403,8 @@ impl Shared {
                 _ = clock.tick() => {
                     silent += 1;
                     self.state().pings.push_back(None);
-                    let ping = Message::Binary(packet::PING.to_vec());
                     // Nothing for three ticks, not even answers to these questions.
-                    if silent > 3 || !incoming.connection.write(&ping).await {
+                    if silent > 3 || !tell(&incoming.connection, packet::PING.to_vec()).await {
                         return;
                     }
                     continue;
@@ -415,8 +421,8 @@ impl Shared {
                 }) => {
                     self.receive(&topic, &payload, retained);
                     if let Some(id) = id {
-                        let answer = Message::Binary(packet::acknowledge(id));
-                        incoming.connection.write(&answer).await;
+                        // If it does not get there, the end of the connection tells.
+                        tell(&incoming.connection, packet::acknowledge(id)).await;
                     }
                 }
                 Some(Packet::Answer { id, reason }) => {
