@@ -124,7 +124,7 @@ fn dead_handle() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::Outbound;
+    use mix_sandbox::outbound::Outbound;
 
     /// Functions and the kinds of their parameters: `s`tring, `n`umber, b`o`ol, `m`ap, `h`andle; `d` is whatever
     /// the function itself judges.

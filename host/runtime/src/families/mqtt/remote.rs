@@ -9,7 +9,7 @@ use super::broker::{Broker, LONGEST_PATH, LONGEST_PAYLOAD, Subscription};
 use super::packet::{self, Packet};
 use crate::bindings::Failure;
 use crate::instance::failure;
-use crate::outbound::Outbound;
+use mix_sandbox::outbound::Outbound;
 use mix_value::{Token, Value};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
