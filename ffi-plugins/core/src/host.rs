@@ -4,7 +4,7 @@
 use mix_plugin_sdk::{Failure, Map, Value};
 
 /// Programs of the host run only with a grant, and a component cannot be given one.
-pub async fn execute(program: String, _: Vec<Value>, _: Value, _: Value) -> Result<Value, Failure> {
+pub async fn execute(program: String, _: Vec<Value>, _: Map, _: Map) -> Result<Value, Failure> {
     Err(Failure::new(
         "ERR_PERMISSION",
         format!("running {program:?} needs a grant of the host, and there is none"),
@@ -12,7 +12,7 @@ pub async fn execute(program: String, _: Vec<Value>, _: Value, _: Value) -> Resu
 }
 
 /// A run cannot start another one by itself.
-pub async fn agent_call(agent: Map, _: Value, _: Value) -> Result<Value, Failure> {
+pub async fn agent_call(agent: Map, _: Map, _: Value) -> Result<Value, Failure> {
     let name = agent.get("name").and_then(Value::as_str).unwrap_or("");
     Err(Failure::unsupported(format!(
         "agent {name:?} of this app cannot be called from inside a run here; call it over HTTP with remoteAgent"

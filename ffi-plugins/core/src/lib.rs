@@ -57,9 +57,9 @@ family! {
     /// The named characters of HTML.
     call "$xml_html_entities" = pure::xml_html_entities();
     /// Runs a program of the host.
-    start "$cmd_execute" = host::execute(String, Vec<Value>, Value, Value);
+    start "$cmd_execute" = host::execute(String, Vec<Value>, Map, Map);
     /// Runs an agent of this app.
-    start "$core_agent_call" = host::agent_call(Map, Value, Value);
+    start "$core_agent_call" = host::agent_call(Map, Map, Value);
     /// Shows a cell of another runtime.
     call "$outputWithVersion" = host::output_with_version(String, f64, Value);
 }

@@ -65,6 +65,9 @@ fn none(plugin: &str) -> Failure {
 }
 
 fn expected(other: &Value) -> Failure {
+    if *other == Value::Undefined {
+        return Failure::new("ERR_UNDEFINED", "a token is undefined");
+    }
     Failure::new(
         "ERR_EXPECTED_TOKEN",
         format!("a token is needed, not {}", other.kind()),

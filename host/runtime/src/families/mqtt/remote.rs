@@ -151,20 +151,19 @@ async fn connect(outbound: &Outbound, at: &At) -> Result<(Incoming, u16), Failur
         ("timeout", Value::Int(PATIENCE.as_secs() as i64)),
         ("subprotocols", Value::Array(vec![Value::string("mqtt")])),
     ]);
-    let upgraded = handshake::perform(outbound, handshake::Wishes::of(&config)?)
-        .await
-        .map_err(|error| {
-            // To a program it is the broker that cannot be reached, whatever the reason.
-            let code = match error.code.as_str() {
-                "ERR_URL_BLOCKED" => "ERR_PERMISSION",
-                "ERR_URL" => "ERR_BROKER",
-                _ => "ERR_NETWORK",
-            };
-            failure(
-                code,
-                format!("no connection to the broker: {}", error.message),
-            )
-        })?;
+    let opening = async { handshake::perform(outbound, handshake::Wishes::of(&config)?).await };
+    let upgraded = opening.await.map_err(|error| {
+        // To a program it is the broker that cannot be reached, whatever the reason.
+        let code = match error.code.as_str() {
+            "ERR_URL_BLOCKED" => "ERR_PERMISSION",
+            "ERR_URL" => "ERR_BROKER",
+            _ => "ERR_NETWORK",
+        };
+        failure(
+            code,
+            format!("no connection to the broker: {}", error.message),
+        )
+    })?;
     let name: [u8; 11] = random().ok_or_else(|| broken("cannot be given a name"))?;
     let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
     let connection = Arc::new(Connection::new(upgraded, None));
