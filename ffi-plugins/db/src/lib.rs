@@ -35,7 +35,7 @@ shared_family! {
     /// As `$db_get_one`, position by position, all of one moment.
     start "$db_get_a" = reading::get_many(Value, Vec<Value>);
     /// Saves a record and gives what is stored.
-    start "$db_save_one" = writing::save_one(Value, Map);
+    start "$db_save_one" = writing::save_one(Value, Value);
     /// Saves records as one commit and gives their refs.
     start "$db_save_a" = writing::save_refs(Value, Vec<Value>);
     /// Saves records as one commit and gives what is stored.

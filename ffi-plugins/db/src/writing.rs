@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use mix_plugin_sdk::{Encoded, Failure, Map, Value};
+use mix_plugin_sdk::{Encoded, Failure, Value};
 use mix_store::{Database, Record, StoreError, id_argument};
 
 use crate::answers::{EMPTY, array, records, refs};
@@ -37,9 +37,9 @@ fn save(
 pub(crate) async fn save_one(
     session: Rc<Session>,
     database: Value,
-    record: Map,
+    record: Value,
 ) -> Result<Encoded, Failure> {
-    let saved = save(&session, &database, vec![Value::Map(record)], false)?;
+    let saved = save(&session, &database, vec![record], false)?;
     match saved.first() {
         Some(record) => Ok(Encoded(record.encoded().to_vec())),
         None => Err(Failure::internal("a save of one record gave none")),

@@ -170,7 +170,7 @@ const TABLE: &str = "
     db
       start $db_get_one dd
       start $db_get_a da
-      start $db_save_one dm
+      start $db_save_one dd
       start $db_save_a da
       start $db_save_ar da
       start $db_upsert_a da
