@@ -191,18 +191,13 @@ fn translate(error: hyper_util::client::legacy::Error) -> Error {
                 std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
                     return Error::ConnectionTerminated;
                 }
-                // TLS failures come wrapped.
-                _ if io
-                    .get_ref()
-                    .is_some_and(|inner| inner.is::<rustls::Error>()) =>
-                {
-                    return Error::TlsCertificateError;
+                // What TLS and the resolver say comes wrapped, more than once.
+                _ => {
+                    if let Some(inner) = io.get_ref() {
+                        cause = Some(inner);
+                        continue;
+                    }
                 }
-                _ if io.get_ref().is_some_and(|inner| inner.is::<Refused>()) => {
-                    cause = io.get_ref().map(|inner| inner as &(dyn StdError + 'static));
-                    continue;
-                }
-                _ => {}
             }
         }
         cause = at.source();
