@@ -79,6 +79,9 @@ pub async fn metered<T>(
         if let Poll::Ready(result) = turn {
             return Poll::Ready(Ok(result));
         }
+        if left.is_zero() {
+            return Poll::Ready(Err(Overslept));
+        }
         let now = Instant::now();
         asleep_since = Some(now);
         alarm.as_mut().reset((now + left).into());
