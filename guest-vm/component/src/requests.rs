@@ -136,13 +136,16 @@ impl Requests {
         }
     }
 
-    /// Gives all answers that are there to the machine, without waiting.
-    pub fn settle_ready(&mut self, session: &mut Session) {
+    /// Gives all answers that are there to the machine, without waiting; false if there were none.
+    pub fn settle_ready(&mut self, session: &mut Session) -> bool {
+        let mut settled = false;
         while let Some(Some(finished)) = self.running.next().now_or_never() {
+            settled = true;
             if let Ok(finished) = finished {
                 self.take(finished, session);
             }
         }
+        settled
     }
 
     fn take(&mut self, finished: Finished, session: &mut Session) {

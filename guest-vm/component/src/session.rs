@@ -17,6 +17,8 @@ use crate::{Component, program, wire};
 
 /// Steps of the machine between two looks at what else there is to do.
 const SLICE: u64 = 1 << 20;
+/// Most answers that are taken between two slices.
+const ANSWERS: usize = 256;
 /// Actions read at once.
 const ACTIONS: usize = 16;
 /// Events that are kept back to be written together.
@@ -144,9 +146,14 @@ async fn steps(
                 for request in session.take_requests() {
                     requests.begin(request, session);
                 }
-                // Other sessions of the instance get their turn.
-                wit_bindgen::yield_async().await;
-                requests.settle_ready(session);
+                // Other sessions of the instance get their turn. The host brings one answer at a
+                // time; as long as they come, they are taken before the next slice.
+                for _ in 0..ANSWERS {
+                    wit_bindgen::yield_async().await;
+                    if !requests.settle_ready(session) {
+                        break;
+                    }
+                }
                 // Background routines do not keep back actions.
                 if !session.is_busy()
                     && let Some(reading) = incoming.reading()

@@ -315,7 +315,8 @@ fn patience(value: &Value) -> Result<Duration, Failure> {
         }
     };
     // What is no number is none.
-    Ok(Duration::from_secs_f64(seconds.max(0.0).min(300.0)))
+    let seconds = if seconds.is_nan() { 0.0 } else { seconds };
+    Ok(Duration::from_secs_f64(seconds.clamp(0.0, 300.0)))
 }
 
 fn refused(error: BrokerError) -> Failure {
