@@ -251,9 +251,12 @@ async fn code_of(
     Ok(failure.map(|failure| failure.code))
 }
 
+/// Name, kinds of its parameters, whether it waits.
+type Row = (&'static str, &'static str, bool);
+
 #[tokio::test]
 async fn every_function_is_there_and_takes_what_it_should() -> Result<()> {
-    let mut families: Vec<(&str, Vec<(&str, &str, bool)>)> = Vec::new();
+    let mut families: Vec<(&str, Vec<Row>)> = Vec::new();
     for line in TABLE.lines().filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match (words.as_slice(), families.last_mut()) {
