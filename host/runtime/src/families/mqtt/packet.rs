@@ -294,7 +294,7 @@ mod tests {
         );
         assert_eq!(
             publish(258, "a/b", b"1", true),
-            b"\x33\x09\0\x03a/b\x01\x02\01"
+            b"\x33\x09\0\x03a/b\x01\x02\x001"
         );
         assert_eq!(acknowledge(1), b"\x40\x02\0\x01");
         assert_eq!(subscribe(1, "a"), b"\x82\x07\0\x01\0\0\x01a\x0d");
