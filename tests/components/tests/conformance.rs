@@ -38,7 +38,7 @@ enum Outside {
 /// Most blocks that may stay out for each reason.
 const LIMITS: &[(Outside, usize)] = &[
     (Outside::Connection, 40),
-    (Outside::Environment, 80),
+    (Outside::Environment, 50),
     (Outside::Clock, 10),
     (Outside::Limit, 3),
 ];
@@ -81,7 +81,8 @@ fn outside(block: &Block, program: &mix_bytecode::Program) -> Option<Outside> {
     if imports(program, &["$http_"]) {
         return Some(Outside::Connection);
     }
-    if imports(program, &[ENVIRONMENT]) {
+    // Records and files look at the environment for the name of the app only.
+    if imports(program, &[ENVIRONMENT]) && !imports(program, STATEFUL) {
         return Some(Outside::Environment);
     }
     let runs_timer = block.source.contains("metrics.startTimer");

@@ -274,7 +274,7 @@ fn the_server_keeps_serving_whatever_its_agents_do() {
             // Of processor time: well below that of a run, even where others use the processors too.
             "mix_test_plugin_hostile=time:200ms",
             "--agent-timeout",
-            "3s",
+            "2s",
         ],
     );
     let run = |app: &str, agent: &str, body: &str| {
