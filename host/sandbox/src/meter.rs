@@ -18,33 +18,31 @@ pub struct Meter(Arc<Turns>);
 struct Turns {
     /// Nanoseconds of the turns that are over.
     earlier: AtomicU64,
-    /// What the clock of the thread showed when it was first read in this turn; 0: not yet.
-    /// That of a turn which ends before is never read.
-    first: AtomicU64,
+    /// What the clock of the thread showed when this turn began. A turn may end at its first
+    /// tick, so to read the clock then would be too late.
+    begun: AtomicU64,
 }
 
 impl Meter {
     /// Processor time up to now; asked by the call itself, at every tick of the epoch.
     pub fn spent(&self) -> Duration {
-        let now = processor_time().as_nanos() as u64;
-        let first = match self.0.first.load(Ordering::Relaxed) {
-            0 => {
-                self.0.first.store(now, Ordering::Relaxed);
-                now
-            }
-            first => first,
-        };
         let earlier = self.0.earlier.load(Ordering::Relaxed);
-        Duration::from_nanos(earlier + now.saturating_sub(first))
+        Duration::from_nanos(earlier + self.in_this_turn())
+    }
+
+    fn in_this_turn(&self) -> u64 {
+        let now = processor_time().as_nanos() as u64;
+        now.saturating_sub(self.0.begun.load(Ordering::Relaxed))
+    }
+
+    fn begin_turn(&self) {
+        let now = processor_time().as_nanos() as u64;
+        self.0.begun.store(now, Ordering::Relaxed);
     }
 
     fn end_turn(&self) {
-        let first = self.0.first.swap(0, Ordering::Relaxed);
-        if first != 0 {
-            let now = processor_time().as_nanos() as u64;
-            let taken = now.saturating_sub(first);
-            self.0.earlier.fetch_add(taken, Ordering::Relaxed);
-        }
+        let taken = self.in_this_turn();
+        self.0.earlier.fetch_add(taken, Ordering::Relaxed);
     }
 }
 
@@ -74,6 +72,7 @@ pub async fn metered<T>(
         if let Some(since) = asleep_since.take() {
             left = left.saturating_sub(since.elapsed());
         }
+        meter.begin_turn();
         let turn = work.as_mut().poll(context);
         meter.end_turn();
         if let Poll::Ready(result) = turn {
@@ -113,6 +112,21 @@ mod tests {
         let spent = spent.unwrap_or_default();
         assert!(spent >= Duration::from_millis(3), "{spent:?}");
         assert!(spent < Duration::from_millis(30), "{spent:?}");
+    }
+
+    #[tokio::test]
+    async fn turns_count_that_end_before_anybody_asks() {
+        let meter = Meter::default();
+        let work = async {
+            for _ in 0..5 {
+                let begin = processor_time();
+                while processor_time() - begin < Duration::from_millis(1) {}
+                tokio::task::yield_now().await;
+            }
+            meter.spent()
+        };
+        let spent = metered(&meter, Duration::from_secs(60), work).await;
+        assert!(spent.is_ok_and(|spent| spent >= Duration::from_millis(5)));
     }
 
     #[tokio::test]
