@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 
 # The stock command line is compared with in what it does, not in speed.
-tests=(--locked --release --workspace --config 'profile.release.package.wasmtime-cli.opt-level=1')
+tests=(--locked --release --workspace --config 'profile.release.package.wasmtime-cli.opt-level=0')
 
 lints=$(mktemp)
 trap 'rm -f "$lints"' EXIT
