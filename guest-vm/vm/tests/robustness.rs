@@ -77,7 +77,7 @@ fn literals_of_a_hundred_thousand_elements() {
 fn ten_thousand_nested_brackets() {
     for (open, inner, close) in [
         ("[", "", "]"),
-        ("(", "1", ")"),
+        ("(1 + ", "1", ")"),
         ("{a:", "1", "}"),
         ("f(", "1", ")"),
         ("-", "1", ""),
@@ -96,6 +96,9 @@ fn ten_thousand_nested_brackets() {
             "{open}: {found:?}"
         );
     }
+    // Parentheses around parentheses mean nothing, however many they are.
+    let nested = format!("{}1 + 2{}", "(".repeat(10_000), ")".repeat(10_000));
+    assert_eq!(evaluate(&format!("3 * {nested}")), "9");
     // What is far below the limit works.
     let nested = format!("{}{}", "[".repeat(300), "]".repeat(300));
     assert_eq!(evaluate(&nested), nested);

@@ -335,3 +335,34 @@ async fn the_component_conforms() -> Result<()> {
     }
     Ok(())
 }
+
+/// Examples of the library that the native runs cannot run for want of a family.
+#[tokio::test]
+async fn examples_that_need_families_are_right() -> Result<()> {
+    let vms = Vms::composed()?;
+    let (mut passed, mut wrong) = (0, Vec::new());
+    for example in mix_conformance::example::all() {
+        for block in mix_conformance::example::blocks(&example.text) {
+            if mix_conformance::example::is_native(&block)? {
+                continue;
+            }
+            let ran = tokio::time::timeout(PATIENCE, run(&vms, &block)).await;
+            let difference = match ran.unwrap_or_else(|_| Err(anyhow!("it does not end"))) {
+                Ok(Ok(run)) => mix_conformance::compare(&block, &run),
+                Ok(Err(reason)) => Some(format!("{reason:?}")),
+                Err(error) => Some(format!("{error:#}")),
+            };
+            match difference {
+                None => passed += 1,
+                Some(difference) => wrong.push(format!("{}\n     {difference}", example.of)),
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{passed} passed, but:\n{}",
+        wrong.join("\n")
+    );
+    assert!(passed > 20, "only {passed} examples");
+    Ok(())
+}

@@ -52,6 +52,11 @@ const FUNCTIONS: &[(&str, u8, bool)] = &[
     ("$http_do_server", 1, true),
 ];
 
+/// Whether the native runs have a foreign function.
+pub(crate) fn has(name: &str) -> bool {
+    FUNCTIONS.iter().any(|(known, ..)| *known == name)
+}
+
 /// The families of one run.
 pub struct Families {
     databases: HashMap<String, Database>,

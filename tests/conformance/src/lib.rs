@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 pub mod case_file;
+pub mod example;
 pub mod expect;
 pub mod families;
 pub mod rules;

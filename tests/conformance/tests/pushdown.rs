@@ -45,8 +45,45 @@ fn filters_reach_the_engine() -> Result<()> {
         (
             r#"q |> db.filter(r -> r.kind == "rare") |> db.map(.n) |> db.toArray"#,
             "[7,107,207,307,407,507,607,707,807,907]",
-            r#"[["comparison","==","kind","rare"]]"#,
+            r#"[["comparison","==","kind","rare"],["object",[["assignMember","n","n"]]]]"#,
             10,
+        ),
+        // The engine limits, skips and reverses what it projects.
+        (
+            r#"q |> db.map(r -> r.kind + r.n) |> db.first"#,
+            "\"common0\"",
+            r#"[["object",[["assignMember","kind","kind"],["assignMember","n","n"]]],["invoke","limit",[1]]]"#,
+            1,
+        ),
+        (
+            r#"q |> db.map(.n) |> db.last"#,
+            "999",
+            r#"[["object",[["assignMember","n","n"]]],["invoke","reverse",[]],["invoke","limit",[1]]]"#,
+            1,
+        ),
+        (
+            r#"q |> db.map(.n) |> db.skipn(998) |> stream.toArray"#,
+            "[998,999]",
+            r#"[["object",[["assignMember","n","n"]]],["invoke","skip",[998]]]"#,
+            2,
+        ),
+        (
+            r#"q |> db.filterWithFallback(r -> r.kind == "rare") |> db.length"#,
+            "10",
+            r#"[["comparison","==","kind","rare"],["invoke","count",[]]]"#,
+            1,
+        ),
+        (
+            r#"q |> db.exists(r -> r.kind == "rare")"#,
+            "true",
+            r#"[["comparison","==","kind","rare"],["invoke","limit",[1]]]"#,
+            1,
+        ),
+        (
+            r#"q |> db.mapWithFallback(.n) |> db.firstn(1) |> stream.toArray"#,
+            "[0]",
+            r#"[["object",[["assignMember","n","n"]]],["invoke","limit",[1]]]"#,
+            1,
         ),
         (
             r#"q |> db.filter(r -> r.kind == "rare" && r.n > 500) |> db.toArray |> array.length"#,
@@ -122,4 +159,54 @@ fn the_engine_uses_an_index() -> Result<()> {
         .collect_values()?;
     assert_eq!(database.view().records_read() - before, 10);
     Ok(())
+}
+
+/// What a condition compares with is evaluated once per execution of the query.
+#[test]
+fn an_execution_sees_the_values_of_its_moment() -> Result<()> {
+    let mut families = families()?;
+    let value = run(
+        &mut families,
+        r#"let count = co.pubsubCreate(0);
+           let next() = let n = co.pubsubGet(count) + 1; let _ = co.pubsubSet(count, n); n;
+           let below = q |> db.filter(r -> r.n < next());
+           [db.length(below), db.length(below), db.toArray(below) |> array.map(.n)]"#,
+    )?;
+    assert_eq!(value, "[1,2,[0,1,2]]");
+    Ok(())
+}
+
+/// Rows that a limit leaves out are not read, whatever is made of the others in Mix.
+#[test]
+fn rows_beyond_a_limit_are_not_read() -> Result<()> {
+    for (expression, most) in [
+        ("q |> db.first", 1),
+        ("q |> db.map(r -> r.n + 1) |> db.first", 1),
+        (
+            "q |> db.map(r -> r.n + 1) |> db.firstn(3) |> stream.toArray",
+            3,
+        ),
+        ("q |> db.isEmpty", 1),
+        // An index knows the ten rows.
+        (
+            r#"q |> db.filter(r -> r.kind == "rare") |> db.map(.n) |> db.toArray"#,
+            10,
+        ),
+        (r#"q |> db.filter(r -> r.kind == "rare") |> db.length"#, 10),
+        (r#"q |> db.exists(r -> r.kind == "rare")"#, 1),
+    ] {
+        let mut families = families()?;
+        let before = records_read(&mut families)?;
+        run(&mut families, expression)?;
+        let read = records_read(&mut families)? - before;
+        assert!(read <= most, "{expression}: {read} records read");
+    }
+    Ok(())
+}
+
+fn records_read(families: &mut Families) -> Result<u64> {
+    let database = families
+        .database(&Value::map([("db", Value::string("many"))]))
+        .map_err(|failure| anyhow::anyhow!("{}: {}", failure.code, failure.message))?;
+    Ok(database.view().records_read())
 }

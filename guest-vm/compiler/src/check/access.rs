@@ -20,6 +20,7 @@ impl Checker<'_> {
         if let Some(place) = self.place_of_add_once(base, name)? {
             return self.infer(&place);
         }
+        self.query_name(base, name)?;
         if let Some(module) = self.module_named(base)? {
             return self.member_of(module, name, span);
         }

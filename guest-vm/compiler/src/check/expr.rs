@@ -169,6 +169,7 @@ impl Checker<'_> {
             }
             ast::ExprKind::Previous(operand) => return self.infer_previous(operand, span),
             ast::ExprKind::Extract(operand) => return self.infer_extract(operand, span),
+            ast::ExprKind::Follow(_) => return Err(super::projection::unfollowed(span)),
             ast::ExprKind::Hint { value, ty } => {
                 let ty = self.hint(ty)?;
                 let value = self.check(value, ty)?;

@@ -1,33 +1,28 @@
-//! Filters of `db` queries: the condition of `db.filter(r -> …)` becomes a clause of the
-//! query language, so that the engine evaluates it. (`registry.addOnce`, the other library
-//! function that depends on how it is written, is here too.)
+//! Functions of `db` queries whose argument becomes a clause of the query language, so that the
+//! engine evaluates it: the conditions of `db.filter`, `db.filterWithFallback` and `db.exists`,
+//! what `db.map` and `db.mapWithFallback` read ([`super::projection`]). (`registry.addOnce`, the
+//! other library function that depends on how it is written, is here too.)
 //!
 //! The translation is from syntax tree to syntax tree: the clause is an expression that
-//! builds the clause as data, checked like any other. What does not mention the record is
-//! evaluated when the query is built.
+//! builds the clause as data, checked like any other. It becomes the body of a function, which
+//! each execution of the query calls, so that what does not mention the record is evaluated
+//! once per execution.
 
 use super::Checker;
 use super::call::Arg;
 use super::env::{Checked, Stop};
 use super::reference::ModuleRef;
-use super::types::Ty;
+use super::row::{Row, mentions};
+use super::types::{Node, Ty};
 use crate::core::Expr;
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::{
-    self, BinaryOp, CompareOp, ExprKind, Ident, NodeId, PatternKind, Symbol, UnaryOp,
+    self, BinaryOp, CompareOp, ExprKind, Ident, Lambda, LambdaArm, NodeId, PatternKind, UnaryOp,
 };
 use crate::syntax::span::Span;
 
-/// The record parameter of a filter.
-enum Row {
-    /// The parameter of a lambda.
-    Named(Symbol),
-    /// The hidden parameter of implicit projections.
-    Projected,
-}
-
 impl Checker<'_> {
-    /// A call of `db.filter`; `None` for every other call.
+    /// A call of a function of `db` whose argument becomes a clause; `None` for every other call.
     pub(super) fn query_call(
         &mut self,
         callee: &ast::Expr,
@@ -37,14 +32,81 @@ impl Checker<'_> {
         let ExprKind::Field { base, name, .. } = &callee.kind else {
             return Ok(None);
         };
-        if &*name.text != "filter" || !self.is_module(base, "db")? {
+        let name = &*name.text;
+        let conditional = matches!(name, "filter" | "filterWithFallback" | "exists");
+        let mapping = matches!(name, "map" | "mapWithFallback");
+        if !(conditional || mapping) || !self.is_module(base, "db")? {
             return Ok(None);
         }
-        let Some(Arg::Tree(condition)) = args.first() else {
-            return Err(refuse(span, "this filter", "it must be a lambda"));
+        let function = match args.first() {
+            Some(Arg::Tree(function)) => *function,
+            _ if name == "filter" => {
+                return Err(refuse(span, "this filter", "it must be a lambda"));
+            }
+            _ => return Ok(None),
         };
-        let clause = match &condition.kind {
-            ExprKind::ProjectionFn(body) => self.clause(body, &Row::Projected, base)?,
+        let at = function.span;
+        if conditional {
+            let clause = match (self.condition(function, base), name) {
+                (Ok(clause), _) => clause,
+                (Err(stop), "filter") => return Err(stop),
+                // It is evaluated in Mix.
+                (Err(_), _) => return Ok(None),
+            };
+            return match name {
+                "filter" => self.query_step("filterClause", base, clause, None, args, span),
+                "exists" => self.query_step("existsClause", base, clause, Some(at), args, span),
+                _ => self.query_step("filterClauseOr", base, clause, Some(at), args, span),
+            }
+            .map(Some);
+        }
+        let Some(projection) = self.projection(function, base)? else {
+            return Ok(None);
+        };
+        let to = match name {
+            "map" => "mapClause",
+            _ if projection.plain => "mapClauseOr",
+            _ => return Ok(None),
+        };
+        let mut rest = vec![Arg::Tree(&projection.function)];
+        rest.extend(std::mem::take(args).into_iter().skip(1));
+        self.query_step(to, base, projection.clause, Some(at), &mut rest, span)
+            .map(Some)
+    }
+
+    /// The call of a function of `db` that takes a clause, then what the call had. Without
+    /// `kept`, the clause takes the place of the first argument.
+    fn query_step(
+        &mut self,
+        name: &str,
+        db: &ast::Expr,
+        clause: ast::Expr,
+        kept: Option<Span>,
+        args: &mut Vec<Arg>,
+        span: Span,
+    ) -> Checked<(Expr, Ty)> {
+        let at = clause.span;
+        let made = Lambda {
+            arms: vec![LambdaArm {
+                params: Vec::new(),
+                guard: None,
+                body: clause,
+                span: at,
+            }],
+        };
+        let makes = self.types.add(Node::Fun(Ty::NULL, Ty::DATA));
+        let made = self.check(&expr(ExprKind::Lambda(made), at), makes)?;
+        let (function, ty) = self.infer(&field(db.clone(), name, span))?;
+        let mut all = vec![Arg::Done(made, makes, at)];
+        let skipped = usize::from(kept.is_none());
+        all.extend(std::mem::take(args).into_iter().skip(skipped));
+        self.apply(function, ty, all, span, span)
+    }
+
+    /// The clause of the condition of a filter.
+    fn condition(&mut self, condition: &ast::Expr, db: &ast::Expr) -> Checked<ast::Expr> {
+        match &condition.kind {
+            ExprKind::ProjectionFn(body) => self.clause(body, &Row::Projected, db),
             ExprKind::Lambda(lambda) => {
                 let [arm] = &lambda.arms[..] else {
                     return Err(refuse(condition.span, "this filter", "it has several arms"));
@@ -67,17 +129,23 @@ impl Checker<'_> {
                         ));
                     }
                 };
-                self.clause(&arm.body, &row, base)?
+                self.clause(&arm.body, &row, db)
             }
-            _ => return Err(refuse(condition.span, "this filter", "it must be a lambda")),
+            _ => Err(refuse(condition.span, "this filter", "it must be a lambda")),
+        }
+    }
+
+    /// `db.filter` and `db.eval` are nothing but what their calls become.
+    pub(super) fn query_name(&mut self, base: &ast::Expr, name: &Ident) -> Checked<()> {
+        let why = match &*name.text {
+            "filter" => "its condition is a clause only where it is called with a lambda",
+            "eval" => "it stands in the lambda of db.filter or db.map",
+            _ => return Ok(()),
         };
-        let at = condition.span;
-        let clause = self.check(&clause, Ty::DATA)?;
-        let process = field((**base).clone(), "process", name.span);
-        let (function, ty) = self.infer(&process)?;
-        args[0] = Arg::Done(clause, Ty::DATA, at);
-        let args = std::mem::take(args);
-        self.apply(function, ty, args, callee.span, span).map(Some)
+        if self.is_module(base, "db")? {
+            return Err(refuse(name.span, &format!("db.{}", name.text), why));
+        }
+        Ok(())
     }
 
     /// `registry.addOnce` stores once for each place in the source: it becomes
@@ -100,7 +168,7 @@ impl Checker<'_> {
     }
 
     /// Whether an expression names the library module.
-    fn is_module(&mut self, e: &ast::Expr, module: &str) -> Checked<bool> {
+    pub(super) fn is_module(&mut self, e: &ast::Expr, module: &str) -> Checked<bool> {
         if !matches!(&e.kind, ExprKind::Name(_)) {
             return Ok(false);
         }
@@ -290,7 +358,7 @@ impl Checker<'_> {
     }
 }
 
-fn refuse(span: Span, what: &str, why: &str) -> Stop {
+pub(super) fn refuse(span: Span, what: &str, why: &str) -> Stop {
     Issue::new(Code::SynQuery, span)
         .with("what", what)
         .with("why", why)
@@ -308,9 +376,14 @@ fn mirrored(op: CompareOp) -> CompareOp {
     }
 }
 
-/// The key clause of `r.f.g`, as an expression; `None` if it is no field of the record.
-fn key(e: &ast::Expr, row: &Row) -> Option<ast::Expr> {
+/// The key clause of `r.f.g`, as an expression; `None` if it is no field of the record. A `.*` on
+/// the way needs no clause, because steps follow references; one at the end does.
+pub(super) fn key(e: &ast::Expr, row: &Row) -> Option<ast::Expr> {
     let span = e.span;
+    if let ExprKind::Follow(of) = &e.kind {
+        let of = key(of, row)?;
+        return Some(list(vec![string("followRef", span), of], span));
+    }
     let mut names = Vec::new();
     let mut at = e;
     loop {
@@ -319,6 +392,7 @@ fn key(e: &ast::Expr, row: &Row) -> Option<ast::Expr> {
                 names.push(name.text.clone());
                 at = base;
             }
+            ExprKind::Follow(base) => at = base,
             ExprKind::Projection(name) => {
                 if !matches!(row, Row::Projected) {
                     return None;
@@ -326,13 +400,7 @@ fn key(e: &ast::Expr, row: &Row) -> Option<ast::Expr> {
                 names.push(name.text.clone());
                 break;
             }
-            ExprKind::Name(name) => {
-                match row {
-                    Row::Named(row) if row == name => {}
-                    _ => return None,
-                }
-                break;
-            }
+            _ if row.is(at) => break,
             _ => return None,
         }
     }
@@ -356,63 +424,7 @@ fn key(e: &ast::Expr, row: &Row) -> Option<ast::Expr> {
     }
 }
 
-/// Whether an expression mentions the record.
-fn mentions(e: &ast::Expr, row: &Row) -> bool {
-    let any = |parts: &[&ast::Expr]| parts.iter().any(|part| mentions(part, row));
-    match &e.kind {
-        ExprKind::Name(name) => matches!(row, Row::Named(row) if row == name),
-        ExprKind::Projection(_) => matches!(row, Row::Projected),
-        ExprKind::Null
-        | ExprKind::Bool(_)
-        | ExprKind::Undefined
-        | ExprKind::Int(_)
-        | ExprKind::Float(_)
-        | ExprKind::Str(_)
-        | ExprKind::Wildcard
-        | ExprKind::SelfName(_)
-        | ExprKind::GlobalName(_)
-        | ExprKind::Regex(_)
-        | ExprKind::EscJson(_)
-        | ExprKind::TypeAssert { value: None, .. }
-        | ExprKind::ProjectionFn(_) => match &e.kind {
-            // A slot inside has a row of its own; a named row is still visible in it.
-            ExprKind::ProjectionFn(body) if matches!(row, Row::Named(_)) => mentions(body, row),
-            _ => false,
-        },
-        ExprKind::Array(items) => items.iter().any(|item| mentions(item, row)),
-        ExprKind::Map(entries) => entries.iter().any(|entry| {
-            mentions(&entry.value, row)
-                || matches!(&entry.key, ast::MapKey::Computed(key) if mentions(key, row))
-        }),
-        ExprKind::Unary { operand, .. } => mentions(operand, row),
-        ExprKind::Binary { left, right, .. } => any(&[left, right]),
-        ExprKind::Call { callee, args } => {
-            mentions(callee, row) || args.iter().any(|arg| mentions(arg, row))
-        }
-        ExprKind::Pipe { value, function } => any(&[value, function]),
-        ExprKind::Field { base, .. }
-        | ExprKind::Label { base, .. }
-        | ExprKind::TupleIndex { base, .. } => mentions(base, row),
-        ExprKind::ComputedField { base, key } => any(&[base, key]),
-        ExprKind::Index { base, index } => any(&[base, index]),
-        ExprKind::IsDefined(inner) | ExprKind::Previous(inner) | ExprKind::Extract(inner) => {
-            mentions(inner, row)
-        }
-        ExprKind::Hint { value, .. } => mentions(value, row),
-        ExprKind::TypeAssert {
-            value: Some(value), ..
-        } => mentions(value, row),
-        ExprKind::If {
-            condition,
-            then,
-            otherwise,
-        } => any(&[condition, then, otherwise]),
-        // Anything that binds names: refused rather than looked into.
-        _ => true,
-    }
-}
-
-fn expr(kind: ExprKind, span: Span) -> ast::Expr {
+pub(super) fn expr(kind: ExprKind, span: Span) -> ast::Expr {
     ast::Expr {
         id: NodeId(0),
         kind,
@@ -420,15 +432,15 @@ fn expr(kind: ExprKind, span: Span) -> ast::Expr {
     }
 }
 
-fn string(text: &str, span: Span) -> ast::Expr {
+pub(super) fn string(text: &str, span: Span) -> ast::Expr {
     expr(ExprKind::Str(text.into()), span)
 }
 
-fn list(items: Vec<ast::Expr>, span: Span) -> ast::Expr {
+pub(super) fn list(items: Vec<ast::Expr>, span: Span) -> ast::Expr {
     expr(ExprKind::Array(items), span)
 }
 
-fn field(base: ast::Expr, name: &str, span: Span) -> ast::Expr {
+pub(super) fn field(base: ast::Expr, name: &str, span: Span) -> ast::Expr {
     expr(
         ExprKind::Field {
             base: Box::new(base),
@@ -442,7 +454,7 @@ fn field(base: ast::Expr, name: &str, span: Span) -> ast::Expr {
     )
 }
 
-fn call(callee: ast::Expr, args: Vec<ast::Expr>, span: Span) -> ast::Expr {
+pub(super) fn call(callee: ast::Expr, args: Vec<ast::Expr>, span: Span) -> ast::Expr {
     expr(
         ExprKind::Call {
             callee: Box::new(callee),

@@ -396,6 +396,7 @@ pub fn expr(found: &Expr) -> String {
         ExprKind::IsDefined(base) => format!("{}?", expr(base)),
         ExprKind::Previous(base) => format!("{}'", expr(base)),
         ExprKind::Extract(base) => format!("{}^", expr(base)),
+        ExprKind::Follow(base) => format!("{}.*", expr(base)),
         ExprKind::Hint { value, ty: found } => format!("(: {} {})", expr(value), ty(found)),
         ExprKind::ProjectionFn(body) => format!("(slot {})", expr(body)),
         ExprKind::Projection(name) => format!(".{}", name.text),

@@ -223,6 +223,8 @@ pub enum ExprKind {
     Previous(Box<Expr>),
     /// `c^`
     Extract(Box<Expr>),
+    /// `e.*`: the record behind a ref, in the function of `db.map`
+    Follow(Box<Expr>),
     /// `e : T`
     Hint {
         /// The expression.

@@ -121,13 +121,31 @@ impl Parser<'_> {
 
     fn parenthesised(&mut self) -> Parse<Expr> {
         let start = self.advance().span;
-        let mut inner = self.inside_brackets(Self::expr)?;
-        if self.kind() != TokenKind::ParenClose {
-            return self.unexpected_after_expression("`)`");
+        // Pairs right inside one another are read at once, so that they may be many.
+        let mut pairs = 1;
+        while self.encloses_nothing_else() {
+            self.advance();
+            pairs += 1;
         }
-        self.advance();
+        let mut inner = self.inside_brackets(Self::expr)?;
+        for _ in 0..pairs {
+            if self.kind() != TokenKind::ParenClose {
+                return self.unexpected_after_expression("`)`");
+            }
+            self.advance();
+        }
         inner.span = self.since(start);
         Ok(inner)
+    }
+
+    /// Whether the parentheses whose opening one was just read hold nothing but another pair.
+    fn encloses_nothing_else(&self) -> bool {
+        let partner = |at: usize| self.partners.get(at).copied().flatten();
+        self.kind() == TokenKind::ParenOpen
+            && match (partner(self.at - 1), partner(self.at)) {
+                (Some(outer), Some(inner)) => outer == inner + 1,
+                _ => false,
+            }
     }
 
     /// `.name` as an operand, after the dot.

@@ -88,6 +88,9 @@ impl Parser<'_> {
             let label = self.label()?;
             return Ok((ExprKind::Label { base, label }, vec![id]));
         }
+        if self.eat(TokenKind::Star) {
+            return Ok((ExprKind::Follow(base), vec![id]));
+        }
         if !self.kind().is_name() {
             return self.unexpected("a field name, `\"…\"`, `(` or `[#`");
         }
