@@ -1,6 +1,7 @@
 //! The predefined cell forms, actions and view requests.
 
 use super::Checker;
+use super::call::Arg;
 use super::env::{Checked, MemberKind, Place, ScopeTarget};
 use super::scope::ScopeEntry;
 use super::types::{Node, Ty};
@@ -283,29 +284,39 @@ impl Checker<'_> {
         Ok((expr, self.types.add(Node::Forall(ty))))
     }
 
-    /// `db.head(d)` at the head of a live cell: the query, and the changes of its database.
+    /// `db.head(d)` at the head of a live cell: the query, the changes of a database, and that of the query.
     fn live_query(&mut self, head: &ast::Expr, span: Span) -> Checked<(Expr, Ty)> {
         let (query, ty) = self.infer(head)?;
-        let name = |text: &str| Ident {
-            text: Symbol::from(text),
+        let local = self.new_local("_query", false);
+        let read = || Expr {
             span,
+            kind: ExprKind::Local(local),
         };
-        let changes = ast::Expr {
+        let member = |text: &str| ast::Expr {
             kind: ast::ExprKind::Field {
                 base: Box::new(ast::Expr {
                     kind: ast::ExprKind::Name(Symbol::from("db")),
                     ..head.clone()
                 }),
-                name: name("changes"),
+                name: Ident {
+                    text: Symbol::from(text),
+                    span,
+                },
                 quoted: false,
             },
             ..head.clone()
         };
-        let (changes, _) = self.infer(&changes)?;
-        Ok((
-            cell_form(CellForm::LiveQuery, vec![query, changes], span),
-            ty,
-        ))
+        let (changes, _) = self.infer(&member("changes"))?;
+        let (of, of_ty) = self.infer(&member("database"))?;
+        let args = vec![Arg::Done(read(), ty, span)];
+        let (database, _) = self.apply(of, of_ty, args, span, span)?;
+        let form = cell_form(CellForm::LiveQuery, vec![read(), changes, database], span);
+        let kind = ExprKind::Let {
+            local,
+            value: Box::new(query),
+            body: Box::new(form),
+        };
+        Ok((Expr { span, kind }, ty))
     }
 
     /// `co.consume(s)` at the head of a live cell.

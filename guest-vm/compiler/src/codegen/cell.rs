@@ -166,21 +166,13 @@ impl<'a> FunctionCode<'_, 'a> {
     fn live(&mut self, span: Span, form: CellForm, args: &'a [Expr], dst: Dst) {
         let key = self.b.fresh();
         if form == CellForm::LiveQuery {
-            let [query, changes] = args else {
+            let [query, changes, database] = args else {
                 return self
                     .linker
                     .internal(span, "a live query without its changes");
             };
+            self.expr(database, Dst(key.0));
             self.expr(query, dst);
-            let name = self.linker.out.string("db");
-            self.emit_at(
-                span,
-                Op::GetField {
-                    dst: Dst(key.0),
-                    src: Reg(dst.0),
-                    key: name,
-                },
-            );
             let make = self.operand(changes);
             let mode = 0;
             let dst = Dst(key.0);
