@@ -6,15 +6,25 @@
 //! | `MIXER_ENV` | JSON object of the operator's extra variables | fixed |
 //! | `bind` | workspace, app, agent, user | `MIXER_ENV` |
 //! | `MIXER_RUN` | EscJSON object: what only the host knows of this run | all |
+//! | `MIXER_RUN_TOKEN` | number of the caller's token, which the host keeps | |
 //!
 //! Both variables are those of the WASI environment. One that is no object is ignored
 //! with a log line: an agent must not fail for an operator's slip.
 
-use mix_plugin_sdk::mix_value::escjson;
+use mix_plugin_sdk::mix_value::{Token, escjson};
 use mix_plugin_sdk::{Caller, Map, Value, caller};
 
 /// The variables now.
 pub fn current() -> Map {
+    let mut map = initial();
+    if let Some(number) = token() {
+        map.insert("token".into(), Value::Token(Token::Reference(number)));
+    }
+    map
+}
+
+/// The variables the run began with, without its token: those of a run never change.
+pub fn initial() -> Map {
     let variable = |name: &str| std::env::var(name).ok();
     variables(
         &caller(),
@@ -23,9 +33,9 @@ pub fn current() -> Map {
     )
 }
 
-/// The variables the run began with: those of a run never change.
-pub fn initial() -> Map {
-    current()
+/// The token of the caller, if there is one.
+fn token() -> Option<u64> {
+    std::env::var("MIXER_RUN_TOKEN").ok()?.parse().ok()
 }
 
 fn variables(who: &Caller, extra: Option<&str>, run: Option<&str>) -> Map {

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use futures::future::{Either, select};
 use mix_plugin_sdk::{Failure, Map, sleep};
-use url::Url;
+use url::{Origin, Url};
 
 use crate::guard;
 use crate::limits::Limits;
@@ -34,7 +34,7 @@ pub async fn perform(map: &Map) -> Result<Map, Failure> {
     let (binary, undo_gzip) = (request.binary, request.undo_gzip);
     let table = request.media_types.clone();
     let send = async |request: &Request| transport::send(request, limits.response).await;
-    let following = follow(request, limits.dangerous, send);
+    let following = follow(request, &limits, send);
     let answer = match select(pin!(following), pin!(sleep(time))).await {
         Either::Left((answer, _)) => answer,
         Either::Right(_) => Err(Refusal::new(
@@ -55,11 +55,23 @@ pub async fn perform(map: &Map) -> Result<Map, Failure> {
 /// Sends a request and follows redirects. Each target is judged before anything is sent there.
 async fn follow(
     mut request: Request,
-    dangerous: bool,
+    limits: &Limits,
     send: impl AsyncFn(&Request) -> Result<Response, Refusal>,
 ) -> Result<Response, Refusal> {
+    let mut before: Option<Origin> = None;
     for _ in 0..=MOST_REDIRECTS {
-        guard::check(&request.url, dangerous)?;
+        let origin = request.url.origin();
+        let is_own = limits.own.as_ref() == Some(&origin);
+        if !is_own {
+            guard::check(&request.url, limits.dangerous)?;
+        } else if before.is_some_and(|before| before != origin) {
+            // Whoever is asked elsewhere does not decide what this run asks of its own server.
+            return Err(Refusal::blocked("address"));
+        }
+        before = Some(origin.clone());
+        if request.token.is_some() && !limits.trusted.contains(&origin) {
+            return Err(Refusal::blocked("token"));
+        }
         let response = send(&request).await?;
         match target(&request.url, &response)? {
             None => return Ok(response),
@@ -93,6 +105,7 @@ fn redirect(request: &mut Request, status: u16, url: Url) {
             .retain(|(name, _)| !name.starts_with("content-"));
     }
     if request.url.origin() != url.origin() {
+        request.token = None;
         request
             .headers
             .retain(|(name, _)| !SECRET.contains(&name.as_str()));
@@ -103,6 +116,7 @@ fn redirect(request: &mut Request, status: u16, url: Url) {
 #[cfg(test)]
 mod tests {
     use mix_plugin_sdk::Value;
+    use mix_plugin_sdk::mix_value::Token;
 
     use super::*;
 
@@ -198,7 +212,9 @@ mod tests {
                     false => answer(200, ""),
                 })
             };
-            let done = follow(first, false, send).now_or_never().expect("at once");
+            let done = follow(first, &strict(), send)
+                .now_or_never()
+                .expect("at once");
             let done = done
                 .map(|response| response.status)
                 .map_err(|refusal| refusal.text);
@@ -210,6 +226,81 @@ mod tests {
             };
             assert_eq!(asked.borrow().len(), sent, "{to}");
         }
+    }
+
+    fn strict() -> Limits {
+        Limits {
+            dangerous: false,
+            own: None,
+            trusted: vec![],
+            timeout: std::time::Duration::from_secs(1),
+            response: 1,
+        }
+    }
+
+    #[test]
+    fn tokens_of_the_host_go_where_they_are_known() {
+        use futures::FutureExt;
+
+        let origin = |text: &str| Url::parse(text).unwrap().origin();
+        let limits = Limits {
+            own: Some(origin("http://127.0.0.1:8000")),
+            trusted: vec![
+                origin("http://127.0.0.1:8000"),
+                origin("https://b.example.com"),
+            ],
+            ..strict()
+        };
+        for (url, result) in [
+            ("http://127.0.0.1:8000/x", Ok(())),
+            ("http://127.0.0.1:8001/x", Err("scheme")),
+            ("https://b.example.com/", Ok(())),
+            ("https://a.example.com/", Err("token")),
+            ("https://b.example.com:444/", Err("token")),
+        ] {
+            let map = Map::from([
+                ("url".into(), Value::string(url)),
+                ("oauthToken".into(), Value::Token(Token::Reference(1))),
+            ]);
+            let request = Request::parse(&map).unwrap().unwrap();
+            let send = async |request: &Request| {
+                assert_eq!(request.token, Some(1), "{url}");
+                assert!(!has(request, "authorization"), "{url}");
+                Ok(answer(200, ""))
+            };
+            let done = follow(request, &limits, send)
+                .now_or_never()
+                .expect("at once");
+            let done = done.map(|_| ()).map_err(|refusal| refusal.text);
+            assert_eq!(done, result.map_err(str::to_owned), "{url}");
+        }
+        // Nobody else sends a run to its own server.
+        let map = Map::from([("url".into(), Value::string("https://a.example.com/"))]);
+        let request = Request::parse(&map).unwrap().unwrap();
+        let send = async |_: &Request| Ok(answer(302, "http://127.0.0.1:8000/x"));
+        let done = follow(request, &limits, send)
+            .now_or_never()
+            .expect("at once");
+        assert_eq!(
+            done.map(|_| ()).map_err(|refusal| refusal.text),
+            Err("address".to_owned())
+        );
+        // Nor does a token follow to another origin.
+        let mut request = request("GET");
+        request.token = Some(1);
+        redirect(
+            &mut request,
+            302,
+            Url::parse("https://b.example.com/").unwrap(),
+        );
+        assert_eq!(request.token, None);
+        // The empty token is none.
+        let map = Map::from([
+            ("url".into(), Value::string("https://a.example.com/")),
+            ("oauthToken".into(), Value::Token(Token::Sealed([].into()))),
+        ]);
+        let request = Request::parse(&map).unwrap().unwrap();
+        assert!(request.token.is_none() && !has(&request, "authorization"));
     }
 
     #[test]

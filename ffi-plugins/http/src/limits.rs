@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mix_plugin_sdk::caller;
+use url::{Origin, Url};
 
 /// Time of an exchange without a wish of the program.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -16,6 +17,10 @@ const LARGEST_VALUE: usize = 60 << 20;
 pub struct Limits {
     /// Lifts the rules for scheme, host name and address.
     pub dangerous: bool,
+    /// Where the rules for targets do not count: the server that the run is on.
+    pub own: Option<Origin>,
+    /// Where a token of the host may be sent.
+    pub trusted: Vec<Origin>,
     /// Longest time of an exchange.
     pub timeout: Duration,
     /// Longest body of a response in bytes, after decompression.
@@ -31,6 +36,8 @@ impl Limits {
             &variable("MIXER_HTTP_TIMEOUT"),
             &variable("MIXER_HTTP_RESPONSE_LIMIT"),
         );
+        limits.own = origins(&variable("MIXER_OWN_ORIGIN")).into_iter().next();
+        limits.trusted = origins(&variable("MIXER_TOKEN_ORIGINS"));
         let deadline = caller().deadline;
         if deadline > 0 {
             let end = UNIX_EPOCH + Duration::from_millis(deadline);
@@ -46,11 +53,19 @@ impl Limits {
 fn parse(dangerous: &str, timeout: &str, response: &str) -> Limits {
     Limits {
         dangerous: matches!(dangerous, "true" | "1"),
+        own: None,
+        trusted: Vec::new(),
         timeout: duration(timeout).unwrap_or(DEFAULT_TIMEOUT),
         response: size(response)
             .unwrap_or(DEFAULT_RESPONSE)
             .min(LARGEST_VALUE),
     }
+}
+
+/// Origins of URLs with commas between them.
+fn origins(text: &str) -> Vec<Origin> {
+    let urls = text.split(',').filter_map(|url| Url::parse(url).ok());
+    urls.map(|url| url.origin()).collect()
 }
 
 /// `60s`, `500ms`, `2m`, `1h`, or seconds alone.
@@ -99,9 +114,16 @@ mod tests {
             limits,
             Limits {
                 dangerous: true,
+                own: None,
+                trusted: vec![],
                 timeout: Duration::from_secs(5),
                 response: 1 << 20
             }
+        );
+        assert_eq!(
+            origins("https://a.example.com/x,y,http://b:8000"),
+            ["https://a.example.com", "http://b:8000/z"]
+                .map(|url| Url::parse(url).unwrap().origin())
         );
         assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(duration("1.5"), Some(Duration::from_millis(1500)));
@@ -116,6 +138,8 @@ mod tests {
                 limits,
                 Limits {
                     dangerous: false,
+                    own: None,
+                    trusted: vec![],
                     timeout: DEFAULT_TIMEOUT,
                     response: LARGEST_VALUE
                 },

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mix_plugin_sdk::mix_value::Token;
 use mix_plugin_sdk::mix_value::number::{format_float, format_int};
 use mix_plugin_sdk::{Bytes, Failure, Map, Value};
 use url::Url;
@@ -32,6 +33,8 @@ pub struct Request {
     pub url: Url,
     /// Names in lower case, in the order of the program.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Number of a token that the host keeps, for the authorisation.
+    pub token: Option<u64>,
     /// None for no body at all.
     pub body: Option<Bytes>,
     /// Wish of the program.
@@ -92,8 +95,16 @@ impl Request {
             }
         };
         let mut headers = attempt!(own_headers(sub_map(map, "headers")?)?);
-        if let Some(authorization) = attempt!(authorization(map)?) {
-            put_default(&mut headers, "authorization", authorization.as_bytes());
+        let mut token = None;
+        match attempt!(authorization(map)?) {
+            None => {}
+            Some(Authorization::Text(text)) => {
+                put_default(&mut headers, "authorization", text.as_bytes());
+            }
+            Some(Authorization::Kept(number)) => {
+                let is_absent = headers.iter().all(|(own, _)| own != "authorization");
+                token = is_absent.then_some(number);
+            }
         }
         put_default(&mut headers, "accept", b"*/*");
         if let Some(content_type) = content_type {
@@ -126,6 +137,7 @@ impl Request {
             method,
             url,
             headers,
+            token,
             body,
             timeout: attempt!(timeout(map)?),
             binary: boolean(map, "returnBinaryResponseBody")?,
@@ -198,12 +210,22 @@ fn timeout(map: &Map) -> Checked<Option<Duration>> {
     Ok(Ok(Duration::try_from_secs_f64(seconds).ok()))
 }
 
-fn authorization(map: &Map) -> Checked<Option<String>> {
+/// What proves who asks.
+enum Authorization {
+    /// The header.
+    Text(String),
+    /// A token that the host keeps, by its number.
+    Kept(u64),
+}
+
+fn authorization(map: &Map) -> Checked<Option<Authorization>> {
     let token = match member(map, "oauthToken") {
         None => None,
-        Some(Value::String(token)) => Some(token),
-        // An opaque token is usable for hosts that the server knows; here none is known.
-        Some(Value::Token(_)) => return Ok(Err(Refusal::blocked("token"))),
+        Some(Value::String(token)) => Some(Authorization::Text(format!("Bearer {token}"))),
+        Some(Value::Token(Token::Reference(number))) => Some(Authorization::Kept(*number)),
+        // The token that stands for none.
+        Some(Value::Token(Token::Sealed(body))) if body.is_empty() => None,
+        Some(Value::Token(Token::Sealed(_))) => return Ok(Err(Refusal::blocked("token"))),
         Some(other) => {
             return Err(expected(
                 "ERR_EXPECTED_STRING",
@@ -214,16 +236,16 @@ fn authorization(map: &Map) -> Checked<Option<String>> {
         }
     };
     match (sub_map(map, "basicAuth")?, token) {
-        (None, None) => Ok(Ok(None)),
         (Some(_), Some(_)) => Ok(Err(Refusal::new(
             "ERR_RANGE",
             "basicAuth and oauthToken exclude each other",
         ))),
-        (None, Some(token)) => Ok(Ok(Some(format!("Bearer {token}")))),
+        (None, token) => Ok(Ok(token)),
         (Some(basic), None) => {
             let part = |key| Ok::<_, Failure>(string(basic, key)?.unwrap_or_default());
             let pair = format!("{}:{}", part("username")?, part("password")?);
-            Ok(Ok(Some(format!("Basic {}", STANDARD.encode(pair)))))
+            let header = format!("Basic {}", STANDARD.encode(pair));
+            Ok(Ok(Some(Authorization::Text(header))))
         }
     }
 }

@@ -29,6 +29,10 @@ pub async fn send(request: &Request, limit: usize) -> Result<Response, Refusal> 
             body.len().to_string().into_bytes(),
         ));
     }
+    if let Some(number) = request.token {
+        // The host puts the token in its place.
+        headers.push(("x-rmx-token".to_string(), number.to_string().into_bytes()));
+    }
     let headers = Fields::from_list(&headers).map_err(|error| bad_header(&error))?;
     let (mut writer, body) = wit_stream::new();
     let (trailers, no_trailers) =

@@ -6,6 +6,7 @@
 use crate::error::ApiError;
 use crate::form::parse_pairs;
 use crate::head::Head;
+use crate::names;
 use crate::plan::Settings;
 use crate::route::{Action, Route};
 use crate::topic::Audience;
@@ -51,6 +52,8 @@ pub enum Need {
     Creator,
     /// Being an administrator of the server.
     ServerAdmin,
+    /// What nobody may do.
+    Nobody,
     /// Reading a file of the app: a valid signature of its address does as well as the permission.
     ReadFile(String),
     /// Creating the workspace of this name, or owning it if it is there.
@@ -60,6 +63,30 @@ pub enum Need {
 impl Need {
     /// What the action needs.
     pub fn of(route: &Route) -> Need {
+        match route.app.as_str() {
+            names::LOGGING_APP => Need::of_log(route.action),
+            _ => Need::of_action(route),
+        }
+    }
+
+    /// The activity log: administrators of the workspace read it, and nobody but the server writes it.
+    fn of_log(action: Action) -> Need {
+        match action {
+            Action::GetApp
+            | Action::GetAppMeta
+            | Action::GetRuntime
+            | Action::GetAppmeta
+            | Action::GetDocument
+            | Action::Query
+            | Action::ParseQuery
+            | Action::Raw
+            | Action::ListGrants
+            | Action::GetGrant => Need::Allowed(&[Permission::GrantPermissions], Target::Workspace),
+            _ => Need::Nobody,
+        }
+    }
+
+    fn of_action(route: &Route) -> Need {
         use Permission::{CreateDb, Delete, Export, GrantPermissions, Read, Run, Write};
         let app = || Target::App(route.app.clone());
         let agent = || Target::Agent(route.app.clone(), route.name.clone());
@@ -69,17 +96,28 @@ impl Need {
             | Action::Ready
             | Action::OpenApi
             | Action::Swagger
+            | Action::WorkspaceKeys
+            | Action::ServerKeys
+            | Action::BeginSignIn
+            | Action::ReturnSignIn
+            | Action::ExchangeToken
             | Action::ListWorkspaces => Need::Nothing,
             Action::CreateWorkspace => Need::Creator,
-            Action::GetWorkspace | Action::ListAppmeta | Action::Mcp => {
-                Need::Any(Target::Workspace)
-            }
+            Action::GetWorkspace
+            | Action::ListAppmeta
+            | Action::Mcp
+            | Action::ListAuthConfigs
+            | Action::GetAuthConfig => Need::Any(Target::Workspace),
             Action::PatchWorkspace => Need::ServerAdmin,
             Action::DeleteWorkspace => Need::Owner,
             // Administrators are those who may change grants: no smaller role includes it.
-            Action::FlushWorkspace | Action::Install => {
-                Need::Allowed(&[GrantPermissions], Target::Workspace)
-            }
+            Action::FlushWorkspace
+            | Action::Install
+            | Action::CountActivities
+            | Action::AddAuthConfig
+            | Action::PutAuthConfig
+            | Action::PatchAuthConfig
+            | Action::DeleteAuthConfig => Need::Allowed(&[GrantPermissions], Target::Workspace),
             Action::Export => Need::Allowed(&[Export], Target::Workspace),
             // The name is in the query.
             Action::Import => Need::CreateOrOwn(String::new()),
@@ -134,7 +172,7 @@ impl Need {
             return ApiError::new(401, "unauthenticated", "this needs a token");
         }
         let (permission, resource) = match self {
-            Need::Nothing | Need::Token | Need::User(_) => {
+            Need::Nothing | Need::Token | Need::User(_) | Need::Nobody => {
                 return ApiError::new(403, "forbidden", "not permitted");
             }
             Need::Allowed(permissions, target) => (
@@ -246,6 +284,7 @@ pub(crate) fn judge_open(
         ));
     }
     match need {
+        Need::Nobody => Err(ApiError::new(403, "forbidden", "not permitted")),
         Need::Nothing | Need::Allowed([Permission::Run], _) => Ok(()),
         Need::Token | Need::User(_) => Err(ApiError::new(
             401,

@@ -59,8 +59,10 @@ pub use access::{Access, Need, scope};
 pub use call_failure::CallFailure;
 pub use error::ApiError;
 pub use head::Head;
-pub use manage::{Content, Done, Job, Maintenance, Managed, is_inside};
-pub use names::{is_agent_name, is_app_name, is_workspace_name};
+pub use manage::{
+    ACTIVITIES, ActivityFilter, Content, Done, HIDDEN, Job, Maintenance, Managed, SignIn, is_inside,
+};
+pub use names::{LOGGING_APP, is_agent_name, is_app_name, is_workspace_name};
 pub use plan::{Docs, Facts, NeedsBody, Plan, Settings, Step, plan, refuse};
 pub use records::FamilyCall;
 pub use response::Response;

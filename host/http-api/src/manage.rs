@@ -3,7 +3,9 @@
 //! Here a request becomes a [`Job`] with checked members, and what the server has [`Done`]
 //! becomes the response. The job itself is the driver's.
 
+mod activities;
 mod apps;
+mod auth;
 pub(crate) mod files;
 mod grants;
 mod maintenance;
@@ -14,6 +16,8 @@ mod session;
 mod signals;
 mod workspaces;
 
+pub use activities::{ACTIVITIES, ActivityFilter};
+pub use auth::{HIDDEN, SignIn};
 pub use files::Content;
 pub use grants::is_inside;
 pub use maintenance::Maintenance;
@@ -153,6 +157,24 @@ pub enum Job {
         /// With the grants of the tape.
         grants: bool,
     },
+    /// Public keys of the tokens that a workspace, or the server, issues.
+    Keys,
+    /// The providers of a workspace, or the one of that name.
+    ListAuthConfigs(Option<String>),
+    /// A new provider.
+    AddAuthConfig(Map),
+    /// One provider.
+    GetAuthConfig,
+    /// Another description of a provider.
+    PutAuthConfig(Map),
+    /// Changes of a provider; null removes.
+    PatchAuthConfig(Map),
+    /// Deletes a provider.
+    DeleteAuthConfig,
+    /// A step of signing in.
+    SignIn(SignIn),
+    /// Counts entries of the activity log.
+    CountActivities(ActivityFilter),
     /// Maintains the records of an app.
     Modify(Maintenance),
     /// The content of a file.
@@ -221,6 +243,8 @@ pub enum Done {
     },
     /// 204.
     Nothing,
+    /// 302 to an address, with a cookie for the browser.
+    Redirect(String, Option<String>),
     /// A part of a list; the path after which it goes on.
     Part(Value, Option<String>),
 }
@@ -326,6 +350,17 @@ pub(crate) fn with_body(
         Action::Install => packages::install(head)?,
         Action::Export => packages::export(head)?,
         Action::Import => packages::import(head)?,
+        Action::WorkspaceKeys | Action::ServerKeys => Job::Keys,
+        Action::ListAuthConfigs => auth::list(head)?,
+        Action::AddAuthConfig => Job::AddAuthConfig(auth::full(head, body)?),
+        Action::GetAuthConfig => Job::GetAuthConfig,
+        Action::PutAuthConfig => Job::PutAuthConfig(auth::full(head, body)?),
+        Action::PatchAuthConfig => Job::PatchAuthConfig(auth::partial(head, body)?),
+        Action::DeleteAuthConfig => Job::DeleteAuthConfig,
+        Action::BeginSignIn => auth::begin(head)?,
+        Action::ReturnSignIn => auth::come_back(head)?,
+        Action::ExchangeToken => auth::exchange(head, body)?,
+        Action::CountActivities => activities::count(&route, head, body)?,
         Action::Modify => maintenance::modify(head, body)?,
         Action::GetFile => Job::GetFile(route.path.clone()),
         Action::GetContent => files::content(head)?,
@@ -354,6 +389,14 @@ impl Managed {
         result
             .and_then(|done| match done {
                 Done::Nothing => Ok(self.frame.respond(204, TEXT, Vec::new())),
+                Done::Redirect(address, cookie) => {
+                    let mut response = self.frame.respond(302, TEXT, Vec::new());
+                    response.headers.push(("location", address));
+                    response
+                        .headers
+                        .extend(cookie.map(|cookie| ("set-cookie", cookie)));
+                    Ok(response)
+                }
                 Done::Part(value, next) => {
                     let mut response = self.value(200, &value)?;
                     response

@@ -37,6 +37,9 @@ pub(crate) fn is_record_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
+/// The app with the activity log of its workspace.
+pub const LOGGING_APP: &str = "_rmx_logging";
+
 /// True for apps that no endpoint shows.
 pub(crate) fn is_hidden_app(text: &str) -> bool {
     matches!(text, "_rmx_admin" | "_rmx_secrets")

@@ -252,6 +252,30 @@ const RUN: &[(&str, &str)] = &[
     ("async", "boolean"),
 ];
 
+const PROVIDER: &[(&str, &str, bool)] = &[
+    ("id", "string?", false),
+    ("type", "string", true),
+    ("name", "string", true),
+    ("client_id", "string", true),
+    ("client_secret", "string?", false),
+    ("auth_url", "string?", false),
+    ("token_url", "string?", false),
+    ("userinfo_url", "string?", false),
+    ("endpoint", "string?", false),
+    ("domain", "string?", false),
+    ("callback", "string?", false),
+    ("default", "boolean?", false),
+    ("store_token", "boolean?", false),
+    ("offline", "boolean?", false),
+    ("scopes", "array?", false),
+    ("token_extras", "array?", false),
+    ("redirects", "array?", false),
+    ("token_lifetime", "integer?", false),
+    ("force_refresh_after", "integer?", false),
+    ("auth_url_params", "object?", false),
+    ("headers", "object?", false),
+];
+
 const QUERY: &[(&str, &str)] = &[
     ("query", "string"),
     ("queryAST", "string"),
@@ -279,6 +303,7 @@ fn about(action: Action) -> About {
     let agents = "Agents and grants";
     let documents = "Documents and queries";
     let signals = "Signals and topics";
+    let sign_in = "Sign-in";
     let tools = "Tools";
     let packages = "Packages";
     let files = "Files";
@@ -563,6 +588,85 @@ fn about(action: Action) -> About {
             ],
             Body::Bytes,
             &[(201, Object)],
+        ),
+        Action::WorkspaceKeys | Action::ServerKeys => made(
+            sign_in,
+            "Public keys of the tokens that are issued",
+            &[],
+            Body::None,
+            &[(200, Object)],
+        ),
+        Action::ListAuthConfigs => made(
+            sign_in,
+            "Providers through which users sign in, or the one of a name",
+            &[("name", "string")],
+            Body::None,
+            &[(200, Value)],
+        ),
+        Action::AddAuthConfig => made(
+            sign_in,
+            "A new provider",
+            &[],
+            Body::Object(PROVIDER),
+            &[(201, Object)],
+        ),
+        Action::GetAuthConfig => made(sign_in, "A provider", &[], Body::None, &[(200, Object)]),
+        Action::PutAuthConfig => made(
+            sign_in,
+            "Describes a provider anew",
+            &[],
+            Body::Object(PROVIDER),
+            &[(200, Object)],
+        ),
+        Action::PatchAuthConfig => made(
+            sign_in,
+            "Changes a provider; null removes",
+            &[],
+            Body::Any,
+            &[(200, Object)],
+        ),
+        Action::DeleteAuthConfig => made(
+            sign_in,
+            "Deletes a provider",
+            &[],
+            Body::None,
+            &[(204, Empty)],
+        ),
+        Action::BeginSignIn => made(
+            sign_in,
+            "Sends the browser to the provider",
+            &[("redirect", "string")],
+            Body::None,
+            &[(302, Empty)],
+        ),
+        Action::ReturnSignIn => made(
+            sign_in,
+            "Where the provider sends the browser back to",
+            &[("state", "string"), ("code", "string"), ("error", "string")],
+            Body::None,
+            &[(302, Empty)],
+        ),
+        Action::ExchangeToken => made(
+            sign_in,
+            "A token of the workspace for one of the provider",
+            &[("idToken", "string"), ("accessToken", "string")],
+            Body::Object(&[
+                ("idToken", "string?", false),
+                ("accessToken", "string?", false),
+            ]),
+            &[(200, Object)],
+        ),
+        Action::CountActivities => made(
+            workspaces,
+            "Counts entries of the activity log",
+            &[],
+            Body::Object(&[
+                ("subject", "string?", false),
+                ("activity", "string?", false),
+                ("start", "any", false),
+                ("end", "any", false),
+            ]),
+            &[(200, Object)],
         ),
         Action::Modify => made(
             documents,

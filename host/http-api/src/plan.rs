@@ -91,6 +91,10 @@ pub struct Facts {
     pub uptime_seconds: u64,
     /// Stable code of what is wrong with the folder of workspaces, if something is.
     pub trouble: Option<&'static str>,
+    /// Stable code of what is wrong with writing to the disk, if something is.
+    pub disk_trouble: Option<&'static str>,
+    /// Entries of activity logs that could not be written.
+    pub activity_drops: u64,
     /// Stable code of what is wrong with the keys of the identity services, if something is.
     pub key_trouble: Option<&'static str>,
     /// Measurements in the text form of Prometheus, if the path asks for them.
@@ -348,14 +352,19 @@ fn health(settings: &Settings, facts: &Facts, frame: &Frame) -> Response {
 }
 
 fn ready(facts: &Facts, frame: &Frame) -> Response {
-    if facts.trouble.is_none() && facts.key_trouble.is_none() {
-        return frame.json_text(200, "{\"status\":\"ok\"}".to_owned());
+    let drops = facts.activity_drops;
+    let troubles = [facts.trouble, facts.key_trouble, facts.disk_trouble];
+    if troubles.iter().all(Option::is_none) {
+        let text = format!("{{\"status\":\"ok\",\"activityDrops\":{drops}}}");
+        return frame.json_text(200, text);
     }
     let mut text = String::from("{\"status\":\"degraded\",\"checks\":{\"wsDir\":");
     write_string(&mut text, facts.trouble.unwrap_or("ok"));
     text.push_str(",\"jwks\":");
     write_string(&mut text, facts.key_trouble.unwrap_or("ok"));
-    text.push_str(",\"disk\":\"ok\"}}");
+    text.push_str(",\"disk\":");
+    write_string(&mut text, facts.disk_trouble.unwrap_or("ok"));
+    text.push_str(&format!("}},\"activityDrops\":{drops}}}"));
     frame.respond(503, JSON, text.into_bytes())
 }
 
@@ -363,6 +372,11 @@ impl NeedsBody {
     /// The request id, for logs.
     pub fn request_id(&self) -> &str {
         &self.frame.request_id
+    }
+
+    /// A header of the request, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.header(name)
     }
 
     /// The response for a failure found by the driver.

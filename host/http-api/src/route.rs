@@ -66,6 +66,18 @@ pub enum Action {
     Subscribe,
     Session,
     Swagger,
+    CountActivities,
+    WorkspaceKeys,
+    ServerKeys,
+    ListAuthConfigs,
+    AddAuthConfig,
+    GetAuthConfig,
+    PutAuthConfig,
+    PatchAuthConfig,
+    DeleteAuthConfig,
+    BeginSignIn,
+    ReturnSignIn,
+    ExchangeToken,
 }
 
 /// A path and its methods; GET includes HEAD.
@@ -104,10 +116,50 @@ pub(crate) const TABLE: &[Resource] = &[
     ),
     resource("/v1/metrics", &[("GET", Action::Metrics)]),
     resource("/v1/ws/{ws}/flush", &[("POST", Action::FlushWorkspace)]),
+    resource(
+        "/v1/ws/{ws}/auth/jwks.json",
+        &[("GET", Action::WorkspaceKeys)],
+    ),
+    resource("/v1/auth/jwks.json", &[("GET", Action::ServerKeys)]),
+    resource(
+        "/v1/ws/{ws}/auth/{name}/login",
+        &[("GET", Action::BeginSignIn)],
+    ),
+    resource(
+        "/v1/ws/{ws}/auth/{name}/callback",
+        &[("GET", Action::ReturnSignIn)],
+    ),
+    resource(
+        "/v1/ws/{ws}/auth/{name}/token",
+        &[
+            ("GET", Action::ExchangeToken),
+            ("POST", Action::ExchangeToken),
+        ],
+    ),
+    resource(
+        "/v1/ws/{ws}/auth-configs",
+        &[
+            ("GET", Action::ListAuthConfigs),
+            ("POST", Action::AddAuthConfig),
+        ],
+    ),
+    resource(
+        "/v1/ws/{ws}/auth-configs/{id}",
+        &[
+            ("GET", Action::GetAuthConfig),
+            ("PUT", Action::PutAuthConfig),
+            ("PATCH", Action::PatchAuthConfig),
+            ("DELETE", Action::DeleteAuthConfig),
+        ],
+    ),
     resource("/v1/ws/{ws}/mcp", &[("POST", Action::Mcp)]),
     resource("/v1/ws/{ws}/install", &[("POST", Action::Install)]),
     resource("/v1/ws/{ws}/export", &[("GET", Action::Export)]),
     resource("/v1/ws-import", &[("POST", Action::Import)]),
+    resource(
+        "/v1/ws/{ws}/activities/count",
+        &[("POST", Action::CountActivities)],
+    ),
     resource("/v1/ws/{ws}/appmeta", &[("GET", Action::ListAppmeta)]),
     resource(
         "/v1/ws/{ws}/appmeta/{app}",
@@ -275,6 +327,10 @@ pub(crate) const TABLE_V0: &[Resource] = &[
     resource("/ws-import", &[("POST", Action::Import)]),
     resource("/grant-permission/{ws}", &[("POST", Action::AddGrant)]),
     resource("/subscribe/{path..}", &[("GET", Action::Subscribe)]),
+    resource(
+        "/count-activities/{ws}",
+        &[("POST", Action::CountActivities)],
+    ),
     resource("/query/{ws}/{app}", &[("POST", Action::PutQuery)]),
     resource(
         "/query/{ws}/{app}/{name}",

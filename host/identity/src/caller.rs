@@ -11,6 +11,8 @@ pub enum TokenKind {
     KeySet,
     /// Signed by this process.
     Process,
+    /// Signed with the key of a workspace, at the end of signing in.
+    Workspace,
 }
 
 /// A user name: an e-mail address in lower case, or the `sub` of a token.
@@ -71,8 +73,8 @@ pub struct Caller {
 /// An agent that runs, with the names of its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningAgent {
-    /// `<server>` of its subject.
-    pub server: String,
+    /// Names of its server, any of which its subject may have; the first is the one it is told by.
+    pub servers: Vec<String>,
     /// Workspace.
     pub workspace: String,
     /// App.
@@ -81,6 +83,18 @@ pub struct RunningAgent {
     pub agent: String,
     /// True: it runs on this server. False: another, trusted server vouches for it.
     pub here: bool,
+}
+
+impl RunningAgent {
+    /// The agent as grants name it.
+    pub fn subject(&self) -> Subject {
+        Subject::Agent {
+            server: self.servers.first().cloned().unwrap_or_default(),
+            workspace: self.workspace.clone(),
+            app: self.app.clone(),
+            agent: self.agent.clone(),
+        }
+    }
 }
 
 impl Caller {
@@ -121,7 +135,10 @@ impl Caller {
                 app,
                 agent,
             } => self.agent.as_ref().is_some_and(|running| {
-                running.server.eq_ignore_ascii_case(server)
+                running
+                    .servers
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(server))
                     && running.workspace == *workspace
                     && running.app == *app
                     && running.agent == *agent

@@ -11,6 +11,8 @@
 //! # Main types
 //!
 //! * [`KeySet`], [`Verifier`]: public keys, the process key, and the rules that a token must meet.
+//! * [`SigningKey`], [`OwnKey`]: the keys of workspaces and of the server, for the tokens that they issue.
+//! * [`verify_origin`]: the agent of another server that asks, as that server vouches for it.
 //! * [`Caller`]: the identity behind a request: user, kind of token, running agent.
 //! * [`Subject`], [`Role`], [`Resource`], [`Grant`]: what an owner writes down.
 //! * [`Permission`], [`Target`], [`Workspace`], [`allow`]: the decision.
@@ -22,6 +24,10 @@ mod decision;
 mod grant;
 #[cfg(feature = "tokens")]
 mod keys;
+#[cfg(feature = "tokens")]
+mod origin;
+#[cfg(feature = "tokens")]
+mod signing;
 mod subject;
 #[cfg(feature = "tokens")]
 mod token;
@@ -31,6 +37,12 @@ pub use decision::{Permission, Target, Workspace, allow, is_server_admin, touche
 pub use grant::{BadGrant, Grant, Resource, Role};
 #[cfg(feature = "tokens")]
 pub use keys::{BadKeySet, KeySet};
+#[cfg(feature = "tokens")]
+pub use origin::{origin_claims, verify_origin};
+#[cfg(feature = "tokens")]
+pub use signing::{OwnKey, SigningKey};
 pub use subject::Subject;
 #[cfg(feature = "tokens")]
-pub use token::{Issuers, PROCESS_KEY_ID, Refusal, Verifier, process_token};
+pub use token::{
+    Issuers, PROCESS_KEY_ID, Refusal, Verifier, claims, issuer, key_id, process_token,
+};

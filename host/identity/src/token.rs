@@ -5,6 +5,7 @@
 
 use crate::caller::{Caller, TokenKind, User};
 use crate::keys::KeySet;
+use crate::signing::OwnKey;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
@@ -63,6 +64,8 @@ pub struct Verifier<'a> {
     pub process_key: &'a [u8; 32],
     /// Accepted issuers and audiences of key-set tokens.
     pub issuers: &'a Issuers,
+    /// The key that the token names, if this server issues tokens with it.
+    pub own: Option<&'a OwnKey>,
     /// Seconds since 1970.
     pub now: i64,
 }
@@ -103,7 +106,11 @@ impl Verifier<'_> {
         if header.crit.is_some() {
             return Err(Refusal::Bad("crit"));
         }
+        let own = self
+            .own
+            .filter(|own| header.kid.as_deref() == Some(own.id.as_str()));
         let (kind, algorithm) = match header.alg.as_str() {
+            "EdDSA" if own.is_some() => (TokenKind::Workspace, Algorithm::EdDSA),
             "HS256" => (TokenKind::Process, Algorithm::HS256),
             "RS256" => (TokenKind::KeySet, Algorithm::RS256),
             "ES256" => (TokenKind::KeySet, Algorithm::ES256),
@@ -117,6 +124,8 @@ impl Verifier<'_> {
             }
             process_key = DecodingKey::from_secret(self.process_key);
             &process_key
+        } else if let Some(own) = own {
+            &own.key
         } else {
             let keys = self.keys.ok_or(Refusal::NoKeys)?;
             keys.find(header.kid.as_deref(), algorithm)
@@ -143,7 +152,14 @@ impl Verifier<'_> {
         if later(claims.nbf) || later(claims.iat) {
             return Err(Refusal::Bad("not valid yet"));
         }
-        if kind == TokenKind::KeySet && !self.is_trusted(&claims) {
+        let is_trusted = match kind {
+            TokenKind::KeySet => self.is_trusted(&claims),
+            TokenKind::Workspace => self
+                .own
+                .is_some_and(|own| claims.iss.as_deref() == Some(own.issuer.as_str())),
+            TokenKind::Process | TokenKind::Anonymous => true,
+        };
+        if !is_trusted {
             return Err(Refusal::Untrusted);
         }
         let Some(Value::String(sub)) = &claims.sub else {
@@ -190,8 +206,54 @@ impl Verifier<'_> {
     }
 }
 
+/// The key id that a token names, not verified.
+pub fn key_id(token: &str) -> Option<String> {
+    if token.len() > MAX_TOKEN {
+        return None;
+    }
+    decode::<Header>(token.split('.').next()?)?.kid
+}
+
+/// The issuer of a token that was verified.
+pub fn issuer(token: &str) -> Option<String> {
+    decode::<Claims>(token.split('.').nth(1)?)?.iss
+}
+
+/// The claims of a token that was verified.
+pub fn claims(token: &str) -> Option<Value> {
+    decode(token.split('.').nth(1)?)
+}
+
+/// The claims of a token that one of the keys has signed, by EdDSA; still encoded.
+pub(crate) fn verified<'a>(token: &'a str, keys: &KeySet) -> Result<&'a str, Refusal> {
+    if token.len() > MAX_TOKEN {
+        return Err(Refusal::Bad("too long"));
+    }
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, claims, signature] = parts[..] else {
+        return Err(Refusal::Bad("not three parts"));
+    };
+    let signed = &token[..header.len() + 1 + claims.len()];
+    let header: Header = decode(header).ok_or(Refusal::Bad("malformed header"))?;
+    if header.crit.is_some() || header.alg != "EdDSA" {
+        return Err(Refusal::Bad("algorithm"));
+    }
+    let key = keys
+        .find(header.kid.as_deref(), Algorithm::EdDSA)
+        .ok_or(Refusal::UnknownKey)?;
+    match crypto::verify(signature, signed.as_bytes(), key, Algorithm::EdDSA) {
+        Ok(true) => Ok(claims),
+        Ok(false) | Err(_) => Err(Refusal::Bad("signature")),
+    }
+}
+
+/// JSON as base64url without padding.
+pub(crate) fn encode(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
 /// JSON in base64url without padding.
-fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
@@ -205,8 +267,7 @@ pub fn process_token(user: &str, process_key: &[u8; 32], now: i64) -> Option<Str
     if user.contains('@') {
         claims["email"] = json!(user);
     }
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&header), part(&claims));
+    let signed = format!("{}.{}", encode(&header), encode(&claims));
     let key = EncodingKey::from_secret(process_key);
     let signature = crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).ok()?;
     Some(format!("{signed}.{signature}"))

@@ -2,9 +2,10 @@
 //! once with throw-away keys, of which only the public halves are kept.
 
 use mix_identity::{
-    Caller, Issuers, KeySet, PROCESS_KEY_ID, Refusal, TokenKind, Verifier, process_token,
+    Caller, Issuers, KeySet, PROCESS_KEY_ID, Refusal, RunningAgent, SigningKey, TokenKind,
+    Verifier, issuer, key_id, origin_claims, process_token, verify_origin,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const FIXTURES: &str = include_str!("tokens/fixtures.json");
 const PROCESS_KEY: [u8; 32] = [7; 32];
@@ -33,6 +34,7 @@ fn verify_with(issuers: &Issuers, now: i64, token: &str) -> Result<Caller, Refus
     let verifier = Verifier {
         keys: Some(&keys),
         process_key: &PROCESS_KEY,
+        own: None,
         issuers,
         now,
     };
@@ -60,6 +62,7 @@ fn a_token_without_key_id_needs_exactly_one_key_that_fits() {
     let verifier = Verifier {
         keys: Some(&twice),
         process_key: &PROCESS_KEY,
+        own: None,
         issuers: &Issuers::default(),
         now: NOW,
     };
@@ -74,6 +77,7 @@ fn unknown_weak_and_foreign_keys_are_refused() {
     let verifier = Verifier {
         keys: None,
         process_key: &PROCESS_KEY,
+        own: None,
         issuers: &Issuers::default(),
         now: NOW,
     };
@@ -201,4 +205,127 @@ fn malformed_key_sets_are_refused() {
     }
     assert!(KeySet::parse(&vec![b' '; (512 << 10) + 1]).is_err());
     assert!(keys().has("rsa") && !keys().has("weak") && !keys().has("secret"));
+}
+
+const ISSUER: &str = "https://mix.example.com/v1/ws/acme";
+
+fn signing(seed: u8) -> SigningKey {
+    SigningKey::of_seed(&[seed; 32], "ws.acme")
+}
+
+fn verify_own(key: &SigningKey, token: &str) -> Result<Caller, Refusal> {
+    let keys = keys();
+    let own = key.verifier(ISSUER).expect("its public half");
+    let verifier = Verifier {
+        keys: Some(&keys),
+        process_key: &PROCESS_KEY,
+        own: Some(&own),
+        issuers: &Issuers::default(),
+        now: NOW,
+    };
+    verifier.verify(token)
+}
+
+fn own_claims() -> Value {
+    json!({ "iss": ISSUER, "sub": "1", "email": "Ada@example.com", "exp": END })
+}
+
+#[test]
+fn tokens_of_a_workspace_are_signed_with_its_key_and_name_it_as_issuer() {
+    let key = signing(1);
+    let token = key.sign(&own_claims());
+    assert_eq!(key_id(&token).as_deref(), Some(key.id()));
+    assert_eq!(issuer(&token).as_deref(), Some(ISSUER));
+    let caller = verify_own(&key, &token).expect("its own token");
+    assert_eq!(
+        (caller.name().as_str(), caller.kind),
+        ("ada@example.com", TokenKind::Workspace)
+    );
+    // The public half verifies elsewhere, too.
+    let set = KeySet::parse(key.public_set().to_string().as_bytes()).expect("a key set");
+    let verifier = Verifier {
+        keys: Some(&set),
+        process_key: &PROCESS_KEY,
+        own: None,
+        issuers: &Issuers::default(),
+        now: NOW,
+    };
+    assert!(verifier.verify(&token).is_ok());
+    // Another key under the same id, another issuer, too old.
+    let other = signing(2).sign(&own_claims());
+    assert!(matches!(verify_own(&key, &other), Err(Refusal::UnknownKey)));
+    let forged = format!(
+        "{}.{}",
+        token.rsplit_once('.').expect("three parts").0,
+        other.rsplit_once('.').expect("three parts").1
+    );
+    assert_eq!(verify_own(&key, &forged), Err(Refusal::Bad("signature")));
+    let mut claims = own_claims();
+    claims["iss"] = json!("https://mix.example.com/v1/ws/other");
+    assert_eq!(
+        verify_own(&key, &key.sign(&claims)),
+        Err(Refusal::Untrusted)
+    );
+    let mut claims = own_claims();
+    claims["exp"] = json!(NOW - 100);
+    assert_eq!(verify_own(&key, &key.sign(&claims)), Err(Refusal::Expired));
+    // The public half as the secret of another algorithm.
+    let header = json!({ "alg": "HS256", "kid": key.id() });
+    assert!(verify_own(&key, &replace_header(&token, &header)).is_err());
+    let header = json!({ "alg": "none", "kid": key.id() });
+    assert!(verify_own(&key, &replace_header(&token, &header)).is_err());
+}
+
+fn replace_header(token: &str, header: &Value) -> String {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let (_, rest) = token.split_once('.').expect("three parts");
+    format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))
+}
+
+#[test]
+fn a_trusted_server_vouches_for_its_own_agents_for_a_minute() {
+    const THERE: &str = "https://there.example.com";
+    const HERE: &str = "https://here.example.com";
+    let key = SigningKey::of_seed(&[3; 32], "srv");
+    let keys = KeySet::parse(key.public_set().to_string().as_bytes()).expect("a key set");
+    let agent = |server: &str| RunningAgent {
+        servers: vec![server.to_owned()],
+        workspace: "acme".to_owned(),
+        app: "my.app".to_owned(),
+        agent: "asks".to_owned(),
+        here: true,
+    };
+    let token =
+        |server, issuer, target| key.sign(&origin_claims(issuer, &agent(server), target, NOW));
+    let verify = |token: &str, now| verify_origin(token, &keys, (THERE, HERE), now);
+    let good = token("there.example.com", THERE, HERE);
+    let found = verify(&good, NOW).expect("it vouches");
+    assert_eq!(
+        found,
+        RunningAgent {
+            here: false,
+            ..agent("there.example.com")
+        }
+    );
+    assert_eq!(verify(&good, NOW + 121), Err(Refusal::Expired));
+    assert_eq!(verify(&good, NOW - 61), Err(Refusal::Bad("exp")));
+    for (server, issuer, target) in [
+        ("elsewhere.example.com", THERE, HERE),
+        ("there.example.com", "https://other.example.com", HERE),
+        ("there.example.com", THERE, "https://other.example.com"),
+    ] {
+        let token = token(server, issuer, target);
+        assert_eq!(verify(&token, NOW), Err(Refusal::Untrusted), "{token}");
+    }
+    let other = SigningKey::of_seed(&[4; 32], "srv");
+    let forged = other.sign(&origin_claims(
+        THERE,
+        &agent("there.example.com"),
+        HERE,
+        NOW,
+    ));
+    assert_eq!(verify(&forged, NOW), Err(Refusal::UnknownKey));
+    let header = json!({ "alg": "none" });
+    assert!(verify(&replace_header(&good, &header), NOW).is_err());
 }

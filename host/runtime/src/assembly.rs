@@ -11,6 +11,7 @@ use crate::instance::Instance;
 use crate::instance::job::Address;
 use crate::lock;
 use crate::manifest::{Allowance, Grant};
+use crate::neighbours::Neighbours;
 use crate::plugin::{Access, Linkers, PluginCode, Standing};
 use crate::secrets_key::Keys;
 use crate::shares::Shares;
@@ -243,6 +244,18 @@ impl Assembly {
         self.targets.get(function as usize).copied()
     }
 
+    /// The name of the function behind a target.
+    pub fn name_of(&self, target: Target) -> &str {
+        let number = target.function as usize;
+        let function = match self.plugins.get(target.plugin) {
+            Some(plugin) => plugin.functions.get(number),
+            None => self
+                .host_family(target)
+                .and_then(|own| own.functions.get(number)),
+        };
+        function.map_or("an unknown function", |function| &function.name)
+    }
+
     /// The family of the host behind a target.
     pub fn host_family(&self, target: Target) -> Option<&OwnFamily> {
         let number = target.plugin.checked_sub(self.plugins.len())?;
@@ -264,6 +277,7 @@ impl Assembly {
         plugin: usize,
         place: &Place,
         who: &Caller,
+        neighbours: Option<&Arc<dyn Neighbours>>,
     ) -> Result<Arc<Instance>> {
         let code = &self.plugins[plugin];
         let (folder, key_folder, about);
@@ -290,11 +304,21 @@ impl Assembly {
                 grants.environment.push(("MIXER_DB_LOCKED", "1".to_owned()));
                 lock = Some(lock::take(&folder).await?);
             }
-            Access::Network => grants.outbound = Some(Egress::anywhere(self.outbound.clone())),
+            Access::Network => {
+                let mut egress = Egress::anywhere(self.outbound.clone());
+                if let Some(neighbours) = neighbours {
+                    egress.home = neighbours.clone().home();
+                    grants.environment.extend(neighbours.variables());
+                }
+                grants.outbound = Some(egress);
+            }
             Access::Secrets => {
                 folder = place.secrets();
                 private_folder(&folder)?;
                 grants.folders.push((&folder, "/secrets"));
+                if let Some(neighbours) = neighbours {
+                    grants.environment.extend(neighbours.variables());
+                }
                 match &self.secrets_keys {
                     Some(keys) => {
                         let keys = format!("keys:{}", keys.as_text());
@@ -318,6 +342,7 @@ impl Assembly {
                 grants.outbound = http.clone().map(|hosts| Egress {
                     outbound: self.outbound.clone(),
                     hosts,
+                    home: None,
                 });
                 grants.environment = variables
                     .iter()
@@ -350,7 +375,8 @@ impl Assembly {
         }
         // The dead one first: it may hold what the new one needs.
         *instance = None;
-        let made = self.instantiate(plugin, place, who).await?;
+        // What it serves is of many runs.
+        let made = self.instantiate(plugin, place, who, None).await?;
         *instance = Some(made.clone());
         Ok(made)
     }

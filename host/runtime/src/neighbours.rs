@@ -5,7 +5,9 @@
 //! another one goes to the instance of that one, with the same caller.
 
 use crate::bindings::Failure;
+use crate::home::Home;
 use crate::instance::failure_of;
+use crate::trace::Trace;
 use crate::workspace::{Place, app_name};
 use mix_value::msgpack::{Reader, Token};
 use std::pin::Pin;
@@ -19,6 +21,21 @@ pub trait Neighbours: Send + Sync {
         app: String,
         writes: bool,
     ) -> Pin<Box<dyn Future<Output = bool> + Send>>;
+
+    /// The server that the run is on, as its requests reach it; none: they do not.
+    fn home(self: Arc<Self>) -> Option<Arc<dyn Home>> {
+        None
+    }
+
+    /// The place of the run in a trace; none: its calls are not recorded.
+    fn trace(&self) -> Option<Trace> {
+        None
+    }
+
+    /// Variables of the families that make requests and know tokens.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 /// For whoever owns the folder of workspaces: everything.

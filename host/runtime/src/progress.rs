@@ -92,6 +92,19 @@ impl Watch {
             return Some(next);
         }
         let told = self.told.recv().await;
+        self.taken(told)
+    }
+
+    /// The next thing that is there already.
+    pub fn ready(&mut self) -> Option<Told> {
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        let told = self.told.try_recv().ok();
+        self.taken(told)
+    }
+
+    fn taken(&mut self, told: Option<Told>) -> Option<Told> {
         let bytes = told.as_ref().map_or(0, Told::bytes);
         self.behind.bytes.fetch_sub(bytes, Ordering::AcqRel);
         if self.behind.gap.swap(false, Ordering::AcqRel) {

@@ -14,6 +14,7 @@ use crate::progress::{Progress, Told};
 use crate::shares::paced;
 use crate::stream::HostReply;
 use crate::tape;
+use crate::trace::{Kind, Open, Trace};
 use crate::vm::{VmCode, unknown};
 use crate::workspace::Place;
 use futures::task::AtomicWaker;
@@ -25,7 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use wasmtime::component::{Source, StreamConsumer, StreamReader, StreamResult, TypedFunc};
 use wasmtime::{Store, StoreContextMut, Trap};
 
@@ -58,6 +59,14 @@ pub struct RunRequest {
     pub neighbours: Option<Arc<dyn Neighbours>>,
 }
 
+/// How a run answers before it ends: what its idle actions do comes after the answer.
+pub struct Early {
+    /// Who is told the output.
+    pub answer: oneshot::Sender<Outcome>,
+    /// Time for what comes after it.
+    pub time: Duration,
+}
+
 /// What became of it.
 #[derive(Debug, Clone)]
 pub enum Outcome {
@@ -83,6 +92,8 @@ pub struct RunContext {
     caller: Caller,
     allowed: Option<Vec<Access>>,
     neighbours: Option<Arc<dyn Neighbours>>,
+    /// Where its calls belong to in a trace.
+    trace: Option<Trace>,
     links: Arc<Mutex<Links>>,
     /// Sessions of the host's own families, by the same numbers.
     own: StdMutex<HashMap<usize, Arc<dyn HostSession>>>,
@@ -113,11 +124,18 @@ impl RunContext {
             place,
             caller,
             allowed,
+            trace: neighbours.as_ref().and_then(|one| one.trace()),
             neighbours,
             links: Arc::default(),
             own: StdMutex::new(HashMap::new()),
             desk: Desk::default(),
         })
+    }
+
+    /// The span of a call, if the run is traced.
+    fn span(&self, target: Target) -> Option<Open> {
+        let name = self.assembly.name_of(target);
+        self.trace.as_ref()?.begin(name, Kind::Internal)
     }
 
     /// A synchronous function of an instance that is there and can be called in place.
@@ -142,8 +160,18 @@ impl RunContext {
             function: target.function,
             args,
         };
+        let span = self.trace.as_ref().and_then(|_| self.span(target));
         let result = link.instance.call_in_place(address, deadline);
-        result.map_err(|address| address.args)
+        let result = result.map_err(|address| address.args);
+        if let Some(mut span) = span {
+            match &result {
+                Ok(Err(failure)) => span.fail(&*failure.code),
+                Ok(Ok(_)) => {}
+                // It is made another way, and recorded there.
+                Err(_) => span.discard(),
+            }
+        }
+        result
     }
 
     /// A synchronous function, by its number in the VM's import.
@@ -158,6 +186,20 @@ impl RunContext {
             .assembly
             .target(function)
             .ok_or_else(|| unknown(function))?;
+        let span = self.trace.as_ref().and_then(|_| self.span(target));
+        let result = self.call_target(target, args, deadline).await;
+        if let (Some(mut span), Err(failure)) = (span, &result) {
+            span.fail(&*failure.code);
+        }
+        result
+    }
+
+    async fn call_target(
+        self: &Arc<Self>,
+        target: Target,
+        args: Vec<u8>,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<u8>, Failure> {
         if let Some((session, args)) = self.own_session(target, &args)? {
             return families::encoded(session.call(target.function, &args));
         }
@@ -212,6 +254,20 @@ impl RunContext {
     }
 
     async fn start_from(
+        self: &Arc<Self>,
+        desk: Option<&Desk>,
+        target: Target,
+        args: Vec<u8>,
+    ) -> Started {
+        let span = self.trace.as_ref().and_then(|_| self.span(target));
+        let started = self.start_traced(desk, target, args).await;
+        if let (Some(mut span), Err(failure)) = (span, &started) {
+            span.fail(&*failure.code);
+        }
+        started
+    }
+
+    async fn start_traced(
         self: &Arc<Self>,
         desk: Option<&Desk>,
         target: Target,
@@ -353,7 +409,7 @@ impl RunContext {
         } else {
             let instance = self
                 .assembly
-                .instantiate(plugin, &self.place, &self.caller)
+                .instantiate(plugin, &self.place, &self.caller, self.neighbours.as_ref())
                 .await
                 .map_err(refused)?;
             Ok(Link {
@@ -440,6 +496,16 @@ pub fn caller(place: &Place, agent: &str, user: &str, timeout: Option<Duration>)
 
 /// Runs an agent to its end.
 pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
+    run_answering(assembly, request, None).await
+}
+
+/// Runs an agent to its end. Its output goes to `early` as soon as it is there; the outcome is then
+/// that of what came after it: an empty output if nothing failed.
+pub async fn run_answering(
+    assembly: &Arc<Assembly>,
+    request: RunRequest,
+    early: Option<Early>,
+) -> Outcome {
     // The first run that needs a form of the VM waits until it is compiled, at no cost of its own time.
     let vm = match assembly.vms.of(&request.program.foreign).await {
         Ok(vm) => vm,
@@ -449,7 +515,8 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         &request.place,
         &request.agent,
         &request.user,
-        Some(request.timeout),
+        // Plugins serve what comes after the answer too.
+        Some(request.timeout + early.as_ref().map_or(Duration::ZERO, |early| early.time)),
     );
     let context = RunContext::new(
         assembly.clone(),
@@ -459,6 +526,7 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         request.neighbours.clone(),
     );
     let deadline = Instant::now() + request.timeout;
+    let end = End(StdMutex::new(deadline));
     let grants = Grants {
         environment: request.environment.clone(),
         memory: request.memory,
@@ -470,15 +538,41 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
         Ok(mut store) => {
             store.data_mut().deadline = Some(deadline);
             store.data_mut().owner = Some(Box::new(context.clone()));
-            let running = context.desk.serve(drive(vm, &mut store, &who, &request));
+            let running = drive(vm, &mut store, &who, &request, early, &end);
+            let running = context.desk.serve(running);
             let running = paced(&assembly.shares, &request.place.workspace, running);
-            let result =
-                tokio::time::timeout_at((deadline + Duration::from_millis(50)).into(), running)
-                    .await;
-            match result {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(error)) => judge(&store, error),
-                Err(_) => Outcome::TimedOut,
+            match end.within(running).await {
+                Some(Ok(outcome)) => outcome,
+                Some(Err(error)) => judge(&store, error),
+                None => Outcome::TimedOut,
+            }
+        }
+    }
+}
+
+/// When a run ends that does not end by itself. What comes after its answer has a time of its own.
+struct End(StdMutex<Instant>);
+
+impl End {
+    fn at(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, at: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// `None`: it is over, and the VM did not stop by itself.
+    async fn within<T>(&self, running: impl Future<Output = T>) -> Option<T> {
+        /// Time for the VM to stop.
+        const GRACE: Duration = Duration::from_millis(50);
+        let mut running = std::pin::pin!(running);
+        loop {
+            let at = self.at();
+            match tokio::time::timeout_at((at + GRACE).into(), &mut running).await {
+                Ok(done) => return Some(done),
+                Err(_) if self.at() > at => {}
+                Err(_) => return None,
             }
         }
     }
@@ -489,6 +583,8 @@ async fn drive(
     store: &mut Store<GuestState>,
     who: &Caller,
     request: &RunRequest,
+    mut early: Option<Early>,
+    end: &End,
 ) -> wasmtime::Result<Outcome> {
     let instance = vm.pre.instantiate_async(&mut *store).await?;
     for bind in &vm.bind {
@@ -515,14 +611,40 @@ async fn drive(
             let (listener, mut received) = Listener::new();
             accessor.with(|access| events.pipe(access, listener))?;
             let mut outcome = None;
+            let mut is_answered = false;
             while let Some(event) = received.recv().await {
                 match event {
-                    Event::Result(value) => outcome = Some(Outcome::Output(value)),
+                    Event::Result(value) => {
+                        outcome = Some(match early.take() {
+                            None => Outcome::Output(value),
+                            Some(Early { answer, time }) => {
+                                let until = Instant::now() + time;
+                                end.set(until);
+                                accessor
+                                    .with(|mut access| access.data_mut().deadline = Some(until));
+                                is_answered = true;
+                                // Whoever has left does not want it.
+                                let _ = answer.send(Outcome::Output(value));
+                                Outcome::Output(Vec::new())
+                            }
+                        });
+                    }
                     Event::Issue(issue) if outcome.is_none() => {
                         outcome = Some(Outcome::Issue(Box::new(issue)))
                     }
                     Event::Issue(issue) => {
-                        tracing::warn!(target: "mix-vm", code = %issue.code, "{}", issue.message)
+                        tracing::warn!(
+                            target: "mix-vm",
+                            workspace = %request.place.workspace,
+                            app = %request.place.app,
+                            agent = %request.agent,
+                            code = %issue.code,
+                            "{}",
+                            issue.message
+                        );
+                        if is_answered {
+                            outcome = Some(Outcome::Issue(Box::new(issue)));
+                        }
                     }
                     Event::Log(line) => {
                         log(&line, request);

@@ -105,6 +105,17 @@ impl Grants {
         self.load(ws).await
     }
 
+    /// Whether two workspaces are of one organisation.
+    pub async fn are_related(&self, one: &str, other: &str) -> Result<bool, ApiError> {
+        if one == other {
+            return Ok(true);
+        }
+        let (one, other) = (self.of(one).await?, self.of(other).await?);
+        // Nothing is related to what is not there.
+        let exist = one.workspace.exists && other.workspace.exists;
+        Ok(exist && one.org == other.org)
+    }
+
     /// As long as this is held, the grants of the workspace are neither loaded nor changed.
     pub async fn pause(&self, ws: &str) -> Turn<'_> {
         let turn = {

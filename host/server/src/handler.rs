@@ -1,16 +1,21 @@
 //! One request: plan, token and permission, existence, body, what it asks for, response.
 
+use super::activity::{Draft, Via};
 use super::encoding;
-use super::identity::Admitted;
+use super::identity::{Admitted, Asking};
+use super::incoming::RequestBody;
+use super::neighbours::Inside;
 use super::occupancy::Presence;
 use super::occupancy::Refused;
 use super::rate::network;
 use super::registered::{self, Runnable};
 use super::reply::{Reply, ReplyBody};
+use super::runs::Asked;
 use super::sessions::{self, Opening};
 use super::signatures::Signer;
 use super::{Server, incoming, manage, records, runs, topics};
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
@@ -18,8 +23,11 @@ use mix_http_api::{
     Action, ApiError, Facts, Job, Managed, Need, NeedsBody, Plan, Route, RunOutcome, Step,
 };
 use mix_install::Request as InstallRequest;
+use mix_runtime::home::InsideBody;
+use mix_runtime::trace::{Kind, Open, Trace};
 use mix_runtime::workspace::Place;
 use std::convert::Infallible;
+use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,6 +43,9 @@ struct Record {
     route: &'static str,
     place: String,
     user: String,
+    /// The entry in the activity log, unless a run has taken it over.
+    draft: Option<Draft>,
+    makes_workspace: bool,
 }
 
 /// Where a request comes from.
@@ -45,21 +56,55 @@ pub struct Visit {
     pub token: Option<String>,
     /// The connection after the response, if the request asks for that.
     pub upgrade: Option<OnUpgrade>,
+    /// The run that makes the request.
+    pub inside: Option<Inside>,
+    /// Its place in a trace.
+    pub trace: Option<Trace>,
 }
 
 /// Answers one request.
 pub async fn handle(
     server: Arc<Server>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     client: IpAddr,
 ) -> Result<Response<ReplyBody>, Infallible> {
+    let upgrades = request.headers().contains_key(http::header::UPGRADE);
+    let visit = Visit {
+        client,
+        token: None,
+        upgrade: upgrades.then(|| hyper::upgrade::on(&mut request)),
+        inside: None,
+        trace: None,
+    };
+    let request = request.map(RequestBody::Network);
+    Ok(respond(server, request, visit).await)
+}
+
+async fn respond(
+    server: Arc<Server>,
+    request: Request<RequestBody>,
+    mut visit: Visit,
+) -> Response<ReplyBody> {
     let start = Instant::now();
+    let span = span_of(&server, &request, &visit);
+    visit.trace = span.as_ref().map(|span| span.place().clone());
     let method = request.method().as_str().to_owned();
     let mut record = Record::default();
-    let reply = answer(&server, request, client, &mut record).await;
+    let reply = answer(&server, request, visit, &mut record).await;
     let head = &reply.head;
     let time = start.elapsed();
     let bytes = head.body.len();
+    if let Some(span) = span {
+        finish_span(span, &method, &record, head.status, head.code);
+    }
+    if let Some(draft) = record.draft.take() {
+        // What fails to make a workspace is nothing for the log of the one that is there.
+        if record.makes_workspace && head.status >= 400 {
+            draft.discard();
+        } else {
+            draft.finish(head.status, head.code, bytes as u64);
+        }
+    }
     server
         .metrics
         .request(record.route, &method, head.status, time, bytes as u64);
@@ -76,7 +121,31 @@ pub async fn handle(
         request = head.header("x-request-id").unwrap_or_default(),
         "request"
     );
-    Ok(convert(reply, method == "HEAD"))
+    convert(reply, method == "HEAD")
+}
+
+/// The span of a request, if requests are traced and its caller wants it.
+fn span_of(server: &Server, request: &Request<RequestBody>, visit: &Visit) -> Option<Open> {
+    let tracer = server.tracer.get()?;
+    let by_run = visit.inside.as_ref().and_then(Inside::traceparent);
+    let header = request.headers().get("traceparent");
+    let header = by_run.or_else(|| Some(header?.to_str().ok()?.to_owned()));
+    tracer.request(header.as_deref(), request.method().as_str().to_owned())
+}
+
+fn finish_span(mut span: Open, method: &str, record: &Record, status: u16, code: &'static str) {
+    if !record.route.is_empty() {
+        span.rename(format!("{method} {}", record.route));
+        span.note("http.route", record.route);
+    }
+    span.note("http.request.method", method);
+    span.note("http.response.status_code", status.to_string());
+    if !record.place.is_empty() {
+        span.note("mixer.place", record.place.as_str());
+    }
+    if status >= 500 {
+        span.fail(code);
+    }
 }
 
 fn convert(reply: Reply, is_head: bool) -> Response<ReplyBody> {
@@ -104,18 +173,30 @@ fn convert(reply: Reply, is_head: bool) -> Response<ReplyBody> {
     })
 }
 
+/// Answers a request that a run makes.
+pub async fn inside(
+    server: Arc<Server>,
+    request: Request<InsideBody>,
+    inside: Inside,
+) -> Response<InsideBody> {
+    let visit = Visit {
+        client: IpAddr::from([127, 0, 0, 1]),
+        token: None,
+        upgrade: None,
+        inside: Some(inside),
+        trace: None,
+    };
+    let request = request.map(RequestBody::Inside);
+    let response = respond(server, request, visit).await;
+    response.map(BodyExt::boxed_unsync)
+}
+
 async fn answer(
     server: &Arc<Server>,
-    mut request: Request<Incoming>,
-    client: IpAddr,
+    request: Request<RequestBody>,
+    visit: Visit,
     record: &mut Record,
 ) -> Reply {
-    let upgrades = request.headers().contains_key(http::header::UPGRADE);
-    let visit = Visit {
-        client,
-        token: None,
-        upgrade: upgrades.then(|| hyper::upgrade::on(&mut request)),
-    };
     let (parts, body) = request.into_parts();
     let facts = Facts {
         request_id: random_text(22),
@@ -124,6 +205,11 @@ async fn answer(
             true => (!server.ws_dir.is_dir()).then_some("missing"),
             false => None,
         },
+        disk_trouble: match parts.uri.path().trim_end_matches('/') {
+            "/v1/health/ready" => disk_trouble(server).await,
+            _ => None,
+        },
+        activity_drops: server.activities.dropped(),
         key_trouble: server
             .identity
             .as_ref()
@@ -146,11 +232,31 @@ async fn answer(
     reply
 }
 
+/// Whether files can be written.
+async fn disk_trouble(server: &Server) -> Option<&'static str> {
+    let ws_dir = server.ws_dir.clone();
+    let trying = tokio::task::spawn_blocking(move || {
+        let mut file = tempfile::Builder::new()
+            .prefix(manage::packages::UPLOAD)
+            .tempfile_in(ws_dir)?;
+        file.write_all(b"ready")
+    });
+    let error = match trying.await {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => error.kind(),
+        Err(_) => ErrorKind::Other,
+    };
+    Some(match error {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "disk_full",
+        _ => "unwritable",
+    })
+}
+
 async fn planned(
     server: &Arc<Server>,
     head: mix_http_api::Head,
     facts: &Facts,
-    body: Incoming,
+    body: RequestBody,
     mut visit: Visit,
     record: &mut Record,
 ) -> Reply {
@@ -164,6 +270,7 @@ async fn planned(
         return pending.refuse(error).into();
     }
     if server.identity.is_some()
+        && visit.inside.is_none()
         && pending.token.is_none()
         && let Err(wait) = server
             .anonymous
@@ -175,11 +282,16 @@ async fn planned(
     if pending.route.action == Action::Subscribe {
         visit.token = pending.token.clone();
     }
-    match admit(server, &mut pending).await {
+    if let Some(inside) = &visit.inside
+        && let Err(error) = inside.check_depth()
+    {
+        return pending.refuse(error).into();
+    }
+    match admit(server, &mut pending, visit.inside.as_ref()).await {
         Ok(who) => {
             record.user = who.caller.name();
             record.place = format!("{}/{}", pending.route.ws, pending.route.app);
-            admitted(server, *pending, body, who, visit).await
+            admitted(server, *pending, body, who, visit, record).await
         }
         Err(error) => pending.refuse(error).into(),
     }
@@ -207,13 +319,14 @@ async fn is_signed(server: &Server, pending: &NeedsBody) -> Option<bool> {
     Some(checking.await.unwrap_or(false))
 }
 
-async fn admit(server: &Arc<Server>, pending: &mut NeedsBody) -> Result<Admitted, ApiError> {
+async fn admit(
+    server: &Arc<Server>,
+    pending: &mut NeedsBody,
+    inside: Option<&Inside>,
+) -> Result<Admitted, ApiError> {
     match &server.identity {
         // The plan has decided already.
-        None => Ok(Admitted {
-            caller: mix_identity::Caller::anonymous(),
-            everything: true,
-        }),
+        None => Ok(Admitted::anonymous(true)),
         Some(identity) => {
             let token = pending.token.take();
             let signed = match pending.need {
@@ -221,19 +334,15 @@ async fn admit(server: &Arc<Server>, pending: &mut NeedsBody) -> Result<Admitted
                 _ => None,
             };
             if signed == Some(true) {
-                return Ok(Admitted {
-                    caller: mix_identity::Caller::anonymous(),
-                    everything: false,
-                });
+                return Ok(Admitted::anonymous(false));
             }
+            let asking = Asking {
+                token: token.as_deref(),
+                origin: pending.header("x-rmx-origin"),
+                inside,
+            };
             let admitted = identity
-                .admit(
-                    &server.grants,
-                    &server.ws_dir,
-                    token.as_deref(),
-                    &pending.need,
-                    &pending.route,
-                )
+                .admit(server, &asking, &pending.need, &pending.route)
                 .await;
             match admitted {
                 Err(error) if signed.is_some() && matches!(error.status, 401 | 403) => {
@@ -249,9 +358,10 @@ async fn admit(server: &Arc<Server>, pending: &mut NeedsBody) -> Result<Admitted
 async fn admitted(
     server: &Arc<Server>,
     pending: NeedsBody,
-    body: Incoming,
+    body: RequestBody,
     who: Admitted,
     visit: Visit,
+    record: &mut Record,
 ) -> Reply {
     let route = pending.route.clone();
     if !route.ws.is_empty()
@@ -267,6 +377,12 @@ async fn admitted(
         Ok(place) => place,
         Err(error) => return pending.refuse(error).into(),
     };
+    record.makes_workspace = route.ws.is_empty();
+    let via = match visit.inside {
+        None => Via::Http,
+        Some(_) => Via::Agent,
+    };
+    record.draft = Draft::of_request(server, &who, &route, via, pending.request_id());
     let runnable = match &place {
         Some(place) => match runnable(server, place, &route).await {
             Ok(runnable) => runnable,
@@ -282,8 +398,16 @@ async fn admitted(
             Ok(upload) => upload,
             Err(reply) => return reply.into(),
         };
+        if let Some(draft) = &mut record.draft {
+            draft.set_bytes_in(std::fs::metadata(&upload).map_or(0, |file| file.len()));
+        }
         return match pending.with_body(&[]) {
-            Step::Manage(managed) => manage(server, who, *managed, Some(upload)).await,
+            Step::Manage(managed) => {
+                if let (Some(draft), Job::Import { name, .. }) = (&mut record.draft, &managed.job) {
+                    draft.set_workspace(name);
+                }
+                manage(server, who, *managed, Some(upload)).await
+            }
             Step::Reply(reply) => reply.into(),
             Step::Run(run) => run.finish(RunOutcome::Internal).into(),
             Step::Call(call) => call.refuse(ApiError::internal()).into(),
@@ -293,11 +417,23 @@ async fn admitted(
         Ok(read) => read,
         Err(reply) => return reply.into(),
     };
+    if let Some(draft) = &mut record.draft {
+        draft.set_bytes_in(bytes.len() as u64);
+    }
     match (pending.with_body(&bytes), place, runnable) {
         (Step::Reply(reply), ..) => reply.into(),
         (Step::Run(run), Some(place), Some(runnable)) => {
             match enter(server, &place.workspace, &place.app).await {
-                Ok(presence) => runs::answer(server, place, &who, *run, runnable, presence).await,
+                Ok(presence) => {
+                    let asked = Asked {
+                        place,
+                        who: &who,
+                        run: *run,
+                        inside: visit.inside,
+                        trace: visit.trace,
+                    };
+                    runs::answer(server, asked, runnable, presence, &mut record.draft).await
+                }
                 Err(error) if error.code == "busy" => run.refuse(error).into(),
                 Err(_) => run.finish(RunOutcome::Canceled).into(),
             }
@@ -305,13 +441,31 @@ async fn admitted(
         (Step::Run(run), ..) => run.finish(RunOutcome::NoSuchAgent).into(),
         (Step::Call(call), Some(place), _) => {
             match enter(server, &place.workspace, &place.app).await {
-                Ok(_presence) => records::answer(server, place, &who.caller.name(), *call).await,
+                Ok(_presence) => {
+                    let span = visit.trace.as_ref();
+                    let span = span.and_then(|place| place.begin(call.function, Kind::Internal));
+                    let response = records::answer(server, place, &who.caller.name(), *call).await;
+                    if let Some(mut span) = span.filter(|_| response.status >= 400) {
+                        span.fail(response.code);
+                    }
+                    response
+                }
                 Err(error) => call.refuse(error),
             }
             .into()
         }
         (Step::Call(call), None, _) => call.refuse(no_such_app()).into(),
-        (Step::Manage(managed), place, _) => match (&managed.job, place) {
+        (Step::Manage(mut managed), place, _) => match (&mut managed.job, place) {
+            (Job::CreateWorkspace(name), _) => {
+                let name = match name.clone().map_or_else(manage::made_up_name, Ok) {
+                    Ok(made_up) => name.insert(made_up).clone(),
+                    Err(error) => return managed.finish(Err(error)).into(),
+                };
+                if let Some(draft) = &mut record.draft {
+                    draft.set_workspace(&name);
+                }
+                manage(server, who, *managed, None).await
+            }
             (Job::Subscribe { topic, last }, _) => {
                 let (topic, last) = (topic.clone(), *last);
                 topics::subscribe(server, &who, visit, *managed, &topic, last)

@@ -4,17 +4,20 @@
 //! loaded, and the answer to a caller who may not.
 
 mod keys;
+mod trusted;
 
 use keys::Keys;
+use trusted::Trusted;
 
-use super::grants::Grants;
+use super::Server;
+use super::issuing::{self, seconds_now};
+use super::neighbours::Inside;
 use mix_http_api::{ApiError, Need, Route};
 use mix_identity::{
-    Caller, Issuers, Permission, Refusal, Subject, Target, Verifier, Workspace, allow,
-    is_server_admin, process_token, touches,
+    Caller, Issuers, Permission, Refusal, Subject, Target, TokenKind, Verifier, Workspace, allow,
+    is_server_admin, issuer, key_id, process_token, touches,
 };
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 /// What the operator says about identity.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +32,8 @@ pub struct IdentityOptions {
     pub workspace_creators: Vec<Subject>,
     /// User for whom a token of this process is made, an administrator.
     pub dev_user: Option<String>,
+    /// Servers whose agents are believed to be theirs.
+    pub trusted_servers: Vec<http::Uri>,
 }
 
 impl IdentityOptions {
@@ -48,6 +53,7 @@ pub struct Identity {
     server_admins: Vec<Subject>,
     workspace_creators: Vec<Subject>,
     process_key: [u8; 32],
+    trusted: Trusted,
 }
 
 /// A caller who was admitted.
@@ -57,6 +63,35 @@ pub struct Admitted {
     pub caller: Caller,
     /// True for an administrator of the server, and for everybody where nobody is known.
     pub everything: bool,
+    /// The token that says so.
+    pub token: Option<Arc<str>>,
+    /// Who issued it.
+    pub issuer: Option<String>,
+    /// The workspace that issued it, if one did.
+    pub signed_in_at: Option<String>,
+}
+
+impl Admitted {
+    /// Somebody without a token.
+    pub fn anonymous(everything: bool) -> Admitted {
+        Admitted {
+            caller: Caller::anonymous(),
+            everything,
+            token: None,
+            issuer: None,
+            signed_in_at: None,
+        }
+    }
+}
+
+/// What a request says about who makes it.
+pub struct Asking<'a> {
+    /// Its token.
+    pub token: Option<&'a str>,
+    /// The header with which another server vouches for its agent.
+    pub origin: Option<&'a str>,
+    /// The run that makes it.
+    pub inside: Option<&'a Inside>,
 }
 
 impl Identity {
@@ -71,12 +106,13 @@ impl Identity {
             server_admins: options.server_admins,
             workspace_creators: options.workspace_creators,
             process_key,
+            trusted: Trusted::new(&options.trusted_servers),
         })
     }
 
     /// A token of this process.
     pub fn process_token(&self, user: &str) -> Option<String> {
-        process_token(user, &self.process_key, now())
+        process_token(user, &self.process_key, seconds_now())
     }
 
     /// What is wrong with the keys, for the readiness of the server.
@@ -85,54 +121,100 @@ impl Identity {
     }
 
     /// The caller behind a token; none is the anonymous one.
-    async fn caller(&self, token: Option<&str>) -> Result<Caller, ApiError> {
+    pub async fn caller(&self, server: &Server, token: Option<&str>) -> Result<Admitted, ApiError> {
         let Some(token) = token else {
-            return Ok(Caller::anonymous());
+            return Ok(Admitted::anonymous(false));
         };
-        let refusal = match self.verify(token) {
-            Ok(caller) => return Ok(caller),
+        let verified = match self.verify(server, token) {
             // The service may have changed its keys.
-            Err(Refusal::UnknownKey) if self.keys.fetch_again().await => match self.verify(token) {
-                Ok(caller) => return Ok(caller),
-                Err(refusal) => refusal,
-            },
-            Err(refusal) => refusal,
+            Err(Refusal::UnknownKey) if self.keys.fetch_again().await => self.verify(server, token),
+            other => other,
         };
-        let (status, code) = match refusal {
-            Refusal::Expired => (401, "token_expired"),
-            Refusal::Untrusted => (401, "untrusted_issuer"),
-            Refusal::NoKeys => (503, "busy"),
-            Refusal::Bad(_) | Refusal::UnknownKey => (401, "bad_token"),
-        };
-        Err(ApiError::new(status, code, refusal.to_string()))
+        match verified {
+            Ok((caller, signed_in_at)) => Ok(Admitted {
+                caller,
+                everything: false,
+                token: Some(Arc::from(token)),
+                issuer: issuer(token),
+                signed_in_at,
+            }),
+            Err(refusal) => {
+                let (status, code) = match refusal {
+                    Refusal::Expired => (401, "token_expired"),
+                    Refusal::Untrusted => (401, "untrusted_issuer"),
+                    Refusal::NoKeys => (503, "busy"),
+                    Refusal::Bad(_) | Refusal::UnknownKey => (401, "bad_token"),
+                };
+                Err(ApiError::new(status, code, refusal.to_string()))
+            }
+        }
     }
 
-    fn verify(&self, token: &str) -> Result<Caller, Refusal> {
+    /// The caller, and the workspace that issued the token if one did.
+    fn verify(&self, server: &Server, token: &str) -> Result<(Caller, Option<String>), Refusal> {
         let keys = self.keys.current();
+        let key_id = key_id(token).unwrap_or_default();
+        let workspace = issuing::Keys::workspace_of(&key_id);
+        let own = workspace.and_then(|ws| server.keys.verifier(ws));
         let verifier = Verifier {
             keys: keys.as_deref(),
             process_key: &self.process_key,
             issuers: &self.issuers,
-            now: now(),
+            own: own.as_ref(),
+            now: seconds_now(),
         };
-        verifier.verify(token)
+        let caller = verifier.verify(token)?;
+        let signed_in_at = workspace.filter(|_| caller.kind == TokenKind::Workspace);
+        Ok((caller, signed_in_at.map(str::to_owned)))
     }
 
-    /// Verifies the token, then decides.
+    /// Who makes a request: by its token, and by the agent behind it.
+    async fn who(&self, server: &Server, asking: &Asking<'_>) -> Result<Admitted, ApiError> {
+        let mut who = match asking.inside.and_then(Inside::caller) {
+            Some(caller) => caller.clone(),
+            None => self.caller(server, asking.token).await?,
+        };
+        who.everything = false;
+        match (asking.inside, asking.origin) {
+            (Some(inside), _) => who = inside.with_agent(who),
+            (None, Some(header)) => {
+                who.caller.agent = self.trusted.agent(header, &server.base_url).await;
+            }
+            (None, None) => {}
+        }
+        Ok(who)
+    }
+
+    /// Verifies who asks, then decides.
     pub async fn admit(
         &self,
-        grants: &Grants,
-        ws_dir: &Path,
-        token: Option<&str>,
+        server: &Server,
+        asking: &Asking<'_>,
         need: &Need,
         route: &Route,
     ) -> Result<Admitted, ApiError> {
-        let caller = self.caller(token).await?;
-        if is_server_admin(&caller, &self.server_admins) {
+        let (grants, ws_dir) = (&server.grants, &server.ws_dir);
+        let who = self.who(server, asking).await?;
+        let caller = &who.caller;
+        if *need == Need::Nobody {
+            return Err(need.refusal(caller.user.is_none()));
+        }
+        if is_server_admin(caller, &self.server_admins) {
             return Ok(Admitted {
-                caller,
                 everything: true,
+                ..who
             });
+        }
+        let ws = match need {
+            Need::CreateOrOwn(ws) => ws,
+            _ => &route.ws,
+        };
+        if let Some(home) = &who.signed_in_at
+            && !ws.is_empty()
+            && !grants.are_related(home, ws).await?
+        {
+            let message = "the token was issued by a workspace of another organisation";
+            return Err(ApiError::new(401, "untrusted_issuer", message));
         }
         let decided_here = match need {
             Need::Nothing => Some(true),
@@ -143,35 +225,28 @@ impl Identity {
                     .as_ref()
                     .is_some_and(|user| user.name() == *name),
             ),
-            Need::Creator => Some(is_server_admin(&caller, &self.workspace_creators)),
+            Need::Creator => Some(is_server_admin(caller, &self.workspace_creators)),
             Need::ServerAdmin => Some(false),
             Need::CreateOrOwn(ws) if !ws_dir.join(ws).is_dir() => {
-                Some(is_server_admin(&caller, &self.workspace_creators))
+                Some(is_server_admin(caller, &self.workspace_creators))
             }
             _ => None,
         };
         let allowed = match decided_here {
             Some(allowed) => allowed,
             None => {
-                let ws = match need {
-                    Need::CreateOrOwn(ws) => ws,
-                    _ => &route.ws,
-                };
                 let loaded = grants.of(ws).await?;
                 let exists = |app: &str| {
                     mix_runtime::workspace::Place::new(ws_dir, &route.ws, app)
                         .is_ok_and(|place| place.folder().is_dir())
                 };
-                is_met(need, &caller, &loaded.workspace, &exists, |id| {
+                is_met(need, caller, &loaded.workspace, &exists, |id| {
                     loaded.subject_of(id)
                 })
             }
         };
         if allowed {
-            return Ok(Admitted {
-                caller,
-                everything: false,
-            });
+            return Ok(who);
         }
         Err(need.refusal(caller.user.is_none()))
     }
@@ -209,13 +284,11 @@ fn is_met<'a>(
                     .as_ref()
                     .is_some_and(|user| workspace.owner.as_deref() == Some(&user.name()))
         }
-        Need::Nothing | Need::Token | Need::User(_) | Need::Creator | Need::ServerAdmin => false,
+        Need::Nothing
+        | Need::Token
+        | Need::User(_)
+        | Need::Creator
+        | Need::ServerAdmin
+        | Need::Nobody => false,
     }
-}
-
-/// Seconds since 1970.
-fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs() as i64)
 }

@@ -3,9 +3,13 @@
 use super::Server;
 use super::bodies::Reserved;
 use super::manage::packages::UPLOAD;
+use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use mix_http_api::{ApiError, Head, NeedsBody};
+use mix_runtime::home::InsideBody;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tempfile::TempPath;
 use tokio::io::AsyncWriteExt;
@@ -18,6 +22,58 @@ const BODY_GRACE: Duration = Duration::from_secs(10);
 
 /// A body must come at least this fast.
 const BODY_RATE: u64 = 1 << 10;
+
+/// The body of a request from outside, or of one that a run makes.
+pub enum RequestBody {
+    /// From a connection.
+    Network(Incoming),
+    /// From a run.
+    Inside(InsideBody),
+}
+
+/// The body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokenOff {
+    /// On its way.
+    #[error(transparent)]
+    Network(#[from] hyper::Error),
+    /// Where it was made.
+    #[error(transparent)]
+    Inside(#[from] std::io::Error),
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match self.get_mut() {
+            RequestBody::Network(body) => {
+                Pin::new(body).poll_frame(context).map_err(BrokenOff::from)
+            }
+            RequestBody::Inside(body) => {
+                Pin::new(body).poll_frame(context).map_err(BrokenOff::from)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            RequestBody::Network(body) => body.is_end_stream(),
+            RequestBody::Inside(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            RequestBody::Network(body) => body.size_hint(),
+            RequestBody::Inside(body) => body.size_hint(),
+        }
+    }
+}
 
 /// The head; `None` if the request line is too long.
 pub fn head(parts: &http::request::Parts) -> Option<Head> {
@@ -52,7 +108,7 @@ fn text_of(bytes: &[u8]) -> String {
 pub async fn spool(
     server: &Server,
     pending: &NeedsBody,
-    mut body: Incoming,
+    mut body: RequestBody,
 ) -> Result<TempPath, mix_http_api::Response> {
     let internal = |error: std::io::Error| {
         tracing::error!(%error, "an upload cannot be stored");
@@ -114,7 +170,7 @@ fn too_slow(pending: &NeedsBody) -> mix_http_api::Response {
 pub async fn body(
     server: &Server,
     pending: &NeedsBody,
-    mut body: Incoming,
+    mut body: RequestBody,
 ) -> Result<(Vec<u8>, Reserved), mix_http_api::Response> {
     let crowded = || {
         ApiError::new(

@@ -10,6 +10,7 @@
 //! Without any flag of identity, and on a loopback address, nobody is known and everything is
 //! open; otherwise `identity` asks for a token and decides by the grants of the workspace.
 
+mod activity;
 mod bodies;
 mod encoding;
 mod events;
@@ -17,6 +18,7 @@ mod grants;
 mod handler;
 mod identity;
 mod incoming;
+mod issuing;
 mod maintained;
 mod manage;
 pub mod mcp;
@@ -30,16 +32,19 @@ mod registered;
 mod reply;
 mod runs;
 mod sessions;
+mod sign_in;
 mod signals;
 mod signatures;
 mod slots;
 mod swagger;
+mod telemetry;
 mod tls;
 mod topics;
 
 pub use identity::IdentityOptions;
 pub use tls::TlsFiles;
 
+use activity::Activities;
 use anyhow::{Context, Result};
 use bodies::Bodies;
 use grants::Grants;
@@ -54,16 +59,18 @@ use metrics::Metrics;
 use mix_http_api::{Access, Settings};
 use mix_runtime::assembly::Assembly;
 use mix_runtime::programs::Installed;
+use mix_runtime::trace::Tracer;
 use occupancy::Occupancy;
 use rate::Rate;
 use readers::Readers;
+use sign_in::UnderWay;
 use signals::Signals;
 use slots::{Limits, Slots};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tls::Tls;
 use tokio::net::TcpListener;
@@ -124,6 +131,10 @@ pub struct Options {
     pub anonymous_rate: u32,
     /// Requests a minute of all callers of a workspace together; 0: any.
     pub workspace_rate: u32,
+    /// How long entries of activity logs are kept.
+    pub activity_retention: Duration,
+    /// Where spans are sent; none: nothing is traced.
+    pub collector: Option<http::Uri>,
 }
 
 impl Options {
@@ -148,6 +159,8 @@ impl Options {
             tls: None,
             anonymous_rate: 0,
             workspace_rate: 0,
+            activity_retention: Duration::from_secs(90 * 24 * 3600),
+            collector: None,
         }
     }
 }
@@ -171,11 +184,18 @@ pub struct Server {
     occupancy: Arc<Occupancy>,
     maintained: Arc<Maintained>,
     metrics: Metrics,
+    activities: Arc<Activities>,
+    /// Where spans go; not set: nothing is traced.
+    tracer: OnceLock<Arc<Tracer>>,
+    /// Places of runs that have answered and go on.
+    background: Arc<Semaphore>,
     /// How often those may ask who have no token.
     anonymous: Rate<IpAddr>,
     /// How often the callers of a workspace may ask together.
     workspace_rate: Rate<String>,
     signals: Signals,
+    /// Users who are signing in.
+    under_way: UnderWay,
     conversations: Conversations,
     run_queue_wait: Duration,
     started: Instant,
@@ -185,6 +205,10 @@ pub struct Server {
     sessions: Readers,
     /// Other names of this server in topics.
     server_name: Option<String>,
+    /// Servers that believe the agents of this one, and whose agents it believes.
+    trusted_servers: Vec<String>,
+    /// Keys of tokens that this server issues.
+    keys: issuing::Keys,
     stopping: AtomicBool,
     /// True when streams have to end.
     ending: watch::Sender<bool>,
@@ -204,6 +228,13 @@ impl Server {
         own.unwrap_or_else(|| self.authority().to_owned())
     }
 
+    /// All names of the server in subjects of agents; the first is the one that it uses.
+    fn names(&self) -> Vec<String> {
+        let mut names = vec![self.name(), self.authority().to_owned()];
+        names.dedup();
+        names
+    }
+
     /// Whether this is one of its names.
     fn is_called(&self, name: &str) -> bool {
         name.eq_ignore_ascii_case(self.authority()) || name.eq_ignore_ascii_case(&self.name())
@@ -219,6 +250,7 @@ impl Server {
             options.settings.body_limit.saturating_mul(LARGE_BODIES),
             options.run_queue_wait,
         );
+        let keys = issuing::Keys::new(options.ws_dir.clone(), base_url.clone());
         let server = Arc::new(Server {
             assembly,
             settings: Arc::new(options.settings),
@@ -226,9 +258,13 @@ impl Server {
             occupancy: Arc::default(),
             maintained: Arc::default(),
             metrics: Metrics::default(),
+            activities: Arc::default(),
+            tracer: OnceLock::new(),
+            background: Arc::new(Semaphore::new(options.max_runs)),
             anonymous: Rate::new(options.anonymous_rate),
             workspace_rate: Rate::new(options.workspace_rate),
             signals: Signals::default(),
+            under_way: UnderWay::default(),
             conversations: Conversations::default(),
             run_queue_wait: options.run_queue_wait,
             identity,
@@ -263,6 +299,13 @@ impl Server {
                 total: 4 * options.max_runs,
             }),
             server_name: options.server_name,
+            trusted_servers: options
+                .identity
+                .trusted_servers
+                .iter()
+                .map(|server| server.to_string().trim_end_matches('/').to_owned())
+                .collect(),
+            keys,
             stopping: AtomicBool::new(false),
             ending: watch::Sender::new(false),
         });
@@ -313,7 +356,7 @@ pub async fn serve(
             );
         }
         settings.access = Access::Identity;
-        Some(Identity::start(std::mem::take(&mut options.identity)).await?)
+        Some(Identity::start(options.identity.clone()).await?)
     };
     let dev_token = match (&identity, &dev_user) {
         (Some(identity), Some(user)) => identity.process_token(user),
@@ -326,7 +369,17 @@ pub async fn serve(
     })
     .await?;
     options.settings = settings;
+    let retention = options.activity_retention;
+    let tracer = match &options.collector {
+        Some(collector) => Some(telemetry::start(collector, &options.settings.version)?),
+        None => None,
+    };
     let server = Server::new(assembly, options, base_url, identity);
+    activity::start(&server, retention);
+    if let Some(tracer) = tracer {
+        // Nobody else has set it.
+        let _ = server.tracer.set(tracer);
+    }
     if let Some(token) = dev_token {
         // Without it nobody gets in: a closed standard output ends the start.
         writeln!(std::io::stdout(), "dev token {token}").context("standard output")?;
@@ -461,6 +514,7 @@ async fn accept(server: &Arc<Server>, listener: TcpListener, tls: Option<Arc<Tls
     if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
         tracing::warn!("some runs did not end in time");
     }
+    server.activities.written().await;
     server.assembly.flush().await;
     Ok(())
 }

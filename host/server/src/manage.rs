@@ -9,12 +9,13 @@ mod permissions;
 mod queries;
 mod workspaces;
 
+pub use maintenance::failed;
 pub use packages::recover;
-pub use workspaces::{remove_leftovers, visible_apps};
+pub use workspaces::{made_up_name, remove_leftovers, visible_apps};
 
 use super::identity::Admitted;
 use super::records::{map, text};
-use super::{Server, mcp, signals, swagger};
+use super::{Server, activity, mcp, sign_in, signals, swagger};
 use mix_http_api::{ApiError, Done, Job, Managed};
 use mix_identity::{Permission, Target, allow, touches};
 use mix_runtime::workspace::Place;
@@ -91,6 +92,19 @@ pub async fn perform(
             )
             .await
         }
+        Job::ListAuthConfigs(name) => sign_in::list(server, who, &route.ws, name.as_deref()).await,
+        Job::AddAuthConfig(members) => sign_in::add(server, &route.ws, members.clone()).await,
+        Job::GetAuthConfig => sign_in::get(server, who, &route.ws, &route.id).await,
+        Job::PutAuthConfig(members) => {
+            sign_in::change(server, &route.ws, &route.id, members.clone(), true).await
+        }
+        Job::PatchAuthConfig(members) => {
+            sign_in::change(server, &route.ws, &route.id, members.clone(), false).await
+        }
+        Job::DeleteAuthConfig => sign_in::remove(server, &route.ws, &route.id).await,
+        Job::SignIn(step) => sign_in::answer(server, route, step).await,
+        Job::Keys => keys(server, &route.ws).await,
+        Job::CountActivities(filter) => activity::count(server, &route.ws, filter).await,
         Job::Modify(work) => {
             maintenance::modify(server, &place(server, managed)?, work.clone()).await
         }
@@ -133,6 +147,20 @@ pub async fn perform(
         | Job::Session { .. } => Err(ApiError::internal()),
         Job::CancelSignal => server.signals.cancel(&route.id, &who.caller.name()),
     }
+}
+
+/// Public keys of a workspace, or of the server.
+async fn keys(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
+    let (keys, ws) = (server.clone(), ws.to_owned());
+    let public = on_disk(move || {
+        Ok(match ws.as_str() {
+            "" => keys.keys.public()?,
+            ws => keys.keys.public_of_workspace(ws)?,
+        })
+    })
+    .await?;
+    let value = mix_value::escjson::parse_plain(&public.to_string());
+    Ok(Done::Value(200, value.map_err(|_| ApiError::internal())?))
 }
 
 fn place(server: &Server, managed: &Managed) -> Result<Place, ApiError> {

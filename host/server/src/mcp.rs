@@ -3,6 +3,7 @@
 //! What messages mean is `mix-mcp`'s; here are the conversations, which tools a caller has, and
 //! the runs.
 
+use super::activity::{Draft, Via};
 use super::handler::random_text;
 use super::identity::Admitted;
 use super::manage::{may, visible_apps};
@@ -11,7 +12,7 @@ use super::registered;
 use super::runs;
 use super::{Options, Server};
 use mix_http_api::{Access, AgentRun, ApiError, Done, Managed, RunOutcome};
-use mix_identity::{Caller, Permission, Target};
+use mix_identity::{Permission, Target};
 use mix_mcp::message::{self, Incoming};
 use mix_mcp::tools::{self, Tool};
 use mix_mcp::{Call, Session, Step, outcome, schema};
@@ -347,7 +348,8 @@ impl Scope<'_> {
             Place::new(&self.server.ws_dir, self.ws, app).map_err(|_| ApiError::bad_name("app"))?;
         let names = (self.ws, app, agent);
         let run = AgentRun::for_tool(&self.server.settings, names, params, self.request_id)?;
-        runs::outcome(self.server, place, self.who, run).await
+        let draft = Draft::of_run(self.server, self.who, names, Via::Mcp, self.request_id);
+        runs::outcome(self.server, place, self.who, run, draft).await
     }
 }
 
@@ -377,10 +379,7 @@ impl Local {
         options.settings.access = Access::Open { records: true };
         Local {
             server: Server::new(assembly, options, "mixer:".to_owned(), None),
-            who: Admitted {
-                caller: Caller::anonymous(),
-                everything: true,
-            },
+            who: Admitted::anonymous(true),
             ws,
             app,
             conversation: Conversation::default(),

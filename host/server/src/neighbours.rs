@@ -1,56 +1,119 @@
-//! What a run may do with the records of other apps: what its caller may, and what
-//! the running agent was granted.
+//! What a run reaches of its own server: records of other apps, as far as its caller or the
+//! running agent may, and by HTTP everything that the server answers.
+//!
+//! A request of an agent to the server itself goes through the same plan, permissions and limits
+//! as one from outside. It is answered without a connection, knows which agent asks, and has no
+//! more time than the run has left.
 
+use super::handler;
 use super::identity::Admitted;
 use super::{Server, manage};
+use http::{HeaderValue, Uri};
+use mix_http_api::ApiError;
 use mix_identity::{Caller, Permission, RunningAgent, Target};
+use mix_runtime::home::{Answering, Home, InsideBody};
 use mix_runtime::neighbours::Neighbours;
+use mix_runtime::trace::Trace;
 use mix_runtime::workspace::Place;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How deep agents call each other.
+pub const MAX_DEPTH: u32 = 32;
+
+/// Number under which families know the token of the caller.
+const TOKEN_NUMBER: &str = "1";
 
 /// The rights of a run in its workspace.
 pub struct Rights {
     server: Arc<Server>,
     who: Admitted,
     agent: RunningAgent,
+    /// Calls of agents that this run is inside of.
+    depth: u32,
+    /// When the run ends; set when it has begun.
+    end: OnceLock<Instant>,
+    /// Somebody whom the run waits for has its slot.
+    is_slot_lent: AtomicBool,
+    /// Its place in a trace.
+    trace: OnceLock<Trace>,
 }
 
 impl Rights {
-    /// Those of an agent that runs for somebody.
-    pub fn of_run(server: &Arc<Server>, who: &Admitted, place: &Place, agent: &str) -> Arc<Rights> {
-        let authority = server.base_url.parse::<http::Uri>().ok();
-        let authority = authority.and_then(|uri| Some(uri.authority()?.to_string()));
+    /// Those of an agent that runs for somebody. `from`: the run that asked for it.
+    pub fn of_run(
+        server: &Arc<Server>,
+        who: &Admitted,
+        place: &Place,
+        agent: &str,
+        from: Option<&Inside>,
+    ) -> Arc<Rights> {
         Arc::new(Rights {
             server: server.clone(),
-            who: who.clone(),
+            who: Admitted {
+                caller: Caller {
+                    agent: None,
+                    ..who.caller.clone()
+                },
+                ..who.clone()
+            },
             agent: RunningAgent {
-                server: authority.unwrap_or_default(),
+                servers: server.names(),
                 workspace: place.workspace.clone(),
                 app: place.app.clone(),
                 agent: agent.to_owned(),
                 here: true,
             },
+            depth: from.map_or(0, |inside| inside.depth()),
+            end: OnceLock::new(),
+            is_slot_lent: AtomicBool::new(false),
+            trace: OnceLock::new(),
         })
     }
 
+    /// The run begins and has this long.
+    pub fn begin(&self, time: Duration) {
+        // A second beginning would not be one.
+        let _ = self.end.set(Instant::now() + time);
+    }
+
+    /// What it does belongs to this place in a trace.
+    pub fn belongs_to(&self, place: &Trace) {
+        let _ = self.trace.set(place.clone());
+    }
+
+    /// Its caller, and the agent beside them.
+    fn with_agent(&self, caller: Caller) -> Caller {
+        Caller {
+            agent: Some(self.agent.clone()),
+            ..caller
+        }
+    }
+
     async fn allows(&self, permission: Permission, target: &Target) -> bool {
-        let as_agent = Admitted {
-            caller: Caller {
-                agent: Some(self.agent.clone()),
-                ..self.who.caller.clone()
-            },
-            everything: false,
+        let who = Admitted {
+            caller: self.with_agent(self.who.caller.clone()),
+            ..self.who.clone()
         };
-        for who in [&self.who, &as_agent] {
-            let may = manage::may(&self.server, who, &self.agent.workspace, permission, target);
-            match may.await {
-                Ok(true) => return true,
-                Ok(false) => {}
-                Err(error) => tracing::error!(?error, "the grants of a workspace cannot be read"),
+        let ws = &self.agent.workspace;
+        match manage::may(&self.server, &who, ws, permission, target).await {
+            Ok(allowed) => allowed,
+            Err(error) => {
+                tracing::error!(?error, "the grants of a workspace cannot be read");
+                false
             }
         }
-        false
+    }
+
+    /// Origins that the caller's token may be sent to.
+    fn trusted(&self) -> impl Iterator<Item = &str> {
+        let issuer = self.who.issuer.as_deref();
+        let others = self.server.trusted_servers.iter().map(String::as_str);
+        std::iter::once(self.server.base_url.as_str())
+            .chain(others)
+            .chain(issuer)
     }
 }
 
@@ -66,5 +129,176 @@ impl Neighbours for Rights {
             Permission::Read
         };
         Box::pin(async move { self.allows(permission, &Target::App(app)).await })
+    }
+
+    fn home(self: Arc<Self>) -> Option<Arc<dyn Home>> {
+        Some(self)
+    }
+
+    fn trace(&self) -> Option<Trace> {
+        self.trace.get().cloned()
+    }
+
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![("MIXER_OWN_ORIGIN", self.server.base_url.clone())];
+        if self.who.token.is_some() {
+            let origins: Vec<&str> = self.trusted().collect();
+            variables.push(("MIXER_RUN_TOKEN", TOKEN_NUMBER.to_owned()));
+            variables.push(("MIXER_TOKEN_ORIGINS", origins.join(",")));
+        }
+        variables
+    }
+}
+
+impl Home for Rights {
+    fn is_own(&self, uri: &Uri) -> bool {
+        is_origin(uri, &self.server.base_url)
+    }
+
+    fn answer(
+        self: Arc<Self>,
+        mut request: http::Request<InsideBody>,
+        with_token: bool,
+    ) -> Answering {
+        let inside = Inside {
+            rights: self.clone(),
+            as_caller: with_token && self.who.token.is_some(),
+        };
+        if inside.as_caller {
+            // It was verified when the run began.
+            request.headers_mut().remove(http::header::AUTHORIZATION);
+        }
+        let server = self.server.clone();
+        Box::pin(async move { handler::inside(server, request, inside).await })
+    }
+
+    fn authorization(&self, uri: &Uri) -> Option<HeaderValue> {
+        let token = self.who.token.as_deref()?;
+        if !self.trusted().any(|origin| is_origin(uri, origin)) {
+            return None;
+        }
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    fn origin(&self, uri: &Uri) -> Option<HeaderValue> {
+        let mut trusted = self.server.trusted_servers.iter();
+        let target = trusted.find(|origin| is_origin(uri, origin))?;
+        self.server.keys.origin_token(&self.agent, target)
+    }
+
+    fn traceparent(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.trace.get()?.header()).ok()
+    }
+}
+
+/// Whether an address belongs to an origin, which is a URL without a path.
+pub fn is_origin(uri: &Uri, origin: &str) -> bool {
+    fn parts(uri: &Uri) -> Option<(&str, &str, u16)> {
+        let scheme = uri.scheme_str()?;
+        let port = uri.port_u16().unwrap_or(match scheme {
+            "https" => 443,
+            _ => 80,
+        });
+        Some((scheme, uri.host()?, port))
+    }
+    let Ok(origin) = origin.parse::<Uri>() else {
+        return false;
+    };
+    match (parts(uri), parts(&origin)) {
+        (Some((scheme, host, port)), Some((other, wanted, same))) => {
+            scheme == other && port == same && host.eq_ignore_ascii_case(wanted)
+        }
+        _ => false,
+    }
+}
+
+/// A request that a run makes.
+#[derive(Clone)]
+pub struct Inside {
+    rights: Arc<Rights>,
+    /// It is made as the caller of the run.
+    as_caller: bool,
+}
+
+/// The slot of a run, as long as somebody has it whom the run waits for.
+pub struct Lent(Arc<Rights>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.0.is_slot_lent.store(false, Ordering::Release);
+    }
+}
+
+impl Inside {
+    /// Calls of agents that the request is inside of.
+    fn depth(&self) -> u32 {
+        self.rights.depth + 1
+    }
+
+    /// Fails where agents call each other too deep.
+    pub fn check_depth(&self) -> Result<(), ApiError> {
+        if self.depth() <= MAX_DEPTH {
+            return Ok(());
+        }
+        let message = format!("agents call each other more than {MAX_DEPTH} deep");
+        let error = ApiError::new(500, "agent_error", message);
+        Err(error.with_detail("code", "ERR_AGENT".into()))
+    }
+
+    /// Who asks, if that is not said by a token in the request.
+    pub fn caller(&self) -> Option<&Admitted> {
+        self.as_caller.then_some(&self.rights.who)
+    }
+
+    /// The same with the running agent beside them.
+    pub fn with_agent(&self, who: Admitted) -> Admitted {
+        Admitted {
+            caller: self.rights.with_agent(who.caller),
+            ..who
+        }
+    }
+
+    /// The place in a trace that the request belongs to.
+    pub fn traceparent(&self) -> Option<String> {
+        Some(self.rights.trace.get()?.header())
+    }
+
+    /// Milliseconds that the run has left.
+    pub fn left_ms(&self) -> u64 {
+        let Some(end) = self.rights.end.get() else {
+            return 0;
+        };
+        let left = end.saturating_duration_since(Instant::now());
+        u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The slot of the run that asks: it waits for this call, as it may for others that find none.
+    pub fn borrow_slot(&self) -> Option<Lent> {
+        let lent = &self.rights.is_slot_lent;
+        let taken = lent.compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire);
+        taken.is_ok().then(|| Lent(self.rights.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_compared_with_their_ports() {
+        for (uri, origin, same) in [
+            ("https://a.example.com/x?y", "https://A.example.com", true),
+            ("https://a.example.com:443/", "https://a.example.com", true),
+            ("http://a.example.com/", "https://a.example.com", false),
+            ("https://a.example.com:444/", "https://a.example.com", false),
+            ("https://b.example.com/", "https://a.example.com", false),
+            ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000", true),
+            ("/v1", "http://127.0.0.1:8000", false),
+        ] {
+            let uri: Uri = uri.parse().expect("an address");
+            assert_eq!(is_origin(&uri, origin), same, "{uri} {origin}");
+        }
     }
 }

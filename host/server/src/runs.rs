@@ -1,20 +1,26 @@
 //! Runs of agents for requests.
 
+mod going;
+
+use super::activity::{Draft, Via};
 use super::events::Events;
 use super::identity::Admitted;
-use super::neighbours::Rights;
+use super::neighbours::{Inside, Lent, Rights};
 use super::occupancy::Presence;
 use super::registered::{self, Runnable};
 use super::reply::Reply;
-use super::slots::Slot;
+use super::slots::{NoSlot, Slot};
 use super::{Server, manage, signals};
+use going::Going;
 use mix_http_api::{AgentRun, ApiError, RunOutcome, event};
 use mix_identity::{Permission, Target};
 use mix_runtime::bindings::Issue;
 use mix_runtime::environment;
+use mix_runtime::neighbours::Neighbours;
 use mix_runtime::programs::{Executable, Missing};
-use mix_runtime::progress::{self, Told, Watch};
-use mix_runtime::run::{self, Outcome, RunRequest};
+use mix_runtime::progress::{self, Told};
+use mix_runtime::run::{Outcome, RunRequest};
+use mix_runtime::trace::{Kind, Open, Trace};
 use mix_runtime::workspace::Place;
 use mix_value::{Value, escjson, msgpack};
 use std::sync::Arc;
@@ -31,23 +37,43 @@ pub fn missing_outcome(missing: Missing) -> RunOutcome {
 }
 
 /// A run that everything is known about.
-struct Ready {
+pub struct Ready {
     request: RunRequest,
-    run: AgentRun,
+    run: Arc<AgentRun>,
     presence: Presence,
     /// True if the caller may see the stack of a failure.
     shows_stack: bool,
+    /// Its entry in the activity log.
+    draft: Option<Draft>,
+    rights: Arc<Rights>,
+    /// The run that asks for it.
+    inside: Option<Inside>,
+    span: Option<Open>,
+}
+
+/// A run as it is asked for.
+pub struct Asked<'a> {
+    /// Where.
+    pub place: Place,
+    /// By whom.
+    pub who: &'a Admitted,
+    /// What.
+    pub run: AgentRun,
+    /// By which other run.
+    pub inside: Option<Inside>,
+    /// Its place in a trace.
+    pub trace: Option<Trace>,
 }
 
 /// Runs what the name stands for and makes the response.
 pub async fn answer(
     server: &Arc<Server>,
-    place: Place,
-    who: &Admitted,
-    mut run: AgentRun,
+    mut asked: Asked<'_>,
     runnable: Runnable,
     presence: Presence,
+    draft: &mut Option<Draft>,
 ) -> Reply {
+    let run = &mut asked.run;
     let (program, agent, fixed) = match runnable {
         Runnable::Agent {
             program,
@@ -60,7 +86,7 @@ pub async fn answer(
             return run.refuse(ApiError::bad_param(message)).into();
         }
         Runnable::Query(query) => {
-            return match registered::run(server, place, &query, &run).await {
+            return match registered::run(server, asked.place, &query, run).await {
                 Ok(outcome) if run.streamed => {
                     let mut response = run.events();
                     response.body = run.last_event(outcome).into_bytes();
@@ -71,28 +97,31 @@ pub async fn answer(
             };
         }
     };
-    if let Err(error) = registered::with_fixed(&mut run, fixed) {
+    if let Err(error) = registered::with_fixed(run, fixed) {
         return run.refuse(error).into();
     }
-    let ready = prepare(server, place, who, run, (program, agent), presence).await;
+    let who = asked.who;
+    let mut ready = prepare(server, asked, (program, agent), presence).await;
     if ready.run.asynchronous {
-        return begin(server, who, ready).into();
+        return begin(server, who, ready, draft).into();
     }
-    let slot = match server.slots.acquire(&ready.request.place.workspace).await {
-        Ok(slot) => slot,
+    let turn = match ready.turn(server).await {
+        Ok(turn) => turn,
         Err(none) => return ready.run.finish(none.outcome()).into(),
     };
+    ready.draft = draft.take();
     if ready.run.streamed {
-        return stream(server, ready, slot);
+        return stream(server, ready, turn);
     }
-    if ready.run.cancel_on_disconnect {
-        // Dropped with the connection.
-        let (run, outcome) = perform(server.clone(), ready, slot).await;
-        return run.finish(outcome).into();
-    }
+    let cancels = ready.run.cancel_on_disconnect;
     let refusal = ready.run.clone();
-    match tokio::spawn(perform(server.clone(), ready, slot)).await {
-        Ok((run, outcome)) => run.finish(outcome).into(),
+    let going = Going::begin(server, ready, turn);
+    if cancels {
+        // Dropped with the connection.
+        return going.respond().await.into();
+    }
+    match tokio::spawn(going.respond()).await {
+        Ok(response) => response.into(),
         Err(error) => {
             tracing::error!(%error, request = %refusal.request_id, "the run failed");
             refusal.finish(RunOutcome::Internal).into()
@@ -100,43 +129,68 @@ pub async fn answer(
     }
 }
 
-/// Runs and tells what happens; the run ends with its reader.
-fn stream(server: &Arc<Server>, mut ready: Ready, slot: Slot) -> Reply {
-    let (progress, watch) = progress::progress();
+/// Runs and tells what happens; the run ends with its reader, unless it has answered.
+fn stream(server: &Arc<Server>, mut ready: Ready, turn: Turn) -> Reply {
+    let (progress, mut watch) = progress::progress();
     ready.request.progress = Some(progress);
     let (events, reply) = Events::begin(ready.run.events());
     let shows_log = ready.shows_stack;
-    let running = perform(server.clone(), ready, slot);
+    let mut going = Going::begin(server, ready, turn);
     tokio::spawn(async move {
-        let both = async {
-            let telling = tell(&events, watch, shows_log);
-            let ((run, outcome), ()) = tokio::join!(running, telling);
-            events.write(run.last_event(outcome)).await;
+        let running = async {
+            let mut answer = std::pin::pin!(going.answer());
+            loop {
+                tokio::select! {
+                    biased;
+                    told = events.wait(watch.next()) => match told {
+                        Some(Some(told)) => {
+                            if let Some(text) = event_of(told, shows_log) {
+                                events.write(text).await;
+                            }
+                        }
+                        // The run is over, or nobody reads any more.
+                        Some(None) | None => return answer.await,
+                    },
+                    outcome = &mut answer => {
+                        while let Some(told) = watch.ready() {
+                            if let Some(text) = event_of(told, shows_log) {
+                                events.write(text).await;
+                            }
+                        }
+                        return outcome;
+                    }
+                }
+            }
         };
+        let outcome = tokio::select! {
+            outcome = running => outcome,
+            () = events.left() => return,
+        };
+        let (status, code) = match outcome.error(&going.run.agent) {
+            Some(error) => (error.status, error.code),
+            None => (200, ""),
+        };
+        let last = going.run.last_event(outcome);
+        let bytes = last.len() as u64;
         tokio::select! {
-            () = both => {}
+            _ = events.write(last) => {}
             () = events.left() => {}
         }
+        going.leave(status, code, bytes);
     });
     reply
 }
 
-/// Lines of the log are for those only who may change the app.
-async fn tell(events: &Events, mut watch: Watch, shows_log: bool) {
-    while let Some(Some(told)) = events.wait(watch.next()).await {
-        let text = match told {
-            Told::Log(line) if shows_log => event("log", None, &json_text(Value::from(line))),
-            Told::Actions(actions) => match msgpack::decode(&actions) {
-                Ok(actions) => event("actions", None, &json_text(actions)),
-                Err(_) => continue,
-            },
-            Told::Gap if shows_log => event("gap", None, "null"),
-            Told::Log(_) | Told::Gap => continue,
-        };
-        if !events.write(text).await {
-            return;
+/// What a reader is told; lines of the log are for those only who may change the app.
+fn event_of(told: Told, shows_log: bool) -> Option<String> {
+    Some(match told {
+        Told::Log(line) if shows_log => event("log", None, &json_text(Value::from(line))),
+        Told::Actions(actions) => {
+            event("actions", None, &json_text(msgpack::decode(&actions).ok()?))
         }
-    }
+        Told::Gap if shows_log => event("gap", None, "null"),
+        Told::Log(_) | Told::Gap => return None,
+    })
 }
 
 /// A value that came out of a program has a text form.
@@ -147,24 +201,46 @@ fn json_text(value: Value) -> String {
 /// Everything about a run whose parameters are complete.
 async fn prepare(
     server: &Arc<Server>,
-    place: Place,
-    who: &Admitted,
-    mut run: AgentRun,
+    asked: Asked<'_>,
     (program, agent): (Arc<Executable>, String),
     presence: Presence,
 ) -> Ready {
+    let Asked {
+        place,
+        who,
+        mut run,
+        inside,
+        trace,
+    } = asked;
+    if let Some(inside) = &inside
+        && !run.asynchronous
+    {
+        // Whoever asks does not wait longer.
+        run.timeout_ms = run.timeout_ms.min(inside.left_ms().max(1));
+    }
+    let rights = Rights::of_run(server, who, &place, &agent, inside.as_ref());
+    let span = trace.and_then(|place| place.begin(format!("run {agent}"), Kind::Internal));
+    let span = span.map(|mut span| {
+        span.note("mixer.workspace", place.workspace.as_str());
+        span.note("mixer.app", place.app.as_str());
+        span.note("mixer.agent", agent.as_str());
+        rights.belongs_to(span.place());
+        span
+    });
+    let mut environment = environment::of_request(
+        &place,
+        &run,
+        &who.caller,
+        &server.base_url,
+        server.environment.clone(),
+    );
+    environment.extend(rights.variables());
     let app = Target::App(place.app.clone());
     let shows_stack = manage::may(server, who, &place.workspace, Permission::Write, &app).await;
     Ready {
         request: RunRequest {
-            environment: environment::of_request(
-                &place,
-                &run,
-                &who.caller,
-                &server.base_url,
-                server.environment.clone(),
-            ),
-            neighbours: Some(Rights::of_run(server, who, &place, &agent)),
+            environment,
+            neighbours: Some(rights.clone()),
             place,
             agent,
             params: std::mem::take(&mut run.params),
@@ -175,10 +251,36 @@ async fn prepare(
             allowed: None,
             progress: None,
         },
-        run,
+        run: Arc::new(run),
         presence,
         shows_stack: shows_stack.unwrap_or(false),
+        draft: None,
+        rights,
+        inside,
+        span,
     }
+}
+
+impl Ready {
+    /// Waits for a slot. Whoever waits for another run lends it its own, unless that is lent
+    /// already: runs that wait for each other shall not fill all slots.
+    async fn turn(&self, server: &Server) -> Result<Turn, NoSlot> {
+        if !self.run.asynchronous
+            && let Some(lent) = self.inside.as_ref().and_then(Inside::borrow_slot)
+        {
+            return Ok(Turn::Lent(lent));
+        }
+        let slot = server.slots.acquire(&self.request.place.workspace).await?;
+        Ok(Turn::Slot(slot))
+    }
+}
+
+/// The right to run now.
+pub enum Turn {
+    /// A slot of its own.
+    Slot(#[allow(dead_code, reason = "held, never read")] Slot),
+    /// That of the run that waits for it; given back when dropped.
+    Lent(#[allow(dead_code, reason = "held, never read")] Lent),
 }
 
 /// What comes of running a name of an app for somebody who may run it. Dropped, the run ends.
@@ -187,13 +289,21 @@ pub async fn outcome(
     place: Place,
     who: &Admitted,
     mut run: AgentRun,
+    mut draft: Draft,
 ) -> Result<RunOutcome, ApiError> {
     let runnable = registered::find(server, &place, &run.agent).await?;
     let Some(presence) = server.occupancy.enter(&place.workspace, &place.app) else {
         return Ok(RunOutcome::Canceled);
     };
     let (program, agent) = match runnable {
-        Runnable::Query(query) => return registered::run(server, place, &query, &run).await,
+        Runnable::Query(query) => {
+            let result = registered::run(server, place, &query, &run).await;
+            match &result {
+                Ok(outcome) => note(&mut draft, outcome, &run.agent),
+                Err(error) => draft.answered(error.status, error.code, 0),
+            }
+            return result;
+        }
         Runnable::Agent {
             program,
             agent,
@@ -204,17 +314,50 @@ pub async fn outcome(
             (program, agent)
         }
     };
-    let ready = prepare(server, place, who, run, (program, agent), presence).await;
-    let slot = match server.slots.acquire(&ready.request.place.workspace).await {
-        Ok(slot) => slot,
-        Err(none) => return Ok(none.outcome()),
+    let asked = Asked {
+        place,
+        who,
+        run,
+        inside: None,
+        trace: None,
     };
-    let (_, outcome) = perform(server.clone(), ready, slot).await;
+    let mut ready = prepare(server, asked, (program, agent), presence).await;
+    let turn = match ready.turn(server).await {
+        Ok(turn) => turn,
+        Err(none) => {
+            let outcome = none.outcome();
+            note(&mut draft, &outcome, &ready.run.agent);
+            return Ok(outcome);
+        }
+    };
+    ready.draft = Some(draft);
+    let mut going = Going::begin(server, ready, turn);
+    let outcome = going.answer().await;
+    let (status, code) = result_of(&outcome, &going.run.agent);
+    going.leave(status, code, 0);
     Ok(outcome)
 }
 
+/// Status and code of an outcome.
+fn result_of(outcome: &RunOutcome, agent: &str) -> (u16, &'static str) {
+    match outcome.error(agent) {
+        Some(error) => (error.status, error.code),
+        None => (200, ""),
+    }
+}
+
+fn note(draft: &mut Draft, outcome: &RunOutcome, agent: &str) {
+    let (status, code) = result_of(outcome, agent);
+    draft.answered(status, code, 0);
+}
+
 /// Runs in the background; the caller gets a signal at once.
-fn begin(server: &Arc<Server>, who: &Admitted, ready: Ready) -> mix_http_api::Response {
+fn begin(
+    server: &Arc<Server>,
+    who: &Admitted,
+    mut ready: Ready,
+    draft: &mut Option<Draft>,
+) -> mix_http_api::Response {
     if who.caller.user.is_none() {
         return ready.run.refuse(ApiError::new(
             401,
@@ -228,35 +371,45 @@ fn begin(server: &Arc<Server>, who: &Admitted, ready: Ready) -> mix_http_api::Re
         Err(error) => return ready.run.refuse(error),
     };
     let response = ready.run.begun(&id, &signals::url(server, &id));
+    let mut draft = draft.take();
+    if let Some(draft) = &mut draft {
+        draft.set_via(Via::Async);
+    }
     let server = server.clone();
     tokio::spawn(async move {
+        let run = ready.run.clone();
         let running = async {
-            match server.slots.acquire(&ready.request.place.workspace).await {
-                Ok(slot) => perform(server.clone(), ready, slot).await,
-                Err(none) => (ready.run, none.outcome()),
+            match ready.turn(&server).await {
+                Ok(turn) => {
+                    ready.draft = draft.take();
+                    let mut going = Going::begin(&server, ready, turn);
+                    let outcome = going.answer().await;
+                    (outcome, Some(going))
+                }
+                Err(none) => {
+                    let outcome = none.outcome();
+                    if let Some(draft) = &mut draft {
+                        note(draft, &outcome, &run.agent);
+                    }
+                    (outcome, None)
+                }
             }
         };
-        let (run, outcome) = tokio::select! {
+        let (outcome, going) = tokio::select! {
             done = running => done,
             () = server.signals.canceled(&id) => return,
         };
+        let (status, code) = result_of(&outcome, &run.agent);
         let result = match outcome {
             RunOutcome::Output(value) => Ok(run.select(value)),
             outcome => Err(outcome.error(&run.agent).unwrap_or_else(ApiError::internal)),
         };
         server.signals.finish(&id, result);
+        if let Some(going) = going {
+            going.leave(status, code, 0);
+        }
     });
     response
-}
-
-async fn perform(server: Arc<Server>, ready: Ready, _slot: Slot) -> (AgentRun, RunOutcome) {
-    let outcome = tokio::select! {
-        outcome = run::run(&server.assembly, ready.request) => {
-            translate(outcome, &ready.run, ready.shows_stack)
-        }
-        () = ready.presence.stopped() => RunOutcome::Canceled,
-    };
-    (ready.run, outcome)
 }
 
 /// The outcome of a run that no caller asked for.

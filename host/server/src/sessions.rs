@@ -21,6 +21,7 @@ use mix_runtime::environment;
 use mix_runtime::families::websocket::accepted;
 use mix_runtime::families::websocket::connection::{Connection, Message};
 use mix_runtime::interactive::{Driven, Ended, SessionRequest};
+use mix_runtime::neighbours::Neighbours;
 use mix_runtime::workspace::Place;
 use mix_value::{Value, msgpack};
 use std::collections::VecDeque;
@@ -95,7 +96,8 @@ async fn opened(
     let seat = server.sessions.enter(&who.caller, visit.client)?;
     let app = Target::App(place.app.clone());
     let shows = manage::may(server, &who, &place.workspace, Permission::Write, &app).await?;
-    let environment = environment::of_session(
+    let rights = Rights::of_run(server, &who, &place, "", visit.inside.as_ref());
+    let mut environment = environment::of_session(
         &place,
         &module,
         &managed.request_id,
@@ -103,6 +105,9 @@ async fn opened(
         &server.base_url,
         server.environment.clone(),
     );
+    environment.extend(rights.variables());
+    // Each interaction has its own time.
+    rights.begin(Duration::from_millis(server.settings.agent_timeout_max_ms));
     let request = SessionRequest {
         place: place.clone(),
         program,
@@ -110,7 +115,7 @@ async fn opened(
         timeout: Duration::from_millis(server.settings.agent_timeout_ms),
         memory: server.agent_memory,
         environment,
-        neighbours: Some(Rights::of_run(server, &who, &place, "")),
+        neighbours: Some(rights),
     };
     let dialog = Dialog {
         server: server.clone(),

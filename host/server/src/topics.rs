@@ -3,7 +3,7 @@
 use super::Server;
 use super::events::Events;
 use super::handler::Visit;
-use super::identity::Admitted;
+use super::identity::{Admitted, Asking};
 use super::readers::Seat;
 use super::reply::Reply;
 use mix_http_api::{ApiError, Managed, Need, RETRY, Topic, event};
@@ -109,10 +109,12 @@ async fn refused(server: &Arc<Server>, visit: &Visit, managed: &Managed) {
     let need = Need::of(&managed.route);
     loop {
         tokio::time::sleep(CHECKED_EVERY).await;
-        let token = visit.token.as_deref();
-        let admitted = identity
-            .admit(&server.grants, &server.ws_dir, token, &need, &managed.route)
-            .await;
+        let asking = Asking {
+            token: visit.token.as_deref(),
+            origin: None,
+            inside: visit.inside.as_ref(),
+        };
+        let admitted = identity.admit(server, &asking, &need, &managed.route).await;
         if admitted.is_err_and(|error| matches!(error.status, 401 | 403)) {
             return;
         }

@@ -126,6 +126,12 @@ pub struct Serve {
         default_value_t = 0
     )]
     ws_rate_limit: u32,
+    /// Collector of OpenTelemetry that spans are sent to (OTLP over HTTP); none: nothing is traced.
+    #[arg(long, value_name = "URL", env = "MIXER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<http::Uri>,
+    /// How long entries of activity logs are kept.
+    #[arg(long, value_name = "D", env = "MIXER_ACTIVITY_RETENTION", default_value = "90d", value_parser = units::duration)]
+    activity_retention: Duration,
     #[command(flatten)]
     identity: IdentityFlags,
     #[command(flatten)]
@@ -172,6 +178,9 @@ struct IdentityFlags {
     /// May create workspaces; may be repeated.
     #[arg(long = "workspace-creator", value_name = "SUBJECT", env = "MIXER_WORKSPACE_CREATOR", value_delimiter = ',', value_parser = subject)]
     workspace_creators: Vec<Subject>,
+    /// A server whose agents are believed to be what it says; may be repeated.
+    #[arg(long = "trusted-server", value_name = "URL", env = "MIXER_TRUSTED_SERVER", value_delimiter = ',', value_parser = download::address)]
+    trusted_servers: Vec<http::Uri>,
     /// Prints a token for this user, who is an administrator; on a loopback address only.
     #[arg(long, value_name = "USER", env = "MIXER_DEV_TOKEN", value_parser = user)]
     dev_token: Option<String>,
@@ -195,6 +204,7 @@ impl IdentityFlags {
             server_admins,
             workspace_creators: self.workspace_creators,
             dev_user: self.dev_token,
+            trusted_servers: self.trusted_servers,
         })
     }
 }
@@ -284,6 +294,8 @@ impl Serve {
                 .map(|(certificates, key)| TlsFiles { certificates, key }),
             anonymous_rate: self.anon_rate_limit,
             workspace_rate: self.ws_rate_limit,
+            activity_retention: self.activity_retention,
+            collector: self.otlp_endpoint,
         };
         runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;

@@ -5,7 +5,7 @@
 //! and stops it when dropped; [`Console`] runs the commands of a documentation
 //! page in one shell and compares what they print; [`Sink`] is an HTTP server
 //! that keeps what is posted to it, [`Socket`] a WebSocket client, [`Events`] reads a stream of events, [`Gate`] one that holds requests back; [`IdentityService`] signs
-//! tokens and serves its keys; [`broker`] is a message broker, [`peer`] the server's side of WebSocket.
+//! tokens and serves its keys, [`Provider`] is one of sign-in; [`broker`] is a message broker, [`peer`] the server's side of WebSocket.
 
 pub mod broker;
 mod console;
@@ -13,6 +13,7 @@ mod events;
 mod gate;
 mod identity_service;
 pub mod peer;
+mod provider;
 mod server;
 mod sink;
 mod socket;
@@ -22,6 +23,7 @@ pub use console::{Console, Example, examples};
 pub use events::{Event, Events};
 pub use gate::Gate;
 pub use identity_service::{IdentityService, now};
+pub use provider::Provider;
 pub use server::{Answer, Server, response_json};
 pub use sink::Sink;
 pub use socket::Socket;

@@ -4,10 +4,16 @@
 use mix_system_tests::{Answer, IdentityService, Server, repository, run_mixer};
 use serde_json::{Value, json};
 
+#[path = "runnables/activities.rs"]
+mod activities;
+#[path = "runnables/callers.rs"]
+mod callers;
 #[path = "runnables/interface.rs"]
 mod interface;
 #[path = "runnables/sessions.rs"]
 mod sessions;
+#[path = "runnables/sign_in.rs"]
+mod sign_in;
 #[path = "runnables/streaming.rs"]
 mod streaming;
 

@@ -4,10 +4,13 @@
 //! by [`guard`], the name is resolved once, every answer is judged, and the
 //! connection goes to one of the judged addresses and to no other.
 
+pub mod ask;
 pub mod guard;
+pub mod home;
 pub mod hosts;
 mod resolver;
 
+use crate::outbound::home::Home;
 use crate::outbound::hosts::Hosts;
 use crate::outbound::resolver::{GuardedResolver, PeerChecked, Refused};
 use http_body_util::BodyExt;
@@ -216,6 +219,8 @@ pub struct Egress {
     pub outbound: Arc<Outbound>,
     /// Where they may go.
     pub hosts: Hosts,
+    /// The server that the guest is on; none: it is reached by nobody.
+    pub home: Option<Arc<dyn Home>>,
 }
 
 impl Egress {
@@ -224,14 +229,22 @@ impl Egress {
         Egress {
             outbound,
             hosts: Hosts::Any,
+            home: None,
         }
     }
 
     async fn send(
         &self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> Result<http::Response<WasiBody>, Error> {
+        let token = home::take_marks(&mut request);
+        if let Some(home) = &self.home {
+            if home.is_own(request.uri()) {
+                return home::ask(home.clone(), request, token).await;
+            }
+            home.sign(&mut request, token)?;
+        }
         let uri = request.uri();
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().or(match uri.scheme_str() {

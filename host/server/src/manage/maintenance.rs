@@ -113,7 +113,7 @@ fn report(done: &Rewritten) -> Value {
 }
 
 /// The failure as the endpoints of records tell it.
-fn failed(error: &StoreError) -> ApiError {
+pub fn failed(error: &StoreError) -> ApiError {
     CallFailure {
         code: error.program_code().to_owned(),
         message: error.to_string(),

@@ -121,11 +121,11 @@ async fn call_setup(
     let Ok(_slot) = server.slots.acquire(&place.workspace).await else {
         return Some(setup_failed("all run slots are taken"));
     };
+    let rights = crate::neighbours::Rights::of_run(server, who, &place, SETUP, None);
+    rights.begin(Duration::from_millis(server.settings.agent_timeout_ms));
     let request = RunRequest {
         environment: environment::of_command(&place, SETUP, server.environment.clone()),
-        neighbours: Some(crate::neighbours::Rights::of_run(
-            server, who, &place, SETUP,
-        )),
+        neighbours: Some(rights),
         place,
         agent: SETUP.to_owned(),
         params: msgpack::encode(&Value::Map(params)).unwrap_or_default(),

@@ -1,0 +1,338 @@
+//! Signing in through a provider: a browser goes there and comes back with a token of the workspace.
+//!
+//! ```text
+//! login ── state, cookie, PKCE ──► provider ──► callback ── code ──► provider's token
+//!                                                  └─ who it is ──► token of the workspace ──► redirect#token=…
+//! ```
+//!
+//! What is under way is kept in memory, for ten minutes, and counts once.
+
+mod configs;
+mod provider;
+
+pub use configs::{add, change, get, list, remove};
+
+use crate::Server;
+use crate::handler::random_text;
+use crate::issuing::SignedIn;
+use crate::records::{map, text};
+use configs::Config;
+use mix_http_api::{ApiError, Done, Route, SignIn};
+use provider::{Failed, Provider};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a user may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Ways that are under way at once.
+const MOST: usize = 10_000;
+
+/// Life of a token of the workspace without a wish of its administrators, in seconds.
+const TOKEN_LIFE: u64 = 90 * 24 * 3600;
+
+/// Begin of the names of cookies that bind a way to its browser.
+const COOKIE: &str = "rmx_signin_";
+
+/// Ways that are under way, by their state.
+#[derive(Default)]
+pub struct UnderWay(Mutex<HashMap<String, Way>>);
+
+struct Way {
+    workspace: String,
+    config: String,
+    redirect: String,
+    cookie: String,
+    verifier: String,
+    nonce: String,
+    begun: Instant,
+}
+
+impl UnderWay {
+    fn begin(&self, state: String, way: Way) -> Result<(), ApiError> {
+        let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ways.len() >= MOST {
+            ways.retain(|_, way| way.begun.elapsed() < PATIENCE);
+        }
+        if ways.len() >= MOST {
+            return Err(ApiError::new(503, "busy", "too many users are signing in"));
+        }
+        ways.insert(state, way);
+        Ok(())
+    }
+
+    /// A way counts once.
+    fn take(&self, state: &str) -> Option<Way> {
+        let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let way = ways.remove(state)?;
+        (way.begun.elapsed() < PATIENCE).then_some(way)
+    }
+}
+
+/// Does a step of signing in.
+pub async fn answer(server: &Arc<Server>, route: &Route, step: &SignIn) -> Result<Done, ApiError> {
+    if server.identity.is_none() {
+        let message = "this server knows no users: it has none of the flags of identity";
+        return Err(ApiError::new(404, "not_found", message));
+    }
+    match step {
+        SignIn::Begin { redirect } => begin(server, route, redirect).await,
+        SignIn::Return {
+            state,
+            code,
+            error,
+            cookies,
+        } => {
+            let answer = (code.as_deref(), error.as_deref());
+            come_back(server, route, state, answer, cookies).await
+        }
+        SignIn::Exchange {
+            id_token,
+            access_token,
+        } => {
+            let config = configs::find(server, &route.ws, &route.name).await?;
+            let provider = Provider::of(server, config).await?;
+            let user = match (id_token, access_token) {
+                (Some(token), _) => provider.of_id_token(token, None).await,
+                (None, Some(token)) => provider.of_checked_access_token(token).await,
+                (None, None) => Err(Failed("no_token")),
+            };
+            let user = user.map_err(|Failed(code)| {
+                let message = format!("the provider does not vouch for this token: {code}");
+                ApiError::new(401, "bad_token", message)
+            })?;
+            let (token, end) = issue(server, &route.ws, &provider.config, &user).await?;
+            let expires = mix_store::time::format_time(end.saturating_mul(1000));
+            let answer = map([("token", text(&token)), ("expires", text(&expires))]);
+            Ok(Done::Value(200, answer))
+        }
+    }
+}
+
+/// Sends the browser to the provider.
+async fn begin(server: &Arc<Server>, route: &Route, redirect: &str) -> Result<Done, ApiError> {
+    let config = configs::find(server, &route.ws, &route.name).await?;
+    if !config.allows(redirect) {
+        let message = "redirect is none of the addresses that the provider has in redirects";
+        return Err(ApiError::new(400, "bad_redirect", message));
+    }
+    let provider = Provider::of(server, config).await?;
+    let config = &provider.config;
+    let (state, cookie) = (random_text(32), random_text(32));
+    let (verifier, nonce) = (random_text(64), random_text(32));
+    let challenge = base64_url(&Sha256::digest(verifier.as_bytes()));
+    let place = return_address(server, &route.ws, config);
+    let mut params = vec![
+        ("response_type", "code"),
+        ("client_id", config.client_id.as_str()),
+        ("redirect_uri", place.as_str()),
+        ("state", state.as_str()),
+        ("code_challenge", challenge.as_str()),
+        ("code_challenge_method", "S256"),
+    ];
+    let scopes = config.scopes();
+    if !scopes.is_empty() {
+        params.push(("scope", scopes.as_str()));
+    }
+    if config.is_oidc() {
+        params.push(("nonce", nonce.as_str()));
+    }
+    if config.offline {
+        params.push(("access_type", "offline"));
+    }
+    params.extend(config.auth_url_params());
+    let address = with_params(&provider.auth_url, &params);
+    // The path of the cookie is that of the way back.
+    let path = place.find("://").and_then(|at| {
+        let rest = &place[at + 3..];
+        rest.find('/').map(|slash| &rest[slash..])
+    });
+    let kept = format!(
+        "{COOKIE}{}={cookie}; HttpOnly; Secure; SameSite=Lax; Path={}; Max-Age={}",
+        &state[..8],
+        path.unwrap_or("/"),
+        PATIENCE.as_secs()
+    );
+    let way = Way {
+        workspace: route.ws.clone(),
+        config: config.name.clone(),
+        redirect: redirect.to_owned(),
+        cookie,
+        verifier,
+        nonce,
+        begun: Instant::now(),
+    };
+    server.under_way.begin(state, way)?;
+    Ok(Done::Redirect(address, Some(kept)))
+}
+
+/// The browser comes back from the provider, and goes on to where it was to come back to.
+async fn come_back(
+    server: &Arc<Server>,
+    route: &Route,
+    state: &str,
+    (code, error): (Option<&str>, Option<&str>),
+    cookies: &str,
+) -> Result<Done, ApiError> {
+    let unknown = || {
+        let message = "this way of signing in is unknown, or over: begin again";
+        ApiError::bad_param(message)
+    };
+    let way = server.under_way.take(state).ok_or_else(unknown)?;
+    // Somebody else's browser, or another way.
+    let name = format!("{COOKIE}{}", state.get(..8).unwrap_or_default());
+    let is_same = cookies
+        .split(';')
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .any(|(found, value)| found == name && value == way.cookie);
+    if !is_same || way.workspace != route.ws {
+        return Err(unknown());
+    }
+    let signed_in = async {
+        let config = configs::find(server, &route.ws, &way.config).await?;
+        if route.name != config.name && route.name != "default" {
+            return Err(unknown());
+        }
+        let provider = Provider::of(server, config).await?;
+        let user = match (code, error) {
+            (_, Some(_)) => Err(Failed("refused")),
+            (None, None) => Err(Failed("no_code")),
+            (Some(code), None) => {
+                let place = return_address(server, &route.ws, &provider.config);
+                provider.user(code, &place, &way.verifier, &way.nonce).await
+            }
+        };
+        match user {
+            Err(Failed(code)) => Ok(Err(code)),
+            Ok(user) => {
+                let (token, _) = issue(server, &route.ws, &provider.config, &user).await?;
+                Ok(Ok(token))
+            }
+        }
+    };
+    let fragment = match signed_in.await {
+        Ok(Ok(token)) => format!("token={token}&ws={}", route.ws),
+        Ok(Err(code)) => format!("error={code}"),
+        Err(error) => format!("error={}", error.code),
+    };
+    let address = format!(
+        "{}#{fragment}",
+        way.redirect.split('#').next().unwrap_or_default()
+    );
+    let over = format!("{name}=; HttpOnly; Secure; SameSite=Lax; Max-Age=0");
+    Ok(Done::Redirect(address, Some(over)))
+}
+
+/// A token of the workspace, and when it ends.
+async fn issue(
+    server: &Arc<Server>,
+    ws: &str,
+    config: &Config,
+    user: &SignedIn,
+) -> Result<(String, i64), ApiError> {
+    let life = config.token_lifetime.unwrap_or(TOKEN_LIFE);
+    let (keys, ws, user) = (server.clone(), ws.to_owned(), user.clone());
+    let signing = tokio::task::spawn_blocking(move || keys.keys.user_token(&ws, &user, life));
+    match signing.await {
+        Ok(Ok(token)) => Ok(token),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the key of a workspace");
+            Err(ApiError::internal())
+        }
+        Err(error) => {
+            tracing::error!(%error, "signing broke off");
+            Err(ApiError::internal())
+        }
+    }
+}
+
+/// Where the provider sends the browser back to.
+fn return_address(server: &Server, ws: &str, config: &Config) -> String {
+    match &config.callback {
+        Some(address) => address.clone(),
+        None => format!(
+            "{}/v1/ws/{ws}/auth/{}/callback",
+            server.base_url, config.name
+        ),
+    }
+}
+
+fn with_params(address: &str, params: &[(&str, &str)]) -> String {
+    let mut address = address.to_owned();
+    for (name, value) in params {
+        address.push(if address.contains('?') { '&' } else { '?' });
+        address.push_str(&form(name));
+        address.push('=');
+        address.push_str(&form(value));
+    }
+    address
+}
+
+/// A text as it stands in a form.
+fn form(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Without padding.
+fn base64_url(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for part in bytes.chunks(3) {
+        let number = part
+            .iter()
+            .fold(0u32, |number, byte| number << 8 | u32::from(*byte))
+            << (8 * (3 - part.len()));
+        for place in 0..=part.len() {
+            let index = (number >> (18 - 6 * place)) & 63;
+            text.push(char::from(LETTERS[index as usize]));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_that_of_the_standard() {
+        // RFC 7636, appendix B.
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = base64_url(&Sha256::digest(verifier.as_bytes()));
+        assert_eq!(challenge, "E9Melhoa2OwvFrEMTJguCHaeK1buL8URWWGJSstw-cM");
+    }
+
+    #[test]
+    fn a_way_counts_once() {
+        let ways = UnderWay::default();
+        let way = || Way {
+            workspace: String::new(),
+            config: String::new(),
+            redirect: String::new(),
+            cookie: String::new(),
+            verifier: String::new(),
+            nonce: String::new(),
+            begun: Instant::now(),
+        };
+        ways.begin("s".to_owned(), way()).expect("room");
+        assert!(ways.take("other").is_none());
+        assert!(ways.take("s").is_some() && ways.take("s").is_none());
+        for number in 0..MOST {
+            ways.begin(number.to_string(), way()).expect("room");
+        }
+        assert_eq!(
+            ways.begin("x".to_owned(), way()).expect_err("full").code,
+            "busy"
+        );
+    }
+}

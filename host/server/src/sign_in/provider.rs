@@ -1,0 +1,275 @@
+//! What a provider says about a user.
+
+use super::configs::Config;
+use super::form;
+use crate::Server;
+use crate::issuing::{SignedIn, seconds_now};
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use mix_http_api::ApiError;
+use mix_identity::{Issuers, KeySet, TokenKind, User, Verifier, claims};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest answer.
+const MOST: usize = 512 << 10;
+
+/// Time of one exchange.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Where a provider describes itself, below its address.
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+/// Why nobody has signed in: a code for the page that the browser comes back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failed(pub &'static str);
+
+/// A provider with all its addresses.
+pub struct Provider {
+    server: Arc<Server>,
+    /// Its description.
+    pub config: Config,
+    /// Where browsers are sent.
+    pub auth_url: String,
+    token_url: Option<String>,
+    userinfo_url: Option<String>,
+    /// Where its keys are, and who it says it is.
+    keys_url: Option<String>,
+    issuer: Option<String>,
+}
+
+impl Provider {
+    /// Asks the provider for the addresses that its description leaves out.
+    pub async fn of(server: &Arc<Server>, config: Config) -> Result<Provider, ApiError> {
+        let own = |name: &str| config.text(name).map(str::to_owned);
+        let mut provider = Provider {
+            server: server.clone(),
+            auth_url: own("auth_url").unwrap_or_default(),
+            token_url: own("token_url"),
+            userinfo_url: own("userinfo_url"),
+            keys_url: None,
+            issuer: None,
+            config,
+        };
+        let upstream = |message: &str| ApiError::new(502, "upstream", message);
+        if let Some(endpoint) = provider.config.text("endpoint") {
+            let endpoint = endpoint.trim_end_matches('/');
+            let address = match endpoint.ends_with(DISCOVERY) {
+                true => endpoint.to_owned(),
+                false => format!("{endpoint}{DISCOVERY}"),
+            };
+            let told = provider.get(&address, None).await;
+            let told = told.map_err(|Failed(code)| {
+                upstream(&format!("the provider does not describe itself: {code}"))
+            })?;
+            let member = |name: &str| told[name].as_str().map(str::to_owned);
+            if provider.auth_url.is_empty() {
+                provider.auth_url = member("authorization_endpoint").unwrap_or_default();
+            }
+            provider.token_url = provider.token_url.or(member("token_endpoint"));
+            provider.userinfo_url = provider.userinfo_url.or(member("userinfo_endpoint"));
+            provider.keys_url = member("jwks_uri");
+            provider.issuer = member("issuer");
+        }
+        let is_address = provider.auth_url.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("https" | "http")) && uri.host().is_some()
+        });
+        if !is_address {
+            return Err(upstream("the provider has no auth_url"));
+        }
+        Ok(provider)
+    }
+
+    /// Who has signed in: the code that the browser brought is exchanged for what tells it.
+    pub async fn user(
+        &self,
+        code: &str,
+        place: &str,
+        verifier: &str,
+        nonce: &str,
+    ) -> Result<SignedIn, Failed> {
+        let address = self.token_url.as_deref().ok_or(Failed("no_token_url"))?;
+        let mut members = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", place),
+            ("client_id", self.config.client_id.as_str()),
+            ("code_verifier", verifier),
+        ];
+        if let Some(secret) = &self.config.client_secret {
+            members.push(("client_secret", secret.as_str()));
+        }
+        let body: Vec<String> = members
+            .iter()
+            .map(|(name, value)| format!("{}={}", form(name), form(value)))
+            .collect();
+        let request = self
+            .request(http::Method::POST, address, None)?
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Bytes::from(body.join("&")));
+        let granted = self.ask(request).await?;
+        match granted["id_token"].as_str() {
+            Some(token) if self.config.is_oidc() => self.of_id_token(token, Some(nonce)).await,
+            _ if self.config.is_oidc() => Err(Failed("no_id_token")),
+            _ => {
+                let token = granted["access_token"].as_str();
+                self.of_access_token(token.ok_or(Failed("no_token"))?).await
+            }
+        }
+    }
+
+    /// The user of an identity token. `nonce`: what the token must have been made for.
+    pub async fn of_id_token(&self, token: &str, nonce: Option<&str>) -> Result<SignedIn, Failed> {
+        let keys_url = self.keys_url.as_deref().ok_or(Failed("no_keys"))?;
+        let issuer = self.issuer.clone().ok_or(Failed("no_issuer"))?;
+        let keys = self.get(keys_url, None).await?;
+        let keys = KeySet::parse(keys.to_string().as_bytes()).map_err(|_| Failed("no_keys"))?;
+        let verifier = Verifier {
+            keys: Some(&keys),
+            // No token is one of this process: see below.
+            process_key: &[0; 32],
+            own: None,
+            issuers: &Issuers {
+                issuers: vec![issuer],
+                audiences: vec![self.config.client_id.clone()],
+            },
+            now: seconds_now(),
+        };
+        let caller = verifier.verify(token).map_err(|_| Failed("bad_id_token"))?;
+        if caller.kind != TokenKind::KeySet {
+            return Err(Failed("bad_id_token"));
+        }
+        let claims = claims(token).ok_or(Failed("bad_id_token"))?;
+        if nonce.is_some_and(|nonce| claims["nonce"].as_str() != Some(nonce)) {
+            return Err(Failed("bad_nonce"));
+        }
+        signed_in(&claims)
+    }
+
+    /// The user of an access token that this server has got from the provider itself.
+    async fn of_access_token(&self, token: &str) -> Result<SignedIn, Failed> {
+        signed_in(&self.userinfo(token).await?)
+    }
+
+    /// The user of an access token that somebody brings: the provider must say that it was made for
+    /// this workspace.
+    pub async fn of_checked_access_token(&self, token: &str) -> Result<SignedIn, Failed> {
+        let told = self.userinfo(token).await?;
+        let own = Some(self.config.client_id.as_str());
+        let is_own = ["client_id", "azp", "aud"]
+            .iter()
+            .any(|name| told[*name].as_str() == own);
+        if !is_own {
+            return Err(Failed("other_client"));
+        }
+        signed_in(&told)
+    }
+
+    async fn userinfo(&self, token: &str) -> Result<Value, Failed> {
+        let address = self.userinfo_url.as_deref().ok_or(Failed("no_userinfo"))?;
+        self.get(address, Some(token)).await
+    }
+
+    async fn get(&self, address: &str, token: Option<&str>) -> Result<Value, Failed> {
+        let request = self.request(http::Method::GET, address, token)?;
+        self.ask(request.body(Bytes::new())).await
+    }
+
+    fn request(
+        &self,
+        method: http::Method,
+        address: &str,
+        token: Option<&str>,
+    ) -> Result<http::request::Builder, Failed> {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(address)
+            .header(ACCEPT, "application/json");
+        for (name, value) in self.config.headers() {
+            request = request.header(name, value);
+        }
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        Ok(request)
+    }
+
+    async fn ask(
+        &self,
+        request: Result<http::Request<Bytes>, http::Error>,
+    ) -> Result<Value, Failed> {
+        let request = request.map_err(|_| Failed("bad_address"))?;
+        let answer = self.server.assembly.outbound.ask(request, MOST, TIME).await;
+        let answer = answer.map_err(|error| {
+            tracing::warn!(provider = %self.config.name, %error, "a provider does not answer");
+            Failed("provider")
+        })?;
+        if !answer.status().is_success() {
+            tracing::warn!(provider = %self.config.name, status = answer.status().as_u16(), "a provider refuses");
+            return Err(Failed("provider"));
+        }
+        serde_json::from_slice(answer.body()).map_err(|_| Failed("provider"))
+    }
+}
+
+/// Who the claims of a provider are about: an e-mail address is needed, and not one that it says is not verified.
+fn signed_in(claims: &Value) -> Result<SignedIn, Failed> {
+    let verified = match &claims["email_verified"] {
+        Value::Null => None,
+        Value::Bool(flag) => Some(*flag),
+        // Some services write the flag as a text.
+        Value::String(text) => Some(text == "true"),
+        _ => Some(false),
+    };
+    let sub = ["sub", "id", "user_id"]
+        .iter()
+        .find_map(|name| match &claims[*name] {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        });
+    let sub = sub
+        .filter(|sub| sub.len() <= 256)
+        .ok_or(Failed("no_user"))?;
+    match User::of_claims(&sub, claims["email"].as_str(), verified) {
+        User::Email(email) => Ok(SignedIn {
+            sub,
+            email,
+            name: claims["name"].as_str().map(str::to_owned),
+        }),
+        User::Sub(_) => Err(Failed("no_email")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_user_has_an_address_that_is_not_unverified() {
+        let user = |claims| signed_in(&claims).map(|user| (user.sub, user.email));
+        assert_eq!(
+            user(json!({ "sub": "1", "email": "Ada@Example.com" })),
+            Ok(("1".to_owned(), "ada@example.com".to_owned()))
+        );
+        assert!(user(json!({ "id": 7, "email": "a@b.c", "email_verified": true })).is_ok());
+        for (claims, code) in [
+            (json!({ "sub": "1" }), "no_email"),
+            (json!({ "sub": "1", "email": "x" }), "no_email"),
+            (
+                json!({ "sub": "1", "email": "a@b.c", "email_verified": false }),
+                "no_email",
+            ),
+            (
+                json!({ "sub": "1", "email": "a@b.c", "email_verified": "false" }),
+                "no_email",
+            ),
+            (json!({ "email": "a@b.c" }), "no_user"),
+            (json!({ "sub": "", "email": "a@b.c" }), "no_user"),
+        ] {
+            assert_eq!(user(claims.clone()), Err(Failed(code)), "{claims}");
+        }
+    }
+}
