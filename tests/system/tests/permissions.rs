@@ -132,6 +132,28 @@ fn every_endpoint_asks_who_it_is() {
         ("POST", "/flush/acme".into(), Value::Null, 204, 204),
         (
             "POST",
+            "/v1/ws/acme/activities/count".into(),
+            json!({}),
+            200,
+            200,
+        ),
+        ("POST", "/count-activities/acme".into(), json!({}), 200, 200),
+        (
+            "GET",
+            "/v1/ws/acme/auth-configs".into(),
+            Value::Null,
+            200,
+            200,
+        ),
+        (
+            "POST",
+            "/v1/ws/acme/auth-configs".into(),
+            json!({ "type": "oauth", "name": "corp", "client_id": "c" }),
+            201,
+            409,
+        ),
+        (
+            "POST",
             "/v1/ws/acme/mcp".into(),
             json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }),
             200,

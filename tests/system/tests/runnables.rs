@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 #[path = "runnables/activities.rs"]
 mod activities;
+#[path = "runnables/attacks.rs"]
+mod attacks;
 #[path = "runnables/callers.rs"]
 mod callers;
 #[path = "runnables/interface.rs"]
@@ -16,6 +18,8 @@ mod sessions;
 mod sign_in;
 #[path = "runnables/streaming.rs"]
 mod streaming;
+#[path = "runnables/tracing.rs"]
+mod tracing;
 
 const OWNER: &str = "ada@example.com";
 const STRANGER: &str = "eve@elsewhere.org";

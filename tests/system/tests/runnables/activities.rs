@@ -131,6 +131,10 @@ fn what_is_done_is_logged_without_what_it_was_about() {
     let all = site.expect(OWNER, "POST", &format!("{LOG}/query"), all, 200);
     assert!(!all.to_string().contains("hush"), "{all}");
 
+    let ready = site.server.send("GET", "/v1/health/ready", &[], None);
+    let expected = json!({ "status": "ok", "activityDrops": 0 });
+    assert_eq!((ready.status, ready.json()), (200, expected));
+
     let runs = |more: Value| {
         let mut filter = json!({ "activity": "run-agent" });
         for (name, value) in more.as_object().expect("an object") {

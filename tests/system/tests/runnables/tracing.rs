@@ -1,0 +1,96 @@
+//! Traces, from the request through the VM and its plugins to what is asked of others.
+
+use super::*;
+use mix_system_tests::Sink;
+use std::collections::HashMap;
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CALLER: &str = "b7ad6b7169203331";
+
+/// Spans of the trace by their names, as soon as all of these are there.
+fn spans(collector: &Sink, wanted: &[&str]) -> HashMap<String, Value> {
+    let mut found: HashMap<String, Value> = HashMap::new();
+    while !wanted.iter().all(|name| found.contains_key(*name)) {
+        let posted = collector.next();
+        assert_eq!(posted.request_line, "POST /v1/traces HTTP/1.1");
+        let message: Value = serde_json::from_slice(&posted.body).expect("JSON");
+        let resource = &message["resourceSpans"][0];
+        assert_eq!(
+            resource["resource"]["attributes"][0]["value"]["stringValue"],
+            "mixer"
+        );
+        let spans = resource["scopeSpans"][0]["spans"]
+            .as_array()
+            .expect("spans");
+        for span in spans.iter().filter(|span| span["traceId"] == TRACE) {
+            let name = span["name"].as_str().expect("a name");
+            found.insert(name.to_owned(), span.clone());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_trace_goes_through_requests_runs_plugins_and_further_requests() {
+    let collector = Sink::start();
+    let origin = collector.url().replace("/inbox", "");
+    let site = Site::start_with(&["--otlp-endpoint", &origin, "--dangerous-http-mode"]);
+    site.install("callers");
+    let token = format!("Bearer {}", site.service.token(OWNER));
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let send = |agent: &str, params: Value, parent: &str| {
+        let headers = [("authorization", token.as_str()), ("traceparent", parent)];
+        let path = format!("/v1/ws/acme/app/callers/agent/{agent}/run");
+        let text = params.to_string();
+        let answer = site
+            .server
+            .send("POST", &path, &headers, Some(("application/json", &text)));
+        assert_eq!(answer.status, 200);
+    };
+    send(
+        "asks",
+        json!({ "app": "callers", "agent": "whoami" }),
+        &parent,
+    );
+    let route = "POST /v1/ws/{ws}/app/{app}/agent/{agent}/run";
+    let nested = "POST /run-agent/{ws}/{app}/{agent}";
+    let found = spans(
+        &collector,
+        &[route, "run asks", "$http_do", nested, "run whoami"],
+    );
+    let id = |name: &str| found[name]["spanId"].clone();
+    for (child, of) in [
+        (route, json!(CALLER)),
+        ("run asks", id(route)),
+        ("$http_do", id("run asks")),
+        (nested, id("run asks")),
+        ("run whoami", id(nested)),
+    ] {
+        assert_eq!(found[child]["parentSpanId"], of, "{child}");
+        let time = |name: &str| -> u64 {
+            let text = found[child][name].as_str().expect("a time");
+            text.parse().expect("a number")
+        };
+        assert!(time("endTimeUnixNano") >= time("startTimeUnixNano"));
+    }
+    assert_eq!(found[route]["kind"], 2);
+    let attributes = found[route]["attributes"].to_string();
+    assert!(attributes.contains(r#"{"intValue":"200"}"#), "{attributes}");
+    // Others are told where they belong.
+    let other = Sink::start();
+    send("fetches", json!({ "url": other.url() }), &parent);
+    let seen = other.next();
+    let header = seen.headers.iter().find(|(name, _)| name == "traceparent");
+    let header = header
+        .map(|(_, value)| value.trim().to_owned())
+        .expect("a place");
+    assert!(
+        header.starts_with(&format!("00-{TRACE}-")) && header.ends_with("-01"),
+        "{header}"
+    );
+    // A caller who does not want it recorded.
+    let silent = parent.replace("-01", "-00");
+    send("fetches", json!({ "url": other.url() }), &silent);
+    let seen = other.next();
+    assert!(seen.headers.iter().all(|(name, _)| name != "traceparent"));
+}
