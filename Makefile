@@ -43,6 +43,10 @@ test: guests ## Format, lints and every test
 soak: ## Long random histories of the record store beside its model (MIX_STORE_STEPS, MIX_STORE_SEED)
 	MIX_STORE_STEPS=$(or $(MIX_STORE_STEPS),5000000) $(CARGO) test --locked --release -p mix-store --test model
 
+.PHONY: soak-serve
+soak-serve: mixer ## A server under mixed load: no growth of memory, files or tasks (SOAK_SECONDS, an hour; 120 is the short form)
+	scripts/soak-serve.sh $(MIXER) $(or $(SOAK_SECONDS),3600)
+
 .PHONY: examples
 examples: toolchain ## Build the example plugins
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-example-words

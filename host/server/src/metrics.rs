@@ -131,6 +131,28 @@ impl Metrics {
                 server.started.elapsed().as_secs(),
             ),
             (
+                "mixer_tasks",
+                "Tasks of the process.",
+                tokio::runtime::Handle::current()
+                    .metrics()
+                    .num_alive_tasks() as u64,
+            ),
+            (
+                "mixer_activity_drops",
+                "Entries of activity logs that could not be written.",
+                server.activities.dropped(),
+            ),
+            (
+                "mixer_span_drops",
+                "Spans that were not sent.",
+                server.tracer.get().map_or(0, |tracer| tracer.dropped()),
+            ),
+            (
+                "process_open_fds",
+                "Open files and connections of the process.",
+                open_files(),
+            ),
+            (
                 "process_resident_memory_bytes",
                 "Memory of the process.",
                 resident_memory(),
@@ -154,6 +176,11 @@ fn line(text: &mut String, name: &str, suffix: &str, labels: &str, value: impl s
     } else {
         writeln!(text, "{name}{suffix}{{{labels}}} {value}")
     };
+}
+
+/// As the system counts them; 0 where it does not say.
+fn open_files() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64)
 }
 
 /// As the system counts it; 0 where it does not say.
