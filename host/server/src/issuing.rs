@@ -148,7 +148,7 @@ fn read_or_make(path: &Path) -> io::Result<[u8; KEY]> {
         return Ok(seed);
     }
     let mut seed = [0u8; KEY];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     if let Some(folder) = path.parent() {
         private_folder(folder)?;
     }

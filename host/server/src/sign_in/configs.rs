@@ -4,7 +4,7 @@ use crate::Server;
 use crate::grants::id_of;
 use crate::identity::Admitted;
 use crate::manage;
-use crate::records::{Database, map, text};
+use crate::records::{Database, text};
 use mix_http_api::{ApiError, Done, HIDDEN};
 use mix_identity::{Permission, Target};
 use mix_runtime::workspace::Place;
@@ -380,6 +380,7 @@ pub async fn remove(server: &Arc<Server>, ws: &str, id: &str) -> Result<Done, Ap
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::map;
 
     #[test]
     fn a_token_goes_below_a_known_address_only() {

@@ -284,6 +284,7 @@ fn providers_are_described_by_administrators() {
     site.expect(OWNER, "PATCH", &path, json!({ "name": "new" }), 409);
     site.expect(OWNER, "PUT", &path, json!({ "type": "oidc" }), 400);
     let mut whole = config("corp");
+    whole["client_id"] = json!("mixer-client");
     whole["client_secret"] = json!("***");
     whole["endpoint"] = json!(provider.url());
     whole["redirects"] = json!([BACK]);

@@ -56,13 +56,13 @@ fn a_trace_goes_through_requests_runs_plugins_and_further_requests() {
     let nested = "POST /run-agent/{ws}/{app}/{agent}";
     let found = spans(
         &collector,
-        &[route, "run asks", "$http_do", nested, "run whoami"],
+        &[route, "run asks", "$http_do_server", nested, "run whoami"],
     );
     let id = |name: &str| found[name]["spanId"].clone();
     for (child, of) in [
         (route, json!(CALLER)),
         ("run asks", id(route)),
-        ("$http_do", id("run asks")),
+        ("$http_do_server", id("run asks")),
         (nested, id("run asks")),
         ("run whoami", id(nested)),
     ] {
