@@ -63,6 +63,9 @@ fn of_caller(
 ) -> Map {
     let base = format!("{base_url}/run-agent/{}", place.workspace);
     let mut members = members(place, agent, session, &base);
+    if let Some(domain) = parent_domain(base_url) {
+        members.insert(Arc::from("cloudAgentDomain"), text(domain));
+    }
     if let Some(user) = &caller.user {
         let name = user.name();
         for member in ["user", "userID", "userPseudonym"] {
@@ -95,7 +98,30 @@ fn members(place: &Place, agent: &str, session: &str, base: &str) -> Map {
     }
     put("session", text(session));
     put("timezone", text("UTC"));
+    put("platformVersion", platform_version());
     map
+}
+
+/// Compiler and library are those of the program that runs; the ABI is the format of executables.
+fn platform_version() -> Value {
+    let version = text(env!("CARGO_PKG_VERSION"));
+    let mut map = Map::new();
+    for name in ["remix", "compiler", "stdlib", "mixer"] {
+        map.insert(Arc::from(name), version.clone());
+    }
+    let format = i64::from(mix_bytecode::format::VERSION);
+    map.insert(Arc::from("abi_major"), Value::Int(format));
+    map.insert(Arc::from("abi_minor"), Value::Int(0));
+    Value::Map(map)
+}
+
+/// The domain above the host of a URL, if it has one.
+fn parent_domain(url: &str) -> Option<&str> {
+    let host = url.split_once("://")?.1;
+    let host = host.split(['/', ':', '[']).next()?;
+    let parent = host.split_once('.')?.1;
+    let is_address = host.parse::<std::net::Ipv4Addr>().is_ok();
+    (!is_address && !parent.is_empty()).then_some(parent)
 }
 
 fn with_operator(members: Map, operator: Option<String>) -> Vec<(&'static str, String)> {
@@ -108,4 +134,23 @@ fn with_operator(members: Map, operator: Option<String>) -> Vec<(&'static str, S
 
 fn text(value: &str) -> Value {
     Value::String(Arc::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_of_hosts() {
+        for (url, domain) in [
+            ("https://mix.example.com/v1", Some("example.com")),
+            ("https://mix.example.com:8443", Some("example.com")),
+            ("http://127.0.0.1:8080", None),
+            ("http://[::1]:8080", None),
+            ("http://localhost:8080", None),
+            ("", None),
+        ] {
+            assert_eq!(parent_domain(url), domain, "{url}");
+        }
+    }
 }

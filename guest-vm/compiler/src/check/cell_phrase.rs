@@ -41,7 +41,7 @@ impl Checker<'_> {
             CellForm::Value { ty, meta, body: e } => {
                 let connected;
                 let e = if kind == CellKind::Live {
-                    connected = live_source(e)?;
+                    connected = self.live_source(e)?;
                     &connected
                 } else {
                     e
@@ -301,44 +301,44 @@ impl Checker<'_> {
     }
 }
 
-/// The formula of a live cell with its head, a query or stream source, connected to the cell.
-fn live_source(e: &ast::Expr) -> Checked<ast::Expr> {
-    let mut formula = e.clone();
-    let mut at = &mut formula;
-    loop {
-        let head = match &at.kind {
-            ast::ExprKind::Call { callee, .. } => live_head(callee),
-            _ => None,
-        };
-        if let Some(form) = head {
-            connect(at, form);
-            return Ok(formula);
-        }
-        at = match &mut at.kind {
-            ast::ExprKind::Pipe { value, .. } | ast::ExprKind::Hint { value, .. } => value,
-            ast::ExprKind::Call { callee, .. } => callee,
-            _ => {
-                return Err(Issue::new(Code::CellLive, e.span)
-                    .hint("it starts with db.head, db.all, db.query, co.consume or co.consumeWithActions; else write `cell`")
-                    .into());
+impl Checker<'_> {
+    /// The formula of a live cell with its head, a query or stream source, connected to the cell.
+    fn live_source(&mut self, e: &ast::Expr) -> Checked<ast::Expr> {
+        let mut formula = e.clone();
+        let mut at = &mut formula;
+        loop {
+            let head = match &at.kind {
+                ast::ExprKind::Call { callee, .. } => self.live_head(callee),
+                _ => None,
+            };
+            if let Some(form) = head {
+                connect(at, form);
+                return Ok(formula);
             }
-        };
+            at = match &mut at.kind {
+                ast::ExprKind::Pipe { value, .. } | ast::ExprKind::Hint { value, .. } => value,
+                ast::ExprKind::Call { callee, .. } => callee,
+                _ => {
+                    return Err(Issue::new(Code::CellLive, e.span)
+                        .hint("it starts with db.head, db.all, db.query, co.consume or co.consumeWithActions; else write `cell`")
+                        .into());
+                }
+            };
+        }
     }
-}
 
-/// The form for a source of live cells.
-fn live_head(callee: &ast::Expr) -> Option<&'static str> {
-    let ast::ExprKind::Field { base, name, .. } = &callee.kind else {
-        return None;
-    };
-    let ast::ExprKind::Name(module) = &base.kind else {
-        return None;
-    };
-    match (&**module, &*name.text) {
-        ("db", "head" | "all" | "query") => Some(lookup::LIVE_QUERY),
-        ("co", "consume") => Some(lookup::LIVE_STREAM),
-        ("co", "consumeWithActions") => Some(lookup::LIVE_ACTIONS),
-        _ => None,
+    /// The form for a source of live cells.
+    fn live_head(&mut self, callee: &ast::Expr) -> Option<&'static str> {
+        let ast::ExprKind::Field { base, name, .. } = &callee.kind else {
+            return None;
+        };
+        let (module, form) = match &*name.text {
+            "head" | "all" | "query" => ("db", lookup::LIVE_QUERY),
+            "consume" => ("co", lookup::LIVE_STREAM),
+            "consumeWithActions" => ("co", lookup::LIVE_ACTIONS),
+            _ => return None,
+        };
+        self.is_module(base, module).ok()?.then_some(form)
     }
 }
 

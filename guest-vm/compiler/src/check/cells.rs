@@ -292,12 +292,16 @@ impl Checker<'_> {
             span,
             kind: ExprKind::Local(local),
         };
+        let db = match &head.kind {
+            ast::ExprKind::Call { callee, .. } => match &callee.kind {
+                ast::ExprKind::Field { base, .. } => &**base,
+                _ => &**callee,
+            },
+            _ => head,
+        };
         let member = |text: &str| ast::Expr {
             kind: ast::ExprKind::Field {
-                base: Box::new(ast::Expr {
-                    kind: ast::ExprKind::Name(Symbol::from("db")),
-                    ..head.clone()
-                }),
+                base: Box::new(db.clone()),
                 name: Ident {
                     text: Symbol::from(text),
                     span,
