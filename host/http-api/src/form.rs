@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 
 /// Decodes `%XX` once; `plus` also reads `+` as a blank. `None` for a broken escape or bytes that are no UTF-8.
-pub(crate) fn percent_decode(text: &str, plus: bool) -> Option<String> {
+pub fn percent_decode(text: &str, plus: bool) -> Option<String> {
     let plain = !text.contains('%') && (!plus || !text.contains('+'));
     if plain {
         return Some(text.to_owned());

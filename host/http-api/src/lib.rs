@@ -71,5 +71,5 @@ pub use run::{AgentRun, RunOutcome};
 pub use sse::{PING, RETRY, event};
 pub use topic::{Audience, Topic, escaped_part};
 
-/// Decoding of a GET query or an urlencoded body: names and values in order.
-pub use form::parse_pairs;
+/// Decoding of a GET query or an urlencoded body (names and values in order), and of one part of a path.
+pub use form::{parse_pairs, percent_decode};

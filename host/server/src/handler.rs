@@ -13,7 +13,7 @@ use super::reply::{Reply, ReplyBody};
 use super::runs::Asked;
 use super::sessions::{self, Opening};
 use super::signatures::Signer;
-use super::{Server, incoming, manage, records, runs, topics};
+use super::{Server, incoming, manage, proxies, records, runs, topics};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -69,8 +69,10 @@ pub async fn handle(
     client: IpAddr,
 ) -> Result<Response<ReplyBody>, Infallible> {
     let upgrades = request.headers().contains_key(http::header::UPGRADE);
+    let forwarded = request.headers().get_all("x-forwarded-for");
+    let forwarded = forwarded.iter().filter_map(|line| line.to_str().ok());
     let visit = Visit {
-        client,
+        client: proxies::client(&server.trusted_proxies, client, forwarded),
         token: None,
         upgrade: upgrades.then(|| hyper::upgrade::on(&mut request)),
         inside: None,
@@ -260,7 +262,18 @@ async fn planned(
     mut visit: Visit,
     record: &mut Record,
 ) -> Reply {
+    let asked = server.static_files.get().zip(static_path(&head));
     let mut pending = match mix_http_api::plan(&server.settings, head, facts) {
+        Plan::Reply(reply) if reply.code == "no_such_route" => {
+            return match asked {
+                Some((files, path)) => {
+                    let (files, spare) = (files.clone(), reply.clone());
+                    let finding = tokio::task::spawn_blocking(move || files.answer(&path, reply));
+                    finding.await.unwrap_or_else(|_| spare.into())
+                }
+                None => reply.into(),
+            };
+        }
         Plan::Reply(reply) => return reply.into(),
         Plan::Body(pending) => pending,
     };
@@ -295,6 +308,12 @@ async fn planned(
         }
         Err(error) => pending.refuse(error).into(),
     }
+}
+
+/// The path of a request that may be one for a file of the operator.
+fn static_path(head: &mix_http_api::Head) -> Option<String> {
+    let reads = matches!(head.method.as_str(), "GET" | "HEAD");
+    reads.then(|| head.path().to_owned())
 }
 
 fn rate_limited(message: &str, wait: Duration) -> ApiError {

@@ -25,6 +25,7 @@ pub mod mcp;
 mod metrics;
 mod neighbours;
 mod occupancy;
+mod proxies;
 mod rate;
 mod readers;
 mod records;
@@ -36,12 +37,14 @@ mod sign_in;
 mod signals;
 mod signatures;
 mod slots;
+mod static_files;
 mod swagger;
 mod telemetry;
 mod tls;
 mod topics;
 
 pub use identity::IdentityOptions;
+pub use proxies::Network;
 pub use tls::TlsFiles;
 
 use activity::Activities;
@@ -66,6 +69,7 @@ use readers::Readers;
 use sign_in::UnderWay;
 use signals::Signals;
 use slots::{Limits, Slots};
+use static_files::StaticFiles;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -135,6 +139,10 @@ pub struct Options {
     pub activity_retention: Duration,
     /// Where spans are sent; none: nothing is traced.
     pub collector: Option<http::Uri>,
+    /// Files for paths that are no part of the interface.
+    pub static_files: Option<PathBuf>,
+    /// Proxies that say whom a request comes from.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Options {
@@ -161,6 +169,8 @@ impl Options {
             workspace_rate: 0,
             activity_retention: Duration::from_secs(90 * 24 * 3600),
             collector: None,
+            static_files: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -207,6 +217,9 @@ pub struct Server {
     server_name: Option<String>,
     /// Servers that believe the agents of this one, and whose agents it believes.
     trusted_servers: Vec<String>,
+    /// Files for paths that are no part of the interface.
+    static_files: OnceLock<Arc<StaticFiles>>,
+    trusted_proxies: Vec<Network>,
     /// Keys of tokens that this server issues.
     keys: issuing::Keys,
     stopping: AtomicBool,
@@ -305,6 +318,8 @@ impl Server {
                 .iter()
                 .map(|server| server.to_string().trim_end_matches('/').to_owned())
                 .collect(),
+            static_files: OnceLock::new(),
+            trusted_proxies: options.trusted_proxies,
             keys,
             stopping: AtomicBool::new(false),
             ending: watch::Sender::new(false),
@@ -368,6 +383,10 @@ pub async fn serve(
         manage::recover(&ws_dir);
     })
     .await?;
+    let static_files = match &options.static_files {
+        Some(folder) => Some(Arc::new(StaticFiles::new(folder)?)),
+        None => None,
+    };
     options.settings = settings;
     let retention = options.activity_retention;
     let tracer = match &options.collector {
@@ -376,8 +395,11 @@ pub async fn serve(
     };
     let server = Server::new(assembly, options, base_url, identity);
     activity::start(&server, retention);
+    // Nobody else sets these.
+    if let Some(files) = static_files {
+        let _ = server.static_files.set(files);
+    }
     if let Some(tracer) = tracer {
-        // Nobody else has set it.
         let _ = server.tracer.set(tracer);
     }
     if let Some(token) = dev_token {

@@ -9,7 +9,7 @@ use mix_http_api::{Docs, Settings};
 use mix_identity::{Issuers, Subject};
 use mix_runtime::download;
 use mix_runtime::lock;
-use mix_server::{self, IdentityOptions, Options, TlsFiles};
+use mix_server::{self, IdentityOptions, Network, Options, TlsFiles};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -126,6 +126,17 @@ pub struct Serve {
         default_value_t = 0
     )]
     ws_rate_limit: u32,
+    /// Folder of files that are served for paths that are no part of the interface.
+    #[arg(long, value_name = "DIR", env = "MIXER_SERVE_FILES_FROM")]
+    serve_files_from: Option<PathBuf>,
+    /// Proxies, a range of addresses, whose `X-Forwarded-For` says where a request comes from; may be repeated.
+    #[arg(
+        long = "trusted-proxy",
+        value_name = "CIDR",
+        env = "MIXER_TRUSTED_PROXY",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<Network>,
     /// Collector of OpenTelemetry that spans are sent to (OTLP over HTTP); none: nothing is traced.
     #[arg(long, value_name = "URL", env = "MIXER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<http::Uri>,
@@ -296,6 +307,8 @@ impl Serve {
             workspace_rate: self.ws_rate_limit,
             activity_retention: self.activity_retention,
             collector: self.otlp_endpoint,
+            static_files: self.serve_files_from,
+            trusted_proxies: self.trusted_proxies,
         };
         runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;

@@ -107,3 +107,67 @@ fn a_reported_error_leads_to_the_lines_of_its_sources() {
     assert_eq!(decode(b"{\"error\":{}}", &[]).0, 1);
     assert_eq!(decode(b"no JSON", &[]).0, 1);
 }
+
+#[test]
+fn files_of_the_operator_stand_beside_the_interface() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("site");
+    std::fs::create_dir_all(root.join("docs")).expect("a folder");
+    std::fs::write(root.join("docs/index.html"), "<p>hello</p>").expect("a file");
+    std::fs::write(folder.path().join("secret"), "hush").expect("a file");
+    let site = Site::start_with(&["--serve-files-from", &root.display().to_string()]);
+    let page = site.server.send("GET", "/docs/", &[], None);
+    assert_eq!(
+        (page.status, page.body.as_slice()),
+        (200, &b"<p>hello</p>"[..])
+    );
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    let head = site.server.send("HEAD", "/docs/index.html", &[], None);
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("content-length"), Some("12"));
+    for (method, path, status) in [
+        ("POST", "/docs/", 404),
+        ("GET", "/docs/none.html", 404),
+        ("GET", "/%2e%2e/secret", 400),
+        ("GET", "/v1/none", 404),
+        ("GET", "/v1/health", 200),
+    ] {
+        assert_eq!(
+            site.server.send(method, path, &[], None).status,
+            status,
+            "{path}"
+        );
+    }
+    assert_eq!(
+        Site::start().server.send("GET", "/docs/", &[], None).status,
+        404
+    );
+}
+
+#[test]
+fn a_trusted_proxy_says_whom_a_request_comes_from() {
+    let limit = ["--anon-rate-limit", "2"];
+    let site = Site::start_with(&[&limit[..], &["--trusted-proxy", "127.0.0.0/8"]].concat());
+    let ask = |site: &Site, from: &str| {
+        let headers = [("x-forwarded-for", from)];
+        site.server
+            .send("GET", "/v1/ws/acme", &headers, None)
+            .status
+    };
+    // What stands before the last address is not the proxy's word.
+    for from in ["1.2.3.4", "9.9.9.9, 1.2.3.4"] {
+        assert_eq!(ask(&site, from), 401);
+    }
+    assert_eq!(ask(&site, "1.2.3.4"), 429);
+    assert_eq!(ask(&site, "1.2.3.5"), 401);
+    // Who is not trusted speaks for nobody.
+    let site = Site::start_with(&limit);
+    for from in ["1.2.3.4", "1.2.3.5"] {
+        assert_eq!(ask(&site, from), 401);
+    }
+    assert_eq!(ask(&site, "1.2.3.6"), 429);
+}
