@@ -117,7 +117,7 @@ fn subjects(caller: &Caller) -> Vec<String> {
     if let Some(agent) = &caller.agent {
         all.push(format!(
             "agent/{}:{}.{}.{}",
-            agent.server, agent.workspace, agent.app, agent.agent
+            agent.servers[0], agent.workspace, agent.app, agent.agent
         ));
     }
     all
