@@ -314,12 +314,19 @@ impl Database {
         }
     }
 
+    /// Whether there is nothing that [`Database::refresh`] would read.
+    pub fn is_current(&self) -> bool {
+        match &mut self.writer().backing {
+            Backing::Disk(disk) => disk.is_current(),
+            Backing::Memory { .. } | Backing::ReadOnly { .. } => true,
+        }
+    }
+
     /// Reads what other processes committed since the last write. Cheap while
     /// there is nothing.
     pub fn refresh(&self) -> Result<()> {
-        match &self.writer().backing {
-            Backing::Disk(disk) if !disk.is_current() => {}
-            _ => return Ok(()),
+        if self.is_current() {
+            return Ok(());
         }
         self.turn("refreshing", |_, _| Ok(()))
     }

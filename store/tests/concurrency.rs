@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mix_store::folder::{Folder, FolderFile, NativeFolder};
 use mix_store::{Database, OpenOptions, SaveOptions};
@@ -13,6 +13,8 @@ use mix_value::Value;
 struct Counting {
     inner: NativeFolder,
     syncs: Arc<AtomicU64>,
+    /// Questions whether a file is there.
+    looks: Arc<AtomicU64>,
 }
 
 struct CountingFile {
@@ -39,14 +41,22 @@ impl Folder for Counting {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.inner.rename(from, to)
     }
+    /// A turn ends with its lease: long enough for others to come in between.
     fn remove(&self, name: &str) -> io::Result<()> {
+        if name.starts_with("LEASE.") {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         self.inner.remove(name)
     }
     fn list(&self) -> io::Result<Vec<String>> {
         self.inner.list()
     }
     fn exists(&self, name: &str) -> io::Result<bool> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         self.inner.exists(name)
+    }
+    fn changed(&self) -> io::Result<Option<SystemTime>> {
+        self.inner.changed()
     }
     fn sync(&self) -> io::Result<()> {
         self.inner.sync()
@@ -82,6 +92,7 @@ fn writers_that_wait_share_a_sync_and_keep_their_own_results() {
     let counting = Counting {
         inner: NativeFolder::new(folder.path()),
         syncs: syncs.clone(),
+        looks: Arc::default(),
     };
     let db = Database::open_in(Arc::new(counting), OpenOptions::default()).expect("new");
     let before = syncs.load(Ordering::Relaxed);
@@ -131,6 +142,47 @@ fn writers_that_wait_share_a_sync_and_keep_their_own_results() {
     let folder = Arc::new(NativeFolder::new(folder.path()));
     let db = Database::open_in(folder, OpenOptions::default()).expect("opens");
     assert_eq!(u64::from(db.view().bound()), commits);
+}
+
+#[test]
+fn a_short_look_at_a_quiet_folder_misses_no_commit() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let looks = Arc::new(AtomicU64::new(0));
+    let counting = Counting {
+        inner: NativeFolder::new(folder.path()),
+        syncs: Arc::default(),
+        looks: looks.clone(),
+    };
+    let reader = Database::open_in(Arc::new(counting), OpenOptions::default()).expect("new");
+    let writer = Arc::new(NativeFolder::new(folder.path()));
+    let writer = Database::open_in(writer, OpenOptions::default()).expect("shares");
+    let mut short = 0;
+    for number in 0..32 {
+        // Sometimes at once, sometimes when the folder has been quiet for long.
+        for pause in 0..number % 4 {
+            std::thread::sleep(Duration::from_millis(60 * (pause + 1)));
+            let before = looks.load(Ordering::Relaxed);
+            assert!(reader.is_current(), "commit {number}");
+            short += u64::from(looks.load(Ordering::Relaxed) == before);
+        }
+        let record = Value::map([("n", Value::Int(number as i64))]);
+        match number % 7 {
+            0 => drop(writer.flush()),
+            1 => writer.reindex().expect("makes the index anew"),
+            _ => {}
+        }
+        writer
+            .save(vec![record], &SaveOptions::default())
+            .expect("saves");
+        assert!(!reader.is_current(), "commit {number}");
+        reader.refresh().expect("reads");
+        assert_eq!(u64::from(reader.view().bound()), number + 1);
+        if number % 9 == 8 {
+            // A commit of its own is nothing new either.
+            assert!(reader.is_current(), "commit {number}");
+        }
+    }
+    assert!(short > 4, "every look was a whole one");
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl Disk {
                         && self.now().saturating_sub(begun) < EXCHANGE_WAIT =>
                 {
                     self.folder = enter(&**app, self.os_locked, &mut self.warnings)?;
+                    self.quiet = None;
                     self.options.clock.sleep(POLL);
                 }
                 Err(error)

@@ -12,6 +12,7 @@ mod commit;
 mod compact;
 mod lease;
 mod load;
+mod look;
 mod previous;
 mod rewrite;
 mod seal;
@@ -70,6 +71,8 @@ pub(crate) struct Disk {
     old_logs: BTreeMap<u64, i64>,
     /// Where the rows of the generation before went.
     previous: Option<Arc<Previous>>,
+    /// As far as a short look tells whether others wrote.
+    quiet: Option<look::Quiet>,
     /// What was found and mended while opening.
     pub warnings: Vec<String>,
 }
@@ -134,6 +137,7 @@ impl Disk {
             leftovers_noted: false,
             old_logs: BTreeMap::new(),
             previous: None,
+            quiet: None,
             warnings: Vec::new(),
         })
     }
@@ -174,33 +178,12 @@ impl Disk {
     /// Forgets a failure, so that the next turn reads the files again.
     pub fn reopen(&mut self) -> Result<()> {
         self.open = None;
+        self.quiet = None;
         if let Some(app) = &self.app {
             self.folder = enter(&**app, self.os_locked, &mut self.warnings)?;
         }
         self.failed = None;
         Ok(())
-    }
-
-    /// Whether nobody wrote since the last turn, as far as a look without the
-    /// lease can tell. A writer that stopped after a failure stays as it is.
-    pub fn is_current(&self) -> bool {
-        let Some(open) = &self.open else {
-            return self.failed.is_some();
-        };
-        let fence = open.header.fence;
-        let look = || -> Result<bool> {
-            if self.log_exists(fence + 1)? {
-                return Ok(false);
-            }
-            let name = log_name(fence);
-            let file = self
-                .folder
-                .open(&name, false)
-                .doing(|| format!("opening {name}"))?;
-            let same = read_header(&*file, fence)? == Some(open.header);
-            Ok(same && file.len().doing(|| format!("reading {name}"))? == open.end)
-        };
-        look().unwrap_or(false)
     }
 
     /// The generation; none before the first turn.

@@ -217,6 +217,7 @@ impl Disk {
         self.lease = Some(fence + 2);
         self.folder = Arc::clone(&next.folder);
         self.superseded_files.clear();
+        self.quiet = None;
         if let Ok(folder) = app.folder(LIVE) {
             self.folder = folder;
         }

@@ -6,6 +6,7 @@
 mod native;
 
 use std::io;
+use std::time::SystemTime;
 
 pub use native::{NativeAppFolder, NativeFolder};
 
@@ -56,6 +57,12 @@ pub trait Folder: Send + Sync {
     /// When a file was changed last, in milliseconds since 1970; none where that is not known.
     fn modified(&self, name: &str) -> io::Result<Option<i64>> {
         let _ = name;
+        Ok(None)
+    }
+
+    /// When a name in it was made, renamed or removed last, by the clock of the file
+    /// system; none where that is not known.
+    fn changed(&self) -> io::Result<Option<SystemTime>> {
         Ok(None)
     }
 

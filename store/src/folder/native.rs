@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use std::sync::Arc;
 
@@ -90,6 +91,10 @@ impl Folder for NativeFolder {
         let changed = fs::metadata(self.path.join(name))?.modified()?;
         let since = changed.duration_since(std::time::UNIX_EPOCH).ok();
         Ok(since.and_then(|since| i64::try_from(since.as_millis()).ok()))
+    }
+
+    fn changed(&self) -> io::Result<Option<SystemTime>> {
+        Ok(fs::metadata(&self.path)?.modified().ok())
     }
 
     #[cfg(unix)]
