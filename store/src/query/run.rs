@@ -160,6 +160,7 @@ impl<S: RecordSource> Execution<S> {
             self.finish();
             return Err(error);
         }
+        self.looked_at(batch.len());
         while batch.len() < max {
             match self.next_item()? {
                 Some(item) => batch.push(item),
@@ -228,10 +229,11 @@ impl<S: RecordSource> Execution<S> {
         let Input::Chosen(chosen) = &mut self.input else {
             return Ok(());
         };
-        if self.finished || self.quota.is_some() || !is_last {
+        if self.finished || !is_last {
             return Ok(());
         }
-        let mut room = max;
+        let quota = self.quota.unwrap_or(u64::MAX);
+        let mut room = max.min(usize::try_from(quota).unwrap_or(usize::MAX));
         match segment.steps.get(self.passed..) {
             Some([]) => {}
             Some([Step::Limit(limit)]) => {
@@ -249,6 +251,13 @@ impl<S: RecordSource> Execution<S> {
         }
         let rows = chosen.take_known(room)?;
         self.read_known(&rows, batch)
+    }
+
+    /// Counts values that were looked at.
+    fn looked_at(&mut self, values: usize) {
+        if let Some(left) = &mut self.quota {
+            *left = left.saturating_sub(values as u64);
+        }
     }
 
     fn read_known(&self, rows: &[u32], batch: &mut Vec<QueryItem>) -> Result<(), S::Error> {
