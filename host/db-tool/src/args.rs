@@ -65,6 +65,17 @@ pub enum FileFormat {
     Image,
 }
 
+/// A query.
+#[derive(Debug, Args)]
+pub struct ParseArgs {
+    /// The query as text.
+    #[arg(required_unless_present = "ast", conflicts_with = "ast")]
+    pub text: Option<String>,
+    /// The query as a tree, in JSON.
+    #[arg(long, value_name = "JSON")]
+    pub ast: Option<String>,
+}
+
 /// What is done.
 #[derive(Debug, Subcommand)]
 pub enum Action {
@@ -83,11 +94,8 @@ pub enum Action {
     },
     /// Prints the results of a query.
     Query(Box<QueryArgs>),
-    /// Prints the tree of a query.
-    Parse {
-        /// The query as text.
-        text: String,
-    },
+    /// Prints the tree of a query, or the text of a tree.
+    Parse(ParseArgs),
     /// Saves records: a JSON object, an array, or one object per line; `-` is standard input.
     Save {
         /// The file.

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::transfer::{ExportOptions, Format};
-use mix_store::{Database, fields};
+use mix_store::{AsOf, Database, fields, id_argument};
 use mix_value::{Map, Value, escjson};
 
 use crate::Terminal;
-use crate::args::{ExportArgs, FileFormat, QueryArgs};
+use crate::args::{ExportArgs, FileFormat, ParseArgs, QueryArgs};
 use crate::csv_records;
 use crate::failure::Failure;
 use crate::output::Printer;
@@ -40,6 +40,9 @@ pub(crate) fn get(
     ids: &[String],
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
+    for id in ids {
+        id_argument(&Value::from(id.as_str()))?;
+    }
     let database = target.read()?;
     let found = database.get_many(ids.iter().map(String::as_str))?;
     let mut missing = Vec::new();
@@ -59,6 +62,7 @@ pub(crate) fn get(
 }
 
 pub(crate) fn history(target: &Target, id: &str, printer: &mut Printer<'_>) -> Result<(), Failure> {
+    id_argument(&Value::from(id))?;
     let database = target.read()?;
     let view = database.view();
     let mut rows = view.versions(id)?;
@@ -80,9 +84,20 @@ pub(crate) fn watermark(target: &Target, printer: &mut Printer<'_>) -> Result<()
     printer.line(&target.read()?.watermark())
 }
 
-pub(crate) fn parse(text: &str, printer: &mut Printer<'_>) -> Result<(), Failure> {
-    let tree = Pipeline::parse(text)?.to_value();
-    printer.line(&crate::output::text(&tree)?)
+/// The AST of a text, or the text of an AST.
+pub(crate) fn parse(args: &ParseArgs, printer: &mut Printer<'_>) -> Result<(), Failure> {
+    match (&args.text, &args.ast) {
+        (Some(text), None) => {
+            let tree = Pipeline::parse(text)?.to_value();
+            printer.line(&crate::output::text(&tree)?)
+        }
+        (None, Some(ast)) => {
+            let pipeline = Pipeline::from_value(&json("--ast", ast)?)?;
+            let none = || Failure::work("no_text: no query text stands for exactly this AST");
+            printer.line(&pipeline.to_text().ok_or_else(none)?)
+        }
+        _ => Err(Failure::usage("give the query as text or as --ast")),
+    }
 }
 
 pub(crate) fn query(
@@ -117,7 +132,9 @@ pub(crate) fn query(
     };
     let database = target.read()?;
     if args.explain {
-        let plan = database.view().explain(&pipeline, &options)?;
+        let moment = options.as_of.as_ref().map(AsOf::from_value).transpose()?;
+        let view = database.view_as_of(moment.as_ref())?;
+        let plan = view.explain(&pipeline, &options)?;
         return printer.line(&crate::output::text(&plan)?);
     }
     let results = database.query(&pipeline, &options)?.map(|item| {

@@ -97,6 +97,17 @@ fn records_are_saved_read_and_deleted() {
         "{\"age\":23}\n"
     );
     assert!(ok(&app, &["query", "name == \"Bo\"", "--explain"]).contains("\"ast\""));
+    let plan = ok(&app, &["query", "exists name", "--explain", "--as-of", "1"]);
+    assert!(plan.contains("\"rows\":1"), "{plan}");
+    let text = ok(&app, &["parse", "--ast", ast.trim()]);
+    assert_eq!(text, "name == \"Bo\" | { age }\n");
+    let silent = db(&app, &["parse", "--ast", r#"["and",[]]"#]).expect_err("has no text");
+    assert_eq!(silent.code, 1);
+    for command in ["get", "history", "delete", "purge"] {
+        let empty = db(&app, &[command, ""]).expect_err("is no id");
+        assert!(empty.message.contains("expected_ref"), "{command}: {empty}");
+        assert_eq!(empty.code, 1);
+    }
     assert!(ok(&app, &["get", &ids[0]]).contains("\"Ada\""));
     let versions = ok(&app, &["history", &ids[1]]);
     let ages: Vec<bool> = versions

@@ -53,6 +53,13 @@ pub(super) struct Token {
     pub(super) end: usize,
 }
 
+/// Whether a name can be written without quotes.
+pub(super) fn is_word(name: &str) -> bool {
+    let starts = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let goes_on = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    starts && name.bytes().all(goes_on) && !KEYWORDS.contains(&name)
+}
+
 /// All tokens. The last one is [`TokenKind::End`] or [`TokenKind::Bad`]: a bad
 /// one is an error only if the parser gets that far.
 pub(super) fn tokens(text: &str) -> Vec<Token> {

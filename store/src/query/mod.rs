@@ -47,6 +47,7 @@ mod select;
 mod source;
 #[cfg(test)]
 mod tests;
+mod to_text;
 mod to_value;
 
 pub use ast::Pipeline;
@@ -75,5 +76,11 @@ impl Pipeline {
     /// Writes the JSON form.
     pub fn to_value(&self) -> Value {
         to_value::write(self)
+    }
+
+    /// Writes the text form, if there is a text that is read as exactly this pipeline. There is
+    /// one for every pipeline that was read from text.
+    pub fn to_text(&self) -> Option<String> {
+        to_text::write(self)
     }
 }

@@ -204,7 +204,57 @@ fn texts_become_nodes() {
             escjson::format(&escjson::parse(&short).unwrap_or_else(|e| panic!("{wanted}: {e}")));
         assert_eq!(Ok(ast(text)), wanted, "{text}");
         let again = Pipeline::parse(text).expect("parsed before");
+        let printed = again.to_text().unwrap_or_else(|| panic!("{text}: no text"));
+        assert_eq!(Pipeline::parse(&printed).as_ref(), Ok(&again), "{printed}");
         assert_eq!(Pipeline::from_value(&again.to_value()), Ok(again), "{text}");
+    }
+}
+
+#[test]
+fn nodes_are_written_as_people_would() {
+    for text in [
+        "",
+        r#"entity == "person" and not (city == "Oslo" or city == null)"#,
+        r#"(a == 1 or b == 2) and c == 3 or not not exists d"#,
+        r#"(a + 1) * 2 - (b - c) / -2 == .d % 3"#,
+        r#""x.y".z in ["a", 1, null, ref("r")] | orderDesc(a.b) | skip($n) | limit(3)"#,
+        r#"lines.(sku == "A" and qty > 1) | { a, b: c ?? 1.0, -d, *, **, e: { f: g.h }, i: ({ j: k.l }) }"#,
+        r#"after "G.3" | group(a) | +values | .key | count() | reverse() | order(a, $d)"#,
+        r#"a not all in $p and b like "\"é" and true | false | { }"#,
+    ] {
+        let pipeline = Pipeline::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let written = pipeline.to_text();
+        assert_eq!(written.as_deref(), Some(text.replace("{ }", "{}").as_str()));
+    }
+}
+
+#[test]
+fn some_nodes_have_no_text() {
+    for (node, has_text) in [
+        (r#"["comparison","==",["token","a b"],1]"#, false),
+        (r#"["comparison","==","a b",1]"#, true),
+        (r#"["comparison","==",["token","and"],1]"#, false),
+        (
+            r#"["comparison","==",["objectMember",null,["token","and"]],1]"#,
+            true,
+        ),
+        (r#"["comparison","==",["objectMember",null,"a"],1]"#, false),
+        (r#"["comparison","==","a",{"b":1}]"#, false),
+        (r#"["comparison","==","a",["scalarIndexed","b"]]"#, false),
+        (r#"["comparison","in","a",["listIndexed",["b"]]]"#, false),
+        (r#"["comparison","==","a","{ref}b"]"#, false),
+        (r#"["comparison","==","a",["token","b"]]"#, false),
+        (r#"["and",[]]"#, false),
+        (r#"["and",[["exists","a"]]]"#, false),
+        (r#"["subquery","a",[]]"#, false),
+        (r#"["subquery","a",[["exists","b"],["exists","c"]]]"#, true),
+        (r#"["object",[["assignMember","a","b"]]]"#, false),
+        (r#"["followRef",["followRef","a"]]"#, false),
+        (r#"["afterRow",-3]"#, true),
+    ] {
+        let value = escjson::parse(node).unwrap_or_else(|error| panic!("{node}: {error}"));
+        let pipeline = Pipeline::from_value(&value).unwrap_or_else(|e| panic!("{node}: {e}"));
+        assert_eq!(pipeline.to_text().is_some(), has_text, "{node}");
     }
 }
 

@@ -171,6 +171,12 @@ fn check(pipeline: &Pipeline) {
     let _ = PreparedQuery::new(pipeline, &options);
 }
 
+/// What the text of a pipeline is read as.
+fn printed(pipeline: &Pipeline) -> Result<Pipeline, String> {
+    let text = pipeline.to_text().ok_or("it has no text")?;
+    Pipeline::parse(&text).map_err(|error| format!("{text}: {error}"))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -178,7 +184,10 @@ proptest! {
     fn random_words(words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..14)) {
         let text = words.join(" ");
         match Pipeline::parse(&text) {
-            Ok(pipeline) => check(&pipeline),
+            Ok(pipeline) => {
+                check(&pipeline);
+                prop_assert_eq!(printed(&pipeline), Ok(pipeline), "{}", text);
+            }
             Err(error) => {
                 prop_assert!(matches!(error.code, QueryErrorCode::Syntax | QueryErrorCode::Unsupported), "{}", error);
                 prop_assert!(error.offset().is_some_and(|offset| offset <= text.chars().count()));
@@ -197,13 +206,19 @@ proptest! {
     fn random_conditions(text in condition()) {
         let pipeline = Pipeline::parse(&text);
         prop_assert!(pipeline.is_ok(), "{text}: {pipeline:?}");
-        check(&pipeline.unwrap());
+        let pipeline = pipeline.unwrap();
+        check(&pipeline);
+        prop_assert_eq!(printed(&pipeline), Ok(pipeline), "{}", text);
     }
 
     #[test]
     fn random_nodes(value in value()) {
         if let Ok(pipeline) = Pipeline::from_value(&value) {
             check(&pipeline);
+            // Not all have a text, and none has a wrong one.
+            if let Some(text) = pipeline.to_text() {
+                prop_assert_eq!(Pipeline::parse(&text), Ok(pipeline), "{}", text);
+            }
         }
     }
 }
