@@ -5,39 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use mix_store::time::Clock;
-use mix_store::{Database, OpenOptions, SaveOptions, StoreError};
-use mix_value::Value;
+use mix_store::{Database, StoreError};
 
 use crate::disk::{Dice, Fault, ForgetfulApp, ForgetfulFolder};
-use crate::{TestClock, record, revisions};
-
-fn open(
-    app: &ForgetfulApp,
-    clock: &Arc<TestClock>,
-    os_lock_held: bool,
-) -> Result<Database, StoreError> {
-    let options = OpenOptions {
-        os_lock_held,
-        clock: clock.clone(),
-        ..OpenOptions::default()
-    };
-    Database::open_app(Arc::new(app.clone()), options)
-}
+use crate::{TestClock, Work, interrupt, open_app as open, save};
 
 fn numbers(db: &Database) -> BTreeSet<i64> {
-    revisions(db);
-    let view = db.view();
-    let rows = view.rows(0, usize::MAX).expect("rows");
-    let number = |row: &u32| {
-        let record = view.record(*row).expect("a row").value().expect("a value");
-        record.get("n").and_then(Value::as_int).expect("n")
-    };
-    rows.iter().map(number).collect()
-}
-
-fn save(db: &Database, number: u64) -> Result<(), StoreError> {
-    db.save(vec![record(number, None)], &SaveOptions::default())
-        .map(drop)
+    crate::numbers(db).into_iter().collect()
 }
 
 fn filled(app: &ForgetfulApp, clock: &Arc<TestClock>) -> (Database, BTreeSet<i64>) {
@@ -103,22 +77,6 @@ struct Fates {
     next: u64,
     acknowledged: BTreeSet<i64>,
     refused: BTreeSet<i64>,
-}
-
-type Work = Box<dyn FnOnce() + Send>;
-/// Has something done before the next operation of one kind.
-type Before = dyn Fn(Work) + Send + Sync;
-
-/// Does the work before the operation behind `left` others.
-fn interrupt(before: Arc<Before>, left: u64, work: Work) {
-    let again = before.clone();
-    before(Box::new(move || {
-        if left > 0 {
-            interrupt(again, left - 1, work);
-        } else {
-            work();
-        }
-    }));
 }
 
 #[test]

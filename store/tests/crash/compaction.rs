@@ -3,21 +3,11 @@
 
 use std::sync::Arc;
 
-use mix_store::{Database, OpenOptions, Rewriting, SaveOptions, StoreError};
+use mix_store::{Database, OpenOptions, Rewriting, SaveOptions};
 use mix_value::{Ref, Value};
 
 use crate::disk::{Dice, Fault, ForgetfulApp};
-use crate::{TestClock, record, revisions};
-
-fn open(app: &ForgetfulApp, clock: &Arc<TestClock>) -> Result<Database, StoreError> {
-    let options = OpenOptions {
-        os_lock_held: true,
-        name: Some("tree".into()),
-        clock: clock.clone(),
-        ..OpenOptions::default()
-    };
-    Database::open_app(Arc::new(app.clone()), options)
-}
+use crate::{TestClock, open_app, record, revisions};
 
 /// Some records with versions and tombstones; gives their ids.
 fn fill(db: &Database, dice: &mut Dice) -> Vec<Ref> {
@@ -76,7 +66,7 @@ fn a_power_cut_at_any_step_leaves_the_old_or_the_new() {
                 let mut dice = Dice::new(seed * 1000 + at);
                 let clock = Arc::new(TestClock::default());
                 let app = ForgetfulApp::default();
-                let db = open(&app, &clock).expect("new");
+                let db = open_app(&app, &clock, true).expect("new");
                 let ids = fill(&db, &mut dice);
                 let before = revisions(&db);
                 let reader = db.view().including(true, true);
@@ -96,9 +86,9 @@ fn a_power_cut_at_any_step_leaves_the_old_or_the_new() {
                 let mut app = app.after_power_cut(&mut dice);
                 // A second cut while the first one is being mended.
                 app.plan(dice.below(12), Fault::PowerCut);
-                drop(open(&app, &clock));
+                drop(open_app(&app, &clock, true));
                 app = app.after_power_cut(&mut dice);
-                let db = open(&app, &clock).unwrap_or_else(|error| panic!("{context}: {error}"));
+                let db = open_app(&app, &clock, true).unwrap_or_else(|error| panic!("{context}: {error}"));
                 let mut found = revisions(&db);
                 match after {
                     Some(after) => {
@@ -139,7 +129,7 @@ fn one_failing_operation_spoils_no_database() {
             let mut dice = Dice::new(at);
             let clock = Arc::new(TestClock::default());
             let app = ForgetfulApp::default();
-            let db = open(&app, &clock).expect("new");
+            let db = open_app(&app, &clock, true).expect("new");
             let ids = fill(&db, &mut dice);
             let before = revisions(&db);
             let used = app.operations();
@@ -160,7 +150,7 @@ fn one_failing_operation_spoils_no_database() {
             let expected = revisions(&db);
             let mut survivor = Dice::new(at + 7);
             for app in [app.clone(), app.after_power_cut(&mut survivor)] {
-                let again = open(&app, &clock).unwrap_or_else(|error| panic!("{context}: {error}"));
+                let again = open_app(&app, &clock, true).unwrap_or_else(|error| panic!("{context}: {error}"));
                 assert_eq!(revisions(&again), expected, "{context}");
             }
             at += 1;
@@ -189,7 +179,7 @@ fn what_is_kept_is_what_was_asked_for() {
         (3, vec![2, 3]),
     ] {
         let app = ForgetfulApp::default();
-        let db = open(&app, &clock).expect("new");
+        let db = open_app(&app, &clock, true).expect("new");
         let mut ids = Vec::new();
         for number in 0..3 {
             let saved = db.save(vec![record(number, None)], &SaveOptions::default());
@@ -213,7 +203,7 @@ fn what_is_kept_is_what_was_asked_for() {
         assert_eq!(db.view().row_of_watermark(&old).expect("one before"), last);
         db.flush().expect("flushes");
         drop(db);
-        let db = open(&app, &clock).expect("opens");
+        let db = open_app(&app, &clock, true).expect("opens");
         assert_eq!(numbers(&db), expected, "kind {kind}");
         assert_eq!(db.view().row_of_watermark(&old).expect("one before"), last);
         db.compact(true, true).expect("again");
@@ -246,7 +236,7 @@ fn a_lost_lock_or_a_component_may_not_compact() {
 fn blobs_go_with_the_last_record_that_refers_to_them() {
     let clock = Arc::new(TestClock::default());
     let app = ForgetfulApp::default();
-    let db = open(&app, &clock).expect("new");
+    let db = open_app(&app, &clock, true).expect("new");
     let blob = |text: &str| {
         Value::map([
             ("_rmx_type", Value::from("blob")),
@@ -289,7 +279,7 @@ fn blobs_go_with_the_last_record_that_refers_to_them() {
 fn flags_set_by_hand_survive() {
     let clock = Arc::new(TestClock::default());
     let app = ForgetfulApp::default();
-    let db = open(&app, &clock).expect("new");
+    let db = open_app(&app, &clock, true).expect("new");
     for number in 0..3 {
         db.save(vec![record(number, None)], &SaveOptions::default())
             .expect("saves");
@@ -299,7 +289,7 @@ fn flags_set_by_hand_survive() {
     db.compact(true, true).expect("compacts");
     assert_eq!(db.view().rows(0, 9).expect("rows"), [1]);
     drop(db);
-    let db = open(&app, &clock).expect("opens");
+    let db = open_app(&app, &clock, true).expect("opens");
     assert_eq!(db.view().rows(0, 9).expect("rows"), [1]);
     db.compact(false, false).expect("compacts");
     assert_eq!(

@@ -49,6 +49,8 @@ pub enum Fault {
     PowerCut,
     /// Only this operation fails.
     Once,
+    /// This operation and the ones after it fail, so many in all.
+    Several(u64),
     /// Only this operation fails, and if it is a write it has written everything.
     Late,
     /// This operation and the next ones that need room find the disk full.
@@ -93,7 +95,11 @@ fn count(power: &Mutex<Power>) -> io::Result<()> {
         if fault == Fault::PowerCut && now >= at {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        if now == at {
+        let last = match fault {
+            Fault::Several(count) => at + count - 1,
+            _ => at,
+        };
+        if (at..=last).contains(&now) {
             return Err(io::Error::other("planned fault"));
         }
     }

@@ -5,6 +5,7 @@ mod beside;
 mod compaction;
 mod disk;
 mod full;
+mod handover;
 mod kill;
 mod processes;
 mod schedules;
@@ -14,7 +15,7 @@ mod undone;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use disk::{Dice, Fault, ForgetfulFolder};
+use disk::{Dice, Fault, ForgetfulApp, ForgetfulFolder};
 use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::time::Clock;
 use mix_store::{Database, OpenOptions, SaveOptions, StoreError};
@@ -68,6 +69,51 @@ fn record(number: u64, id: Option<&Ref>) -> Value {
     pairs.extend(id.map(|id| ("_rmx_id", Value::Ref(id.clone()))));
     Value::map(pairs)
 }
+
+/// Opens an app folder, with the lock of the operating system or without.
+fn open_app(
+    app: &ForgetfulApp,
+    clock: &Arc<TestClock>,
+    os_lock_held: bool,
+) -> Result<Database, StoreError> {
+    let options = OpenOptions {
+        os_lock_held,
+        name: Some("tree".into()),
+        ..options(clock)
+    };
+    Database::open_app(Arc::new(app.clone()), options)
+}
+
+/// Saves a new record with a number.
+fn save(db: &Database, number: u64) -> Result<(), StoreError> {
+    db.save(vec![record(number, None)], &SaveOptions::default())
+        .map(drop)
+}
+
+/// The numbers of all rows, in order, each row checked.
+fn numbers(db: &Database) -> Vec<i64> {
+    revisions(db);
+    let view = db.view().including(true, true);
+    let rows = view.rows(0, usize::MAX).expect("rows");
+    let number = |row: &u32| {
+        let record = view.record(*row).expect("a row").value().expect("a value");
+        record.get("n").and_then(Value::as_int).expect("n")
+    };
+    rows.iter().map(number).collect()
+}
+
+/// Does the work before the operation behind `left` others of its kind; `before` has something
+/// done before the next one.
+fn interrupt(before: Arc<Before>, left: u64, work: Work) {
+    let again = before.clone();
+    before(Box::new(move || match left {
+        0 => work(),
+        left => interrupt(again, left - 1, work),
+    }));
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+type Before = dyn Fn(Work) + Send + Sync;
 
 /// What is known of the rows: those of acknowledged commits.
 #[derive(Default, Clone)]

@@ -4,20 +4,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use mix_store::{Database, OpenOptions, SaveOptions, StoreError};
+use mix_store::{Database, SaveOptions, StoreError};
 use mix_value::Ref;
 
 use crate::disk::{Dice, Fault, ForgetfulApp};
-use crate::{TestClock, record, revisions};
-
-fn open(app: &ForgetfulApp, clock: &Arc<TestClock>) -> Result<Database, StoreError> {
-    let options = OpenOptions {
-        os_lock_held: true,
-        clock: clock.clone(),
-        ..OpenOptions::default()
-    };
-    Database::open_app(Arc::new(app.clone()), options)
-}
+use crate::{TestClock, open_app, record, revisions};
 
 /// Ids that must be live, and those whose fate is open.
 #[derive(Default)]
@@ -76,7 +67,7 @@ fn random_schedules_with_compactions_lose_nothing() {
         let mut known = Known::default();
         for round in 0..6 {
             let context = format!("seed {seed}, round {round}");
-            let db = open(&app, &clock).unwrap_or_else(|error| panic!("{context}: {error}"));
+            let db = open_app(&app, &clock, true).unwrap_or_else(|error| panic!("{context}: {error}"));
             let found = live(&db);
             let missing: Vec<_> = known.live.difference(&found).collect();
             assert!(missing.is_empty(), "{context}: {missing:?} are missing");

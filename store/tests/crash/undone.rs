@@ -4,26 +4,10 @@
 use std::sync::Arc;
 
 use mix_store::time::Clock;
-use mix_store::{Database, OpenOptions, SaveOptions, StoreError, Sync};
-use mix_value::Value;
+use mix_store::{Database, OpenOptions, StoreError, Sync};
 
 use crate::disk::{Dice, Fault, ForgetfulFolder};
-use crate::{TestClock, open, options, record, revisions};
-
-fn numbers(db: &Database) -> Vec<i64> {
-    let view = db.view().including(true, true);
-    let rows = view.rows(0, usize::MAX).expect("rows");
-    let number = |row: &u32| {
-        let record = view.record(*row).expect("a row").value().expect("a value");
-        record.get("n").and_then(Value::as_int).expect("n")
-    };
-    rows.iter().map(number).collect()
-}
-
-fn save(db: &Database, number: u64) -> Result<(), StoreError> {
-    db.save(vec![record(number, None)], &SaveOptions::default())
-        .map(drop)
-}
+use crate::{TestClock, numbers, open, options, save};
 
 #[test]
 fn a_commit_reported_as_not_saved_never_comes_back() {
@@ -44,7 +28,6 @@ fn a_commit_reported_as_not_saved_never_comes_back() {
                 let survivor = folder.after_power_cut(&mut dice);
                 let db =
                     open(&survivor, &clock).unwrap_or_else(|error| panic!("{context}: {error}"));
-                revisions(&db);
                 let found = numbers(&db);
                 assert_eq!(found[0], 1, "{context}");
                 match &result {
@@ -88,7 +71,6 @@ fn commits_that_were_taken_over_before_they_were_cut_off_stand() {
             slow.reopen().expect("opens again");
         }
         let db = open(&folder, &clock).expect("opens");
-        revisions(&db);
         let found = numbers(&db);
         let times = found.iter().filter(|number| **number == 2).count();
         match result {
@@ -147,7 +129,6 @@ fn nothing_is_built_on_what_failed_to_sync() {
             }
             let survivor = folder.after_power_cut(&mut Dice::new(seed));
             let db = open(&survivor, &clock).unwrap_or_else(|error| panic!("{context}: {error}"));
-            revisions(&db);
             let found = numbers(&db);
             let missing = acknowledged.iter().find(|number| !found.contains(number));
             assert_eq!(missing, None, "{context}: {found:?}");
