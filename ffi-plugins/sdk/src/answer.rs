@@ -6,6 +6,7 @@ use std::pin::Pin;
 use wit_bindgen::{StreamReader, StreamWriter};
 
 use crate::bindings::family::{mix::ffi::types, wit_stream};
+use crate::inside::noted;
 use crate::{Encoded, Failure, IntoValue};
 
 /// How many items of an iterator are offered to the reader at once.
@@ -176,7 +177,7 @@ impl Answer {
             Answer::One(Encoded(value)) => types::Reply::One(value),
             Answer::Many(Many { producer }) => {
                 let (writer, reader): (_, StreamReader<Item>) = wit_stream::new();
-                wit_bindgen::spawn_local(producer(Sink { writer }));
+                wit_bindgen::spawn_local(noted(producer(Sink { writer })));
                 types::Reply::Many(reader)
             }
         }

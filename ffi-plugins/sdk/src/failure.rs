@@ -48,6 +48,12 @@ impl Failure {
         Failure::new("ERR_UNSUPPORTED", message)
     }
 
+    /// `ERR_WAITS`, of the short way of a function (`NAME?` or `NAME*`): nothing has happened,
+    /// and the function itself is to be started.
+    pub fn waits() -> Failure {
+        Failure::new("ERR_WAITS", "start the function")
+    }
+
     /// `ERR_INTERNAL`: an invariant is broken.
     pub fn internal(message: impl Into<String>) -> Failure {
         Failure::new("ERR_INTERNAL", message)

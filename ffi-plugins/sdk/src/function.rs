@@ -5,7 +5,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::bindings::family::mix::ffi::types;
+use crate::inside::{is_inside, noted};
 use crate::{Answer, Arguments, Encoded, Failure};
+
+/// How the names of short ways end (`function.waits` in `wit/ffi`).
+const SHORT_WAYS: [char; 2] = ['?', '*'];
 
 /// A future of the one thread of a component.
 pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -73,6 +77,9 @@ pub fn call<S>(
                 function.name
             )));
         };
+        if function.name.ends_with(SHORT_WAYS) && is_inside() {
+            return Err(Failure::waits());
+        }
         run(
             &session()?,
             Arguments::decode(function.name, function.params, args)?,
@@ -97,5 +104,6 @@ pub async fn start<S>(
             Run::Start(run) => run(session, arguments).await,
         }
     };
-    answer.await.map(Answer::into_reply).map_err(Into::into)
+    let answer = noted(answer).await;
+    answer.map(Answer::into_reply).map_err(Into::into)
 }

@@ -40,6 +40,8 @@
 //!   the function: the caller gets `ERR_EXPECTED_X` or `ERR_UNDEFINED`.
 //! * Results are [`IntoValue`] types, alone or in a `Result` with [`Failure`]. A `start`
 //!   function may also answer [`Many`] values, as a lazy stream, by returning [`Answer`].
+//! * A `call` function named as a `start` function with `?` behind is its *short way*, with `*` that of one
+//!   that answers [`Many`]: it is called first, and says [`Failure::waits`] if it cannot answer at once.
 //! * `family! { bound; … }` exports `mix:ffi/binding` too; [`caller`] then says on whose
 //!   behalf the instance works.
 //! * [`shared_family!`] is for plugins whose one instance serves many runs at once, such as
@@ -54,6 +56,7 @@ mod caller;
 mod clock;
 mod failure;
 mod function;
+mod inside;
 mod macros;
 mod result;
 mod session;

@@ -15,8 +15,19 @@ pub struct Linked {
 
 /// Names of the foreign functions that are there.
 pub trait FunctionTable {
-    /// The function with that name (`$db_get_one`).
+    /// The function with that name (`$db_get_one`). For one that waits its short way is looked
+    /// for too, under the same name with [`short_way::VALUE`] or [`short_way::ITEMS`] behind it.
     fn find(&self, name: &str) -> Option<Linked>;
+}
+
+/// The short way of a function that may wait: a function beside it that never does (`wit/ffi`).
+pub mod short_way {
+    /// Behind the name of a function that answers with a value.
+    pub const VALUE: &str = "?";
+    /// Behind the name of one that answers with a stream; the short way gives all its items.
+    pub const ITEMS: &str = "*";
+    /// The code of its failure when the function is to be started.
+    pub const CLOSED: &str = "ERR_WAITS";
 }
 
 /// No foreign functions at all.

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use mix_bytecode::{Constant, Op, PathStep, Program};
 
 use crate::base_case::BaseCase;
-use crate::boundary::{FunctionTable, Issue};
+use crate::boundary::{FunctionTable, Issue, Linked, short_way};
 use crate::builtins::{self, Builtin};
 use crate::heap::{Map, Shape, Text, Value};
 use crate::interpreter::intrinsic::{self, Intrinsic};
@@ -99,12 +99,38 @@ impl Quick {
     }
 }
 
+/// What is tried before a function that waits is started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Short {
+    /// Its number at the host.
+    pub index: u32,
+    /// It gives all items of a stream.
+    pub is_stream: bool,
+}
+
+impl Short {
+    fn find(functions: &dyn FunctionTable, name: &str, of: &Linked) -> Option<Short> {
+        let find = |ending: &str| {
+            let short = functions.find(&format!("{name}{ending}"))?;
+            (!short.waits && short.params == of.params).then_some(Short {
+                index: short.index,
+                is_stream: ending == short_way::ITEMS,
+            })
+        };
+        if !of.waits {
+            return None;
+        }
+        find(short_way::VALUE).or_else(|| find(short_way::ITEMS))
+    }
+}
+
 /// How a foreign function is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Foreign {
     Linked {
         index: u32,
         waits: bool,
+        short: Option<Short>,
     },
     /// Its replacement for this environment: a function without parameters.
     Arm(u32),
@@ -168,7 +194,11 @@ impl Loaded {
                             ),
                         ));
                     }
-                    return Ok(Foreign::Linked { index: linked.index, waits: linked.waits });
+                    return Ok(Foreign::Linked {
+                        index: linked.index,
+                        waits: linked.waits,
+                        short: Short::find(functions, &import.name, &linked),
+                    });
                 }
                 let arm = import.arms.iter().find(|(name, _)| &**name == environment);
                 let of = |function: mix_bytecode::FuncId| {

@@ -4,6 +4,30 @@
 //! minor version) things are only ever added, so whoever was built for an earlier one of them
 //! keeps working.
 
+use crate::bindings::Function;
+
+/// Endings of the names of short ways: for a value, and for the items of a stream.
+const SHORT_WAYS: [&str; 2] = ["?", "*"];
+/// How a short way says that the function itself is to be started.
+pub const WAITS: &str = "ERR_WAITS";
+
+/// The name of the function whose short way has this name.
+pub fn without_short_way(name: &str) -> Option<&str> {
+    SHORT_WAYS.iter().find_map(|end| name.strip_suffix(end))
+}
+
+/// The names that the short ways of a function can have.
+pub fn short_ways(name: &str) -> impl Iterator<Item = String> {
+    SHORT_WAYS.iter().map(move |end| format!("{name}{end}"))
+}
+
+/// The function whose short way this one is, if it is one.
+pub fn short_way_of<'a>(function: &Function, functions: &'a [Function]) -> Option<&'a Function> {
+    let name = without_short_way(&function.name)?;
+    let whole = functions.iter().find(|whole| whole.name == name)?;
+    (whole.waits && !function.waits && whole.params == function.params).then_some(whole)
+}
+
 /// Major, minor, patch.
 type Version = (u64, u64, u64);
 

@@ -16,6 +16,7 @@ pub mod job;
 mod task;
 
 use crate::bindings::{Caller, Failure};
+use crate::contract;
 use crate::desk::Desk;
 use crate::instance::job::{Address, Answer, Job, NotBegun, Waiting};
 use crate::lock::AppLock;
@@ -158,6 +159,57 @@ impl Instance {
                 Ok(Err(failure))
             }
         }
+    }
+
+    /// Calls the short way of a function of a shared instance, by the task of the run, and not at
+    /// all if the instance does something else: whoever shares it is not waited for.
+    pub async fn call_short_way(self: &Arc<Self>, address: Address, desk: &Desk) -> CallResult {
+        let (send, answer) = oneshot::channel();
+        let mut work = self.clone().short_way(address, send).boxed();
+        let begin = async move {
+            let step = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+            if step.is_pending() {
+                // Interrupted by the epoch. The instance belongs to others too, so it goes on
+                // even if this run ends.
+                tokio::spawn(work);
+            }
+        };
+        if desk.ask(begin).await.is_err() {
+            return Err(not_short());
+        }
+        answer.await.unwrap_or_else(|_| Err(not_short()))
+    }
+
+    /// Drops `answer` if the instance is not at rest.
+    async fn short_way(self: Arc<Self>, address: Address, answer: oneshot::Sender<CallResult>) {
+        let function = address.function;
+        let Ok(mut state) = self.state.try_lock() else {
+            return;
+        };
+        let mut live = match std::mem::replace(&mut *state, State::Dead) {
+            State::Idle(live) => live,
+            other => {
+                *state = other;
+                return;
+            }
+        };
+        live.store.data_mut().spin_limit = Some(SPIN_LIMIT);
+        let called = call_entry(&mut live, address).await;
+        live.store.data_mut().spin_limit = None;
+        let result = match called {
+            Ok(result) => {
+                *state = State::Idle(live);
+                self.checked_call(function, result)
+            }
+            Err(error) => {
+                let failure = self.bury(&live.store, function, error);
+                drop(live);
+                self.unlock();
+                Err(failure)
+            }
+        };
+        // A caller that is gone needs no answer.
+        let _ = answer.send(result);
     }
 
     async fn call_here(self: Arc<Self>, address: Address) -> Result<CallResult, NotBegun> {
@@ -527,31 +579,37 @@ async fn call_now(
     live.store.data_mut().metered = Some((meter.clone(), limit));
     // Whoever pauses again and again is not on the processor for long, and yet keeps the run.
     live.store.data_mut().deadline = Some(Instant::now() + limit * PAUSING);
-    let Live { store, entry } = live;
-    let calling = async {
-        let (result,) = match entry {
-            Entry::Single { call, .. } => {
-                call.call_async(&mut *store, (address.function, address.args))
-                    .await?
-            }
-            Entry::Shared { call, .. } => {
-                call.call_async(
-                    &mut *store,
-                    (address.session, address.function, address.args),
-                )
-                .await?
-            }
-        };
-        Ok(result)
-    };
     // The epoch stops what computes; this stops what sleeps.
-    let result = match metered(&meter, limit * 2, calling).await {
+    let result = match metered(&meter, limit * 2, call_entry(live, address)).await {
         Ok(result) => result,
         Err(overslept) => Err(wasmtime::Error::new(overslept)),
     };
     live.store.data_mut().deadline = None;
     live.store.data_mut().metered = None;
     result
+}
+
+async fn call_entry(live: &mut Live, address: Address) -> wasmtime::Result<CallResult> {
+    let Live { store, entry } = live;
+    let (result,) = match entry {
+        Entry::Single { call, .. } => {
+            call.call_async(&mut *store, (address.function, address.args))
+                .await?
+        }
+        Entry::Shared { call, .. } => {
+            call.call_async(
+                &mut *store,
+                (address.session, address.function, address.args),
+            )
+            .await?
+        }
+    };
+    Ok(result)
+}
+
+/// The answer in the place of a short way: start the function.
+fn not_short() -> Failure {
+    failure(contract::WAITS, "start the function".to_owned())
 }
 
 /// As [`failure`], with a code of the record store in its detail.

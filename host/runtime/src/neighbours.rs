@@ -5,6 +5,7 @@
 //! another one goes to the instance of that one, with the same caller.
 
 use crate::bindings::Failure;
+use crate::contract;
 use crate::home::Home;
 use crate::instance::failure_of;
 use crate::trace::Trace;
@@ -72,6 +73,7 @@ const READING: [&str; 10] = [
 
 /// Whether a function of the record store may change something.
 pub fn writes(function: &str) -> bool {
+    let function = contract::without_short_way(function).unwrap_or(function);
     !READING.contains(&function)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::assembly::{Assembly, Target};
 use crate::bindings::{Action, AgentCall, Caller, Event, Failure, Issue};
+use crate::contract;
 use crate::desk::Desk;
 use crate::families::{self, HostSession};
 use crate::instance::job::{Address, NotBegun};
@@ -212,6 +213,11 @@ impl RunContext {
                 Ok(result) => return result,
                 Err(address) => address,
             };
+            let code = &self.assembly.plugins[target.plugin];
+            let name = &code.functions[target.function as usize].name;
+            if code.is_shared() && contract::without_short_way(name).is_some() {
+                return link.instance.call_short_way(address, &self.desk).await;
+            }
             match link.instance.call(address, &self.desk).await {
                 Ok(result) => return result,
                 Err(back) => attempt = Attempt::after(attempt.number, back, &link, target)?,

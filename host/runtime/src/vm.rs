@@ -13,6 +13,7 @@ use crate::bindings::{
     Summary, UNUSED_BINDING, UNUSED_FAMILY, copy,
 };
 use crate::compose::{self, Hostless};
+use crate::contract;
 use crate::guests;
 use crate::run::RunContext;
 use crate::stream::{HostReply, Offered};
@@ -183,7 +184,9 @@ impl VmCode {
                     instance.get_typed_func(&mut *store, index)?;
                 let links: Vec<Link> = foreign
                     .iter()
-                    .filter_map(|name| self.functions.get(name).cloned())
+                    .filter_map(|name| self.functions.get(name))
+                    .flat_map(|link| self.with_short_ways(link))
+                    .cloned()
                     .collect();
                 load.call_async(&mut *store, (program, &links)).await?
             }
@@ -195,6 +198,13 @@ impl VmCode {
             }
         };
         Ok(loaded)
+    }
+
+    /// A function, and what is tried before it is started.
+    fn with_short_ways<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = &'a Link> {
+        let names = link.waits.then(|| contract::short_ways(&link.name));
+        let short = names.into_iter().flatten();
+        std::iter::once(link).chain(short.filter_map(|name| self.functions.get(&name)))
     }
 
     /// Numbers of the functions of the families that are composed with the VM, and of those

@@ -5,6 +5,7 @@ use super::load;
 use crate::cli::Exit;
 use crate::cli::output;
 use clap::Args;
+use mix_runtime::contract;
 use mix_runtime::guests;
 use mix_runtime::plugin::PluginCode;
 use std::collections::HashSet;
@@ -53,12 +54,13 @@ fn faults(code: &PluginCode) -> Vec<String> {
     }
     let mut seen = HashSet::new();
     for function in &code.functions {
-        let name = &function.name;
+        let whole = contract::short_way_of(function, &code.functions);
+        let name = &whole.unwrap_or(function).name;
         if Name::of(name).is_none() {
             faults.push(format!("{name:?} is not of the form $family_verb"));
         }
-        if !seen.insert(name) {
-            faults.push(format!("{name} is there twice"));
+        if !seen.insert(&function.name) {
+            faults.push(format!("{} is there twice", function.name));
         }
         if function.doc.trim().is_empty() {
             faults.push(format!("{name} has no documentation"));

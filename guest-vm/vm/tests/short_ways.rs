@@ -1,0 +1,180 @@
+//! Foreign functions that may wait and need not always.
+
+use mix_compiler::{CompileOptions, SourceFile};
+use mix_value::{Value, msgpack};
+use mix_vm::{Action, Event, Host, HostFailure, Linked, Options, Pending, Reply, Step, Vm};
+
+/// A family in which `$t_get` and `$t_all` have short ways.
+const FUNCTIONS: [(&str, u8, bool); 6] = [
+    ("$t_get", 1, true),
+    ("$t_get?", 1, false),
+    ("$t_all", 1, true),
+    ("$t_all*", 1, false),
+    ("$t_slow", 1, true),
+    // Takes other arguments, so it is none.
+    ("$t_slow?", 2, false),
+];
+
+/// What the short ways give, and which calls were made.
+#[derive(Default)]
+struct Family {
+    closed: bool,
+    calls: Vec<String>,
+}
+
+fn name_of(function: u32) -> &'static str {
+    FUNCTIONS[function as usize].0
+}
+
+fn argument(args: &[u8]) -> Value {
+    let Ok(Value::Array(mut args)) = msgpack::decode(args) else {
+        panic!("arguments are an array");
+    };
+    args.remove(0)
+}
+
+impl Host for Family {
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure> {
+        let name = name_of(function);
+        let argument = argument(args);
+        self.calls.push(format!("{name}{argument:?}"));
+        let failed = |code: &str| HostFailure {
+            code: code.into(),
+            message: "it failed".into(),
+            detail: None,
+        };
+        match argument {
+            _ if self.closed => Err(failed("ERR_WAITS")),
+            Value::String(code) => Err(failed(&code)),
+            number if name == "$t_all*" => {
+                let items = Value::Array(vec![number, Value::Int(8)]);
+                Ok(msgpack::encode(&items).expect("encodes"))
+            }
+            number => Ok(msgpack::encode(&number).expect("encodes")),
+        }
+    }
+}
+
+/// Runs a program whose output is an expression over `get`, `all` and `slow`; gives the result,
+/// the calls that were made at once, and the functions that were started.
+fn run(expression: &str, closed: bool) -> (String, Vec<String>, Vec<&'static str>) {
+    let source = format!(
+        r#"
+module t
+  foreign def get : data -> data = "$t_get"
+  foreign def all : data -> stream(data) = "$t_all"
+  foreign def slow : data -> data = "$t_slow"
+module end
+module main(p:data)
+  import t
+  import stream
+  var cell m_params = p
+  cell output = {expression}
+module end
+"#
+    );
+    let files = [SourceFile::new("test.mix", source)];
+    let compilation = mix_compiler::compile(&files, &CompileOptions::default());
+    let Some(program) = compilation.program else {
+        panic!("{}", compilation.text())
+    };
+    let find = |name: &str| {
+        let mut functions = FUNCTIONS.iter().zip(0..);
+        let ((_, params, waits), index) = functions.find(|((known, ..), _)| *known == name)?;
+        Some(Linked {
+            index,
+            params: *params,
+            waits: *waits,
+        })
+    };
+    let bytes = mix_bytecode::encode(&program);
+    let vm = Vm::load(&bytes, &find, &Options::default()).expect("loads");
+    let mut session = vm.session();
+    session.act(Action::RunAgent {
+        agent: "main".into(),
+        params: vec![0xc0],
+    });
+    let mut family = Family {
+        closed,
+        ..Family::default()
+    };
+    let mut started = Vec::new();
+    for _ in 0..1_000 {
+        match session.run(&mut family, 1 << 20) {
+            Step::Event(Event::Result(value)) => {
+                let value = msgpack::decode(&value).expect("a value");
+                return (format!("{value:?}"), family.calls, started);
+            }
+            Step::Event(Event::Issue(issue)) => return (issue.code, family.calls, started),
+            Step::Waiting(requests) => {
+                for request in requests {
+                    match request {
+                        Pending::Start {
+                            call,
+                            function,
+                            args,
+                        } => {
+                            started.push(name_of(function));
+                            let value = msgpack::encode(&argument(&args)).expect("encodes");
+                            let reply = match name_of(function) {
+                                "$t_all" => Reply::Many(call),
+                                _ => Reply::One(value),
+                            };
+                            session.resume(call, reply);
+                        }
+                        Pending::Pull { call, .. } => {
+                            let items = vec![vec![7], vec![8]];
+                            session.resume(call, Reply::Batch { items, end: true });
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    panic!("runs for ever")
+}
+
+#[test]
+fn what_need_not_wait_is_not_started() {
+    let short = run("t.get(7)", false);
+    assert_eq!(
+        short,
+        ("Int(7)".into(), vec!["$t_get?Int(7)".into()], vec![])
+    );
+    let (value, calls, started) = run("stream.toArray(t.all(7))", false);
+    assert_eq!(value, "Array([Int(7), Int(8)])");
+    assert_eq!((calls.len(), started.len()), (1, 0));
+}
+
+#[test]
+fn what_must_wait_is_started() {
+    let (value, calls, started) = run("t.get(7)", true);
+    assert_eq!(value, "Int(7)");
+    assert_eq!(
+        (calls, started),
+        (vec!["$t_get?Int(7)".to_owned()], vec!["$t_get"])
+    );
+    let (value, _, started) = run("stream.toArray(t.all(7))", true);
+    assert_eq!(
+        (value.as_str(), started),
+        ("Array([Int(7), Int(8)])", vec!["$t_all"])
+    );
+}
+
+#[test]
+fn a_failure_of_the_short_way_is_that_of_the_function() {
+    let (code, _, started) = run(r#"t.get("ERR_IO")"#, false);
+    assert_eq!((code.as_str(), started.len()), ("ERR_IO", 0));
+    let (_, _, started) = run(r#"t.get("ERR_WAITS")"#, false);
+    assert_eq!(started, ["$t_get"]);
+}
+
+#[test]
+fn a_function_with_other_arguments_is_no_short_way() {
+    let (value, calls, started) = run("t.slow(7)", false);
+    assert_eq!(
+        (value.as_str(), calls.len(), started),
+        ("Int(7)", 0, vec!["$t_slow"])
+    );
+}
