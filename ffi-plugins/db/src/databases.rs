@@ -30,6 +30,8 @@ struct Open {
     on_disk: HashMap<PathBuf, (Database, u64)>,
     in_memory: HashMap<(String, String), Database>,
     uses: u64,
+    /// Databases that were closed to make room: whoever remembers one must look again.
+    evicted: u64,
 }
 
 /// A database with what its value asks for.
@@ -61,13 +63,31 @@ fn bad_db(message: impl Into<String>) -> Failure {
     failure(StoreError::BadDb(message.into()))
 }
 
+/// What may be done to have a database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// It is opened, and what others wrote is read.
+    Whatever,
+    /// It must be open and up to date.
+    None,
+}
+
 /// The database a value names, for a run.
 pub(crate) fn resolve(session: &Session, value: &Value) -> Result<Target, Failure> {
+    find(session, value, Effort::Whatever)
+}
+
+/// The same if it is open and up to date; else [`Failure::waits`].
+pub(crate) fn at_hand(session: &Session, value: &Value) -> Result<Target, Failure> {
+    find(session, value, Effort::None)
+}
+
+fn find(session: &Session, value: &Value, effort: Effort) -> Result<Target, Failure> {
     let options = SaveOptions::default().with_actor(session.actor());
     let map = match value {
         Value::Null => {
             return Ok(Target {
-                database: main(session)?,
+                database: main(session, effort)?,
                 options,
                 as_of: None,
             });
@@ -81,7 +101,7 @@ pub(crate) fn resolve(session: &Session, value: &Value) -> Result<Target, Failur
         }
     };
     let (options, as_of) = extras(map, options)?;
-    let database = named(session, map)?;
+    let database = named(session, map, effort)?;
     Ok(Target {
         database,
         options,
@@ -107,7 +127,7 @@ fn extras(map: &Map, mut options: SaveOptions) -> Result<(SaveOptions, Option<As
     Ok((options, as_of))
 }
 
-fn named(session: &Session, map: &Map) -> Result<Database, Failure> {
+fn named(session: &Session, map: &Map, effort: Effort) -> Result<Database, Failure> {
     let text = |key: &str| map.get(key).and_then(Value::as_str);
     let known = |allowed: &[&str]| match map.keys().find(|key| !allowed.contains(&&***key)) {
         Some(key) => Err(bad_db(format!(
@@ -125,7 +145,7 @@ fn named(session: &Session, map: &Map) -> Result<Database, Failure> {
     match (text("type"), text("scope")) {
         (Some("rmx"), Some("main")) => {
             known(&["type", "scope", "options", "asOf"])?;
-            main(session)
+            main(session, effort)
         }
         (Some("rmx"), Some("session")) => {
             known(&["type", "scope", "db", "options", "asOf"])?;
@@ -135,7 +155,7 @@ fn named(session: &Session, map: &Map) -> Result<Database, Failure> {
             known(&["type", "scope", "db", "inmem", "options", "asOf"])?;
             match map.get("inmem") {
                 Some(Value::Bool(true)) => in_memory(&session.who.workspace, name()?),
-                None | Some(Value::Bool(false)) => app(session, name()?),
+                None | Some(Value::Bool(false)) => app(session, name()?, effort),
                 Some(_) => Err(bad_db("inmem must be a bool")),
             }
         }
@@ -160,26 +180,35 @@ fn own_folder() -> Option<&'static Path> {
 }
 
 /// The database of the app the run belongs to.
-fn main(session: &Session) -> Result<Database, Failure> {
-    let name = (!session.who.app.is_empty()).then_some(session.who.app.as_str());
-    if let Some(own) = own_folder() {
-        return on_disk(session, own.to_path_buf(), name, true);
+fn main(session: &Session, effort: Effort) -> Result<Database, Failure> {
+    let evicted = OPEN.with_borrow(|open| open.evicted);
+    if let Some((folder, database)) = session.main(evicted) {
+        return up_to_date(database, &folder, false, effort);
     }
-    let folder = app_folder(session, name.unwrap_or("main"))?;
-    on_disk(session, folder, name, true)
+    let name = (!session.who.app.is_empty()).then_some(session.who.app.as_str());
+    let folder = if let Some(own) = own_folder() {
+        own.to_path_buf()
+    } else {
+        app_folder(session, name.unwrap_or("main"))?
+    };
+    let database = on_disk(session, folder.clone(), name, true, effort)?;
+    let evicted = OPEN.with_borrow(|open| open.evicted);
+    session.keep_main(evicted, &folder, &database);
+    Ok(database)
 }
 
 /// The database of an app of the same workspace.
-fn app(session: &Session, name: &str) -> Result<Database, Failure> {
+fn app(session: &Session, name: &str, effort: Effort) -> Result<Database, Failure> {
     if name == session.who.app {
-        return main(session);
+        return main(session, effort);
     }
     if own_folder().is_some() {
         return Err(failure(StoreError::NoSuchDb(format!(
             "{name:?} within reach: this run has only the data of its own app"
         ))));
     }
-    on_disk(session, app_folder(session, name)?, Some(name), false)
+    let folder = app_folder(session, name)?;
+    on_disk(session, folder, Some(name), false, effort)
 }
 
 fn app_folder(session: &Session, name: &str) -> Result<PathBuf, Failure> {
@@ -231,6 +260,7 @@ fn on_disk(
     folder: PathBuf,
     name: Option<&str>,
     create: bool,
+    effort: Effort,
 ) -> Result<Database, Failure> {
     let known = OPEN.with_borrow_mut(|open| {
         open.uses += 1;
@@ -241,17 +271,14 @@ fn on_disk(
         })
     });
     if let Some(database) = known {
-        // A session may outlive a run, and others write where nothing keeps them out.
-        let first = session.first_look(&folder.to_string_lossy());
-        if first || !database.keeps_others_out() {
-            match database.refresh() {
-                // Another writer is busy: what was read before is a moment of the past, and as good.
-                Ok(()) | Err(StoreError::Locked { .. }) => {}
-                Err(error) => return Err(failure(error)),
-            }
-            tell(&database, &folder);
-        }
+        let key = folder.to_string_lossy();
+        let first = !session.has_seen(&key);
+        let database = up_to_date(database, &folder, first, effort)?;
+        session.see(&key);
         return Ok(database);
+    }
+    if effort == Effort::None {
+        return Err(Failure::waits());
     }
     let options = OpenOptions {
         name: name.map(str::to_owned),
@@ -262,7 +289,7 @@ fn on_disk(
     };
     let database = Database::open(&folder, options).map_err(failure)?;
     tell(&database, &folder);
-    session.first_look(&folder.to_string_lossy());
+    session.see(&folder.to_string_lossy());
     let closed = OPEN.with_borrow_mut(|open| {
         let mut closed = None;
         if open.on_disk.len() >= MAX_OPEN {
@@ -272,6 +299,7 @@ fn on_disk(
                 .min_by_key(|(_, (_, used))| *used)
                 .map(|(path, _)| path.clone());
             closed = oldest.and_then(|oldest| open.on_disk.remove(&oldest));
+            open.evicted += 1;
         }
         let now = open.uses;
         open.on_disk.insert(folder, (database.clone(), now));
@@ -281,6 +309,32 @@ fn on_disk(
         // Its commits are durable already; the checkpoint only saves time at the next opening.
         let _ = closed.close();
     }
+    Ok(database)
+}
+
+/// An open database, with what others wrote. `first`: the session has not seen it yet.
+fn up_to_date(
+    database: Database,
+    folder: &Path,
+    first: bool,
+    effort: Effort,
+) -> Result<Database, Failure> {
+    // A session may outlive a run, and others write where nothing keeps them out.
+    if !first && database.keeps_others_out() {
+        return Ok(database);
+    }
+    if effort == Effort::None {
+        return match database.is_current() {
+            true => Ok(database),
+            false => Err(Failure::waits()),
+        };
+    }
+    match database.refresh() {
+        // Another writer is busy: what was read before is a moment of the past, and as good.
+        Ok(()) | Err(StoreError::Locked { .. }) => {}
+        Err(error) => return Err(failure(error)),
+    }
+    tell(&database, folder);
     Ok(database)
 }
 

@@ -40,6 +40,7 @@ pub(crate) async fn get(
     database: Value,
     id: String,
 ) -> Result<Encoded, Failure> {
+    id_argument(&Value::from(id.as_str())).map_err(failure)?;
     let view = resolve(&session, &database)?.view()?;
     match view.get(&id).map_err(failure)? {
         Some(record) => Ok(Encoded(record.encoded().to_vec())),

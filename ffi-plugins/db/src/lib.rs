@@ -8,6 +8,9 @@
 //!
 //! Records leave as the bytes that are stored: nothing is re-encoded.
 //!
+//! Reading a database that is open and up to date waits for nothing, so it has a short way
+//! (`at_once`) that a program takes without a task; it turns back where something must be opened or caught up with.
+//!
 //! Where databases are: below the preopened folder `/app` if there is one (the
 //! folder of the app), else below `/ws/<workspace>/<app>`.
 
@@ -80,4 +83,12 @@ shared_family! {
     start "$db_check" = http::check(Value);
     /// For HTTP endpoints: sets flags, purges, prunes, compacts, reindexes or flushes.
     start "$db_http_modify" = maintenance::modify(Value, Map);
+    /// The short way of `$db_get_one`: where the database is open and up to date.
+    call "$db_get_one?" = reading::get_one_at_once(Value, Value);
+    /// The short way of `$db_get_a`.
+    call "$db_get_a?" = reading::get_many_at_once(Value, Vec<Value>);
+    /// The short way of `$db_getWatermark`.
+    call "$db_getWatermark?" = reading::watermark_at_once(Value);
+    /// The short way of `$db_fromAST_result`: where the rows are few and found soon.
+    call "$db_fromAST_result*" = querying::run_at_once(Value, Vec<Value>, Map);
 }

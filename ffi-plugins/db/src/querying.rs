@@ -7,14 +7,19 @@ use mix_plugin_sdk::{Answer, Encoded, Failure, Many, Map, Value, sleep};
 use mix_store::query::{Execution, Pipeline, QueryItem, QueryOptions};
 use mix_store::{AsOf, StoreError, View};
 
-use crate::databases::{Target, resolve};
+use crate::answers::array;
+use crate::databases::{Target, at_hand, resolve};
 use crate::failures::failure;
-use crate::session::Session;
+use crate::session::{Begun, QueryArguments, Session};
 
 /// Results computed at a time while a stream is read.
 const BATCH: usize = 100;
 /// Records looked at before others have their turn: a few milliseconds.
 const LOOKS: u64 = 2_000;
+/// Most results that are answered at once, without a stream, and their bytes: to hand over an item
+/// of a stream takes longer than to find it.
+const FEW: usize = 1_000;
+const FEW_BYTES: usize = 1 << 20;
 
 /// Options of a query with what the run adds to them.
 pub(crate) fn options(session: &Session, map: &Map) -> Result<QueryOptions, Failure> {
@@ -63,12 +68,22 @@ pub(crate) async fn run(
     clauses: Vec<Value>,
     map: Map,
 ) -> Result<Answer, Failure> {
-    let pipeline =
-        Pipeline::from_value(&Value::Array(clauses)).map_err(|error| failure(error.into()))?;
-    let options = options(&session, &map)?;
-    let view = moment(&resolve(&session, &database)?, &options)?;
-    let mut execution = view.query(&pipeline, &options).map_err(failure)?;
+    let arguments = QueryArguments {
+        database,
+        clauses: Value::Array(clauses),
+        options: map,
+    };
+    let (first, mut execution) = match session.take_begun(&arguments) {
+        Some(begun) => (begun.results, begun.execution),
+        None => {
+            let target = resolve(&session, &arguments.database)?;
+            (Vec::new(), execution(&session, &target, &arguments)?)
+        }
+    };
     Ok(Answer::Many(Many::new(async move |mut sink| {
+        if !first.is_empty() && sink.send_all(first).await.is_err() {
+            return;
+        }
         loop {
             match next_batch(&mut execution).await {
                 Ok(batch) if batch.is_empty() => return,
@@ -81,6 +96,60 @@ pub(crate) async fn run(
             }
         }
     })))
+}
+
+/// All results, where they are few and soon found. Else what was done is kept for [`run`],
+/// which is called with the same arguments then.
+pub(crate) fn run_at_once(
+    session: &Rc<Session>,
+    database: Value,
+    clauses: Vec<Value>,
+    map: Map,
+) -> Result<Encoded, Failure> {
+    let arguments = QueryArguments {
+        database,
+        clauses: Value::Array(clauses),
+        options: map,
+    };
+    let target = at_hand(session, &arguments.database)?;
+    let mut execution = execution(session, &target, &arguments)?;
+    let (mut results, mut bytes) = (Vec::new(), 0);
+    while results.len() < FEW && bytes <= FEW_BYTES {
+        // What fails is asked for again: a stream fails when it is read.
+        let slice = execution.next_slice(BATCH, LOOKS);
+        let slice = slice.map_err(|_| Failure::waits())?;
+        let found = slice.items.len();
+        for item in slice.items {
+            let item = encode(item).map_err(|_| Failure::waits())?;
+            bytes += item.0.len();
+            results.push(item);
+        }
+        if slice.finished {
+            return array(results.iter().map(|Encoded(bytes)| bytes.as_slice()));
+        }
+        if found < BATCH {
+            // There was more to look at than others can wait for.
+            break;
+        }
+    }
+    session.keep_begun(Begun {
+        arguments,
+        execution,
+        results,
+    });
+    Err(Failure::waits())
+}
+
+fn execution(
+    session: &Session,
+    target: &Target,
+    arguments: &QueryArguments,
+) -> Result<Execution<View>, Failure> {
+    let pipeline =
+        Pipeline::from_value(&arguments.clauses).map_err(|error| failure(error.into()))?;
+    let options = options(session, &arguments.options)?;
+    let view = moment(target, &options)?;
+    view.query(&pipeline, &options).map_err(failure)
 }
 
 /// The next results, none at the end. A long search lets other runs have their

@@ -10,7 +10,7 @@ use mix_plugin_sdk::{Encoded, Failure, Value, sleep};
 use mix_store::{Subscription, id_argument};
 
 use crate::answers::{NULL, array, record_or_null};
-use crate::databases::resolve;
+use crate::databases::{Target, at_hand, resolve};
 use crate::failures::failure;
 use crate::session::{Session, Waiting};
 
@@ -24,9 +24,20 @@ pub(crate) async fn get_one(
     database: Value,
     id: Value,
 ) -> Result<Encoded, Failure> {
-    let id = id_argument(&id).map_err(failure)?;
-    let view = resolve(&session, &database)?.view()?;
-    record_or_null(view.get(id.as_str()).map_err(failure)?)
+    one(&resolve(&session, &database)?, &id)
+}
+
+pub(crate) fn get_one_at_once(
+    session: &Rc<Session>,
+    database: Value,
+    id: Value,
+) -> Result<Encoded, Failure> {
+    one(&at_hand(session, &database)?, &id)
+}
+
+fn one(target: &Target, id: &Value) -> Result<Encoded, Failure> {
+    let id = id_argument(id).map_err(failure)?;
+    record_or_null(target.view()?.get(id.as_str()).map_err(failure)?)
 }
 
 pub(crate) async fn get_many(
@@ -34,9 +45,21 @@ pub(crate) async fn get_many(
     database: Value,
     ids: Vec<Value>,
 ) -> Result<Encoded, Failure> {
-    let view = resolve(&session, &database)?.view()?;
+    many(&resolve(&session, &database)?, &ids)
+}
+
+pub(crate) fn get_many_at_once(
+    session: &Rc<Session>,
+    database: Value,
+    ids: Vec<Value>,
+) -> Result<Encoded, Failure> {
+    many(&at_hand(session, &database)?, &ids)
+}
+
+fn many(target: &Target, ids: &[Value]) -> Result<Encoded, Failure> {
+    let view = target.view()?;
     let mut found = Vec::with_capacity(ids.len());
-    for id in &ids {
+    for id in ids {
         let id = id_argument(id).map_err(failure)?;
         found.push(view.get(id.as_str()).map_err(failure)?);
     }
@@ -49,6 +72,10 @@ pub(crate) async fn get_many(
 
 pub(crate) async fn watermark(session: Rc<Session>, database: Value) -> Result<String, Failure> {
     Ok(resolve(&session, &database)?.view()?.watermark())
+}
+
+pub(crate) fn watermark_at_once(session: &Rc<Session>, database: Value) -> Result<String, Failure> {
+    Ok(at_hand(session, &database)?.view()?.watermark())
 }
 
 /// Commits of this instance are told at once. Those of other processes are seen when

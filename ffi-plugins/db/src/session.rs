@@ -2,11 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mix_plugin_sdk::{Caller, Failure};
-use mix_store::{Database, OpenOptions};
+use mix_plugin_sdk::{Caller, Encoded, Failure, Map, Value};
+use mix_store::query::Execution;
+use mix_store::{Database, OpenOptions, View};
 
 use crate::failures::{coded, failure};
 
@@ -20,8 +22,41 @@ pub(crate) struct Session {
     own: RefCell<HashMap<String, Database>>,
     /// Databases this run has looked at: the first look reads what others wrote.
     seen: RefCell<HashSet<String>>,
+    main: RefCell<Option<Main>>,
+    begun: RefCell<Option<Begun>>,
     /// Functions of this run that wait for something to happen.
     waiting: Cell<usize>,
+}
+
+/// The main database of a run, as long as none is closed to make room.
+#[derive(Debug)]
+struct Main {
+    evicted: u64,
+    folder: Rc<Path>,
+    database: Database,
+}
+
+/// What a query was asked with.
+#[derive(Debug, PartialEq)]
+pub(crate) struct QueryArguments {
+    pub database: Value,
+    pub clauses: Value,
+    pub options: Map,
+}
+
+/// A query that has begun, and its first results.
+pub(crate) struct Begun {
+    pub arguments: QueryArguments,
+    pub execution: Execution<View>,
+    pub results: Vec<Encoded>,
+}
+
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Begun")
+            .field("arguments", &self.arguments)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Counts a waiting function as long as it lives.
@@ -60,6 +95,8 @@ impl Session {
             who,
             own: RefCell::default(),
             seen: RefCell::default(),
+            main: RefCell::default(),
+            begun: RefCell::default(),
             waiting: Cell::default(),
         }
     }
@@ -78,9 +115,43 @@ impl Session {
         Ok(database)
     }
 
-    /// True at the first call with this key.
-    pub fn first_look(&self, key: &str) -> bool {
-        self.seen.borrow_mut().insert(key.to_owned())
+    /// Whether this run has looked at the database in a folder.
+    pub fn has_seen(&self, folder: &str) -> bool {
+        self.seen.borrow().contains(folder)
+    }
+
+    /// Notes that it has.
+    pub fn see(&self, folder: &str) {
+        if !self.has_seen(folder) {
+            self.seen.borrow_mut().insert(folder.to_owned());
+        }
+    }
+
+    /// The main database and its folder, if this run has used it and none was closed since.
+    pub fn main(&self, evicted: u64) -> Option<(Rc<Path>, Database)> {
+        let main = self.main.borrow();
+        let main = main.as_ref().filter(|main| main.evicted == evicted)?;
+        Some((main.folder.clone(), main.database.clone()))
+    }
+
+    /// Remembers the main database.
+    pub fn keep_main(&self, evicted: u64, folder: &Path, database: &Database) {
+        *self.main.borrow_mut() = Some(Main {
+            evicted,
+            folder: folder.into(),
+            database: database.clone(),
+        });
+    }
+
+    /// Keeps a query that cannot be answered at once for the call that follows.
+    pub fn keep_begun(&self, begun: Begun) {
+        *self.begun.borrow_mut() = Some(begun);
+    }
+
+    /// The query with these arguments, if it is the one that was begun last.
+    pub fn take_begun(&self, arguments: &QueryArguments) -> Option<Begun> {
+        let begun = self.begun.borrow_mut().take()?;
+        (begun.arguments == *arguments).then_some(begun)
     }
 
     /// Who writes.
