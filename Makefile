@@ -92,6 +92,7 @@ bench-store: ## The record store beside SQLite on a million records, as one tabl
 
 .PHONY: bench-store-component
 bench-store-component: guests ## The record store through its component beside the store itself, as one table
+	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-caller
 	$(CARGO) bench --locked --workspace --bench records
 
 .PHONY: fuzz

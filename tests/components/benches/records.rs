@@ -1,14 +1,16 @@
 //! The record store through its component, beside the store itself, as a table.
 //!
-//! Both have the same records, asked and answered as bytes. `make bench-store-component`,
-//! or with a number of records as the argument.
+//! All have the same records, asked and answered as bytes. One component is called by the host, as
+//! in `mixer`; another by a component that it is composed with, as in a composed app. `make bench-store-component`,
+//! or with a number of records as the argument. `NAME=N` measures the lines with that in their
+//! names alone, N times as often, for a profiler.
 
 use std::hint::black_box;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use mix_component_tests::{Encoded, Family, Surroundings, guest};
+use mix_component_tests::{Caller, Encoded, Family, Surroundings, guest};
 use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::{Database, OpenOptions, SaveOptions};
 use mix_value::{Map, Value, escjson, msgpack};
@@ -39,6 +41,10 @@ const QUESTIONS: [(&str, &str, usize); 6] = [
     ("group by", r#"group("Major Genre") | .key"#, 10),
 ];
 
+/// Times that a question is asked at once, and rounds at the least.
+const AGAIN: usize = 5;
+const ROUNDS: usize = 3;
+
 /// The films, each copy with numbers of its own.
 fn records(count: usize) -> Result<Vec<Value>> {
     let path = concat!(
@@ -61,39 +67,51 @@ fn records(count: usize) -> Result<Vec<Value>> {
     Ok(copies.collect())
 }
 
-/// The median time of several runs, in microseconds.
+/// The times of several runs, in microseconds.
+#[derive(Default)]
 struct Times(Vec<f64>);
 
 impl Times {
+    fn add(&mut self, begun: Instant) {
+        self.0.push(begun.elapsed().as_secs_f64() * 1e6);
+    }
+
     fn median(mut self) -> f64 {
         self.0.sort_by(f64::total_cmp);
         self.0[self.0.len() / 2]
     }
 }
 
+/// A function and its encoded arguments.
+type Question = (&'static str, Vec<u8>);
+
+fn question(name: &'static str, args: Vec<Value>) -> Result<Question> {
+    Ok((name, msgpack::encode(&Value::Array(args))?))
+}
+
 struct Bench {
     native: Database,
     component: Family,
+    composed: Caller,
+    /// Only the lines with this in their names are measured, so many times as often.
+    only: Option<(String, usize)>,
 }
 
 impl Bench {
-    async fn open(native: &Path, component: &Path) -> Result<Bench> {
-        let surroundings = Surroundings {
+    async fn open(folders: &[PathBuf; 3], only: Option<(String, usize)>) -> Result<Bench> {
+        let [native, component, composed] = folders;
+        let surroundings = |folder| Surroundings {
             environment: &[("MIXER_DB_LOCKED", "1")],
-            folders: &[(component, "/app")],
+            folders: folder,
             own_thread: true,
         };
+        let bytes = guest("mix_plugin_db");
         Ok(Bench {
             native: Database::open(native, OpenOptions::default())?,
-            component: Family::new(&guest("mix_plugin_db"), &surroundings).await?,
+            component: Family::new(&bytes, &surroundings(&[(component, "/app")])).await?,
+            composed: Caller::new(&bytes, &surroundings(&[(composed, "/app")])).await?,
+            only,
         })
-    }
-
-    fn call(&self, name: &str, args: Vec<Value>) -> Result<(u32, Vec<u8>)> {
-        Ok((
-            self.component.number(name)?,
-            msgpack::encode(&Value::Array(args))?,
-        ))
     }
 
     /// One after the other, so that what else the machine does hits both alike.
@@ -103,31 +121,53 @@ impl Bench {
         times: usize,
         each: usize,
         mut native: impl FnMut(&Database) -> Result<usize>,
-        mut calls: impl FnMut(&Bench) -> Result<Vec<(u32, Vec<u8>)>>,
+        mut questions: impl FnMut() -> Result<Vec<Question>>,
     ) -> Result<()> {
-        let (mut own, mut through) = (Times(Vec::new()), Times(Vec::new()));
-        for _ in 0..times {
+        let times = match &self.only {
+            Some((wanted, _)) if !name.contains(wanted) => return Ok(()),
+            Some((_, often)) => times * often,
+            None => times,
+        };
+        // Reading is asked several times at once, so that what the benchmark itself has to do
+        // to enter the component does not count.
+        let again = if name.contains("inserts") { 1 } else { AGAIN };
+        let (mut own, mut from_host, mut from_inside) =
+            (Times::default(), Times::default(), Times::default());
+        for _ in 0..times.div_ceil(again).max(ROUNDS) {
             let begun = Instant::now();
-            let expected = native(&self.native)?;
-            own.0.push(begun.elapsed().as_secs_f64() * 1e6);
-            let calls = calls(self)?;
+            let mut expected = 0;
+            for _ in 0..again {
+                expected += native(&self.native)?;
+            }
+            own.add(begun);
+            let questions = questions()?;
+            let mut numbered = Vec::new();
+            let mut calls = Vec::new();
+            for (name, args) in &questions {
+                numbered.push((self.component.number(name)?, args.clone()));
+                calls.push(self.composed.call(name, args.clone())?);
+            }
+            let numbered: Vec<_> = (0..again).flat_map(|_| numbered.clone()).collect();
             let begun = Instant::now();
-            let answers = self.component.start_in_turn(calls).await?;
-            through.0.push(begun.elapsed().as_secs_f64() * 1e6);
-            let found: usize = answers
-                .iter()
-                .map(|answer| match answer {
-                    Encoded::One(_) => 1,
-                    Encoded::Many(items) => items.len(),
-                })
-                .sum();
+            let answers = self.component.start_in_turn(numbered).await?;
+            from_host.add(begun);
+            let found: usize = answers.iter().map(Encoded::count).sum::<Result<_>>()?;
             ensure!(found == expected, "{name}: {found} instead of {expected}");
-            black_box(answers);
+            drop(answers);
+            let begun = Instant::now();
+            let found = self.composed.call_all(&calls, again).await?;
+            from_inside.add(begun);
+            ensure!(
+                found == expected as u64,
+                "{name}: {found} instead of {expected}"
+            );
         }
-        let (own, through) = (own.median() / each as f64, through.median() / each as f64);
+        let all = (each * again) as f64;
+        let [own, host, inside] = [own, from_host, from_inside].map(|times| times.median() / all);
         println!(
-            "| {name} | {own:.1} | {through:.1} | {:.2} |",
-            own / through
+            "| {name} | {own:.1} | {host:.1} | {:.2} | {inside:.1} | {:.2} |",
+            own / host,
+            own / inside
         );
         Ok(())
     }
@@ -154,13 +194,11 @@ async fn main() -> Result<()> {
         .find_map(|argument| argument.parse::<usize>().ok())
         .unwrap_or(100_000);
     let folder = tempfile::tempdir()?;
-    let (own, other) = (
-        folder.path().join("native"),
-        folder.path().join("component"),
-    );
+    let folders = ["native", "component", "composed"].map(|name| folder.path().join(name));
+    let [own, others @ ..] = &folders;
     let mut records = records(count + 40_000)?;
     let new = records.split_off(count);
-    let database = Database::open(&own, OpenOptions::default())?;
+    let database = Database::open(own, OpenOptions::default())?;
     let mut ids = Vec::new();
     for batch in records.chunks(10_000) {
         for saved in database.save(batch.to_vec(), &SaveOptions::default())? {
@@ -168,11 +206,19 @@ async fn main() -> Result<()> {
         }
     }
     database.flush()?;
-    database.copy_to(&other)?;
+    for other in others {
+        database.copy_to(other)?;
+    }
     drop(database);
-    let mut bench = Bench::open(&own, &other).await?;
-    println!("| {count} records | store, µs | component, µs | store / component |");
-    println!("|---|---:|---:|---:|");
+    let only = std::env::args().find_map(|argument| {
+        let (name, often) = argument.split_once('=')?;
+        Some((name.to_owned(), often.parse().ok()?))
+    });
+    let mut bench = Bench::open(&folders, only).await?;
+    println!(
+        "| {count} records | store, µs | component, µs | store / component | composed, µs | store / composed |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|");
 
     let step = (ids.len() / 2000).max(1);
     let some: Vec<Value> = ids.iter().step_by(step).cloned().map(Value::Ref).collect();
@@ -184,8 +230,8 @@ async fn main() -> Result<()> {
         Ok(some.len())
     };
     bench
-        .measure("get by id", 7, some.len(), get, |bench| {
-            let call = |id: &Value| bench.call("$db_get_one", vec![Value::Null, id.clone()]);
+        .measure("get by id", 7, some.len(), get, || {
+            let call = |id: &Value| question("$db_get_one", vec![Value::Null, id.clone()]);
             some.iter().map(call).collect()
         })
         .await?;
@@ -196,17 +242,17 @@ async fn main() -> Result<()> {
         Ok(1)
     };
     bench
-        .measure("get 100 by id", 50, 1, get, |bench| {
+        .measure("get 100 by id", 50, 1, get, || {
             let ids = Value::Array(hundred.clone());
-            Ok(vec![bench.call("$db_get_a", vec![Value::Null, ids])?])
+            Ok(vec![question("$db_get_a", vec![Value::Null, ids])?])
         })
         .await?;
     for (name, text, times) in QUESTIONS {
         let pipeline = Pipeline::parse(text)?;
         let native = |database: &Database| ask(database, &pipeline);
-        let call = |bench: &Bench| {
+        let call = || {
             let arguments = vec![Value::Null, pipeline.to_value(), Value::Map(Map::new())];
-            Ok(vec![bench.call("$db_fromAST_result", arguments)?])
+            Ok(vec![question("$db_fromAST_result", arguments)?])
         };
         bench.measure(name, times, 1, native, call).await?;
     }
@@ -218,9 +264,9 @@ async fn main() -> Result<()> {
             black_box(database.save(batch, &SaveOptions::default())?);
             Ok(1)
         };
-        let call = |bench: &Bench| {
+        let call = || {
             let batch = Value::Array(theirs.by_ref().take(size).collect());
-            Ok(vec![bench.call("$db_save_ar", vec![Value::Null, batch])?])
+            Ok(vec![question("$db_save_ar", vec![Value::Null, batch])?])
         };
         let name = format!("durable inserts, {size} a batch");
         bench.measure(&name, times, size, native, call).await?;

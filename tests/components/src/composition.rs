@@ -50,6 +50,19 @@ pub fn compose_app(families: &[Vec<u8>], carrier: Vec<u8>) -> Result<Vec<u8>> {
     Ok(graph.encode(EncodeOptions::default())?)
 }
 
+/// One component of a family and the one that calls it.
+pub fn compose_caller(family: &[u8]) -> Result<Vec<u8>> {
+    let mut graph = CompositionGraph::new();
+    let family = add(&mut graph, "test:family", family.to_vec())?;
+    let caller = add(&mut graph, "test:caller", guest("mix_test_caller"))?;
+    plug(&mut graph, family, FAMILY, caller, FAMILY)?;
+    for (part, interface) in [(family, FAMILY), (caller, "mix:test/caller")] {
+        let export = graph.alias_instance_export(part, interface)?;
+        graph.export(export, interface)?;
+    }
+    Ok(graph.encode(EncodeOptions::default())?)
+}
+
 /// One component of a switchboard and the families given, free slots plugged.
 pub fn compose(families: &[Vec<u8>]) -> Result<Vec<u8>> {
     let mut graph = CompositionGraph::new();

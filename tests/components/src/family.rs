@@ -17,6 +17,8 @@ pub struct Family {
     store: Store<GuestState>,
     instance: Instance,
     functions: Vec<Function>,
+    /// For each of them its short way, and whether that gives the items of a stream.
+    short_ways: Vec<Option<(u32, bool)>>,
 }
 
 /// What a function answered.
@@ -35,9 +37,23 @@ pub enum Encoded {
     One(Vec<u8>),
     /// All items of a stream.
     Many(Vec<Vec<u8>>),
+    /// The same as one array, from a short way.
+    Items(Vec<u8>),
 }
 
 impl Encoded {
+    /// How many values it has.
+    pub fn count(&self) -> Result<usize> {
+        Ok(match self {
+            Encoded::One(_) => 1,
+            Encoded::Many(items) => items.len(),
+            Encoded::Items(array) => {
+                let start = msgpack::array_start(array)?;
+                start.context("the items of a stream are no array")?.0
+            }
+        })
+    }
+
     fn decoded(self) -> Result<Answer> {
         Ok(match self {
             Encoded::One(value) => Answer::One(msgpack::decode(&value)?),
@@ -45,6 +61,10 @@ impl Encoded {
                 let values = items.iter().map(|item| Ok(msgpack::decode(item)?));
                 Answer::Many(values.collect::<Result<_>>()?)
             }
+            Encoded::Items(array) => match msgpack::decode(&array)? {
+                Value::Array(items) => Answer::Many(items),
+                other => bail!("the items of a stream are {}", other.kind()),
+            },
         })
     }
 }
@@ -80,9 +100,14 @@ impl Family {
             store,
             instance,
             functions: Vec::new(),
+            short_ways: Vec::new(),
         };
         let describe = family.export::<(), (Vec<Function>,)>("mix:ffi/family@0.1.1", "describe")?;
         (family.functions,) = describe.call_async(&mut family.store, ()).await?;
+        let all = family.functions.iter();
+        family.short_ways = all
+            .map(|function| family.short_way(&function.name))
+            .collect();
         Ok(family)
     }
 
@@ -201,22 +226,48 @@ impl Family {
         Ok(answers)
     }
 
-    /// Starts functions one after another, by number and with bytes; every answer must be a
-    /// value or a stream of values.
+    /// Starts functions one after another, by number and with bytes, by their short ways where
+    /// they are open; every answer must be a value or a stream of values.
     pub async fn start_in_turn(&mut self, calls: Vec<(u32, Vec<u8>)>) -> Result<Vec<Encoded>> {
         let start = self.starter()?;
-        self.store
-            .run_concurrent(async |accessor| -> Result<Vec<Encoded>> {
-                let mut answers = Vec::with_capacity(calls.len());
-                for call in calls {
-                    match answer(accessor, &start, call, usize::MAX).await? {
-                        Ok(encoded) => answers.push(encoded),
-                        Err(failure) => bail!("{}: {}", failure.code, failure.message),
-                    }
+        let short: TypedFunc<(u32, &[u8]), (Result<Vec<u8>, Failure>,)> =
+            self.export("mix:ffi/family@0.1.1", "call")?;
+        let mut answers = Vec::with_capacity(calls.len());
+        for (number, args) in calls {
+            let short_way = self.short_ways.get(number as usize).copied().flatten();
+            if let Some((at, is_stream)) = short_way {
+                let (result,) = short.call_async(&mut self.store, (at, &args)).await?;
+                let answer = match result {
+                    Ok(items) if is_stream => Some(Encoded::Items(items)),
+                    Ok(value) => Some(Encoded::One(value)),
+                    Err(failure) if failure.code == "ERR_WAITS" => None,
+                    Err(failure) => bail!("{}: {}", failure.code, failure.message),
+                };
+                if let Some(answer) = answer {
+                    answers.push(answer);
+                    continue;
                 }
-                Ok(answers)
-            })
-            .await?
+            }
+            let started = self.store.run_concurrent(async |accessor| {
+                answer(accessor, &start, (number, args), usize::MAX).await
+            });
+            match started.await?? {
+                Ok(encoded) => answers.push(encoded),
+                Err(failure) => bail!("{}: {}", failure.code, failure.message),
+            }
+        }
+        Ok(answers)
+    }
+
+    fn short_way(&self, name: &str) -> Option<(u32, bool)> {
+        let find = |ending: &str| {
+            let short = format!("{name}{ending}");
+            let mut functions = self.functions.iter().zip(0..);
+            functions.find_map(|(function, at)| (function.name == short).then_some(at))
+        };
+        find("?")
+            .map(|at| (at, false))
+            .or_else(|| find("*").map(|at| (at, true)))
     }
 
     /// Starts by number with bytes.

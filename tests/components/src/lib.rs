@@ -6,6 +6,7 @@
 //! programs on and [`compose_vm`] joins it with families. The components are those of `make guests`
 //! (`MIXER_GUESTS_DIR`, else the target folder of the profile `guest`).
 
+mod caller;
 mod collect;
 mod composition;
 mod family;
@@ -13,6 +14,7 @@ mod guests;
 mod machine;
 mod state;
 
+pub use caller::{Call, Caller};
 pub use composition::{compose, compose_app, compose_vm};
 pub use family::{Answer, Encoded, Family};
 pub use guests::guest;
