@@ -68,11 +68,7 @@ pub(crate) async fn run(
     clauses: Vec<Value>,
     map: Map,
 ) -> Result<Answer, Failure> {
-    let arguments = QueryArguments {
-        database,
-        clauses: Value::Array(clauses),
-        options: map,
-    };
+    let arguments = arguments(database, clauses, map);
     let (first, mut execution) = match session.take_begun(&arguments) {
         Some(begun) => (begun.results, begun.execution),
         None => {
@@ -106,11 +102,7 @@ pub(crate) fn run_at_once(
     clauses: Vec<Value>,
     map: Map,
 ) -> Result<Encoded, Failure> {
-    let arguments = QueryArguments {
-        database,
-        clauses: Value::Array(clauses),
-        options: map,
-    };
+    let arguments = arguments(database, clauses, map);
     let target = at_hand(session, &arguments.database)?;
     let mut execution = execution(session, &target, &arguments)?;
     let (mut results, mut bytes) = (Vec::new(), 0);
@@ -138,6 +130,15 @@ pub(crate) fn run_at_once(
         results,
     });
     Err(Failure::waits())
+}
+
+/// What a query is asked with.
+pub(crate) fn arguments(database: Value, clauses: Vec<Value>, options: Map) -> QueryArguments {
+    QueryArguments {
+        database,
+        clauses: Value::Array(clauses),
+        options,
+    }
 }
 
 fn execution(

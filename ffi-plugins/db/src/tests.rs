@@ -303,3 +303,77 @@ fn waiting_ends_with_the_run() {
     }));
     assert!(Waiting::new(late).is_late());
 }
+
+fn titles(count: i64) -> Vec<Value> {
+    let record = |number| Value::map([("n", Value::Int(number)), ("kind", Value::from("t"))]);
+    (0..count).map(record).collect()
+}
+
+#[test]
+fn what_is_at_hand_has_a_short_way() {
+    let session = session();
+    let saved = now(writing::save_refs(
+        session.clone(),
+        database(),
+        titles(1_500),
+    ));
+    let ids = saved.expect("saves");
+    let one = decoded(reading::get_one_at_once(
+        &session,
+        database(),
+        ids[7].clone(),
+    ));
+    assert_eq!(one.get("n"), Some(&Value::Int(7)));
+    let absent = Value::from("x".repeat(32));
+    let both = reading::get_many_at_once(&session, database(), vec![ids[8].clone(), absent]);
+    let both = decoded(both);
+    let both = both.as_array().expect("records");
+    assert_eq!(both[0].get("n"), Some(&Value::Int(8)));
+    assert_eq!(both[1], Value::Null);
+    assert_eq!(
+        reading::watermark_at_once(&session, database()),
+        now(reading::watermark(session.clone(), database()))
+    );
+    let error = reading::get_one_at_once(&session, database(), Value::from(""));
+    assert_eq!(codes(error), pair("ERR_EXPECTED_REF", "expected_ref"));
+}
+
+#[test]
+fn few_results_come_at_once_and_many_are_begun() {
+    let session = session();
+    now(writing::save_refs(
+        session.clone(),
+        database(),
+        titles(1_500),
+    ))
+    .expect("saves");
+    let ask = |clauses: &str, options: &str| {
+        let Value::Array(clauses) = v(clauses) else {
+            panic!("clauses are a list");
+        };
+        let arguments = querying::arguments(database(), clauses.clone(), map(options));
+        let answer = querying::run_at_once(&session, database(), clauses, map(options));
+        (answer, session.take_begun(&arguments))
+    };
+    let (few, begun) = ask(r#"[["comparison","<","n",250],["token","n"]]"#, "{}");
+    let few = decoded(few);
+    let numbers: Vec<Value> = (0..250).map(Value::Int).collect();
+    assert_eq!(few, Value::Array(numbers));
+    assert!(begun.is_none());
+    let (none, _) = ask(r#"[["comparison","==","n",-1]]"#, "{}");
+    assert_eq!(decoded(none), Value::Array(Vec::new()));
+    // More than are answered at once go on where they were left.
+    let (many, begun) = ask(r#"[["comparison","==","kind","t"]]"#, "{}");
+    assert_eq!(many.expect_err("too many").code, "ERR_WAITS");
+    let begun = begun.expect("was begun");
+    assert_eq!(begun.results.len(), 1_000);
+    let other = querying::arguments(database(), Vec::new(), Map::new());
+    session.keep_begun(begun);
+    assert!(
+        session.take_begun(&other).is_none(),
+        "that is another query"
+    );
+    // What is wrong with a query is said at once; what fails on the way by the stream.
+    let (wrong, _) = ask(r#"[["invoke","skip",[-1]]]"#, "{}");
+    assert_eq!(codes(wrong), pair("ERR_QUERY", "query_type"));
+}

@@ -169,7 +169,9 @@ const TABLE: &str = "
       start $secrets_token_extra st
     db
       start $db_get_one dd
+      call $db_get_one? dd
       start $db_get_a da
+      call $db_get_a? da
       start $db_save_one dd
       start $db_save_a da
       start $db_save_ar da
@@ -179,8 +181,10 @@ const TABLE: &str = "
       start $db_delete_a da
       start $db_delete_ar da
       start $db_fromAST_result dam
+      call $db_fromAST_result* dam
       call  $db_parse dso
       start $db_getWatermark d
+      call $db_getWatermark? d
       start $db_waitChange dso
       start $db_flush d
       start $db_makeAnonymousLink ds
