@@ -189,8 +189,11 @@ impl RunContext {
             .ok_or_else(|| unknown(function))?;
         let span = self.trace.as_ref().and_then(|_| self.span(target));
         let result = self.call_target(target, args, deadline).await;
-        if let (Some(mut span), Err(failure)) = (span, &result) {
-            span.fail(&*failure.code);
+        match (span, &result) {
+            // It is started instead, and recorded there.
+            (Some(span), Err(failure)) if failure.code == contract::WAITS => span.discard(),
+            (Some(mut span), Err(failure)) => span.fail(&*failure.code),
+            _ => {}
         }
         result
     }
