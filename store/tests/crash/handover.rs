@@ -6,13 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use mix_store::folder::{AppFolder, Folder, NativeAppFolder};
-use mix_store::time::Clock;
 use mix_store::{Database, OpenOptions, StoreError};
 
 use crate::disk::{Dice, Fault, ForgetfulApp, ForgetfulFolder};
 use crate::{TestClock, Work, interrupt, numbers, open, open_app, save};
-
-const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// The numbers of the logs among some names.
 fn logs(names: &[String]) -> Vec<u64> {
@@ -42,47 +39,6 @@ fn a_new_index_is_heard_of_by_other_writers() {
     let db = open(&folder, &clock).expect("opens");
     assert_eq!(db.take_warnings(), Vec::<String>::new());
     assert_eq!(numbers(&db), [1, 2, 3]);
-}
-
-/// A database whose fence was raised some times.
-fn raised(folder: &ForgetfulFolder, clock: &Arc<TestClock>, times: u64) -> Database {
-    let db = open(folder, clock).expect("new");
-    for number in 1..=times {
-        save(&db, number).expect("saves");
-        db.reindex().expect("raises the fence");
-    }
-    db
-}
-
-#[test]
-fn old_logs_go_lowest_first_and_without_a_gap() {
-    let mut removed = 0;
-    for at in 1..=60 {
-        let clock = Arc::new(TestClock::default());
-        let folder = ForgetfulFolder::default();
-        let db = raised(&folder, &clock, 5);
-        save(&db, 6).expect("saves");
-        db.flush().expect("sees the old logs");
-        clock.sleep(2 * DAY);
-        save(&db, 7).expect("saves");
-        let before = logs(&folder.names());
-        folder.plan(at, Fault::Once);
-        // Whether it succeeds or not.
-        let _ = db.flush();
-        let after = logs(&folder.names());
-        removed += before.len().saturating_sub(after.len());
-        let contiguous = after.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-        assert!(contiguous, "operation {at}: {before:?} became {after:?}");
-        assert_eq!(after.last(), before.last().max(after.last()));
-        if db.has_failed() {
-            db.reopen().expect("opens again");
-        }
-        assert!(
-            numbers(&db).starts_with(&[1, 2, 3, 4, 5, 6, 7]),
-            "operation {at}"
-        );
-    }
-    assert!(removed > 40, "hardly a log was removed: {removed}");
 }
 
 /// An app folder on the disk, shared without its lock.
