@@ -88,7 +88,8 @@ fn a_power_cut_at_any_step_leaves_the_old_or_the_new() {
                 app.plan(dice.below(12), Fault::PowerCut);
                 drop(open_app(&app, &clock, true));
                 app = app.after_power_cut(&mut dice);
-                let db = open_app(&app, &clock, true).unwrap_or_else(|error| panic!("{context}: {error}"));
+                let db = open_app(&app, &clock, true)
+                    .unwrap_or_else(|error| panic!("{context}: {error}"));
                 let mut found = revisions(&db);
                 match after {
                     Some(after) => {
@@ -150,7 +151,8 @@ fn one_failing_operation_spoils_no_database() {
             let expected = revisions(&db);
             let mut survivor = Dice::new(at + 7);
             for app in [app.clone(), app.after_power_cut(&mut survivor)] {
-                let again = open_app(&app, &clock, true).unwrap_or_else(|error| panic!("{context}: {error}"));
+                let again = open_app(&app, &clock, true)
+                    .unwrap_or_else(|error| panic!("{context}: {error}"));
                 assert_eq!(revisions(&again), expected, "{context}");
             }
             at += 1;

@@ -67,7 +67,8 @@ fn random_schedules_with_compactions_lose_nothing() {
         let mut known = Known::default();
         for round in 0..6 {
             let context = format!("seed {seed}, round {round}");
-            let db = open_app(&app, &clock, true).unwrap_or_else(|error| panic!("{context}: {error}"));
+            let db =
+                open_app(&app, &clock, true).unwrap_or_else(|error| panic!("{context}: {error}"));
             let found = live(&db);
             let missing: Vec<_> = known.live.difference(&found).collect();
             assert!(missing.is_empty(), "{context}: {missing:?} are missing");
