@@ -276,9 +276,9 @@ mod tests {
         }
         // Nobody else sends a run to its own server.
         let map = Map::from([("url".into(), Value::string("https://a.example.com/"))]);
-        let request = Request::parse(&map).unwrap().unwrap();
+        let asked = Request::parse(&map).unwrap().unwrap();
         let send = async |_: &Request| Ok(answer(302, "http://127.0.0.1:8000/x"));
-        let done = follow(request, &limits, send)
+        let done = follow(asked, &limits, send)
             .now_or_never()
             .expect("at once");
         assert_eq!(
