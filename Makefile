@@ -64,6 +64,10 @@ test-mcp: mixer ## The official Python client of the Model Context Protocol call
 test-api: mixer ## Schemathesis compares the HTTP interface with its description (needs pip and a network; API_SECONDS, 120)
 	scripts/test-api.sh $(MIXER) $(or $(API_SECONDS),120)
 
+.PHONY: test-s3
+test-s3: mixer ## Files of apps on an S3 store that is started for it (moto; needs pip and a network)
+	scripts/test-s3.sh $(MIXER)
+
 # QuickJS and Lua, and the VM component, beside the native VM.
 BENCH_FEATURES := mix-bench-vm/peers,mix-bench-vm/component
 

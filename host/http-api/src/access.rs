@@ -101,6 +101,8 @@ impl Need {
             | Action::BeginSignIn
             | Action::ReturnSignIn
             | Action::ExchangeToken
+            | Action::Upload
+            | Action::FollowLink
             | Action::ListWorkspaces => Need::Nothing,
             Action::CreateWorkspace => Need::Creator,
             Action::GetWorkspace
@@ -118,7 +120,7 @@ impl Need {
             | Action::PutAuthConfig
             | Action::PatchAuthConfig
             | Action::DeleteAuthConfig => Need::Allowed(&[GrantPermissions], Target::Workspace),
-            Action::Export => Need::Allowed(&[Export], Target::Workspace),
+            Action::Export | Action::PushExport => Need::Allowed(&[Export], Target::Workspace),
             // The name is in the query.
             Action::Import => Need::CreateOrOwn(String::new()),
             Action::Metrics => Need::ServerAdmin,
@@ -130,7 +132,8 @@ impl Need {
             | Action::PostContent
             | Action::DeleteContent
             | Action::PatchProps
-            | Action::CopyFile => Need::Allowed(&[Write], app()),
+            | Action::CopyFile
+            | Action::RegisterFile => Need::Allowed(&[Write], app()),
             Action::GetApp => Need::Any(app()),
             Action::CreateApp => Need::Allowed(&[CreateDb], Target::Workspace),
             Action::DeleteApp => Need::Allowed(&[Delete], app()),
@@ -159,7 +162,9 @@ impl Need {
                 Some(Audience::Shared) | None => Need::Token,
                 Some(Audience::User(user)) => Need::User(user.clone()),
             },
-            Action::CreateSignal
+            Action::CreateLink
+            | Action::DeleteLink
+            | Action::CreateSignal
             | Action::AwaitSignal
             | Action::SetSignal
             | Action::CancelSignal => Need::Token,

@@ -25,6 +25,8 @@ impl ApiError {
             (401, _) => vec![("www-authenticate", "Bearer".to_owned())],
             // Another process holds the records: that takes longer than a queue.
             (503, "db_locked") => vec![("retry-after", "5".to_owned())],
+            // Until then somebody may have deleted something.
+            (507, _) => vec![("retry-after", "60".to_owned())],
             (429 | 503, _) => vec![("retry-after", "1".to_owned())],
             _ => Vec::new(),
         };

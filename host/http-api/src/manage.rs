@@ -8,6 +8,7 @@ mod apps;
 mod auth;
 pub(crate) mod files;
 mod grants;
+mod links;
 mod maintenance;
 mod mcp;
 pub(crate) mod packages;
@@ -20,6 +21,7 @@ pub use activities::{ACTIVITIES, ActivityFilter};
 pub use auth::{HIDDEN, SignIn};
 pub use files::Content;
 pub use grants::is_inside;
+pub use links::is_linkable;
 pub use maintenance::Maintenance;
 
 use crate::access::Access;
@@ -107,6 +109,17 @@ pub enum Job {
     SetSignal(Value),
     /// Cancels a signal.
     CancelSignal,
+    /// A link to an endpoint of the app.
+    CreateLink {
+        /// Path of the endpoint below the app.
+        endpoint: String,
+        /// The time after which it is gone, not yet checked.
+        expires: Option<Value>,
+    },
+    /// A link that is not there: one that is has been followed before.
+    FollowLink,
+    /// Deletes a link.
+    DeleteLink,
     /// An interactive session over a WebSocket connection.
     Session {
         /// Arguments of the module: an array.
@@ -132,8 +145,10 @@ pub enum Job {
         /// The message.
         message: Vec<u8>,
     },
-    /// Installs the package that was sent.
+    /// Installs the package that was sent, or that lies elsewhere.
     Install {
+        /// Where it lies.
+        from: Option<Elsewhere>,
         /// Over what was published later.
         force: bool,
         /// Only says what would be done.
@@ -148,8 +163,19 @@ pub enum Job {
         /// Superseded versions too.
         history: bool,
     },
-    /// A workspace from the mastertape that was sent.
+    /// Sends the whole workspace to another server, which imports it.
+    PushExport {
+        /// The other server.
+        to: Elsewhere,
+        /// Name of the workspace there.
+        ws: String,
+    },
+    /// A workspace from the mastertape that was sent, or that another server has.
     Import {
+        /// The other server.
+        from: Option<Elsewhere>,
+        /// Name of the workspace there.
+        remote: String,
         /// Its name.
         name: String,
         /// In the place of one that is there.
@@ -208,6 +234,17 @@ pub enum Job {
         /// To.
         to: String,
     },
+    /// Reserves a path for an upload.
+    RegisterFile {
+        /// Where.
+        path: String,
+        /// An address of the client.
+        url: String,
+        /// What the client says about it.
+        metadata: Map,
+    },
+    /// The file that a ticket is for.
+    Upload,
     /// Copies a file.
     CopyFile {
         /// The app that it is copied from.
@@ -219,6 +256,15 @@ pub enum Job {
         /// Over one that is there.
         force: bool,
     },
+}
+
+/// Something on another server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its address.
+    pub url: String,
+    /// Token for there.
+    pub token: Option<String>,
 }
 
 /// What became of a job.
@@ -347,9 +393,10 @@ pub(crate) fn with_body(
                 .map(|id| id.trim().parse().unwrap_or(0)),
         },
         Action::Mcp => mcp::message(head, body)?,
-        Action::Install => packages::install(head)?,
+        Action::Install => packages::install(head, body)?,
         Action::Export => packages::export(head)?,
-        Action::Import => packages::import(head)?,
+        Action::PushExport => packages::push(&route, head, body)?,
+        Action::Import => packages::import(head, body)?,
         Action::WorkspaceKeys | Action::ServerKeys => Job::Keys,
         Action::ListAuthConfigs => auth::list(head)?,
         Action::AddAuthConfig => Job::AddAuthConfig(auth::full(head, body)?),
@@ -370,6 +417,11 @@ pub(crate) fn with_body(
         Action::GetProps => files::props(head)?,
         Action::PatchProps => files::rename(head)?,
         Action::CopyFile => files::copy(&route, head)?,
+        Action::RegisterFile => files::register(head, body)?,
+        Action::Upload => Job::Upload,
+        Action::CreateLink => links::create(&route, head, body)?,
+        Action::FollowLink => Job::FollowLink,
+        Action::DeleteLink => Job::DeleteLink,
         _ => return Err(ApiError::internal()),
     };
     Ok(Managed {
@@ -443,6 +495,13 @@ impl Managed {
             ("upgrade", "websocket".to_owned()),
             ("sec-websocket-accept", accepted),
         ]);
+        response
+    }
+
+    /// A response that says where the answer is.
+    pub fn redirect(&self, address: String) -> Response {
+        let mut response = self.frame.respond(302, TEXT, Vec::new());
+        response.headers.push(("location", address));
         response
     }
 

@@ -22,6 +22,8 @@ enum Body {
     Any,
     /// Bytes.
     Bytes,
+    /// Bytes, or an object that says where they lie.
+    BytesOr(&'static [(&'static str, &'static str, bool)]),
     /// An object with these members: name, type, required.
     Object(&'static [(&'static str, &'static str, bool)]),
 }
@@ -171,10 +173,14 @@ fn operation(action: Action, method: &str) -> Value {
         && let Some(schema) = body_schema(about.body)
     {
         let media_type = match about.body {
-            Body::Bytes => "application/octet-stream",
+            Body::Bytes | Body::BytesOr(_) => "application/octet-stream",
             _ => "application/json",
         };
         operation["requestBody"] = json!({ "content": { media_type: { "schema": schema } } });
+        if let Body::BytesOr(members) = about.body {
+            operation["requestBody"]["content"]["application/json"] =
+                json!({ "schema": body_schema(Body::Object(members)) });
+        }
     }
     operation
 }
@@ -183,7 +189,7 @@ fn body_schema(body: Body) -> Option<Value> {
     match body {
         Body::None => None,
         Body::Any => Some(json!({})),
-        Body::Bytes => Some(json!({ "type": "string", "format": "binary" })),
+        Body::Bytes | Body::BytesOr(_) => Some(json!({ "type": "string", "format": "binary" })),
         Body::Object(members) => {
             let properties: Map<String, Value> = members
                 .iter()
@@ -568,7 +574,25 @@ fn about(action: Action) -> About {
                 ("platform", "string"),
                 ("surface", "string"),
             ],
-            Body::Bytes,
+            Body::BytesOr(&[
+                ("url", "string", true),
+                ("token", "string?", false),
+                ("force", "boolean?", false),
+                ("dry_run", "boolean?", false),
+                ("platform", "string?", false),
+                ("surface", "string?", false),
+            ]),
+            &[(200, Object)],
+        ),
+        Action::PushExport => made(
+            packages,
+            "Sends the whole workspace to another server",
+            &[],
+            Body::Object(&[
+                ("url", "string", true),
+                ("ws", "string?", false),
+                ("token", "string?", false),
+            ]),
             &[(200, Object)],
         ),
         Action::Export => made(
@@ -586,7 +610,11 @@ fn about(action: Action) -> About {
                 ("replace", "boolean"),
                 ("grants", "boolean"),
             ],
-            Body::Bytes,
+            Body::BytesOr(&[
+                ("url", "string", true),
+                ("token", "string?", false),
+                ("ws", "string?", false),
+            ]),
             &[(201, Object)],
         ),
         Action::WorkspaceKeys | Action::ServerKeys => made(
@@ -689,7 +717,7 @@ fn about(action: Action) -> About {
             "The content of a file",
             &[("_rmx_exp", "string"), ("_rmx_sig", "string")],
             Body::None,
-            &[(200, Bytes), (206, Bytes), (304, Empty)],
+            &[(200, Bytes), (206, Bytes), (302, Empty), (304, Empty)],
         ),
         Action::GetContent => made(
             files,
@@ -748,6 +776,35 @@ fn about(action: Action) -> About {
             ],
             Body::None,
             &[(200, Object), (201, Object)],
+        ),
+        Action::RegisterFile => made(
+            files,
+            "Reserves a path for an upload; a form (path, reg_url, reg_metadata)",
+            &[],
+            Body::Any,
+            &[(201, Object)],
+        ),
+        Action::CreateLink => made(
+            files,
+            "A link that runs an endpoint with the rights of its maker",
+            &[],
+            Body::Object(&[("endpoint", "string", true), ("expires", "any", false)]),
+            &[(201, Object)],
+        ),
+        Action::FollowLink => made(
+            files,
+            "What the endpoint of the link answers",
+            &[],
+            Body::Any,
+            &[(200, Run), (206, Bytes), (302, Empty), (304, Empty)],
+        ),
+        Action::DeleteLink => made(files, "Deletes a link", &[], Body::None, &[(204, Empty)]),
+        Action::Upload => made(
+            files,
+            "Uploads the file that a ticket is for",
+            &[],
+            Body::Bytes,
+            &[(201, Object)],
         ),
         Action::Session => made(
             agents,

@@ -162,7 +162,7 @@ pub fn plan(settings: &Arc<Settings>, head: Head, facts: &Facts) -> Plan {
                 route: judged.route,
                 token: judged.token,
                 need: judged.need,
-                limit: limit_of(settings, judged_action),
+                limit: limit_of(settings, judged_action, &head),
                 head,
                 frame,
                 settings: settings.clone(),
@@ -278,22 +278,26 @@ fn check_host(settings: &Settings, head: &Head) -> Result<(), ApiError> {
 }
 
 /// Most bytes of a body.
-fn limit_of(settings: &Settings, action: Action) -> u64 {
-    if is_package(action) {
+fn limit_of(settings: &Settings, action: Action, head: &Head) -> u64 {
+    if is_file(action, head) {
         settings.package_limit
     } else {
         settings.body_limit
     }
 }
 
-/// Bodies that are too large for memory.
-fn is_package(action: Action) -> bool {
-    matches!(action, Action::Install | Action::Import)
+/// Bodies that are too large for memory. A package may also be named by its address, in a small one.
+fn is_file(action: Action, head: &Head) -> bool {
+    match action {
+        Action::Upload => true,
+        Action::Install | Action::Import => !packages::is_address(head),
+        _ => false,
+    }
 }
 
-fn too_large(settings: &Settings, action: Action) -> ApiError {
-    let limit = limit_of(settings, action);
-    if is_package(action) {
+fn too_large(settings: &Settings, action: Action, head: &Head) -> ApiError {
+    let limit = limit_of(settings, action, head);
+    if is_file(action, head) && action != Action::Upload {
         let message = format!("the package is larger than {limit} bytes");
         return ApiError::new(413, "package_too_large", message);
     }
@@ -305,9 +309,9 @@ fn check_length(settings: &Settings, action: Action, head: &Head) -> Result<(), 
         return Ok(());
     };
     match text.parse::<u64>() {
-        Ok(length) if length <= limit_of(settings, action) => Ok(()),
+        Ok(length) if length <= limit_of(settings, action, head) => Ok(()),
         // More digits than fit are too many bytes as well.
-        _ => Err(too_large(settings, action)),
+        _ => Err(too_large(settings, action, head)),
     }
 }
 
@@ -387,12 +391,12 @@ impl NeedsBody {
     /// The response when the body has more than `limit` bytes.
     pub fn too_large(&self) -> Response {
         self.frame
-            .error(too_large(&self.settings, self.route.action))
+            .error(too_large(&self.settings, self.route.action, &self.head))
     }
 
     /// True if the body is to be kept in a file: [`NeedsBody::with_body`] is told none then.
     pub fn is_spooled(&self) -> bool {
-        is_package(self.route.action)
+        is_file(self.route.action, &self.head)
     }
 
     /// Expiry and signature of the address of a file, if it has them.

@@ -52,6 +52,7 @@ pub enum Action {
     Mcp,
     Install,
     Export,
+    PushExport,
     Import,
     Modify,
     GetFile,
@@ -62,6 +63,11 @@ pub enum Action {
     GetProps,
     PatchProps,
     CopyFile,
+    RegisterFile,
+    Upload,
+    CreateLink,
+    FollowLink,
+    DeleteLink,
     Metrics,
     Subscribe,
     Session,
@@ -154,7 +160,10 @@ pub(crate) const TABLE: &[Resource] = &[
     ),
     resource("/v1/ws/{ws}/mcp", &[("POST", Action::Mcp)]),
     resource("/v1/ws/{ws}/install", &[("POST", Action::Install)]),
-    resource("/v1/ws/{ws}/export", &[("GET", Action::Export)]),
+    resource(
+        "/v1/ws/{ws}/export",
+        &[("GET", Action::Export), ("POST", Action::PushExport)],
+    ),
     resource("/v1/ws-import", &[("POST", Action::Import)]),
     resource(
         "/v1/ws/{ws}/activities/count",
@@ -281,6 +290,23 @@ pub(crate) const TABLE: &[Resource] = &[
         "/v1/ws/{ws}/app/{app}/file-manager/copy",
         &[("POST", Action::CopyFile)],
     ),
+    resource(
+        "/v1/ws/{ws}/app/{app}/file-manager/register",
+        &[("POST", Action::RegisterFile)],
+    ),
+    resource("/v1/upload/{id}", &[("PUT", Action::Upload)]),
+    resource(
+        "/v1/ws/{ws}/app/{app}/link",
+        &[("POST", Action::CreateLink)],
+    ),
+    resource(
+        "/v1/link/{id}",
+        &[
+            ("GET", Action::FollowLink),
+            ("POST", Action::FollowLink),
+            ("DELETE", Action::DeleteLink),
+        ],
+    ),
     resource("/v1/subscribe/{path..}", &[("GET", Action::Subscribe)]),
     resource("/v1/signals", &[("POST", Action::CreateSignal)]),
     resource(
@@ -351,7 +377,7 @@ pub struct Route {
     pub app: String,
     /// Agent, or registered query.
     pub name: String,
-    /// Id of a record, grant or signal.
+    /// Id of a record, grant, signal or link; a ticket.
     pub id: String,
     /// Path of a file, with a leading `/`.
     pub path: String,
@@ -558,6 +584,90 @@ mod tests {
             code("/v1/ws/local/app/movies/documents"),
             "method_not_allowed"
         );
+    }
+
+    /// Whatever stands in the place of whichever part of a path: no name and no path that is found leads
+    /// anywhere but to itself.
+    #[test]
+    fn no_part_of_any_path_leads_elsewhere() {
+        let hostile = [
+            "..",
+            ".",
+            "%2e%2e",
+            "%2E.",
+            "..%2f",
+            "..%2Fetc",
+            "a%2fb",
+            "%2f",
+            "%00",
+            "a%00",
+            "..%5c",
+            "a%5Cb",
+            "a\\b",
+            "%c0%ae%c0%ae",
+            "%e0%80%ae",
+            "%",
+            "%2",
+            "%zz",
+            "%ff",
+            "",
+            "%0d%0aset-cookie:x",
+            "~",
+            "a b",
+            "%252e%252e%252f",
+            "....",
+            "con",
+            "a:b",
+            "%u002e",
+        ];
+        let (mut tried, mut found_some) = (0, 0);
+        for (prefix, table) in [("", TABLE), ("", TABLE_V0), ("/v0", TABLE_V0)] {
+            for resource in table {
+                let parts: Vec<&str> = resource.pattern.split('/').skip(1).collect();
+                for place in (0..parts.len()).filter(|place| parts[*place].starts_with('{')) {
+                    for text in hostile {
+                        let filled: Vec<String> = parts
+                            .iter()
+                            .enumerate()
+                            .map(|(at, part)| match *part {
+                                _ if at == place => text.to_owned(),
+                                "{id}" => "0".repeat(32),
+                                part if part.starts_with('{') => "demo".to_owned(),
+                                part => part.to_owned(),
+                            })
+                            .collect();
+                        let path = format!("{prefix}/{}", filled.join("/"));
+                        for (method, _) in resource.methods {
+                            tried += 1;
+                            let route = match find(method, &path) {
+                                Ok(route) => route,
+                                Err(error) => {
+                                    assert!(
+                                        matches!(error.status, 400 | 404 | 405 | 410),
+                                        "{path}"
+                                    );
+                                    continue;
+                                }
+                            };
+                            found_some += 1;
+                            for name in [&route.ws, &route.app, &route.name, &route.id] {
+                                let is_plain = name.bytes().all(|byte| {
+                                    byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)
+                                });
+                                assert!(
+                                    is_plain && name != "." && name != "..",
+                                    "{path}: {name:?}"
+                                );
+                            }
+                            let goes_up =
+                                route.path.split('/').any(|part| matches!(part, "." | ".."));
+                            assert!(!goes_up && !route.path.contains(['\0', '\\']), "{path}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(tried > 3000 && found_some > 0, "{tried} {found_some}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::libraries;
 use crate::plan::{Setup, doomed, files_failed};
 use crate::report::Report;
 use crate::staging::{INSTALLS, LOCK, Staging, Turn, private_folder};
-use mix_app_files::{AppFiles, FilePath};
+use mix_app_files::{AppFiles, FilePath, Storage};
 use mix_package::{PackageError, Result};
 use mix_store::query::Pipeline;
 use mix_store::{Database, SaveOptions, content_hash};
@@ -91,7 +91,7 @@ impl Commit {
 }
 
 /// Finishes or removes what interrupted installs left in a workspace. Nobody else works on it.
-pub fn recover(workspace: &Path) -> Result<()> {
+pub fn recover(workspace: &Path, storage: &Storage) -> Result<()> {
     let installs = workspace.join(INSTALLS);
     let folders = match fs::read_dir(&installs) {
         Ok(folders) => folders,
@@ -108,6 +108,7 @@ pub fn recover(workspace: &Path) -> Result<()> {
         let staging = Staging {
             workspace: workspace.to_owned(),
             folder: item.path(),
+            storage: storage.clone(),
         };
         let Some(journal) = journal::read(&staging.folder)? else {
             continue;
@@ -137,7 +138,7 @@ fn apply(step: &Step, staging: &Staging, actor: &str) -> Result<()> {
     save(&database, step, &staging.folder, actor)?;
     database.close().map_err(failed)?;
     drop(lock);
-    let files = AppFiles::new(target.join("files"));
+    let files = staging.storage.files(&target);
     for path in doomed(&files, step)? {
         match files.remove(&path) {
             Ok(()) | Err(mix_app_files::FilesError::NotFound) => {}
@@ -168,6 +169,7 @@ fn exchange(step: &Step, staging: &Staging, target: &Path) -> Result<()> {
         // Done before.
         return Ok(());
     }
+    clear(step, staging)?;
     if !target.exists() {
         fs::rename(&new, target)?;
         sync(&staging.workspace)?;
@@ -196,6 +198,15 @@ fn exchange(step: &Step, staging: &Staging, target: &Path) -> Result<()> {
     }
     sync(target)?;
     fs::remove_dir_all(&new)?;
+    Ok(())
+}
+
+/// What a bucket holds of the old app goes. The files of the new one are in its folder until they are moved.
+fn clear(step: &Step, staging: &Staging) -> Result<()> {
+    if let Some(workspace) = staging.workspace.file_name().and_then(|name| name.to_str()) {
+        let cleared = staging.storage.clear(workspace, Some(&step.app));
+        cleared.map_err(files_failed)?;
+    }
     Ok(())
 }
 

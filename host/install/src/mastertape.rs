@@ -3,7 +3,7 @@
 use crate::database::{SYSTEM, failed, fresh_id, lock, look, open};
 use crate::plan::files_failed;
 use crate::staging::private_folder;
-use mix_app_files::{AppFiles, FolderPath, Item, app_of_folder, folder_name};
+use mix_app_files::{AppFiles, FilesError, FolderPath, Item, Storage, app_of_folder, folder_name};
 use mix_package::{
     Format, Input, Limits, Package, PackageError, RecordSource, Result, Tape, Warning, is_internal,
     write,
@@ -33,6 +33,7 @@ pub struct Exported {
 /// Writes a workspace into a file; `scratch` is an empty folder for what is on its way.
 pub fn export(
     workspace: &Path,
+    storage: &Storage,
     tape: &Tape,
     exported_at: &str,
     history: bool,
@@ -75,7 +76,7 @@ pub fn export(
             recordsets.push(Value::from(set));
         }
         let set = format!("fs-{number}");
-        let kept = copy_files(&folder, &scratch.join(format!("files-{number}")))?;
+        let kept = copy_files(storage, &folder, &scratch.join(format!("files-{number}")))?;
         for (path, place) in kept {
             done.files += 1;
             entries.insert(format!("filesets/{set}/root{path}"), Input::File(place));
@@ -134,10 +135,10 @@ fn compacted(database: &mix_store::Database, app: &str, copy: &Path, image: &Pat
 }
 
 /// Links (or copies) the files of an app, so that none changes or goes while it is packed.
-fn copy_files(app: &Path, to: &Path) -> Result<Vec<(String, PathBuf)>> {
+fn copy_files(storage: &Storage, app: &Path, to: &Path) -> Result<Vec<(String, PathBuf)>> {
     private_folder(to)?;
     let root = app.join("files");
-    let files = AppFiles::new(root.clone());
+    let files = storage.files(app);
     let all = FolderPath::parse("/").map_err(|bad| files_failed(bad.into()))?;
     let listing = files
         .list(&all, true, None, usize::MAX)
@@ -152,11 +153,15 @@ fn copy_files(app: &Path, to: &Path) -> Result<Vec<(String, PathBuf)>> {
         let source: PathBuf = root.join(path.names().collect::<PathBuf>());
         match fs::hard_link(&source, &place) {
             Ok(()) => {}
-            // Deleted in between.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(_) => {
-                fs::copy(&source, &place)?;
-            }
+            Err(_) => match files.open(&path) {
+                Ok((opened, facts)) => {
+                    let mut content = opened.read(0..facts.size).map_err(files_failed)?;
+                    std::io::copy(&mut content, &mut File::create(&place)?)?;
+                }
+                // Deleted in between.
+                Err(FilesError::NotFound) => continue,
+                Err(error) => return Err(files_failed(error)),
+            },
         }
         kept.push((path.text(), place));
     }

@@ -7,7 +7,7 @@ use crate::database::{failed, find, fresh_id, id_of, lock, look, newest, open};
 use crate::journal::{self, Journal, SetStep, Step};
 use crate::report::{AppReport, Report};
 use crate::staging::{Staging, private_folder};
-use mix_app_files::{AppFiles, FilePath, FolderPath, Item, folder_name};
+use mix_app_files::{AppFiles, FilePath, FilesError, FolderPath, Item, folder_name};
 use mix_package::{
     App, Format, Limits, Package, PackageError, Pattern, RecordSource, Result, Warning,
 };
@@ -312,7 +312,7 @@ impl Plan {
         let removed = if step.is_whole {
             0
         } else {
-            let files = AppFiles::new(target.folder.join("files"));
+            let files = self.staging.storage.files(&target.folder);
             doomed(&files, step)?.len() as u64
         };
         if let Some(report) = self
@@ -475,9 +475,13 @@ pub(crate) fn doomed(files: &AppFiles, step: &Step) -> Result<Vec<FilePath>> {
         .collect())
 }
 
-pub(crate) fn files_failed(error: mix_app_files::FilesError) -> PackageError {
+pub(crate) fn files_failed(error: FilesError) -> PackageError {
     if error.is_full() {
         return PackageError::new("disk_full", "the disk is full");
+    }
+    if let FilesError::Store(cause) = &error {
+        tracing::error!(%cause, "the store of files fails");
+        return PackageError::new("upstream", error.to_string());
     }
     PackageError::new("internal", error.to_string())
 }

@@ -2,6 +2,7 @@
 
 use crate::database::fresh_id;
 use crate::journal;
+use mix_app_files::Storage;
 use mix_package::{PackageError, Result};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -54,16 +55,18 @@ impl Turn {
 pub struct Staging {
     pub(crate) workspace: PathBuf,
     pub(crate) folder: PathBuf,
+    pub(crate) storage: Storage,
 }
 
 impl Staging {
-    /// Makes the folder.
-    pub fn new(workspace: &Path) -> Result<Staging> {
+    /// Makes the folder. `storage`: where the files of the apps of the workspace lie.
+    pub fn new(workspace: &Path, storage: Storage) -> Result<Staging> {
         let folder = workspace.join(INSTALLS).join(fresh_id()?.as_str());
         private_folder(&folder)?;
         Ok(Staging {
             workspace: workspace.to_owned(),
             folder,
+            storage,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Packages installed into workspaces on disk.
 
-use mix_app_files::{AppFiles, FilePath};
+use mix_app_files::{AppFiles, FilePath, Storage};
 use mix_install::{Request, Staging, Turn, recover};
 use mix_package::{PackageError, Packer};
 use mix_store::query::{Pipeline, QueryOptions};
@@ -32,7 +32,7 @@ impl Site {
     }
 
     fn stage(&self, entries: &[(&str, &[u8])]) -> Staging {
-        let staging = Staging::new(&self.workspace()).expect("staging");
+        let staging = Staging::new(&self.workspace(), Storage::default()).expect("staging");
         let mut packer = Packer::new(Cursor::new(Vec::new()));
         for (name, content) in entries {
             packer.add(name, &mut &content[..]).expect("packed");
@@ -84,7 +84,7 @@ impl Site {
     fn file(&self, app: &str, path: &str) -> Option<Vec<u8>> {
         let files = AppFiles::new(self.app(app).join("files"));
         let path = FilePath::parse(path).expect("a path");
-        let (mut file, _) = files.open(&path).ok()?;
+        let (mut file, _) = files.disk().open(&path).ok()?;
         let mut content = Vec::new();
         std::io::Read::read_to_end(&mut file, &mut content).expect("content");
         Some(content)
@@ -435,7 +435,7 @@ fn an_interrupted_install_is_finished_or_gone() {
             }
             // The process dies: nothing is dropped.
             std::mem::forget(commit);
-            recover(&site.workspace()).expect("recovered");
+            recover(&site.workspace(), &Storage::default()).expect("recovered");
             let context = format!("{is_there} {begun} {applied}");
             assert!(
                 site.everything()
@@ -497,6 +497,7 @@ fn a_workspace_travels() {
         let out = fs::File::create_new(&tape).expect("a file");
         mix_install::export(
             &site.workspace(),
+            &Storage::default(),
             &about,
             "2024-01-01T00:00:00.000Z",
             history,

@@ -116,6 +116,7 @@ impl PackageError {
             "package_too_large" => 413,
             "busy" | "db_locked" | "db_busy" => 503,
             "disk_full" | "db_full" => 507,
+            "upstream" => 502,
             "internal" | "db_corrupt" | "db_io" | "db_failed" => 500,
             _ => 422,
         }

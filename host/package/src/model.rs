@@ -1,7 +1,7 @@
 //! What a package carries, once it is read and checked.
 
 use crate::patterns::Pattern;
-use mix_app_files::FilePath;
+use mix_file_path::FilePath;
 use mix_store::query::Pipeline;
 use mix_value::{Map, Value};
 

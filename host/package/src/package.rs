@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::program::{self, Code};
 use crate::records;
-use mix_app_files::FilePath;
+use mix_file_path::FilePath;
 use mix_value::{Map, Value, escjson};
 use std::collections::HashSet;
 use std::io::Write;

@@ -22,6 +22,12 @@ pub(crate) fn is_code_name(name: &str) -> bool {
         .any(|ending| lower.ends_with(ending))
 }
 
+/// True for names that are programs or libraries of this VM by their ending.
+pub(crate) fn is_own_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.ends_with(".mixexe") || lower.ends_with(".mixlib")
+}
+
 /// Looks at a file of that name. What begins as a program of this VM must be one.
 pub(crate) fn judge(entry: &str, name: &str, bytes: &[u8]) -> Result<Code> {
     let lower = name.to_ascii_lowercase();

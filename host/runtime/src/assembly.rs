@@ -3,6 +3,7 @@
 use crate::bindings::{Caller, FAMILY, Function, copy};
 use crate::compose::Hostless;
 use crate::families::HostFamily;
+use crate::families::files::Files;
 use crate::families::mqtt::Mqtt;
 use crate::families::mqtt::broker::Broker;
 use crate::families::websocket::WebSocket;
@@ -19,7 +20,9 @@ use crate::tape::Tape;
 use crate::vm::Vms;
 use crate::workspace::{Place, private_folder};
 use anyhow::{Context, Result, bail};
+use mix_app_files::Shelves;
 use mix_sandbox::engine;
+use mix_sandbox::outbound::traffic::{Allowances, Traffic};
 use mix_sandbox::outbound::{Egress, Outbound};
 use mix_sandbox::state::Grants;
 use std::collections::HashMap;
@@ -57,6 +60,10 @@ pub struct Policy {
     pub families: Vec<(String, Replacement)>,
     /// Where the exchanges of family `http` are kept or taken from.
     pub tape: Option<Arc<Tape>>,
+    /// The files of a server, for the family of the host; without them a component works on the folder of the app.
+    pub files: Option<Arc<Shelves>>,
+    /// Bytes that a workspace may send and receive in an hour; 0: any number.
+    pub egress_per_hour: u64,
     /// Replacement for the VM component.
     pub vm: Option<PathBuf>,
     /// Environment variables of the families (`MIXER_HTTP_TIMEOUT`, ...).
@@ -94,6 +101,12 @@ pub struct Assembly {
     pub functions: Vec<Function>,
     /// Plugin and number of each of them.
     targets: Vec<Target>,
+    /// The files of a server, and what workspaces may store.
+    pub files: Option<Arc<Shelves>>,
+    /// What workspaces may send and receive.
+    allowances: Option<Allowances>,
+    /// The function that makes links.
+    link_maker: Option<Target>,
     /// Outbound requests.
     pub outbound: Arc<Outbound>,
     /// Processor time of workspaces.
@@ -140,6 +153,9 @@ impl Assembly {
         let mut plugins = Vec::new();
         for (name, bytes, access) in BEHIND_HOST {
             let replacement = policy.families.iter().find(|(family, _)| family == name);
+            if name == "files" && replacement.is_none() && policy.files.is_some() {
+                continue;
+            }
             let plugin = match replacement {
                 None => {
                     let standing = Standing::BuiltIn(access);
@@ -156,6 +172,10 @@ impl Assembly {
         let mut broker = Some(mqtt.broker().clone());
         let mut own: Vec<Arc<dyn HostFamily>> =
             vec![Arc::new(mqtt), Arc::new(WebSocket::new(outbound.clone()))];
+        let is_replaced = policy.families.iter().any(|(family, _)| family == "files");
+        if let Some(shelves) = policy.files.as_ref().filter(|_| !is_replaced) {
+            own.push(Arc::new(Files::new(shelves.clone())));
+        }
         let replaced = policy
             .families
             .iter()
@@ -218,7 +238,15 @@ impl Assembly {
             // Whoever brings a VM wants to know at once whether it fits.
             vms.alone().await?;
         }
+        let link_maker = functions
+            .iter()
+            .position(|function: &Function| function.name == "$db_makeAnonymousLink")
+            .and_then(|number| targets.get(number).copied());
         Ok(Assembly {
+            files: policy.files.clone(),
+            allowances: (policy.egress_per_hour > 0)
+                .then(|| Allowances::new(policy.egress_per_hour)),
+            link_maker,
             engine,
             vms,
             plugins: plugins.into_iter().map(Arc::new).collect(),
@@ -260,6 +288,12 @@ impl Assembly {
     pub fn host_family(&self, target: Target) -> Option<&OwnFamily> {
         let number = target.plugin.checked_sub(self.plugins.len())?;
         self.host_families.get(number)
+    }
+
+    /// Whether a target is the function that makes links, which a server does in the place of the record store.
+    pub fn makes_links(&self, target: Target) -> bool {
+        self.link_maker
+            .is_some_and(|maker| (maker.plugin, maker.function) == (target.plugin, target.function))
     }
 
     /// The plugin function of that name.
@@ -305,7 +339,7 @@ impl Assembly {
                 lock = Some(lock::take(&folder).await?);
             }
             Access::Network => {
-                let mut egress = Egress::anywhere(self.outbound.clone());
+                let mut egress = Egress::anywhere(self.outbound.clone(), self.traffic(place));
                 if let Some(neighbours) = neighbours {
                     egress.home = neighbours.clone().home();
                     grants.environment.extend(neighbours.variables());
@@ -343,6 +377,7 @@ impl Assembly {
                     outbound: self.outbound.clone(),
                     hosts,
                     home: None,
+                    traffic: self.traffic(place),
                 });
                 grants.environment = variables
                     .iter()
@@ -518,6 +553,12 @@ impl Assembly {
             tracing::error!(code = %failure.code, "records are not flushed: {}", failure.message);
         }
         instance.close(session).await;
+    }
+
+    /// What a workspace has sent and received, if that is limited.
+    fn traffic(&self, place: &Place) -> Option<Arc<Traffic>> {
+        let allowances = self.allowances.as_ref()?;
+        Some(allowances.of(&place.workspace))
     }
 
     fn grants(&self) -> Grants<'_> {

@@ -46,6 +46,7 @@ pub mod pace;
 pub mod plugin;
 pub mod programs;
 pub mod progress;
+mod room;
 pub mod run;
 pub mod secrets_key;
 pub mod shares;

@@ -7,10 +7,11 @@
 use crate::bindings::Failure;
 use crate::contract;
 use crate::home::Home;
-use crate::instance::failure_of;
+use crate::instance::{failure, failure_of};
 use crate::trace::Trace;
 use crate::workspace::{Place, app_name};
-use mix_value::msgpack::{Reader, Token};
+use mix_value::Value;
+use mix_value::msgpack::{self, Reader, Token};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -22,6 +23,16 @@ pub trait Neighbours: Send + Sync {
         app: String,
         writes: bool,
     ) -> Pin<Box<dyn Future<Output = bool> + Send>>;
+
+    /// The address of a link that runs an endpoint of an app with the rights of the run's user, where there are links.
+    fn link(
+        self: Arc<Self>,
+        _app: String,
+        _endpoint: String,
+    ) -> Pin<Box<dyn Future<Output = Result<String, Failure>> + Send>> {
+        let message = "links are made by a server only".to_owned();
+        Box::pin(std::future::ready(Err(failure("ERR_UNSUPPORTED", message))))
+    }
 
     /// The server that the run is on, as its requests reach it; none: they do not.
     fn home(self: Arc<Self>) -> Option<Arc<dyn Home>> {
@@ -143,6 +154,20 @@ impl Outside {
     }
 }
 
+/// Database and endpoint of a call that makes a link; none if they are not that.
+pub fn linked(own: &str, args: &[u8]) -> Option<(String, String)> {
+    let Ok(Value::Array(values)) = msgpack::decode(args) else {
+        return None;
+    };
+    let endpoint = values.get(1)?.as_str()?.to_owned();
+    let app = match outside(own, args) {
+        None => own.to_owned(),
+        Some(Outside::App(app)) => app,
+        Some(Outside::Memory) => return None,
+    };
+    Some((app, endpoint))
+}
+
 /// What a run gets that may not do that.
 pub fn forbidden(app: &str, writes: bool) -> Failure {
     let what = if writes { "write" } else { "read" };
@@ -153,7 +178,6 @@ pub fn forbidden(app: &str, writes: bool) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mix_value::{Value, msgpack};
 
     fn of(database: Value) -> Option<Outside> {
         let args = Value::Array(vec![database, Value::from("id")]);

@@ -12,6 +12,7 @@ use crate::neighbours::{self, Neighbours, Outside};
 use crate::plugin::Access;
 use crate::programs::Executable;
 use crate::progress::{Progress, Told};
+use crate::room;
 use crate::shares::paced;
 use crate::stream::HostReply;
 use crate::tape;
@@ -244,7 +245,7 @@ impl RunContext {
         let mut sessions = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let session = sessions
             .entry(target.plugin)
-            .or_insert_with(|| own.family.open(&self.caller));
+            .or_insert_with(|| own.family.open(&self.caller, self.neighbours.clone()));
         Ok(Some((session.clone(), args)))
     }
 
@@ -285,6 +286,13 @@ impl RunContext {
         if let Some((session, args)) = self.own_session(target, &args)? {
             let result = session.start(target.function, args).await;
             return families::encoded(result).map(HostReply::One);
+        }
+        if self.assembly.makes_links(target)
+            && let Some(neighbours) = &self.neighbours
+            && let Some((app, endpoint)) = neighbours::linked(&self.place.app, &args)
+        {
+            let link = neighbours.clone().link(app, endpoint).await;
+            return families::encoded(link.map(Value::from)).map(HostReply::One);
         }
         let code = &self.assembly.plugins[target.plugin];
         match &self.assembly.tape {
@@ -337,9 +345,11 @@ impl RunContext {
         if code.access != Access::Records || !code.is_shared() {
             return Ok(None);
         }
+        let function = &code.functions[target.function as usize].name;
+        room::check(&self.assembly, &self.place.workspace, function, args).await?;
         let outside = neighbours::outside(&self.place.app, args);
         if let Some(Outside::App(app)) = &outside {
-            let writes = neighbours::writes(&code.functions[target.function as usize].name);
+            let writes = neighbours::writes(function);
             let may = match &self.neighbours {
                 Some(neighbours) => neighbours.clone().may(app.clone(), writes).await,
                 None => false,

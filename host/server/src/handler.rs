@@ -12,15 +12,16 @@ use super::registered::{self, Runnable};
 use super::reply::{Reply, ReplyBody};
 use super::runs::Asked;
 use super::sessions::{self, Opening};
-use super::signatures::Signer;
-use super::{Server, incoming, manage, proxies, records, runs, topics};
+use super::{Server, elsewhere, incoming, links, manage, proxies, records, runs, topics};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
+use mix_app_files::Signer;
 use mix_http_api::{
-    Action, ApiError, Facts, Job, Managed, Need, NeedsBody, Plan, Route, RunOutcome, Step,
+    Action, ApiError, Elsewhere, Facts, Job, Managed, Need, NeedsBody, Plan, Route, RunOutcome,
+    Step,
 };
 use mix_install::Request as InstallRequest;
 use mix_runtime::home::InsideBody;
@@ -256,13 +257,14 @@ async fn disk_trouble(server: &Server) -> Option<&'static str> {
 
 async fn planned(
     server: &Arc<Server>,
-    head: mix_http_api::Head,
+    mut head: mix_http_api::Head,
     facts: &Facts,
     body: RequestBody,
     mut visit: Visit,
     record: &mut Record,
 ) -> Reply {
     let asked = server.static_files.get().zip(static_path(&head));
+    let maker = links::follow(server, &mut head);
     let mut pending = match mix_http_api::plan(&server.settings, head, facts) {
         Plan::Reply(reply) if reply.code == "no_such_route" => {
             return match asked {
@@ -300,7 +302,7 @@ async fn planned(
     {
         return pending.refuse(error).into();
     }
-    match admit(server, &mut pending, visit.inside.as_ref()).await {
+    match admit(server, &mut pending, visit.inside.as_ref(), maker).await {
         Ok(who) => {
             record.user = who.caller.name();
             record.place = format!("{}/{}", pending.route.ws, pending.route.app);
@@ -333,20 +335,28 @@ async fn is_signed(server: &Server, pending: &NeedsBody) -> Option<bool> {
     }
     let path = route.path.clone();
     let checking = tokio::task::spawn_blocking(move || {
-        Signer::of(&place).is_ok_and(|signer| signer.is_valid(&place, &path, &expiry, &signature))
+        let names = (place.workspace.as_str(), place.app.as_str());
+        let signer = Signer::of(&place.keys());
+        signer.is_ok_and(|signer| signer.is_valid(names, &path, &expiry, &signature))
     });
     Some(checking.await.unwrap_or(false))
 }
 
+/// Whether the request is allowed: to its caller, or, through a link, to the maker of that.
 async fn admit(
     server: &Arc<Server>,
     pending: &mut NeedsBody,
     inside: Option<&Inside>,
+    maker: Option<Admitted>,
 ) -> Result<Admitted, ApiError> {
     match &server.identity {
         // The plan has decided already.
         None => Ok(Admitted::anonymous(true)),
         Some(identity) => {
+            if let Some(maker) = maker {
+                let (need, route) = (&pending.need, &pending.route);
+                return identity.judge(server, maker, need, route).await;
+            }
             let token = pending.token.take();
             let signed = match pending.need {
                 Need::ReadFile(_) => is_signed(server, pending).await,
@@ -411,6 +421,11 @@ async fn admitted(
     };
     if let Some(flaw) = pending.flaw() {
         return flaw.into();
+    }
+    if route.action == Action::Upload
+        && let Err(error) = manage::files::check_ticket(server, &route.id).await
+    {
+        return pending.refuse(error).into();
     }
     if pending.is_spooled() {
         let upload = match incoming::spool(server, &pending, body).await {
@@ -510,7 +525,8 @@ async fn admitted(
 }
 
 /// Enters an app, as soon as nobody changes it.
-async fn enter(server: &Arc<Server>, ws: &str, app: &str) -> Result<Presence, ApiError> {
+/// Work in a place, as soon as it is not being changed.
+pub async fn enter(server: &Arc<Server>, ws: &str, app: &str) -> Result<Presence, ApiError> {
     let entered = server.occupancy.enter_soon(ws, app, PATIENCE).await;
     entered.map_err(|refused| match refused {
         Refused::Deleted => no_such_app(),
@@ -556,13 +572,15 @@ async fn perform(
     let done = match (&managed.job, upload) {
         (
             Job::Install {
+                from,
                 force,
                 dry_run,
                 platform,
                 surface,
             },
-            Some(upload),
+            upload,
         ) => {
+            let upload = given(server, upload, from.as_ref(), "").await?;
             let request = InstallRequest {
                 force: *force,
                 platform: platform.clone(),
@@ -574,12 +592,24 @@ async fn perform(
         }
         (
             Job::Import {
+                from,
+                remote,
                 name,
                 replace,
                 grants,
             },
-            Some(upload),
-        ) => manage::packages::import(server, who, name, upload, *replace, *grants).await,
+            upload,
+        ) => {
+            let path = format!("/v1/ws/{remote}/export");
+            let upload = given(server, upload, from.as_ref(), &path).await?;
+            manage::packages::import(server, who, name, upload, *replace, *grants).await
+        }
+        (Job::Upload, Some(upload)) => {
+            manage::files::upload(server, &managed.route.id, upload).await
+        }
+        (Job::PushExport { to, ws }, _) => {
+            manage::packages::push(server, &managed.route.ws, to, ws).await
+        }
         (Job::Export { history }, _) => {
             return manage::packages::export(server, managed, *history).await;
         }
@@ -590,6 +620,20 @@ async fn perform(
         _ => manage::perform(server, who, managed).await,
     };
     Ok(managed.finish(done).into())
+}
+
+/// The package of a request: its body, or what lies at an address.
+async fn given(
+    server: &Arc<Server>,
+    upload: Option<TempPath>,
+    from: Option<&Elsewhere>,
+    path: &str,
+) -> Result<TempPath, ApiError> {
+    match (from, upload) {
+        (Some(from), _) => elsewhere::fetch(server, from, path).await,
+        (None, Some(upload)) => Ok(upload),
+        (None, None) => Err(ApiError::internal()),
+    }
 }
 
 /// What works in a place is there while the place is not being deleted; what makes or deletes a
@@ -629,7 +673,8 @@ async fn runnable(
 /// What the path names must be there before the body is read. `None`: it names no app, or one that
 /// the request makes.
 fn existing(server: &Server, route: &Route) -> Result<Option<Place>, ApiError> {
-    if route.ws.is_empty() {
+    // Links may be made to what is not there yet, so that making one tells nothing.
+    if route.ws.is_empty() || route.action == Action::CreateLink {
         return Ok(None);
     }
     let makes_app = matches!(route.action, Action::CreateApp | Action::PutAppmeta);

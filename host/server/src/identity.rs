@@ -193,8 +193,19 @@ impl Identity {
         need: &Need,
         route: &Route,
     ) -> Result<Admitted, ApiError> {
-        let (grants, ws_dir) = (&server.grants, &server.ws_dir);
         let who = self.who(server, asking).await?;
+        self.judge(server, who, need, route).await
+    }
+
+    /// Decides about somebody who is known.
+    pub async fn judge(
+        &self,
+        server: &Server,
+        who: Admitted,
+        need: &Need,
+        route: &Route,
+    ) -> Result<Admitted, ApiError> {
+        let (grants, ws_dir) = (&server.grants, &server.ws_dir);
         let caller = &who.caller;
         if *need == Need::Nobody {
             return Err(need.refusal(caller.user.is_none()));

@@ -12,6 +12,7 @@
 
 mod activity;
 mod bodies;
+mod elsewhere;
 mod encoding;
 mod events;
 mod grants;
@@ -19,6 +20,7 @@ mod handler;
 mod identity;
 mod incoming;
 mod issuing;
+mod links;
 mod maintained;
 mod manage;
 pub mod mcp;
@@ -35,7 +37,6 @@ mod runs;
 mod sessions;
 mod sign_in;
 mod signals;
-mod signatures;
 mod slots;
 mod static_files;
 mod swagger;
@@ -56,9 +57,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use identity::Identity;
+use links::Links;
 use maintained::Maintained;
 use mcp::Conversations;
 use metrics::Metrics;
+use mix_app_files::{Shelves, Storage};
 use mix_http_api::{Access, Settings};
 use mix_runtime::assembly::Assembly;
 use mix_runtime::programs::Installed;
@@ -103,6 +106,8 @@ const LARGE_BODIES: u64 = 16;
 pub struct Options {
     /// Folder of workspaces.
     pub ws_dir: PathBuf,
+    /// The files of their apps.
+    pub files: Arc<Shelves>,
     /// Address to listen on.
     pub address: SocketAddr,
     /// Public URL, if it is not the address.
@@ -150,6 +155,7 @@ impl Options {
     pub fn of_command(ws_dir: PathBuf) -> Options {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Options {
+            files: Shelves::new(&ws_dir, Storage::default(), 0),
             ws_dir,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             base_url: None,
@@ -180,6 +186,7 @@ pub struct Server {
     assembly: Arc<Assembly>,
     settings: Arc<Settings>,
     ws_dir: PathBuf,
+    files: Arc<Shelves>,
     base_url: String,
     programs: Installed,
     slots: Slots,
@@ -206,6 +213,7 @@ pub struct Server {
     signals: Signals,
     /// Users who are signing in.
     under_way: UnderWay,
+    links: Links,
     conversations: Conversations,
     run_queue_wait: Duration,
     started: Instant,
@@ -278,10 +286,12 @@ impl Server {
             workspace_rate: Rate::new(options.workspace_rate),
             signals: Signals::default(),
             under_way: UnderWay::default(),
+            links: Links::of(&options.ws_dir),
             conversations: Conversations::default(),
             run_queue_wait: options.run_queue_wait,
             identity,
             ws_dir: options.ws_dir,
+            files: options.files,
             base_url,
             programs: Installed::new(options.agent_cache),
             slots: Slots::new(Limits {
@@ -377,16 +387,18 @@ pub async fn serve(
         (Some(identity), Some(user)) => identity.process_token(user),
         _ => None,
     };
-    let ws_dir = options.ws_dir.clone();
+    options.files.reached_at(&base_url);
+    let (ws_dir, files) = (options.ws_dir.clone(), options.files.clone());
     tokio::task::spawn_blocking(move || {
-        manage::remove_leftovers(&ws_dir);
-        manage::recover(&ws_dir);
+        manage::remove_leftovers(&ws_dir, files.storage());
+        manage::recover(&ws_dir, files.storage());
     })
     .await?;
     let static_files = match &options.static_files {
         Some(folder) => Some(Arc::new(StaticFiles::new(folder)?)),
         None => None,
     };
+    manage::files::settle_all(&options.ws_dir, &options.files);
     options.settings = settings;
     let retention = options.activity_retention;
     let tracer = match &options.collector {

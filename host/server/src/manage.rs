@@ -15,7 +15,7 @@ pub use workspaces::{made_up_name, remove_leftovers, visible_apps};
 
 use super::identity::Admitted;
 use super::records::{map, text};
-use super::{Server, activity, mcp, sign_in, signals, swagger};
+use super::{Server, activity, links, mcp, sign_in, signals, swagger};
 use mix_http_api::{ApiError, Done, Job, Managed};
 use mix_identity::{Permission, Target, allow, touches};
 use mix_runtime::workspace::Place;
@@ -77,6 +77,12 @@ pub async fn perform(
             server.signals.wait(&route.id, longest).await
         }
         Job::SetSignal(value) => server.signals.set(&route.id, value.clone()),
+        Job::CreateLink { endpoint, expires } => {
+            let place = (route.ws.as_str(), route.app.as_str());
+            links::create(server, who, place, endpoint, expires.as_ref()).await
+        }
+        Job::FollowLink => Err(links::no_such_link()),
+        Job::DeleteLink => links::delete(server, who, &route.id).await,
         Job::Mcp {
             session,
             app,
@@ -138,8 +144,18 @@ pub async fn perform(
             let place = place(server, managed)?;
             files::copy(server, who, &place, from_app, from, to, *force).await
         }
+        Job::RegisterFile {
+            path,
+            url,
+            metadata,
+        } => {
+            let place = place(server, managed)?;
+            files::register(server, who, &place, path, url.clone(), metadata.clone()).await
+        }
         // These come with a body in a file, or answer with one: see the handler.
         Job::Install { .. }
+        | Job::PushExport { .. }
+        | Job::Upload
         | Job::Import { .. }
         | Job::Export { .. }
         | Job::GetFile(_)
@@ -214,7 +230,7 @@ fn names(names: impl IntoIterator<Item = String>) -> Value {
 }
 
 /// Work with files, off the threads that serve connections.
-async fn on_disk<T: Send + 'static>(
+pub async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
     match tokio::task::spawn_blocking(work).await {

@@ -7,11 +7,13 @@
 
 use super::handler;
 use super::identity::Admitted;
-use super::{Server, manage};
+use super::{Server, links, manage};
 use http::{HeaderValue, Uri};
 use mix_http_api::ApiError;
 use mix_identity::{Caller, Permission, RunningAgent, Target};
+use mix_runtime::bindings::Failure;
 use mix_runtime::home::{Answering, Home, InsideBody};
+use mix_runtime::instance::failure;
 use mix_runtime::neighbours::Neighbours;
 use mix_runtime::trace::Trace;
 use mix_runtime::workspace::Place;
@@ -118,6 +120,42 @@ impl Rights {
 }
 
 impl Neighbours for Rights {
+    fn link(
+        self: Arc<Self>,
+        app: String,
+        endpoint: String,
+    ) -> Pin<Box<dyn Future<Output = Result<String, Failure>> + Send>> {
+        let endpoint = endpoint.trim_start_matches('/').to_owned();
+        let ws = self.agent.workspace.clone();
+        Box::pin(async move {
+            if !mix_http_api::is_linkable(&ws, &app, &endpoint) {
+                let message = "an endpoint is agent/…, query/…, documents/… or files/…";
+                return Err(failure("ERR_NOT_FOUND", message.to_owned()));
+            }
+            let made = tokio::task::spawn_blocking(move || {
+                links::make(
+                    &self.server,
+                    &self.who,
+                    (&*ws, &*app),
+                    &endpoint,
+                    None,
+                )
+                .map(|(_, path)| format!("{}{path}", self.server.base_url))
+            });
+            match made.await {
+                Ok(Ok(url)) => Ok(url),
+                Ok(Err(error)) => Err(failure("ERR_PERMISSION", error.message)),
+                Err(error) => {
+                    tracing::error!(%error, "a link");
+                    Err(failure(
+                        "ERR_INTERNAL",
+                        "the link cannot be made".to_owned(),
+                    ))
+                }
+            }
+        })
+    }
+
     fn may(
         self: Arc<Self>,
         app: String,

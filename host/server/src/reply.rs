@@ -36,15 +36,17 @@ impl From<mix_http_api::Response> for Reply {
 }
 
 impl Streamed {
-    /// A part of a file; a thread reads it as fast as the caller takes it.
-    pub fn file(mut file: File, range: Range<u64>) -> Streamed {
-        let (send, pieces) = mpsc::channel(AHEAD);
+    /// A part of a file.
+    pub fn file(mut file: File, range: Range<u64>) -> io::Result<Streamed> {
+        file.seek(SeekFrom::Start(range.start))?;
         let length = range.end.saturating_sub(range.start);
+        Ok(Streamed::reader(Box::new(file), length))
+    }
+
+    /// So many bytes of whatever can be read; a thread reads them as fast as the caller takes them.
+    pub fn reader(mut file: Box<dyn Read + Send>, length: u64) -> Streamed {
+        let (send, pieces) = mpsc::channel(AHEAD);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = file.seek(SeekFrom::Start(range.start)) {
-                let _ = send.blocking_send(Err(error));
-                return;
-            }
             let mut left = length;
             while left > 0 {
                 let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];

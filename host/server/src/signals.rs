@@ -212,7 +212,7 @@ fn case(name: &str, argument: Value) -> Result<Value, ApiError> {
 }
 
 /// 32 random letters and digits.
-fn random_id() -> Result<String, ApiError> {
+pub fn random_id() -> Result<String, ApiError> {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut id = String::with_capacity(32);
     while id.len() < 32 {

@@ -1,6 +1,7 @@
 //! `mixer build`.
 
 use super::check::{Sources, options, sources};
+use super::debug_data::DebugData;
 use super::package;
 use super::{Exit, output};
 use clap::{Args, ValueEnum};
@@ -28,6 +29,9 @@ pub struct Build {
     /// What to make; by the ending of the output without it.
     #[arg(long, value_enum)]
     target: Option<Target>,
+    /// Write debug data too (`.dbg`), beside the output or into the package: `mixer error-decode` reads it.
+    #[arg(long)]
+    debug: bool,
     /// Warnings fail too.
     #[arg(long)]
     warnings_as_errors: bool,
@@ -95,9 +99,22 @@ impl Build {
         if self.warnings_as_errors && compiled.warnings > 0 {
             return Err(Exit::reported());
         }
+        let debug = match self.debug {
+            true => Some(
+                DebugData::read(&executable)
+                    .map_err(Exit::failed)?
+                    .to_bytes(),
+            ),
+            false => None,
+        };
+        if let Some(debug) = debug.as_ref().filter(|_| target != Target::Package) {
+            let beside = output.with_extension("dbg");
+            write_atomically(&std::path::absolute(beside).map_err(Exit::io)?, debug)
+                .map_err(|error| Exit::io(format!("{error:#}")))?;
+        }
         let bytes = match target {
             Target::Exe | Target::Lib => executable,
-            Target::Package => self.package(executable, &libraries)?,
+            Target::Package => self.package(executable, debug, &libraries)?,
             Target::Standalone => {
                 let linked = Executable::linked(executable, &mut |_| libraries.clone());
                 let executable = linked
@@ -114,7 +131,12 @@ impl Build {
 }
 
 impl Build {
-    fn package(&self, executable: Vec<u8>, libraries: &[LibraryFile]) -> Result<Vec<u8>, Exit> {
+    fn package(
+        &self,
+        executable: Vec<u8>,
+        debug: Option<Vec<u8>>,
+        libraries: &[LibraryFile],
+    ) -> Result<Vec<u8>, Exit> {
         let failed = |error: anyhow::Error| Exit::failed(format!("error: {error:#}"));
         let mut used = Vec::new();
         let linked = Executable::linked(executable.clone(), &mut |program| {
@@ -133,6 +155,7 @@ impl Build {
             Some(app) => return Err(Exit::usage(format!("{app:?} is no app name"))),
             None => programs::name_after(&self.paths[0]),
         };
+        files.extend(debug.map(|debug| (format!("{app}.dbg"), debug)));
         let has_setup = linked.params("_rmx_setup").is_some();
         let folder = self.paths.iter().find(|path| path.is_dir());
         package::build(

@@ -1,8 +1,8 @@
 //! `mixer error-decode`: where the frames of a reported error are in the sources.
 
+use super::debug_data::DebugData;
 use super::{Exit, output};
 use clap::Args;
-use mix_bytecode::Program;
 use mix_runtime::workspace::Place;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ const LARGEST: u64 = 16 << 20;
 pub struct ErrorDecode {
     /// JSON of an error, of its `details`, or of a `mixStack`; standard input without it.
     file: Option<PathBuf>,
-    /// The executable (`.mixexe`) that the error is of; may be repeated.
+    /// The debug data (`.dbg`) or executable (`.mixexe`) that the error is of; may be repeated.
     #[arg(long, value_name = "FILE", conflicts_with = "app")]
     debug: Vec<PathBuf>,
     /// The installed app that the error is of.
@@ -104,7 +104,7 @@ impl ErrorDecode {
     }
 
     /// What the error may be of.
-    fn programs(&self) -> Result<Vec<Program>, Exit> {
+    fn programs(&self) -> Result<Vec<DebugData>, Exit> {
         let mut files = self.debug.clone();
         if let (Some(ws_dir), Some(app)) = (&self.ws_dir, &self.app) {
             let place = Place::new(ws_dir, &self.ws, app).map_err(Exit::usage)?;
@@ -118,16 +118,18 @@ impl ErrorDecode {
             files.extend(executables);
             files.sort();
         }
-        files.iter().map(|file| program(file)).collect()
+        files.iter().map(|file| debug_data(file)).collect()
     }
 
     fn find(
         &self,
-        programs: &[Program],
+        programs: &[DebugData],
         frame: &Frame,
         sources: &mut HashMap<String, Option<String>>,
     ) -> Option<Found> {
-        let (file, column) = programs.iter().find_map(|program| place(program, frame))?;
+        let (file, column) = programs
+            .iter()
+            .find_map(|program| program.place(&frame.module, &frame.function, frame.line))?;
         let source = sources
             .entry(file.clone())
             .or_insert_with(|| source(&self.sources, &file));
@@ -168,24 +170,10 @@ fn source(folder: &Path, name: &str) -> Option<String> {
     })
 }
 
-fn program(file: &Path) -> Result<Program, Exit> {
+fn debug_data(file: &Path) -> Result<DebugData, Exit> {
     let name = file.display();
     let bytes = std::fs::read(file).map_err(|error| Exit::io(format!("{name}: {error}")))?;
-    mix_bytecode::decode(&bytes).map_err(|error| Exit::failed(format!("error: {name}: {error}")))
-}
-
-/// File and column of a frame in a program.
-fn place(program: &Program, frame: &Frame) -> Option<(String, u32)> {
-    let functions = program.functions.iter().filter(|function| {
-        let module = program.modules.get(function.module.index());
-        *function.name == *frame.function
-            && module.is_some_and(|module| *module.name == *frame.module)
-    });
-    let lines = functions.flat_map(|function| &function.lines);
-    let line = lines
-        .filter(|line| line.line == frame.line)
-        .min_by_key(|line| line.column)?;
-    Some((program.string(line.file)?.to_owned(), line.column))
+    DebugData::read(&bytes).map_err(|error| Exit::failed(format!("error: {name}: {error}")))
 }
 
 /// The frames in an error: `mixStack` wherever it stands, or the array itself.

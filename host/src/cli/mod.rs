@@ -6,6 +6,7 @@ mod codec;
 mod compose;
 mod config;
 mod db;
+mod debug_data;
 mod disasm;
 mod doc;
 mod error_decode;

@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::select::GuestFlags;
+use mix_app_files::{Bucket, BucketSettings, Storage};
 use mix_install::{Request, Staging, Turn, recover};
 use mix_package::{Input, NewPackage, PackageError};
 use mix_runtime::environment;
@@ -175,9 +176,10 @@ pub fn install(
         .map_err(Exit::usage)?
         .workspace_folder();
     private_folder(&workspace).map_err(Exit::io)?;
-    recover(&workspace).map_err(exit)?;
+    let (storage, _tasks) = storage()?;
+    recover(&workspace, &storage).map_err(exit)?;
     let _turn = Turn::take(&workspace).map_err(exit)?;
-    let staging = Staging::new(&workspace).map_err(exit)?;
+    let staging = Staging::new(&workspace, storage).map_err(exit)?;
     let mut source =
         fs::File::open(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
     let mut target = BufWriter::new(fs::File::create_new(staging.upload()).map_err(Exit::io)?);
@@ -218,6 +220,20 @@ pub fn install(
         report: report.to_value(setup),
         app,
     })
+}
+
+/// Where the files of apps lie, by the variables that a server has, and the tasks that a bucket needs.
+fn storage() -> Result<(Storage, Option<tokio::runtime::Runtime>), Exit> {
+    let settings = BucketSettings::read(|name| std::env::var(name).ok()).map_err(Exit::usage)?;
+    let Some(settings) = settings else {
+        return Ok((Storage::default(), None));
+    };
+    let tasks = super::runtime()?;
+    let bucket = {
+        let _inside = tasks.enter();
+        Bucket::new(settings).map_err(Exit::usage)?
+    };
+    Ok((Storage::on(bucket), Some(tasks)))
 }
 
 fn call_setup(

@@ -151,7 +151,7 @@ impl Run {
             neighbours: Some(Arc::new(neighbours::All)),
         };
         let outcome = runtime()?.block_on(async {
-            let assembly = self.guests.assemble_with(tape).await?;
+            let assembly = self.guests.assemble_with(tape, None).await?;
             let outcome = run::run(&assembly, request).await;
             run::flush(&assembly).await;
             Ok::<_, Exit>(outcome)

@@ -3,6 +3,7 @@
 use super::Exit;
 use super::units;
 use clap::Args;
+use mix_app_files::Shelves;
 use mix_runtime::assembly::{Assembly, Policy, Replacement};
 use mix_runtime::manifest::Grant;
 use mix_runtime::secrets_key::{self, KeyError};
@@ -97,14 +98,26 @@ const RESERVED: [&str; 27] = [
     "rmx",
 ];
 
+/// What runs on a server have beside the flags of all.
+pub struct OfServer {
+    /// The files of apps.
+    pub files: Arc<Shelves>,
+    /// Bytes that a workspace may send and receive in an hour; 0: any number.
+    pub egress_per_hour: u64,
+}
+
 impl GuestFlags {
     /// Everything that runs share.
     pub async fn assemble(&self) -> Result<Arc<Assembly>, Exit> {
-        self.assemble_with(None).await
+        self.assemble_with(None, None).await
     }
 
-    /// The same with requests recorded or replayed.
-    pub async fn assemble_with(&self, tape: Option<Tape>) -> Result<Arc<Assembly>, Exit> {
+    /// The same with requests recorded or replayed, or with what a server has.
+    pub async fn assemble_with(
+        &self,
+        tape: Option<Tape>,
+        server: Option<OfServer>,
+    ) -> Result<Arc<Assembly>, Exit> {
         let replacements = self.families.iter().filter_map(|(_, file)| match file {
             Replacement::File(path) => Some(path),
             Replacement::Memory => None,
@@ -144,6 +157,8 @@ impl GuestFlags {
             grants: self.grants.clone(),
             families: self.families.clone(),
             tape: tape.map(Arc::new),
+            egress_per_hour: server.as_ref().map_or(0, |server| server.egress_per_hour),
+            files: server.map(|server| server.files),
             vm: self.mixrt_wasm.clone(),
             variables,
             db_memory: self.db_memory as usize,

@@ -1,10 +1,11 @@
 //! `mixer serve`.
 
 use super::runtime;
-use super::select::GuestFlags;
+use super::select::{GuestFlags, OfServer};
 use super::units;
 use super::{Exit, output};
 use clap::Args;
+use mix_app_files::{Bucket, BucketSettings, Shelves, Storage};
 use mix_http_api::{Docs, Settings};
 use mix_identity::{Issuers, Subject};
 use mix_runtime::download;
@@ -143,6 +144,12 @@ pub struct Serve {
     /// How long entries of activity logs are kept.
     #[arg(long, value_name = "D", env = "MIXER_ACTIVITY_RETENTION", default_value = "90d", value_parser = units::duration)]
     activity_retention: Duration,
+    /// What a workspace may store, records and files together; any number of bytes without it.
+    #[arg(long, value_name = "SIZE", env = "MIXER_WS_DISK_LIMIT", value_parser = units::size)]
+    ws_disk_limit: Option<u64>,
+    /// What the agents of a workspace may send and receive in an hour; any number of bytes without it.
+    #[arg(long, value_name = "SIZE", env = "MIXER_WS_EGRESS_LIMIT", value_parser = units::size)]
+    ws_egress_limit: Option<u64>,
     #[command(flatten)]
     identity: IdentityFlags,
     #[command(flatten)]
@@ -255,6 +262,7 @@ impl Serve {
         }
         let environment = self.guests.environment()?;
         let identity = self.identity.options(ip)?;
+        let bucket = BucketSettings::read(|name| std::env::var(name).ok()).map_err(Exit::usage)?;
         let ws_dir = std::path::absolute(&self.ws_dir).map_err(Exit::io)?;
         let locked = lock::server(&ws_dir).map_err(|error| Exit::io(format!("{error:#}")))?;
         let Some(_lock) = locked else {
@@ -266,8 +274,19 @@ impl Serve {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let max_runs = self.max_runs.unwrap_or(4 * cores).max(1);
         let workspace_runs = self.ws_max_runs.unwrap_or(max_runs).clamp(1, max_runs);
+        let runtime = runtime()?;
+        let storage = {
+            // The bucket uses its tasks.
+            let _inside = runtime.enter();
+            match bucket.map(Bucket::new).transpose().map_err(Exit::usage)? {
+                Some(bucket) => Storage::on(bucket),
+                None => Storage::default(),
+            }
+        };
+        let files = Shelves::new(&ws_dir, storage, self.ws_disk_limit.unwrap_or(0));
         let options = Options {
             ws_dir,
+            files: files.clone(),
             address: SocketAddr::new(ip, self.port),
             base_url: self
                 .base_url
@@ -310,8 +329,12 @@ impl Serve {
             static_files: self.serve_files_from,
             trusted_proxies: self.trusted_proxies,
         };
-        runtime()?.block_on(async {
-            let assembly = self.guests.assemble().await?;
+        let of_server = OfServer {
+            files,
+            egress_per_hour: self.ws_egress_limit.unwrap_or(0),
+        };
+        runtime.block_on(async {
+            let assembly = self.guests.assemble_with(None, Some(of_server)).await?;
             mix_server::serve(assembly, options, |url| {
                 // A closed standard output is no reason to stop serving.
                 let _ = output::line(format_args!("listening on {url}"));

@@ -167,6 +167,56 @@ fn paths_that_lead_elsewhere_are_refused() {
             "{path}"
         );
     }
+    for (method, query) in [
+        ("GET", "content?path="),
+        ("DELETE", "content?path="),
+        ("GET", "content?path=/&after=x&recursive=true&path="),
+        ("GET", "props?path="),
+        ("PATCH", "props?change_path=/x&path="),
+        ("PATCH", "props?path=/x&change_path="),
+        ("POST", "copy?path=/x&src="),
+        ("POST", "copy?src=/x&path="),
+    ] {
+        for path in [
+            "/../secret",
+            "/a/../../secret",
+            "/..",
+            "/a%5C..%5Csecret",
+            "/a%00",
+            "/a%0Ab",
+        ] {
+            let answer = server.send(method, &manage(&format!("{query}{path}")), &[], None);
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (400, "bad_path"),
+                "{method} {query}{path}"
+            );
+        }
+    }
+    for app in ["..", "../acme/demo", "%2e%2e", "a%2Fb", "_rmx_admin%00"] {
+        let query = format!("copy?src=/x&path=/y&src_app={app}");
+        let answer = server.send("POST", &manage(&query), &[], None);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "bad_name"),
+            "{app}"
+        );
+    }
+    for ws in ["..", "../other", ".hidden", "a%2Fb", ""] {
+        let answer = server.send_bytes(
+            "POST",
+            &format!("/v1/ws-import?ws={ws}"),
+            &[],
+            Some(("application/octet-stream", b"x")),
+        );
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "bad_name"),
+            "{ws}"
+        );
+    }
+    let secret = std::fs::read_to_string(scratch.path().join("secret")).expect("there");
+    assert_eq!(secret, "secret");
     let code = server.send(
         "PUT",
         &manage("content?path=/code/x.txt"),
@@ -344,4 +394,391 @@ fn large_answers_are_compressed_for_those_who_take_it() {
     assert_eq!(same.status, 304);
     let metrics = String::from_utf8(server.get("/v1/metrics").1).expect("text");
     assert!(metrics.contains("mixer_http_request_duration_seconds_count{route=\"/v1/ws/{ws}/app/{app}/query\",method=\"GET\",status=\"200\"} 2"), "{metrics}");
+}
+
+fn form(server: &Server, path: &str, metadata: &str) -> mix_system_tests::Answer {
+    let text = format!("path={path}&reg_url=blob%3A1&reg_metadata={metadata}");
+    server.send(
+        "POST",
+        &manage("register"),
+        &[],
+        Some(("application/x-www-form-urlencoded", &text)),
+    )
+}
+
+/// Path of the upload that a registration gives.
+fn ticket(server: &Server, registered: &mix_system_tests::Answer) -> String {
+    assert_eq!(registered.status, 201, "{:?}", registered.json());
+    let url = registered.json()["metadata"]["_rmx_upload_url"].clone();
+    let url = url.as_str().expect("an address").to_owned();
+    url.strip_prefix(server.base()).expect("here").to_owned()
+}
+
+#[test]
+fn a_client_uploads_once_what_it_registered() {
+    let (scratch, server) = site(&["--package-limit", "1MiB"]);
+    let upload = |ticket: &str, content: &[u8]| {
+        server.send_bytes(
+            "PUT",
+            ticket,
+            &[],
+            Some(("application/octet-stream", content)),
+        )
+    };
+    let registered = form(&server, "/up/a.txt", "%7B%22title%22%3A%22T%22%7D");
+    let info = registered.json();
+    assert_eq!(
+        (&info["kind"], &info["url"], &info["metadata"]["title"]),
+        (&json!("client"), &json!("blob:1"), &json!("T"))
+    );
+    let first = ticket(&server, &registered);
+    let listed = server
+        .send("GET", &manage("content?path=/up/"), &[], None)
+        .json();
+    assert_eq!(
+        (
+            &listed[0]["path"],
+            &listed[0]["kind"],
+            &listed[0]["metadata"]
+        ),
+        (
+            &json!("/up/a.txt"),
+            &json!("client"),
+            &json!({"title": "T"})
+        )
+    );
+    let folders = server
+        .send("GET", &manage("content?path=/"), &[], None)
+        .json();
+    assert_eq!(folders[0]["path"], "/up/");
+    assert_eq!(server.get(&format!("{APP}/files/up/a.txt")).0, 404);
+    // An upload that is too large, or breaks off, leaves the ticket as it is.
+    let large = upload(&first, &vec![1; 2 << 20]);
+    assert_eq!(
+        (large.status, large.code().as_str()),
+        (413, "body_too_large")
+    );
+    // Registered again, the first ticket is worth nothing.
+    let second = ticket(&server, &form(&server, "/up/a.txt", "%7B%7D"));
+    assert_ne!(first, second);
+    assert_eq!(upload(&first, b"x").code(), "expired");
+    // What is uploaded survives a restart of the server in between.
+    server.kill();
+    let server = Server::mixer(scratch.path(), &[]);
+    let upload = |ticket: &str, content: &[u8]| {
+        server.send_bytes(
+            "PUT",
+            ticket,
+            &[],
+            Some(("application/octet-stream", content)),
+        )
+    };
+    let done = upload(&second, b"hello");
+    assert_eq!(done.status, 201, "{:?}", done.json());
+    assert_eq!(
+        (&done.json()["kind"], &done.json()["metadata"]["size"]),
+        (&json!("persisted"), &json!(5))
+    );
+    assert_eq!(
+        server.get(&format!("{APP}/files/up/a.txt")),
+        (200, b"hello".to_vec())
+    );
+    let again = upload(&second, b"other");
+    assert_eq!((again.status, again.code().as_str()), (410, "expired"));
+    let taken = form(&server, "/up/a.txt", "%7B%7D");
+    assert_eq!((taken.status, taken.code().as_str()), (409, "exists"));
+    // What is registered can be taken back.
+    let third = ticket(&server, &form(&server, "/up/b.txt", ""));
+    assert_eq!(server.delete(&manage("content?path=/up/b.txt")).0, 204);
+    assert_eq!(upload(&third, b"x").status, 410);
+    for (path, metadata, code) in [
+        ("/../x", "", "bad_path"),
+        ("/a%2F..%2F..%2Fx", "", "bad_path"),
+        ("/a%00", "", "bad_path"),
+        ("/a", "%5B1%5D", "bad_param"),
+        ("/a", "%7B", "bad_json"),
+        ("", "", "bad_param"),
+    ] {
+        let refused = form(&server, path, metadata);
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (400, code),
+            "{path} {metadata}"
+        );
+    }
+    let long = format!("%7B%22a%22%3A%22{}%22%7D", "x".repeat(70 << 10));
+    assert_eq!(form(&server, "/a", &long).code(), "bad_param");
+    for wrong in ["x".repeat(32), "0".repeat(32)] {
+        assert_eq!(upload(&format!("/v1/upload/{wrong}"), b"x").status, 410);
+    }
+    assert_eq!(upload("/v1/upload/..%2F..%2Fx", b"x").status, 400);
+}
+
+#[test]
+fn agents_register_files_and_reach_those_of_other_apps() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let sources = scratch.path().join("sources");
+    std::fs::create_dir_all(&sources).expect("a folder");
+    let source = r#"
+module make(p:data)
+  var cell m_params = p
+  var cell output : data = null
+  def run : appstate -> data
+  def run(appstate) = result.get(file.register(appstate, null, "/up/x.bin", "blob:1", {title: "T"}))
+  on m_params do { output = run(appstate) }
+module end
+
+module other(p:data)
+  cell output = binary.toString(result.get(file.read(some("beta"), "/x.txt")))
+module end
+
+module link(p:data)
+  var cell m_params = p
+  var cell output : data = null
+  def run : appstate -> data
+  def run(appstate) = db.makeAnonymousLink(appstate, null, "files/up/x.bin")
+  on m_params do { output = run(appstate) }
+module end
+"#;
+    std::fs::write(sources.join("app.mix"), source).expect("written");
+    let (from, ws) = (
+        sources.display().to_string(),
+        scratch.path().join("ws").display().to_string(),
+    );
+    let done = mix_system_tests::run_mixer([
+        "install", &from, "--ws-dir", &ws, "--ws", "acme", "--app", "demo",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let server = Server::mixer(&scratch.path().join("ws"), &[]);
+    assert_eq!(server.post("/v1/ws/acme/app/beta", "{}").0, 201);
+    let body = Some(("text/plain", "of beta"));
+    let put = server.send(
+        "PUT",
+        "/v1/ws/acme/app/beta/file-manager/content?path=/x.txt",
+        &[],
+        body,
+    );
+    assert_eq!(put.status, 201);
+    let run = |agent: &str| {
+        let (status, body) = server.get(&format!("{APP}/agent/{agent}/run"));
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        response_json(&body)
+    };
+    assert_eq!(run("other"), "of beta");
+    // Nobody is known here, so there is nobody whose rights a link could have.
+    let refused = run("link").to_string();
+    assert!(refused.contains("ERR_PERMISSION"), "{refused}");
+    let made = run("make");
+    let url = made["metadata"]["_rmx_upload_url"]
+        .as_str()
+        .expect("an address")
+        .to_owned();
+    let path = url.strip_prefix(server.base()).expect("here");
+    let done = server.send(
+        "PUT",
+        path,
+        &[],
+        Some(("application/octet-stream", "content")),
+    );
+    assert_eq!(
+        (done.status, &done.json()["metadata"]["title"]),
+        (201, &json!("T"))
+    );
+}
+
+#[test]
+fn links_run_with_the_present_rights_of_their_maker() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let service = IdentityService::start();
+    let url = service.key_url();
+    let flags = [
+        "--jwks-url",
+        url.as_str(),
+        "--workspace-creator",
+        "domain/example.com",
+    ];
+    let server = Server::mixer(scratch.path(), &flags);
+    let bearer = |email: &str| format!("Bearer {}", service.token(email));
+    let (ada, bob) = (bearer("ada@example.com"), bearer("bob@partner.net"));
+    let ask = |server: &Server, who: &str, method: &str, path: &str, body: Option<&str>| {
+        let headers = [("authorization", who)];
+        let headers = if who.is_empty() {
+            &headers[..0]
+        } else {
+            &headers[..]
+        };
+        server.send(
+            method,
+            path,
+            headers,
+            body.map(|text| ("application/json", text)),
+        )
+    };
+    assert_eq!(
+        ask(&server, &ada, "POST", "/v1/ws", Some(r#"{"name":"acme"}"#)).status,
+        201
+    );
+    assert_eq!(ask(&server, &ada, "POST", APP, Some("{}")).status, 201);
+    let owner = [("authorization", ada.as_str())];
+    let put = server.send(
+        "PUT",
+        &manage("content?path=/notes/a%20b.txt"),
+        &owner,
+        Some(("text/plain", "private")),
+    );
+    assert_eq!(put.status, 201);
+    let grant = r#"{"subject":"user/bob@partner.net","role":"editor"}"#;
+    let granted = ask(
+        &server,
+        &ada,
+        "POST",
+        &format!("{APP}/permissions"),
+        Some(grant),
+    )
+    .json();
+    let make = |who: &str, body: Value| {
+        ask(
+            &server,
+            who,
+            "POST",
+            &format!("{APP}/link"),
+            Some(&body.to_string()),
+        )
+    };
+    let endpoint = json!({ "endpoint": "files/notes/a%20b.txt" });
+    assert_eq!(make("", endpoint.clone()).status, 401);
+    let link = make(&bob, endpoint.clone());
+    assert_eq!(link.status, 201, "{:?}", link.json());
+    let path = link.json()["url"].as_str().expect("an address").to_owned();
+    assert_eq!(
+        path,
+        format!("/v1/link/{}", link.json()["id"].as_str().expect("an id"))
+    );
+    assert_eq!(server.get(&path), (200, b"private".to_vec()));
+    let part = server.send("GET", &path, &[("range", "bytes=0-2")], None);
+    assert_eq!((part.status, part.body.as_slice()), (206, &b"pri"[..]));
+    // Whoever follows a link does so as its maker, not as themselves.
+    assert_eq!(
+        ask(&server, "Bearer nonsense", "GET", &path, None).status,
+        200
+    );
+    assert_eq!(ask(&server, "", "POST", &path, Some("{}")).status, 405);
+    // One who may nothing makes a link to nothing.
+    let eve = make(&bearer("eve@elsewhere.org"), endpoint.clone()).json();
+    let eve = eve["url"].as_str().expect("an address").to_owned();
+    assert_eq!(server.get(&eve).0, 403);
+    for (body, code) in [
+        (
+            json!({ "endpoint": "files/../../other/files/x" }),
+            "bad_param",
+        ),
+        (json!({ "endpoint": "save" }), "bad_param"),
+        (json!({ "endpoint": "agent/x/permissions" }), "bad_param"),
+        (json!({}), "bad_param"),
+        (
+            json!({ "endpoint": "files/x", "expires": "soon" }),
+            "bad_param",
+        ),
+        (json!({ "endpoint": "files/x", "more": 1 }), "bad_param"),
+    ] {
+        let refused = make(&bob, body.clone());
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (400, code),
+            "{body}"
+        );
+    }
+    let ended = make(
+        &bob,
+        json!({ "endpoint": "files/notes/a%20b.txt", "expires": 1000 }),
+    );
+    assert_eq!(
+        server
+            .get(ended.json()["url"].as_str().expect("an address"))
+            .0,
+        404
+    );
+    // Links outlive the process, and end with the rights of their maker.
+    server.kill();
+    let server = Server::mixer(scratch.path(), &flags);
+    assert_eq!(server.get(&path), (200, b"private".to_vec()));
+    let id = granted["id"].as_str().expect("an id");
+    assert_eq!(
+        ask(
+            &server,
+            &ada,
+            "DELETE",
+            &format!("{APP}/permissions/{id}"),
+            None
+        )
+        .status,
+        204
+    );
+    let refused = server.get(&path);
+    assert_eq!(refused.0, 403);
+    assert_eq!(
+        ask(&server, &bearer("eve@elsewhere.org"), "DELETE", &path, None).status,
+        403
+    );
+    assert_eq!(ask(&server, &bob, "DELETE", &path, None).status, 204);
+    assert_eq!(
+        (
+            server.get(&path).0,
+            ask(&server, &bob, "DELETE", &path, None).status
+        ),
+        (404, 404)
+    );
+}
+
+#[test]
+fn a_workspace_stores_no_more_than_it_may() {
+    let (_scratch, server) = site(&["--ws-disk-limit", "1MiB"]);
+    let put = |path: &str, size: usize| {
+        let content = vec![b'x'; size];
+        let body = Some(("application/octet-stream", content.as_slice()));
+        server.send_bytes("PUT", &manage(&format!("content?path={path}")), &[], body)
+    };
+    assert_eq!(put("/a", 600 << 10).status, 201);
+    let full = put("/b", 600 << 10);
+    assert_eq!((full.status, full.code().as_str()), (507, "disk_full"));
+    assert_eq!(full.header("retry-after"), Some("60"));
+    assert_eq!(
+        full.json()["error"]["details"],
+        json!({ "limit": "workspace", "bytes": 1 << 20 })
+    );
+    let copy = server.send("POST", &manage("copy?src=/a&path=/c"), &[], None);
+    assert_eq!((copy.status, copy.code().as_str()), (507, "disk_full"));
+    let upload = ticket(&server, &form(&server, "/up", ""));
+    let body = vec![0; 600 << 10];
+    let body = Some(("application/octet-stream", body.as_slice()));
+    assert_eq!(
+        server.send_bytes("PUT", &upload, &[], body).code(),
+        "disk_full"
+    );
+    let save = |size: usize| {
+        let record = json!({ "record": { "text": "x".repeat(size) } });
+        server.send(
+            "POST",
+            &format!("{APP}/save"),
+            &[],
+            Some(("application/json", &record.to_string())),
+        )
+    };
+    let saved = save(10);
+    assert_eq!(saved.status, 200, "{:?}", saved.json());
+    let full = save(600 << 10);
+    assert_eq!((full.status, full.code().as_str()), (507, "db_full"));
+    assert_eq!(full.header("retry-after"), Some("60"));
+    // Others are not concerned, and whoever deletes has room again.
+    assert_eq!(server.post("/v1/ws", r#"{"name":"other"}"#).0, 201);
+    assert_eq!(server.post("/v1/ws/other/app/demo", "{}").0, 201);
+    let record = json!({ "record": { "text": "x".repeat(600 << 10) } }).to_string();
+    assert_eq!(server.post("/v1/ws/other/app/demo/save", &record).0, 200);
+    let id = saved.json()["records"][0]["_rmx_id"]["_rmx_value"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    assert_eq!(server.delete(&format!("{APP}/documents/{id}")).0, 204);
+    assert_eq!(server.delete(&manage("content?path=/a")).0, 204);
+    assert_eq!(put("/b", 600 << 10).status, 201);
 }

@@ -368,3 +368,195 @@ fn packages_on_the_command_line() {
     ]);
     assert_eq!(done.stdout.trim(), "\"Ulm\"", "{}", done.stderr);
 }
+
+fn post_json(server: &Server, path: &str, body: &Value) -> Answer {
+    server.send(
+        "POST",
+        path,
+        &[],
+        Some(("application/json", &body.to_string())),
+    )
+}
+
+#[test]
+fn packages_and_workspaces_come_and_go_by_address() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let package = built(scratch.path(), "demo", &program(7));
+    // Both servers are on this machine, so the one that asks must be allowed to reach it.
+    let there = Server::mixer(&scratch.path().join("there"), &[]);
+    let here = Server::mixer(
+        &scratch.path().join("here"),
+        &["--dangerous-http-mode", "--package-limit", "1MiB"],
+    );
+    for server in [&there, &here] {
+        assert_eq!(server.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
+    }
+    assert_eq!(there.post("/v1/ws/acme/app/shop", "{}").0, 201);
+    let shelf = "/v1/ws/acme/app/shop/file-manager/content?path=/public";
+    for (name, content) in [
+        ("demo.remix", package.as_slice()),
+        ("large", &vec![0; 2 << 20]),
+    ] {
+        let body = Some(("application/octet-stream", content));
+        let put = there.send_bytes("PUT", &format!("{shelf}/{name}"), &[], body);
+        assert_eq!(put.status, 201);
+    }
+    let public = format!("{}/v1/ws/acme/app/shop/files/public", there.base());
+    let install = |body: Value| post_json(&here, "/v1/ws/acme/install", &body);
+    let dry = install(json!({ "url": format!("{public}/demo.remix"), "dry_run": true }));
+    assert_eq!(dry.status, 200, "{:?}", dry.json());
+    assert_eq!(here.get("/v1/ws/acme/app/demo").0, 404);
+    let done = install(json!({ "url": format!("{public}/demo.remix") }));
+    assert_eq!(done.status, 200, "{:?}", done.json());
+    let run =
+        |server: &Server, ws: &str| server.get(&format!("/v1/ws/{ws}/app/demo/agent/hello/run"));
+    assert_eq!(run(&here, "acme"), (200, b"7".to_vec()));
+
+    for (body, status, code) in [
+        (
+            json!({ "url": format!("{public}/nothing") }),
+            502,
+            "upstream",
+        ),
+        (
+            json!({ "url": format!("{public}/large") }),
+            413,
+            "package_too_large",
+        ),
+        (json!({ "url": there.base() }), 422, "bad_zip"),
+        (json!({ "url": "http://127.0.0.1:1/x" }), 502, "upstream"),
+        (
+            json!({ "url": "https://a:b@127.0.0.1/x" }),
+            400,
+            "url_blocked",
+        ),
+        (json!({ "url": "no address" }), 400, "url_blocked"),
+        (json!({}), 400, "bad_param"),
+        (json!({ "url": 1 }), 400, "bad_param"),
+        (
+            json!({ "url": "https://x.org/", "more": 1 }),
+            400,
+            "bad_param",
+        ),
+        (
+            json!({ "url": "https://x.org/", "force": "yes" }),
+            400,
+            "bad_param",
+        ),
+    ] {
+        let refused = install(body.clone());
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (status, code),
+            "{body}"
+        );
+    }
+    let gone = install(json!({ "url": format!("{public}/nothing") })).json();
+    assert_eq!(
+        gone["error"]["details"],
+        json!({ "status": 404, "code": "not_found" })
+    );
+    // Without that flag nothing on this machine, or in a private network, is reached.
+    for (url, reason) in [
+        (format!("{public}/demo.remix"), "scheme"),
+        ("https://127.0.0.1/x".to_owned(), "address"),
+        ("https://[::ffff:10.0.0.1]/x".to_owned(), "address"),
+        ("https://localhost/x".to_owned(), "host"),
+    ] {
+        for (path, body) in [
+            ("/v1/ws/acme/install", json!({ "url": url })),
+            ("/v1/ws-import?ws=copy", json!({ "url": url })),
+            ("/v1/ws/acme/export", json!({ "url": url })),
+        ] {
+            let refused = post_json(&there, path, &body);
+            assert_eq!(
+                (refused.status, refused.code().as_str()),
+                (400, "url_blocked"),
+                "{path}"
+            );
+            assert_eq!(refused.json()["error"]["details"]["reason"], reason);
+        }
+    }
+
+    // A workspace goes to the other server, and comes back under another name.
+    let sent = post_json(
+        &here,
+        "/v1/ws/acme/export",
+        &json!({ "url": there.base(), "ws": "sent" }),
+    );
+    assert_eq!(
+        (sent.status, sent.json()),
+        (200, json!({ "ok": true, "ws": "sent" }))
+    );
+    assert_eq!(run(&there, "sent"), (200, b"7".to_vec()));
+    let again = post_json(
+        &here,
+        "/v1/ws/acme/export",
+        &json!({ "url": there.base(), "ws": "sent" }),
+    );
+    assert_eq!((again.status, again.code().as_str()), (502, "upstream"));
+    assert_eq!(
+        again.json()["error"]["details"],
+        json!({ "status": 409, "code": "exists" })
+    );
+    let from = json!({ "url": format!("{}/", there.base()), "ws": "sent" });
+    let back = post_json(&here, "/v1/ws-import?ws=back", &from);
+    assert_eq!(back.status, 201, "{:?}", back.json());
+    assert_eq!(run(&here, "back"), (200, b"7".to_vec()));
+    let left: Vec<_> = std::fs::read_dir(scratch.path().join("here"))
+        .expect("a folder")
+        .flatten()
+        .map(|item| item.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with(".upload-") || name.starts_with(".transfer-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn debug_data_go_with_a_package_and_decode_errors() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let sources = scratch.path().join("sources");
+    std::fs::create_dir_all(&sources).expect("a folder");
+    let text = "module failing(p:data)\n  cell output = array.get(7, [1])\nmodule end\n";
+    std::fs::write(sources.join("app.mix"), text).expect("written");
+    let (from, to) = (
+        sources.display().to_string(),
+        scratch.path().join("demo.remix"),
+    );
+    let done = run_mixer([
+        "build",
+        &from,
+        "--debug",
+        "-o",
+        &to.display().to_string(),
+        "--app",
+        "demo",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let server = Server::mixer(&scratch.path().join("ws"), &[]);
+    assert_eq!(server.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
+    let package = std::fs::read(&to).expect("a package");
+    assert_eq!(post(&server, "/v1/ws/acme/install", &package).status, 200);
+    let (status, debug) =
+        server.get("/v1/ws/acme/app/demo/file-manager/content?path=/code/demo.dbg");
+    assert_eq!(status, 200);
+    let beside = scratch.path().join("demo.dbg");
+    std::fs::write(&beside, debug).expect("written");
+    let error = scratch.path().join("error.json");
+    std::fs::write(&error, r#"[["failing","cell output",2]]"#).expect("written");
+    let decoded = run_mixer([
+        "error-decode",
+        &error.display().to_string(),
+        "--debug",
+        &beside.display().to_string(),
+        "--sources",
+        &from,
+    ]);
+    assert_eq!(decoded.code, 0, "{}", decoded.stderr);
+    assert!(decoded.stdout.contains("app.mix:2:"), "{}", decoded.stdout);
+    assert!(
+        decoded.stdout.contains("cell output = array.get(7, [1])"),
+        "{}",
+        decoded.stdout
+    );
+}

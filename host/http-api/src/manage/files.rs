@@ -2,14 +2,16 @@
 
 use super::Job;
 use super::packages::Params;
+use crate::body::{object_or_form, refuse_unknown, take_text};
 use crate::error::ApiError;
 use crate::form::boolean;
 use crate::head::Head;
+use crate::json;
 use crate::multipart;
 use crate::names::is_app_name;
 use crate::response::{self, Frame, Response, TEXT};
 use crate::route::Route;
-use mix_value::Value;
+use mix_value::{Map, Value};
 use std::ops::Range;
 
 /// The content of a file, as a response describes it.
@@ -94,6 +96,50 @@ pub(super) fn post(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
         }),
         _ => Err(ApiError::bad_param("the form needs path and data")),
     }
+}
+
+/// Largest metadata of a registration, as text, and largest address.
+const LARGEST_METADATA: usize = 64 << 10;
+
+/// A form with `path`, `reg_url` and `reg_metadata`.
+pub(super) fn register(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
+    let mut members = match head.media_type().as_deref() {
+        Some("multipart/form-data") => {
+            let boundary = head.media_parameter("boundary").unwrap_or_default();
+            let parts = multipart::parse(body, &boundary)?.into_iter();
+            parts.map(|(name, value)| (name.into(), value)).collect()
+        }
+        Some("application/x-www-form-urlencoded") => object_or_form(head, body)?,
+        _ => {
+            return Err(ApiError::new(
+                415,
+                "bad_media_type",
+                "send application/x-www-form-urlencoded or multipart/form-data",
+            ));
+        }
+    };
+    refuse_unknown(&members, &["path", "reg_url", "reg_metadata"])?;
+    let path = take_text(&mut members, "path")?.filter(|path| !path.is_empty());
+    let path = path.ok_or_else(|| ApiError::bad_param("path is missing"))?;
+    let url = take_text(&mut members, "reg_url")?.unwrap_or_default();
+    let text = take_text(&mut members, "reg_metadata")?.unwrap_or_default();
+    if url.len() > LARGEST_METADATA || text.len() > LARGEST_METADATA {
+        return Err(ApiError::bad_param(
+            "reg_url and reg_metadata have at most 64 KiB each",
+        ));
+    }
+    let metadata = match text.trim() {
+        "" => Map::new(),
+        text => match json::body(text.as_bytes(), false)? {
+            Value::Map(metadata) => metadata,
+            _ => return Err(ApiError::bad_param("reg_metadata must be an object")),
+        },
+    };
+    Ok(Job::RegisterFile {
+        path,
+        url,
+        metadata,
+    })
 }
 
 pub(super) fn delete(head: &Head) -> Result<Job, ApiError> {

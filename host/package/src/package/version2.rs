@@ -7,6 +7,7 @@ use crate::limits::MAX_JSON;
 use crate::manifest::Members;
 use crate::model::{App, Content, Format, PackedFile, RecordSet, RecordSource, Rule, Tape};
 use crate::patterns::Pattern;
+use crate::program;
 use crate::records;
 use mix_store::SaveOptions;
 use mix_store::query::Pipeline;
@@ -275,6 +276,11 @@ fn fileset<R: Source>(reading: &mut Reading<R>, set: &str, app: &mut App) -> Res
     for entry in reading.below(&root) {
         let at = path(&entry, &entry[root.len()..])?;
         if !at.is_code() {
+            // Of a whole workspace they are files of its users.
+            if program::is_own_name(at.last()) && reading.package.format != Format::Mastertape {
+                let message = "programs belong below /code/";
+                return Err(PackageError::unsafe_entry(&entry, message));
+            }
             app.files.push(PackedFile {
                 path: at,
                 content: Content::Entry(entry),

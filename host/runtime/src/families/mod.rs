@@ -2,17 +2,20 @@
 //!
 //! | family | why it is none |
 //! |---|---|
+//! | [`files`] | on a server: addresses are signed with keys that no component has, uploads come over HTTP, and files may lie in a bucket |
 //! | [`mqtt`] | its topics join the runs of all apps of the process; a component has one instance for each app at most |
 //! | [`websocket`] | a connection that goes on after its HTTP request: `wasi:http` has no upgrades, and TLS and the rules about addresses are the host's |
 //!
 //! They stand behind the same interface as plugins: functions by number, arguments and results in
 //! their wire form, a session for each run. `--family NAME=FILE` puts a component in their place.
 
+pub mod files;
 pub mod mqtt;
 pub mod websocket;
 
 use crate::bindings::{Caller, Failure, Function};
 use crate::instance::failure;
+use crate::neighbours::Neighbours;
 use crate::plugin::Access;
 use futures::future::BoxFuture;
 use mix_value::{Map, Value, msgpack};
@@ -30,8 +33,8 @@ pub trait HostFamily: Send + Sync {
     }
     /// Its functions, in the order of their numbers.
     fn describe(&self) -> Vec<Function>;
-    /// A session for one run. What it holds is released when it is dropped.
-    fn open(&self, who: &Caller) -> Arc<dyn HostSession>;
+    /// A session for one run, with what that may do in other apps. What it holds is released when it is dropped.
+    fn open(&self, who: &Caller, neighbours: Option<Arc<dyn Neighbours>>) -> Arc<dyn HostSession>;
 }
 
 /// One run's use of a family.
@@ -124,11 +127,20 @@ fn dead_handle() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mix_app_files::{Shelves, Storage};
     use mix_sandbox::outbound::Outbound;
 
-    /// Functions and the kinds of their parameters: `s`tring, `n`umber, b`o`ol, `m`ap, `h`andle; `d` is whatever
+    /// Functions and the kinds of their parameters: `s`tring, `n`umber, b`o`ol, `b`inary, `m`ap, `h`andle; `d` is whatever
     /// the function itself judges.
-    const TABLE: [(&str, &str, bool); 11] = [
+    const TABLE: [(&str, &str, bool); 19] = [
+        ("$file_get", "ds", true),
+        ("$file_read", "ds", true),
+        ("$file_list", "ds", true),
+        ("$file_create", "dsb", true),
+        ("$file_delete", "ds", true),
+        ("$file_rename", "dss", true),
+        ("$file_copy", "dsds", true),
+        ("$file_register", "dssm", true),
         ("$mqtt_publish", "sso", true),
         ("$mqtt_subscribe", "s", true),
         ("$mqtt_next", "h", true),
@@ -148,6 +160,7 @@ mod tests {
             's' => (Value::string("x"), "ERR_EXPECTED_STRING"),
             'n' => (Value::Int(1), "ERR_EXPECTED_NUMBER"),
             'o' => (Value::Bool(true), "ERR_EXPECTED_BOOL"),
+            'b' => (Value::Binary(Arc::from(&b"x"[..])), "ERR_EXPECTED_BINARY"),
             'm' => (Value::Map(Map::new()), "ERR_EXPECTED_MAP"),
             'h' => (Value::Handle(1), "ERR_EXPECTED_OPAQUE"),
             _ => (Value::Null, ""),
@@ -157,7 +170,10 @@ mod tests {
     #[tokio::test]
     async fn every_function_is_there_and_takes_what_it_should() {
         let outbound = Outbound::new(false);
-        let families: [Box<dyn HostFamily>; 2] = [
+        let folder = tempfile::tempdir().expect("a folder");
+        let shelves = Shelves::new(folder.path(), Storage::default(), 0);
+        let families: [Box<dyn HostFamily>; 3] = [
+            Box::new(files::Files::new(shelves)),
             Box::new(mqtt::Mqtt::new(outbound.clone())),
             Box::new(websocket::WebSocket::new(outbound)),
         ];
@@ -170,7 +186,7 @@ mod tests {
         };
         let mut rows = TABLE.iter();
         for family in families {
-            let session = family.open(&who);
+            let session = family.open(&who, None);
             for (number, offered) in (0..).zip(family.describe()) {
                 let (name, kinds, waits) = rows.next().expect("a row for each function");
                 let params = kinds.len() as u8;

@@ -9,10 +9,15 @@ pub mod guard;
 pub mod home;
 pub mod hosts;
 mod resolver;
+pub mod traffic;
+mod transfer;
+
+pub use transfer::TransferError;
 
 use crate::outbound::home::Home;
 use crate::outbound::hosts::Hosts;
 use crate::outbound::resolver::{GuardedResolver, PeerChecked, Refused};
+use crate::outbound::traffic::{Traffic, counted};
 use http_body_util::BodyExt;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
 use hyper_util::client::legacy::Client;
@@ -80,6 +85,15 @@ impl Outbound {
 
     /// A client that keeps `idle` connections to a host.
     fn new_client(&self, idle: usize) -> Result<HttpClient, Error> {
+        Ok(Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_AGE / 2)
+            .pool_max_idle_per_host(idle)
+            .build(self.connector()?))
+    }
+
+    /// Connects to judged addresses only.
+    fn connector(&self) -> Result<HttpsConnector<PeerChecked>, Error> {
         let mut connector = HttpConnector::new_with_resolver(GuardedResolver {
             dangerous: self.dangerous,
             own: self.own.clone(),
@@ -93,7 +107,7 @@ impl Outbound {
             .map_err(|_| Error::TlsProtocolError)?
             .with_webpki_roots()
             .with_no_client_auth();
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        Ok(hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
@@ -101,12 +115,7 @@ impl Outbound {
                 connector,
                 dangerous: self.dangerous,
                 own: self.own.clone(),
-            });
-        Ok(Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_AGE / 2)
-            .pool_max_idle_per_host(idle)
-            .build(connector))
+            }))
     }
 
     /// Sends a request of a guest.
@@ -221,15 +230,18 @@ pub struct Egress {
     pub hosts: Hosts,
     /// The server that the guest is on; none: it is reached by nobody.
     pub home: Option<Arc<dyn Home>>,
+    /// What they count for, with their answers.
+    pub traffic: Option<Arc<Traffic>>,
 }
 
 impl Egress {
     /// Requests to all hosts that the rules about addresses allow.
-    pub fn anywhere(outbound: Arc<Outbound>) -> Egress {
+    pub fn anywhere(outbound: Arc<Outbound>, traffic: Option<Arc<Traffic>>) -> Egress {
         Egress {
             outbound,
             hosts: Hosts::Any,
             home: None,
+            traffic,
         }
     }
 
@@ -255,7 +267,13 @@ impl Egress {
             tracing::info!(host, "outbound request refused: not a host that is granted");
             return Err(Error::HttpRequestDenied);
         }
-        self.outbound.send(request, options).await
+        let Some(traffic) = &self.traffic else {
+            return self.outbound.send(request, options).await;
+        };
+        traffic.count(0)?;
+        let request = request.map(|body| counted(body, traffic.clone()));
+        let answer = self.outbound.send(request, options).await?;
+        Ok(answer.map(|body| counted(body, traffic.clone())))
     }
 }
 

@@ -50,9 +50,12 @@ pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiErro
     };
     server.assembly.close(&place.folder()).await;
     server.programs.forget(&place.folder());
+    workspaces::clear(server, &place.workspace, Some(&place.app)).await?;
+    server.files.usage.forget(&place.workspace);
     if !workspaces::remove(&server.ws_dir, place.folder()).await? {
         return Err(missing());
     }
+    server.links.forget(&place.workspace, Some(&place.app));
     let rights = server.grants.of(&place.workspace).await?;
     let of_app: Vec<String> = rights
         .grants()

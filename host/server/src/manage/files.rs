@@ -1,22 +1,25 @@
-//! Files of apps: content, listings, changes, signed addresses.
+//! Files of apps: content, listings, changes, registrations, uploads.
 
 use super::{may, on_disk};
 use crate::Server;
 use crate::identity::Admitted;
-use crate::records::{map, text};
 use crate::reply::{Reply, Streamed};
-use crate::signatures;
-use mix_app_files::{AppFiles, Facts, FilePath, FilesError, FolderPath, Item};
+use mix_app_files::{
+    FilePath, FilesError, FolderPath, Opened, Shelf, Shelves, StoreError, media_type,
+};
 use mix_http_api::{ApiError, Content, Done, Managed};
 use mix_identity::{Permission, Target};
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempPath;
 
 /// Most lines of one listing.
 const MAX_LISTED: usize = 10_000;
+/// How often a file is looked at that changes while it is opened.
+const ATTEMPTS: usize = 3;
 
 /// The content of a file. `is_served`: by its address, not by the file manager.
 pub async fn serve(
@@ -30,20 +33,39 @@ pub async fn serve(
     if is_served && path.is_code() {
         return Err(no_such_file());
     }
-    let opening = path.clone();
-    let (file, facts) = on_disk(move || Ok(AppFiles::new(place.files()).open(&opening)))
-        .await?
-        .map_err(failed)?;
-    let content = Content {
-        media_type: media_type(&path),
-        size: facts.size,
-        tag: Some(facts.tag),
-        is_public: path.is_public(),
-        attachment: None,
-    };
-    let (head, range) = managed.content(&content);
-    let stream = (!range.is_empty()).then(|| Streamed::file(file, range));
-    Ok(Reply { head, stream })
+    let shelf = shelf(server, &place);
+    for attempt in 1.. {
+        let (opening, files) = (path.clone(), shelf.clone());
+        let (opened, facts) = work(move || files.open(&opening)).await?;
+        if let (true, Opened::Object(_), Some(address)) =
+            (is_served, &opened, shelf.public_address(&path))
+        {
+            return Ok(managed.redirect(address).into());
+        }
+        let content = Content {
+            media_type: media_type(&path),
+            size: facts.size,
+            tag: Some(facts.tag),
+            is_public: path.is_public(),
+            attachment: None,
+        };
+        let (head, range) = managed.content(&content);
+        if range.is_empty() {
+            return Ok(Reply { head, stream: None });
+        }
+        let length = range.end - range.start;
+        let reading = on_disk(move || Ok(opened.read(range))).await?;
+        match reading {
+            Ok(reader) => {
+                let stream = Some(Streamed::reader(reader, length));
+                return Ok(Reply { head, stream });
+            }
+            // Replaced between the look and the opening.
+            Err(FilesError::Store(StoreError::Changed)) if attempt < ATTEMPTS => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Err(ApiError::internal())
 }
 
 pub async fn list(
@@ -54,21 +76,11 @@ pub async fn list(
     after: Option<String>,
 ) -> Result<Done, ApiError> {
     let folder = FolderPath::parse(folder).map_err(|bad| failed(bad.into()))?;
-    let files = AppFiles::new(place.files());
-    let listing = on_disk(move || Ok(files.list(&folder, recursive, after.as_deref(), MAX_LISTED)))
-        .await?
-        .map_err(failed)?;
-    let next = listing
-        .items
-        .last()
-        .filter(|_| listing.more)
-        .map(Item::path);
-    let signer = signatures::Signer::of(place)?;
-    let items = listing.items.iter().map(|item| match item {
-        Item::File(path, facts) => info(server, place, &signer, path, facts),
-        Item::Folder(path) => map([("app", text(&place.app)), ("path", text(path))]),
-    });
-    Ok(Done::Part(Value::Array(items.collect()), next))
+    let shelf = shelf(server, place);
+    let (rows, next) =
+        work(move || shelf.list(&folder, recursive, after.as_deref(), MAX_LISTED)).await?;
+    let rows = rows.into_iter().map(Value::Map).collect();
+    Ok(Done::Part(Value::Array(rows), next))
 }
 
 pub async fn put(
@@ -81,21 +93,20 @@ pub async fn put(
 ) -> Result<Done, ApiError> {
     let path = parsed(path)?;
     may_change(server, who, place, &path).await?;
-    let files = AppFiles::new(place.files());
-    let target = path.clone();
-    let is_new = on_disk(move || {
-        Ok((|| {
-            let mut draft = files.draft()?;
+    let (shelf, target) = (shelf(server, place), path.clone());
+    let is_new = work({
+        let shelf = shelf.clone();
+        move || {
+            let mut draft = shelf.draft(content.len() as u64)?;
             draft.write_all(&content)?;
-            files.put(&target, draft, force)
-        })())
+            shelf.put(&target, draft, force)
+        }
     })
-    .await?
-    .map_err(failed)?;
+    .await?;
     if path.is_code() {
         server.programs.forget(&place.folder());
     }
-    described(server, place, &path, is_new).await
+    described(shelf, path, is_new).await
 }
 
 pub async fn delete(
@@ -104,7 +115,7 @@ pub async fn delete(
     place: &Place,
     wanted: &str,
 ) -> Result<Done, ApiError> {
-    let files = AppFiles::new(place.files());
+    let shelf = shelf(server, place);
     if wanted.ends_with('/') {
         let folder = FolderPath::parse(wanted).map_err(|bad| failed(bad.into()))?;
         let inside = format!("{}x", folder.text());
@@ -114,9 +125,7 @@ pub async fn delete(
                 may_change(server, who, place, &parsed(path)?).await?;
             }
         }
-        let removed = on_disk(move || Ok(files.remove_folder(&folder)))
-            .await?
-            .map_err(failed)?;
+        let removed = work(move || shelf.remove_folder(&folder)).await?;
         server.programs.forget(&place.folder());
         return if removed == 0 {
             Err(no_such_file())
@@ -127,9 +136,7 @@ pub async fn delete(
     let path = parsed(wanted)?;
     may_change(server, who, place, &path).await?;
     let target = path.clone();
-    on_disk(move || Ok(files.remove(&target)))
-        .await?
-        .map_err(failed)?;
+    work(move || shelf.remove(&target)).await?;
     if path.is_code() {
         server.programs.forget(&place.folder());
     }
@@ -137,7 +144,7 @@ pub async fn delete(
 }
 
 pub async fn props(server: &Arc<Server>, place: &Place, path: &str) -> Result<Done, ApiError> {
-    described(server, place, &parsed(path)?, false).await
+    described(shelf(server, place), parsed(path)?, false).await
 }
 
 pub async fn rename(
@@ -151,13 +158,14 @@ pub async fn rename(
     for path in [&from, &to] {
         may_change(server, who, place, path).await?;
     }
-    let files = AppFiles::new(place.files());
-    let target = to.clone();
-    on_disk(move || Ok(files.rename(&from, &target)))
-        .await?
-        .map_err(failed)?;
+    let (shelf, target) = (shelf(server, place), to.clone());
+    work({
+        let shelf = shelf.clone();
+        move || shelf.rename(&from, &target)
+    })
+    .await?;
     server.programs.forget(&place.folder());
-    described(server, place, &to, false).await
+    described(shelf, to, false).await
 }
 
 pub async fn copy(
@@ -178,43 +186,120 @@ pub async fn copy(
     may_change(server, who, place, &to).await?;
     let from_place = Place::new(&server.ws_dir, &place.workspace, from_app)
         .map_err(|_| ApiError::bad_name("app"))?;
-    let (source, files) = (
-        AppFiles::new(from_place.files()),
-        AppFiles::new(place.files()),
-    );
+    let (source, shelf) = (shelf(server, &from_place), shelf(server, place));
     let target = to.clone();
-    let is_new = on_disk(move || {
-        Ok((|| {
-            let (mut file, _) = source.open(&from)?;
-            let mut draft = files.draft()?;
-            std::io::copy(&mut file, &mut draft)?;
-            files.put(&target, draft, force)
-        })())
+    let is_new = work({
+        let shelf = shelf.clone();
+        move || {
+            let (opened, facts) = source.open(&from)?;
+            let mut draft = shelf.draft(facts.size)?;
+            std::io::copy(&mut opened.read(0..facts.size)?, &mut draft)?;
+            shelf.put(&target, draft, force)
+        }
     })
-    .await?
-    .map_err(failed)?;
+    .await?;
     if to.is_code() {
         server.programs.forget(&place.folder());
     }
-    described(server, place, &to, is_new).await
+    described(shelf, to, is_new).await
 }
 
-async fn described(
+pub async fn register(
     server: &Arc<Server>,
+    who: &Admitted,
     place: &Place,
-    path: &FilePath,
-    is_new: bool,
+    path: &str,
+    url: String,
+    metadata: Map,
 ) -> Result<Done, ApiError> {
-    let (files, wanted) = (AppFiles::new(place.files()), path.clone());
-    let facts = on_disk(move || Ok(files.stat(&wanted)))
-        .await?
-        .map_err(failed)?;
-    let signer = signatures::Signer::of(place)?;
+    let path = parsed(path)?;
+    may_change(server, who, place, &path).await?;
+    let shelf = shelf(server, place);
+    let row = work(move || shelf.register(&path, &url, metadata)).await?;
+    Ok(Done::Value(201, Value::Map(row)))
+}
+
+/// Whether the upload of a ticket may begin: asked before its body is read.
+pub async fn check_ticket(server: &Arc<Server>, ticket: &str) -> Result<(), ApiError> {
+    let (files, ticket) = (server.files.clone(), ticket.to_owned());
+    work(move || files.check_ticket(&ticket)).await
+}
+
+/// Stores what was uploaded with a ticket.
+pub async fn upload(
+    server: &Arc<Server>,
+    ticket: &str,
+    content: TempPath,
+) -> Result<Done, ApiError> {
+    let (files, ticket) = (server.files.clone(), ticket.to_owned());
+    let claim = work(move || files.claim(&ticket)).await?;
+    let (ws, app) = (claim.workspace.clone(), claim.app.clone());
+    let place = Place::new(&server.ws_dir, &ws, &app).map_err(|_| failed(FilesError::Expired))?;
+    let _presence = crate::handler::enter(server, &ws, &app).await?;
+    if !place.folder().is_dir() {
+        return Err(failed(FilesError::Expired));
+    }
+    let shelf = shelf(server, &place);
+    let row = work(move || {
+        let mut file = std::fs::File::open(&content)?;
+        let mut draft = shelf.draft(file.metadata()?.len())?;
+        std::io::copy(&mut file, &mut draft)?;
+        shelf.upload(claim, draft)
+    })
+    .await?;
+    Ok(Done::Value(201, Value::Map(row)))
+}
+
+/// Moves into the bucket, in the background, what an install or an import has left in the folders of a workspace.
+pub fn settle(server: &Server, ws: &str) {
+    let (files, folder) = (server.files.clone(), server.ws_dir.join(ws));
+    if files.storage().bucket().is_some() {
+        tokio::task::spawn_blocking(move || settle_now(&files, &folder));
+    }
+}
+
+/// The same for all workspaces.
+pub fn settle_all(ws_dir: &Path, files: &Arc<Shelves>) {
+    let (files, ws_dir) = (files.clone(), ws_dir.to_owned());
+    if files.storage().bucket().is_none() {
+        return;
+    }
+    tokio::task::spawn_blocking(move || {
+        for item in std::fs::read_dir(&ws_dir).into_iter().flatten().flatten() {
+            let name = item.file_name();
+            if name.to_str().is_some_and(mix_http_api::is_workspace_name) && item.path().is_dir() {
+                settle_now(&files, &item.path());
+            }
+        }
+    });
+}
+
+fn settle_now(files: &Shelves, folder: &Path) {
+    match files.storage().settle(folder) {
+        Ok(0) => {}
+        Ok(moved) => tracing::info!(moved, "files were moved to the store"),
+        // They are served from the folder until the next start.
+        Err(error) => {
+            tracing::error!(%error, cause = ?std::error::Error::source(&error), "files cannot be moved to the store")
+        }
+    }
+}
+
+fn shelf(server: &Server, place: &Place) -> Shelf {
+    server.files.of(&place.workspace, &place.app)
+}
+
+async fn described(shelf: Shelf, path: FilePath, is_new: bool) -> Result<Done, ApiError> {
+    let row = work(move || shelf.describe(&path)).await?;
     let status = if is_new { 201 } else { 200 };
-    Ok(Done::Value(
-        status,
-        info(server, place, &signer, path, &facts),
-    ))
+    Ok(Done::Value(status, Value::Map(row)))
+}
+
+/// Work with files, with the failures that callers see.
+async fn work<T: Send + 'static>(
+    work: impl FnOnce() -> mix_app_files::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    on_disk(move || Ok(work())).await?.map_err(failed)
 }
 
 /// Programs are changed by administrators of the app only.
@@ -233,48 +318,6 @@ async fn may_change(
     Ok(())
 }
 
-fn info(
-    server: &Server,
-    place: &Place,
-    signer: &signatures::Signer,
-    path: &FilePath,
-    facts: &Facts,
-) -> Value {
-    let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-    let metadata = Map::from([
-        (Arc::from("size"), number(facts.size)),
-        (Arc::from("contentType"), text(&media_type(path))),
-        (Arc::from("modifiedAt"), text(&time_text(facts.modified))),
-        (Arc::from("etag"), text(&format!("\"{}\"", facts.tag))),
-    ]);
-    let url = if path.is_code() {
-        Value::Null
-    } else {
-        text(&signer.url(&server.base_url, place, path))
-    };
-    map([
-        ("app", text(&place.app)),
-        ("path", text(&path.text())),
-        ("kind", text("persisted")),
-        ("metadata", Value::Map(metadata)),
-        ("url", url),
-    ])
-}
-
-fn time_text(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    mix_store::time::format_time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// By the ending; content is not looked at.
-fn media_type(path: &FilePath) -> String {
-    let guess = mime_guess::from_path(path.last()).first_or_octet_stream();
-    match guess.type_() {
-        mime_guess::mime::TEXT => format!("{guess}; charset=utf-8"),
-        _ => guess.to_string(),
-    }
-}
-
 fn parsed(path: &str) -> Result<FilePath, ApiError> {
     FilePath::parse(path).map_err(|bad| failed(bad.into()))
 }
@@ -283,11 +326,26 @@ fn no_such_file() -> ApiError {
     ApiError::new(404, "not_found", "no such file")
 }
 
-fn failed(error: FilesError) -> ApiError {
+/// The failure as callers see it.
+pub fn failed(error: FilesError) -> ApiError {
     match error {
-        FilesError::BadPath(_) => ApiError::new(400, "bad_path", error.to_string()),
+        FilesError::BadPath(_) | FilesError::TooLong => {
+            ApiError::new(400, "bad_path", error.to_string())
+        }
         FilesError::NotFound => no_such_file(),
         FilesError::Exists(_) => ApiError::new(409, "exists", error.to_string()),
+        FilesError::TooMany(_) => ApiError::new(429, "rate_limited", error.to_string()),
+        FilesError::Expired => ApiError::new(410, "expired", error.to_string()),
+        FilesError::Full { limit } => {
+            let bytes = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+            ApiError::new(507, "disk_full", error.to_string())
+                .with_detail("limit", "workspace".into())
+                .with_detail("bytes", bytes)
+        }
+        FilesError::Store(cause) => {
+            tracing::error!(%cause, "the store of files fails");
+            ApiError::new(502, "upstream", "the store of files fails; try again later")
+        }
         FilesError::Io(_) if error.is_full() => ApiError::new(507, "disk_full", "the disk is full"),
         FilesError::Io(error) => {
             tracing::error!(%error, "files of an app");

@@ -6,7 +6,8 @@ use crate::grants::Rights;
 use crate::identity::Admitted;
 use crate::records::{map, text};
 use crate::reply::{Reply, Streamed};
-use mix_http_api::{ApiError, Content, Done, Managed, RunOutcome};
+use mix_app_files::{FilesError, Shelves, Storage};
+use mix_http_api::{ApiError, Content, Done, Elsewhere, Managed, RunOutcome};
 use mix_identity::Grant;
 use mix_install::{Commit, Request, Staging, Turn};
 use mix_package::{PackageError, Tape, Warning};
@@ -15,6 +16,7 @@ use mix_runtime::programs::Missing;
 use mix_runtime::run::{self, RunRequest};
 use mix_runtime::workspace::{Place, private_folder};
 use mix_value::{Map, Value, msgpack};
+use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,13 +42,19 @@ pub async fn install(
     dry_run: bool,
 ) -> Result<Done, ApiError> {
     let workspace = server.ws_dir.join(ws);
+    let files = server.files.clone();
+    let name = ws.to_owned();
     // Held to the end: one install of a workspace at a time.
     let (_turn, plan) = blocking(move || {
         let turn = Turn::take(&workspace)?;
-        let staging = Staging::new(&workspace)?;
+        let staging = Staging::new(&workspace, files.storage().clone())?;
         upload
             .persist(staging.upload())
             .map_err(|error| error.error)?;
+        if !dry_run {
+            let size = std::fs::metadata(staging.upload())?.len();
+            room(&files, &name, size)?;
+        }
         Ok((turn, staging.plan(&request)?))
     })
     .await?;
@@ -68,6 +76,8 @@ pub async fn install(
     let (apps, params) = (apps.to_vec(), params.clone());
     let report = commit.report().clone();
     blocking(move || commit.finish()).await?;
+    server.files.usage.forget(ws);
+    super::files::settle(server, ws);
     for app in apps {
         let place = Place::new(&server.ws_dir, ws, &app).map_err(|_| ApiError::internal())?;
         if let Some(told) = call_setup(server, who, place, params.clone()).await {
@@ -162,19 +172,7 @@ pub async fn export(
 ) -> Result<Reply, ApiError> {
     let ws = managed.route.ws.clone();
     let rights = server.grants.of(&ws).await?;
-    let tape = tape(server, &ws, &rights);
-    let (ws_dir, workspace) = (server.ws_dir.clone(), server.ws_dir.join(&ws));
-    let file = blocking(move || {
-        let scratch = tempfile::Builder::new()
-            .prefix(TRANSFER)
-            .tempdir_in(&ws_dir)?;
-        let mut file = tempfile::tempfile_in(&ws_dir)?;
-        let out = file.try_clone()?;
-        mix_install::export(&workspace, &tape, &now_text(), history, scratch.path(), out)?;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(file)
-    })
-    .await?;
+    let file = taped(server, &ws, &rights, history).await?;
     let size = file.metadata().map_err(|error| failed(error.into()))?.len();
     let content = Content {
         media_type: "application/octet-stream".to_owned(),
@@ -183,10 +181,76 @@ pub async fn export(
         ..Content::default()
     };
     let (head, range) = managed.content(&content);
+    let stream = Streamed::file(file, range).map_err(|error| failed(error.into()))?;
     Ok(Reply {
         head,
-        stream: Some(Streamed::file(file, range)),
+        stream: Some(stream),
     })
+}
+
+/// Sends the whole workspace to another server, which imports it.
+pub async fn push(
+    server: &Arc<Server>,
+    ws: &str,
+    to: &Elsewhere,
+    remote: &str,
+) -> Result<Done, ApiError> {
+    let rights = server.grants.of(ws).await?;
+    let file = taped(server, ws, &rights, true).await?;
+    let path = format!("/v1/ws-import?ws={remote}");
+    crate::elsewhere::send(server, to, &path, file).await?;
+    let answer = map([("ok", Value::Bool(true)), ("ws", text(remote))]);
+    Ok(Done::Value(200, answer))
+}
+
+/// The whole workspace as a file.
+async fn taped(
+    server: &Arc<Server>,
+    ws: &str,
+    rights: &Rights,
+    history: bool,
+) -> Result<File, ApiError> {
+    let tape = tape(server, ws, rights);
+    let (ws_dir, workspace) = (server.ws_dir.clone(), server.ws_dir.join(ws));
+    let files = server.files.clone();
+    blocking(move || {
+        let scratch = tempfile::Builder::new()
+            .prefix(TRANSFER)
+            .tempdir_in(&ws_dir)?;
+        let mut file = tempfile::tempfile_in(&ws_dir)?;
+        let out = file.try_clone()?;
+        let storage = files.storage();
+        mix_install::export(
+            &workspace,
+            storage,
+            &tape,
+            &now_text(),
+            history,
+            scratch.path(),
+            out,
+        )?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    })
+    .await
+}
+
+/// Whether the workspace may store so much more.
+fn room(files: &Shelves, ws: &str, more: u64) -> Result<(), PackageError> {
+    match files.usage.add(ws, more) {
+        Ok(()) => Ok(()),
+        Err(FilesError::Full { limit }) => {
+            let message = "the workspace stores as much as it may";
+            Err(PackageError::new("disk_full", message).limit(limit))
+        }
+        Err(error) => {
+            tracing::error!(%error, "what a workspace stores cannot be counted");
+            Err(PackageError::new(
+                "internal",
+                "the workspace cannot be counted",
+            ))
+        }
+    }
 }
 
 fn tape(server: &Server, ws: &str, rights: &Rights) -> Tape {
@@ -278,10 +342,13 @@ pub async fn import(
             message: "the workspace that was there is gone, with its secrets".to_owned(),
         });
     }
-    workspaces::replace(&server.ws_dir, name, built.path().to_owned()).await?;
+    let storage = server.files.storage();
+    workspaces::replace(&server.ws_dir, name, built.path().to_owned(), storage).await?;
     // The folder has another name now: there is nothing left to delete.
     let _ = built.keep();
     server.grants.forget(name);
+    server.files.usage.forget(name);
+    super::files::settle(server, name);
     let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
     let apps = done.apps.iter().map(|app| text(app)).collect();
     let warnings = done.warnings.iter().map(|warning| {
@@ -306,10 +373,10 @@ pub async fn import(
 }
 
 /// Finishes what a crash left of installs, in all workspaces.
-pub fn recover(ws_dir: &Path) {
+pub fn recover(ws_dir: &Path, storage: &Storage) {
     let folders = std::fs::read_dir(ws_dir).into_iter().flatten().flatten();
     for item in folders.filter(|item| item.path().join(".install").is_dir()) {
-        if let Err(error) = mix_install::recover(&item.path()) {
+        if let Err(error) = mix_install::recover(&item.path(), storage) {
             tracing::error!(
                 workspace = %item.file_name().to_string_lossy(),
                 %error,

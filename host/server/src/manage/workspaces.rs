@@ -6,6 +6,7 @@ use crate::Server;
 use crate::identity::Admitted;
 use crate::records::{map, text};
 use anyhow::Context;
+use mix_app_files::Storage;
 use mix_http_api::{ApiError, Done, LOGGING_APP, is_workspace_name};
 use mix_identity::{Permission, Target};
 use mix_runtime::workspace::{app_name, private_folder};
@@ -169,8 +170,11 @@ pub async fn delete(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
     let _pause = server.grants.pause(ws).await;
     server.assembly.close(&folder).await;
     server.programs.forget(&folder);
+    clear(server, ws, None).await?;
     let gone = remove(&server.ws_dir, folder).await?;
     server.grants.forget(ws);
+    server.links.forget(ws, None);
+    server.files.usage.forget(ws);
     if !gone {
         return Err(ApiError::new(404, "no_such_ws", "no such workspace"));
     }
@@ -182,6 +186,13 @@ pub async fn flush(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
     server.programs.forget(&folder);
     server.assembly.checkpoint(&folder).await;
     Ok(Done::Nothing)
+}
+
+/// Deletes what a bucket holds of a workspace or an app that is about to go. While that fails, it stays.
+pub async fn clear(server: &Server, ws: &str, app: Option<&str>) -> Result<(), ApiError> {
+    let (files, ws, app) = (server.files.clone(), ws.to_owned(), app.map(str::to_owned));
+    let cleared = on_disk(move || Ok(files.storage().clear(&ws, app.as_deref()))).await?;
+    cleared.map(|_| ()).map_err(super::files::failed)
 }
 
 /// Takes a folder out of sight at once, then deletes what is in it; false if it was not there.
@@ -201,7 +212,13 @@ pub async fn remove(ws_dir: &Path, folder: PathBuf) -> Result<bool, ApiError> {
 
 /// Puts a workspace that was built aside in the place of one that may be there. At every moment the
 /// old or the new one is there, or comes back at the next start.
-pub async fn replace(ws_dir: &Path, ws: &str, built: PathBuf) -> Result<(), ApiError> {
+pub async fn replace(
+    ws_dir: &Path,
+    ws: &str,
+    built: PathBuf,
+    storage: &Storage,
+) -> Result<(), ApiError> {
+    let (storage, name) = (storage.clone(), ws.to_owned());
     let (folder, aside) = (ws_dir.join(ws), ws_dir.join(format!("{REPLACED}{ws}")));
     let ws_dir = ws_dir.to_owned();
     on_disk(move || {
@@ -215,6 +232,8 @@ pub async fn replace(ws_dir: &Path, ws: &str, built: PathBuf) -> Result<(), ApiE
             return Err(error.into());
         }
         fs::File::open(&ws_dir)?.sync_all()?;
+        // What a bucket holds belongs to the old one, or to one that was deleted.
+        storage.clear(&name, None)?;
         if aside.exists() {
             fs::remove_dir_all(&aside).with_context(|| aside.display().to_string())?;
         }
@@ -224,14 +243,17 @@ pub async fn replace(ws_dir: &Path, ws: &str, built: PathBuf) -> Result<(), ApiE
 }
 
 /// Brings back or deletes the workspaces whose replacement was interrupted.
-fn finish_replacements(ws_dir: &Path) {
+fn finish_replacements(ws_dir: &Path, storage: &Storage) {
     for name in folders(ws_dir).unwrap_or_default() {
         let Some(ws) = name.strip_prefix(REPLACED) else {
             continue;
         };
         let (folder, aside) = (ws_dir.join(ws), ws_dir.join(&name));
         let done = if folder.exists() {
-            fs::remove_dir_all(&aside)
+            match storage.clear(ws, None) {
+                Ok(_) => fs::remove_dir_all(&aside),
+                Err(error) => Err(std::io::Error::other(error)),
+            }
         } else {
             fs::rename(&aside, &folder)
         };
@@ -242,8 +264,8 @@ fn finish_replacements(ws_dir: &Path) {
 }
 
 /// Deletes what interrupted deletions, uploads and transfers left.
-pub fn remove_leftovers(ws_dir: &Path) {
-    finish_replacements(ws_dir);
+pub fn remove_leftovers(ws_dir: &Path, storage: &Storage) {
+    finish_replacements(ws_dir, storage);
     for item in fs::read_dir(ws_dir).into_iter().flatten().flatten() {
         if item.file_name().to_string_lossy().starts_with(UPLOAD) {
             let _ = fs::remove_file(item.path());
@@ -305,7 +327,9 @@ mod tests {
         for new in ["first", "second"] {
             workspace(root.path(), ".transfer-x", new);
             let built = root.path().join(".transfer-x");
-            replace(root.path(), "acme", built).await.expect("it fits");
+            replace(root.path(), "acme", built, &Storage::default())
+                .await
+                .expect("it fits");
             assert_eq!(text(root.path()).as_deref(), Some(new));
         }
         let left = folders(root.path()).expect("it can be listed");
@@ -318,11 +342,11 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         workspace(root.path(), ".replaced-acme", "old");
         workspace(root.path(), ".transfer-x", "new");
-        remove_leftovers(root.path());
+        remove_leftovers(root.path(), &Storage::default());
         assert_eq!(text(root.path()).as_deref(), Some("old"));
         // After: the old one goes.
         workspace(root.path(), ".replaced-acme", "older");
-        remove_leftovers(root.path());
+        remove_leftovers(root.path(), &Storage::default());
         assert_eq!(text(root.path()).as_deref(), Some("old"));
         assert_eq!(folders(root.path()).expect("it can be listed"), ["acme"]);
     }

@@ -14,6 +14,7 @@ use self::remote::{At, Remote};
 use super::{HostFamily, HostSession, dead_handle, function, handle, no_function, text};
 use crate::bindings::{Caller, Failure, Function};
 use crate::instance::failure;
+use crate::neighbours::Neighbours;
 use crate::plugin::Access;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -109,7 +110,7 @@ impl HostFamily for Mqtt {
         ]
     }
 
-    fn open(&self, who: &Caller) -> Arc<dyn HostSession> {
+    fn open(&self, who: &Caller, _: Option<Arc<dyn Neighbours>>) -> Arc<dyn HostSession> {
         Arc::new(Session {
             broker: self.broker.clone(),
             outbound: self.outbound.clone(),
@@ -463,7 +464,7 @@ mod tests {
     async fn what_is_published_arrives_and_handles_are_those_of_a_run() {
         let mqtt = Mqtt::new(Outbound::new(false));
         let path = Value::string("/org//ws/w/app/shop/shared/k");
-        let (first, second) = (mqtt.open(&who("ada")), mqtt.open(&who("bob")));
+        let (first, second) = (mqtt.open(&who("ada"), None), mqtt.open(&who("bob"), None));
         let handle = second.clone().start(1, vec![path.clone()]).await.unwrap();
         let publish = vec![path.clone(), Value::string("1"), Value::Bool(true)];
         first.clone().start(0, publish).await.unwrap();

@@ -13,6 +13,7 @@ use self::connection::{Connection, Message};
 use super::{HostFamily, HostSession, dead_handle, function, handle, no_function};
 use crate::bindings::{Caller, Failure, Function};
 use crate::instance::failure;
+use crate::neighbours::Neighbours;
 use crate::plugin::Access;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -65,7 +66,7 @@ impl HostFamily for WebSocket {
         ]
     }
 
-    fn open(&self, _who: &Caller) -> Arc<dyn HostSession> {
+    fn open(&self, _who: &Caller, _: Option<Arc<dyn Neighbours>>) -> Arc<dyn HostSession> {
         Arc::new(Session {
             outbound: self.outbound.clone(),
             held: Mutex::default(),

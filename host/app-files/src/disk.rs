@@ -1,24 +1,23 @@
-//! The folder of an app's files.
+//! Files in a folder of this machine.
 
+use crate::entry::{Facts, Item, Listing, is_expired};
 use crate::error::{FilesError, Result};
 use mix_file_path::{FilePath, FolderPath, decode};
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 use tempfile::NamedTempFile;
 
 /// Begin of the names of files that are being written. No segment is stored so.
 const DRAFT: &str = "%tmp-";
-/// Life of a file below `/ephemeral/`.
-const EPHEMERAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most files that one listing looks at.
 const MOST_FILES: usize = 1_000_000;
 
 /// The folder that holds the files of an app.
 #[derive(Debug, Clone)]
-pub struct AppFiles {
+pub struct Disk {
     root: PathBuf,
 }
 
@@ -26,45 +25,6 @@ pub struct AppFiles {
 #[derive(Debug)]
 pub struct Draft {
     file: NamedTempFile,
-}
-
-/// What is known about a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// Bytes.
-    pub size: u64,
-    /// Time of the last change.
-    pub modified: SystemTime,
-    /// Changes with every write; without quotes.
-    pub tag: String,
-}
-
-/// One line of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
-    /// A file.
-    File(FilePath, Facts),
-    /// A folder, as text with a trailing `/`.
-    Folder(String),
-}
-
-impl Item {
-    /// The path as text.
-    pub fn path(&self) -> String {
-        match self {
-            Item::File(path, _) => path.text(),
-            Item::Folder(text) => text.clone(),
-        }
-    }
-}
-
-/// A part of a listing.
-#[derive(Debug, Clone, Default)]
-pub struct Listing {
-    /// Sorted by path.
-    pub items: Vec<Item>,
-    /// True if there are more after the last one.
-    pub more: bool,
 }
 
 impl Write for Draft {
@@ -82,12 +42,18 @@ impl Draft {
     pub fn size(&self) -> Result<u64> {
         Ok(self.file.as_file().metadata()?.len())
     }
+
+    /// What was written, from its beginning.
+    pub(crate) fn content(&mut self) -> Result<&mut File> {
+        self.file.as_file_mut().seek(SeekFrom::Start(0))?;
+        Ok(self.file.as_file_mut())
+    }
 }
 
-impl AppFiles {
+impl Disk {
     /// The files below a folder, which need not be there yet.
-    pub fn new(root: PathBuf) -> AppFiles {
-        AppFiles { root }
+    pub fn new(root: PathBuf) -> Disk {
+        Disk { root }
     }
 
     /// What is known about a file.
@@ -158,7 +124,7 @@ impl AppFiles {
 
     /// Moves a file here from another folder on the same disk; one that is not there any more was
     /// moved before.
-    pub fn adopt(&self, path: &FilePath, from: &AppFiles) -> Result<()> {
+    pub fn adopt(&self, path: &FilePath, from: &Disk) -> Result<()> {
         let source = match from.find(path) {
             Ok((source, _)) => source,
             Err(FilesError::NotFound) => return Ok(()),
@@ -387,7 +353,7 @@ fn facts(metadata: &Metadata) -> Facts {
 }
 
 /// A folder, with its parents, that only its owner can enter.
-fn private_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -402,30 +368,29 @@ fn sync_folder(place: &Path) {
 }
 
 fn expired(path: &FilePath, metadata: &Metadata) -> bool {
-    let age = || {
-        SystemTime::now()
-            .duration_since(metadata.modified().ok()?)
-            .ok()
-    };
-    path.is_ephemeral() && age().is_some_and(|age| age > EPHEMERAL)
+    metadata
+        .modified()
+        .is_ok_and(|modified| is_expired(path, modified))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::EPHEMERAL;
     use std::io::Read;
+    use std::time::{Duration, SystemTime};
 
     fn p(text: &str) -> FilePath {
         FilePath::parse(text).expect("a path")
     }
 
-    fn scratch() -> (tempfile::TempDir, AppFiles) {
+    fn scratch() -> (tempfile::TempDir, Disk) {
         let folder = tempfile::tempdir().expect("a scratch folder");
-        let files = AppFiles::new(folder.path().join("files"));
+        let files = Disk::new(folder.path().join("files"));
         (folder, files)
     }
 
-    fn paths(files: &AppFiles, folder: &str, recursive: bool) -> Vec<String> {
+    fn paths(files: &Disk, folder: &str, recursive: bool) -> Vec<String> {
         let folder = FolderPath::parse(folder).expect("a folder");
         let listing = files
             .list(&folder, recursive, None, 100)

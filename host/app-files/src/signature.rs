@@ -1,13 +1,13 @@
 //! Signed addresses of files: whoever has one reads that file for a while.
 
-use anyhow::Context;
+use crate::error::Result;
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
-use mix_app_files::FilePath;
-use mix_http_api::ApiError;
-use mix_runtime::workspace::{Place, private_folder};
+use mix_file_path::FilePath;
+use mix_object_store::signing::encode;
 use sha2::Sha256;
-use std::io::{ErrorKind, Write};
+use std::io::{Error, ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,32 +22,20 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// The key of the workspace, made at first use.
-    pub fn of(place: &Place) -> Result<Signer, ApiError> {
-        let path = place.keys().join("files.key");
+    /// The key of a workspace, in the folder of its keys; made at first use.
+    pub fn of(keys: &Path) -> Result<Signer> {
+        let path = keys.join("files.key");
         let found = std::fs::read(&path);
         if let Ok(Ok(key)) = found.map(<[u8; KEY]>::try_from) {
             return Ok(Signer { key });
         }
-        match make(&path) {
-            Ok(key) => Ok(Signer { key }),
-            Err(error) => {
-                tracing::error!(error = %format!("{error:#}"), "the key of signed addresses");
-                Err(ApiError::internal())
-            }
-        }
+        Ok(Signer { key: make(&path)? })
     }
 
-    /// The address of a file, with a signature if it needs one.
-    pub fn url(&self, base: &str, place: &Place, path: &FilePath) -> String {
-        let mut url = format!("{base}/v1/ws/{}/app/{}/files", place.workspace, place.app);
-        for byte in path.text().bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-                url.push(char::from(byte));
-            } else {
-                url.push_str(&format!("%{byte:02X}"));
-            }
-        }
+    /// The address of a file of a workspace and app, with a signature if it needs one.
+    pub fn url(&self, base: &str, place: (&str, &str), path: &FilePath) -> String {
+        let mut url = format!("{base}/v1/ws/{}/app/{}/files", place.0, place.1);
+        url.push_str(&encode(&path.text(), true));
         if !path.is_public() {
             let expiry = (now() + LIFE).to_string();
             let signature = self.sign(place, &path.text(), &expiry);
@@ -56,8 +44,8 @@ impl Signer {
         url
     }
 
-    /// Whether a signature is good for reading the path now.
-    pub fn is_valid(&self, place: &Place, path: &str, expiry: &str, signature: &str) -> bool {
+    /// Whether a signature is good for reading the path of a workspace and app now.
+    pub fn is_valid(&self, place: (&str, &str), path: &str, expiry: &str, signature: &str) -> bool {
         let in_time = expiry.parse::<u64>().is_ok_and(|expiry| expiry >= now());
         let given: Option<Vec<u8>> = (0..signature.len())
             .step_by(2)
@@ -67,17 +55,17 @@ impl Signer {
         in_time && given.is_some_and(|given| mac.verify_slice(&given).is_ok())
     }
 
-    fn sign(&self, place: &Place, path: &str, expiry: &str) -> String {
+    fn sign(&self, place: (&str, &str), path: &str, expiry: &str) -> String {
         let bytes = self.mac(place, path, expiry).finalize().into_bytes();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn mac(&self, place: &Place, path: &str, expiry: &str) -> Hmac<Sha256> {
+    fn mac(&self, place: (&str, &str), path: &str, expiry: &str) -> Hmac<Sha256> {
         // A key shorter than a block is one with zeros behind it.
         let mut padded = [0; 64];
         padded[..KEY].copy_from_slice(&self.key);
         let mut mac = <Hmac<Sha256> as KeyInit>::new(&padded.into());
-        for part in ["GET", &place.workspace, &place.app, path, expiry] {
+        for part in ["GET", place.0, place.1, path, expiry] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }
@@ -86,11 +74,14 @@ impl Signer {
 }
 
 /// Makes the key; of two who do so at once, one is too late and takes the other's.
-fn make(path: &Path) -> anyhow::Result<[u8; KEY]> {
+fn make(path: &Path) -> Result<[u8; KEY]> {
     let mut key = [0; KEY];
-    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
-    let folder = path.parent().context("the key has no folder")?;
-    private_folder(folder)?;
+    getrandom::fill(&mut key).map_err(|error| Error::other(error.to_string()))?;
+    let folder = path.parent().unwrap_or(path);
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(&key)?;
     file.as_file().sync_all()?;
@@ -98,9 +89,8 @@ fn make(path: &Path) -> anyhow::Result<[u8; KEY]> {
         Ok(_) => Ok(key),
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
             let found = std::fs::read(path)?;
-            found
-                .try_into()
-                .map_err(|_| anyhow::anyhow!("the key is damaged"))
+            let damaged = |_| Error::new(ErrorKind::InvalidData, "the key of addresses is damaged");
+            Ok(found.try_into().map_err(damaged)?)
         }
         Err(error) => Err(error.error.into()),
     }

@@ -1,0 +1,97 @@
+//! Where the files of all apps of a server lie.
+
+use crate::error::{FilesError, Result};
+use crate::files::AppFiles;
+use crate::folder_name::app_of_folder;
+use crate::path_locks::PathLocks;
+use crate::remote::{Remote, objects_of};
+use mix_object_store::Bucket;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The folders of apps, and the bucket beside them if there is one.
+#[derive(Clone, Default)]
+pub struct Storage {
+    bucket: Option<Shared>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    bucket: Arc<Bucket>,
+    locks: Arc<PathLocks>,
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Storage")
+            .field("has_bucket", &self.bucket.is_some())
+            .finish()
+    }
+}
+
+impl Storage {
+    /// Programs lie in the folders of the apps, all other files in a bucket.
+    pub fn on(bucket: Bucket) -> Storage {
+        Storage {
+            bucket: Some(Shared {
+                bucket: Arc::new(bucket),
+                locks: Arc::default(),
+            }),
+        }
+    }
+
+    /// The bucket, if there is one.
+    pub fn bucket(&self) -> Option<&Arc<Bucket>> {
+        self.bucket.as_ref().map(|shared| &shared.bucket)
+    }
+
+    /// The files of an app by its folder, `WS_DIR/WORKSPACE/FOLDER`.
+    pub fn files(&self, app_folder: &Path) -> AppFiles {
+        let files = AppFiles::new(app_folder.join("files"));
+        let name = |path: Option<&Path>| Some(path?.file_name()?.to_str()?.to_owned());
+        let app = name(Some(app_folder)).and_then(|folder| app_of_folder(&folder));
+        match (&self.bucket, name(app_folder.parent()), app) {
+            (Some(shared), Some(workspace), Some(app)) => files.with_remote(Remote::new(
+                shared.bucket.clone(),
+                shared.locks.clone(),
+                &workspace,
+                &app,
+            )),
+            _ => files,
+        }
+    }
+
+    /// Deletes what the bucket holds of a workspace, or of one of its apps.
+    pub fn clear(&self, workspace: &str, app: Option<&str>) -> Result<u64> {
+        let Some(shared) = &self.bucket else {
+            return Ok(0);
+        };
+        let prefix = match app {
+            Some(app) => format!("{workspace}/{app}/"),
+            None => format!("{workspace}/"),
+        };
+        let mut removed = 0;
+        for key in objects_of(&shared.bucket, &prefix)? {
+            shared.bucket.delete(&key).map_err(FilesError::Store)?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    /// Moves what lies in the folders of a workspace into the bucket, where an install or an import has left it, or
+    /// because the bucket is new. Says how many files it were.
+    pub fn settle(&self, workspace_folder: &Path) -> Result<u64> {
+        let mut moved = 0;
+        if self.bucket.is_none() {
+            return Ok(0);
+        }
+        for item in std::fs::read_dir(workspace_folder)?.flatten() {
+            let name = item.file_name();
+            let is_app = name.to_str().and_then(app_of_folder).is_some();
+            if is_app && item.path().join("files").is_dir() {
+                moved += self.files(&item.path()).settle()?;
+            }
+        }
+        Ok(moved)
+    }
+}

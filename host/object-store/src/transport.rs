@@ -1,0 +1,254 @@
+//! Signed requests, and their answers within limits of time and size.
+
+use crate::error::{Result, StoreError};
+use crate::settings::Settings;
+use crate::signing::{Signed, Signer, encode, hash, query};
+use crate::time;
+use crate::xml;
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Time to connect.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Time for the head of an answer, and for each piece of its body.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// Largest answer that is read as a whole: a page of a listing.
+const MAX_ANSWER: usize = 8 << 20;
+/// How often a request is sent that may succeed a moment later.
+const ATTEMPTS: u32 = 3;
+/// Before the second attempt; twice as long before the third.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A request before it is signed.
+pub struct Call<'a> {
+    pub method: Method,
+    /// The key; none for the bucket itself.
+    pub key: Option<&'a str>,
+    pub query: &'a [(&'a str, &'a str)],
+    /// Lower-case names.
+    pub headers: &'a [(&'a str, &'a str)],
+    pub body: Bytes,
+}
+
+impl Call<'_> {
+    /// One without query, headers and body.
+    pub fn plain(method: Method, key: &str) -> Call<'_> {
+        Call {
+            method,
+            key: Some(key),
+            query: &[],
+            headers: &[],
+            body: Bytes::new(),
+        }
+    }
+}
+
+/// How requests get to the store.
+pub struct Transport {
+    settings: Settings,
+    /// Host and port of the store, and what its URL has behind them.
+    host: String,
+    base: String,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl Transport {
+    pub fn new(settings: Settings) -> Result<Transport> {
+        let unusable = |what: &str| StoreError::Unreachable(what.to_owned());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&error.to_string()))?
+            .with_webpki_roots()
+            .with_no_client_auth();
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_LIMIT));
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(connector);
+        let endpoint: http::Uri = settings
+            .endpoint
+            .parse()
+            .map_err(|_| unusable("the endpoint is no address"))?;
+        let host = match (endpoint.host(), endpoint.port_u16(), endpoint.scheme_str()) {
+            (Some(host), Some(443), Some("https")) | (Some(host), Some(80), Some("http")) => {
+                host.to_owned()
+            }
+            (Some(_), ..) => endpoint
+                .authority()
+                .map_or_else(String::new, |authority| authority.as_str().to_owned()),
+            (None, ..) => return Err(unusable("the endpoint has no host")),
+        };
+        let base = endpoint.path().trim_end_matches('/').to_owned();
+        Ok(Transport {
+            settings,
+            host,
+            base,
+            client,
+        })
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The path of a key as the store sees it.
+    fn path(&self, key: Option<&str>) -> String {
+        let bucket = &self.settings.bucket;
+        match key {
+            Some(key) => format!("{}/{bucket}/{}", self.base, encode(key, true)),
+            None => format!("{}/{bucket}", self.base),
+        }
+    }
+
+    /// The source of a copy, as a header names it.
+    pub fn source(&self, key: &str) -> String {
+        format!("/{}/{}", self.settings.bucket, encode(key, true))
+    }
+
+    /// Sends a request, again if that may help; the answer is one of success.
+    pub async fn send(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
+        let mut attempt = 1;
+        loop {
+            match self.send_once(call).await {
+                Err(error) if error.passes() && attempt < ATTEMPTS => {
+                    tracing::debug!(%error, attempt, "a request to the store is sent again");
+                    tokio::time::sleep(PAUSE * attempt).await;
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn send_once(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
+        let request = self.signed(call)?;
+        let sending = self.client.request(request);
+        let answer = match tokio::time::timeout(ANSWER_LIMIT, sending).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(StoreError::Unreachable(root(&error))),
+            Err(_) => return Err(StoreError::Slow),
+        };
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        // The answer to HEAD has no body.
+        let text = self.text(answer).await.unwrap_or_default();
+        let code = xml::text(&text, "Code").unwrap_or_default();
+        match (status, code.as_str()) {
+            (412, _) if has(call, "if-match") => Err(StoreError::Changed),
+            (412, _) | (409, "ConditionalRequestConflict") if has(call, "if-none-match") => {
+                Err(StoreError::Exists)
+            }
+            _ => Err(StoreError::Refused {
+                status,
+                code,
+                message: xml::text(&text, "Message")
+                    .unwrap_or_default()
+                    .chars()
+                    .take(200)
+                    .collect(),
+            }),
+        }
+    }
+
+    fn signed(&self, call: &Call<'_>) -> Result<Request<Full<Bytes>>> {
+        let time = time::basic(SystemTime::now());
+        let body_hash = hash(&call.body);
+        let mut headers: Vec<(&str, &str)> = call.headers.to_vec();
+        headers.extend([
+            ("host", self.host.as_str()),
+            ("x-amz-content-sha256", body_hash.as_str()),
+            ("x-amz-date", time.as_str()),
+        ]);
+        headers.sort_unstable();
+        let (path, query) = (self.path(call.key), query(call.query));
+        let settings = &self.settings;
+        let signer = Signer {
+            access_key: &settings.access_key,
+            secret_key: &settings.secret_key,
+            region: &settings.region,
+            time: &time,
+        };
+        let authorization = signer.authorization(&Signed {
+            method: call.method.as_str(),
+            path: &path,
+            query: &query,
+            headers: &headers,
+            body_hash: &body_hash,
+        });
+        let scheme = settings.endpoint.split("://").next().unwrap_or("https");
+        let mut url = format!("{scheme}://{}{path}", self.host);
+        if !query.is_empty() {
+            url.push('?');
+            url.push_str(&query);
+        }
+        let mut request = Request::builder().method(call.method.clone()).uri(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        request
+            .header("authorization", authorization)
+            .body(Full::new(call.body.clone()))
+            .map_err(|_| StoreError::Malformed("a header of the request"))
+    }
+
+    /// The text of an answer.
+    pub async fn text(&self, answer: Response<Incoming>) -> Result<String> {
+        let mut body = answer.into_body();
+        let mut text = BytesMut::new();
+        while let Some(piece) = piece(&mut body).await? {
+            if text.len() + piece.len() > MAX_ANSWER {
+                return Err(StoreError::Malformed("it is too long"));
+            }
+            text.extend_from_slice(&piece);
+        }
+        String::from_utf8(text.to_vec()).map_err(|_| StoreError::Malformed("it is no text"))
+    }
+}
+
+/// The next bytes of a body.
+pub async fn piece(body: &mut Incoming) -> Result<Option<Bytes>> {
+    loop {
+        match tokio::time::timeout(ANSWER_LIMIT, body.frame()).await {
+            Err(_) => return Err(StoreError::Slow),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => return Err(StoreError::Unreachable(root(&error))),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+fn has(call: &Call<'_>, name: &str) -> bool {
+    call.headers.iter().any(|(found, _)| *found == name)
+}
+
+/// The innermost cause, which says what happened.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
