@@ -6,6 +6,7 @@ Usage: check.py MIXER SCRATCH
 import contextlib
 import http.client
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 mixer, scratch = sys.argv[1], sys.argv[2]
 BUCKET, APP = "mix-files", "/v1/ws/acme/app/demo"
 KEYS = {"access": "AKIAEXAMPLE", "secret": "secret/of+the=test"}
@@ -157,7 +159,7 @@ def files(server, store):
     for key in ["acme/demo/a//b", "acme/demo/../x", "acme/demo/code/evil.mixexe", "acme/demo/tab\tx"]:
         store.put_object(Bucket=BUCKET, Key=key, Body=b"x")
     check(server.list("/", "&recursive=true") == ["/code/note.txt", "/deep/er/copy.bin", "/large.bin", "/public/a b+ü&.txt"], server.list("/", "&recursive=true"))
-    long = "/" + "/".join(["x" * 200] * 5)
+    long = "/" + "/".join(["x" * 250] * 4 + ["y" * 15])
     check(server.json("PUT", f"{APP}/file-manager/content?path={long}", b"x", status=400)["error"]["code"] == "bad_path")
 
 

@@ -52,6 +52,7 @@ pub use files::{AppFiles, Opened};
 pub use folder_name::{app_of_folder, folder_name};
 pub use mix_file_path::{BadPath, FilePath, FolderPath};
 pub use mix_object_store::{Bucket, Settings as BucketSettings, SettingsError, StoreError};
+pub use path_locks::Held;
 pub use remote::Object;
 pub use shelf::{Shelf, Shelves};
 pub use signature::Signer;

@@ -212,6 +212,9 @@ impl Remote {
 
     /// Moves a file of the disk here.
     pub fn take_from(&self, disk: &Disk, path: &FilePath) -> Result<()> {
+        // Nobody exchanges or deletes the app meanwhile, and nobody changes the file.
+        let workspace = self.root.split('/').next().unwrap_or_default();
+        let _workspace = self.locks.hold([workspace.to_owned()]);
         let _held = self.hold([path]);
         let (mut file, facts): (File, Facts) = match disk.open(path) {
             Ok(found) => found,
@@ -220,7 +223,10 @@ impl Remote {
             Err(error) => return Err(error),
         };
         self.write(path, &mut file, facts.size, true)?;
-        disk.remove(path)
+        match disk.remove(path) {
+            Err(FilesError::NotFound) => Ok(()),
+            other => other,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{FilesError, Result};
 use crate::files::AppFiles;
 use crate::folder_name::app_of_folder;
-use crate::path_locks::PathLocks;
+use crate::path_locks::{Held, PathLocks};
 use crate::remote::{Remote, objects_of};
 use mix_object_store::Bucket;
 use std::path::Path;
@@ -59,6 +59,13 @@ impl Storage {
             )),
             _ => files,
         }
+    }
+
+    /// Keeps files of a workspace from being moved into the bucket, until what is returned is dropped: for whoever
+    /// exchanges or deletes whole folders. Waits for a file that is on its way.
+    pub fn hold(&self, workspace: &str) -> Option<Held> {
+        let shared = self.bucket.as_ref()?;
+        Some(shared.locks.hold([workspace.to_owned()]))
     }
 
     /// Deletes what the bucket holds of a workspace, or of one of its apps.

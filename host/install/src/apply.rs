@@ -129,6 +129,8 @@ pub fn recover(workspace: &Path, storage: &Storage) -> Result<()> {
 
 fn apply(step: &Step, staging: &Staging, actor: &str) -> Result<()> {
     let target = staging.workspace.join(&step.folder);
+    let workspace = staging.workspace.file_name().and_then(|name| name.to_str());
+    let _held = workspace.and_then(|name| staging.storage.hold(name));
     if step.is_whole {
         return exchange(step, staging, &target);
     }

@@ -204,9 +204,10 @@ fn activity_of(action: Action) -> Option<&'static str> {
         | Action::PostContent
         | Action::DeleteContent
         | Action::PatchProps
-        | Action::CopyFile => "file",
+        | Action::CopyFile
+        | Action::RegisterFile => "file",
         Action::Install => "install",
-        Action::Export => "export",
+        Action::Export | Action::PushExport => "export",
         Action::Import => "import",
         Action::AddGrant | Action::DeleteGrant => "grant",
         Action::BeginSignIn | Action::ReturnSignIn | Action::ExchangeToken => "sign-in",
@@ -219,6 +220,7 @@ fn activity_of(action: Action) -> Option<&'static str> {
         | Action::FlushWorkspace
         | Action::CreateApp
         | Action::DeleteApp
+        | Action::CreateLink
         | Action::Modify => "admin",
         _ => return None,
     })

@@ -133,14 +133,8 @@ impl Neighbours for Rights {
                 return Err(failure("ERR_NOT_FOUND", message.to_owned()));
             }
             let made = tokio::task::spawn_blocking(move || {
-                links::make(
-                    &self.server,
-                    &self.who,
-                    (&*ws, &*app),
-                    &endpoint,
-                    None,
-                )
-                .map(|(_, path)| format!("{}{path}", self.server.base_url))
+                links::make(&self.server, &self.who, (&*ws, &*app), &endpoint, None)
+                    .map(|(_, path)| format!("{}{path}", self.server.base_url))
             });
             match made.await {
                 Ok(Ok(url)) => Ok(url),

@@ -50,7 +50,7 @@ pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiErro
     };
     server.assembly.close(&place.folder()).await;
     server.programs.forget(&place.folder());
-    workspaces::clear(server, &place.workspace, Some(&place.app)).await?;
+    let _held = workspaces::clear(server, &place.workspace, Some(&place.app)).await?;
     server.files.usage.forget(&place.workspace);
     if !workspaces::remove(&server.ws_dir, place.folder()).await? {
         return Err(missing());

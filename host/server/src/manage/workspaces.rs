@@ -6,7 +6,7 @@ use crate::Server;
 use crate::identity::Admitted;
 use crate::records::{map, text};
 use anyhow::Context;
-use mix_app_files::Storage;
+use mix_app_files::{Held, Storage};
 use mix_http_api::{ApiError, Done, LOGGING_APP, is_workspace_name};
 use mix_identity::{Permission, Target};
 use mix_runtime::workspace::{app_name, private_folder};
@@ -170,7 +170,7 @@ pub async fn delete(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
     let _pause = server.grants.pause(ws).await;
     server.assembly.close(&folder).await;
     server.programs.forget(&folder);
-    clear(server, ws, None).await?;
+    let _held = clear(server, ws, None).await?;
     let gone = remove(&server.ws_dir, folder).await?;
     server.grants.forget(ws);
     server.links.forget(ws, None);
@@ -188,11 +188,16 @@ pub async fn flush(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
     Ok(Done::Nothing)
 }
 
-/// Deletes what a bucket holds of a workspace or an app that is about to go. While that fails, it stays.
-pub async fn clear(server: &Server, ws: &str, app: Option<&str>) -> Result<(), ApiError> {
+/// Deletes what a bucket holds of a workspace or an app that is about to go. While that fails, it stays. Nothing is moved
+/// into the bucket until what is returned is dropped.
+pub async fn clear(server: &Server, ws: &str, app: Option<&str>) -> Result<Option<Held>, ApiError> {
     let (files, ws, app) = (server.files.clone(), ws.to_owned(), app.map(str::to_owned));
-    let cleared = on_disk(move || Ok(files.storage().clear(&ws, app.as_deref()))).await?;
-    cleared.map(|_| ()).map_err(super::files::failed)
+    let cleared = on_disk(move || {
+        let held = files.storage().hold(&ws);
+        Ok(files.storage().clear(&ws, app.as_deref()).map(|_| held))
+    })
+    .await?;
+    cleared.map_err(super::files::failed)
 }
 
 /// Takes a folder out of sight at once, then deletes what is in it; false if it was not there.
@@ -222,6 +227,7 @@ pub async fn replace(
     let (folder, aside) = (ws_dir.join(ws), ws_dir.join(format!("{REPLACED}{ws}")));
     let ws_dir = ws_dir.to_owned();
     on_disk(move || {
+        let _held = storage.hold(&name);
         if folder.exists() {
             fs::rename(&folder, &aside)?;
         }
