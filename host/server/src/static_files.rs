@@ -78,7 +78,7 @@ impl StaticFiles {
         }
         Reply {
             head,
-            stream: Some(Streamed::file(file, 0..length)),
+            stream: Some(Streamed::reader(Box::new(file), length)),
         }
     }
 }

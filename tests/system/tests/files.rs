@@ -782,3 +782,61 @@ fn a_workspace_stores_no_more_than_it_may() {
     assert_eq!(server.delete(&manage("content?path=/a")).0, 204);
     assert_eq!(put("/b", 600 << 10).status, 201);
 }
+
+#[test]
+fn agents_of_a_workspace_send_and_receive_no_more_than_it_may() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let there = Server::mixer(&scratch.path().join("there"), &[]);
+    assert_eq!(there.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
+    assert_eq!(there.post(APP, "{}").0, 201);
+    let text = "x".repeat(40 << 10);
+    let put = there.send(
+        "PUT",
+        &manage("content?path=/public/x.txt"),
+        &[],
+        Some(("text/plain", &text)),
+    );
+    assert_eq!(put.status, 201);
+    let sources = scratch.path().join("sources");
+    std::fs::create_dir_all(&sources).expect("a folder");
+    let source = "module ask(p:data)\n  cell output = http.get(p.url, null)\nmodule end\n";
+    std::fs::write(sources.join("app.mix"), source).expect("written");
+    let (from, ws_dir) = (sources.display().to_string(), scratch.path().join("ws"));
+    for ws in ["acme", "other"] {
+        let done = mix_system_tests::run_mixer([
+            "install",
+            &from,
+            "--ws-dir",
+            &ws_dir.display().to_string(),
+            "--ws",
+            ws,
+            "--app",
+            "demo",
+        ]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    }
+    let server = Server::mixer(
+        &ws_dir,
+        &["--dangerous-http-mode", "--ws-egress-limit", "64KiB"],
+    );
+    let url = format!("{}{APP}/files/public/x.txt", there.base());
+    let ask = |ws: &str| {
+        let path = format!("/v1/ws/{ws}/app/demo/agent/ask/run");
+        let (status, body) = server.post(&path, &json!({ "url": url }).to_string());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        response_json(&body)
+    };
+    assert_eq!(ask("acme")["status"], 200);
+    let broken = ask("acme")["error"].clone();
+    assert!(
+        broken.as_str().is_some_and(|text| text.starts_with("ERR_")),
+        "{broken}"
+    );
+    let refused = ask("acme")["error"].clone();
+    let refused = refused.as_str().expect("an error");
+    assert!(
+        refused.starts_with("ERR_TOO_LARGE: ") && refused.contains("try again in "),
+        "{refused}"
+    );
+    assert_eq!(ask("other")["status"], 200);
+}
