@@ -6,20 +6,13 @@ mixer=$(realpath "$1")
 seconds=${2:-120}
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server"; rm -rf "$scratch"' EXIT
+. scripts/server.sh
+trap 'stop_server; rm -rf "$scratch"' EXIT
 
 python3 -m venv "$scratch/venv"
 "$scratch/venv/bin/pip" -q install schemathesis==4.32.5
 
-RUST_LOG=warn "$mixer" serve --ws-dir "$scratch/ws" --port 0 --dev-token ada@example.com > "$scratch/serve.log" 2>&1 &
-server=$!
-for _ in $(seq 300); do
-    grep -q '^listening on ' "$scratch/serve.log" && break
-    kill -0 "$server" || { cat "$scratch/serve.log"; exit 1; }
-    sleep 0.1
-done
-url=$(sed -n 's/^listening on //p' "$scratch/serve.log")
+RUST_LOG=warn start_server "$mixer" --ws-dir "$scratch/ws" --dev-token ada@example.com
 token="Authorization: Bearer $(sed -n 's/^dev token //p' "$scratch/serve.log")"
 curl -sf -H "$token" -X POST -H 'content-type: application/json' -d '{"name":"acme"}' "$url/v1/ws" > /dev/null
 "$mixer" build examples/movies -o "$scratch/movies.remix"

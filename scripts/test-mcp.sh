@@ -5,8 +5,8 @@ set -euo pipefail
 mixer=$(realpath "$1")
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server"; rm -rf "$scratch"' EXIT
+. scripts/server.sh
+trap 'stop_server; rm -rf "$scratch"' EXIT
 
 python3 -m venv "$scratch/venv"
 "$scratch/venv/bin/pip" -q install mcp==2.3.0
@@ -19,14 +19,7 @@ cat > "$scratch/tools.json" <<'JSON'
 JSON
 "$mixer" db save "$scratch/tools.json" "${at[@]}" > /dev/null
 
-"$mixer" serve --ws-dir "$scratch/ws" --port 0 > "$scratch/serve.log" 2>&1 &
-server=$!
-for _ in $(seq 300); do
-    grep -q '^listening on ' "$scratch/serve.log" && break
-    kill -0 "$server" || { cat "$scratch/serve.log"; exit 1; }
-    sleep 0.1
-done
-url=$(sed -n 's/^listening on //p' "$scratch/serve.log")
+start_server "$mixer" --ws-dir "$scratch/ws"
 "$scratch/venv/bin/python" tests/mcp/client.py http "$url/v1/ws/local/mcp"
-kill "$server"; wait "$server" || true; server=
+stop_server
 "$scratch/venv/bin/python" tests/mcp/client.py stdio "$mixer" mcp --ws-dir "$scratch/ws"
