@@ -6,11 +6,12 @@
 //! command answers [`Ended`].
 
 use crate::assembly::Assembly;
-use crate::bindings::{Action, Caller, Event, Issue};
+use crate::bindings::{Action, Event, Issue};
 use crate::neighbours::Neighbours;
 use crate::programs::Executable;
 use crate::run::{Listener, Outcome, RunContext, caller, judge};
 use crate::shares::{Shares, paced};
+use crate::vm::Run;
 use crate::workspace::Place;
 use futures::channel::mpsc as actions;
 use futures::{SinkExt, Stream};
@@ -20,9 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
-use wasmtime::component::{
-    Destination, StreamProducer, StreamReader, StreamResult, TypedFunc, VecBuffer,
-};
+use wasmtime::component::{Destination, StreamProducer, StreamReader, StreamResult, VecBuffer};
 use wasmtime::{Store, StoreContextMut};
 
 /// Where a session runs and what it may use.
@@ -122,8 +121,6 @@ impl Driven {
     }
 }
 
-type Run = TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)>;
-
 /// A session that has not begun.
 struct Opened {
     store: Store<GuestState>,
@@ -162,7 +159,7 @@ async fn open(
     let vm = assembly.vms.of(&request.program.foreign).await?;
     let who = caller(&request.place, "", &request.user, None);
     let grants = Grants {
-        environment: request.environment.clone(),
+        environment: request.environment,
         memory: request.memory,
         ..Grants::default()
     };
@@ -173,22 +170,13 @@ async fn open(
         request.place.clone(),
         who.clone(),
         None,
-        request.neighbours.clone(),
+        request.neighbours,
     );
     store.data_mut().owner = Some(Box::new(context.clone()));
-    let instance = vm.pre.instantiate_async(&mut store).await?;
-    for bind in &vm.bind {
-        let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut store, bind)?;
-        bind.call_async(&mut store, (who.clone(),)).await?;
-    }
-    let program = &request.program;
-    let loaded = vm
-        .load(&mut store, &instance, &program.bytes, &program.foreign)
-        .await?;
-    if let Err(issue) = loaded {
-        return Ok(Err(issue));
-    }
-    let run = instance.get_typed_func(&mut store, vm.run)?;
+    let run = match vm.start(&mut store, &who, &request.program).await? {
+        Ok(run) => run,
+        Err(issue) => return Ok(Err(issue)),
+    };
     Ok(Ok(Opened {
         store,
         run,

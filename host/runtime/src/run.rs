@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
-use wasmtime::component::{Source, StreamConsumer, StreamReader, StreamResult, TypedFunc};
+use wasmtime::component::{Source, StreamConsumer, StreamReader, StreamResult};
 use wasmtime::{Store, StoreContextMut, Trap};
 
 /// Instances that may end, one after the other, before a function of theirs has begun.
@@ -605,20 +605,10 @@ async fn drive(
     mut early: Option<Early>,
     end: &End,
 ) -> wasmtime::Result<Outcome> {
-    let instance = vm.pre.instantiate_async(&mut *store).await?;
-    for bind in &vm.bind {
-        let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut *store, bind)?;
-        bind.call_async(&mut *store, (who.clone(),)).await?;
-    }
-    let program = &request.program;
-    let loaded = vm
-        .load(store, &instance, &program.bytes, &program.foreign)
-        .await?;
-    if let Err(issue) = loaded {
-        return Ok(Outcome::NotLoaded(Box::new(issue)));
-    }
-    let run: TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)> =
-        instance.get_typed_func(&mut *store, vm.run)?;
+    let run = match vm.start(store, who, &request.program).await? {
+        Ok(run) => run,
+        Err(issue) => return Ok(Outcome::NotLoaded(Box::new(issue))),
+    };
     let action = Action::RunAgent(AgentCall {
         agent: request.agent.clone(),
         params: request.params.clone(),

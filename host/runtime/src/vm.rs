@@ -9,12 +9,13 @@
 //! that its program uses (`mix:vm/linking`).
 
 use crate::bindings::{
-    BINDING, Caller, FAMILY, Failure, Function, Issue, LINKING, Link, PROGRAM, Reply, SESSION,
-    Summary, UNUSED_BINDING, UNUSED_FAMILY, copy,
+    Action, BINDING, Caller, Event, FAMILY, Failure, Function, Issue, LINKING, Link, PROGRAM,
+    Reply, SESSION, Summary, UNUSED_BINDING, UNUSED_FAMILY, copy,
 };
 use crate::compose::{self, Hostless};
 use crate::contract;
 use crate::guests;
+use crate::programs::Executable;
 use crate::run::RunContext;
 use crate::stream::{HostReply, Offered};
 use anyhow::{Context, Result};
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 use wasmtime::component::{
-    Component, ComponentExportIndex, InstancePre, Linker, StreamReader, TypedFunc,
+    Component, ComponentExportIndex, Instance, InstancePre, Linker, StreamReader, TypedFunc,
 };
 use wasmtime::{Engine, Store};
 
@@ -35,7 +36,10 @@ use wasmtime::{Engine, Store};
 const DESCRIBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Result of loading a program.
-pub type LoadResult = std::result::Result<Summary, Issue>;
+type LoadResult = std::result::Result<Summary, Issue>;
+
+/// A session of a loaded program: actions in, events out.
+pub type Run = TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)>;
 
 /// Both forms of the VM.
 pub struct Vms {
@@ -51,15 +55,15 @@ pub struct Vms {
 /// The VM, ready to be instantiated.
 pub struct VmCode {
     /// The component with its imports filled.
-    pub pre: InstancePre<GuestState>,
+    pre: InstancePre<GuestState>,
     /// Functions that it reaches, by name.
     functions: HashMap<String, Link>,
     load: ComponentExportIndex,
     load_linked: Option<ComponentExportIndex>,
     /// `session.run`
-    pub run: ComponentExportIndex,
+    run: ComponentExportIndex,
     /// `binding.bind` of the families that want to know their caller.
-    pub bind: Vec<ComponentExportIndex>,
+    bind: Vec<ComponentExportIndex>,
 }
 
 impl Vms {
@@ -170,31 +174,50 @@ impl VmCode {
         })
     }
 
-    /// Gives a program to a fresh instance of this VM.
-    pub async fn load(
+    /// A fresh instance that has loaded the program on behalf of this caller.
+    pub async fn start(
         &self,
         store: &mut Store<GuestState>,
-        instance: &wasmtime::component::Instance,
-        program: &[u8],
-        foreign: &[String],
+        who: &Caller,
+        program: &Executable,
+    ) -> wasmtime::Result<std::result::Result<Run, Issue>> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        for bind in &self.bind {
+            let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut *store, bind)?;
+            bind.call_async(&mut *store, (who.clone(),)).await?;
+        }
+        if let Err(issue) = self.load(store, &instance, program).await? {
+            return Ok(Err(issue));
+        }
+        Ok(Ok(instance.get_typed_func(&mut *store, self.run)?))
+    }
+
+    /// Gives a program to a fresh instance of this VM.
+    async fn load(
+        &self,
+        store: &mut Store<GuestState>,
+        instance: &Instance,
+        program: &Executable,
     ) -> wasmtime::Result<LoadResult> {
         let (loaded,) = match &self.load_linked {
             Some(index) => {
                 let load: TypedFunc<(&[u8], &[Link]), (LoadResult,)> =
                     instance.get_typed_func(&mut *store, index)?;
-                let links: Vec<Link> = foreign
+                let links: Vec<Link> = program
+                    .foreign
                     .iter()
                     .filter_map(|name| self.functions.get(name))
                     .flat_map(|link| self.with_short_ways(link))
                     .cloned()
                     .collect();
-                load.call_async(&mut *store, (program, &links)).await?
+                load.call_async(&mut *store, (&program.bytes, &links))
+                    .await?
             }
             // A VM that was built before there was linking asks for all functions itself.
             None => {
                 let load: TypedFunc<(&[u8],), (LoadResult,)> =
                     instance.get_typed_func(&mut *store, self.load)?;
-                load.call_async(&mut *store, (program,)).await?
+                load.call_async(&mut *store, (&program.bytes,)).await?
             }
         };
         Ok(loaded)
