@@ -14,6 +14,7 @@ use crate::shares::{Shares, paced};
 use crate::vm::Run;
 use crate::workspace::Place;
 use futures::channel::mpsc as actions;
+use futures::future::BoxFuture;
 use futures::{SinkExt, Stream};
 use mix_sandbox::state::{Grants, GuestState};
 use std::pin::Pin;
@@ -152,38 +153,41 @@ impl Opened {
     }
 }
 
-async fn open(
+/// Boxed, as [`crate::run::run`] is.
+fn open(
     assembly: &Arc<Assembly>,
     request: SessionRequest,
-) -> anyhow::Result<Result<Opened, Issue>> {
-    let vm = assembly.vms.of(&request.program.foreign).await?;
-    let who = caller(&request.place, "", &request.user, None);
-    let grants = Grants {
-        environment: request.environment,
-        memory: request.memory,
-        ..Grants::default()
-    };
-    let mut store = GuestState::store(&assembly.engine, grants)?;
-    store.data_mut().deadline = Some(Instant::now() + request.timeout);
-    let context = RunContext::new(
-        assembly.clone(),
-        request.place.clone(),
-        who.clone(),
-        None,
-        request.neighbours,
-    );
-    store.data_mut().owner = Some(Box::new(context.clone()));
-    let run = match vm.start(&mut store, &who, &request.program).await? {
-        Ok(run) => run,
-        Err(issue) => return Ok(Err(issue)),
-    };
-    Ok(Ok(Opened {
-        store,
-        run,
-        context,
-        shares: assembly.shares.clone(),
-        workspace: request.place.workspace,
-    }))
+) -> BoxFuture<'_, anyhow::Result<Result<Opened, Issue>>> {
+    Box::pin(async move {
+        let vm = assembly.vms.of(&request.program.foreign).await?;
+        let who = caller(&request.place, "", &request.user, None);
+        let grants = Grants {
+            environment: request.environment,
+            memory: request.memory,
+            ..Grants::default()
+        };
+        let mut store = GuestState::store(&assembly.engine, grants)?;
+        store.data_mut().deadline = Some(Instant::now() + request.timeout);
+        let context = RunContext::new(
+            assembly.clone(),
+            request.place.clone(),
+            who.clone(),
+            None,
+            request.neighbours,
+        );
+        store.data_mut().owner = Some(Box::new(context.clone()));
+        let run = match vm.start(&mut store, &who, &request.program).await? {
+            Ok(run) => run,
+            Err(issue) => return Ok(Err(issue)),
+        };
+        Ok(Ok(Opened {
+            store,
+            run,
+            context,
+            shares: assembly.shares.clone(),
+            workspace: request.place.workspace,
+        }))
+    })
 }
 
 impl Session {

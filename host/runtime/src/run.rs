@@ -19,6 +19,7 @@ use crate::tape;
 use crate::trace::{Kind, Open, Trace};
 use crate::vm::{VmCode, unknown};
 use crate::workspace::Place;
+use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
 use mix_sandbox::state::{Grants, GuestState};
 use mix_value::Value;
@@ -520,53 +521,57 @@ pub async fn run(assembly: &Arc<Assembly>, request: RunRequest) -> Outcome {
 
 /// Runs an agent to its end. Its output goes to `early` as soon as it is there; the outcome is then
 /// that of what came after it: an empty output if nothing failed.
-pub async fn run_answering(
+///
+/// Boxed so that the engine's part of it is compiled with this crate, once.
+pub fn run_answering(
     assembly: &Arc<Assembly>,
     request: RunRequest,
     early: Option<Early>,
-) -> Outcome {
-    // The first run that needs a form of the VM waits until it is compiled, at no cost of its own time.
-    let vm = match assembly.vms.of(&request.program.foreign).await {
-        Ok(vm) => vm,
-        Err(error) => return Outcome::Broken(format!("{error:#}")),
-    };
-    let who = caller(
-        &request.place,
-        &request.agent,
-        &request.user,
-        // Plugins serve what comes after the answer too.
-        Some(request.timeout + early.as_ref().map_or(Duration::ZERO, |early| early.time)),
-    );
-    let context = RunContext::new(
-        assembly.clone(),
-        request.place.clone(),
-        who.clone(),
-        request.allowed.clone(),
-        request.neighbours.clone(),
-    );
-    let deadline = Instant::now() + request.timeout;
-    let end = End(StdMutex::new(deadline));
-    let grants = Grants {
-        environment: request.environment.clone(),
-        memory: request.memory,
-        ..Grants::default()
-    };
+) -> BoxFuture<'_, Outcome> {
+    Box::pin(async move {
+        // The first run that needs a form of the VM waits until it is compiled, at no cost of its own time.
+        let vm = match assembly.vms.of(&request.program.foreign).await {
+            Ok(vm) => vm,
+            Err(error) => return Outcome::Broken(format!("{error:#}")),
+        };
+        let who = caller(
+            &request.place,
+            &request.agent,
+            &request.user,
+            // Plugins serve what comes after the answer too.
+            Some(request.timeout + early.as_ref().map_or(Duration::ZERO, |early| early.time)),
+        );
+        let context = RunContext::new(
+            assembly.clone(),
+            request.place.clone(),
+            who.clone(),
+            request.allowed.clone(),
+            request.neighbours.clone(),
+        );
+        let deadline = Instant::now() + request.timeout;
+        let end = End(StdMutex::new(deadline));
+        let grants = Grants {
+            environment: request.environment.clone(),
+            memory: request.memory,
+            ..Grants::default()
+        };
 
-    match GuestState::store(&assembly.engine, grants) {
-        Err(error) => Outcome::Broken(format!("{error:#}")),
-        Ok(mut store) => {
-            store.data_mut().deadline = Some(deadline);
-            store.data_mut().owner = Some(Box::new(context.clone()));
-            let running = drive(vm, &mut store, &who, &request, early, &end);
-            let running = context.desk.serve(running);
-            let running = paced(&assembly.shares, &request.place.workspace, running);
-            match end.within(running).await {
-                Some(Ok(outcome)) => outcome,
-                Some(Err(error)) => judge(&store, error),
-                None => Outcome::TimedOut,
+        match GuestState::store(&assembly.engine, grants) {
+            Err(error) => Outcome::Broken(format!("{error:#}")),
+            Ok(mut store) => {
+                store.data_mut().deadline = Some(deadline);
+                store.data_mut().owner = Some(Box::new(context.clone()));
+                let running = drive(vm, &mut store, &who, &request, early, &end);
+                let running = context.desk.serve(running);
+                let running = paced(&assembly.shares, &request.place.workspace, running);
+                match end.within(running).await {
+                    Some(Ok(outcome)) => outcome,
+                    Some(Err(error)) => judge(&store, error),
+                    None => Outcome::TimedOut,
+                }
             }
         }
-    }
+    })
 }
 
 /// When a run ends that does not end by itself. What comes after its answer has a time of its own.

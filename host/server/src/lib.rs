@@ -51,6 +51,7 @@ pub use tls::TlsFiles;
 use activity::Activities;
 use anyhow::{Context, Result};
 use bodies::Bodies;
+use futures::future::BoxFuture;
 use grants::Grants;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -471,84 +472,92 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn accept(server: &Arc<Server>, listener: TcpListener, tls: Option<Arc<Tls>>) -> Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let accepting = async {
-            // The semaphore is never closed.
-            let place = places.clone().acquire_owned().await.ok();
-            listener
-                .accept()
-                .await
-                .map(|(stream, peer)| (stream, peer, place))
-        };
-        tokio::select! {
-            accepted = accepting => match accepted {
-                Ok((stream, peer, place)) => {
-                    // Small answers shall not wait for more.
-                    let _ = stream.set_nodelay(true);
-                    let server = server.clone();
-                    let client = peer.ip();
-                    let service = service_fn(move |request| handler::handle(server.clone(), request, client));
-                    let watcher = graceful.watcher();
-                    match &tls {
-                        None => {
-                            let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-                            tokio::spawn(talk(watcher.watch(connection), place));
-                        }
-                        Some(tls) => {
-                            let acceptor = tls.acceptor();
-                            tokio::spawn(async move {
-                                let shaking = tokio::time::timeout(HEADER_LIMIT, acceptor.accept(stream));
-                                let Ok(Ok(stream)) = shaking.await else {
-                                    tracing::debug!("no TLS connection");
-                                    return;
-                                };
+/// Serves connections until a signal comes. The future is boxed so that all code that serves is
+/// compiled with this crate, once, and not with each program that polls it.
+fn accept(
+    server: &Arc<Server>,
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+) -> BoxFuture<'_, Result<()>> {
+    Box::pin(async move {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let graceful = GracefulShutdown::new();
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let accepting = async {
+                // The semaphore is never closed.
+                let place = places.clone().acquire_owned().await.ok();
+                listener
+                    .accept()
+                    .await
+                    .map(|(stream, peer)| (stream, peer, place))
+            };
+            tokio::select! {
+                accepted = accepting => match accepted {
+                    Ok((stream, peer, place)) => {
+                        // Small answers shall not wait for more.
+                        let _ = stream.set_nodelay(true);
+                        let server = server.clone();
+                        let client = peer.ip();
+                        let service = service_fn(move |request| handler::handle(server.clone(), request, client));
+                        let watcher = graceful.watcher();
+                        match &tls {
+                            None => {
                                 let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-                                talk(watcher.watch(connection), place).await;
-                            });
+                                tokio::spawn(talk(watcher.watch(connection), place));
+                            }
+                            Some(tls) => {
+                                let acceptor = tls.acceptor();
+                                tokio::spawn(async move {
+                                    let shaking = tokio::time::timeout(HEADER_LIMIT, acceptor.accept(stream));
+                                    let Ok(Ok(stream)) = shaking.await else {
+                                        tracing::debug!("no TLS connection");
+                                        return;
+                                    };
+                                    let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+                                    talk(watcher.watch(connection), place).await;
+                                });
+                            }
                         }
                     }
+                    Err(error) => {
+                        // Out of file handles, most likely: pause instead of spinning.
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                _ = hangup.recv() => {
+                    if let Some(tls) = &tls {
+                        tls.reload();
+                    }
                 }
-                Err(error) => {
-                    // Out of file handles, most likely: pause instead of spinning.
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            },
-            _ = hangup.recv() => {
-                if let Some(tls) = &tls {
-                    tls.reload();
-                }
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
             }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
         }
-    }
-    tracing::info!("shutting down");
-    server.stopping.store(true, Ordering::Release);
-    server.ending.send_replace(true);
-    drop(listener);
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        tracing::info!("shutting down");
+        server.stopping.store(true, Ordering::Release);
+        server.ending.send_replace(true);
+        drop(listener);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        });
+        let farewell = async {
+            graceful.shutdown().await;
+            // Asynchronous runs have no connection.
+            server.occupancy.emptied().await;
+        };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!("some runs did not end in time");
         }
-        std::process::exit(1);
-    });
-    let farewell = async {
-        graceful.shutdown().await;
-        // Asynchronous runs have no connection.
-        server.occupancy.emptied().await;
-    };
-    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
-        tracing::warn!("some runs did not end in time");
-    }
-    server.activities.written().await;
-    server.assembly.flush().await;
-    Ok(())
+        server.activities.written().await;
+        server.assembly.flush().await;
+        Ok(())
+    })
 }

@@ -11,6 +11,7 @@ use super::records::Database;
 use super::registered;
 use super::runs;
 use super::{Options, Server};
+use futures::future::BoxFuture;
 use mix_http_api::{Access, AgentRun, ApiError, Done, Managed, RunOutcome};
 use mix_identity::{Permission, Target};
 use mix_mcp::message::{self, Incoming};
@@ -386,21 +387,24 @@ impl Local {
         }
     }
 
-    /// Takes a message; the answer, if it has one. Calls may overlap.
-    pub async fn take(&self, text: &[u8]) -> Option<String> {
-        let incoming = match message::parse(text) {
-            Ok(incoming) => incoming,
-            Err(text) => return Some(text),
-        };
-        let request_id = random_text(22);
-        let scope = Scope {
-            server: &self.server,
-            who: &self.who,
-            ws: &self.ws,
-            app: self.app.as_deref(),
-            request_id: &request_id,
-        };
-        self.conversation.take(&scope, incoming).await
+    /// Takes a message; the answer, if it has one. Calls may overlap. Boxed so that what runs
+    /// agents is compiled with this crate, once.
+    pub fn take<'a>(&'a self, text: &'a [u8]) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            let incoming = match message::parse(text) {
+                Ok(incoming) => incoming,
+                Err(text) => return Some(text),
+            };
+            let request_id = random_text(22);
+            let scope = Scope {
+                server: &self.server,
+                who: &self.who,
+                ws: &self.ws,
+                app: self.app.as_deref(),
+                request_id: &request_id,
+            };
+            self.conversation.take(&scope, incoming).await
+        })
     }
 
     /// Makes records durable, at the end.
