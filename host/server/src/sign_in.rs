@@ -16,6 +16,8 @@ use crate::Server;
 use crate::handler::random_text;
 use crate::issuing::SignedIn;
 use crate::records::{map, text};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use configs::Config;
 use mix_http_api::{ApiError, Done, Route, SignIn};
 use provider::{Failed, Provider};
@@ -122,7 +124,7 @@ async fn begin(server: &Arc<Server>, route: &Route, redirect: &str) -> Result<Do
     let config = &provider.config;
     let (state, cookie) = (random_text(32), random_text(32));
     let (verifier, nonce) = (random_text(64), random_text(32));
-    let challenge = base64_url(&Sha256::digest(verifier.as_bytes()));
+    let challenge = challenge(&verifier);
     let place = return_address(server, &route.ws, config);
     let mut params = vec![
         ("response_type", "code"),
@@ -270,6 +272,11 @@ fn with_params(address: &str, params: &[(&str, &str)]) -> String {
     address
 }
 
+/// What proves later that whoever comes back has begun (PKCE, method S256).
+fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
+}
+
 /// A text as it stands in a form.
 fn form(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -283,23 +290,6 @@ fn form(text: &str) -> String {
     encoded
 }
 
-/// Without padding.
-fn base64_url(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for part in bytes.chunks(3) {
-        let number = part
-            .iter()
-            .fold(0u32, |number, byte| number << 8 | u32::from(*byte))
-            << (8 * (3 - part.len()));
-        for place in 0..=part.len() {
-            let index = (number >> (18 - 6 * place)) & 63;
-            text.push(char::from(LETTERS[index as usize]));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,8 +298,10 @@ mod tests {
     fn a_challenge_is_that_of_the_standard() {
         // RFC 7636, appendix B.
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        let challenge = base64_url(&Sha256::digest(verifier.as_bytes()));
-        assert_eq!(challenge, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+        assert_eq!(
+            challenge(verifier),
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
     }
 
     #[test]
