@@ -1,13 +1,15 @@
 //! An app inside another program: the world that it sees, and the example of the documentation.
 
 use super::*;
-use mix_component_tests::{engine, linker, store};
+use mix_component_tests::{component as component_of, linker, store};
 use mix_runtime::programs::Executable;
 use mix_runtime::standalone::{Recipe, build};
 use std::path::Path;
 
 #[path = "../../../../examples/embed/rust.rs"]
 mod example;
+#[path = "../../../../examples/embed/family.rs"]
+mod example_family;
 
 /// The component of a program of the repository.
 async fn built(path: &str, open_family: bool) -> Result<Vec<u8>> {
@@ -27,7 +29,8 @@ async fn built(path: &str, open_family: bool) -> Result<Vec<u8>> {
 async fn an_app_uses_a_family_of_the_program_around_it() -> Result<()> {
     let component = built("examples/embed/app/shop.mix", true).await?;
     let (mut linker, store) = (linker()?, store(&Surroundings::default())?);
-    let output = example::shop(engine(), &mut linker, store, &component).await?;
+    example_family::add(&mut linker)?;
+    let output = example::shop(&linker, store, &component_of(&component)?).await?;
     assert_eq!(output, r#"{"item":"apples","left":2,"order":true}"#);
     Ok(())
 }

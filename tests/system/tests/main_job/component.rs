@@ -464,7 +464,7 @@ fn what_a_stock_host_answers_otherwise_is_known() {
     let program = format!("{APP}/file-manager/content?path=/code/x.mixexe");
     assert_eq!(code("PUT", &program), expected(403, "forbidden"));
     assert_eq!(
-        code("POST", &format!("{APP}/agent/fine/run?async=true")),
+        code("GET", &format!("{APP}/agent/fine/run?async=true")),
         expected(401, "unauthenticated")
     );
     // Events of a run are not sent as they come.
@@ -486,7 +486,7 @@ fn records_and_files_are_closed_unless_the_host_opens_them() {
     let log = File::create(folder.path().join("log")).expect("a log");
     let server = stock_server(&component, &data, &[], &log);
     for path in [
-        "documents/x",
+        "documents/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         "query?query=n",
         "files/a.txt",
         "file-manager/content?path=/",
