@@ -9,7 +9,7 @@ GUEST_DIR := $(abspath $(TARGET_DIR))/wasm32-wasip2/guest
 MIXER := $(TARGET_DIR)/release/mixer
 
 # Components that are embedded in `mixer`, in one cargo call so that they share their dependencies.
-GUEST_PACKAGES := mix-vm-component mix-vm-composed mix-standalone mix-switchboard mix-plugin-empty mix-plugin-core mix-plugin-crypto mix-plugin-files mix-plugin-files-memory mix-plugin-http mix-plugin-db mix-plugin-secrets mix-plugin-wasm
+GUEST_PACKAGES := mix-vm-component mix-vm-composed mix-standalone mix-embedded mix-switchboard mix-plugin-empty mix-plugin-core mix-plugin-crypto mix-plugin-files mix-plugin-files-memory mix-plugin-http mix-plugin-db mix-plugin-secrets mix-plugin-wasm
 
 export MIXER_GUESTS_DIR := $(GUEST_DIR)
 
@@ -55,6 +55,10 @@ examples: toolchain ## Build the example plugins
 test-plugins: guests ## A plugin in each language, from its scaffold to a call in both assemblies (needs npm, pip, clang or apt, and a network)
 	$(CARGO) build --locked --release --workspace --bin mixer --bin stock-wasmtime
 	scripts/test-plugins.sh $(MIXER) $(TARGET_DIR)/release/stock-wasmtime
+
+.PHONY: test-embed
+test-embed: mixer ## An app embedded in JavaScript (jco) and Python (wasmtime-py) (needs npm, pip and a network)
+	scripts/test-embed.sh $(MIXER)
 
 .PHONY: test-mcp
 test-mcp: mixer ## The official Python client of the Model Context Protocol calls an agent (needs pip and a network)

@@ -7,11 +7,8 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 
-# What only tests use natively (the stock command line, the interpreter in a plugin, the text form of
-# WebAssembly) is compared with in what it does, not in speed.
-tests=(--locked --release --workspace)
-for crate in wasmtime-cli wasmtime-cli-flags wast; do tests+=(--config "profile.release.package.$crate.opt-level=0"); done
-for crate in wasmi wasmparser@0.239.0; do tests+=(--config "profile.release.package.'$crate'.opt-level=1"); done
+# The stock command line is compared with in what it does, not in speed.
+tests=(--locked --release --workspace --config 'profile.release.package.wasmtime-cli.opt-level=0')
 
 lints=$(mktemp)
 trap 'rm -f "$lints"' EXIT

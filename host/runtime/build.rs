@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Constant and file name of every embedded component.
-const GUESTS: [(&str, &str); 13] = [
+const GUESTS: [(&str, &str); 14] = [
     ("VM", "mix_vm_component.wasm"),
     ("VM_COMPOSED", "mix_vm_composed.wasm"),
     ("STANDALONE", "mix_standalone.wasm"),
+    ("EMBEDDED", "mix_embedded.wasm"),
     ("SWITCHBOARD", "mix_switchboard.wasm"),
     ("EMPTY", "mix_plugin_empty.wasm"),
     ("CORE", "mix_plugin_core.wasm"),

@@ -28,7 +28,8 @@ pub async fn sleep(seconds: f64) -> Result<(), Failure> {
     Ok(())
 }
 
-fn duration(seconds: f64) -> Result<Duration, Failure> {
+/// A number of seconds that can be waited for.
+pub fn duration(seconds: f64) -> Result<Duration, Failure> {
     if seconds.is_nan() {
         return Err(Failure::range("cannot sleep NaN seconds"));
     }

@@ -13,6 +13,25 @@ macro_rules! family {
     };
 }
 
+/// A table of functions alone, in the form of [`family!`], for a component that calls them itself.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! functions {
+    ($table:ident; $(
+        $(#[doc = $doc:expr])*
+        $kind:ident $name:literal = $($function:ident)::+ ( $($type:ty),* $(,)? );
+    )*) => {
+        static $table: &[$crate::Function<()>] = &[$(
+            $crate::Function {
+                name: $name,
+                params: <[()]>::len(&[$($crate::__unit!($type)),*]) as u8,
+                doc: concat!($($doc, "\n"),*),
+                run: $crate::__run!(alone $kind ($($function)::+) ($($type),*)),
+            },
+        )*];
+    };
+}
+
 /// Declares the functions of a plugin whose one instance serves many runs.
 ///
 /// `session TYPE = OPEN;` comes first: `OPEN` is a `fn(Caller) -> TYPE`, called when a run

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use mix_vm::{FunctionTable, Linked, Options, Vm};
 
-use crate::bindings::exports::mix::vm::{linking, program};
+use crate::bindings::exports::mix::vm::{built_in, linking, program};
 use crate::{Component, families, wire};
 
 thread_local! {
@@ -38,6 +38,12 @@ impl linking::Guest for Component {
             })
         };
         load(&executable, &find)
+    }
+}
+
+impl built_in::Guest for Component {
+    fn loaded() -> Option<built_in::Summary> {
+        loaded().map(|vm| wire::summary(vm.summary()))
     }
 }
 

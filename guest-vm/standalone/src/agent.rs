@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use futures::future::{Either, join, select};
-use mix_http_api::{AgentRun, RunOutcome};
+use mix_http_api::RunOutcome;
 use mix_value::{Value, msgpack};
 use wit_bindgen::{StreamReader, StreamResult};
 
@@ -18,17 +18,17 @@ const EVENTS: usize = 64;
 /// Errors that tell, before any code of the user ran, that the parameters do not fit.
 const BAD_PARAMETERS: &str = "RT_PARAM";
 
-/// Runs an agent to its end or to the end of its time.
-pub async fn run(run: &AgentRun) -> RunOutcome {
-    if let Err(outcome) = app::with(|app| app.load(&run.agent)) {
+/// Runs an agent to its end or to the end of its time; `params` is a map in its wire form.
+pub async fn run(agent: &str, params: Vec<u8>, timeout_ms: Option<u64>) -> RunOutcome {
+    if let Err(outcome) = app::with(|app| app.load(agent)) {
         return outcome;
     }
     let (mut actions, reader) = wit_stream::new();
     // The session takes the program that the VM holds now: nothing is awaited in between.
     let session = session::run(reader);
     let action = Action::RunAgent(AgentCall {
-        agent: run.agent.clone(),
-        params: run.params.clone(),
+        agent: agent.to_string(),
+        params,
     });
     let running = async {
         let events = session.await;
@@ -39,7 +39,10 @@ pub async fn run(run: &AgentRun) -> RunOutcome {
         };
         join(send, follow(events)).await.1
     };
-    let time = monotonic_clock::wait_for(run.timeout_ms.saturating_mul(1_000_000));
+    let Some(timeout_ms) = timeout_ms else {
+        return running.await;
+    };
+    let time = monotonic_clock::wait_for(timeout_ms.saturating_mul(1_000_000));
     // What loses is dropped: with its events unread the session ends too.
     match select(pin!(running), pin!(time)).await {
         Either::Left((outcome, _)) => outcome,
@@ -81,24 +84,24 @@ fn output(bytes: &[u8]) -> RunOutcome {
 }
 
 fn failed(issue: Issue) -> RunOutcome {
-    let stack: Vec<String> = issue
-        .mix_stack
-        .iter()
-        .map(|frame| format!("{}.{}:{}", frame.module, frame.function, frame.line))
-        .collect();
-    eprintln!(
-        "warning: {}: {} at {}",
-        issue.code,
-        issue.message,
-        stack.join(" < ")
-    );
     match issue.code.as_str() {
         BAD_PARAMETERS if issue.mix_stack.is_empty() => RunOutcome::BadParameters(issue.message),
         _ => RunOutcome::Failed {
             code: issue.code,
             message: issue.message,
-            // Nobody is known here, so nobody is known to be a writer of the app.
-            stack: Vec::new(),
+            stack: issue
+                .mix_stack
+                .into_iter()
+                .map(|frame| (frame.module, frame.function, frame.line))
+                .collect(),
         },
     }
+}
+
+/// `module.function:line` of each frame.
+pub fn frames(stack: &[(String, String, u32)]) -> Vec<String> {
+    stack
+        .iter()
+        .map(|(module, function, line)| format!("{module}.{function}:{line}"))
+        .collect()
 }

@@ -1,30 +1,44 @@
 //! The app that is built in.
 
 use std::cell::{Cell, OnceCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mix_http_api::RunOutcome;
 
 use crate::bindings::mix::app::contents;
 use crate::bindings::mix::ffi::types::Caller;
 use crate::bindings::mix::ffi::{binding, family};
-use crate::bindings::mix::vm::program;
-use crate::bindings::mix::vm::types::Issue;
+use crate::bindings::mix::vm::types::{Issue, ModuleInfo, Summary};
+use crate::bindings::mix::vm::{built_in, program};
 use crate::settings;
+
+/// The program that has a module.
+#[derive(Clone, Copy)]
+enum Home {
+    /// The one that the VM has from the start.
+    BuiltIn,
+    /// The executable of that number.
+    Executable(usize),
+}
+
+/// A module that can be pushed.
+struct Module {
+    home: Home,
+    agent: bool,
+}
 
 /// What an instance knows of its app.
 pub struct App {
     /// Its name.
     pub name: String,
     executables: Vec<contents::Executable>,
-    /// Which executable has an agent.
-    agents: HashMap<String, usize>,
+    modules: BTreeMap<String, Module>,
     /// Why an executable offers none of its agents.
     damage: Option<RunOutcome>,
     /// The executable that the VM holds.
     loaded: Cell<Option<usize>>,
-    /// Functions of the families: number and whether they wait.
-    functions: HashMap<String, u32>,
+    /// Numbers of the functions of the families, asked for when the first one is needed.
+    functions: OnceCell<HashMap<String, u32>>,
 }
 
 thread_local! {
@@ -46,39 +60,71 @@ impl App {
             user: "anonymous".to_string(),
             deadline: 0,
         });
-        let described = family::describe().into_iter().zip(0u32..);
         let mut app = App {
             name,
             executables,
-            agents: HashMap::new(),
+            modules: BTreeMap::new(),
             damage: None,
             loaded: Cell::new(None),
-            functions: described
-                .map(|(function, number)| (function.name, number))
-                .collect(),
+            functions: OnceCell::new(),
         };
-        app.list_agents();
+        app.list_modules();
         app
     }
 
-    fn list_agents(&mut self) {
-        for (index, executable) in self.executables.iter().enumerate() {
+    fn list_modules(&mut self) {
+        // A VM that has a program comes without executables.
+        if self.executables.is_empty()
+            && let Some(summary) = built_in::loaded()
+        {
+            self.add_modules(summary, Home::BuiltIn);
+        }
+        for index in 0..self.executables.len() {
+            let executable = &self.executables[index];
             match program::load(&executable.code) {
                 Ok(summary) => {
                     self.loaded.set(Some(index));
-                    let agents = summary.modules.into_iter().filter(|module| module.agent);
-                    self.agents
-                        .extend(agents.map(|module| (module.name, index)));
+                    self.add_modules(summary, Home::Executable(index));
                 }
                 Err(issue) => self.damage = Some(not_loaded(&executable.name, issue)),
             }
         }
     }
 
+    fn add_modules(&mut self, summary: Summary, home: Home) {
+        for ModuleInfo { name, agent, .. } in summary.modules {
+            // Of several with one name the last agent.
+            if agent || !self.modules.contains_key(&name) {
+                self.modules.insert(name, Module { home, agent });
+            }
+        }
+    }
+
+    /// Names of the agents.
+    pub fn agents(&self) -> Vec<String> {
+        let agents = self.modules.iter().filter(|(_, module)| module.agent);
+        agents.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Puts the program of an agent into the VM. Sessions that run keep theirs.
     pub fn load(&self, agent: &str) -> Result<(), RunOutcome> {
-        let Some(&index) = self.agents.get(agent) else {
-            return Err(self.damage.clone().unwrap_or(RunOutcome::NoSuchAgent));
+        match self.modules.get(agent) {
+            Some(Module { home, agent: true }) => self.put(*home),
+            _ => Err(self.damage.clone().unwrap_or(RunOutcome::NoSuchAgent)),
+        }
+    }
+
+    /// The same for any module. The VM itself says what is wrong with one that is not there.
+    pub fn load_module(&self, module: &str) -> Result<(), RunOutcome> {
+        match self.modules.get(module) {
+            Some(module) => self.put(module.home),
+            None => self.damage.clone().map_or(Ok(()), Err),
+        }
+    }
+
+    fn put(&self, home: Home) -> Result<(), RunOutcome> {
+        let Home::Executable(index) = home else {
+            return Ok(());
         };
         if self.loaded.get() != Some(index) {
             let executable = &self.executables[index];
@@ -90,7 +136,13 @@ impl App {
 
     /// Number of a foreign function.
     pub fn function(&self, name: &str) -> Option<u32> {
-        self.functions.get(name).copied()
+        let functions = self.functions.get_or_init(|| {
+            let described = family::describe().into_iter().zip(0u32..);
+            described
+                .map(|(function, number)| (function.name, number))
+                .collect()
+        });
+        functions.get(name).copied()
     }
 }
 

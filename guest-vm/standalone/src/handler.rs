@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use mix_http_api::{
-    Action, ApiError, Facts, NeedsBody, Plan, Response, Route, RunOutcome, Settings, Step, plan,
+    Access, Action, ApiError, Facts, NeedsBody, Plan, Response, Route, RunOutcome, Settings, Step,
+    plan,
 };
 
 use crate::bindings::wasi::http::types::{ErrorCode, Request, Response as WasiResponse};
 use crate::exchange::{self, NoBody};
-use crate::{agent, app, records, settings};
+use crate::{agent, app, files, records, settings};
 
 static SETTINGS: OnceLock<Arc<Settings>> = OnceLock::new();
 static BEGIN: OnceLock<Instant> = OnceLock::new();
@@ -19,19 +20,19 @@ pub async fn handle(request: Request) -> Result<WasiResponse, ErrorCode> {
     let head = exchange::head(&request);
     let head_only = head.is_head();
     let facts = Facts {
-        request_id: request_id(),
+        request_id: random_name(),
         uptime_seconds: BEGIN.get_or_init(Instant::now).elapsed().as_secs(),
         ..Facts::default()
     };
     let settings = SETTINGS.get_or_init(|| Arc::new(settings::of_environment()));
     let response = match plan(settings, head, &facts) {
         Plan::Reply(response) => response,
-        Plan::Body(pending) => answer(*pending, request).await,
+        Plan::Body(pending) => answer(*pending, request, settings).await,
     };
     exchange::respond(response, head_only)
 }
 
-async fn answer(pending: NeedsBody, request: Request) -> Response {
+async fn answer(pending: NeedsBody, request: Request, settings: &Settings) -> Response {
     if let Some(error) = misplaced(&pending.route) {
         return pending.refuse(error);
     }
@@ -48,17 +49,38 @@ async fn answer(pending: NeedsBody, request: Request) -> Response {
     match pending.with_body(&bytes) {
         Step::Reply(response) => response,
         Step::Call(call) => records::call(*call).await,
-        // The plan offers nothing of the kind here.
-        Step::Manage(managed) => managed.finish(Err(ApiError::internal())),
+        // Of what is the server's own only files are offered here.
+        Step::Manage(managed) => files::answer(*managed).await,
         Step::Run(run) if run.asynchronous => run.refuse(ApiError::new(
             401,
             "unauthenticated",
             "an asynchronous run needs a token",
         )),
         Step::Run(run) => {
-            let outcome = agent::run(&run).await;
-            run.finish(outcome)
+            let outcome = agent::run(&run.agent, run.params.clone(), Some(run.timeout_ms)).await;
+            run.finish(told(outcome, settings))
         }
+    }
+}
+
+/// An outcome as clients see it: where everybody may write, everybody may see the stack.
+fn told(outcome: RunOutcome, settings: &Settings) -> RunOutcome {
+    match outcome {
+        RunOutcome::Failed {
+            code,
+            message,
+            stack,
+        } => {
+            let frames = agent::frames(&stack).join(" < ");
+            eprintln!("warning: {code}: {message} at {frames}");
+            let shows = matches!(settings.access, Access::Open { records: true });
+            RunOutcome::Failed {
+                code,
+                message,
+                stack: if shows { stack } else { Vec::new() },
+            }
+        }
+        other => other,
     }
 }
 
@@ -81,7 +103,7 @@ fn misplaced(route: &Route) -> Option<ApiError> {
 }
 
 /// 22 random characters.
-fn request_id() -> String {
+pub fn random_name() -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bytes = [0u8; 22];
     if getrandom::fill(&mut bytes).is_err() {

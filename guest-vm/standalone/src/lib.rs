@@ -1,20 +1,25 @@
-//! The HTTP front of a composed component.
+//! The front of a composed component.
 //!
-//! `mixer compose` joins this component with the VM, the families and the programs of an
+//! `mixer build` joins this component with the VM, the families and the program of an
 //! app; the result serves HTTP under any host of WASI 0.3, for instance
-//! `wasmtime serve -S cli --dir DIR::/ws app.wasm`. What a request means and which bytes
-//! answer it is decided by `mix-http-api`, as in `mixer serve`; here is only the way in
-//! and out.
+//! `wasmtime serve -S cli --dir DIR::/ws app.wasm`, is a command
+//! (`wasmtime run -S http --dir DIR::/ws app.wasm AGENT`), and offers its agents to the program
+//! that embeds it. What a request means and which bytes answer it is decided by `mix-http-api`,
+//! as in `mixer serve`; here is only the way in and out.
 //!
 //! * [`app`]: the programs that are built in, and whom everything is bound to;
 //! * [`exchange`]: from `wasi:http` to a request head and body, and back;
 //! * [`handler`]: a request from plan to response;
-//! * [`agent`]: running an agent on the VM; [`records`]: calling the record store;
+//! * [`command`]: the arguments of a command; [`embedded`]: agents and sessions for a program;
+//! * [`agent`]: running an agent on the VM; [`records`], [`files`]: calling the families behind these;
 //! * [`settings`]: the environment variables of `mixer serve`.
 
 mod agent;
 mod app;
+mod command;
+mod embedded;
 mod exchange;
+mod files;
 mod handler;
 mod records;
 mod settings;
@@ -31,6 +36,7 @@ mod bindings {
             "../../wit/deps/http.wit",
             "../../wit/ffi",
             "../../wit/vm",
+            "../../wit/embed",
             "../../wit/app",
         ],
         inline: r"
@@ -46,13 +52,40 @@ mod bindings {
     });
 }
 
+use bindings::exports::mix::embed::agents;
+use bindings::exports::wasi::cli::run;
 use bindings::exports::wasi::http::handler::{ErrorCode, Guest, Request, Response};
+use wit_bindgen::StreamReader;
 
 struct Front;
 
 impl Guest for Front {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         handler::handle(request).await
+    }
+}
+
+impl run::Guest for Front {
+    async fn run() -> Result<(), ()> {
+        if command::execute().await {
+            Ok(())
+        } else {
+            Err(())
+        }
+    }
+}
+
+impl agents::Guest for Front {
+    fn names() -> Vec<String> {
+        app::with(|app| app.agents())
+    }
+
+    async fn run(agent: String, params: String) -> Result<String, agents::Failure> {
+        embedded::run(&agent, &params).await
+    }
+
+    async fn session(messages: StreamReader<String>) -> StreamReader<String> {
+        embedded::session(messages)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Calling the record store.
+//! Calling the record store, and other families.
 
 use mix_http_api::{ApiError, CallFailure, FamilyCall, Response};
 use mix_value::{Value, msgpack};
@@ -9,28 +9,33 @@ use crate::bindings::mix::ffi::types::{Failure, Reply};
 
 /// Performs a call and makes its response.
 pub async fn call(call: FamilyCall) -> Response {
-    let Some(number) = app::with(|app| app.function(call.function)) else {
-        return call.refuse(ApiError::new(
+    match function(call.function, &call.args).await {
+        None => call.refuse(ApiError::new(
             404,
             "no_such_route",
             "this component has no record store",
-        ));
+        )),
+        Some(result) => call.finish(result),
+    }
+}
+
+/// Calls a function of a family that gives one value; `None`: there is none of that name.
+pub async fn function(name: &str, args: &Value) -> Option<Result<Value, CallFailure>> {
+    let number = app::with(|app| app.function(name))?;
+    let Ok(args) = msgpack::encode(args) else {
+        return Some(Err(CallFailure {
+            code: "bad_value".to_string(),
+            message: "the values have no wire form".to_string(),
+            detail: None,
+        }));
     };
-    let Ok(args) = msgpack::encode(&call.args) else {
-        return call.refuse(ApiError::new(
-            400,
-            "bad_value",
-            "the values have no wire form",
-        ));
-    };
-    let result = match family::start(number, args).await {
+    Some(match family::start(number, args).await {
         Ok(Reply::One(bytes)) => {
             msgpack::decode(&bytes).map_err(|error| broken(&error.to_string()))
         }
         Ok(Reply::Many(_)) => Err(broken("a stream instead of a value")),
         Err(failure) => Err(failed(failure)),
-    };
-    call.finish(result)
+    })
 }
 
 fn failed(failure: Failure) -> CallFailure {
@@ -45,10 +50,10 @@ fn failed(failure: Failure) -> CallFailure {
 }
 
 fn broken(reason: &str) -> CallFailure {
-    eprintln!("error: the record store gave no value: {reason}");
+    eprintln!("error: a family gave no value: {reason}");
     CallFailure {
         code: "ERR_INTERNAL".to_string(),
-        message: "the record store gave no value".to_string(),
+        message: "a family gave no value".to_string(),
         detail: None::<Value>,
     }
 }

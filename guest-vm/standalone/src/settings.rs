@@ -47,7 +47,7 @@ pub fn workspace() -> String {
 }
 
 /// `500ms`, `60s`, `2m`, `1h`, or seconds alone.
-fn millis(text: &str) -> Option<u64> {
+pub fn millis(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let factor = match unit {
         "ms" => 1,

@@ -6,7 +6,7 @@
 )]
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use mix_bytecode::{Constant, Op, PathStep, Program};
@@ -309,7 +309,8 @@ fn missing_function(name: &str, used_by: &[Box<str>]) -> Issue {
 /// The texts among the constants, each once.
 #[derive(Debug, Default)]
 struct Texts {
-    known: HashMap<Box<str>, Text>,
+    /// In order, so that loading asks for no random numbers: a program may be loaded before it runs.
+    known: BTreeMap<Box<str>, Text>,
     /// Keys of the last map.
     shape: Option<Rc<Shape>>,
 }
@@ -340,7 +341,7 @@ fn constant(constant: &Constant, texts: &mut Texts) -> Result<Value, Issue> {
             })?;
             with_keys(value, texts)
         }
-        Constant::Regex(pattern) => builtins::compile_regex(pattern)
+        Constant::Regex(pattern) => builtins::regex_constant(pattern)
             .map_err(|failure| Issue::new(failure.code(), failure.message()))?,
     })
 }

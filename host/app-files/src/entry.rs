@@ -45,9 +45,9 @@ pub struct Listing {
     pub more: bool,
 }
 
-/// Media type of a file by its ending; content is not looked at.
-pub fn media_type(path: &FilePath) -> String {
-    let guess = mime_guess::from_path(path.last()).first_or_octet_stream();
+/// Media type of a file by the ending of its name; content is not looked at.
+pub fn media_type(name: &str) -> String {
+    let guess = mime_guess::from_path(name).first_or_octet_stream();
     match guess.type_() {
         mime_guess::mime::TEXT => format!("{guess}; charset=utf-8"),
         _ => guess.to_string(),

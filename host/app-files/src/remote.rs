@@ -115,7 +115,7 @@ impl Remote {
         let key = self.key(path)?;
         let written = self
             .bucket
-            .write(&key, content, size, &media_type(path), replace);
+            .write(&key, content, size, &media_type(path.last()), replace);
         written.map_err(|error| match error {
             StoreError::Exists => FilesError::Exists("the file exists"),
             other => other.into(),

@@ -148,7 +148,7 @@ impl Shelf {
         }
         let size = i64::try_from(facts.size).unwrap_or(i64::MAX);
         metadata.insert("size".into(), Value::Int(size));
-        metadata.insert("contentType".into(), Value::from(media_type(path)));
+        metadata.insert("contentType".into(), Value::from(media_type(path.last())));
         metadata.insert("modifiedAt".into(), Value::from(time_text(facts.modified)));
         metadata.insert("etag".into(), Value::from(format!("\"{}\"", facts.tag)));
         let url = if path.is_code() {

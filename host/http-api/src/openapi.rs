@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document, from the table that dispatches.
 
-use crate::plan::Settings;
+use crate::plan::{Settings, is_offered};
 use crate::route::{Action, Resource, TABLE, TABLE_V0};
 use serde_json::{Map, Value, json};
 
@@ -47,13 +47,18 @@ enum Answer {
 /// The document as JSON text.
 pub(crate) fn document(settings: &Settings) -> String {
     let mut paths = Map::new();
-    for resource in TABLE {
-        paths.insert(template(resource.pattern), path_item(resource, "", false));
+    let offers = |resource: &Resource| {
+        let mut methods = resource.methods.iter();
+        methods.any(|(_, action)| is_offered(settings, *action))
+    };
+    for resource in TABLE.iter().filter(|resource| offers(resource)) {
+        let item = path_item(settings, resource, "", false);
+        paths.insert(template(resource.pattern), item);
     }
-    for resource in TABLE_V0 {
+    for resource in TABLE_V0.iter().filter(|resource| offers(resource)) {
         for prefix in ["", "/v0"] {
             let path = format!("{prefix}{}", template(resource.pattern));
-            paths.insert(path, path_item(resource, prefix, true));
+            paths.insert(path, path_item(settings, resource, prefix, true));
         }
     }
     json!({
@@ -96,7 +101,7 @@ fn error_schema() -> Value {
     })
 }
 
-fn path_item(resource: &Resource, prefix: &str, deprecated: bool) -> Value {
+fn path_item(settings: &Settings, resource: &Resource, prefix: &str, deprecated: bool) -> Value {
     let mut item = Map::new();
     let names: Vec<Value> = resource
         .pattern
@@ -112,6 +117,9 @@ fn path_item(resource: &Resource, prefix: &str, deprecated: bool) -> Value {
         item.insert("parameters".to_owned(), Value::Array(names));
     }
     for (method, action) in resource.methods {
+        if !is_offered(settings, *action) {
+            continue;
+        }
         let mut operation = operation(*action, method);
         operation["operationId"] = json!(operation_id(method, prefix, resource.pattern));
         if deprecated {

@@ -320,20 +320,7 @@ fn check_workspace(settings: &Settings, route: &Route) -> Result<(), ApiError> {
     let Some(only) = &settings.only_workspace else {
         return Ok(());
     };
-    let offered = matches!(
-        route.action,
-        Action::Root
-            | Action::Health
-            | Action::RunAgent
-            | Action::PostDocuments
-            | Action::DeleteDocuments
-            | Action::GetDocument
-            | Action::DeleteDocument
-            | Action::Save
-            | Action::Query
-            | Action::ParseQuery
-    );
-    if !offered {
+    if !is_offered(settings, route.action) {
         return Err(ApiError::new(
             404,
             "no_such_route",
@@ -344,6 +331,33 @@ fn check_workspace(settings: &Settings, route: &Route) -> Result<(), ApiError> {
         return Err(ApiError::new(404, "no_such_ws", "no such workspace"));
     }
     Ok(())
+}
+
+/// False for what is the server's own, where there is only a component.
+pub(crate) fn is_offered(settings: &Settings, action: Action) -> bool {
+    settings.only_workspace.is_none()
+        || matches!(
+            action,
+            Action::Root
+                | Action::Health
+                | Action::OpenApi
+                | Action::RunAgent
+                | Action::PostDocuments
+                | Action::DeleteDocuments
+                | Action::GetDocument
+                | Action::DeleteDocument
+                | Action::Save
+                | Action::Query
+                | Action::ParseQuery
+                | Action::GetFile
+                | Action::GetContent
+                | Action::PutContent
+                | Action::PostContent
+                | Action::DeleteContent
+                | Action::GetProps
+                | Action::PatchProps
+                | Action::CopyFile
+        )
 }
 
 fn health(settings: &Settings, facts: &Facts, frame: &Frame) -> Response {

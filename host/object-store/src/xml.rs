@@ -12,8 +12,8 @@ pub fn elements<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a st
                 rest = after;
                 continue;
             };
-            if tail.starts_with("/>") {
-                rest = &tail[2..];
+            if let Some(behind) = tail.strip_prefix("/>") {
+                rest = behind;
                 return Some("");
             }
             // With or without attributes.

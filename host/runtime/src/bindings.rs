@@ -41,6 +41,17 @@ pub const PROGRAM: &str = "mix:vm/program@0.1.0";
 pub const LINKING: &str = "mix:vm/linking@0.1.0";
 /// Export of the VM.
 pub const SESSION: &str = "mix:vm/session@0.1.0";
+/// Export of a VM that may have a program from the start.
+pub const BUILT_IN: &str = "mix:vm/built-in@0.1.0";
+
+/// Import of the front of a composed component: the programs that it carries.
+pub const CONTENTS: &str = "mix:app/contents@0.1.0";
+/// Export of a composed component: what the host of a server calls.
+pub const HANDLER: &str = "wasi:http/handler@0.3.0";
+/// Export of a composed component: what the host of a command calls.
+pub const COMMAND: &str = "wasi:cli/run@0.3.0";
+/// Export of a composed component: what the program calls that embeds it.
+pub const AGENTS: &str = "mix:embed/agents@0.1.0";
 
 /// Import of the composed VM for the slots that nobody fills: a family without functions.
 pub const UNUSED_FAMILY: &str = "mixer:host/unused-family@0.1.0";

@@ -244,7 +244,12 @@ impl Switchboard {
 
     /// Fills what is free.
     pub fn close(&mut self, composition: &mut Composition) -> Result<()> {
-        while self.used < SLOTS {
+        self.fill(composition, SLOTS)
+    }
+
+    /// Fills what is free of the first slots.
+    pub fn fill(&mut self, composition: &mut Composition, slots: usize) -> Result<()> {
+        while self.used < slots {
             let slot = self.used;
             self.used += 1;
             self.leave_free(composition, &self.part, &format!("slot{slot}"))?;
@@ -254,8 +259,14 @@ impl Switchboard {
     }
 
     /// Links a VM to the families: the first ones fill its own slots, so that calls to them do
-    /// not pass here. The switchboard stands behind its import if there are more.
-    pub fn link(&self, composition: &mut Composition, vm: &Part, families: &[Part]) -> Result<()> {
+    /// not pass here. The switchboard stands behind its import if there are `more` than these.
+    pub fn link(
+        &self,
+        composition: &mut Composition,
+        vm: &Part,
+        families: &[Part],
+        more: bool,
+    ) -> Result<()> {
         for number in 0..SLOTS {
             match families.get(number) {
                 Some(family) => {
@@ -269,7 +280,7 @@ impl Switchboard {
                 None => self.leave_free(composition, vm, &slot(number))?,
             }
         }
-        if families.len() > SLOTS {
+        if more || families.len() > SLOTS {
             composition.connect(&self.part, FAMILY, vm, FAMILY)
         } else {
             self.leave_free(composition, vm, FAMILY)

@@ -1,104 +1,407 @@
-//! One component out of the HTTP front, the VM, the families and the programs of an app.
+//! One component out of the front, the VM, the families and the programs of an app.
+//!
+//! ```text
+//! Recipe ─► families asked for their functions ─► those chosen that are needed
+//!              │                                        │
+//!              └─► program linked and loaded (snapshot) ┴─► composition ─► validated component
+//! ```
+//!
+//! * [`build`]: all of it; [`build_sync`]: one for hosts without async; [`precompile`]: native code for a stock host;
+//! * [`snapshot`]: a VM that has its program from the start;
+//! * [`description`]: what such a component says about itself.
 
-use crate::bindings::{BINDING, FAMILY, PROGRAM, SESSION};
+pub mod description;
+mod sections;
+mod snapshot;
+
+use crate::bindings::{
+    AGENTS, BINDING, BUILT_IN, COMMAND, CONTENTS, FAMILY, Function, HANDLER, Link, PROGRAM, SESSION,
+};
 use crate::carrier::carrier;
-use crate::compose::{Composition, SLOTS, Switchboard};
+use crate::compose::{Composition, SLOTS, Switchboard, slot_function};
 use crate::contract;
 use crate::guests;
-use anyhow::{Context, Result, bail};
-
-/// Programs that a composed component carries.
-const CONTENTS: &str = "mix:app/contents@0.1.0";
+use crate::manifest::Manifest;
+use crate::plugin::{Linkers, PluginCode, Standing};
+use crate::programs::Executable;
+use anyhow::{Context, Result, anyhow, bail};
+use description::{Agent, Description, Family};
+use mix_sandbox::engine;
+use std::borrow::Cow;
+use wasmparser::{Validator, WasmFeatures};
+use wasmtime::{Config, Engine};
 
 /// Families that are one switchboard away from the VM; those after them are two away.
 const DIRECT: usize = SLOTS - 1;
 
-/// What a stock host calls.
-const HANDLER: &str = "wasi:http/handler@0.3.0";
+/// Plugins at most: what two switchboards hold beside the families that ship.
+const MAX_FAMILIES: usize = DIRECT + SLOTS;
 
-/// Composes everything. `programs` are names and executables, `plugins` names and components,
-/// `replaced` components in the place of families; imports that no stock host offers are named in
-/// the error.
-pub fn compose(
-    app: &str,
-    programs: &[(String, Vec<u8>)],
-    plugins: &[(String, Vec<u8>)],
-    replaced: &[(String, Vec<u8>)],
-) -> Result<Vec<u8>> {
-    let mut composition = Composition::new();
-    let mut switchboard = Switchboard::new(&mut composition)?;
-    // Families beyond the first stand behind a switchboard of their own: it is a family too.
-    let mut further_switchboard = Switchboard::within(&mut composition, &switchboard);
-    let built_in = [
-        ("core", guests::CORE),
-        ("crypto", guests::CRYPTO),
-        ("files", guests::FILES),
-        ("http", guests::HTTP),
-        ("db", guests::DB),
-        ("secrets", guests::SECRETS),
-        ("wasm", guests::WASM),
-    ];
-    if let Some((name, _)) = replaced
+/// The families that ship.
+const BUILT_IN_FAMILIES: [(&str, &[u8]); 7] = [
+    ("core", guests::CORE),
+    ("crypto", guests::CRYPTO),
+    ("files", guests::FILES),
+    ("http", guests::HTTP),
+    ("db", guests::DB),
+    ("secrets", guests::SECRETS),
+    ("wasm", guests::WASM),
+];
+
+/// Those that are there even if no program uses them: the front answers with them too.
+const ALWAYS: [&str; 3] = ["core", "files", "db"];
+
+/// What a component is made of.
+#[derive(Default)]
+pub struct Recipe {
+    /// Name of the app in addresses.
+    pub app: String,
+    /// Names and linked executables.
+    pub programs: Vec<(String, Executable)>,
+    /// Names and components of further families.
+    pub plugins: Vec<(String, Vec<u8>)>,
+    /// Components in the place of families, by the name of the family.
+    pub replaced: Vec<(String, Vec<u8>)>,
+    /// True if the embedding program brings a family too.
+    pub open_family: bool,
+}
+
+/// A family that becomes part of the component.
+struct Chosen<'a> {
+    name: String,
+    bytes: Cow<'a, [u8]>,
+    functions: Vec<Function>,
+    about: Family,
+}
+
+/// Composes everything. Imports that no stock host offers are named in the error.
+pub async fn build(recipe: &Recipe) -> Result<Vec<u8>> {
+    let chosen = families(recipe).await?;
+    let engine = engine::engine()?;
+    // A family of the embedding program is not known before it is there.
+    let vm = match recipe.programs.as_slice() {
+        [(name, program)] if !recipe.open_family => {
+            let links = links(&chosen, &program.foreign);
+            let vm = guests::VM_COMPOSED;
+            match snapshot::with_program(
+                &engine,
+                vm,
+                &snapshot::LOAD_LINKED,
+                &program.bytes,
+                &links,
+            ) {
+                Ok(Ok(made)) => Some(made),
+                Ok(Err(refused)) => bail!("program {name}: {refused}"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(%error, "the program is loaded when an instance starts, not beforehand");
+                    None
+                }
+            }
+        }
+        _ => None,
+    };
+    let (mut component, parts) = compose(recipe, &chosen, vm.as_deref())?;
+    let description = Description {
+        mixer: env!("CARGO_PKG_VERSION").to_owned(),
+        app: recipe.app.clone(),
+        preinitialized: vm.is_some(),
+        agents: agents(&recipe.programs),
+        families: chosen.into_iter().map(|family| family.about).collect(),
+        parts,
+    };
+    description.embed(&mut component)?;
+    validate(&component)?;
+    Ok(component)
+}
+
+/// A component for hosts without async: the program in the VM that never waits. It is one
+/// component, nothing is composed.
+pub fn build_sync(app: &str, program: &(String, Executable)) -> Result<Vec<u8>> {
+    let (name, executable) = program;
+    let engine = engine::engine()?;
+    let imports = mix_bytecode::decode(&executable.bytes)?.imports;
+    let links: Vec<Link> = imports
         .iter()
-        .find(|(name, _)| built_in.iter().all(|(own, _)| own != name))
-    {
-        let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
+        .filter(|import| import.arms.iter().all(|(place, _)| &**place != ENVIRONMENT))
+        .map(|import| Link {
+            name: import.name.to_string(),
+            number: 0,
+            params: import.params,
+            waits: false,
+        })
+        .collect();
+    let loader = &snapshot::PREPARE;
+    let vm = guests::EMBEDDED;
+    let made = snapshot::with_program(&engine, vm, loader, &executable.bytes, &links)
+        .with_context(|| format!("program {name} cannot be loaded beforehand"))?;
+    let mut component = made.map_err(|refused| anyhow!("program {name}: {refused}"))?;
+    let description = Description {
+        mixer: env!("CARGO_PKG_VERSION").to_owned(),
+        app: app.to_owned(),
+        preinitialized: true,
+        agents: agents(std::slice::from_ref(program)),
+        families: Vec::new(),
+        parts: vec![(
+            "vm with core, crypto and the program".to_owned(),
+            component.len(),
+        )],
+    };
+    description.embed(&mut component)?;
+    validate(&component)?;
+    Ok(component)
+}
+
+/// Which arm replaces a foreign function that is nowhere.
+const ENVIRONMENT: &str = "agentServerEnvironment";
+
+/// The agents of all programs; of several with one name the last one counts.
+fn agents(programs: &[(String, Executable)]) -> Vec<Agent> {
+    let mut agents: Vec<Agent> = Vec::new();
+    for (_, program) in programs {
+        for (name, _) in program.modules.iter().filter(|(_, is_agent)| *is_agent) {
+            agents.retain(|agent| agent.name != *name);
+            let params = program.params(name).unwrap_or_default();
+            agents.push(Agent {
+                name: name.clone(),
+                params: params.iter().map(Into::into).collect(),
+            });
+        }
+    }
+    agents.sort_by(|a, b| a.name.cmp(&b.name));
+    agents
+}
+
+fn validate(component: &[u8]) -> Result<()> {
+    Validator::new_with_features(WasmFeatures::all())
+        .validate_all(component)
+        .map(drop)
+        .context("the component that was made is not valid")
+}
+
+/// Native code of a component for `wasmtime` of this version, with its own settings, on machines
+/// of this kind (`--allow-precompiled`).
+pub fn precompile(component: &[u8]) -> Result<Vec<u8>> {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    config.wasm_component_model_async(true);
+    let engine = Engine::new(&config)?;
+    engine
+        .precompile_component(component)
+        .map_err(anyhow::Error::from)
+        .context("the component cannot be compiled")
+}
+
+/// The families that ship as far as they are needed, and all plugins.
+async fn families(recipe: &Recipe) -> Result<Vec<Chosen<'_>>> {
+    let known = |name: &String| BUILT_IN_FAMILIES.iter().any(|(own, _)| own == name);
+    if let Some((name, _)) = recipe.replaced.iter().find(|(name, _)| !known(name)) {
+        let names: Vec<&str> = BUILT_IN_FAMILIES.iter().map(|(name, _)| *name).collect();
         bail!(
             "there is no family {name} to be replaced: {}",
             names.join(", ")
         );
     }
-    let built_in = built_in.map(|(name, bytes)| {
-        let other = replaced.iter().find(|(family, _)| family == name);
-        (name, other.map_or(bytes, |(_, other)| other.as_slice()))
-    });
-    let further = plugins
-        .iter()
-        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-    let mut unresolved = Vec::new();
-    let mut families = Vec::new();
-    for (number, (name, bytes)) in built_in.into_iter().chain(further).enumerate() {
-        // Names of parts are package names; the file of a plugin is named in its errors.
-        let family = composition
-            .add(&format!("family{number}"), bytes)
-            .with_context(|| format!("plugin {name}"))?;
-        let exports = composition.exported(&family);
-        if contract::compatible(FAMILY, exports.iter().map(String::as_str)).is_none() {
-            bail!("plugin {name}: {}", contract::missing(FAMILY, &exports));
+    let engine = engine::engine()?;
+    let linkers = Linkers::new(&engine)?;
+    let mut chosen = Vec::new();
+    for (name, bytes) in BUILT_IN_FAMILIES {
+        let other = recipe.replaced.iter().find(|(family, _)| family == name);
+        let bytes = other.map_or(Cow::Borrowed(bytes), |(_, other)| Cow::Borrowed(other));
+        let family = ask(&engine, &linkers, name, bytes, other.is_some()).await?;
+        let used = |function: &Function| {
+            let programs = recipe.programs.iter();
+            programs
+                .flat_map(|(_, program)| &program.foreign)
+                .any(|foreign| *foreign == function.name)
+        };
+        if other.is_some() || ALWAYS.contains(&name) || family.functions.iter().any(used) {
+            chosen.push(family);
         }
-        for import in composition.imports(&family) {
-            if !import.starts_with("wasi:") && !import.starts_with("mix:ffi/types@") {
-                unresolved.push(format!(
-                    "plugin {name} imports {import}: no part offers it, leave the plugin out or compose it first"
-                ));
-            }
-        }
-        if number < DIRECT {
-            switchboard.plug(&mut composition, &family)?;
-        } else {
-            further_switchboard.plug(&mut composition, &family)?;
-        }
-        families.push(family);
     }
-    further_switchboard.close(&mut composition)?;
-    switchboard.plug(&mut composition, &further_switchboard.part)?;
+    for (name, bytes) in &recipe.plugins {
+        let bytes = Cow::Borrowed(bytes.as_slice());
+        let family = ask(&engine, &linkers, name, bytes, true).await?;
+        let taken = |function: &&Function| {
+            let others = chosen.iter().flat_map(|family: &Chosen| &family.functions);
+            others.into_iter().any(|other| other.name == function.name)
+        };
+        if let Some(function) = family.functions.iter().find(taken) {
+            bail!(
+                "plugin {name}: another family has a function {} already",
+                function.name
+            );
+        }
+        chosen.push(family);
+    }
+    let most = MAX_FAMILIES - usize::from(recipe.open_family);
+    if chosen.len() > most {
+        bail!(
+            "there are {} families, and a component holds {most}: leave plugins out",
+            chosen.len()
+        );
+    }
+    Ok(chosen)
+}
+
+async fn ask<'a>(
+    engine: &Engine,
+    linkers: &Linkers,
+    name: &str,
+    bytes: Cow<'a, [u8]>,
+    plugin: bool,
+) -> Result<Chosen<'a>> {
+    refuse_imports(name, &bytes)?;
+    let code = PluginCode::load(engine, linkers, name, &bytes, Standing::Inspected).await?;
+    let own_version = || env!("CARGO_PKG_VERSION").to_owned();
+    let manifest = Manifest::of(&bytes)?;
+    let version = match manifest.version {
+        None if !plugin => own_version(),
+        version => version.unwrap_or_default(),
+    };
+    let about = Family {
+        name: manifest.name.unwrap_or_else(|| code.name.clone()),
+        version,
+        functions: code.functions.len(),
+        plugin,
+        needs: code
+            .manifest
+            .needs
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+    };
+    Ok(Chosen {
+        name: name.to_owned(),
+        bytes,
+        functions: code.functions,
+        about,
+    })
+}
+
+/// A plugin may import what a stock host offers, nothing else.
+fn refuse_imports(name: &str, bytes: &[u8]) -> Result<()> {
+    let mut composition = Composition::new();
+    // Names of parts are package names; the file of a plugin is named in its errors.
+    let family = composition
+        .add("family", bytes)
+        .with_context(|| format!("plugin {name}"))?;
+    let exports = composition.exported(&family);
+    if contract::compatible(FAMILY, exports.iter().map(String::as_str)).is_none() {
+        bail!("plugin {name}: {}", contract::missing(FAMILY, &exports));
+    }
+    let unresolved: Vec<String> = composition
+        .imports(&family)
+        .into_iter()
+        .filter(|import| !import.starts_with("wasi:") && !import.starts_with("mix:ffi/types@"))
+        .map(|import| {
+            format!(
+                "plugin {name} imports {import}: no part offers it, leave the plugin out or compose it first"
+            )
+        })
+        .collect();
     if !unresolved.is_empty() {
         bail!("{}", unresolved.join("\n"));
     }
+    Ok(())
+}
+
+/// Where the VM finds the functions that a program uses: in its slots, then behind the switchboard.
+fn links(chosen: &[Chosen], foreign: &[String]) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    // The switchboard counts the functions of all families, one after another.
+    let mut before = 0;
+    for (place, family) in chosen.iter().enumerate() {
+        for (function, number) in family.functions.iter().zip(0..) {
+            let known = links.iter().any(|link| link.name == function.name);
+            // A short way comes with its function.
+            let name = contract::without_short_way(&function.name).unwrap_or(&function.name);
+            if known || !foreign.iter().any(|wanted| wanted == name) {
+                continue;
+            }
+            links.push(Link {
+                name: function.name.clone(),
+                number: match place < SLOTS {
+                    true => slot_function(place, number),
+                    false => before + number,
+                },
+                params: function.params,
+                waits: function.waits,
+            });
+        }
+        before += family.functions.len() as u32;
+    }
+    links
+}
+
+/// Name and size of a part of a component.
+type Part = (String, usize);
+
+/// The component, with its parts.
+fn compose(recipe: &Recipe, chosen: &[Chosen], vm: Option<&[u8]>) -> Result<(Vec<u8>, Vec<Part>)> {
+    let mut parts = Vec::new();
+    let mut composition = Composition::new();
+    let mut switchboard = Switchboard::new(&mut composition)?;
+    parts.push(("switchboard".to_owned(), guests::SWITCHBOARD.len()));
+    parts.push(("empty".to_owned(), guests::EMPTY.len()));
+    // Families beyond the first stand behind a switchboard of their own: it is a family too.
+    let mut further_switchboard = Switchboard::within(&mut composition, &switchboard);
+    let mut families = Vec::new();
+    for (number, family) in chosen.iter().enumerate() {
+        let part = composition
+            .add(&format!("family{number}"), &family.bytes)
+            .with_context(|| format!("plugin {}", family.name))?;
+        if number < DIRECT {
+            switchboard.plug(&mut composition, &part)?;
+        } else {
+            further_switchboard.plug(&mut composition, &part)?;
+        }
+        parts.push((format!("family {}", family.about.name), family.bytes.len()));
+        families.push(part);
+    }
+    if recipe.open_family {
+        if chosen.len() < DIRECT {
+            switchboard.leave_open(&mut composition)?;
+        } else {
+            further_switchboard.leave_open(&mut composition)?;
+        }
+    }
+    switchboard.fill(&mut composition, DIRECT)?;
+    further_switchboard.close(&mut composition)?;
+    switchboard.plug(&mut composition, &further_switchboard.part)?;
     switchboard.close(&mut composition)?;
-    let vm = composition.add("vm", guests::VM_COMPOSED)?;
-    switchboard.link(&mut composition, &vm, &families)?;
-    let programs: Vec<(&str, &[u8])> = programs
-        .iter()
-        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
-        .collect();
-    let contents = composition.add("contents", &carrier(app, &programs)?)?;
+    let preinitialized = vm.is_some();
+    let vm_bytes = vm.unwrap_or(guests::VM_COMPOSED);
+    let vm = composition.add("vm", vm_bytes)?;
+    parts.push(("vm".to_owned(), guests::VM_COMPOSED.len()));
+    if preinitialized {
+        let more = vm_bytes.len().saturating_sub(guests::VM_COMPOSED.len());
+        parts.push(("program, loaded".to_owned(), more));
+    }
+    switchboard.link(&mut composition, &vm, &families, recipe.open_family)?;
+    let programs: Vec<(&str, &[u8])> = match preinitialized {
+        true => Vec::new(),
+        false => {
+            let programs = recipe.programs.iter();
+            programs
+                .map(|(name, program)| (name.as_str(), program.bytes.as_slice()))
+                .collect()
+        }
+    };
+    let carrier = carrier(&recipe.app, &programs)?;
+    let contents = composition.add("contents", &carrier)?;
+    parts.push(("programs".to_owned(), carrier.len()));
     let front = composition.add("front", guests::STANDALONE)?;
-    composition.connect(&vm, PROGRAM, &front, PROGRAM)?;
-    composition.connect(&vm, SESSION, &front, SESSION)?;
+    parts.push(("front".to_owned(), guests::STANDALONE.len()));
+    for interface in [PROGRAM, SESSION, BUILT_IN] {
+        composition.connect(&vm, interface, &front, interface)?;
+    }
     composition.connect(&switchboard.part, FAMILY, &front, FAMILY)?;
     composition.connect(&switchboard.part, BINDING, &front, BINDING)?;
     composition.connect(&contents, CONTENTS, &front, CONTENTS)?;
-    composition.export(&front, HANDLER)?;
-    composition.encode()
+    for interface in [HANDLER, COMMAND, AGENTS] {
+        composition.export(&front, interface)?;
+    }
+    let component = composition.encode().map_err(|error| anyhow!(error))?;
+    Ok((component, parts))
 }

@@ -5,6 +5,7 @@
 
 use super::reply::{Reply, Streamed};
 use anyhow::{Context, Result, ensure};
+use mix_app_files::media_type;
 use mix_http_api::{Response, percent_decode};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -48,11 +49,7 @@ impl StaticFiles {
         }
         let file = File::open(&place).ok()?;
         let about = file.metadata().ok().filter(|about| about.is_file())?;
-        let kind = mime_guess::from_path(&place).first_or_octet_stream();
-        let kind = match kind.type_() == "text" {
-            true => format!("{kind}; charset=utf-8"),
-            false => kind.to_string(),
-        };
+        let kind = media_type(&place.file_name()?.to_string_lossy());
         Some((file, about.len(), kind))
     }
 

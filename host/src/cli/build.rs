@@ -3,15 +3,16 @@
 use super::check::{Sources, options, sources};
 use super::debug_data::DebugData;
 use super::package;
+use super::select::{self, Ingredients};
 use super::{Exit, output};
 use clap::{Args, ValueEnum};
 use mix_runtime::libraries::{self, LibraryFile};
 use mix_runtime::programs::{self, Executable};
 use mix_runtime::standalone;
 use mix_runtime::workspace::write_atomically;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Compiles sources into an executable.
+/// Compiles sources into an executable, a package or one component.
 #[derive(Debug, Args)]
 pub struct Build {
     /// Files or folders; libraries (`.mixlib`) that they use.
@@ -20,9 +21,17 @@ pub struct Build {
     /// Where to; named after the first path without it.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The app of a package; named after the first path without it.
+    /// The app of a package or component; named after the first path without it.
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
+    /// Component: native code for `wasmtime` of this version on machines of this kind (`.cwasm`).
+    #[arg(long)]
+    precompile: bool,
+    /// Component: for hosts without async, to be embedded; functions that wait are the host's.
+    #[arg(long, conflicts_with_all = ["plugins", "families", "open_family"])]
+    sync: bool,
+    #[command(flatten)]
+    ingredients: Ingredients,
     /// Make a library of this name, `NAME-VERSION` for one with a version.
     #[arg(long, value_name = "NAME")]
     lib: Option<String>,
@@ -46,7 +55,7 @@ enum Target {
     Exe,
     /// A library for other programs (`.mixlib`).
     Lib,
-    /// One composed component (`.wasm`).
+    /// One component with the VM and the families that it needs (`.wasm`, `.cwasm`).
     Standalone,
     /// A package of one app (`.remix`): program, libraries, and beside the sources `files/`,
     /// `records/*.json` and `appMeta.json`.
@@ -72,11 +81,26 @@ impl Build {
             (Some(_), _) => return Err(Exit::usage("--lib makes a library; leave --target out")),
             (None, Some("mixlib")) => Target::Lib,
             (None, _) if wants_library => Target::Lib,
-            (None, Some("wasm")) => Target::Standalone,
+            (None, Some("wasm" | PRECOMPILED)) => Target::Standalone,
             (None, Some(package::ENDING)) => Target::Package,
             (None, _) => Target::Exe,
         };
-        let Sources { files, libraries } = sources(&self.paths)?;
+        if target != Target::Standalone && (self.precompile || self.sync || self.ingredients.any())
+        {
+            return Err(Exit::usage(
+                "--plugin, --family, --open-family, --sync and --precompile are for components (-o app.wasm)",
+            ));
+        }
+        let Sources {
+            mut files,
+            libraries,
+        } = sources(&self.paths)?;
+        if target == Target::Standalone {
+            // The same component wherever the sources lie.
+            for file in &mut files {
+                file.name = relative(&self.paths, &file.name);
+            }
+        }
         let options = options(&files, &libraries)?;
         let compiled = match target {
             Target::Lib => {
@@ -117,12 +141,24 @@ impl Build {
             Target::Package => self.package(executable, debug, &libraries)?,
             Target::Standalone => {
                 let linked = Executable::linked(executable, &mut |_| libraries.clone());
-                let executable = linked
-                    .map_err(|error| Exit::failed(format!("error: {error:#}")))?
-                    .bytes;
-                let name = programs::name_after(&self.paths[0]);
-                standalone::compose(&name, &[(name.clone(), executable)], &[], &[])
-                    .map_err(|error| Exit::failed(format!("error: {error:#}")))?
+                let executable =
+                    linked.map_err(|error| Exit::failed(format!("error: {error:#}")))?;
+                let precompile = self.precompile
+                    || output
+                        .extension()
+                        .is_some_and(|ending| ending == PRECOMPILED);
+                let app = self.app_name()?;
+                let program = (app.clone(), executable);
+                let component = if self.sync {
+                    standalone::build_sync(&app, &program)
+                        .map_err(|error| Exit::failed(format!("error: {error:#}")))?
+                } else {
+                    select::component(&self.ingredients.recipe(app, vec![program])?)?
+                };
+                match precompile {
+                    true => standalone::precompile(&component)?,
+                    false => component,
+                }
             }
         };
         write_atomically(&std::path::absolute(&output).map_err(Exit::io)?, &bytes)
@@ -130,7 +166,27 @@ impl Build {
     }
 }
 
+/// Ending of a precompiled component.
+const PRECOMPILED: &str = "cwasm";
+
+/// The name of a source without the place of the app, which is one of the paths.
+fn relative(paths: &[PathBuf], name: &str) -> String {
+    let within = paths.iter().find_map(|path| {
+        let place = path.parent().filter(|_| path.is_absolute())?;
+        Path::new(name).strip_prefix(place).ok()
+    });
+    within.map_or_else(|| name.to_owned(), |path| path.display().to_string())
+}
+
 impl Build {
+    fn app_name(&self) -> Result<String, Exit> {
+        match &self.app {
+            Some(app) if mix_http_api::is_app_name(app) => Ok(app.clone()),
+            Some(app) => Err(Exit::usage(format!("{app:?} is no app name"))),
+            None => Ok(programs::name_after(&self.paths[0])),
+        }
+    }
+
     fn package(
         &self,
         executable: Vec<u8>,
@@ -150,11 +206,7 @@ impl Build {
             let bytes = std::fs::read(&file.path).map_err(Exit::io)?;
             files.push((libraries::file_name(&file.library.id), bytes));
         }
-        let app = match &self.app {
-            Some(app) if mix_http_api::is_app_name(app) => app.clone(),
-            Some(app) => return Err(Exit::usage(format!("{app:?} is no app name"))),
-            None => programs::name_after(&self.paths[0]),
-        };
+        let app = self.app_name()?;
         files.extend(debug.map(|debug| (format!("{app}.dbg"), debug)));
         let has_setup = linked.params("_rmx_setup").is_some();
         let folder = self.paths.iter().find(|path| path.is_dir());

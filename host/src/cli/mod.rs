@@ -12,6 +12,7 @@ mod doc;
 mod error_decode;
 mod eval;
 mod exit;
+mod inspect;
 mod install;
 mod logging;
 mod lsp;
@@ -91,8 +92,10 @@ enum Command {
     Install(Box<install::Install>),
     /// Checks sources and prints what is wrong with them.
     Check(check::Check),
-    /// Compiles sources into an executable.
+    /// Compiles sources into an executable, a package or one component.
     Build(build::Build),
+    /// Shows what is in a component of `build`.
+    Inspect(inspect::Inspect),
     /// Evaluates one expression.
     Eval(eval::Eval),
     /// Writes the documentation as a static site.
@@ -149,6 +152,7 @@ pub fn main() -> u8 {
         Command::Install(command) => command.execute(),
         Command::Check(command) => command.execute(),
         Command::Build(command) => command.execute(),
+        Command::Inspect(command) => command.execute(),
         Command::Eval(command) => command.execute(),
         Command::Doc(command) => command.execute(),
         Command::Repl(command) => command.execute(),

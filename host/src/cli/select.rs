@@ -4,9 +4,12 @@ use super::Exit;
 use super::units;
 use clap::Args;
 use mix_app_files::Shelves;
-use mix_runtime::assembly::{Assembly, Policy, Replacement};
+use mix_runtime::assembly::{Assembly, Policy, Replacement, plugin_name};
+use mix_runtime::guests;
 use mix_runtime::manifest::Grant;
+use mix_runtime::programs::Executable;
 use mix_runtime::secrets_key::{self, KeyError};
+use mix_runtime::standalone::{self, Recipe};
 use mix_runtime::tape::Tape;
 use mix_sandbox::outbound::Outbound;
 use std::path::PathBuf;
@@ -213,6 +216,65 @@ pub fn family(text: &str) -> Result<(String, Replacement), String> {
         }
         _ => Err("a family is replaced by NAME=FILE, or files=memory".to_owned()),
     }
+}
+
+/// What a component of an app is made of beside its programs; shared by `build` and `compose`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Ingredients {
+    /// Further foreign functions (a component); may be repeated.
+    #[arg(long = "plugin", value_name = "FILE")]
+    plugins: Vec<PathBuf>,
+    /// Another component in the place of a family: `NAME=FILE`, or `files=memory`; may be repeated.
+    #[arg(long = "family", value_name = "NAME=FILE", value_parser = family)]
+    families: Vec<(String, Replacement)>,
+    /// The program that embeds the component brings a family of functions: import `mix:ffi/family`.
+    #[arg(long)]
+    open_family: bool,
+}
+
+impl Ingredients {
+    /// True if a flag was given.
+    pub fn any(&self) -> bool {
+        self.open_family || !self.plugins.is_empty() || !self.families.is_empty()
+    }
+
+    /// Reads the components.
+    pub fn recipe(self, app: String, programs: Vec<(String, Executable)>) -> Result<Recipe, Exit> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))
+        };
+        let mut plugins = Vec::new();
+        for path in &self.plugins {
+            plugins.push((plugin_name(path), read(path)?));
+        }
+        let mut replaced = Vec::new();
+        for (name, replacement) in self.families {
+            let bytes =
+                match replacement {
+                    Replacement::Memory => guests::in_memory(&name)
+                        .map(<[u8]>::to_vec)
+                        .ok_or_else(|| {
+                            Exit::usage(format!("family {name} has no form that lives in memory"))
+                        })?,
+                    Replacement::File(path) => read(&path)?,
+                };
+            replaced.push((name, bytes));
+        }
+        Ok(Recipe {
+            app,
+            programs,
+            plugins,
+            replaced,
+            open_family: self.open_family,
+        })
+    }
+}
+
+/// Makes the component.
+pub fn component(recipe: &Recipe) -> Result<Vec<u8>, Exit> {
+    super::runtime()?
+        .block_on(standalone::build(recipe))
+        .map_err(|error| Exit::failed(format!("error: {error:#}")))
 }
 
 fn key_exit(error: KeyError) -> Exit {

@@ -21,6 +21,7 @@ pub fn compose_vm(families: &[Vec<u8>]) -> Result<Vec<u8>> {
     for (part, interface) in [
         (vm, "mix:vm/program@0.1.0"),
         (vm, "mix:vm/session@0.1.0"),
+        (vm, "mix:vm/built-in@0.1.0"),
         (family, FAMILY),
         (family, BINDING),
     ] {
@@ -39,6 +40,7 @@ pub fn compose_app(families: &[Vec<u8>], carrier: Vec<u8>) -> Result<Vec<u8>> {
     for interface in [
         "mix:vm/program@0.1.0",
         "mix:vm/session@0.1.0",
+        "mix:vm/built-in@0.1.0",
         FAMILY,
         BINDING,
     ] {

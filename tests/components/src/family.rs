@@ -230,7 +230,8 @@ impl Family {
     /// they are open; every answer must be a value or a stream of values.
     pub async fn start_in_turn(&mut self, calls: Vec<(u32, Vec<u8>)>) -> Result<Vec<Encoded>> {
         let start = self.starter()?;
-        let short: TypedFunc<(u32, &[u8]), (Result<Vec<u8>, Failure>,)> =
+        type Called = Result<Vec<u8>, Failure>;
+        let short: TypedFunc<(u32, &[u8]), (Called,)> =
             self.export("mix:ffi/family@0.1.1", "call")?;
         let mut answers = Vec::with_capacity(calls.len());
         for (number, args) in calls {

@@ -20,7 +20,7 @@ pub use family::{Answer, Encoded, Family};
 pub use guests::guest;
 pub use machine::Machine;
 pub use mix_runtime::carrier::carrier;
-pub use state::{Surroundings, component, engine};
+pub use state::{Surroundings, component, engine, linker, store};
 
 /// Types of the contract.
 pub mod contract {

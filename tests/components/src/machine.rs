@@ -13,6 +13,7 @@ use mix_sandbox::state::GuestState;
 
 const PROGRAM: &str = "mix:vm/program@0.1.0";
 const SESSION: &str = "mix:vm/session@0.1.0";
+const AGENTS: &str = "mix:embed/agents@0.1.0";
 
 /// An instance of a component that exports the interfaces of the VM.
 pub struct Machine {
@@ -64,6 +65,20 @@ impl Machine {
                     all.push(events.items().await);
                 }
                 Ok(all)
+            })
+            .await?
+    }
+
+    /// A session of the embedded app: messages, and everything that it answers.
+    pub async fn talk(&mut self, messages: Vec<String>) -> Result<Vec<String>> {
+        let session =
+            self.export::<(StreamReader<String>,), (StreamReader<String>,)>(AGENTS, "session")?;
+        self.store
+            .run_concurrent(async |accessor| -> Result<Vec<String>> {
+                let messages = accessor.with(|access| StreamReader::new(access, messages))?;
+                let (told,) = session.call_concurrent(accessor, (messages,)).await?;
+                let told = accessor.with(|access| collect(told, access, usize::MAX))?;
+                Ok(told.items().await)
             })
             .await?
     }

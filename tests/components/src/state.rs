@@ -45,11 +45,13 @@ pub fn component(bytes: &[u8]) -> Result<Component> {
     Ok(component)
 }
 
-pub(crate) fn linker() -> Result<Linker<GuestState>> {
+/// What components may import: WASI.
+pub fn linker() -> Result<Linker<GuestState>> {
     mix_sandbox::linker::linker(engine())
 }
 
-pub(crate) fn store(surroundings: &Surroundings) -> Result<Store<GuestState>> {
+/// A store with these surroundings.
+pub fn store(surroundings: &Surroundings) -> Result<Store<GuestState>> {
     let environment = surroundings.environment.iter();
     GuestState::store(
         engine(),
@@ -59,7 +61,7 @@ pub(crate) fn store(surroundings: &Surroundings) -> Result<Store<GuestState>> {
                 .map(|(name, value)| (*name, (*value).to_owned()))
                 .collect(),
             // The servers of the tests are on loopback.
-            outbound: Some(Egress::anywhere(Outbound::new(true))),
+            outbound: Some(Egress::anywhere(Outbound::new(true), None)),
             memory: MEMORY,
             own_thread: surroundings.own_thread,
             ..Grants::default()

@@ -6,6 +6,9 @@ use mix_component_tests::vm_contract::{Action, AgentCall, Event};
 use mix_component_tests::{Machine, Surroundings, compose_vm, guest};
 use mix_value::{Value, msgpack};
 
+#[path = "machine/embedded.rs"]
+mod embedded;
+
 fn executable(source: &str) -> Vec<u8> {
     let compilation = compile(
         &[SourceFile::new("test.mix", source)],

@@ -3,11 +3,13 @@
 use std::process::Command;
 
 #[test]
-fn serve_is_there() {
-    let output = Command::new(env!("CARGO_BIN_EXE_stock-wasmtime"))
-        .args(["serve", "--help"])
-        .output()
-        .expect("the program was built for this test");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("--addr"), "{text}");
+fn its_subcommands_are_there() {
+    for (command, flag) in [("serve", "--addr"), ("run", "--dir")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_stock-wasmtime"))
+            .args([command, "--help"])
+            .output()
+            .expect("the program was built for this test");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains(flag), "{text}");
+    }
 }

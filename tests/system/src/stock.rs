@@ -5,26 +5,16 @@ use std::process::{Command, Stdio};
 
 use crate::{Server, mixer, run_mixer};
 
-/// `mixer build` and `mixer compose`: the app in `source` as one component in `folder`.
+/// `mixer build`: the app in `source` as one component in `folder`.
 pub fn composed(source: &Path, folder: &Path) -> PathBuf {
-    let (program, component) = (folder.join("app.mixexe"), folder.join("app.wasm"));
-    let text = |path: &Path| path.display().to_string();
-    let name = source.file_name().and_then(|name| name.to_str());
-    let name = name.expect("programs of tests have names");
-    for arguments in [
-        &["build", &text(source), "-o", &text(&program)][..],
-        &[
-            "compose",
-            &text(&program),
-            "-o",
-            &text(&component),
-            "--app",
-            name,
-        ],
-    ] {
-        let done = run_mixer(arguments);
-        assert_eq!(done.code, 0, "{}", done.stderr);
-    }
+    let component = folder.join("app.wasm");
+    let done = run_mixer([
+        "build".as_ref(),
+        source.as_os_str(),
+        "-o".as_ref(),
+        component.as_os_str(),
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
     component
 }
 

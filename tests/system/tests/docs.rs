@@ -1,6 +1,6 @@
 //! Every command that README and docs show is run, and prints what they say.
 
-use mix_system_tests::{Console, components, examples, repository};
+use mix_system_tests::{Console, components, examples, mixer, repository};
 
 #[test]
 fn every_command_of_the_documentation_works_as_shown() {
@@ -21,8 +21,9 @@ fn every_command_of_the_documentation_works_as_shown() {
         // Pages speak of the checkout as the current folder.
         let mut console = Console::start(folder.path());
         console.run(&format!(
-            "cp -r {}/examples . && mkdir scratch && export MIX_PLUGINS={}",
+            "cp -r {}/examples . && mkdir scratch bin && ln -s {} bin/wasmtime && export PATH=$PWD/bin:$PATH MIX_PLUGINS={}",
             root.display(),
+            mixer().with_file_name("stock-wasmtime").display(),
             components().display()
         ));
         for example in examples(&text) {

@@ -1,6 +1,6 @@
 //! Files of apps over HTTP, and work on the records of an app as a whole.
 
-use mix_system_tests::{IdentityService, Server, response_json};
+use mix_system_tests::{IdentityService, Server, response_json, run_mixer, stock_server};
 use serde_json::{Value, json};
 
 const APP: &str = "/v1/ws/acme/app/demo";
@@ -17,9 +17,35 @@ fn manage(path: &str) -> String {
     format!("{APP}/file-manager/{path}")
 }
 
+/// A component without programs under a stock host, whose app has the same address.
+fn stock_site() -> (tempfile::TempDir, Server) {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let component = scratch.path().join("demo.wasm");
+    let out = component.display().to_string();
+    let done = run_mixer(["compose", "--app", "demo", "-o", &out]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let data = scratch.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    let log = std::fs::File::create(scratch.path().join("log")).expect("a log");
+    let variables = ["MIXER_WS=acme", "MIXER_OPEN_RECORDS=true"];
+    let server = stock_server(&component, &data, &variables, &log);
+    (scratch, server)
+}
+
 #[test]
 fn files_are_written_read_listed_and_removed() {
     let (_scratch, server) = site(&[]);
+    files_work(&server);
+}
+
+#[test]
+fn a_stock_host_has_the_same_files() {
+    let (_scratch, server) = stock_site();
+    files_work(&server);
+    bad_paths_are_refused(&server);
+}
+
+fn files_work(server: &Server) {
     let put = |path: &str, content: &str| {
         let body = Some(("application/octet-stream", content));
         server.send("PUT", &manage(&format!("content?path={path}")), &[], body)
@@ -131,42 +157,7 @@ fn files_are_written_read_listed_and_removed() {
 fn paths_that_lead_elsewhere_are_refused() {
     let (scratch, server) = site(&[]);
     std::fs::write(scratch.path().join("secret"), "secret").expect("written");
-    for path in [
-        "%2e%2e%2fsecret",
-        "../secret",
-        "a/../../secret",
-        "a%00b",
-        "a%5Cb",
-        "a//b",
-        "%2e",
-    ] {
-        let answer = server.send(
-            "PUT",
-            &manage(&format!("content?path=/{path}")),
-            &[],
-            Some(("text/plain", "x")),
-        );
-        assert_eq!(
-            (answer.status, answer.code().as_str()),
-            (400, "bad_path"),
-            "{path}"
-        );
-    }
-    for path in [
-        "%2e%2e%2fsecret",
-        "a%2f..%2fsecret",
-        "%00",
-        "a%5Cb",
-        "a//b",
-        "x/",
-    ] {
-        let answer = server.send("GET", &format!("{APP}/files/{path}"), &[], None);
-        assert_eq!(
-            (answer.status, answer.code().as_str()),
-            (400, "bad_path"),
-            "{path}"
-        );
-    }
+    bad_paths_are_refused(&server);
     for (method, query) in [
         ("GET", "content?path="),
         ("DELETE", "content?path="),
@@ -225,6 +216,45 @@ fn paths_that_lead_elsewhere_are_refused() {
     );
     assert_eq!(code.status, 201);
     assert_eq!(server.get(&format!("{APP}/files/code/x.txt")).0, 404);
+}
+
+fn bad_paths_are_refused(server: &Server) {
+    for path in [
+        "%2e%2e%2fsecret",
+        "../secret",
+        "a/../../secret",
+        "a%00b",
+        "a%5Cb",
+        "a//b",
+        "%2e",
+    ] {
+        let answer = server.send(
+            "PUT",
+            &manage(&format!("content?path=/{path}")),
+            &[],
+            Some(("text/plain", "x")),
+        );
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "bad_path"),
+            "{path}"
+        );
+    }
+    for path in [
+        "%2e%2e%2fsecret",
+        "a%2f..%2fsecret",
+        "%00",
+        "a%5Cb",
+        "a//b",
+        "x/",
+    ] {
+        let answer = server.send("GET", &format!("{APP}/files/{path}"), &[], None);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "bad_path"),
+            "{path}"
+        );
+    }
 }
 
 #[test]

@@ -6,6 +6,9 @@
 use std::path::Path;
 use std::process::Command;
 
+#[path = "main_job/component.rs"]
+mod component;
+
 use mix_system_tests::{Server, Sink, repository, response_json, run_mixer};
 use serde_json::{Value, json};
 
@@ -187,15 +190,12 @@ fn the_report_is_posted_with_its_signature() {
     assert!(sink.is_empty());
 }
 
-/// `mixer compose` and a stock WASI host on its output.
+/// `mixer build` and a stock WASI host on its output.
 fn stock_host(folder: &Path) -> Server {
     let text = |path: &Path| path.display().to_string();
-    let program = folder.join("movies.mixexe");
     let component = folder.join("movies.wasm");
     let source = text(&repository().join("examples/movies"));
-    let done = run_mixer(["build", &source, "-o", &text(&program)]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    let done = run_mixer(["compose", &text(&program), "-o", &text(&component)]);
+    let done = run_mixer(["build", &source, "-o", &text(&component)]);
     assert_eq!(done.code, 0, "{}", done.stderr);
     let port = Server::free_port();
     let mut command = Command::new(mix_system_tests::mixer().with_file_name("stock-wasmtime"));

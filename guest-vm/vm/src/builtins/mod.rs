@@ -54,7 +54,7 @@ mod topic;
 mod url;
 mod xml;
 
-pub use regex::compile as compile_regex;
+pub use regex::constant as regex_constant;
 
 use crate::failure::Failure;
 use crate::heap::Value;

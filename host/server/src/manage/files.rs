@@ -43,7 +43,7 @@ pub async fn serve(
             return Ok(managed.redirect(address).into());
         }
         let content = Content {
-            media_type: media_type(&path),
+            media_type: media_type(path.last()),
             size: facts.size,
             tag: Some(facts.tag),
             is_public: path.is_public(),

@@ -8,7 +8,7 @@
 
 mod groups;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 
 use regex_automata::hybrid::{dfa, regex};
 use regex_automata::nfa::thompson::{self, NFA};
@@ -42,20 +42,49 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
 }
 
 /// A compiled pattern.
-pub(crate) struct Pattern {
+struct Pattern {
     leftmost: regex::Regex,
     longest: dfa::DFA,
     nfa: NFA,
     caches: RefCell<(regex::Cache, dfa::Cache)>,
 }
 
+/// A pattern of a program, compiled when it is first used.
+struct Written {
+    text: Box<str>,
+    compiled: OnceCell<Pattern>,
+}
+
+impl Written {
+    fn compiled(&self) -> Result<&Pattern, Failure> {
+        if let Some(compiled) = self.compiled.get() {
+            return Ok(compiled);
+        }
+        let compiled = Pattern::new(&self.text)?;
+        Ok(self.compiled.get_or_init(|| compiled))
+    }
+
+    fn into_value(self) -> Value {
+        Value::opaque(Opaque::Object {
+            name: NAME,
+            object: Box::new(self),
+        })
+    }
+}
+
 /// Compiles a pattern; `ERR_REGEX` if it is bad or too large.
-pub fn compile(pattern: &str) -> Result<Value, Failure> {
-    let pattern = Pattern::new(pattern)?;
-    Ok(Value::opaque(Opaque::Object {
-        name: NAME,
-        object: Box::new(pattern),
-    }))
+fn compile(pattern: &str) -> Result<Value, Failure> {
+    let compiled = OnceCell::from(Pattern::new(pattern)?);
+    let text = pattern.into();
+    Ok(Written { text, compiled }.into_value())
+}
+
+/// A pattern of a program; `ERR_REGEX` if it is bad. Loading compiles no automata: they take time,
+/// and random numbers, which a program that is loaded before it runs must not have.
+pub fn constant(pattern: &str) -> Result<Value, Failure> {
+    mix_bytecode::pattern::translate(pattern).map_err(|why| bad(pattern, why))?;
+    let (text, compiled) = (pattern.into(), OnceCell::new());
+    Ok(Written { text, compiled }.into_value())
 }
 
 fn bad(pattern: &str, why: impl std::fmt::Display) -> Failure {
@@ -177,7 +206,10 @@ fn pattern(value: &Value) -> Result<&Pattern, Failure> {
     match value {
         Value::Undefined => Err(Failure::undefined("the pattern")),
         Value::Opaque(object) => match &**object {
-            Opaque::Object { object, .. } => object.downcast_ref().ok_or_else(wrong),
+            Opaque::Object { object, .. } => object
+                .downcast_ref::<Written>()
+                .ok_or_else(wrong)?
+                .compiled(),
             _ => Err(wrong()),
         },
         _ => Err(wrong()),

@@ -1,0 +1,35 @@
+//! The stock of the embedding program as a foreign function of the app, `$host_stock`.
+use mix::ffi::types::{Failure, Function, Reply};
+use mix_value::{Value, msgpack};
+use wasmtime::Result;
+use wasmtime::component::Linker;
+
+wasmtime::component::bindgen!({ path: "../../wit/ffi", world: "mix:ffi/plugin" });
+
+/// Arguments and result are MessagePack.
+fn stock(args: &[u8]) -> Result<Vec<u8>> {
+    let args = msgpack::decode(args)?;
+    let item = args.as_array().and_then(|args| args.first()?.as_str());
+    let left = if item == Some("apples") { 2 } else { 12 };
+    Ok(msgpack::encode(&Value::Int(left))?)
+}
+
+/// Implements `mix:ffi/family` for a component of `mixer build --open-family`.
+pub fn add<T: Send + 'static>(linker: &mut Linker<T>) -> Result<()> {
+    let mut family = linker.instance("mix:ffi/family@0.1.1")?;
+    family.func_wrap("describe", |_, ()| {
+        let stock = Function {
+            name: "$host_stock".to_owned(),
+            params: 1,
+            waits: true,
+            doc: String::new(),
+        };
+        Ok((vec![stock],))
+    })?;
+    family.func_wrap("call", |_, (_, args): (u32, Vec<u8>)| {
+        Ok((Ok::<_, Failure>(stock(&args)?),))
+    })?;
+    family.func_wrap_concurrent("start", |_, (_, args): (u32, Vec<u8>)| {
+        Box::pin(async move { Ok((Ok::<_, Failure>(Reply::One(stock(&args)?)),)) })
+    })
+}

@@ -1,0 +1,46 @@
+//! The program of the component.
+
+use std::cell::RefCell;
+
+use mix_vm::{Linked, Options, Vm};
+
+use crate::bindings::exports::mix::embed::preparation::{Foreign, Guest};
+use crate::{Component, functions};
+
+thread_local! {
+    static PROGRAM: RefCell<Option<Vm>> = const { RefCell::new(None) };
+}
+
+/// The program, which is there unless the component was not finished.
+pub fn loaded() -> Option<Vm> {
+    PROGRAM.with_borrow(Clone::clone)
+}
+
+impl Guest for Component {
+    fn load(executable: Vec<u8>, foreign: Vec<Foreign>) -> Result<(), String> {
+        let of_host: Vec<Foreign> = foreign
+            .into_iter()
+            .filter(|function| functions::own(&function.name).is_none())
+            .collect();
+        let find = |name: &str| {
+            functions::own(name).or_else(|| {
+                let place = of_host.iter().position(|function| function.name == name)?;
+                Some(Linked {
+                    index: functions::OF_HOST + u32::try_from(place).ok()?,
+                    params: of_host[place].params,
+                    waits: false,
+                })
+            })
+        };
+        let vm = Vm::load(&executable, &find, &Options::default())
+            .map_err(|issue| format!("{}: {}", issue.code, issue.message))?;
+        functions::expect_of_host(
+            of_host
+                .iter()
+                .map(|function| function.name.clone())
+                .collect(),
+        );
+        PROGRAM.set(Some(vm));
+        Ok(())
+    }
+}

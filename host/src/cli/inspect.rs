@@ -1,0 +1,92 @@
+//! `mixer inspect`.
+
+use super::Exit;
+use super::output;
+use clap::Args;
+use mix_runtime::standalone::description::{Description, capabilities};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Shows what is in a component of `mixer build`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The component.
+    component: PathBuf,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub fn execute(self) -> Result<(), Exit> {
+        let path = self.component.display();
+        let bytes =
+            std::fs::read(&self.component).map_err(|error| Exit::io(format!("{path}: {error}")))?;
+        let failed = |error: anyhow::Error| Exit::failed(format!("error: {path}: {error:#}"));
+        let description = Description::of(&bytes).map_err(failed)?;
+        let asks = capabilities(&bytes).map_err(failed)?;
+        if self.json {
+            let mut about = json!(description);
+            about["size"] = json!(bytes.len());
+            about["asksFor"] = json!(asks);
+            return output::line(about);
+        }
+        let Description {
+            mixer,
+            app,
+            preinitialized,
+            agents,
+            families,
+            parts,
+        } = description;
+        output::line(format_args!("app {app}, made by mixer {mixer}"))?;
+        output::line(match preinitialized {
+            true => "its program is loaded and linked already",
+            false => "its programs are loaded when an instance starts",
+        })?;
+        output::line("agents")?;
+        for agent in &agents {
+            let params: Vec<String> = agent
+                .params
+                .iter()
+                .map(|param| {
+                    let mark = if param.optional { "?" } else { "" };
+                    format!("{}{mark}: {}", param.name, param.kind)
+                })
+                .collect();
+            output::line(format_args!("  {}({})", agent.name, params.join(", ")))?;
+        }
+        output::line("families of functions")?;
+        for family in &families {
+            let kind = if family.plugin { ", a plugin" } else { "" };
+            let needs = match family.needs.is_empty() {
+                true => String::new(),
+                false => format!(", needs {}", family.needs.join(", ")),
+            };
+            let version = match family.version.as_str() {
+                "" => String::new(),
+                version => format!(" {version}"),
+            };
+            output::line(format_args!(
+                "  {}{version}: {} functions{kind}{needs}",
+                family.name, family.functions
+            ))?;
+        }
+        output::line("asks its host for")?;
+        for (capability, interfaces) in &asks {
+            output::line(format_args!("  {capability}: {}", interfaces.join(", ")))?;
+        }
+        output::line(format_args!("size {}", size(bytes.len())))?;
+        for (name, bytes) in parts {
+            output::line(format_args!("  {}  {name}", size(bytes)))?;
+        }
+        Ok(())
+    }
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes:>6} B"),
+        _ => format!("{:>6} KiB", bytes >> 10),
+    }
+}

@@ -1,0 +1,73 @@
+//! An app inside another program: the world that it sees, and the example of the documentation.
+
+use super::*;
+use mix_component_tests::{component as component_of, linker, store};
+use mix_runtime::programs::Executable;
+use mix_runtime::standalone::{Recipe, build};
+use std::path::Path;
+
+#[path = "../../../../examples/embed/rust.rs"]
+mod example;
+#[path = "../../../../examples/embed/family.rs"]
+mod example_family;
+
+/// The component of a program of the repository.
+async fn built(path: &str, open_family: bool) -> Result<Vec<u8>> {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path);
+    let source = std::fs::read_to_string(path)?;
+    let program = Executable::read(executable(&source))?;
+    let recipe = Recipe {
+        app: "app".to_owned(),
+        programs: vec![("app".to_owned(), program)],
+        open_family,
+        ..Recipe::default()
+    };
+    build(&recipe).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_uses_a_family_of_the_program_around_it() -> Result<()> {
+    let component = built("examples/embed/app/shop.mix", true).await?;
+    let (mut linker, store) = (linker()?, store(&Surroundings::default())?);
+    example_family::add(&mut linker)?;
+    let output = example::shop(&linker, store, &component_of(&component)?).await?;
+    assert_eq!(output, r#"{"item":"apples","left":2,"order":true}"#);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_driven_as_streams() -> Result<()> {
+    let component = built("tests/system/programs/streams/streams.mix", false).await?;
+    let mut machine = Machine::new(&component, &Surroundings::default()).await?;
+    let messages = [
+        r#"{"type":"load","module":"counter","id":1}"#,
+        r#"{"type":"jump"}"#,
+        r#"{"type":"input","cell":"count","value":5,"id":2}"#,
+        r#"{"type":"invoke","name":"counter.fails","id":3}"#,
+        r#"{"type":"run","agent":"nobody","id":4}"#,
+    ];
+    let told = machine.talk(messages.map(str::to_owned).to_vec()).await?;
+    let place = |part: &str| {
+        let found = told.iter().position(|text| text.contains(part));
+        found.unwrap_or_else(|| panic!("{part}: {told:#?}"))
+    };
+    // Each message is answered to its end before the next one is taken.
+    let order = [
+        r#""id":1"#,
+        "bad_param",
+        r#""value":10"#,
+        r#""id":2"#,
+        "RT_FAIL",
+        r#""id":3"#,
+        r#""id":4"#,
+    ];
+    let places = order.map(place);
+    assert!(places.is_sorted(), "{told:#?}");
+    assert_eq!(
+        told.iter()
+            .filter(|text| text.contains(r#""type":"done""#))
+            .count(),
+        5
+    );
+    Ok(())
+}

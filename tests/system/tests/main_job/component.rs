@@ -1,0 +1,503 @@
+//! One component of an app: built the same everywhere, looked into, run as a command and served
+//! by a stock host with the answers of `mixer serve`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use mix_system_tests::{Answer, Server, mixer, repository, response_json, run_mixer, stock_server};
+use serde_json::{Value, json};
+
+/// Copies a program of the tests into a folder and builds it there.
+fn built(program: &str, folder: &Path, output: &str, more: &[&str]) -> PathBuf {
+    let source = folder.join(program);
+    std::fs::create_dir_all(&source).expect("a folder");
+    let programs = repository().join("tests/system/programs").join(program);
+    for entry in std::fs::read_dir(programs).expect("the program") {
+        let entry = entry.expect("a source");
+        std::fs::copy(entry.path(), source.join(entry.file_name())).expect("a copy");
+    }
+    let output = folder.join(output);
+    let (source, target) = (source.display().to_string(), output.display().to_string());
+    let done = run_mixer([&["build", &source, "-o", &target], more].concat());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(done.stderr, "", "it is built without complaints");
+    output
+}
+
+struct Ran {
+    success: bool,
+    stdout: String,
+    stderr: String,
+}
+
+/// `wasmtime run` of a component as published.
+fn command(component: &Path, flags: &[&str], arguments: &[&str], input: &str) -> Ran {
+    let mut child = Command::new(mixer().with_file_name("stock-wasmtime"))
+        .args(["run", "-S", "http"])
+        .args(flags)
+        .arg(component)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the stock host starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // Whoever does not read its input has left.
+    let _ = std::io::Write::write_all(&mut stdin, input.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    Ran {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn inspect(component: &Path) -> Value {
+    let done = run_mixer(["inspect", "--json", &component.display().to_string()]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    response_json(done.stdout.as_bytes())
+}
+
+#[test]
+fn a_component_is_the_same_wherever_it_is_built_and_says_what_it_holds() {
+    let (here, there) = (
+        tempfile::tempdir().expect("a scratch folder"),
+        tempfile::tempdir().expect("a scratch folder"),
+    );
+    let first = built("moment", here.path(), "app.wasm", &[]);
+    let second = built("moment", there.path(), "other.wasm", &[]);
+    let read = |path: &Path| std::fs::read(path).expect("the component");
+    assert!(read(&first) == read(&second), "two builds differ");
+
+    let about = inspect(&first);
+    assert_eq!(about["app"], "moment");
+    assert_eq!(about["preinitialized"], true);
+    let names = |list: &Value| -> Vec<String> {
+        let list = list.as_array().expect("a list").iter();
+        list.map(|one| one["name"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    assert_eq!(names(&about["agents"]), ["fails", "moment"]);
+    assert_eq!(about["agents"][1]["params"][0]["name"], "p");
+    // What no agent uses is left out, and what it would ask for with it.
+    assert_eq!(names(&about["families"]), ["core", "crypto", "files", "db"]);
+    let asks: Vec<&String> = about["asksFor"]
+        .as_object()
+        .expect("a map")
+        .keys()
+        .collect();
+    assert!(asks.iter().any(|ask| ask.contains("folders")), "{asks:?}");
+    assert!(!asks.iter().any(|ask| ask.contains("HTTP")), "{asks:?}");
+    let size = about["size"].as_u64().expect("a number");
+    assert_eq!(size, read(&first).len() as u64);
+    let parts = about["parts"].as_array().expect("a list").iter();
+    let sum: u64 = parts.map(|part| part[1].as_u64().expect("bytes")).sum();
+    assert!(sum < size && sum * 10 > size * 9, "{sum} of {size}");
+
+    let text = run_mixer(["inspect", &first.display().to_string()]);
+    assert_eq!(text.code, 0, "{}", text.stderr);
+    for part in [
+        "app moment",
+        "moment(p?: data)",
+        "crypto 0.1.0",
+        "folders that the host opens",
+        "KiB",
+    ] {
+        assert!(text.stdout.contains(part), "{part}: {}", text.stdout);
+    }
+    let source = here.path().join("moment/moment.mix").display().to_string();
+    let none = run_mixer(["inspect", &source]);
+    assert_eq!(none.code, 1);
+    assert!(
+        none.stderr.contains("no WebAssembly component"),
+        "{}",
+        none.stderr
+    );
+}
+
+#[test]
+fn a_component_is_a_command() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let component = built("moment", folder.path(), "app.wasm", &[]);
+    let run = |flags: &[&str], arguments: &[&str], input: &str| {
+        command(&component, flags, arguments, input)
+    };
+    let output = |ran: &Ran| {
+        assert!(ran.success, "{}", ran.stderr);
+        response_json(ran.stdout.as_bytes())
+    };
+    let arguments = ["moment", "--params", r#"{"name":"ada"}"#];
+    let first = output(&run(
+        &["--env", r#"MIXER_ENV={"stage":"one"}"#],
+        &arguments,
+        "",
+    ));
+    let second = output(&run(
+        &["--env", r#"MIXER_ENV={"stage":"two"}"#],
+        &["moment", "--params", "-"],
+        r#"{"name":"1"}"#,
+    ));
+    assert_eq!(
+        (&first["stage"], &second["stage"]),
+        (&json!("one"), &json!("two"))
+    );
+    assert_eq!(
+        (&first["word"], &second["word"]),
+        (&json!(true), &json!(false))
+    );
+    // The program was loaded when it was built; what is random is drawn when it runs.
+    for drawn in ["drawn", "guessed"] {
+        assert_ne!(first[drawn], second[drawn], "{drawn}");
+    }
+    assert!(
+        first["year"].as_i64().is_some_and(|year| year >= 2025),
+        "{first}"
+    );
+
+    for (arguments, part) in [
+        (&["fails"][..], "RT_FAIL"),
+        (&["nobody"], "no_such_agent"),
+        (&["moment", "--params", "{"], "bad_value"),
+        (&["moment", "--params", "[]"], "must be an object"),
+        (&["moment", "--speed", "1"], "unknown option --speed"),
+        (&[], "usage:"),
+    ] {
+        let ran = run(&[], arguments, "");
+        assert!(
+            !ran.success && ran.stdout.is_empty(),
+            "{arguments:?}: {}",
+            ran.stdout
+        );
+        assert!(ran.stderr.contains(part), "{arguments:?}: {}", ran.stderr);
+    }
+    let failed = run(&[], &["fails"], "");
+    assert!(
+        failed.stderr.contains("at fails.inner:"),
+        "{}",
+        failed.stderr
+    );
+    let help = run(&[], &["--help"], "");
+    assert!(
+        help.success && help.stdout.contains("agents: fails, moment"),
+        "{}",
+        help.stdout
+    );
+}
+
+#[test]
+fn a_component_may_be_native_code() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let native = built("moment", folder.path(), "app.cwasm", &[]);
+    let ran = command(
+        &native,
+        &["--allow-precompiled"],
+        &["moment", "--params", r#"{"name":"x"}"#],
+        "",
+    );
+    assert!(ran.success, "{}", ran.stderr);
+    assert_eq!(response_json(ran.stdout.as_bytes())["word"], true);
+    let none = run_mixer(["inspect", &native.display().to_string()]);
+    assert_eq!(none.code, 1);
+    assert!(none.stderr.contains("precompiled"), "{}", none.stderr);
+}
+
+#[test]
+fn what_does_not_fit_is_told_when_it_is_built() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let target = folder.path().join("x.wasm").display().to_string();
+    let source = repository()
+        .join("tests/system/programs/missing.mix")
+        .display()
+        .to_string();
+    let done = run_mixer(["build", &source, "-o", &target]);
+    assert_eq!(done.code, 1);
+    assert!(done.stderr.contains("$nobody_has_this"), "{}", done.stderr);
+    let program = folder.path().join("x.mixexe").display().to_string();
+    let done = run_mixer(["build", &source, "-o", &program, "--precompile"]);
+    assert_eq!(done.code, 2);
+    assert!(!Path::new(&target).exists() && !Path::new(&program).exists());
+}
+
+/// `mixer serve` and a stock host with the same app, which the callers find at the same paths.
+struct Both {
+    mixer: Server,
+    component: Server,
+    _folder: tempfile::TempDir,
+}
+
+impl Both {
+    fn start() -> Both {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let component = built("limits", folder.path(), "app.wasm", &[]);
+        let (left, right) = (folder.path().join("left"), folder.path().join("right"));
+        for place in [&left, &right] {
+            let done = run_mixer([
+                "install",
+                &folder.path().join("limits").display().to_string(),
+                "--ws-dir",
+                &place.display().to_string(),
+            ]);
+            assert_eq!(done.code, 0, "{}", done.stderr);
+        }
+        let log = File::create(folder.path().join("log")).expect("a log");
+        Both {
+            mixer: Server::mixer(&left, &[]),
+            component: stock_server(&component, &right, &["MIXER_OPEN_RECORDS=true"], &log),
+            _folder: folder,
+        }
+    }
+}
+
+/// A request of a conversation. `$1` stands for the first id that an answer gave, and so on.
+type Asked<'a> = (
+    &'a str,
+    &'a str,
+    &'a [(&'a str, &'a str)],
+    Option<(&'a str, &'a str)>,
+);
+
+/// What a server answered, with the parts that differ from answer to answer made equal.
+fn conversation(server: &Server, asked: &[Asked]) -> Vec<Value> {
+    let mut ids: Vec<String> = Vec::new();
+    let mut answers = Vec::new();
+    for (method, path, headers, body) in asked {
+        let put_in = |text: &str| {
+            let mut text = text.to_owned();
+            for (number, id) in ids.iter().enumerate() {
+                text = text.replace(&format!("${}", number + 1), id);
+            }
+            text
+        };
+        let body = body.map(|(kind, text)| (kind, put_in(text)));
+        let body = body.as_ref().map(|(kind, text)| (*kind, text.as_str()));
+        let answer = server.send(method, &put_in(path), headers, body);
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        for found in found_ids(&text) {
+            if !ids.contains(&found) {
+                ids.push(found);
+            }
+        }
+        answers.push(comparable(&answer, &text, &ids));
+    }
+    answers
+}
+
+/// What looks like the id of a record.
+fn found_ids(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')
+        .filter(|word| word.len() == 32)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn comparable(answer: &Answer, text: &str, ids: &[String]) -> Value {
+    let mut text = text.to_owned();
+    for (number, id) in ids.iter().enumerate() {
+        text = text.replace(id, &format!("${}", number + 1));
+    }
+    let mut body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    settle(&mut body);
+    let headers: HashMap<&str, &str> = [
+        "content-type",
+        "cache-control",
+        "content-range",
+        "x-run-timeout",
+        "allow",
+    ]
+    .into_iter()
+    .filter_map(|name| Some((name, answer.header(name)?)))
+    .collect();
+    json!({ "status": answer.status, "headers": headers, "body": body })
+}
+
+/// Takes out what no two answers have in common.
+fn settle(body: &mut Value) {
+    match body {
+        Value::Object(members) => {
+            members.retain(|name, _| {
+                let volatile = ["requestId", "uptime"].contains(&name.as_str());
+                !volatile && !name.ends_with("_at") && !name.ends_with("At")
+            });
+            members.values_mut().for_each(settle);
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle),
+        _ => {}
+    }
+}
+
+const JSON: &str = "application/json";
+const APP: &str = "/v1/ws/local/app/limits";
+
+#[track_caller]
+fn same(both: &Both, asked: &[(&str, &str, Option<&str>)]) -> Vec<Value> {
+    let asked: Vec<Asked> = asked
+        .iter()
+        .map(|(method, path, body)| (*method, *path, &[][..], body.map(|text| (JSON, text))))
+        .collect();
+    let left = conversation(&both.mixer, &asked);
+    let right = conversation(&both.component, &asked);
+    for ((asked, left), right) in asked.iter().zip(&left).zip(&right) {
+        assert_eq!(left, right, "{} {}", asked.0, asked.1);
+    }
+    left
+}
+
+#[test]
+fn a_stock_host_answers_as_the_server_does() {
+    let both = Both::start();
+    let path = |rest: &str| format!("{APP}/{rest}");
+    let (documents, query, save) = (path("documents"), path("query"), path("save"));
+    let first = format!("{documents}/$1");
+    let agent = path("agent/fine/run");
+    let named = format!("{agent}?name=Ada&timeout=3");
+    let fails = path("agent/fails/run");
+    let asked = [
+        // Agents.
+        ("POST", agent.as_str(), Some(r#"{"name":"Ada"}"#)),
+        ("GET", &named, None),
+        ("POST", &fails, Some("{}")),
+        ("POST", &agent, Some("[]")),
+        ("DELETE", &agent, None),
+        ("GET", "/run-agent/local/limits/fine?name=Bob", None),
+        // Records.
+        (
+            "POST",
+            &documents,
+            Some(r#"{"kind":"film","n":1,"title":"Vertigo"}"#),
+        ),
+        (
+            "POST",
+            &documents,
+            Some(r#"[{"kind":"film","n":2},{"kind":"film","n":3}]"#),
+        ),
+        ("GET", &first, None),
+        ("POST", &documents, Some(r#"{"kind":"film""#)),
+        ("GET", &format!("{documents}/{}", "x".repeat(32)), None),
+        (
+            "GET",
+            &format!("{query}?query=kind%20%3D%3D%20%22film%22%20%7C%20orderAsc(n)%20%7C%20.n"),
+            None,
+        ),
+        ("GET", &format!("{query}?query=kind%20%3D%3D"), None),
+        ("POST", &query, Some(r#"{"query":"n > 1 | count()"}"#)),
+        (
+            "POST",
+            &save,
+            Some(r#"{"record":{"_rmx_id":"$1","n":10,"kind":"film"}}"#),
+        ),
+        ("GET", &first, None),
+        ("DELETE", &first, None),
+        ("GET", &first, None),
+        ("POST", &path("query/parse"), Some(r#"{"query":"n > 1"}"#)),
+        // What is not there.
+        ("GET", "/v1/ws/local/app/other/documents/x", None),
+        ("GET", "/v1/ws/local/app/limits/no/such/path", None),
+        ("PATCH", &documents, Some("{}")),
+        // The server itself.
+        ("GET", "/v1/health", None),
+        ("GET", "/", None),
+    ];
+    let answers = same(&both, &asked);
+    let status: Vec<u64> = answers
+        .iter()
+        .map(|one| one["status"].as_u64().unwrap_or(0))
+        .collect();
+    // They are the same answers, and the ones that were meant.
+    assert_eq!(
+        (status[0], status[6], status[8], status[17]),
+        (200, 201, 200, 410),
+        "{status:?}"
+    );
+    assert_eq!(answers[11]["body"], json!([1, 2, 3]));
+}
+
+#[test]
+fn what_a_stock_host_answers_otherwise_is_known() {
+    let both = Both::start();
+    // Its description names what it offers and nothing else.
+    let paths = |server: &Server| {
+        let (status, body) = server.get("/v1/_doc/openapi.json");
+        assert_eq!(status, 200);
+        response_json(&body)["paths"]
+            .as_object()
+            .expect("paths")
+            .clone()
+    };
+    let (all, some) = (paths(&both.mixer), paths(&both.component));
+    for (path, item) in &some {
+        for (method, operation) in item.as_object().expect("methods") {
+            assert_eq!(&all[path][method], operation, "{method} {path}");
+        }
+    }
+    let document = "/v1/ws/{ws}/app/{app}/documents";
+    assert!(some.contains_key(document) && some.contains_key("/v1/ws/{ws}/app/{app}/query"));
+    for (server_only, path) in [
+        ("/v1/ws", "/v1/ws"),
+        ("/v1/metrics", "/v1/metrics"),
+        ("/v1/ws/{ws}/permissions", "/v1/ws/local/permissions"),
+        ("/v1/ws/{ws}", "/v1/ws/local"),
+    ] {
+        assert!(all.contains_key(server_only), "{server_only}");
+        assert!(!some.contains_key(server_only), "{server_only}");
+        assert_eq!(both.component.get(path).0, 404, "{path}");
+    }
+    // One workspace and one app; programs are part of the component.
+    let code = |method: &str, path: &str| {
+        let answer = both
+            .component
+            .send(method, path, &[], Some(("text/plain", "x")));
+        (answer.status, answer.code())
+    };
+    let expected = |status, code: &str| (status, code.to_owned());
+    assert_eq!(
+        code("GET", "/v1/ws/other/app/limits/query?query=n"),
+        expected(404, "no_such_ws")
+    );
+    assert_eq!(
+        code("GET", "/v1/ws/local/app/other/query?query=n"),
+        expected(404, "no_such_app")
+    );
+    let program = format!("{APP}/file-manager/content?path=/code/x.mixexe");
+    assert_eq!(code("PUT", &program), expected(403, "forbidden"));
+    assert_eq!(
+        code("GET", &format!("{APP}/agent/fine/run?async=true")),
+        expected(401, "unauthenticated")
+    );
+    // Events of a run are not sent as they come.
+    let events = both.component.send(
+        "GET",
+        &format!("{APP}/agent/fine/run"),
+        &[("accept", "text/event-stream")],
+        None,
+    );
+    assert_eq!(events.status, 406);
+}
+
+#[test]
+fn records_and_files_are_closed_unless_the_host_opens_them() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let component = built("limits", folder.path(), "app.wasm", &[]);
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    let log = File::create(folder.path().join("log")).expect("a log");
+    let server = stock_server(&component, &data, &[], &log);
+    for path in [
+        "documents/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "query?query=n",
+        "files/a.txt",
+        "file-manager/content?path=/",
+    ] {
+        let (status, _) = server.get(&format!("{APP}/{path}"));
+        assert_eq!(status, 401, "{path}");
+    }
+    assert_eq!(
+        server
+            .post(&format!("{APP}/agent/fine/run"), r#"{"name":"x"}"#)
+            .0,
+        200
+    );
+}
