@@ -57,6 +57,8 @@ pub struct Visit {
     pub token: Option<String>,
     /// The connection after the response, if the request asks for that.
     pub upgrade: Option<OnUpgrade>,
+    /// The client sends its body without waiting for a sign to do so.
+    sends_at_once: bool,
     /// The run that makes the request.
     pub inside: Option<Inside>,
     /// Its place in a trace.
@@ -76,6 +78,7 @@ pub async fn handle(
         client: proxies::client(&server.trusted_proxies, client, forwarded),
         token: None,
         upgrade: upgrades.then(|| hyper::upgrade::on(&mut request)),
+        sends_at_once: !request.headers().contains_key(http::header::EXPECT),
         inside: None,
         trace: None,
     };
@@ -186,6 +189,7 @@ pub async fn inside(
         client: IpAddr::from([127, 0, 0, 1]),
         token: None,
         upgrade: None,
+        sends_at_once: false,
         inside: Some(inside),
         trace: None,
     };
@@ -420,6 +424,9 @@ async fn admitted(
         None => None,
     };
     if let Some(flaw) = pending.flaw() {
+        if visit.sends_at_once {
+            incoming::let_pass(body).await;
+        }
         return flaw.into();
     }
     if route.action == Action::Upload

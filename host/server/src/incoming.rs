@@ -23,6 +23,12 @@ const BODY_GRACE: Duration = Duration::from_secs(10);
 /// A body must come at least this fast.
 const BODY_RATE: u64 = 1 << 10;
 
+/// What is read of a refused body, at most.
+const PASSED: usize = 8 << 20;
+
+/// Longest wait for a part of a refused body, and time for all of it.
+const PASSING: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
 /// The body of a request from outside, or of one that a run makes.
 pub enum RequestBody {
     /// From a connection.
@@ -102,6 +108,22 @@ fn text_of(bytes: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().map(|byte| *byte as char).collect(),
     }
+}
+
+/// Takes in what a refused client is sending: many read no answer before they have sent everything,
+/// and find a closed connection instead.
+pub async fn let_pass(mut body: RequestBody) {
+    let (pause, time) = PASSING;
+    let passing = async {
+        let mut passed = 0;
+        while passed < PASSED
+            && let Ok(Some(Ok(frame))) = tokio::time::timeout(pause, body.frame()).await
+        {
+            passed += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // Beyond that it is cut off.
+    let _ = tokio::time::timeout(time, passing).await;
 }
 
 /// The body in a file, in the folder of workspaces.
