@@ -280,7 +280,12 @@ async fn planned(
                 None => reply.into(),
             };
         }
-        Plan::Reply(reply) => return reply.into(),
+        Plan::Reply(reply) => {
+            if reply.status == 413 && visit.sends_at_once {
+                incoming::let_pass(body).await;
+            }
+            return reply.into();
+        }
         Plan::Body(pending) => pending,
     };
     record.route = pending.route.pattern;

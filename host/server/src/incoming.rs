@@ -168,6 +168,7 @@ pub async fn spool(
                 };
                 length += data.len() as u64;
                 if length > pending.limit {
+                    let_pass(body).await;
                     return Err(pending.too_large());
                 }
                 file.write_all(&data).await.map_err(internal)?;
@@ -222,6 +223,7 @@ pub async fn body(
                     continue;
                 };
                 if (bytes.len() + data.len()) as u64 > pending.limit {
+                    let_pass(body).await;
                     return Err(pending.too_large());
                 }
                 if !reserved.grow((bytes.len() + data.len()) as u64) {
