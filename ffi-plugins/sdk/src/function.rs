@@ -77,7 +77,7 @@ pub fn call<S>(
                 function.name
             )));
         };
-        if function.name.ends_with(SHORT_WAYS) && is_inside() {
+        if is_inside() && function.name.ends_with(SHORT_WAYS) {
             return Err(Failure::waits());
         }
         run(

@@ -28,6 +28,13 @@ pub fn short_way_of<'a>(function: &Function, functions: &'a [Function]) -> Optio
     (whole.waits && !function.waits && whole.params == function.params).then_some(whole)
 }
 
+/// A short way of a function that is not beside it: it would take the calls of somebody else's function.
+pub fn stray_short_way(functions: &[Function]) -> Option<&Function> {
+    functions.iter().find(|function| {
+        without_short_way(&function.name).is_some() && short_way_of(function, functions).is_none()
+    })
+}
+
 /// Major, minor, patch.
 type Version = (u64, u64, u64);
 
@@ -108,6 +115,24 @@ mod tests {
             ("a:b/c@0.1.0", "a:b/c@0.1.0.0", false),
         ] {
             assert_eq!(fits(wanted, export), expected, "{export} for {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_short_way_stands_beside_its_function() {
+        let function = |name: &str, params, waits| Function {
+            name: name.to_owned(),
+            params,
+            waits,
+            doc: String::new(),
+        };
+        let stray = |functions: &[Function]| stray_short_way(functions).map(|f| f.name.clone());
+        let beside = [function("$a_get", 1, true), function("$a_get?", 1, false)];
+        assert_eq!(stray(&beside), None);
+        // That of another plugin, of a function that does not wait, of another number of arguments.
+        assert_eq!(stray(&beside[1..]).as_deref(), Some("$a_get?"));
+        for of in [function("$a_get", 1, false), function("$a_get", 2, true)] {
+            assert!(stray(&[of, function("$a_get?", 1, false)]).is_some());
         }
     }
 

@@ -46,6 +46,7 @@ struct Record {
     user: String,
     /// The entry in the activity log, unless a run has taken it over.
     draft: Option<Draft>,
+    /// The workspace of the entry is the one that the request is to make.
     makes_workspace: bool,
 }
 
@@ -537,7 +538,6 @@ async fn admitted(
 }
 
 /// Enters an app, as soon as nobody changes it.
-/// Work in a place, as soon as it is not being changed.
 pub async fn enter(server: &Arc<Server>, ws: &str, app: &str) -> Result<Presence, ApiError> {
     let entered = server.occupancy.enter_soon(ws, app, PATIENCE).await;
     entered.map_err(|refused| match refused {
