@@ -7,8 +7,11 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 
-# The stock command line is compared with in what it does, not in speed.
-tests=(--locked --release --workspace --config 'profile.release.package.wasmtime-cli.opt-level=0')
+# The stock command line is compared with in what it does, not in speed; the others only tests need natively.
+tests=(--locked --release --workspace)
+for package in wasmtime-cli wasmtime-cli-flags wast wasmi wasmparser@0.239.0; do
+    tests+=(--config "profile.release.package.\"$package\".opt-level=0")
+done
 
 lints=$(mktemp)
 trap 'rm -f "$lints"' EXIT
