@@ -37,7 +37,7 @@ run: mixer ## The main job: install examples/movies and run its agent on real da
 
 .PHONY: test
 test: guests ## Format, lints and every test
-	scripts/test.sh
+	scripts/test.sh $(GUEST_PACKAGES)
 
 .PHONY: soak
 soak: ## Long random histories of the record store beside its model (MIX_STORE_STEPS, MIX_STORE_SEED)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every check of the project. The components are built by the Makefile before this starts.
+# Every check of the project. The components are built by the Makefile before this starts; their
+# packages are the arguments.
 # Everything native is built by one cargo call, so that the engine is compiled a single time;
 # the programs that the system tests start (`mixer`, `stock-wasmtime`) come with it.
 set -euo pipefail
@@ -24,7 +25,9 @@ lint() {
 step "format"
 cargo fmt --all --check
 step "components for tests"
-cargo build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-test-plugin-escapes -p mix-test-plugin-needy -p mix-example-words
+# All packages are selected, so that their dependencies have the features that they were compiled with.
+packages=("$@" mix-test-plugin-hostile mix-test-plugin-escapes mix-test-plugin-needy mix-example-words)
+cargo build --locked --profile guest --target wasm32-wasip2 "${packages[@]/#/--package=}"
 step "programs and tests"
 cargo test "${tests[@]}" --no-run
 step "tests"

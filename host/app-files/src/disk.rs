@@ -147,27 +147,6 @@ impl Disk {
         Ok(())
     }
 
-    /// Deletes all files below a folder and says how many there were.
-    pub fn remove_folder(&self, folder: &FolderPath) -> Result<u64> {
-        let mut removed = 0;
-        loop {
-            let listing = self.list(folder, true, None, 10_000)?;
-            if listing.items.is_empty() {
-                return Ok(removed);
-            }
-            for item in &listing.items {
-                if let Item::File(path, _) = item {
-                    match self.remove(path) {
-                        Ok(()) => removed += 1,
-                        // Somebody else was faster.
-                        Err(FilesError::NotFound) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-            }
-        }
-    }
-
     /// Renames a file to a path that is free.
     pub fn rename(&self, from: &FilePath, to: &FilePath) -> Result<()> {
         let (source, _) = self.find(from)?;
@@ -426,8 +405,6 @@ mod tests {
         assert!(!folder.path().join("files/a/b").exists());
         files.remove(&p("/x")).expect("removed");
         assert!(matches!(files.stat(&p("/x")), Err(FilesError::NotFound)));
-        let all = FolderPath::parse("/").expect("a folder");
-        assert_eq!(files.remove_folder(&all).expect("removed"), 1);
     }
 
     #[test]

@@ -155,14 +155,12 @@ impl AppFiles {
         }
     }
 
-    /// Deletes all files below a folder and says how many there were.
+    /// Deletes the files that are below a folder and says how many it were.
     pub fn remove_folder(&self, folder: &FolderPath) -> Result<u64> {
         let mut removed = 0;
+        let mut after = None;
         loop {
-            let listing = self.list(folder, true, None, 10_000)?;
-            if listing.items.is_empty() {
-                return Ok(removed);
-            }
+            let listing = self.list(folder, true, after.as_deref(), 10_000)?;
             for item in &listing.items {
                 if let Item::File(path, _) = item {
                     match self.remove(path) {
@@ -173,6 +171,10 @@ impl AppFiles {
                     }
                 }
             }
+            if !listing.more {
+                return Ok(removed);
+            }
+            after = listing.items.last().map(Item::path);
         }
     }
 
@@ -256,5 +258,29 @@ impl AppFiles {
             }
         }
         Ok(moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn folders_of_several_pages_are_removed() {
+        let scratch = tempfile::tempdir().expect("a scratch folder");
+        let root = scratch.path().join("files");
+        fs::create_dir_all(root.join("a/b")).expect("folders");
+        for number in 0..12_000 {
+            let folder = if number % 2 == 0 { "a" } else { "a/b" };
+            fs::write(root.join(folder).join(number.to_string()), b"").expect("a file");
+        }
+        fs::write(root.join("kept"), b"").expect("a file");
+        let files = AppFiles::new(root);
+        let folder = |path| FolderPath::parse(path).expect("a folder");
+        assert_eq!(files.remove_folder(&folder("/a")).expect("removed"), 12_000);
+        assert_eq!(files.remove_folder(&folder("/a")).expect("removed"), 0);
+        let left = files.list(&folder("/"), true, None, 10).expect("listed");
+        assert_eq!(left.items.len(), 1);
     }
 }

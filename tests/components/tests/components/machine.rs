@@ -6,7 +6,6 @@ use mix_component_tests::vm_contract::{Action, AgentCall, Event};
 use mix_component_tests::{Machine, Surroundings, compose_vm, guest};
 use mix_value::{Value, msgpack};
 
-#[path = "machine/embedded.rs"]
 mod embedded;
 
 fn executable(source: &str) -> Vec<u8> {

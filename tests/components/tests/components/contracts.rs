@@ -8,15 +8,15 @@ use std::fmt::Write;
 use anyhow::Result;
 use wit_parser::{Function, InterfaceId, PackageId, Resolve, Type, TypeDefKind, TypeId, WorldItem};
 
-const FFI: &str = include_str!("../../../wit/ffi/ffi.wit");
-const VM: &str = include_str!("../../../wit/vm/vm.wit");
-const SWITCHBOARD: &str = include_str!("../../../wit/switchboard/switchboard.wit");
-const CONTENTS: &str = include_str!("../../../wit/app/contents.wit");
+const FFI: &str = include_str!("../../../../wit/ffi/ffi.wit");
+const VM: &str = include_str!("../../../../wit/vm/vm.wit");
+const SWITCHBOARD: &str = include_str!("../../../../wit/switchboard/switchboard.wit");
+const CONTENTS: &str = include_str!("../../../../wit/app/contents.wit");
 
-const RELEASED_FFI: &str = include_str!("../../../wit/released/0.1.0/ffi.wit");
-const RELEASED_VM: &str = include_str!("../../../wit/released/0.1.0/vm.wit");
-const RELEASED_SWITCHBOARD: &str = include_str!("../../../wit/released/0.1.0/switchboard.wit");
-const RELEASED_CONTENTS: &str = include_str!("../../../wit/released/0.1.0/contents.wit");
+const RELEASED_FFI: &str = include_str!("../../../../wit/released/0.1.0/ffi.wit");
+const RELEASED_VM: &str = include_str!("../../../../wit/released/0.1.0/vm.wit");
+const RELEASED_SWITCHBOARD: &str = include_str!("../../../../wit/released/0.1.0/switchboard.wit");
+const RELEASED_CONTENTS: &str = include_str!("../../../../wit/released/0.1.0/contents.wit");
 
 /// Interfaces and worlds by name, each as a text without comments in which equal meaning
 /// is equal text.

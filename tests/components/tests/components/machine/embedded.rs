@@ -6,9 +6,9 @@ use mix_runtime::programs::Executable;
 use mix_runtime::standalone::{Recipe, build};
 use std::path::Path;
 
-#[path = "../../../../examples/embed/rust.rs"]
+#[path = "../../../../../examples/embed/rust.rs"]
 mod example;
-#[path = "../../../../examples/embed/family.rs"]
+#[path = "../../../../../examples/embed/family.rs"]
 mod example_family;
 
 /// The component of a program of the repository.

@@ -1,0 +1,9 @@
+//! The components at their boundary, in one program: the engine's part of each would cost
+//! more to compile than the tests take.
+
+mod conformance;
+mod contracts;
+mod families;
+mod machine;
+mod sealed;
+mod stateful;
