@@ -1,5 +1,6 @@
 //! What a query runs over.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use mix_value::msgpack::DecodeError;
@@ -93,10 +94,11 @@ pub trait RecordSource {
     fn corrupt(&self, row: u64, error: DecodeError) -> Self::Error;
 }
 
-impl<S: RecordSource + ?Sized> RecordSource for &S {
-    type Error = S::Error;
+/// What points to a source is one.
+impl<P: Deref<Target: RecordSource>> RecordSource for P {
+    type Error = <P::Target as RecordSource>::Error;
 
-    fn next_row(&self, from: u64) -> Result<Option<StoredRow>, S::Error> {
+    fn next_row(&self, from: u64) -> Result<Option<StoredRow>, Self::Error> {
         (**self).next_row(from)
     }
 
@@ -104,31 +106,31 @@ impl<S: RecordSource + ?Sized> RecordSource for &S {
         &self,
         rows: &[u32],
         visit: &mut dyn FnMut(StoredRow) -> Result<(), QueryError>,
-    ) -> Result<(), S::Error> {
+    ) -> Result<(), Self::Error> {
         (**self).read_rows(rows, visit)
     }
 
-    fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>, S::Error> {
+    fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>, Self::Error> {
         (**self).resolve(reference)
     }
 
-    fn row_of_revision(&self, revision: &Ref) -> Result<Option<u64>, S::Error> {
+    fn row_of_revision(&self, revision: &Ref) -> Result<Option<u64>, Self::Error> {
         (**self).row_of_revision(revision)
     }
 
-    fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>, S::Error> {
+    fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>, Self::Error> {
         (**self).row_of_watermark(generation, rows)
     }
 
-    fn visible(&self) -> Result<Option<Arc<RoaringBitmap>>, S::Error> {
+    fn visible(&self) -> Result<Option<Arc<RoaringBitmap>>, Self::Error> {
         (**self).visible()
     }
 
-    fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>, S::Error> {
+    fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>, Self::Error> {
         (**self).sets(atom, want)
     }
 
-    fn somewhere(&self, atom: &Atom) -> Result<Option<RoaringBitmap>, S::Error> {
+    fn somewhere(&self, atom: &Atom) -> Result<Option<RoaringBitmap>, Self::Error> {
         (**self).somewhere(atom)
     }
 
@@ -137,64 +139,11 @@ impl<S: RecordSource + ?Sized> RecordSource for &S {
         path: &[Arc<str>],
         descending: bool,
         rows: &Arc<RoaringBitmap>,
-    ) -> Result<Option<BoxedSorted<S::Error>>, S::Error> {
+    ) -> Result<Option<BoxedSorted<Self::Error>>, Self::Error> {
         (**self).sorted(path, descending, rows)
     }
 
-    fn corrupt(&self, row: u64, error: DecodeError) -> S::Error {
-        (**self).corrupt(row, error)
-    }
-}
-
-impl<S: RecordSource + ?Sized> RecordSource for Arc<S> {
-    type Error = S::Error;
-
-    fn next_row(&self, from: u64) -> Result<Option<StoredRow>, S::Error> {
-        (**self).next_row(from)
-    }
-
-    fn read_rows(
-        &self,
-        rows: &[u32],
-        visit: &mut dyn FnMut(StoredRow) -> Result<(), QueryError>,
-    ) -> Result<(), S::Error> {
-        (**self).read_rows(rows, visit)
-    }
-
-    fn resolve(&self, reference: &Ref) -> Result<Option<StoredRow>, S::Error> {
-        (**self).resolve(reference)
-    }
-
-    fn row_of_revision(&self, revision: &Ref) -> Result<Option<u64>, S::Error> {
-        (**self).row_of_revision(revision)
-    }
-
-    fn row_of_watermark(&self, generation: &str, rows: u64) -> Result<Option<u64>, S::Error> {
-        (**self).row_of_watermark(generation, rows)
-    }
-
-    fn visible(&self) -> Result<Option<Arc<RoaringBitmap>>, S::Error> {
-        (**self).visible()
-    }
-
-    fn sets(&self, atom: &Atom, want: bool) -> Result<Option<Sets>, S::Error> {
-        (**self).sets(atom, want)
-    }
-
-    fn somewhere(&self, atom: &Atom) -> Result<Option<RoaringBitmap>, S::Error> {
-        (**self).somewhere(atom)
-    }
-
-    fn sorted(
-        &self,
-        path: &[Arc<str>],
-        descending: bool,
-        rows: &Arc<RoaringBitmap>,
-    ) -> Result<Option<BoxedSorted<S::Error>>, S::Error> {
-        (**self).sorted(path, descending, rows)
-    }
-
-    fn corrupt(&self, row: u64, error: DecodeError) -> S::Error {
+    fn corrupt(&self, row: u64, error: DecodeError) -> Self::Error {
         (**self).corrupt(row, error)
     }
 }
