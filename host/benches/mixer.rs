@@ -9,6 +9,8 @@
 //! test plugin, whose echo is the plugin function that is crossed to.
 
 mod client;
+#[path = "../../tests/bench-vm/src/large.rs"]
+mod large;
 
 use client::Client;
 use std::io::{BufRead, BufReader};
@@ -147,10 +149,13 @@ fn bench() -> Done<()> {
         std::fs::write(folder.join("main.mix"), program)?;
         std::fs::write(all.join(format!("{app}.mix")), program)?;
     }
+    let folder = scratch.path().join("large");
+    std::fs::create_dir(&folder)?;
+    std::fs::write(folder.join("main.mix"), large::source("large"))?;
     let plugin = plugin(&mixer)
         .ok_or("the hostile test plugin is not built (make guests, or MIXER_GUESTS_DIR)")?;
     let ws_dir = scratch.path().join("ws");
-    for (app, _) in APPS {
+    for app in APPS.map(|(app, _)| app).into_iter().chain(["large"]) {
         run(Command::new(&mixer).args([
             "install".as_ref(),
             scratch.path().join(app).as_os_str(),
@@ -186,6 +191,30 @@ fn bench() -> Done<()> {
         "starting: a run on a warm server, request included",
         micros(warm),
         "",
+    );
+    let big = agent("large", "large");
+    let (kept, loading) = (repeated(400, || client.post(&big, "{}"))?, {
+        let server = Process::start(Command::new(&mixer).args([
+            "serve".as_ref(),
+            "--port".as_ref(),
+            "0".as_ref(),
+            "--snapshot-memory".as_ref(),
+            "0".as_ref(),
+            "--ws-dir".as_ref(),
+            ws_dir.as_os_str(),
+        ]))?;
+        let mut client = Client::connect(&server.address)?;
+        repeated(100, || client.post(&big, "{}"))?
+    });
+    row(
+        "the same of an app of 1 MB, loaded by each run",
+        micros(loading),
+        "",
+    );
+    row(
+        "the same, kept loaded",
+        micros(kept),
+        &format!("x{:.1}", loading.as_secs_f64() / kept.as_secs_f64()),
     );
     let crossing = agent("plugin", "crossPlugin");
     let mut run_with = |kind: &str| {

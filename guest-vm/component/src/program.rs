@@ -28,6 +28,9 @@ impl linking::Guest for Component {
         executable: Vec<u8>,
         functions: Vec<linking::Link>,
     ) -> Result<program::Summary, program::Issue> {
+        for link in &functions {
+            families::look_up_later(link.number, &link.name);
+        }
         // Lists are as short as the program needs; names are looked up once each.
         let find = |name: &str| {
             let link = functions.iter().find(|link| link.name == name)?;

@@ -1,13 +1,58 @@
 //! The families in the slots, and the imported one.
 //!
 //! A function of slot `s` has the number `(s + 1) << 24` plus its number there, one of the
-//! imported family its own number.
+//! imported family its own number. Numbers from `255 << 24` on are of functions that the imported family
+//! has not told yet when the program is loaded: their names are looked up when they are called.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::bindings::mix::ffi::family;
 use crate::bindings::mix::ffi::types::{Failure, Function, Reply};
 
 /// Bits of a number that count within a slot.
 const BITS: u32 = 24;
+
+/// The place of a slot for functions that are looked up when they are called.
+const LATER: u32 = 254;
+
+thread_local! {
+    /// Names of these functions by their numbers.
+    static NAMES: RefCell<BTreeMap<u32, String>> = const { RefCell::new(BTreeMap::new()) };
+    /// The functions of the imported family, once it was asked: number and whether they wait.
+    static TOLD: OnceCell<HashMap<String, (u32, bool)>> = const { OnceCell::new() };
+}
+
+/// Keeps the name of a function if that is how it will be found.
+pub fn look_up_later(number: u32, name: &str) {
+    if number >> BITS == LATER + 1 {
+        NAMES.with_borrow_mut(|names| names.insert(number, name.to_string()));
+    }
+}
+
+/// Number of such a function in the imported family, and whether it waits.
+fn look_up(number: u32) -> Result<(u32, bool), Failure> {
+    let name = NAMES.with_borrow(|names| names.get(&number).cloned());
+    let name = name.unwrap_or_default();
+    let found = TOLD.with(|told| {
+        let told = told.get_or_init(|| {
+            let mut all = HashMap::new();
+            for (number, function) in (0..).zip(family::describe()) {
+                // Of several with one name the first one.
+                all.entry(function.name).or_insert((number, function.waits));
+            }
+            all
+        });
+        told.get(&name).copied()
+    });
+    found.ok_or_else(|| Failure {
+        code: "ERR_FFI_MISSING".to_string(),
+        message: format!(
+            "foreign function {name} is missing: neither this component nor the program that embeds it has it"
+        ),
+        detail: None,
+    })
+}
 
 /// All functions with their numbers.
 pub fn describe() -> Vec<(u32, Function)> {
@@ -22,6 +67,7 @@ pub fn describe() -> Vec<(u32, Function)> {
 pub fn call(function: u32, args: &[u8]) -> Result<Vec<u8>, Failure> {
     match (function >> BITS).checked_sub(1) {
         None => family::call(function, args),
+        Some(LATER) => family::call(look_up(function)?.0, args),
         Some(slot) => call_slot(slot, function & ((1 << BITS) - 1), args),
     }
 }
@@ -30,6 +76,10 @@ pub fn call(function: u32, args: &[u8]) -> Result<Vec<u8>, Failure> {
 pub async fn start(function: u32, args: Vec<u8>) -> Result<Reply, Failure> {
     match (function >> BITS).checked_sub(1) {
         None => family::start(function, args).await,
+        Some(LATER) => match look_up(function)? {
+            (number, true) => family::start(number, args).await,
+            (number, false) => family::call(number, &args).map(Reply::One),
+        },
         Some(slot) => start_slot(slot, function & ((1 << BITS) - 1), args).await,
     }
 }

@@ -71,6 +71,8 @@ pub struct Policy {
     pub variables: Vec<(String, String)>,
     /// Linear memory of the instance that holds an app's records.
     pub db_memory: usize,
+    /// Memory for programs that are kept loaded; 0: each run loads its program.
+    pub snapshot_memory: usize,
     /// Linear memory of a module that an agent loads.
     pub wasm_memory: usize,
     /// Keys that the users' secrets are sealed under; `None`: each workspace has its own.
@@ -241,7 +243,7 @@ impl Assembly {
                 functions: described,
             });
         }
-        let vms = Vms::new(&engine, policy.vm.as_deref(), hostless, &functions);
+        let vms = Vms::new(&engine, policy, hostless, &functions);
         if policy.vm.is_some() {
             // Whoever brings a VM wants to know at once whether it fits.
             vms.alone().await?;

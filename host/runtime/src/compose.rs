@@ -6,6 +6,7 @@
 use crate::bindings::{BINDING, FAMILY, LINKING, PROGRAM, SESSION, UNUSED_BINDING, UNUSED_FAMILY};
 use crate::contract;
 use crate::guests;
+use crate::snapshot::parts;
 use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -383,6 +384,7 @@ fn slotted_runtime(
         }
     }
     composition.import(vm, FAMILY, FAMILY)?;
+    leave_modules(&mut composition, vm)?;
     for interface in [PROGRAM, SESSION, LINKING] {
         composition.export(vm, interface)?;
     }
@@ -410,6 +412,7 @@ pub fn runtime(vm: &[u8], hostless: &Hostless) -> Result<Vec<u8>> {
     switchboard.leave_open(&mut composition)?;
     switchboard.close(&mut composition)?;
     composition.connect(&switchboard.part, FAMILY, &vm, FAMILY)?;
+    leave_modules(&mut composition, &vm)?;
     composition.export(&vm, PROGRAM)?;
     composition.export(&vm, SESSION)?;
     if composition.exports(&vm, LINKING) {
@@ -420,13 +423,22 @@ pub fn runtime(vm: &[u8], hostless: &Hostless) -> Result<Vec<u8>> {
     composition.encode()
 }
 
-/// [`runtime`] of the built-in VM, kept in the cache folder under the hash of its parts.
-pub fn cached_runtime(hostless: &Hostless) -> Result<Vec<u8>> {
+/// Code and memory of a VM in parts are brought by whoever instantiates the composition.
+fn leave_modules(composition: &mut Composition, vm: &Part) -> Result<()> {
+    let imports = composition.imports(vm);
+    for module in [parts::CODE, parts::MEMORY] {
+        if imports.iter().any(|import| import == module) {
+            composition.import(vm, module, module)?;
+        }
+    }
+    Ok(())
+}
+
+/// [`runtime`] of a VM, kept in the cache folder under the hash of its parts.
+pub fn cached_runtime(vm: &[u8], hostless: &Hostless) -> Result<Vec<u8>> {
     let families = hostless.iter().map(|(_, bytes)| bytes);
-    let parts: Vec<&[u8]> = [guests::VM_COMPOSED].into_iter().chain(families).collect();
-    cached("mixer-runtime", &parts, || {
-        runtime(guests::VM_COMPOSED, hostless)
-    })
+    let parts: Vec<&[u8]> = [vm].into_iter().chain(families).collect();
+    cached("mixer-runtime", &parts, || runtime(vm, hostless))
 }
 
 /// A composed component from the cache folder, made when it is not there.

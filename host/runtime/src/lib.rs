@@ -5,6 +5,7 @@
 //! * [`compose`]: components out of components; [`standalone`], [`carrier`]: an app, its VM and its families as one.
 //! * [`assembly`]: what all runs share: the VM, the plugins, the table of foreign functions.
 //! * [`vm`]: the VM alone and composed with families, and which of them a program needs.
+//! * [`snapshot`]: programs that are loaded already, in memory and in components.
 //! * [`run`]: one run: a fresh VM instance, its limits, what it reaches; [`interactive`]: a session driven action by action.
 //! * [`shares`]: processor time, shared between workspaces.
 //! * [`progress`]: what a run tells while it goes on.
@@ -20,6 +21,7 @@
 //!
 //! ```text
 //! RunRequest ─► fresh store + VM instance ─► load(program) ─► session(run-agent) ─► Outcome
+//!                    │             └─ from an image, if the program was loaded before ─┘
 //!                    │ family import
 //!                    ├─ core, crypto        composed with the VM if the program uses them, no host involved
 //!                    └─ db, files, http, …  RunContext ─► Instance (own store) ─► plugin
@@ -51,6 +53,7 @@ pub mod run;
 pub mod secrets_key;
 pub mod shares;
 pub mod signature;
+pub mod snapshot;
 pub mod standalone;
 pub mod stream;
 pub mod tape;

@@ -6,11 +6,12 @@ use crate::workspace::{Place, write_atomically};
 use anyhow::{Context, Result, bail};
 use mix_bytecode::Program;
 use mix_compiler::{CompileOptions, SourceFile};
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Deepest folder below a program's folder that is looked at.
@@ -22,6 +23,9 @@ const MAX_EXECUTABLE: u64 = 16 << 20;
 /// Name of the folder beside the sources whose content becomes files of the app.
 const FILES: &str = "files";
 
+/// SHA-256 of an executable.
+pub type Digest = [u8; 32];
+
 /// An executable with the names that it offers.
 pub struct Executable {
     /// The bytes of the `.mixexe`.
@@ -32,6 +36,7 @@ pub struct Executable {
     pub foreign: Vec<String>,
     /// Parameters of the agents.
     params: HashMap<String, Vec<Parameter>>,
+    digest: OnceLock<Digest>,
 }
 
 impl Executable {
@@ -62,6 +67,7 @@ impl Executable {
                 .filter(|module| module.is_agent())
                 .map(|module| (module.name.to_string(), parameters(&program, module)))
                 .collect(),
+            digest: OnceLock::new(),
             bytes,
         })
     }
@@ -69,6 +75,13 @@ impl Executable {
     /// Parameters of an agent; `None` for a module that is none.
     pub fn params(&self, agent: &str) -> Option<&[Parameter]> {
         self.params.get(agent).map(Vec::as_slice)
+    }
+
+    /// What it is known by.
+    pub fn digest(&self) -> Digest {
+        *self
+            .digest
+            .get_or_init(|| Sha256::digest(&self.bytes).into())
     }
 
     fn offers(&self, agent: &str) -> Option<bool> {

@@ -7,12 +7,9 @@
 //! ```
 //!
 //! * [`build`]: all of it; [`build_sync`]: one for hosts without async; [`precompile`]: native code for a stock host;
-//! * [`snapshot`]: a VM that has its program from the start;
 //! * [`description`]: what such a component says about itself.
 
 pub mod description;
-mod sections;
-mod snapshot;
 
 use crate::bindings::{
     AGENTS, BINDING, BUILT_IN, COMMAND, CONTENTS, FAMILY, Function, HANDLER, Link, PROGRAM, SESSION,
@@ -24,6 +21,7 @@ use crate::guests;
 use crate::manifest::Manifest;
 use crate::plugin::{Linkers, PluginCode, Standing};
 use crate::programs::Executable;
+use crate::snapshot::{component, loading};
 use anyhow::{Context, Result, anyhow, bail};
 use description::{Agent, Description, Family};
 use mix_sandbox::engine;
@@ -78,15 +76,19 @@ struct Chosen<'a> {
 pub async fn build(recipe: &Recipe) -> Result<Vec<u8>> {
     let chosen = families(recipe).await?;
     let engine = engine::engine()?;
-    // A family of the embedding program is not known before it is there.
-    let vm = match recipe.programs.as_slice() {
-        [(name, program)] if !recipe.open_family => {
-            let links = links(&chosen, &program.foreign);
+    let prepared = match recipe.programs.as_slice() {
+        [(name, program)] => {
+            all_links(recipe, &chosen, program)?.map(|links| (name, program, links))
+        }
+        _ => None,
+    };
+    let vm = match prepared {
+        Some((name, program, links)) => {
             let vm = guests::VM_COMPOSED;
-            match snapshot::with_program(
+            match component::with_program(
                 &engine,
                 vm,
-                &snapshot::LOAD_LINKED,
+                &loading::LOAD_LINKED,
                 &program.bytes,
                 &links,
             ) {
@@ -131,9 +133,9 @@ pub fn build_sync(app: &str, program: &(String, Executable)) -> Result<Vec<u8>> 
             waits: false,
         })
         .collect();
-    let loader = &snapshot::PREPARE;
+    let loader = &loading::PREPARE;
     let vm = guests::EMBEDDED;
-    let made = snapshot::with_program(&engine, vm, loader, &executable.bytes, &links)
+    let made = component::with_program(&engine, vm, loader, &executable.bytes, &links)
         .with_context(|| format!("program {name} cannot be loaded beforehand"))?;
     let mut component = made.map_err(|refused| anyhow!("program {name}: {refused}"))?;
     let description = Description {
@@ -334,6 +336,40 @@ fn links(chosen: &[Chosen], foreign: &[String]) -> Vec<Link> {
     }
     links
 }
+
+/// The same with the functions that the program around the component may bring: they are found by name
+/// when they are called first. None if it depends on that program what is linked.
+fn all_links(
+    recipe: &Recipe,
+    chosen: &[Chosen],
+    program: &Executable,
+) -> Result<Option<Vec<Link>>> {
+    let mut links = links(chosen, &program.foreign);
+    if !recipe.open_family {
+        return Ok(Some(links));
+    }
+    let imports = mix_bytecode::decode(&program.bytes)?.imports;
+    let unknown = imports
+        .iter()
+        .filter(|import| !links.iter().any(|link| *link.name == *import.name));
+    let mut later = Vec::new();
+    for (number, import) in (LATER..).zip(unknown) {
+        if import.arms.iter().any(|(place, _)| &**place == ENVIRONMENT) {
+            return Ok(None);
+        }
+        later.push(Link {
+            name: import.name.to_string(),
+            number,
+            params: import.params,
+            waits: true,
+        });
+    }
+    links.extend(later);
+    Ok(Some(links))
+}
+
+/// The number of the first function that is found by its name (`mix:vm/slotted-vm`).
+const LATER: u32 = 255 << 24;
 
 /// Name and size of a part of a component.
 type Part = (String, usize);

@@ -7,7 +7,11 @@
 //!
 //! Foreign functions are looked up here, once for all runs; a run is told the numbers of those
 //! that its program uses (`mix:vm/linking`).
+//!
+//! The VM is instantiated in parts, so that a program that was loaded before is there from the start
+//! ([`crate::snapshot`]). A VM given with `--vm` that cannot be taken apart loads its program in each run.
 
+use crate::assembly::Policy;
 use crate::bindings::{
     Action, BINDING, Caller, Event, FAMILY, Failure, Function, Issue, LINKING, Link, PROGRAM,
     Reply, SESSION, Summary, UNUSED_BINDING, UNUSED_FAMILY, copy,
@@ -17,10 +21,14 @@ use crate::contract;
 use crate::guests;
 use crate::programs::Executable;
 use crate::run::RunContext;
+use crate::snapshot::images::{Counts, Images};
+use crate::snapshot::parts::Parts;
+use crate::snapshot::shape::Shape;
 use crate::stream::{HostReply, Offered};
 use anyhow::{Context, Result};
 use mix_sandbox::linker::linker;
 use mix_sandbox::state::{Grants, GuestState};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::ready;
 use std::path::{Path, PathBuf};
@@ -45,6 +53,8 @@ pub type Run = TypedFunc<(StreamReader<Action>,), (StreamReader<Event>,)>;
 pub struct Vms {
     engine: Engine,
     replacement: Option<PathBuf>,
+    /// Memory of a form for programs that are kept loaded.
+    image_bytes: usize,
     hostless: Hostless,
     /// Functions behind the host, in the order of their numbers.
     host: Vec<Link>,
@@ -54,8 +64,10 @@ pub struct Vms {
 
 /// The VM, ready to be instantiated.
 pub struct VmCode {
-    /// The component with its imports filled.
+    /// The component with its imports filled, without a program.
     pre: InstancePre<GuestState>,
+    /// The same with programs; none if it cannot be taken apart.
+    images: Option<Arc<Images>>,
     /// Functions that it reaches, by name.
     functions: HashMap<String, Link>,
     load: ComponentExportIndex,
@@ -67,17 +79,18 @@ pub struct VmCode {
 }
 
 impl Vms {
-    /// `replacement`: a VM other than the built-in one. `hostless`: the families that are composed
-    /// with it. `functions`: those behind the host.
+    /// `hostless`: the families that are composed with the VM. `functions`: those behind the host.
     pub fn new(
         engine: &Engine,
-        replacement: Option<&Path>,
+        policy: &Policy,
         hostless: Hostless,
         functions: &[Function],
     ) -> Vms {
         Vms {
             engine: engine.clone(),
-            replacement: replacement.map(Path::to_owned),
+            replacement: policy.vm.clone(),
+            // Either form of the VM has half of it.
+            image_bytes: policy.snapshot_memory / 2,
             hostless,
             host: functions.iter().zip(0..).map(link).collect(),
             alone: OnceCell::new(),
@@ -101,9 +114,10 @@ impl Vms {
             .get_or_try_init(|| async {
                 let engine = self.engine.clone();
                 let replacement = self.replacement.clone();
+                let image_bytes = self.image_bytes;
                 let made = tokio::task::spawn_blocking(move || {
-                    let bytes = vm_bytes(replacement.as_deref())?;
-                    VmCode::prepare(&engine, &bytes)
+                    let vm = vm_bytes(replacement.as_deref(), guests::VM)?;
+                    VmCode::of(&engine, &vm, image_bytes, |vm| Ok(vm.to_vec()))
                 });
                 let mut code = made.await??;
                 code.functions = self.numbered_from(0);
@@ -118,19 +132,34 @@ impl Vms {
             .get_or_try_init(|| async {
                 let engine = self.engine.clone();
                 let replacement = self.replacement.clone();
+                let image_bytes = self.image_bytes;
                 let hostless = self.hostless.clone();
                 let made = tokio::task::spawn_blocking(move || {
-                    let bytes = match &replacement {
-                        None => compose::cached_runtime(&hostless)?,
-                        Some(path) => compose::runtime(&vm_bytes(Some(path))?, &hostless)?,
-                    };
-                    VmCode::prepare(&engine, &bytes)
+                    let vm = vm_bytes(replacement.as_deref(), guests::VM_COMPOSED)?;
+                    VmCode::of(&engine, &vm, image_bytes, |vm| match replacement {
+                        None => compose::cached_runtime(vm, &hostless),
+                        Some(_) => compose::runtime(vm, &hostless),
+                    })
                 });
                 let mut code = made.await??;
                 code.functions = code.link(&self.engine, self).await?;
                 Ok(code)
             })
             .await
+    }
+
+    /// How many programs are loaded already, and how often that was of use.
+    pub fn snapshots(&self) -> Counts {
+        let forms = [self.alone.get(), self.composed.get()];
+        let images = forms.into_iter().flatten().flat_map(|code| &code.images);
+        images.fold(Counts::default(), |sum, images| {
+            let own = images.counts();
+            Counts {
+                images: sum.images + own.images,
+                bytes: sum.bytes + own.bytes,
+                runs: sum.runs + own.runs,
+            }
+        })
     }
 
     fn numbered_from(&self, first: u32) -> HashMap<String, Link> {
@@ -146,12 +175,40 @@ impl Vms {
 }
 
 impl VmCode {
-    fn prepare(engine: &Engine, bytes: &[u8]) -> Result<VmCode> {
+    /// A VM in parts if it can be taken apart; `compose` puts other components around it.
+    fn of(
+        engine: &Engine,
+        vm: &[u8],
+        image_bytes: usize,
+        compose: impl FnOnce(&[u8]) -> Result<Vec<u8>>,
+    ) -> Result<VmCode> {
+        match Parts::of(vm) {
+            Ok(parts) => VmCode::prepare(
+                engine,
+                &compose(&parts.rest)?,
+                Some((&parts.shape, image_bytes)),
+            ),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::debug!(error, "the VM stays whole: each run loads its program");
+                VmCode::prepare(engine, &compose(vm)?, None)
+            }
+        }
+    }
+
+    /// `parts`: the core module of a VM in parts, and the memory for its images.
+    fn prepare(engine: &Engine, bytes: &[u8], parts: Option<(&Shape, usize)>) -> Result<VmCode> {
         let component = Component::new(engine, bytes)?;
         let mut linker = linker(engine)?;
         add_family(&mut linker)?;
         add_unused(&mut linker)?;
-        let pre = linker.instantiate_pre(&component)?;
+        let (pre, images) = match parts {
+            None => (linker.instantiate_pre(&component)?, None),
+            Some((shape, most)) => {
+                let images = Images::new(engine, shape, component.clone(), linker, most)?;
+                (images.empty()?, Some(Arc::new(images)))
+            }
+        };
         let function = |interface: &str, name: &str| {
             let instance = component
                 .get_export_index(None, interface)
@@ -162,6 +219,7 @@ impl VmCode {
         };
         Ok(VmCode {
             pre,
+            images,
             functions: HashMap::new(),
             load: function(PROGRAM, "load")?,
             load_linked: function(LINKING, "load-linked").ok(),
@@ -174,19 +232,23 @@ impl VmCode {
         })
     }
 
-    /// A fresh instance that has loaded the program on behalf of this caller.
+    /// A fresh instance that has this program, on behalf of this caller.
     pub async fn start(
         &self,
         store: &mut Store<GuestState>,
         who: &Caller,
-        program: &Executable,
+        program: &Arc<Executable>,
     ) -> wasmtime::Result<std::result::Result<Run, Issue>> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let images = self.images.as_ref();
+        let with_program = images.and_then(|images| images.of(program, || self.links(program)));
+        let has_program = with_program.is_some();
+        let pre = with_program.as_ref().unwrap_or(&self.pre);
+        let instance = pre.instantiate_async(&mut *store).await?;
         for bind in &self.bind {
             let bind: TypedFunc<(Caller,), ()> = instance.get_typed_func(&mut *store, bind)?;
             bind.call_async(&mut *store, (who.clone(),)).await?;
         }
-        if let Err(issue) = self.load(store, &instance, program).await? {
+        if !has_program && let Err(issue) = self.load(store, &instance, program).await? {
             return Ok(Err(issue));
         }
         Ok(Ok(instance.get_typed_func(&mut *store, self.run)?))
@@ -203,13 +265,7 @@ impl VmCode {
             Some(index) => {
                 let load: TypedFunc<(&[u8], &[Link]), (LoadResult,)> =
                     instance.get_typed_func(&mut *store, index)?;
-                let links: Vec<Link> = program
-                    .foreign
-                    .iter()
-                    .filter_map(|name| self.functions.get(name))
-                    .flat_map(|link| self.with_short_ways(link))
-                    .cloned()
-                    .collect();
+                let links = self.links(program);
                 load.call_async(&mut *store, (&program.bytes, &links))
                     .await?
             }
@@ -221,6 +277,16 @@ impl VmCode {
             }
         };
         Ok(loaded)
+    }
+
+    /// Where the functions are that a program uses.
+    fn links(&self, program: &Executable) -> Vec<Link> {
+        let foreign = program.foreign.iter();
+        foreign
+            .filter_map(|name| self.functions.get(name))
+            .flat_map(|link| self.with_short_ways(link))
+            .cloned()
+            .collect()
     }
 
     /// A function, and what is tried before it is started.
@@ -272,11 +338,13 @@ impl VmCode {
     }
 }
 
-fn vm_bytes(replacement: Option<&Path>) -> Result<Vec<u8>> {
+fn vm_bytes(replacement: Option<&Path>, own: &'static [u8]) -> Result<Cow<'static, [u8]>> {
     match replacement {
-        None => Ok(guests::VM.to_vec()),
+        None => Ok(Cow::Borrowed(own)),
         Some(path) => {
-            std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+            let bytes = std::fs::read(path);
+            let bytes = bytes.with_context(|| format!("{} cannot be read", path.display()))?;
+            Ok(Cow::Owned(bytes))
         }
     }
 }

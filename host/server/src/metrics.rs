@@ -98,7 +98,22 @@ impl Metrics {
             let labels = format!("route=\"{route}\",method=\"{method}\",status=\"{status}\"");
             line(&mut text, name, "", &labels, series.bytes);
         }
+        let snapshots = server.assembly.vms.snapshots();
+        let name = "mixer_snapshot_runs_total";
+        let help = "Runs that began with their program loaded.";
+        head(&mut text, name, "counter", help);
+        line(&mut text, name, "", "", snapshots.runs);
         for (name, help, value) in [
+            (
+                "mixer_snapshots",
+                "Programs that are kept loaded.",
+                snapshots.images as u64,
+            ),
+            (
+                "mixer_snapshot_bytes",
+                "Memory of the programs that are kept loaded.",
+                snapshots.bytes as u64,
+            ),
             (
                 "mixer_run_slots",
                 "Runs at once.",

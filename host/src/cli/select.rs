@@ -54,6 +54,9 @@ pub struct GuestFlags {
     /// Linear memory of the record store of an app.
     #[arg(long, value_name = "SIZE", env = "MIXER_DB_MEMORY", default_value = "1GiB", value_parser = units::size)]
     pub db_memory: u64,
+    /// Memory for programs that are kept loaded, so that their runs begin at once; 0: each run loads its program.
+    #[arg(long, value_name = "SIZE", env = "MIXER_SNAPSHOT_MEMORY", default_value = "256MiB", value_parser = units::size)]
+    pub snapshot_memory: u64,
     /// Where the key of the users' secrets comes from: `file:PATH`, `env:NAME` or `command:COMMAND`; without it each workspace has a key of its own.
     #[arg(
         long,
@@ -165,6 +168,7 @@ impl GuestFlags {
             vm: self.mixrt_wasm.clone(),
             variables,
             db_memory: self.db_memory as usize,
+            snapshot_memory: self.snapshot_memory as usize,
             wasm_memory: self.wasm_memory as usize,
             secrets_keys,
         };

@@ -26,14 +26,20 @@ pub struct Component {
 }
 
 impl Component {
-    /// Makes the engine ready.
+    /// Makes the engine ready. Every run loads its program.
     pub fn new() -> Result<Self> {
+        Self::keeping(0)
+    }
+
+    /// The same with this memory for programs that are kept loaded.
+    pub fn keeping(snapshot_memory: usize) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
         let policy = Policy {
             db_memory: 64 << 20,
+            snapshot_memory,
             ..Policy::default()
         };
         let assembly = runtime.block_on(Assembly::new(&policy, Outbound::new(false)))?;
@@ -65,6 +71,7 @@ impl Component {
                 environment: Vec::new(),
                 allowed: None,
                 progress: None,
+                neighbours: None,
             };
             let start = Start::now();
             let outcome = self.runtime.block_on(run::run(&self.assembly, request));

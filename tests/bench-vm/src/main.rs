@@ -11,7 +11,7 @@
 //! - `peers` (feature): QuickJS and Lua 5.4
 //! - [`cases`]: uses of library functions
 //! - [`growth`]: these at doubling sizes, to see that none is quadratic
-//! - [`load`]: what the library costs a program when it starts
+//! - [`load`]: what the library costs a program when it starts, and what a program of a megabyte ([`large`])
 //! - `library` (with `peers`): these on a million elements, beside the builtins of QuickJS
 //!
 //! `build FOLDER` writes the executables, to be run by any `mixer`.
@@ -23,6 +23,7 @@ mod clock;
 #[cfg(feature = "component")]
 mod component;
 mod growth;
+mod large;
 #[cfg(feature = "peers")]
 mod library;
 mod load;

@@ -8,6 +8,8 @@ use std::process::Command;
 
 #[path = "main_job/component.rs"]
 mod component;
+#[path = "main_job/snapshots.rs"]
+mod snapshots;
 
 use mix_system_tests::{Server, Sink, repository, response_json, run_mixer};
 use serde_json::{Value, json};

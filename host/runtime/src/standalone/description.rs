@@ -3,8 +3,8 @@
 //! The description is a custom section `mix-app` of the component: JSON. What the component will
 //! ask its host for is read from its imports instead, which cannot be wrong.
 
-use super::sections;
 use crate::signature::Parameter;
+use crate::snapshot::sections;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
