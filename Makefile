@@ -72,11 +72,16 @@ test-api: mixer ## Schemathesis compares the HTTP interface with its description
 test-s3: mixer ## Files of apps on an S3 store that is started for it (moto; needs pip and a network)
 	scripts/test-s3.sh $(MIXER)
 
-# QuickJS and Lua, and the VM component, beside the native VM.
+# QuickJS and the VM component beside the native VM. Lua is a program of its own, built by itself: with it
+# the engine would have other features and be compiled again.
 BENCH_FEATURES := mix-bench-vm/peers,mix-bench-vm/component
 
+.PHONY: bench-lua
+bench-lua:
+	$(CARGO) build --locked --release -p mix-bench-vm --features lua --bin mix-bench-lua
+
 .PHONY: bench
-bench: guests ## Crossings, starts, requests per second, beside peers, as one table
+bench: guests bench-lua ## Crossings, starts, requests per second, beside peers, as one table
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile
 	$(CARGO) build --locked --release --workspace --features $(BENCH_FEATURES) --bin mixer --bin stock-wasmtime --bin mix-bench-vm
 	$(CARGO) bench --locked --workspace --bench mixer
@@ -87,7 +92,7 @@ bench-compile: ## Lines per second of the compiler
 	$(CARGO) bench --locked -p mix-compiler --bench compile
 
 .PHONY: bench-vm
-bench-vm: guests ## Programs in Mix, native and in the component, beside QuickJS and Lua 5.4; library functions beside QuickJS' own; growth at doubling sizes; what the library costs at the start
+bench-vm: guests bench-lua ## Programs in Mix, native and in the component, beside QuickJS and Lua 5.4; library functions beside QuickJS' own; growth at doubling sizes; what the library costs at the start
 	$(CARGO) build --locked --release --workspace --features $(BENCH_FEATURES) --bin mix-bench-vm
 	$(TARGET_DIR)/release/mix-bench-vm
 	$(TARGET_DIR)/release/mix-bench-vm library
@@ -102,6 +107,12 @@ bench-store: ## The record store beside SQLite on a million records, as one tabl
 bench-store-component: guests ## The record store through its component beside the store itself, as one table
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-caller
 	$(CARGO) bench --locked --workspace --bench records
+
+.PHONY: bench-all
+bench-all: guests bench-lua ## Everything that has a peer, as one table with ratios (BENCH_RECORDS, 100000)
+	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-test-caller
+	$(CARGO) build --locked --release --workspace --features $(BENCH_FEATURES) --bin mixer --bin stock-wasmtime --bin mix-bench-vm
+	scripts/bench-all.sh $(TARGET_DIR)
 
 .PHONY: fuzz
 fuzz: ## Fuzz lexer, parser, compiler, verifier with VM, values, queries and database files (FUZZ_SECONDS each, 60)

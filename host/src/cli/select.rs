@@ -55,7 +55,7 @@ pub struct GuestFlags {
     #[arg(long, value_name = "SIZE", env = "MIXER_DB_MEMORY", default_value = "1GiB", value_parser = units::size)]
     pub db_memory: u64,
     /// Memory for programs that are kept loaded, so that their runs begin at once; 0: each run loads its program.
-    #[arg(long, value_name = "SIZE", env = "MIXER_SNAPSHOT_MEMORY", default_value = "256MiB", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", env = "MIXER_SNAPSHOT_MEMORY", default_value = "256MiB", value_parser = units::size_or_none)]
     pub snapshot_memory: u64,
     /// Where the key of the users' secrets comes from: `file:PATH`, `env:NAME` or `command:COMMAND`; without it each workspace has a key of its own.
     #[arg(

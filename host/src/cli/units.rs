@@ -37,6 +37,14 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number of bytes, or 0 for none.
+pub fn size_or_none(text: &str) -> Result<u64, String> {
+    match text.trim() {
+        "0" => Ok(0),
+        text => size(text),
+    }
+}
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text
@@ -56,6 +64,7 @@ mod tests {
         assert_eq!(duration("3"), Ok(Duration::from_secs(3)));
         assert_eq!(size("256MiB"), Ok(256 << 20));
         assert_eq!(size("7"), Ok(7));
+        assert_eq!((size_or_none("0"), size_or_none("7")), (Ok(0), Ok(7)));
         for bad in ["", "x", "0", "-1s", "1y", "99999999999999h"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

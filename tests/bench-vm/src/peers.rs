@@ -1,5 +1,10 @@
 //! QuickJS and Lua 5.4. A program defines a function `main` that is given the input.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::cases::Case;
@@ -39,7 +44,7 @@ impl Engine for QuickJs {
     }
 }
 
-/// Lua 5.4.
+/// Lua 5.4, in a process of its own.
 pub struct Lua;
 
 impl Engine for Lua {
@@ -48,22 +53,59 @@ impl Engine for Lua {
     }
 
     fn prepare<'a>(&'a self, program: &'a Program) -> Result<Option<Run<'a>>> {
-        let Some(source) = program.source("lua")? else {
+        let Some(file) = program.file("lua") else {
             return Ok(None);
         };
-        let lua = mlua::Lua::new();
-        let failed = |error: mlua::Error| anyhow!("{error}");
-        lua.load(source).exec().map_err(failed)?;
-        let main: mlua::Function = lua.globals().get("main").map_err(failed)?;
-        Ok(Some(Box::new(move || {
-            // The state lives as long as the function.
-            let _ = &lua;
-            let start = Start::now();
-            let text: mlua::String = main.call(program.input.as_str()).map_err(failed)?;
-            let time = start.elapsed();
-            let text = text.to_str().map_err(failed)?.to_owned();
-            Ok(Measured { time, text })
-        })))
+        let mut peer = Peer::start(&file, &program.input)?;
+        Ok(Some(Box::new(move || peer.run())))
+    }
+}
+
+/// A Lua program that is run on demand.
+struct Peer {
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start(file: &Path, input: &str) -> Result<Peer> {
+        let program = std::env::current_exe()?.with_file_name("mix-bench-lua");
+        let mut process = Command::new(&program)
+            .arg(file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} is not built (see `make bench-vm`)", program.display()))?;
+        let mut requests = process.stdin.take().context("a pipe to Lua")?;
+        let answers = process.stdout.take().context("a pipe from Lua")?;
+        write!(requests, "{}\n{input}", input.len())?;
+        Ok(Peer {
+            process,
+            requests,
+            answers: BufReader::new(answers),
+        })
+    }
+
+    fn run(&mut self) -> Result<Measured> {
+        writeln!(self.requests)?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        let (nanos, length) = line.trim().split_once(' ').context("Lua has failed")?;
+        let mut text = vec![0; length.parse()?];
+        self.answers.read_exact(&mut text)?;
+        Ok(Measured {
+            time: Duration::from_nanos(nanos.parse()?),
+            text: String::from_utf8(text)?,
+        })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

@@ -38,12 +38,16 @@ pub struct Measured {
 }
 
 impl Program {
-    /// The source in a language, by the extension of its file.
+    /// The file in a language, by its extension.
+    pub fn file(&self, extension: &str) -> Option<PathBuf> {
+        Some(self.path.with_extension(extension)).filter(|path| path.exists())
+    }
+
+    /// The source in a language.
     pub fn source(&self, extension: &str) -> Result<Option<String>> {
-        let path = self.path.with_extension(extension);
-        if !path.exists() {
+        let Some(path) = self.file(extension) else {
             return Ok(None);
-        }
+        };
         let text = std::fs::read_to_string(&path);
         text.map(Some)
             .with_context(|| format!("{} cannot be read", path.display()))

@@ -319,7 +319,7 @@ fn settle(body: &mut Value) {
     match body {
         Value::Object(members) => {
             members.retain(|name, _| {
-                let volatile = ["requestId", "uptime"].contains(&name.as_str());
+                let volatile = ["requestId", "uptime", "watermark"].contains(&name.as_str());
                 !volatile && !name.ends_with("_at") && !name.ends_with("At")
             });
             members.values_mut().for_each(settle);
@@ -416,6 +416,103 @@ fn a_stock_host_answers_as_the_server_does() {
 }
 
 #[test]
+fn a_stock_host_refuses_what_the_server_refuses() {
+    let both = Both::start();
+    let path = |rest: &str| format!("{APP}/{rest}");
+    let (documents, query, save) = (path("documents"), path("query"), path("save"));
+    let (first, agent) = (format!("{documents}/$1"), path("agent/fine/run"));
+    let (endless, deep) = (
+        format!("{}?timeout=1", path("agent/endless/run")),
+        path("agent/deep/run"),
+    );
+    let nested = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
+    let wide = format!(r#"{{"name":"{}"}}"#, "x".repeat(3 << 20));
+    let film = r#"{"kind":"film","n":1,"title":"Vertigo","tags":["a","b"]}"#;
+    let form = "application/x-www-form-urlencoded";
+    let asked: &[Asked] = &[
+        // What runs into its limits.
+        ("POST", &endless, &[], Some((JSON, "{}"))),
+        ("POST", &deep, &[], Some((JSON, "{}"))),
+        ("POST", &agent, &[], Some((JSON, &nested))),
+        ("POST", &agent, &[], Some((JSON, &wide))),
+        ("POST", &agent, &[], Some((JSON, "\u{0}"))),
+        ("POST", &agent, &[], Some(("text/plain", "name"))),
+        ("POST", &agent, &[], Some((form, "name=Ada+Lovelace"))),
+        (
+            "POST",
+            &agent,
+            &[("content-encoding", "br")],
+            Some((JSON, "{}")),
+        ),
+        ("GET", &format!("{agent}?timeout=never"), &[], None),
+        ("GET", &format!("{agent}?name=%ff"), &[], None),
+        ("HEAD", &format!("{agent}?name=Ada"), &[], None),
+        // Records, read and written under conditions.
+        ("POST", &documents, &[], Some((JSON, film))),
+        ("GET", &first, &[("accept", "application/json")], None),
+        ("HEAD", &first, &[], None),
+        ("GET", &format!("{first}?asOf=2001-01-01"), &[], None),
+        ("GET", &format!("{documents}/short"), &[], None),
+        ("POST", &documents, &[], Some((JSON, "7"))),
+        ("POST", &documents, &[], Some((JSON, "[1, 2]"))),
+        (
+            "POST",
+            &documents,
+            &[],
+            Some((JSON, r#"{"_rmx_id":"no id"}"#)),
+        ),
+        ("POST", &save, &[], Some((JSON, r#"{"records":[]}"#))),
+        ("POST", &save, &[], Some((JSON, "{}"))),
+        ("GET", &query, &[], None),
+        (
+            "GET",
+            &format!("{query}?query=n%20%7C%20limit(x)"),
+            &[],
+            None,
+        ),
+        ("POST", &query, &[], Some((JSON, r#"{"query":7}"#))),
+        (
+            "POST",
+            &query,
+            &[],
+            Some((JSON, r#"{"query":"n == ?", "params":[1]}"#)),
+        ),
+        (
+            "POST",
+            &query,
+            &[],
+            Some((JSON, r#"{"query":"tags.* == \"a\" | .title"}"#)),
+        ),
+        ("GET", &format!("{query}?query=n&timeout=0"), &[], None),
+        ("DELETE", &documents, &[], Some((JSON, r#"{"ids":["$1"]}"#))),
+        ("GET", &first, &[], None),
+        // Paths.
+        ("GET", "/v1/ws/local/app/limits/agent/%2e%2e/run", &[], None),
+        ("GET", "/v1/ws/local/app/limits/agent/nobody/run", &[], None),
+        ("GET", "//v1/health", &[], None),
+        ("GET", "/v1/health?x=1", &[], None),
+        ("HEAD", "/v1/health", &[], None),
+        ("TRACE", "/v1/health", &[], None),
+        ("GET", "/v2/health", &[], None),
+        ("GET", &path("files/nothing.txt"), &[], None),
+        ("GET", &path("file-manager/content?path=/"), &[], None),
+    ];
+    let left = conversation(&both.mixer, asked);
+    let right = conversation(&both.component, asked);
+    let differ: Vec<String> = asked
+        .iter()
+        .zip(left.iter().zip(&right))
+        .filter(|(_, (left, right))| left != right)
+        .map(|(asked, (left, right))| format!("{} {}\n{left}\n{right}", asked.0, asked.1))
+        .collect();
+    assert!(differ.is_empty(), "{}", differ.join("\n\n"));
+    let refused = left
+        .iter()
+        .filter(|one| one["status"].as_u64() >= Some(400));
+    assert!(refused.count() > 20, "most of them are refused");
+}
+
+#[test]
 fn what_a_stock_host_answers_otherwise_is_known() {
     let both = Both::start();
     // Its description names what it offers and nothing else.
@@ -467,6 +564,22 @@ fn what_a_stock_host_answers_otherwise_is_known() {
         code("GET", &format!("{APP}/agent/fine/run?async=true")),
         expected(401, "unauthenticated")
     );
+    // What would be more than an instance may have ends the instance; the next request finds another one.
+    let run = |server: &Server, agent: &str| {
+        let path = format!("{APP}/agent/{agent}/run");
+        let answer = server.send("POST", &path, &[], Some((JSON, r#"{"name":"x"}"#)));
+        (answer.status, answer.code())
+    };
+    assert_eq!(run(&both.mixer, "hoard"), expected(500, "agent_memory"));
+    assert_eq!(run(&both.component, "hoard"), expected(500, ""));
+    assert_eq!(run(&both.component, "fine").0, 200);
+    // How long the head of a request may be is the host's to say.
+    let long = format!("{APP}/query?query={}", "n%20%26%26%20".repeat(2_000));
+    assert_eq!(both.mixer.get(&format!("{long}n")).0, 431);
+    assert_ne!(both.component.get(&format!("{long}n")).0, 431);
+    // The host knows whether it is ready, the component does not.
+    assert_eq!(both.mixer.get("/v1/health/ready").0, 200);
+    assert_eq!(both.component.get("/v1/health/ready").0, 404);
     // Events of a run are not sent as they come.
     let events = both.component.send(
         "GET",

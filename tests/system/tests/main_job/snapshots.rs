@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use mix_system_tests::{Server, repository, response_json, run_mixer};
+use mix_system_tests::{Server, repository, run_mixer};
 use serde_json::{Value, json};
 
 /// Runs before an image is there at the latest: it is made beside the others.
@@ -21,11 +21,25 @@ fn install(ws_dir: &Path, app: &str, source: &Path) {
     assert_eq!(done.code, 0, "{}", done.stderr);
 }
 
+/// A server whose user is an administrator with secrets of their own.
+fn started(ws_dir: &Path) -> Server {
+    Server::mixer(ws_dir, &["--dev-token", "ada"])
+}
+
+fn token(server: &Server) -> String {
+    format!("Bearer {}", server.dev_token().expect("a token"))
+}
+
 /// Runs that began with their program loaded.
 fn loaded(server: &Server) -> u64 {
-    let (status, body) = server.get("/v1/metrics");
-    assert_eq!(status, 200);
-    let text = String::from_utf8(body).expect("text");
+    let answer = server.send(
+        "GET",
+        "/v1/metrics",
+        &[("authorization", &token(server))],
+        None,
+    );
+    assert_eq!(answer.status, 200);
+    let text = String::from_utf8(answer.body).expect("text");
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("mixer_snapshot_runs_total "));
@@ -35,9 +49,16 @@ fn loaded(server: &Server) -> u64 {
 
 fn run(server: &Server, app: &str, agent: &str, params: &Value) -> Value {
     let path = format!("/v1/ws/local/app/{app}/agent/{agent}/run");
-    let (status, body) = server.post(&path, &params.to_string());
-    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
-    response_json(&body)
+    let headers = [("authorization", &*token(server))];
+    let params = params.to_string();
+    let answer = server.send("POST", &path, &headers, Some(("application/json", &params)));
+    assert_eq!(
+        answer.status,
+        200,
+        "{}",
+        String::from_utf8_lossy(&answer.body)
+    );
+    answer.json()
 }
 
 /// Runs until an image is used, and what these runs answered.
@@ -58,7 +79,7 @@ fn runs_of_a_loaded_program_know_nothing_of_each_other() {
     for app in ["one", "two"] {
         install(folder.path(), app, &source);
     }
-    let server = Server::mixer(folder.path(), &[]);
+    let server = started(folder.path());
     let get = json!({"do": "get"});
     // The secret is there when the image is made.
     let set = json!({"do": "set", "value": "hush-hush"});
@@ -120,7 +141,7 @@ fn a_run_after_an_install_is_one_of_the_new_program() {
     let ws_dir = folder.path().join("ws");
     write(1);
     install(&ws_dir, "app", &source);
-    let server = Server::mixer(&ws_dir, &[]);
+    let server = started(&ws_dir);
     for version in 1..4 {
         if version > 1 {
             write(version);
