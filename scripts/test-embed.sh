@@ -30,4 +30,4 @@ npx jco transpile shop.wasm -o shop --instantiation async >/dev/null
 same "JavaScript" "$(node node.mjs | tr '\n' ' ')" "$expected 2 "
 
 [ -x python/bin/pip ] || { python3 -m venv python && python/bin/pip install --quiet wasmtime==48.0.0 msgpack==1.1.2; }
-same "Python" "$(python/bin/python host.py)" "$expected"
+same "Python" "$(python/bin/python host.py | tr '\n' ' ')" "$expected 2 "

@@ -1,6 +1,5 @@
-"""Runs the agent `shop` of the embedded app, with a stock of our own. Made ready by:
-mixer build app --sync -o shop.wasm
-"""
+"""Runs the agent `shop` of the embedded app, with a stock of our own, and a session. Made ready by:
+mixer build app --sync -o shop.wasm"""
 
 import json
 
@@ -32,3 +31,9 @@ instance = linker.instantiate(store, Component.from_file(engine, "shop.wasm"))
 agents = instance.get_export_index(store, "mix:embed/agents-sync@0.1.0")
 get = lambda name: instance.get_func(store, instance.get_export_index(store, name, agents))
 print(get("run")(store, "shop", '{"item":"apples"}'))
+
+session = get("open")(store)
+ask = lambda message: [json.loads(text) for text in get("ask")(store, session, json.dumps(message))]
+ask({"type": "load", "module": "basket"})
+told = ask({"type": "input", "cell": "items", "value": ["apple", "pear"]})
+print(*[one["value"] for one in told if one.get("cell") == "count"])

@@ -3,8 +3,10 @@
 use super::*;
 use mix_component_tests::{component as component_of, linker, store};
 use mix_runtime::programs::Executable;
+use mix_runtime::standalone::description::Description;
 use mix_runtime::standalone::{Recipe, build};
 use std::path::Path;
+use wasmtime::component::Linker;
 
 #[path = "../../../../../examples/embed/rust.rs"]
 mod example;
@@ -32,6 +34,58 @@ async fn an_app_uses_a_family_of_the_program_around_it() -> Result<()> {
     example_family::add(&mut linker)?;
     let output = example::shop(&linker, store, &component_of(&component)?).await?;
     assert_eq!(output, r#"{"item":"apples","left":2,"order":true}"#);
+    Ok(())
+}
+
+/// A family of functions that never wait, found by their names when they are called first.
+fn add_functions<T: Send + 'static>(linker: &mut Linker<T>, names: &'static [&str]) -> Result<()> {
+    use example_family::mix::ffi::types::{Failure, Function, Reply};
+    type Called = std::result::Result<Vec<u8>, Failure>;
+    let mut family = linker.instance("mix:ffi/family@0.1.1")?;
+    family.func_wrap("describe", |_, ()| {
+        let functions = names.iter().map(|name| Function {
+            name: (*name).to_owned(),
+            params: 1,
+            waits: false,
+            doc: String::new(),
+        });
+        Ok((functions.collect::<Vec<_>>(),))
+    })?;
+    family.func_wrap("call", |_, (function, _): (u32, Vec<u8>)| {
+        // The number of the function as a MessagePack number.
+        let called: Called = Ok(vec![function as u8]);
+        Ok((called,))
+    })?;
+    family.func_wrap_concurrent("start", |_, (_, _): (u32, Vec<u8>)| {
+        Box::pin(async move {
+            let failure = Failure {
+                code: "ERR_INTERNAL".to_owned(),
+                message: "it does not wait".to_owned(),
+                detail: None,
+            };
+            Ok((Err::<Reply, Failure>(failure),))
+        })
+    })?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_of_the_program_around_an_app_are_found_when_they_are_called() -> Result<()> {
+    let component = built("examples/embed/app/shop.mix", true).await?;
+    assert!(Description::of(&component)?.preinitialized);
+    let component = component_of(&component)?;
+    let mut linker_of_two = linker()?;
+    add_functions(&mut linker_of_two, &["$host_other", "$host_stock"])?;
+    let found = example::shop(&linker_of_two, store(&Surroundings::default())?, &component).await?;
+    assert_eq!(found, r#"{"item":"apples","left":1,"order":true}"#);
+    let mut linker_of_one = linker()?;
+    add_functions(&mut linker_of_one, &["$host_other"])?;
+    let missing = example::shop(&linker_of_one, store(&Surroundings::default())?, &component).await;
+    let missing = missing.expect_err("nobody has it").to_string();
+    assert!(
+        missing.contains("ERR_FFI_MISSING") && missing.contains("$host_stock"),
+        "{missing}"
+    );
     Ok(())
 }
 
