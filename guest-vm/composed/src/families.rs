@@ -9,6 +9,11 @@ use crate::bindings::mix::ffi::types::{Failure, Function, Reply};
 /// Bits of a number that count within a slot.
 const BITS: u32 = 24;
 
+/// Which family has the function of that number: 0 is the imported one, the slots come after it.
+pub fn family_of(function: u32) -> u32 {
+    function >> BITS
+}
+
 /// All functions with their numbers.
 pub fn describe() -> Vec<(u32, Function)> {
     let slots = (0..SLOTS).flat_map(|slot| {
