@@ -38,6 +38,7 @@ impl linking::Guest for Component {
                 index: link.number,
                 params: link.params,
                 waits: link.waits,
+                family: families::family_of(link.number),
             })
         };
         load(&executable, &find)
@@ -81,6 +82,7 @@ impl FunctionTable for Family {
                         index,
                         params: function.params,
                         waits: function.waits,
+                        family: families::family_of(index),
                     };
                     (function.name, linked)
                 })

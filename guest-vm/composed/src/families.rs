@@ -54,6 +54,11 @@ fn look_up(number: u32) -> Result<(u32, bool), Failure> {
     })
 }
 
+/// Which family has the function of that number: 0 is the imported one, the slots come after it.
+pub fn family_of(function: u32) -> u32 {
+    function >> BITS
+}
+
 /// All functions with their numbers.
 pub fn describe() -> Vec<(u32, Function)> {
     let slots = (0..SLOTS).flat_map(|slot| {

@@ -76,6 +76,7 @@ pub fn own(name: &str) -> Option<Linked> {
         index: u32::try_from(place).ok()?,
         params: OWN[place].params,
         waits: false,
+        family: 0,
     })
 }
 

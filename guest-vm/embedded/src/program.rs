@@ -29,6 +29,7 @@ impl Guest for Component {
                     index: functions::OF_HOST + u32::try_from(place).ok()?,
                     params: of_host[place].params,
                     waits: false,
+                    family: 1,
                 })
             })
         };

@@ -11,6 +11,8 @@ pub struct Linked {
     pub params: u8,
     /// False: reached with [`Host::call`]. True: started as [`Pending::Start`].
     pub waits: bool,
+    /// Which family has it, as far as the table can tell: a short way is one of the same family.
+    pub family: u32,
 }
 
 /// Names of the foreign functions that are there.

@@ -112,7 +112,9 @@ impl Short {
     fn find(functions: &dyn FunctionTable, name: &str, of: &Linked) -> Option<Short> {
         let find = |ending: &str| {
             let short = functions.find(&format!("{name}{ending}"))?;
-            (!short.waits && short.params == of.params).then_some(Short {
+            // That of another family would take calls that are not meant for it.
+            let fits = !short.waits && short.params == of.params && short.family == of.family;
+            fits.then_some(Short {
                 index: short.index,
                 is_stream: ending == short_way::ITEMS,
             })

@@ -5,7 +5,7 @@ use mix_value::{Value, msgpack};
 use mix_vm::{Action, Event, Host, HostFailure, Linked, Options, Pending, Reply, Step, Vm};
 
 /// A family in which `$t_get` and `$t_all` have short ways.
-const FUNCTIONS: [(&str, u8, bool); 6] = [
+const FUNCTIONS: [(&str, u8, bool); 8] = [
     ("$t_get", 1, true),
     ("$t_get?", 1, false),
     ("$t_all", 1, true),
@@ -13,7 +13,13 @@ const FUNCTIONS: [(&str, u8, bool); 6] = [
     ("$t_slow", 1, true),
     // Takes other arguments, so it is none.
     ("$t_slow?", 2, false),
+    ("$t_own", 1, true),
+    // Of another family, so it is none.
+    (FOREIGN, 1, false),
 ];
+
+/// A function of another family that is called like a short way of this one.
+const FOREIGN: &str = "$t_own?";
 
 /// What the short ways give, and which calls were made.
 #[derive(Default)]
@@ -64,6 +70,7 @@ module t
   foreign def get : data -> data = "$t_get"
   foreign def all : data -> stream(data) = "$t_all"
   foreign def slow : data -> data = "$t_slow"
+  foreign def own : data -> data = "$t_own"
 module end
 module main(p:data)
   import t
@@ -85,6 +92,7 @@ module end
             index,
             params: *params,
             waits: *waits,
+            family: u32::from(name == FOREIGN),
         })
     };
     let bytes = mix_bytecode::encode(&program);
@@ -176,5 +184,14 @@ fn a_function_with_other_arguments_is_no_short_way() {
     assert_eq!(
         (value.as_str(), calls.len(), started),
         ("Int(7)", 0, vec!["$t_slow"])
+    );
+}
+
+#[test]
+fn a_function_of_another_family_is_no_short_way() {
+    let (value, calls, started) = run("t.own(7)", false);
+    assert_eq!(
+        (value.as_str(), calls.len(), started),
+        ("Int(7)", 0, vec!["$t_own"])
     );
 }

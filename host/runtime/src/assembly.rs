@@ -2,7 +2,6 @@
 
 use crate::bindings::{Caller, FAMILY, Function, copy};
 use crate::compose::Hostless;
-use crate::contract;
 use crate::families::HostFamily;
 use crate::families::files::Files;
 use crate::families::mqtt::Mqtt;
@@ -199,12 +198,6 @@ impl Assembly {
             let standing = Standing::Further(&policy.grants);
             let plugin = PluginCode::load(&engine, &linkers, &name, &bytes, standing).await;
             let plugin = plugin.with_context(label)?;
-            if let Some(stray) = contract::stray_short_way(&plugin.functions) {
-                bail!(
-                    "plugin {name} has {}, but no function that waits and has it as its short way (same name without the last sign, as many arguments)",
-                    stray.name
-                );
-            }
             plugins.push(plugin);
         }
         if let Some(grant) = policy

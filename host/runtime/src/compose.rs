@@ -434,6 +434,28 @@ fn leave_modules(composition: &mut Composition, vm: &Part) -> Result<()> {
     Ok(())
 }
 
+/// The interface by which a component waits for time to pass.
+const CLOCK: &str = "wasi:clocks/monotonic-clock@0.3.0";
+
+/// A component with the clock of this program in front of it: it imports no function that waits
+/// ([`mix_sandbox::blocking`]).
+pub fn clocked(component: &[u8]) -> Result<Vec<u8>> {
+    let mut composition = Composition::new();
+    let clock = composition.add("clock", guests::HOST_CLOCK)?;
+    let clocked = composition.add("clocked", component)?;
+    composition.connect(&clock, CLOCK, &clocked, CLOCK)?;
+    for interface in composition.exported(&clocked) {
+        composition.export(&clocked, &interface)?;
+    }
+    composition.encode()
+}
+
+/// [`clocked`] of a component of this program, kept in the cache folder.
+pub fn cached_clocked(name: &str, component: &[u8]) -> Result<Vec<u8>> {
+    let parts = [guests::HOST_CLOCK, component];
+    cached(&format!("mixer-{name}"), &parts, || clocked(component))
+}
+
 /// [`runtime`] of a VM, kept in the cache folder under the hash of its parts.
 pub fn cached_runtime(vm: &[u8], hostless: &Hostless) -> Result<Vec<u8>> {
     let families = hostless.iter().map(|(_, bytes)| bytes);

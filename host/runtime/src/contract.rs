@@ -16,6 +16,11 @@ pub fn without_short_way(name: &str) -> Option<&str> {
     SHORT_WAYS.iter().find_map(|end| name.strip_suffix(end))
 }
 
+/// True for the name of a short way.
+pub fn is_short_way(name: &str) -> bool {
+    without_short_way(name).is_some()
+}
+
 /// The names that the short ways of a function can have.
 pub fn short_ways(name: &str) -> impl Iterator<Item = String> {
     SHORT_WAYS.iter().map(move |end| format!("{name}{end}"))

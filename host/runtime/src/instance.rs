@@ -125,8 +125,8 @@ impl Instance {
         done.unwrap_or_else(|| Ok(Err(self.failure(function))))
     }
 
-    /// A call in place: on this very stack, if nothing that the instance imports can wait and it
-    /// is at rest. Else it gives the work back. `deadline`: when the run ends.
+    /// A call in place: on this very stack, if nothing that the instance imports leaves its thread
+    /// and it is at rest. Else it gives the work back. `deadline`: when the run ends.
     pub fn call_in_place(
         &self,
         address: Address,
@@ -142,13 +142,23 @@ impl Instance {
             return Err(address);
         };
         let Live { store, entry } = &mut **live;
-        let Entry::Single { call, .. } = entry else {
-            return Err(address);
+        let Address {
+            session,
+            function,
+            args,
+        } = address;
+        let result = match entry {
+            Entry::Single { call, .. } => {
+                let limit = self.code.allowance.limits.time;
+                store.data_mut().in_place = Some(InPlace::within(limit, deadline));
+                call.call(&mut *store, (function, args))
+            }
+            // It belongs to others too, so it does not end with this run.
+            Entry::Shared { call, .. } => {
+                store.data_mut().in_place = Some(InPlace::within(SPIN_LIMIT, None));
+                call.call(&mut *store, (session, function, args))
+            }
         };
-        let function = address.function;
-        store.data_mut().in_place =
-            Some(InPlace::within(self.code.allowance.limits.time, deadline));
-        let result = call.call(&mut *store, (function, address.args));
         store.data_mut().in_place = None;
         match result {
             Ok((result,)) => Ok(self.checked_call(function, result)),
@@ -164,6 +174,10 @@ impl Instance {
     /// Calls the short way of a function of a shared instance, by the task of the run, and not at
     /// all if the instance does something else: whoever shares it is not waited for.
     pub async fn call_short_way(self: &Arc<Self>, address: Address, desk: &Desk) -> CallResult {
+        if self.code.in_place {
+            // It could have been called where the caller stands.
+            return Err(not_short());
+        }
         let (send, answer) = oneshot::channel();
         let mut work = self.clone().short_way(address, send).boxed();
         let begin = async move {
@@ -535,6 +549,11 @@ impl Instance {
             self.function_name(at)
         );
         failure(death.code, message)
+    }
+
+    /// True if it serves many runs.
+    pub fn is_shared(&self) -> bool {
+        self.code.is_shared()
     }
 
     /// True if replies have to be checked.

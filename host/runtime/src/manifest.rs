@@ -234,8 +234,18 @@ impl Allowance {
 }
 
 impl Grant {
+    /// True if it sets a limit.
+    pub fn has_limits(&self) -> bool {
+        self.limits != GivenLimits::default()
+    }
+
+    /// Is exactly this granted?
+    pub fn names(&self, need: &Need) -> bool {
+        self.needs.contains(need)
+    }
+
     /// Does it cover a need? A need of any host is met by any host that is granted.
-    fn gives(&self, need: &Need) -> bool {
+    pub fn gives(&self, need: &Need) -> bool {
         self.needs.iter().any(|given| match (given, need) {
             (Need::Http(None), Need::Http(_)) | (Need::Http(_), Need::Http(None)) => true,
             (Need::Http(Some(given)), Need::Http(Some(needed))) => given.covers(needed),

@@ -1,12 +1,14 @@
 //! Plugins: compiled, described, ready to be instantiated.
 
 use crate::bindings::{BINDING, Caller, FAMILY, Failure, Function, NEEDS, Reply, SHARED_FAMILY};
+use crate::compose;
 use crate::contract;
 use crate::manifest::{Allowance, Grant, Manifest, allow};
 use anyhow::{Context, Result, anyhow, bail};
-use mix_sandbox::immediate;
 use mix_sandbox::linker::linker;
 use mix_sandbox::state::{Grants, GuestState};
+use mix_sandbox::{blocking, immediate};
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc};
 use wasmtime::{Engine, Store};
@@ -25,14 +27,17 @@ pub struct Linkers {
     pub all: Linker<GuestState>,
     /// What never waits.
     pub immediate: Linker<GuestState>,
+    /// What keeps its thread while it waits.
+    pub blocking: Linker<GuestState>,
 }
 
 impl Linkers {
-    /// Both of them.
+    /// All of them.
     pub fn new(engine: &Engine) -> Result<Linkers> {
         Ok(Linkers {
             all: linker(engine)?,
             immediate: immediate::linker(engine)?,
+            blocking: blocking::linker(engine)?,
         })
     }
 }
@@ -53,7 +58,7 @@ pub struct PluginCode {
     pub version: String,
     /// True for the families that are part of this program: their replies need no check.
     pub trusted: bool,
-    /// True if nothing that it imports can wait: its synchronous functions are called in place.
+    /// True if nothing that it imports leaves its thread: its synchronous functions are called in place.
     pub in_place: bool,
     pre: InstancePre<GuestState>,
     indexes: Indexes,
@@ -144,7 +149,13 @@ impl PluginCode {
         bytes: &[u8],
         standing: Standing<'_>,
     ) -> Result<PluginCode> {
-        let component = Component::new(engine, bytes).map_err(|error| {
+        // The record store works on the thread of whoever calls it, so that reading takes no task.
+        let keeps_its_thread = matches!(standing, Standing::BuiltIn(Access::Records));
+        let bytes = match keeps_its_thread {
+            true => Cow::Owned(compose::cached_clocked(name, bytes)?),
+            false => Cow::Borrowed(bytes),
+        };
+        let component = Component::new(engine, &bytes).map_err(|error| {
             let text = format!("{error:#}");
             let reason = text.lines().next().unwrap_or_default().to_owned();
             anyhow!("plugin {name} is not a component of this engine: {reason}")
@@ -153,13 +164,16 @@ impl PluginCode {
             Indexes::find(&component).with_context(|| format!("plugin {name}"))?;
         let manifest = match standing {
             Standing::BuiltIn(_) => Manifest::default(),
-            _ => Manifest::of(bytes).with_context(|| format!("plugin {name}"))?,
+            _ => Manifest::of(&bytes).with_context(|| format!("plugin {name}"))?,
         };
         let name = manifest.name.clone().unwrap_or_else(|| name.to_owned());
         let alone = indexes.shared.is_none();
-        let immediate = linkers.immediate.instantiate_pre(&component);
-        let (pre, in_place) = match immediate {
-            Ok(pre) if alone => (pre, true),
+        let in_place = match keeps_its_thread {
+            true => linkers.blocking.instantiate_pre(&component),
+            false => linkers.immediate.instantiate_pre(&component),
+        };
+        let (pre, in_place) = match in_place {
+            Ok(pre) if alone || keeps_its_thread => (pre, true),
             _ => {
                 let pre = linkers
                     .all
@@ -188,6 +202,13 @@ impl PluginCode {
             .describe(engine)
             .await
             .with_context(|| format!("plugin {name} cannot be asked for its functions"))?;
+        // Here and nowhere else, because whoever takes a plugin in comes here.
+        if let Some(stray) = contract::stray_short_way(&code.functions) {
+            bail!(
+                "plugin {name} has {}, but no function that waits and has it as its short way (same name without the last sign, as many arguments)",
+                stray.name
+            );
+        }
         for need in needs {
             let need = need
                 .parse()

@@ -158,6 +158,13 @@ impl RunContext {
         let Some(link) = links.0.get(&(target.plugin, None)) else {
             return Err(args);
         };
+        // What is outside of the app takes permission first, what is stored takes room.
+        if link.instance.is_shared()
+            && (!contract::is_short_way(self.assembly.name_of(target))
+                || neighbours::outside(&self.place.app, &args).is_some())
+        {
+            return Err(args);
+        }
         let address = Address {
             session: link.session,
             function: target.function,
@@ -220,7 +227,7 @@ impl RunContext {
             };
             let code = &self.assembly.plugins[target.plugin];
             let name = &code.functions[target.function as usize].name;
-            if code.is_shared() && contract::without_short_way(name).is_some() {
+            if code.is_shared() && contract::is_short_way(name) {
                 return link.instance.call_short_way(address, &self.desk).await;
             }
             match link.instance.call(address, &self.desk).await {

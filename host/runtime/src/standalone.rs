@@ -7,9 +7,12 @@
 //! ```
 //!
 //! * [`build`]: all of it; [`build_sync`]: one for hosts without async; [`precompile`]: native code for a stock host;
+//! * [`confine`], [`refusal`]: what plugins are kept from that they were not granted;
 //! * [`description`]: what such a component says about itself.
 
+mod confine;
 pub mod description;
+mod refusal;
 
 use crate::bindings::{
     AGENTS, BINDING, BUILT_IN, COMMAND, CONTENTS, FAMILY, Function, HANDLER, Link, PROGRAM, SESSION,
@@ -18,11 +21,12 @@ use crate::carrier::carrier;
 use crate::compose::{Composition, SLOTS, Switchboard, slot_function};
 use crate::contract;
 use crate::guests;
-use crate::manifest::Manifest;
+use crate::manifest::{Grant, Manifest};
 use crate::plugin::{Linkers, PluginCode, Standing};
 use crate::programs::Executable;
 use crate::snapshot::{component, loading};
 use anyhow::{Context, Result, anyhow, bail};
+use confine::Front;
 use description::{Agent, Description, Family};
 use mix_sandbox::engine;
 use std::borrow::Cow;
@@ -58,6 +62,8 @@ pub struct Recipe {
     pub programs: Vec<(String, Executable)>,
     /// Names and components of further families.
     pub plugins: Vec<(String, Vec<u8>)>,
+    /// What they are granted.
+    pub grants: Vec<Grant>,
     /// Components in the place of families, by the name of the family.
     pub replaced: Vec<(String, Vec<u8>)>,
     /// True if the embedding program brings a family too.
@@ -70,6 +76,8 @@ struct Chosen<'a> {
     bytes: Cow<'a, [u8]>,
     functions: Vec<Function>,
     about: Family,
+    /// What stands between it and the host.
+    front: Option<Front>,
 }
 
 /// Composes everything. Imports that no stock host offers are named in the error.
@@ -210,7 +218,7 @@ async fn families(recipe: &Recipe) -> Result<Vec<Chosen<'_>>> {
     for (name, bytes) in BUILT_IN_FAMILIES {
         let other = recipe.replaced.iter().find(|(family, _)| family == name);
         let bytes = other.map_or(Cow::Borrowed(bytes), |(_, other)| Cow::Borrowed(other));
-        let family = ask(&engine, &linkers, name, bytes, other.is_some()).await?;
+        let family = ask(&engine, &linkers, name, bytes, other.is_some(), None).await?;
         let used = |function: &Function| {
             let programs = recipe.programs.iter();
             programs
@@ -223,7 +231,8 @@ async fn families(recipe: &Recipe) -> Result<Vec<Chosen<'_>>> {
     }
     for (name, bytes) in &recipe.plugins {
         let bytes = Cow::Borrowed(bytes.as_slice());
-        let family = ask(&engine, &linkers, name, bytes, true).await?;
+        let grants = Some(recipe.grants.as_slice());
+        let family = ask(&engine, &linkers, name, bytes, true, grants).await?;
         let taken = |function: &&Function| {
             let others = chosen.iter().flat_map(|family: &Chosen| &family.functions);
             others.into_iter().any(|other| other.name == function.name)
@@ -236,6 +245,13 @@ async fn families(recipe: &Recipe) -> Result<Vec<Chosen<'_>>> {
         }
         chosen.push(family);
     }
+    let is_there = |grant: &&Grant| {
+        let mut plugins = chosen.iter().filter(|family| family.about.plugin);
+        plugins.any(|family| family.about.name == grant.plugin)
+    };
+    if let Some(grant) = recipe.grants.iter().find(|grant| !is_there(grant)) {
+        bail!("there is no plugin {} to grant anything to", grant.plugin);
+    }
     let most = MAX_FAMILIES - usize::from(recipe.open_family);
     if chosen.len() > most {
         bail!(
@@ -246,15 +262,26 @@ async fn families(recipe: &Recipe) -> Result<Vec<Chosen<'_>>> {
     Ok(chosen)
 }
 
+/// Takes a family in. `grants`: what plugins are given; `None` for a family of the library, or what
+/// stands in the place of one, which gets what that one gets.
 async fn ask<'a>(
     engine: &Engine,
     linkers: &Linkers,
     name: &str,
     bytes: Cow<'a, [u8]>,
     plugin: bool,
+    grants: Option<&[Grant]>,
 ) -> Result<Chosen<'a>> {
     refuse_imports(name, &bytes)?;
     let code = PluginCode::load(engine, linkers, name, &bytes, Standing::Inspected).await?;
+    let (mut granted, mut front) = (Vec::new(), None);
+    if let Some(grants) = grants {
+        let label = || format!("plugin {}", code.name);
+        let needs = &code.manifest.needs;
+        let given = confine::given(&code.name, needs, grants).with_context(label)?;
+        front = confine::front(&bytes, &given).with_context(label)?;
+        granted = given.to_texts();
+    }
     let own_version = || env!("CARGO_PKG_VERSION").to_owned();
     let manifest = Manifest::of(&bytes)?;
     let version = match manifest.version {
@@ -272,12 +299,17 @@ async fn ask<'a>(
             .iter()
             .map(ToString::to_string)
             .collect(),
+        granted,
+        confined: front
+            .as_ref()
+            .map_or_else(Vec::new, |front| front.interfaces.clone()),
     };
     Ok(Chosen {
         name: name.to_owned(),
         bytes,
         functions: code.functions,
         about,
+        front,
     })
 }
 
@@ -388,6 +420,16 @@ fn compose(recipe: &Recipe, chosen: &[Chosen], vm: Option<&[u8]>) -> Result<(Vec
         let part = composition
             .add(&format!("family{number}"), &family.bytes)
             .with_context(|| format!("plugin {}", family.name))?;
+        if let Some(front) = &family.front {
+            let guard = composition.add(&format!("front{number}"), &front.component)?;
+            for interface in &front.interfaces {
+                composition.connect(&guard, interface, &part, interface)?;
+            }
+            parts.push((
+                format!("front of {}", family.about.name),
+                front.component.len(),
+            ));
+        }
         if number < DIRECT {
             switchboard.plug(&mut composition, &part)?;
         } else {

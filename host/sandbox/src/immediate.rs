@@ -27,6 +27,18 @@ use wasmtime_wasi::random::WasiRandom;
 pub fn linker(engine: &Engine) -> Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     let all = &mut linker;
+    add_what_computes(all)?;
+    // Of the other clock the time alone: what subscribes to it wants to wait.
+    let mut monotonic = all.instance("wasi:clocks/monotonic-clock@0.2.12")?;
+    monotonic.func_wrap("now", |_, (): ()| Ok((nanoseconds(),)))?;
+    monotonic.func_wrap("resolution", |_, (): ()| Ok((1u64,)))?;
+    poll::add_to_linker::<_, Immediate>(all, immediate)?;
+    streams::add_to_linker::<_, Immediate>(all, immediate)?;
+    Ok(linker)
+}
+
+/// What needs no stream and no pause.
+pub(crate) fn add_what_computes(all: &mut Linker<GuestState>) -> Result<()> {
     cli::environment::add_to_linker::<_, WasiCli>(all, GuestState::cli)?;
     cli::exit::add_to_linker::<_, WasiCli>(all, GuestState::cli)?;
     cli::stdin::add_to_linker::<_, WasiCli>(all, GuestState::cli)?;
@@ -41,10 +53,6 @@ pub fn linker(engine: &Engine) -> Result<Linker<GuestState>> {
     random::insecure::add_to_linker::<_, WasiRandom>(all, |state| state.ctx().ctx.random())?;
     random::insecure_seed::add_to_linker::<_, WasiRandom>(all, |state| state.ctx().ctx.random())?;
     clocks::wall_clock::add_to_linker::<_, WasiClocks>(all, GuestState::clocks)?;
-    // Of the other clock the time alone: what subscribes to it wants to wait.
-    let mut monotonic = all.instance("wasi:clocks/monotonic-clock@0.2.12")?;
-    monotonic.func_wrap("now", |_, (): ()| Ok((nanoseconds(),)))?;
-    monotonic.func_wrap("resolution", |_, (): ()| Ok((1u64,)))?;
     let mut errors = all.instance("wasi:io/error@0.2.12")?;
     errors.resource(
         "error",
@@ -60,18 +68,17 @@ pub fn linker(engine: &Engine) -> Result<Linker<GuestState>> {
             Ok((format!("{:?}", table(store.data_mut()).get(&error)?),))
         },
     )?;
-    poll::add_to_linker::<_, Immediate>(all, immediate)?;
-    streams::add_to_linker::<_, Immediate>(all, immediate)?;
-    Ok(linker)
+    Ok(())
 }
 
 /// Since the first question of the process.
-fn nanoseconds() -> u64 {
+pub(crate) fn nanoseconds() -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed().as_nanos() as u64
 }
 
-fn table(state: &mut GuestState) -> &mut ResourceTable {
+/// What handles of the guest stand for.
+pub(crate) fn table(state: &mut GuestState) -> &mut ResourceTable {
     state.ctx().table
 }
 
@@ -110,7 +117,7 @@ impl Handles<'_> {
 }
 
 /// The result of what does not wait.
-fn at_once<T>(work: impl Future<Output = StreamResult<T>>) -> StreamResult<T> {
+pub(crate) fn at_once<T>(work: impl Future<Output = StreamResult<T>>) -> StreamResult<T> {
     match work.now_or_never() {
         Some(result) => result,
         None => Err(StreamError::Trap(format_err!(

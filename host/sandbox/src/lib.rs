@@ -2,7 +2,8 @@
 //!
 //! * [`engine`]: the one engine configuration, the cache of native code, the epoch ticker.
 //! * [`state`]: the data of a store: what its guest was granted, its limits, its deadline.
-//! * [`linker`], [`immediate`]: what a guest may import; all of WASI, and what never waits.
+//! * [`linker`], [`immediate`], [`blocking`]: what a guest may import; all of WASI, what never waits, and what
+//!   keeps its thread while it waits.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
 //! * [`meter`]: processor time of calls; [`messages`]: what a guest writes to its standard error.
 //!
@@ -18,6 +19,7 @@
 //! The host functions of WASI are compiled here, once: crates above bring their own data along as
 //! [`state::GuestState::owner`] instead of a type parameter.
 
+pub mod blocking;
 pub mod engine;
 pub mod immediate;
 pub mod linker;

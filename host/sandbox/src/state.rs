@@ -67,11 +67,25 @@ const HANDOVER: Duration = Duration::from_millis(1);
 
 /// Hands what else this worker thread has to do to another thread.
 fn leave_worker() {
-    let multi_thread = tokio::runtime::Handle::try_current()
-        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if multi_thread {
+    if is_worker() {
         tokio::task::block_in_place(|| std::thread::sleep(HANDOVER));
     }
+}
+
+/// Work that keeps its thread waiting; what else a worker thread has to do is done by another one
+/// meanwhile. It may wait for futures.
+pub(crate) fn while_others_work<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if is_worker() {
+        return tokio::task::block_in_place(work);
+    }
+    // Nobody may wait for a future where the only worker is at work.
+    let done = std::thread::scope(|scope| scope.spawn(work).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn is_worker() -> bool {
+    tokio::runtime::Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 /// What a guest is given.

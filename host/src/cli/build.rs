@@ -28,7 +28,7 @@ pub struct Build {
     #[arg(long)]
     precompile: bool,
     /// Component: for hosts without async, to be embedded; functions that wait are the host's.
-    #[arg(long, conflicts_with_all = ["plugins", "families", "open_family"])]
+    #[arg(long, conflicts_with_all = ["plugins", "grants", "families", "open_family"])]
     sync: bool,
     #[command(flatten)]
     ingredients: Ingredients,
@@ -88,7 +88,7 @@ impl Build {
         if target != Target::Standalone && (self.precompile || self.sync || self.ingredients.any())
         {
             return Err(Exit::usage(
-                "--plugin, --family, --open-family, --sync and --precompile are for components (-o app.wasm)",
+                "--plugin, --grant, --family, --open-family, --sync and --precompile are for components (-o app.wasm)",
             ));
         }
         let Sources {

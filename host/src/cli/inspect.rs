@@ -67,10 +67,20 @@ impl Inspect {
                 "" => String::new(),
                 version => format!(" {version}"),
             };
+            let granted = match family.granted.is_empty() {
+                true => String::new(),
+                false => format!(", granted {}", family.granted.join(", ")),
+            };
             output::line(format_args!(
-                "  {}{version}: {} functions{kind}{needs}",
+                "  {}{version}: {} functions{kind}{needs}{granted}",
                 family.name, family.functions
             ))?;
+            if !family.confined.is_empty() {
+                output::line(format_args!(
+                    "    cut off from the host but for what it was granted: {}",
+                    family.confined.join(", ")
+                ))?;
+            }
         }
         output::line("asks its host for")?;
         for (capability, interfaces) in &asks {

@@ -228,6 +228,9 @@ pub struct Ingredients {
     /// Further foreign functions (a component); may be repeated.
     #[arg(long = "plugin", value_name = "FILE")]
     plugins: Vec<PathBuf>,
+    /// What a plugin is granted: `NAME=http,env:NAME`; may be repeated.
+    #[arg(long = "grant", value_name = "GRANT", value_delimiter = ';', value_parser = grant)]
+    grants: Vec<Grant>,
     /// Another component in the place of a family: `NAME=FILE`, or `files=memory`; may be repeated.
     #[arg(long = "family", value_name = "NAME=FILE", value_parser = family)]
     families: Vec<(String, Replacement)>,
@@ -239,7 +242,10 @@ pub struct Ingredients {
 impl Ingredients {
     /// True if a flag was given.
     pub fn any(&self) -> bool {
-        self.open_family || !self.plugins.is_empty() || !self.families.is_empty()
+        self.open_family
+            || !self.plugins.is_empty()
+            || !self.families.is_empty()
+            || !self.grants.is_empty()
     }
 
     /// Reads the components.
@@ -268,6 +274,7 @@ impl Ingredients {
             app,
             programs,
             plugins,
+            grants: self.grants,
             replaced,
             open_family: self.open_family,
         })

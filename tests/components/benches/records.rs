@@ -108,7 +108,7 @@ impl Bench {
         let bytes = guest("mix_plugin_db");
         Ok(Bench {
             native: Database::open(native, OpenOptions::default())?,
-            component: Family::new(&bytes, &surroundings(&[(component, "/app")])).await?,
+            component: Family::in_place(&bytes, &surroundings(&[(component, "/app")])).await?,
             composed: Caller::new(&bytes, &surroundings(&[(composed, "/app")])).await?,
             only,
         })

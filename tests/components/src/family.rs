@@ -1,16 +1,17 @@
 //! A family to call.
 
 use std::task::Poll;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use mix_value::{Value, msgpack};
 use wasmtime::Store;
-use wasmtime::component::{Accessor, Instance, TypedFunc};
+use wasmtime::component::{Accessor, Instance, Linker, TypedFunc};
 
 use crate::collect::collect;
 use crate::contract::{Caller, Failure, Function, Reply};
-use crate::state::{Surroundings, component, linker, store};
-use mix_sandbox::state::GuestState;
+use crate::state::{Surroundings, component, engine, linker, store};
+use mix_sandbox::state::{GuestState, InPlace};
 
 /// An instance of a component that exports `mix:ffi/family`.
 pub struct Family {
@@ -19,6 +20,8 @@ pub struct Family {
     functions: Vec<Function>,
     /// For each of them its short way, and whether that gives the items of a stream.
     short_ways: Vec<Option<(u32, bool)>>,
+    /// It is called on the thread of its caller, without a task.
+    in_place: bool,
 }
 
 /// What a function answered.
@@ -69,6 +72,9 @@ impl Encoded {
     }
 }
 
+/// Processor time of a call in place.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// The function that starts functions.
 type Start = TypedFunc<(u32, Vec<u8>), (Result<Reply, Failure>,)>;
 
@@ -93,14 +99,31 @@ async fn answer(
 impl Family {
     /// Instantiates a component and asks it for its functions.
     pub async fn new(bytes: &[u8], surroundings: &Surroundings<'_>) -> Result<Family> {
+        Family::linked(bytes, surroundings, linker()?, false).await
+    }
+
+    /// The same as the record store in `mixer`: it works on the thread of its caller.
+    pub async fn in_place(bytes: &[u8], surroundings: &Surroundings<'_>) -> Result<Family> {
+        let bytes = mix_runtime::compose::clocked(bytes)?;
+        let linker = mix_sandbox::blocking::linker(engine())?;
+        Family::linked(&bytes, surroundings, linker, true).await
+    }
+
+    async fn linked(
+        bytes: &[u8],
+        surroundings: &Surroundings<'_>,
+        linker: Linker<GuestState>,
+        in_place: bool,
+    ) -> Result<Family> {
         let component = component(bytes)?;
         let mut store = store(surroundings)?;
-        let instance = linker()?.instantiate_async(&mut store, &component).await?;
+        let instance = linker.instantiate_async(&mut store, &component).await?;
         let mut family = Family {
             store,
             instance,
             functions: Vec::new(),
             short_ways: Vec::new(),
+            in_place,
         };
         let describe = family.export::<(), (Vec<Function>,)>("mix:ffi/family@0.1.1", "describe")?;
         (family.functions,) = describe.call_async(&mut family.store, ()).await?;
@@ -237,7 +260,15 @@ impl Family {
         for (number, args) in calls {
             let short_way = self.short_ways.get(number as usize).copied().flatten();
             if let Some((at, is_stream)) = short_way {
-                let (result,) = short.call_async(&mut self.store, (at, &args)).await?;
+                let result = if self.in_place {
+                    let place = InPlace::within(LONGEST, None);
+                    self.store.data_mut().in_place = Some(place);
+                    let called = short.call(&mut self.store, (at, &args));
+                    self.store.data_mut().in_place = None;
+                    called?.0
+                } else {
+                    short.call_async(&mut self.store, (at, &args)).await?.0
+                };
                 let answer = match result {
                     Ok(items) if is_stream => Some(Encoded::Items(items)),
                     Ok(value) => Some(Encoded::One(value)),

@@ -479,6 +479,7 @@ impl FunctionTable for Table {
             index: u32::try_from(index).ok()?,
             params,
             waits,
+            family: 0,
         })
     }
 }

@@ -209,6 +209,41 @@ fn a_plugin_for_another_version_is_refused_with_both_named() {
 }
 
 #[test]
+fn a_short_way_for_a_function_of_another_family_is_refused() {
+    // Two functions of the same length: the second would be asked before the record store is.
+    let (own, stolen) = (b"$needy_echo", b"$db_get_on?");
+    let mut bytes = std::fs::read(components().join("mix_test_plugin_needy.wasm"))
+        .expect("`make test` built it");
+    let mut places = 0;
+    for place in 0..bytes.len() - own.len() {
+        if bytes[place..].starts_with(own) {
+            bytes[place..place + own.len()].copy_from_slice(stolen);
+            places += 1;
+        }
+    }
+    assert!(places > 0, "the name of the function is not in the plugin");
+    let thief = Plugin::of(&bytes);
+    let (path, out) = (thief.path(), thief.path.with_file_name("out.wasm"));
+    let out = out.display().to_string();
+    let program = repository().join("examples/words/words.mix");
+    let program = program.display().to_string();
+    let family = format!("secrets={path}");
+    let parts = ["$db_get_on?", "no function that waits"];
+    assert_refused(&thief.run(&[]), 2, &parts);
+    assert_refused(&run_mixer(["plugin", "check", &path]), 1, &parts);
+    for more in [
+        &["--plugin", &path][..],
+        &["--plugin", &path, "--open-family"],
+        &["--family", &family],
+    ] {
+        for first in [["compose", &program], ["build", &program]] {
+            let all = first.iter().copied().chain(more.iter().copied());
+            assert_refused(&run_mixer(all.chain(["-o", &out])), 1, &parts);
+        }
+    }
+}
+
+#[test]
 fn a_plugin_gets_what_it_needs_and_is_granted() {
     let needy = Plugin::with_manifest(r#"{"name":"needy","needs":["http","folder"]}"#);
     assert_refused(

@@ -75,6 +75,12 @@ pub struct Family {
     pub plugin: bool,
     /// What its manifest says that it cannot do without.
     pub needs: Vec<String>,
+    /// What it was granted.
+    #[serde(default)]
+    pub granted: Vec<String>,
+    /// Interfaces of the host that it was cut off from, but for what it was granted.
+    #[serde(default)]
+    pub confined: Vec<String>,
 }
 
 impl Description {
@@ -185,6 +191,8 @@ mod tests {
                 functions: 3,
                 plugin: false,
                 needs: Vec::new(),
+                granted: Vec::new(),
+                confined: Vec::new(),
             }],
             parts: vec![("vm".into(), 10)],
         }

@@ -1,10 +1,11 @@
-//! The families `files` and `http` at their boundary: real folders, real connections.
+//! The families `files`, `http` and `db` at their boundary: real folders, real connections.
 
 use std::io::Write as _;
 
 use anyhow::Result;
-use mix_component_tests::{Answer, Family, Surroundings, guest};
-use mix_value::Value;
+use mix_component_tests::{Answer, Encoded, Family, Surroundings, guest};
+use mix_store::{Database, OpenOptions, SaveOptions};
+use mix_value::{Value, msgpack};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -168,6 +169,45 @@ async fn server() -> Result<u16> {
         }
     });
     Ok(port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_store_reads_and_waits_without_a_host_function_that_does() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let surroundings = Surroundings {
+        folders: &[(folder.path(), "/app")],
+        own_thread: true,
+        ..Surroundings::default()
+    };
+    let mut db = Family::in_place(&guest("mix_plugin_db"), &surroundings).await?;
+    db.bind("shop", "ada").await?;
+    let record = Value::map([("title", Value::string("The Kid"))]);
+    let saved = one(db.start("$db_save_one", &[Value::Null, record], 0).await?);
+    let id = saved.get("_rmx_id").expect("an id").clone();
+    // By the short way: called like any function of Rust, on this thread.
+    let args = msgpack::encode(&Value::Array(vec![Value::Null, id]))?;
+    let calls = vec![(db.number("$db_get_one")?, args)];
+    let Some(Encoded::One(bytes)) = db.start_in_turn(calls).await?.pop() else {
+        panic!("no record");
+    };
+    let found = msgpack::decode(&bytes)?;
+    assert_eq!(found.get("title"), Some(&Value::string("The Kid")));
+
+    // A commit of another program is seen when the clock says that it is time to look.
+    let watermark = one(db.start("$db_getWatermark", &[Value::Null], 0).await?);
+    let path = folder.path().to_owned();
+    let writer = std::thread::spawn(move || -> Result<()> {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let database = Database::open(&path, OpenOptions::default())?;
+        let record = Value::map([("title", Value::string("City Lights"))]);
+        database.save(vec![record], &SaveOptions::default())?;
+        Ok(())
+    });
+    let args = [Value::Null, watermark.clone(), Value::Bool(false)];
+    let newer = one(db.start("$db_waitChange", &args, 0).await?);
+    assert_ne!(newer, watermark);
+    writer.join().expect("the writer ends")?;
+    Ok(())
 }
 
 async fn http(environment: &[(&str, &str)]) -> Result<Family> {
