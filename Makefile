@@ -87,6 +87,12 @@ bench: guests bench-lua ## Crossings, starts, requests per second, beside peers,
 	$(CARGO) bench --locked --workspace --bench mixer
 	$(TARGET_DIR)/release/mix-bench-vm fib
 
+.PHONY: bench-serve
+bench-serve: mixer ## Load on `mixer serve`: requests per second beside peers, shares of workspaces, memory, as one table
+	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-http-hello
+	$(CARGO) build --locked --release --workspace --bin stock-wasmtime
+	$(CARGO) bench --locked --workspace --bench serve
+
 .PHONY: bench-compile
 bench-compile: ## Lines per second of the compiler
 	$(CARGO) bench --locked -p mix-compiler --bench compile

@@ -11,11 +11,14 @@
 mod client;
 #[path = "../../tests/bench-vm/src/large.rs"]
 mod large;
+mod load;
+mod process;
 
 use client::Client;
-use std::io::{BufRead, BufReader};
+use load::load;
+use process::Process;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Apps by what their programs reach: what a program does not use costs its runs nothing.
@@ -254,7 +257,7 @@ fn bench() -> Done<()> {
         }
     }
 
-    let ours = load(&server.address, &ping)?;
+    let ours = load(&server.address, &ping, "{}")?;
     row(
         "requests/s: trivial agent, 16 connections",
         format!("{:.0}", ours.rate),
@@ -265,7 +268,7 @@ fn bench() -> Done<()> {
         let script = scratch.path().join("server.js");
         std::fs::write(&script, NODE)?;
         let node = Process::start(Command::new("node").arg(&script))?;
-        let theirs = load(&node.address, "/")?;
+        let theirs = load(&node.address, "/", "{}")?;
         row(
             "requests/s: Node.js http",
             format!("{:.0}", theirs.rate),
@@ -399,101 +402,6 @@ fn crossings(assembly: &str, address: &str, only_app: Option<&str>) -> Done<()> 
 
 fn agent(app: &str, name: &str) -> String {
     format!("/v1/ws/local/app/{app}/agent/{name}/run")
-}
-
-struct Load {
-    rate: f64,
-    p99: Duration,
-}
-
-/// Sixteen connections for three seconds, after one to warm up.
-fn load(address: &str, path: &str) -> Done<Load> {
-    let begin = Instant::now() + Duration::from_secs(1);
-    let end = begin + Duration::from_secs(3);
-    let mut workers = Vec::new();
-    for _ in 0..16 {
-        let mut client = Client::connect(address)?;
-        let path = path.to_owned();
-        workers.push(std::thread::spawn(move || {
-            let mut times = Vec::new();
-            while Instant::now() < end {
-                let start = Instant::now();
-                client
-                    .post(&path, "{}")
-                    .map_err(|error| error.to_string())?;
-                if start >= begin {
-                    times.push(start.elapsed());
-                }
-            }
-            Ok::<_, String>(times)
-        }));
-    }
-    let mut all = Vec::new();
-    for worker in workers {
-        all.extend(worker.join().map_err(|_| "a client panicked")??);
-    }
-    all.sort_unstable();
-    let p99 = all.get(all.len() * 99 / 100).copied().unwrap_or_default();
-    Ok(Load {
-        rate: all.len() as f64 / 3.0,
-        p99,
-    })
-}
-
-/// A server process, killed when dropped.
-struct Process {
-    child: Child,
-    address: String,
-}
-
-impl Process {
-    /// Starts a server that says `listening on http://…`.
-    fn start(command: &mut Command) -> Done<Process> {
-        let mut child = command
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let out = child.stdout.take().ok_or("no standard output")?;
-        let mut process = Process {
-            child,
-            address: String::new(),
-        };
-        for line in BufReader::new(out).lines() {
-            if let Some(address) = line?.strip_prefix("listening on http://") {
-                process.address = address.trim_end_matches('/').to_owned();
-                return Ok(process);
-            }
-        }
-        Err("the server ended before it listened".into())
-    }
-
-    /// Starts a server that says nothing.
-    fn start_quiet(command: &mut Command, address: &str) -> Done<Process> {
-        let child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let process = Process {
-            child,
-            address: address.to_owned(),
-        };
-        let end = Instant::now() + Duration::from_secs(180);
-        while std::net::TcpStream::connect(address).is_err() {
-            if Instant::now() > end {
-                return Err("the server does not listen".into());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(process)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn run(command: &mut Command) -> Done<()> {

@@ -39,6 +39,38 @@ fn wrong_usage_exits_with_two() {
 }
 
 #[test]
+fn a_flag_that_this_server_cannot_honour_is_refused() {
+    for (arguments, reason) in [
+        (&["--enable-commands"] as &[&str], "no sandbox"),
+        (
+            &["--remote-compile-server", "https://c.example.com"],
+            "do not compile",
+        ),
+        (
+            &["--http-proxy", "socks5://proxy:1080"],
+            "a proxy is http://",
+        ),
+        (&["--query-max-bytes", "65MiB"], "64MiB"),
+        (&["--query-max-bytes", "0"], "64MiB"),
+        (
+            &["--files-origin", "https://files.example.com/path"],
+            "HOST",
+        ),
+        (&["--files-origin", "files.example.com"], "HOST"),
+        (&["--db-sync", "sometimes"], "full"),
+        (&["--max-runs", "2001"], "at most 2000"),
+    ] {
+        let all = [&["serve", "--ws-dir", "/nowhere/ws"], arguments].concat();
+        let (code, stdout, stderr) = mixer(&all);
+        assert_eq!(code, 2, "{arguments:?}: {stderr}");
+        assert!(
+            stdout.is_empty() && stderr.contains(reason),
+            "{arguments:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
 fn missing_input_exits_with_three() {
     let (code, _, stderr) = mixer(&["check", "/nowhere/app"]);
     assert_eq!(code, 3, "{stderr}");

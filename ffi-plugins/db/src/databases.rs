@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use mix_plugin_sdk::{Failure, Map, Value};
-use mix_store::{AsOf, Database, OpenOptions, SaveOptions, StoreError, View};
+use mix_store::{AsOf, Database, OpenOptions, SaveOptions, StoreError, Sync, View};
 
 use crate::failures::failure;
 use crate::session::Session;
@@ -285,6 +285,10 @@ fn on_disk(
         create,
         program: "mix db".into(),
         os_lock_held: std::env::var("MIXER_DB_LOCKED").is_ok_and(|set| set == "1"),
+        sync: match std::env::var("MIXER_DB_SYNC") {
+            Ok(said) if said == "off" => Sync::Off,
+            _ => Sync::Full,
+        },
         ..OpenOptions::default()
     };
     let database = Database::open(&folder, options).map_err(failure)?;

@@ -10,12 +10,9 @@ use mix_store::{Record, SaveOptions, View, id_argument};
 use crate::answers::{array, records, refs};
 use crate::databases::resolve;
 use crate::failures::{bad_value, coded, failure};
-use crate::querying::{encode, moment, next_batch, options};
+use crate::querying::{encode, moment, most_bytes, next_batch, options};
 use crate::session::Session;
 use crate::writing::{delete as delete_many, write};
-
-/// Most bytes of the rows of one answer.
-const MAX_ANSWER: usize = 64 << 20;
 
 fn absent(view: &View, id: &str) -> Failure {
     let shown: String = id.chars().take(60).collect();
@@ -217,11 +214,12 @@ pub(crate) async fn query(
         }
         for row in batch {
             bytes += row.0.len();
-            if bytes > MAX_ANSWER {
+            let most = most_bytes();
+            if bytes > most {
                 return Err(coded(
                     "ERR_QUERY",
                     "result_too_large",
-                    "the rows take more than 64 MiB; use limit",
+                    &format!("the rows take more than {most} bytes; use limit"),
                 ));
             }
             rows.push(row);

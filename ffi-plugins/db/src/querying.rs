@@ -1,10 +1,11 @@
 //! Queries as programs run them.
 
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mix_plugin_sdk::{Answer, Encoded, Failure, Many, Map, Value, sleep};
-use mix_store::query::{Execution, Pipeline, QueryItem, QueryOptions};
+use mix_store::query::{DEFAULT_MAX_BYTES, Execution, Pipeline, QueryItem, QueryOptions};
 use mix_store::{AsOf, StoreError, View};
 
 use crate::answers::array;
@@ -27,7 +28,18 @@ pub(crate) fn options(session: &Session, map: &Map) -> Result<QueryOptions, Fail
     // Programs say `all` for every version.
     options.include_superseded |= matches!(map.get("all"), Some(Value::Bool(true)));
     options.deadline = deadline(session.who.deadline);
+    options.max_bytes = most_bytes();
     Ok(options)
+}
+
+/// Memory of a query, and most bytes of its rows in one answer, as the operator says.
+pub(crate) fn most_bytes() -> usize {
+    static MOST: OnceLock<usize> = OnceLock::new();
+    *MOST.get_or_init(|| {
+        let said = std::env::var("MIXER_QUERY_MAX_BYTES").ok();
+        let said = said.and_then(|bytes| bytes.parse().ok());
+        said.unwrap_or(DEFAULT_MAX_BYTES)
+    })
 }
 
 /// The moment the run ends, on the clock that queries look at.

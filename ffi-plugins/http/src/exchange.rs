@@ -69,7 +69,8 @@ async fn follow(
             return Err(Refusal::blocked("address"));
         }
         before = Some(origin.clone());
-        if request.token.is_some() && !limits.trusted.contains(&origin) {
+        let allowed = |number| limits.allow_token(number, &origin);
+        if !request.token.is_none_or(allowed) {
             return Err(Refusal::blocked("token"));
         }
         let response = send(&request).await?;
@@ -232,6 +233,7 @@ mod tests {
         Limits {
             dangerous: false,
             own: None,
+            callers_token: None,
             trusted: vec![],
             timeout: std::time::Duration::from_secs(1),
             response: 1,
@@ -245,6 +247,7 @@ mod tests {
         let origin = |text: &str| Url::parse(text).unwrap().origin();
         let limits = Limits {
             own: Some(origin("http://127.0.0.1:8000")),
+            callers_token: Some(1),
             trusted: vec![
                 origin("http://127.0.0.1:8000"),
                 origin("https://b.example.com"),
@@ -273,6 +276,18 @@ mod tests {
                 .expect("at once");
             let done = done.map(|_| ()).map_err(|refusal| refusal.text);
             assert_eq!(done, result.map_err(str::to_owned), "{url}");
+        }
+        // Of another token the server judges, where there is one.
+        let mut other = request("GET");
+        other.token = Some(2);
+        for (limits, result) in [(&limits, Ok(())), (&strict(), Err("token".to_owned()))] {
+            let send = async |request: &Request| {
+                assert_eq!(request.token, Some(2));
+                Ok(answer(200, ""))
+            };
+            let done = follow(other.clone(), limits, send).now_or_never();
+            let done = done.expect("at once").map(|_| ());
+            assert_eq!(done.map_err(|refusal| refusal.text), result);
         }
         // Nobody else sends a run to its own server.
         let map = Map::from([("url".into(), Value::string("https://a.example.com/"))]);

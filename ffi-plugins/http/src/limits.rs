@@ -19,7 +19,9 @@ pub struct Limits {
     pub dangerous: bool,
     /// Where the rules for targets do not count: the server that the run is on.
     pub own: Option<Origin>,
-    /// Where a token of the host may be sent.
+    /// Number of the caller's token.
+    pub callers_token: Option<u64>,
+    /// Where the caller's token may be sent.
     pub trusted: Vec<Origin>,
     /// Longest time of an exchange.
     pub timeout: Duration,
@@ -28,6 +30,14 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// May a token of the host go there? Of tokens other than the caller's the server judges, where there is one.
+    pub fn allow_token(&self, number: u64, target: &Origin) -> bool {
+        match self.callers_token {
+            Some(own) if own == number => self.trusted.contains(target),
+            _ => self.own.is_some(),
+        }
+    }
+
     /// From the environment variables of the instance and the deadline of the run.
     pub fn of_environment() -> Limits {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
@@ -37,6 +47,7 @@ impl Limits {
             &variable("MIXER_HTTP_RESPONSE_LIMIT"),
         );
         limits.own = origins(&variable("MIXER_OWN_ORIGIN")).into_iter().next();
+        limits.callers_token = variable("MIXER_RUN_TOKEN").parse().ok();
         limits.trusted = origins(&variable("MIXER_TOKEN_ORIGINS"));
         let deadline = caller().deadline;
         if deadline > 0 {
@@ -54,6 +65,7 @@ fn parse(dangerous: &str, timeout: &str, response: &str) -> Limits {
     Limits {
         dangerous: matches!(dangerous, "true" | "1"),
         own: None,
+        callers_token: None,
         trusted: Vec::new(),
         timeout: duration(timeout).unwrap_or(DEFAULT_TIMEOUT),
         response: size(response)
@@ -115,6 +127,7 @@ mod tests {
             Limits {
                 dangerous: true,
                 own: None,
+                callers_token: None,
                 trusted: vec![],
                 timeout: Duration::from_secs(5),
                 response: 1 << 20
@@ -139,6 +152,7 @@ mod tests {
                 Limits {
                     dangerous: false,
                     own: None,
+                    callers_token: None,
                     trusted: vec![],
                     timeout: DEFAULT_TIMEOUT,
                     response: LARGEST_VALUE

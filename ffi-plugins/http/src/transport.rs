@@ -53,7 +53,11 @@ pub async fn send(request: &Request, limit: usize) -> Result<Response, Refusal> 
         std::future::pending::<()>().await;
     };
     let download = async {
-        let response = client::send(wasi).await.map_err(refusal)?;
+        let response = client::send(wasi).await.map_err(|error| match error {
+            // The host knows where a token may go.
+            ErrorCode::HttpRequestDenied if request.token.is_some() => Refusal::blocked("token"),
+            error => refusal(error),
+        })?;
         read(response, limit).await
     };
     match select(pin!(download), pin!(upload)).await {

@@ -20,14 +20,21 @@ mod vault;
 
 use mix_plugin_sdk::{Failure, Value, caller, family};
 
+/// The vault of the caller, for a secret that the caller may name.
+fn opened(name: &str) -> Result<vault::Vault, Failure> {
+    let who = caller();
+    vault::check_owner(&who, name)?;
+    vault::of(&who)
+}
+
 async fn set(name: String, value: String) -> Result<String, Failure> {
     let value = zeroize::Zeroizing::new(value);
-    vault::of(&caller())?.set(&name, &value)?;
+    opened(&name)?.set(&name, &value)?;
     Ok(name)
 }
 
 async fn get(name: String) -> Result<String, Failure> {
-    vault::of(&caller())?.get(&name)
+    opened(&name)?.get(&name)
 }
 
 async fn list() -> Result<Vec<Value>, Failure> {
@@ -36,7 +43,7 @@ async fn list() -> Result<Vec<Value>, Failure> {
 }
 
 async fn delete(name: String) -> Result<String, Failure> {
-    vault::of(&caller())?.delete(&name)?;
+    opened(&name)?.delete(&name)?;
     Ok(name)
 }
 

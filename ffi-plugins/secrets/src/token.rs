@@ -1,7 +1,7 @@
 //! Tokens: values that authorise and have no text of their own.
 //!
-//! Tokens of auth plugins come into being when a user signs in through a provider. A host
-//! without that has none to keep, so the functions that look for one find nothing.
+//! Tokens of providers come into being when a user signs in. A server that keeps them answers the
+//! functions that look for one itself; these here are for hosts without sign-in, and find nothing.
 
 use mix_plugin_sdk::mix_value::Token;
 use mix_plugin_sdk::{Failure, Value, caller};

@@ -28,6 +28,11 @@ const MOST: usize = 1000;
 
 const USER_KEY: &str = "user.key";
 
+/// Begin of the names under which the host itself keeps what belongs to a user.
+const OF_HOST: char = '\u{1}';
+/// The app in whose name the host asks: no program runs in it.
+const HOST_APP: &str = "_rmx_secrets";
+
 /// The secrets of a user.
 #[derive(Debug)]
 pub struct Vault {
@@ -76,6 +81,16 @@ pub fn is_anonymous(who: &Caller) -> bool {
     who.user.is_empty() || who.user == "anonymous"
 }
 
+/// Names of the host are for the host alone.
+pub fn check_owner(who: &Caller, name: &str) -> Result<(), Failure> {
+    if !name.starts_with(OF_HOST) || who.app == HOST_APP {
+        return Ok(());
+    }
+    Err(Failure::range(
+        "the name of a secret does not begin with this control character",
+    ))
+}
+
 impl Vault {
     fn new(folder: &Path, keys: Keys, who: &Caller) -> Vault {
         let user = Sha256::digest(&who.user);
@@ -102,7 +117,8 @@ impl Vault {
             None => self.new_data_key()?,
         };
         let path = self.path(&key, name);
-        if !path.exists() && self.files()?.len() >= MOST {
+        let is_bounded = !name.starts_with(OF_HOST);
+        if is_bounded && !path.exists() && self.files()?.len() >= MOST {
             return Err(Failure::range(format!("a user has at most {MOST} secrets")));
         }
         let content = Value::Array(vec![Value::string(name), Value::string(value)]);
@@ -128,7 +144,7 @@ impl Vault {
         Ok(value)
     }
 
-    /// All names, ascending.
+    /// All names but those of the host, ascending.
     pub fn list(&self) -> Result<Vec<String>, Failure> {
         let Some(key) = self.data_key()? else {
             return Ok(Vec::new());
@@ -138,7 +154,9 @@ impl Vault {
             // One that was removed meanwhile is no secret any longer.
             if let Some((name, value)) = self.read(&key, &file)? {
                 drop(Zeroizing::new(value));
-                names.push(name);
+                if !name.starts_with(OF_HOST) {
+                    names.push(name);
+                }
             }
         }
         names.sort();
@@ -314,6 +332,28 @@ mod tests {
             ..ada()
         };
         Vault::new(folder, keys(texts), &who)
+    }
+
+    #[test]
+    fn names_of_the_host_are_for_the_host_alone() {
+        let host = Caller {
+            app: HOST_APP.into(),
+            ..ada()
+        };
+        let program = Caller {
+            app: "shop".into(),
+            ..ada()
+        };
+        let name = "\u{1}token/x";
+        assert!(check_owner(&host, name).is_ok() && check_owner(&host, "x").is_ok());
+        assert!(check_owner(&program, "x").is_ok());
+        assert_eq!(check_owner(&program, name).unwrap_err().code, "ERR_RANGE");
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(folder.path(), "ada", &[ONE]);
+        vault.set(name, "kept").unwrap();
+        vault.set("x", "own").unwrap();
+        assert_eq!(vault.list().unwrap(), ["x"]);
+        assert_eq!(vault.get(name).unwrap(), "kept");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Shelves {
     pub usage: Usage,
     tickets: Tickets,
     base_url: OnceLock<String>,
+    /// Where files are read, if not there.
+    files_origin: OnceLock<String>,
 }
 
 /// The files of one app.
@@ -56,19 +58,32 @@ impl Shelves {
             storage,
             tickets: Tickets::of(ws_dir),
             base_url: OnceLock::new(),
+            files_origin: OnceLock::new(),
         })
     }
 
-    /// Says under which address the server is reached, once it is known.
-    pub fn reached_at(&self, base_url: &str) {
+    /// Says under which address the server is reached, once it is known, and at which origin of
+    /// their own files are read, if they have one.
+    pub fn reached_at(&self, base_url: &str, files_origin: Option<&str>) {
         // The first one counts.
         let _ = self.base_url.set(base_url.to_owned());
+        if let Some(origin) = files_origin {
+            let _ = self.files_origin.set(origin.to_owned());
+        }
     }
 
     /// Whether a workspace has an app of that name.
     pub fn has_app(&self, workspace: &str, app: &str) -> bool {
         let folder = self.ws_dir.join(workspace).join(folder_name(app));
         folder.is_dir()
+    }
+
+    /// Where files are read.
+    fn files_url(&self) -> &str {
+        match self.files_origin.get() {
+            Some(origin) => origin,
+            None => self.base_url(),
+        }
     }
 
     fn base_url(&self) -> &str {
@@ -155,7 +170,7 @@ impl Shelf {
             Value::Null
         } else {
             let place = (self.workspace.as_str(), self.app.as_str());
-            let own = || signer.url(self.shelves.base_url(), place, path);
+            let own = || signer.url(self.shelves.files_url(), place, path);
             Value::from(self.public_address(path).unwrap_or_else(own))
         };
         Ok(self.row(&path.text(), "persisted", metadata, url))

@@ -162,7 +162,8 @@ impl Need {
                 Some(Audience::Shared) | None => Need::Token,
                 Some(Audience::User(user)) => Need::User(user.clone()),
             },
-            Action::CreateLink
+            Action::OriginalToken
+            | Action::CreateLink
             | Action::DeleteLink
             | Action::CreateSignal
             | Action::AwaitSignal

@@ -30,6 +30,12 @@ impl Head {
             .count()
     }
 
+    /// Host that is asked, with its port if that is said.
+    pub fn host(&self) -> &str {
+        let authority = self.authority.as_deref();
+        authority.or(self.header("host")).unwrap_or("")
+    }
+
     /// Path without the query.
     pub fn path(&self) -> &str {
         let end = self.target.find(['?', '#']).unwrap_or(self.target.len());

@@ -61,12 +61,12 @@ pub use error::ApiError;
 pub use head::Head;
 pub use manage::{
     ACTIVITIES, ActivityFilter, Content, Done, Elsewhere, HIDDEN, Job, Maintenance, Managed,
-    SignIn, is_inside, is_linkable,
+    SignIn, checked_provider, is_inside, is_linkable,
 };
 pub use names::{LOGGING_APP, is_agent_name, is_app_name, is_workspace_name};
 pub use plan::{Docs, Facts, NeedsBody, Plan, Settings, Step, plan, refuse};
 pub use records::FamilyCall;
-pub use response::Response;
+pub use response::{Response, is_files_origin};
 pub use route::{Action, Route};
 pub use run::{AgentRun, RunOutcome};
 pub use sse::{PING, RETRY, event};

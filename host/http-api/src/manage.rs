@@ -18,7 +18,7 @@ mod signals;
 mod workspaces;
 
 pub use activities::{ACTIVITIES, ActivityFilter};
-pub use auth::{HIDDEN, SignIn};
+pub use auth::{HIDDEN, SignIn, checked_provider};
 pub use files::Content;
 pub use grants::is_inside;
 pub use links::is_linkable;
@@ -407,6 +407,7 @@ pub(crate) fn with_body(
         Action::BeginSignIn => auth::begin(head)?,
         Action::ReturnSignIn => auth::come_back(head)?,
         Action::ExchangeToken => auth::exchange(head, body)?,
+        Action::OriginalToken => auth::original(head, body)?,
         Action::CountActivities => activities::count(&route, head, body)?,
         Action::Modify => maintenance::modify(head, body)?,
         Action::GetFile => Job::GetFile(route.path.clone()),

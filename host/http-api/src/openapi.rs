@@ -692,6 +692,13 @@ fn about(action: Action) -> About {
             ]),
             &[(200, Object)],
         ),
+        Action::OriginalToken => made(
+            sign_in,
+            "The token that the provider has given for the caller",
+            &[("token", "string")],
+            Body::Object(&[]),
+            &[(200, Object)],
+        ),
         Action::CountActivities => made(
             workspaces,
             "Counts entries of the activity log",

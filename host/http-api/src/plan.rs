@@ -37,6 +37,8 @@ pub struct Settings {
     pub postpone_timeout_max_ms: u64,
     /// Allowed origins; `*` is any.
     pub cors_origins: Vec<String>,
+    /// Origin at which only files of apps are served, if they have one of their own.
+    pub files_origin: Option<String>,
     /// Host names accepted; `None`: all (not listening on loopback).
     pub allowed_hosts: Option<Vec<String>>,
     /// The only workspace, if there is only one.
@@ -71,6 +73,7 @@ impl Default for Settings {
             postpone_timeout_ms: 60_000,
             postpone_timeout_max_ms: 3_600_000,
             cors_origins: vec!["*".to_owned()],
+            files_origin: None,
             allowed_hosts: None,
             only_workspace: None,
             access: Access::Open { records: true },
@@ -186,8 +189,13 @@ fn judge(
     facts: &Facts,
     frame: &mut Frame,
 ) -> Result<Judged, ApiError> {
-    check_host(settings, head)?;
+    if !frame.on_files_origin {
+        check_host(settings, head)?;
+    }
     let route = route::find(head.routed_method(), head.path())?;
+    if frame.on_files_origin && route.action != Action::GetFile {
+        return Err(route::no_such_route());
+    }
     frame.deprecated = route.v0;
     check_length(settings, route.action, head)?;
     let token = access::token(head)?;
@@ -258,11 +266,7 @@ fn check_host(settings: &Settings, head: &Head) -> Result<(), ApiError> {
     let Some(allowed) = &settings.allowed_hosts else {
         return Ok(());
     };
-    let host = head
-        .authority
-        .as_deref()
-        .or(head.header("host"))
-        .unwrap_or("");
+    let host = head.host();
     let name = match host.strip_prefix('[') {
         Some(rest) => format!("[{}]", rest.split(']').next().unwrap_or("")),
         None => host.split(':').next().unwrap_or("").to_ascii_lowercase(),

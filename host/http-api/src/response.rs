@@ -43,7 +43,24 @@ pub(crate) struct Frame {
     pub request_id: String,
     /// Retired prefix: `Deprecation: true`.
     pub deprecated: bool,
+    /// Asked at the origin of files, where there is nothing that active content could misuse.
+    pub on_files_origin: bool,
     cors: Vec<(&'static str, String)>,
+}
+
+/// Whether a request is made at the origin that serves only files.
+pub fn is_files_origin(settings: &Settings, head: &Head) -> bool {
+    let Some(origin) = &settings.files_origin else {
+        return false;
+    };
+    let (scheme, authority) = origin.split_once("://").unwrap_or(("", origin));
+    let usual = if scheme == "http" { ":80" } else { ":443" };
+    let without_port = |host: &str| {
+        host.strip_suffix(usual)
+            .unwrap_or(host)
+            .to_ascii_lowercase()
+    };
+    without_port(head.host()) == without_port(authority)
 }
 
 impl Frame {
@@ -57,6 +74,7 @@ impl Frame {
         Frame {
             request_id: kept.unwrap_or(&facts.request_id).to_owned(),
             deprecated: false,
+            on_files_origin: is_files_origin(settings, head),
             cors: cors::headers(settings, head),
         }
     }

@@ -84,6 +84,7 @@ pub enum Action {
     BeginSignIn,
     ReturnSignIn,
     ExchangeToken,
+    OriginalToken,
 }
 
 /// A path and its methods; GET includes HEAD.
@@ -140,6 +141,13 @@ pub(crate) const TABLE: &[Resource] = &[
         &[
             ("GET", Action::ExchangeToken),
             ("POST", Action::ExchangeToken),
+        ],
+    ),
+    resource(
+        "/v1/ws/{ws}/auth/{name}/originalToken",
+        &[
+            ("GET", Action::OriginalToken),
+            ("POST", Action::OriginalToken),
         ],
     ),
     resource(

@@ -1,6 +1,7 @@
 //! The identity behind a request.
 
 use crate::subject::Subject;
+use std::sync::Arc;
 
 /// How the caller proved who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub struct Caller {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningAgent {
     /// Names of its server, any of which its subject may have; the first is the one it is told by.
-    pub servers: Vec<String>,
+    pub servers: Arc<[String]>,
     /// Workspace.
     pub workspace: String,
     /// App.

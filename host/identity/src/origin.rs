@@ -61,7 +61,7 @@ pub fn verify_origin(
         return Err(Refusal::Untrusted);
     }
     Ok(RunningAgent {
-        servers: vec![server],
+        servers: [server].into(),
         workspace,
         app,
         agent,

@@ -59,7 +59,7 @@ fn caller() -> impl Strategy<Value = Caller> {
         },
         user,
         agent: agent.map(|(server, workspace, here)| RunningAgent {
-            servers: vec![server.to_owned()],
+            servers: [server.to_owned()].into(),
             workspace: workspace.to_owned(),
             app: "shop".to_owned(),
             agent: "bill".to_owned(),

@@ -290,7 +290,7 @@ fn a_trusted_server_vouches_for_its_own_agents_for_a_minute() {
     let key = SigningKey::of_seed(&[3; 32], "srv");
     let keys = KeySet::parse(key.public_set().to_string().as_bytes()).expect("a key set");
     let agent = |server: &str| RunningAgent {
-        servers: vec![server.to_owned()],
+        servers: [server.to_owned()].into(),
         workspace: "acme".to_owned(),
         app: "my.app".to_owned(),
         agent: "asks".to_owned(),

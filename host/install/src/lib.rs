@@ -34,7 +34,7 @@ mod report;
 mod staging;
 
 pub use apply::{Commit, recover};
-pub use mastertape::{Exported, Imported, export, import};
+pub use mastertape::{Exported, Imported, Keep, export, import};
 pub use plan::{Plan, Request};
 pub use report::{AppReport, Report};
 pub use staging::{Staging, Turn};

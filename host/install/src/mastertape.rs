@@ -10,7 +10,7 @@ use mix_package::{
 };
 use mix_store::{SaveOptions, import_image};
 use mix_value::{Map, Value, escjson};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -201,18 +201,29 @@ pub struct Imported {
     pub grants: u64,
     /// Grants that were left out.
     pub dropped_grants: u64,
+    /// Providers through which users sign in here, too.
+    pub auth_configs: u64,
+    /// Providers that were left out.
+    pub dropped_auth_configs: u64,
     /// What was not as it should be.
     pub warnings: Vec<Warning>,
 }
 
+/// What of a tape applies here.
+pub struct Keep<'a> {
+    /// A grant as it applies here; none: it is left out.
+    pub grant: &'a dyn Fn(&Tape, &Triple) -> Option<Triple>,
+    /// A provider as it is described here; none: it is left out.
+    pub auth_config: &'a dyn Fn(&Map) -> Option<Map>,
+}
+
 /// Builds a workspace from a mastertape in an empty folder; whoever asked puts it in its place.
-/// `grant` gives a grant of the tape as it applies here; none: it is left out.
 pub fn import(
     upload: &Path,
     into: &Path,
     owner: Option<&str>,
     org: &str,
-    grant: &dyn Fn(&Tape, &Triple) -> Option<Triple>,
+    keep: &Keep<'_>,
 ) -> Result<Imported> {
     let mut package = Package::open(File::open(upload)?, &Limits::MASTERTAPE)?;
     if package.format != Format::Mastertape {
@@ -260,7 +271,7 @@ pub fn import(
         ("org", org),
     ])?];
     for given in &tape.grants {
-        match grant(&tape, given) {
+        match (keep.grant)(&tape, given) {
             Some((subject, role, resource)) => {
                 done.grants += 1;
                 records.push(record(&[
@@ -271,6 +282,23 @@ pub fn import(
                 ])?);
             }
             None => done.dropped_grants += 1,
+        }
+    }
+    let mut names = HashSet::new();
+    for given in &tape.auth_configs {
+        let kept = match given {
+            Value::Map(given) => (keep.auth_config)(given),
+            _ => None,
+        };
+        let name = |kept: &Map| kept.get("name").and_then(Value::as_str).map(str::to_owned);
+        match kept.filter(|kept| names.insert(name(kept))) {
+            Some(mut kept) => {
+                done.auth_configs += 1;
+                kept.insert("_rmx_id".into(), Value::Ref(fresh_id()?));
+                kept.insert("_rmx_type".into(), Value::from("auth_config"));
+                records.push(Value::Map(kept));
+            }
+            None => done.dropped_auth_configs += 1,
         }
     }
     let admin = into.join(ADMIN);

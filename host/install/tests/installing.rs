@@ -492,6 +492,9 @@ fn a_workspace_travels() {
         let about = mix_package::Tape {
             workspace: "acme".into(),
             grants: vec![("all-users".into(), "runner".into(), "db/demo".into())],
+            auth_configs: ["corp", "corp", "other"]
+                .map(|name| Value::map([("name", Value::from(name))]))
+                .to_vec(),
             ..mix_package::Tape::default()
         };
         let out = fs::File::create_new(&tape).expect("a file");
@@ -506,7 +509,13 @@ fn a_workspace_travels() {
         )
         .expect("exported");
         let target = Site::new();
-        let keep = |_: &mix_package::Tape, grant: &(String, String, String)| Some(grant.clone());
+        let grant = |_: &mix_package::Tape, grant: &(String, String, String)| Some(grant.clone());
+        let is_corp = |config: &Map| config.get("name") == Some(&Value::from("corp"));
+        let auth_config = |config: &Map| is_corp(config).then(|| config.clone());
+        let keep = mix_install::Keep {
+            grant: &grant,
+            auth_config: &auth_config,
+        };
         let done = mix_install::import(
             &tape,
             &target.workspace(),
@@ -527,6 +536,13 @@ fn a_workspace_travels() {
         );
         assert_eq!(target.file("demo", "/ephemeral/x"), None);
         assert_eq!(target.rows("_rmx_admin", "_rmx_type == \"grant\"").len(), 1);
+        // One of each name.
+        assert_eq!((done.auth_configs, done.dropped_auth_configs), (1, 2));
+        let configs = target.rows("_rmx_admin", "_rmx_type == \"auth_config\"");
+        assert_eq!(
+            (configs.len(), &configs[0]["name"]),
+            (1, &Value::from("corp"))
+        );
         let owner = &target.rows("_rmx_admin", "_rmx_type == \"workspace\"")[0]["owner"];
         assert_eq!(owner, &Value::from("ada@example.com"));
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Result, StoreError};
 use crate::settings::Settings;
-use crate::transport::{Call, Transport, piece};
+use crate::transport::{ANSWER_LIMIT, Call, Transport, piece};
 use crate::xml;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method};
@@ -127,7 +127,7 @@ impl Read for ObjectReader {
             return Ok(0);
         }
         while self.piece.is_empty() {
-            let next = self.runtime.block_on(piece(&mut self.body));
+            let next = self.runtime.block_on(piece(&mut self.body, ANSWER_LIMIT));
             match next.map_err(io::Error::other)? {
                 Some(next) => self.piece = next,
                 None if self.left == 0 => return Ok(0),

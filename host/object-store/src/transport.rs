@@ -57,6 +57,8 @@ pub struct Transport {
     /// Host and port of the store, and what its URL has behind them.
     host: String,
     base: String,
+    /// Time for the head of an answer, and for each piece of its text.
+    answer_limit: Duration,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -100,6 +102,7 @@ impl Transport {
             settings,
             host,
             base,
+            answer_limit: ANSWER_LIMIT,
             client,
         })
     }
@@ -140,7 +143,7 @@ impl Transport {
     async fn send_once(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
         let request = self.signed(call)?;
         let sending = self.client.request(request);
-        let answer = match tokio::time::timeout(ANSWER_LIMIT, sending).await {
+        let answer = match tokio::time::timeout(self.answer_limit, sending).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(StoreError::Unreachable(root(&error))),
             Err(_) => return Err(StoreError::Slow),
@@ -214,7 +217,7 @@ impl Transport {
     pub async fn text(&self, answer: Response<Incoming>) -> Result<String> {
         let mut body = answer.into_body();
         let mut text = BytesMut::new();
-        while let Some(piece) = piece(&mut body).await? {
+        while let Some(piece) = piece(&mut body, self.answer_limit).await? {
             if text.len() + piece.len() > MAX_ANSWER {
                 return Err(StoreError::Malformed("it is too long"));
             }
@@ -224,10 +227,10 @@ impl Transport {
     }
 }
 
-/// The next bytes of a body.
-pub async fn piece(body: &mut Incoming) -> Result<Option<Bytes>> {
+/// The next bytes of a body, which must come within that time.
+pub async fn piece(body: &mut Incoming, limit: Duration) -> Result<Option<Bytes>> {
     loop {
-        match tokio::time::timeout(ANSWER_LIMIT, body.frame()).await {
+        match tokio::time::timeout(limit, body.frame()).await {
             Err(_) => return Err(StoreError::Slow),
             Ok(None) => return Ok(None),
             Ok(Some(Err(error))) => return Err(StoreError::Unreachable(root(&error))),
@@ -251,4 +254,62 @@ fn root(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// A store that answers every request with these bytes, and then says nothing more; the number
+    /// of requests that it has got.
+    fn store(answer: &'static str) -> (Transport, Arc<AtomicU32>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = asked.clone();
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 4096]);
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.write_all(answer.as_bytes());
+                open.push(stream);
+            }
+        });
+        let settings = Settings {
+            endpoint: format!("http://127.0.0.1:{port}"),
+            region: "r".to_owned(),
+            bucket: "b".to_owned(),
+            access_key: "a".to_owned(),
+            secret_key: "s".to_owned(),
+            public_domain: None,
+        };
+        let mut transport = Transport::new(settings).expect("a transport");
+        transport.answer_limit = Duration::from_millis(50);
+        (transport, asked)
+    }
+
+    #[tokio::test]
+    async fn a_store_that_says_nothing_is_given_up_after_a_few_attempts() {
+        let (transport, asked) = store("");
+        let answer = transport.send(&Call::plain(Method::GET, "x")).await;
+        assert!(matches!(answer, Err(StoreError::Slow)), "{answer:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), ATTEMPTS);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_is_given_up() {
+        let (transport, _) = store("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+        let answer = transport.send(&Call::plain(Method::GET, "x")).await;
+        let text = transport.text(answer.expect("a head")).await;
+        assert!(matches!(text, Err(StoreError::Slow)), "{text:?}");
+        // One that fails, and does not say why, fails as that.
+        let (transport, _) = store("HTTP/1.1 500 No\r\ncontent-length: 10\r\n\r\nhalf");
+        let answer = transport.send(&Call::plain(Method::GET, "x")).await;
+        let is_refused = matches!(answer, Err(StoreError::Refused { status: 500, .. }));
+        assert!(is_refused, "{answer:?}");
+    }
 }

@@ -384,6 +384,20 @@ fn version_2_with_something_wrong() {
             ]),
             "unsafe_entry",
         ),
+        // Programs have one place, whatever is in them and however it is spelt.
+        (with(&[("filesets/fs/root/a.mixexe", b"x")]), "unsafe_entry"),
+        (
+            with(&[("filesets/fs/root/public/A.MIXEXE", b"x")]),
+            "unsafe_entry",
+        ),
+        (
+            with(&[("filesets/fs/root/codes/a.mixlib", b"x")]),
+            "unsafe_entry",
+        ),
+        (
+            with(&[("filesets/fs/root/Code/a.mixlib", b"x")]),
+            "unsafe_entry",
+        ),
         (
             with(&[("filesets/fs/root/code/a.mixexe", b"\x89MIXEXE\n\0\0\0\0")]),
             "incompatible_code",

@@ -12,7 +12,7 @@ use crate::instance::Instance;
 use crate::instance::job::Address;
 use crate::lock;
 use crate::manifest::{Allowance, Grant};
-use crate::neighbours::Neighbours;
+use crate::neighbours::{Neighbours, ServerFunction};
 use crate::plugin::{Access, Linkers, PluginCode, Standing};
 use crate::secrets_key::Keys;
 use crate::shares::Shares;
@@ -107,8 +107,8 @@ pub struct Assembly {
     pub files: Option<Arc<Shelves>>,
     /// What workspaces may send and receive.
     allowances: Option<Allowances>,
-    /// The function that makes links.
-    link_maker: Option<Target>,
+    /// Functions of families that a server answers itself.
+    of_server: Vec<(Target, ServerFunction)>,
     /// Outbound requests.
     pub outbound: Arc<Outbound>,
     /// Processor time of workspaces.
@@ -139,7 +139,7 @@ pub struct OwnFamily {
 }
 
 /// A function of a plugin.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
     /// Number of the plugin; from the number of plugins on those of the host's own families.
     pub plugin: usize,
@@ -241,15 +241,19 @@ impl Assembly {
             // Whoever brings a VM wants to know at once whether it fits.
             vms.alone().await?;
         }
-        let link_maker = functions
+        let of_server = functions
             .iter()
-            .position(|function: &Function| function.name == "$db_makeAnonymousLink")
-            .and_then(|number| targets.get(number).copied());
+            .zip(&targets)
+            .filter_map(|(function, target)| {
+                let function: &Function = function;
+                Some((*target, ServerFunction::of_name(&function.name)?))
+            })
+            .collect();
         Ok(Assembly {
             files: policy.files.clone(),
             allowances: (policy.egress_per_hour > 0)
                 .then(|| Allowances::new(policy.egress_per_hour)),
-            link_maker,
+            of_server,
             engine,
             vms,
             plugins: plugins.into_iter().map(Arc::new).collect(),
@@ -293,10 +297,12 @@ impl Assembly {
         self.host_families.get(number)
     }
 
-    /// Whether a target is the function that makes links, which a server does in the place of the record store.
-    pub fn makes_links(&self, target: Target) -> bool {
-        self.link_maker
-            .is_some_and(|maker| (maker.plugin, maker.function) == (target.plugin, target.function))
+    /// The function that a target is, if a server answers it in the place of its family.
+    pub fn server_function(&self, target: Target) -> Option<ServerFunction> {
+        self.of_server
+            .iter()
+            .find(|(own, _)| *own == target)
+            .map(|(_, function)| *function)
     }
 
     /// The plugin function of that name.

@@ -19,15 +19,26 @@ pub fn of_command(
     with_operator(members(place, agent, "command", &base), operator)
 }
 
+/// What a run on a server sees of it.
+#[derive(Debug, Clone)]
+pub struct Hosted<'a> {
+    /// Public URL.
+    pub base_url: &'a str,
+    /// Name of the server.
+    pub server_name: &'a str,
+    /// Organisation of the workspace.
+    pub org: &'a str,
+}
+
 /// Variables of a run over HTTP.
 pub fn of_request(
     place: &Place,
     run: &mix_http_api::AgentRun,
     caller: &mix_identity::Caller,
-    base_url: &str,
+    hosted: &Hosted<'_>,
     operator: Option<String>,
 ) -> Vec<(&'static str, String)> {
-    let mut members = of_caller(place, &run.agent, &run.request_id, caller, base_url);
+    let mut members = of_caller(place, &run.agent, &run.request_id, caller, hosted);
     members.insert(Arc::from("requestMethod"), text(&run.request_method));
     members.insert(Arc::from("requestHeaders"), run.header_map());
     if let Some(body) = &run.request_body {
@@ -45,13 +56,10 @@ pub fn of_session(
     module: &str,
     session: &str,
     caller: &mix_identity::Caller,
-    base_url: &str,
+    hosted: &Hosted<'_>,
     operator: Option<String>,
 ) -> Vec<(&'static str, String)> {
-    with_operator(
-        of_caller(place, module, session, caller, base_url),
-        operator,
-    )
+    with_operator(of_caller(place, module, session, caller, hosted), operator)
 }
 
 fn of_caller(
@@ -59,11 +67,12 @@ fn of_caller(
     agent: &str,
     session: &str,
     caller: &mix_identity::Caller,
-    base_url: &str,
+    hosted: &Hosted<'_>,
 ) -> Map {
-    let base = format!("{base_url}/run-agent/{}", place.workspace);
+    let base = format!("{}/run-agent/{}", hosted.base_url, place.workspace);
     let mut members = members(place, agent, session, &base);
-    if let Some(domain) = parent_domain(base_url) {
+    members.insert(Arc::from("org"), text(hosted.org));
+    if let Some(domain) = parent_domain(hosted.server_name) {
         members.insert(Arc::from("cloudAgentDomain"), text(domain));
     }
     if let Some(user) = &caller.user {
@@ -115,10 +124,8 @@ fn platform_version() -> Value {
     Value::Map(map)
 }
 
-/// The domain above the host of a URL, if it has one.
-fn parent_domain(url: &str) -> Option<&str> {
-    let host = url.split_once("://")?.1;
-    let host = host.split(['/', ':', '[']).next()?;
+/// The domain above a host, if it has one.
+fn parent_domain(host: &str) -> Option<&str> {
     let parent = host.split_once('.')?.1;
     let is_address = host.parse::<std::net::Ipv4Addr>().is_ok();
     (!is_address && !parent.is_empty()).then_some(parent)
@@ -142,15 +149,14 @@ mod tests {
 
     #[test]
     fn parents_of_hosts() {
-        for (url, domain) in [
-            ("https://mix.example.com/v1", Some("example.com")),
-            ("https://mix.example.com:8443", Some("example.com")),
-            ("http://127.0.0.1:8080", None),
-            ("http://[::1]:8080", None),
-            ("http://localhost:8080", None),
+        for (host, domain) in [
+            ("mix.example.com", Some("example.com")),
+            ("127.0.0.1", None),
+            ("[::1]", None),
+            ("localhost", None),
             ("", None),
         ] {
-            assert_eq!(parent_domain(url), domain, "{url}");
+            assert_eq!(parent_domain(host), domain, "{host}");
         }
     }
 }

@@ -7,7 +7,7 @@
 use crate::bindings::Failure;
 use crate::contract;
 use crate::home::Home;
-use crate::instance::{failure, failure_of};
+use crate::instance::failure_of;
 use crate::trace::Trace;
 use crate::workspace::{Place, app_name};
 use mix_value::Value;
@@ -24,14 +24,9 @@ pub trait Neighbours: Send + Sync {
         writes: bool,
     ) -> Pin<Box<dyn Future<Output = bool> + Send>>;
 
-    /// The address of a link that runs an endpoint of an app with the rights of the run's user, where there are links.
-    fn link(
-        self: Arc<Self>,
-        _app: String,
-        _endpoint: String,
-    ) -> Pin<Box<dyn Future<Output = Result<String, Failure>> + Send>> {
-        let message = "links are made by a server only".to_owned();
-        Box::pin(std::future::ready(Err(failure("ERR_UNSUPPORTED", message))))
+    /// The answer to what only a server knows; none where there is no server: the family answers.
+    fn answer(self: Arc<Self>, _asked: Asked) -> Option<Answering> {
+        None
     }
 
     /// The server that the run is on, as its requests reach it; none: they do not.
@@ -47,6 +42,95 @@ pub trait Neighbours: Send + Sync {
     /// Variables of the families that make requests and know tokens.
     fn variables(&self) -> Vec<(&'static str, String)> {
         Vec::new()
+    }
+}
+
+/// An answer of a server to a call.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
+
+/// Functions of families that a server answers itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerFunction {
+    /// `$db_makeAnonymousLink`
+    Link,
+    /// `$secrets_get_token`
+    ProviderToken,
+    /// `$secrets_delete_token`
+    ForgetToken,
+    /// `$secrets_token_extra`
+    TokenExtra,
+    /// `$token_string`
+    TokenText,
+}
+
+impl ServerFunction {
+    /// The function of that name.
+    pub fn of_name(name: &str) -> Option<ServerFunction> {
+        Some(match name {
+            "$db_makeAnonymousLink" => ServerFunction::Link,
+            "$secrets_get_token" => ServerFunction::ProviderToken,
+            "$secrets_delete_token" => ServerFunction::ForgetToken,
+            "$secrets_token_extra" => ServerFunction::TokenExtra,
+            "$token_string" => ServerFunction::TokenText,
+            _ => return None,
+        })
+    }
+}
+
+/// What a run asks of its server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// The address of a link that runs an endpoint of an app with the rights of the run's user.
+    Link {
+        /// The app.
+        app: String,
+        /// Path of the endpoint below it.
+        endpoint: String,
+    },
+    /// The token that a provider has given for the user.
+    ProviderToken(String),
+    /// That the token of a provider is forgotten.
+    ForgetToken(String),
+    /// A member of what the provider of a token has told with it.
+    TokenExtra {
+        /// The member.
+        name: String,
+        /// Number of the token.
+        token: u64,
+    },
+    /// The text of a token.
+    TokenText(u64),
+}
+
+impl Asked {
+    /// What a call of an app asks; none if its arguments are not those of the function, or mean
+    /// something that the family knows best.
+    pub fn read(function: ServerFunction, own: &str, args: &[u8]) -> Option<Asked> {
+        let Ok(Value::Array(values)) = msgpack::decode(args) else {
+            return None;
+        };
+        let text = |at: usize| values.get(at)?.as_str().map(str::to_owned);
+        let token = |at: usize| match values.get(at)? {
+            Value::Token(mix_value::Token::Reference(number)) => Some(*number),
+            _ => None,
+        };
+        Some(match function {
+            ServerFunction::Link => Asked::Link {
+                endpoint: text(1)?,
+                app: match outside(own, args) {
+                    None => own.to_owned(),
+                    Some(Outside::App(app)) => app,
+                    Some(Outside::Memory) => return None,
+                },
+            },
+            ServerFunction::ProviderToken => Asked::ProviderToken(text(0)?),
+            ServerFunction::ForgetToken => Asked::ForgetToken(text(0)?),
+            ServerFunction::TokenExtra => Asked::TokenExtra {
+                name: text(0)?,
+                token: token(1)?,
+            },
+            ServerFunction::TokenText => Asked::TokenText(token(0)?),
+        })
     }
 }
 
@@ -152,20 +236,6 @@ impl Outside {
             Err(absent())
         }
     }
-}
-
-/// Database and endpoint of a call that makes a link; none if they are not that.
-pub fn linked(own: &str, args: &[u8]) -> Option<(String, String)> {
-    let Ok(Value::Array(values)) = msgpack::decode(args) else {
-        return None;
-    };
-    let endpoint = values.get(1)?.as_str()?.to_owned();
-    let app = match outside(own, args) {
-        None => own.to_owned(),
-        Some(Outside::App(app)) => app,
-        Some(Outside::Memory) => return None,
-    };
-    Some((app, endpoint))
 }
 
 /// What a run gets that may not do that.

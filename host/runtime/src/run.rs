@@ -8,7 +8,7 @@ use crate::families::{self, HostSession};
 use crate::instance::job::{Address, NotBegun};
 use crate::instance::{Instance, Started, failure};
 use crate::lock::Locked;
-use crate::neighbours::{self, Neighbours, Outside};
+use crate::neighbours::{self, Asked, Neighbours, Outside};
 use crate::plugin::Access;
 use crate::programs::Executable;
 use crate::progress::{Progress, Told};
@@ -295,12 +295,12 @@ impl RunContext {
             let result = session.start(target.function, args).await;
             return families::encoded(result).map(HostReply::One);
         }
-        if self.assembly.makes_links(target)
+        if let Some(function) = self.assembly.server_function(target)
             && let Some(neighbours) = &self.neighbours
-            && let Some((app, endpoint)) = neighbours::linked(&self.place.app, &args)
+            && let Some(asked) = Asked::read(function, &self.place.app, &args)
+            && let Some(answer) = neighbours.clone().answer(asked)
         {
-            let link = neighbours.clone().link(app, endpoint).await;
-            return families::encoded(link.map(Value::from)).map(HostReply::One);
+            return families::encoded(answer.await).map(HostReply::One);
         }
         let code = &self.assembly.plugins[target.plugin];
         match &self.assembly.tape {

@@ -7,6 +7,7 @@
 use anyhow::{Context, Result};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use wasmtime::{
@@ -20,8 +21,25 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// Largest linear memory that any guest can be given.
 pub const MAX_MEMORY: usize = 4 << 30;
 
-/// Instances alive at the same time, over all stores; a run needs about six.
+/// Fewest instances that have room at the same time, over all stores.
 const POOL: u32 = 1_000;
+
+/// Instances of a run that does much: its VM, the plugins that serve it alone, and those of the run
+/// that may go on behind it after its answer.
+const INSTANCES_OF_RUN: u32 = 8;
+
+/// Most runs at once that the engine can be made for: each instance has its range of addresses, and
+/// half of the addresses of a process are enough for these.
+pub const MOST_RUNS: usize = 2_000;
+
+/// Runs at once that were asked for.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+/// Makes room for so many runs at once (at most [`MOST_RUNS`]), before the first engine is made.
+pub fn make_room_for(runs: usize) {
+    let runs = u32::try_from(runs.min(MOST_RUNS)).unwrap_or(u32::MAX);
+    RUNS.fetch_max(runs, Ordering::Relaxed);
+}
 
 /// The configuration of every engine.
 pub fn config() -> Result<Config> {
@@ -38,12 +56,13 @@ pub fn config() -> Result<Config> {
 }
 
 fn pool() -> PoolingAllocationConfig {
+    let instances = POOL.max(INSTANCES_OF_RUN * RUNS.load(Ordering::Relaxed));
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(POOL);
-    pool.total_core_instances(POOL * 4);
-    pool.total_memories(POOL);
-    pool.total_tables(POOL * 4);
-    pool.total_stacks(POOL);
+    pool.total_component_instances(instances);
+    pool.total_core_instances(instances * 4);
+    pool.total_memories(instances);
+    pool.total_tables(instances * 4);
+    pool.total_stacks(instances);
     // A composed component counts all of its inner instances, adapters included.
     pool.max_core_instances_per_component(200);
     pool.max_memories_per_component(40);
@@ -131,6 +150,8 @@ mod tests {
     #[test]
     fn code_of_one_engine_fits_another() {
         let first = Engine::new(&config().expect("configuration")).expect("first engine");
+        // Whatever there is room for.
+        make_room_for(200);
         let second = Engine::new(&config().expect("configuration")).expect("second engine");
         assert_eq!(
             hash(&first),

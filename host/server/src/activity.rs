@@ -210,7 +210,10 @@ fn activity_of(action: Action) -> Option<&'static str> {
         Action::Export | Action::PushExport => "export",
         Action::Import => "import",
         Action::AddGrant | Action::DeleteGrant => "grant",
-        Action::BeginSignIn | Action::ReturnSignIn | Action::ExchangeToken => "sign-in",
+        Action::BeginSignIn
+        | Action::ReturnSignIn
+        | Action::ExchangeToken
+        | Action::OriginalToken => "sign-in",
         Action::CreateWorkspace
         | Action::AddAuthConfig
         | Action::PutAuthConfig

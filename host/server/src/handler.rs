@@ -268,7 +268,8 @@ async fn planned(
     mut visit: Visit,
     record: &mut Record,
 ) -> Reply {
-    let asked = server.static_files.get().zip(static_path(&head));
+    let asked = server.static_files.get();
+    let asked = asked.and_then(|files| Some((files, static_path(server, &head)?)));
     let maker = links::follow(server, &mut head);
     let mut pending = match mix_http_api::plan(&server.settings, head, facts) {
         Plan::Reply(reply) if reply.code == "no_such_route" => {
@@ -323,9 +324,10 @@ async fn planned(
 }
 
 /// The path of a request that may be one for a file of the operator.
-fn static_path(head: &mix_http_api::Head) -> Option<String> {
+fn static_path(server: &Server, head: &mix_http_api::Head) -> Option<String> {
     let reads = matches!(head.method.as_str(), "GET" | "HEAD");
-    reads.then(|| head.path().to_owned())
+    let is_here = !mix_http_api::is_files_origin(&server.settings, head);
+    (reads && is_here).then(|| head.path().to_owned())
 }
 
 fn rate_limited(message: &str, wait: Duration) -> ApiError {

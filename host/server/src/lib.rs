@@ -65,12 +65,13 @@ use metrics::Metrics;
 use mix_app_files::{Shelves, Storage};
 use mix_http_api::{Access, Settings};
 use mix_runtime::assembly::Assembly;
+use mix_runtime::environment::Hosted;
 use mix_runtime::programs::Installed;
 use mix_runtime::trace::Tracer;
 use occupancy::Occupancy;
 use rate::Rate;
 use readers::Readers;
-use sign_in::UnderWay;
+use sign_in::{Lanes, UnderWay};
 use signals::Signals;
 use slots::{Limits, Slots};
 use static_files::StaticFiles;
@@ -214,6 +215,8 @@ pub struct Server {
     signals: Signals,
     /// Users who are signing in.
     under_way: UnderWay,
+    /// Turns of those who refresh tokens of providers.
+    refreshing: Lanes,
     links: Links,
     conversations: Conversations,
     run_queue_wait: Duration,
@@ -222,8 +225,8 @@ pub struct Server {
     streams: Readers,
     /// Interactive sessions.
     sessions: Readers,
-    /// Other names of this server in topics.
-    server_name: Option<String>,
+    /// Its names in subjects of agents and in topics; the first is the one that it uses.
+    names: Arc<[String]>,
     /// Servers that believe the agents of this one, and whose agents it believes.
     trusted_servers: Vec<String>,
     /// Files for paths that are no part of the interface.
@@ -237,34 +240,45 @@ pub struct Server {
 }
 
 impl Server {
+    /// The name of the server in subjects of agents.
+    fn name(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
+    }
+
     /// Host and port of the public URL.
     fn authority(&self) -> &str {
-        let rest = self.base_url.split_once("://");
-        let rest = rest.map_or(self.base_url.as_str(), |(_, rest)| rest);
-        rest.split('/').next().unwrap_or_default()
+        self.names.last().map_or("", String::as_str)
     }
 
-    /// The name of the server in subjects of agents.
-    fn name(&self) -> String {
-        let own = self.server_name.clone().or_else(|| host_of(&self.base_url));
-        own.unwrap_or_else(|| self.authority().to_owned())
+    /// The organisation of a workspace.
+    async fn org_of(&self, ws: &str) -> String {
+        match self.grants.of(ws).await {
+            Ok(rights) if !rights.org.is_empty() => rights.org.clone(),
+            Ok(_) => ws.to_owned(),
+            Err(error) => {
+                tracing::error!(?error, "the owner and org of a workspace cannot be read");
+                ws.to_owned()
+            }
+        }
     }
 
-    /// All names of the server in subjects of agents; the first is the one that it uses.
-    fn names(&self) -> Vec<String> {
-        let mut names = vec![self.name(), self.authority().to_owned()];
-        names.dedup();
-        names
+    /// What a run of a workspace of that organisation sees of the server.
+    fn hosting<'a>(&'a self, org: &'a str) -> Hosted<'a> {
+        Hosted {
+            base_url: &self.base_url,
+            server_name: self.name(),
+            org,
+        }
     }
 
     /// Whether this is one of its names.
     fn is_called(&self, name: &str) -> bool {
-        name.eq_ignore_ascii_case(self.authority()) || name.eq_ignore_ascii_case(&self.name())
+        self.names.iter().any(|own| name.eq_ignore_ascii_case(own))
     }
 
     fn new(
         assembly: Arc<Assembly>,
-        options: Options,
+        mut options: Options,
         base_url: String,
         identity: Option<Identity>,
     ) -> Arc<Server> {
@@ -273,6 +287,7 @@ impl Server {
             options.run_queue_wait,
         );
         let keys = issuing::Keys::new(options.ws_dir.clone(), base_url.clone());
+        let names = names(options.server_name.take(), &base_url);
         let server = Arc::new(Server {
             assembly,
             settings: Arc::new(options.settings),
@@ -287,6 +302,7 @@ impl Server {
             workspace_rate: Rate::new(options.workspace_rate),
             signals: Signals::default(),
             under_way: UnderWay::default(),
+            refreshing: Lanes::default(),
             links: Links::of(&options.ws_dir),
             conversations: Conversations::default(),
             run_queue_wait: options.run_queue_wait,
@@ -322,7 +338,7 @@ impl Server {
                 address: 5,
                 total: 4 * options.max_runs,
             }),
-            server_name: options.server_name,
+            names,
             trusted_servers: options
                 .identity
                 .trusted_servers
@@ -338,6 +354,18 @@ impl Server {
         server.grants.attach(&server);
         server
     }
+}
+
+/// The name that the operator gives to a server, or the host of its URL; then host and port.
+fn names(given: Option<String>, base_url: &str) -> Arc<[String]> {
+    let rest = base_url
+        .split_once("://")
+        .map_or(base_url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default().to_owned();
+    let own = given.or_else(|| host_of(base_url));
+    let mut names = vec![own.unwrap_or_else(|| authority.clone()), authority];
+    names.dedup();
+    names.into()
 }
 
 /// Serves until a signal comes; `listening` is told the URL.
@@ -388,7 +416,8 @@ pub async fn serve(
         (Some(identity), Some(user)) => identity.process_token(user),
         _ => None,
     };
-    options.files.reached_at(&base_url);
+    let files_origin = settings.files_origin.as_deref();
+    options.files.reached_at(&base_url, files_origin);
     let (ws_dir, files) = (options.ws_dir.clone(), options.files.clone());
     tokio::task::spawn_blocking(move || {
         manage::remove_leftovers(&ws_dir, files.storage());
@@ -462,8 +491,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_LIMIT)
-        .max_buf_size(HEADER_BYTES)
-        .pipeline_flush(true);
+        .max_buf_size(HEADER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

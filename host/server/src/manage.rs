@@ -3,7 +3,7 @@
 mod apps;
 pub mod files;
 mod maintenance;
-mod metadata;
+pub mod metadata;
 pub mod packages;
 mod permissions;
 mod queries;
@@ -108,7 +108,7 @@ pub async fn perform(
             sign_in::change(server, &route.ws, &route.id, members.clone(), false).await
         }
         Job::DeleteAuthConfig => sign_in::remove(server, &route.ws, &route.id).await,
-        Job::SignIn(step) => sign_in::answer(server, route, step).await,
+        Job::SignIn(step) => sign_in::answer(server, who, route, step).await,
         Job::Keys => keys(server, &route.ws).await,
         Job::CountActivities(filter) => activity::count(server, &route.ws, filter).await,
         Job::Modify(work) => {

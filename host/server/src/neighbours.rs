@@ -5,6 +5,8 @@
 //! as one from outside. It is answered without a connection, knows which agent asks, and has no
 //! more time than the run has left.
 
+mod tokens;
+
 use super::handler;
 use super::identity::Admitted;
 use super::{Server, links, manage};
@@ -12,21 +14,20 @@ use http::{HeaderValue, Uri};
 use mix_http_api::ApiError;
 use mix_identity::{Caller, Permission, RunningAgent, Target};
 use mix_runtime::bindings::Failure;
-use mix_runtime::home::{Answering, Home, InsideBody};
+use mix_runtime::home::{Answering, Authorizing, CALLERS_TOKEN, Home, InsideBody};
 use mix_runtime::instance::failure;
-use mix_runtime::neighbours::Neighbours;
+use mix_runtime::neighbours::{Asked, Neighbours};
 use mix_runtime::trace::Trace;
 use mix_runtime::workspace::Place;
+use mix_value::Value;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokens::Given;
 
 /// How deep agents call each other.
 pub const MAX_DEPTH: u32 = 32;
-
-/// Number under which families know the token of the caller.
-const TOKEN_NUMBER: &str = "1";
 
 /// The rights of a run in its workspace.
 pub struct Rights {
@@ -41,6 +42,8 @@ pub struct Rights {
     is_slot_lent: AtomicBool,
     /// Its place in a trace.
     trace: OnceLock<Trace>,
+    /// Tokens of providers.
+    given: Given,
 }
 
 impl Rights {
@@ -62,7 +65,7 @@ impl Rights {
                 ..who.clone()
             },
             agent: RunningAgent {
-                servers: server.names(),
+                servers: server.names.clone(),
                 workspace: place.workspace.clone(),
                 app: place.app.clone(),
                 agent: agent.to_owned(),
@@ -72,6 +75,7 @@ impl Rights {
             end: OnceLock::new(),
             is_slot_lent: AtomicBool::new(false),
             trace: OnceLock::new(),
+            given: Given::default(),
         })
     }
 
@@ -119,35 +123,48 @@ impl Rights {
     }
 }
 
-impl Neighbours for Rights {
-    fn link(
-        self: Arc<Self>,
-        app: String,
-        endpoint: String,
-    ) -> Pin<Box<dyn Future<Output = Result<String, Failure>> + Send>> {
+impl Rights {
+    /// The address of a link that runs an endpoint with the rights of the caller.
+    async fn link(self: Arc<Self>, app: String, endpoint: String) -> Result<Value, Failure> {
         let endpoint = endpoint.trim_start_matches('/').to_owned();
         let ws = self.agent.workspace.clone();
-        Box::pin(async move {
-            if !mix_http_api::is_linkable(&ws, &app, &endpoint) {
-                let message = "an endpoint is agent/…, query/…, documents/… or files/…";
-                return Err(failure("ERR_NOT_FOUND", message.to_owned()));
+        if !mix_http_api::is_linkable(&ws, &app, &endpoint) {
+            let message = "an endpoint is agent/…, query/…, documents/… or files/…";
+            return Err(failure("ERR_NOT_FOUND", message.to_owned()));
+        }
+        let made = tokio::task::spawn_blocking(move || {
+            links::make(&self.server, &self.who, (&*ws, &*app), &endpoint, None)
+                .map(|(_, path)| format!("{}{path}", self.server.base_url))
+        });
+        match made.await {
+            Ok(Ok(url)) => Ok(Value::from(url)),
+            Ok(Err(error)) => Err(failure("ERR_PERMISSION", error.message)),
+            Err(error) => {
+                tracing::error!(%error, "a link");
+                let message = "the link cannot be made".to_owned();
+                Err(failure("ERR_INTERNAL", message))
             }
-            let made = tokio::task::spawn_blocking(move || {
-                links::make(&self.server, &self.who, (&*ws, &*app), &endpoint, None)
-                    .map(|(_, path)| format!("{}{path}", self.server.base_url))
-            });
-            match made.await {
-                Ok(Ok(url)) => Ok(url),
-                Ok(Err(error)) => Err(failure("ERR_PERMISSION", error.message)),
-                Err(error) => {
-                    tracing::error!(%error, "a link");
-                    Err(failure(
-                        "ERR_INTERNAL",
-                        "the link cannot be made".to_owned(),
-                    ))
-                }
+        }
+    }
+}
+
+impl Neighbours for Rights {
+    fn answer(self: Arc<Self>, asked: Asked) -> Option<mix_runtime::neighbours::Answering> {
+        let answering = async move {
+            match asked {
+                Asked::Link { app, endpoint } => self.link(app, endpoint).await,
+                Asked::ProviderToken(name) => self.provider_token(&name).await,
+                Asked::ForgetToken(name) => self.forget_token(&name).await,
+                Asked::TokenExtra { name, token } => self.token_extra(&name, token).await,
+                Asked::TokenText(token) => self.token_text(token).await,
             }
-        })
+        };
+        Some(Box::pin(async move {
+            apart(answering).await.unwrap_or_else(|| {
+                let message = "the server cannot answer".to_owned();
+                Err(failure("ERR_INTERNAL", message))
+            })
+        }))
     }
 
     fn may(
@@ -175,7 +192,7 @@ impl Neighbours for Rights {
         let mut variables = vec![("MIXER_OWN_ORIGIN", self.server.base_url.clone())];
         if self.who.token.is_some() {
             let origins: Vec<&str> = self.trusted().collect();
-            variables.push(("MIXER_RUN_TOKEN", TOKEN_NUMBER.to_owned()));
+            variables.push(("MIXER_RUN_TOKEN", CALLERS_TOKEN.to_string()));
             variables.push(("MIXER_TOKEN_ORIGINS", origins.join(",")));
         }
         variables
@@ -204,14 +221,25 @@ impl Home for Rights {
         Box::pin(async move { handler::inside(server, request, inside).await })
     }
 
-    fn authorization(&self, uri: &Uri) -> Option<HeaderValue> {
-        let token = self.who.token.as_deref()?;
-        if !self.trusted().any(|origin| is_origin(uri, origin)) {
-            return None;
-        }
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+    fn authorization(self: Arc<Self>, uri: Uri, token: u64) -> Authorizing {
+        Box::pin(async move {
+            if token != CALLERS_TOKEN {
+                let asking = async move { self.provider_authorization(&uri, token).await };
+                return apart(asking).await.flatten();
+            }
+            let is_trusted = self.trusted().any(|origin| is_origin(&uri, origin));
+            let token = self.who.token.as_deref().filter(|_| is_trusted)?;
+            tokens::bearer(token)
+        })
+    }
+
+    fn usual_authorization(self: Arc<Self>, uri: Uri) -> Authorizing {
+        Box::pin(async move {
+            // Nobody has a token kept for nobody.
+            self.who.caller.user.as_ref()?;
+            let asking = async move { self.domain_authorization(&uri).await };
+            apart(asking).await.flatten()
+        })
     }
 
     fn origin(&self, uri: &Uri) -> Option<HeaderValue> {
@@ -223,6 +251,14 @@ impl Home for Rights {
     fn traceparent(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.trace.get()?.header()).ok()
     }
+}
+
+/// In a task of its own: what is asked may enter stores, which is not possible inside of another
+/// one. `None`: it broke off, which is logged.
+async fn apart<T: Send + 'static>(asking: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    let done = tokio::spawn(asking).await;
+    done.inspect_err(|error| tracing::error!(%error, "a question of a run broke off"))
+        .ok()
 }
 
 /// Whether an address belongs to an origin, which is a URL without a path.

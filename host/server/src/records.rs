@@ -165,7 +165,8 @@ impl Database {
     }
 }
 
-async fn perform(
+/// Calls a function of a family for a user.
+pub async fn perform(
     assembly: &Arc<Assembly>,
     place: Place,
     user: &str,

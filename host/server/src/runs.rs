@@ -227,14 +227,19 @@ async fn prepare(
         rights.belongs_to(span.place());
         span
     });
-    let mut environment = environment::of_request(
-        &place,
-        &run,
-        &who.caller,
-        &server.base_url,
-        server.environment.clone(),
-    );
-    environment.extend(rights.variables());
+    let environment = match program.foreign.is_empty() {
+        // Nothing that could ask for it is part of the run.
+        true => Vec::new(),
+        false => {
+            let org = server.org_of(&place.workspace).await;
+            let hosted = server.hosting(&org);
+            let operator = server.environment.clone();
+            let mut environment =
+                environment::of_request(&place, &run, &who.caller, &hosted, operator);
+            environment.extend(rights.variables());
+            environment
+        }
+    };
     let app = Target::App(place.app.clone());
     let shows_stack = manage::may(server, who, &place.workspace, Permission::Write, &app).await;
     Ready {

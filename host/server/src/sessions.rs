@@ -97,12 +97,13 @@ async fn opened(
     let app = Target::App(place.app.clone());
     let shows = manage::may(server, &who, &place.workspace, Permission::Write, &app).await?;
     let rights = Rights::of_run(server, &who, &place, "", visit.inside.as_ref());
+    let org = server.org_of(&place.workspace).await;
     let mut environment = environment::of_session(
         &place,
         &module,
         &managed.request_id,
         &who.caller,
-        &server.base_url,
+        &server.hosting(&org),
         server.environment.clone(),
     );
     environment.extend(rights.variables());

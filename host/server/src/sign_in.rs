@@ -8,18 +8,21 @@
 //! What is under way is kept in memory, for ten minutes, and counts once.
 
 mod configs;
+mod kept;
 mod provider;
 
-pub use configs::{add, change, get, list, remove};
+pub use configs::{Config, add, change, exported, find, get, imported, keeping, list, remove};
+pub use kept::{Kept, Lanes, NoToken, current, forget};
 
 use crate::Server;
 use crate::handler::random_text;
-use crate::issuing::SignedIn;
+use crate::identity::Admitted;
+use crate::issuing::{SignedIn, seconds_now};
 use crate::records::{map, text};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use configs::Config;
 use mix_http_api::{ApiError, Done, Route, SignIn};
+use mix_value::{Map, Value, escjson};
 use provider::{Failed, Provider};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -74,7 +77,12 @@ impl UnderWay {
 }
 
 /// Does a step of signing in.
-pub async fn answer(server: &Arc<Server>, route: &Route, step: &SignIn) -> Result<Done, ApiError> {
+pub async fn answer(
+    server: &Arc<Server>,
+    who: &Admitted,
+    route: &Route,
+    step: &SignIn,
+) -> Result<Done, ApiError> {
     if server.identity.is_none() {
         let message = "this server knows no users: it has none of the flags of identity";
         return Err(ApiError::new(404, "not_found", message));
@@ -89,6 +97,19 @@ pub async fn answer(server: &Arc<Server>, route: &Route, step: &SignIn) -> Resul
         } => {
             let answer = (code.as_deref(), error.as_deref());
             come_back(server, route, state, answer, cookies).await
+        }
+        SignIn::Original => {
+            let config = configs::find(server, &route.ws, &route.name).await?;
+            let kept = kept::current(server, &route.ws, &config, &who.caller.name()).await;
+            let kept = kept.map_err(|none| none.error())?;
+            let extras = kept.extras.iter();
+            let mut shown: Map = extras
+                .map(|(name, value)| (Arc::from(name.as_str()), of_json(value)))
+                .collect();
+            shown.insert(Arc::from("access_token"), text(&kept.access_token));
+            let ends = kept.ends.map_or(Value::Null, |ends| text(&time_of(ends)));
+            shown.insert(Arc::from("expires"), ends);
+            Ok(Done::Value(200, Value::Map(shown)))
         }
         SignIn::Exchange {
             id_token,
@@ -106,8 +127,7 @@ pub async fn answer(server: &Arc<Server>, route: &Route, step: &SignIn) -> Resul
                 ApiError::new(401, "bad_token", message)
             })?;
             let (token, end) = issue(server, &route.ws, &provider.config, &user).await?;
-            let expires = mix_store::time::format_time(end.saturating_mul(1000));
-            let answer = map([("token", text(&token)), ("expires", text(&expires))]);
+            let answer = map([("token", text(&token)), ("expires", text(&time_of(end)))]);
             Ok(Done::Value(200, answer))
         }
     }
@@ -208,8 +228,15 @@ async fn come_back(
         };
         match user {
             Err(Failed(code)) => Ok(Err(code)),
-            Ok(user) => {
-                let (token, _) = issue(server, &route.ws, &provider.config, &user).await?;
+            Ok((user, granted)) => {
+                let config = &provider.config;
+                let wanted = config.token_extras();
+                let kept = Kept::of_answer(&granted, &wanted, seconds_now(), None);
+                if let Some(kept) = kept.filter(|_| config.store_token) {
+                    let keeping = kept::keep(server, &route.ws, config, &user.email, &kept);
+                    keeping.await.map_err(|none| none.error())?;
+                }
+                let (token, _) = issue(server, &route.ws, config, &user).await?;
                 Ok(Ok(token))
             }
         }
@@ -225,6 +252,17 @@ async fn come_back(
     );
     let over = format!("{name}=; HttpOnly; Secure; SameSite=Lax; Max-Age=0");
     Ok(Done::Redirect(address, Some(over)))
+}
+
+/// A time in seconds as records have it.
+fn time_of(seconds: i64) -> String {
+    mix_store::time::format_time(seconds.saturating_mul(1000))
+}
+
+/// What a provider told, as a value of programs.
+pub fn of_json(told: &serde_json::Value) -> Value {
+    // Without tags: whatever a provider writes is data.
+    escjson::parse_plain(&told.to_string()).unwrap_or(Value::Null)
 }
 
 /// A token of the workspace, and when it ends.

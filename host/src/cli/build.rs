@@ -41,6 +41,9 @@ pub struct Build {
     /// Write debug data too (`.dbg`), beside the output or into the package: `mixer error-decode` reads it.
     #[arg(long)]
     debug: bool,
+    /// Package: without the records beside the sources.
+    #[arg(long)]
+    bare: bool,
     /// Warnings fail too.
     #[arg(long)]
     warnings_as_errors: bool,
@@ -90,6 +93,9 @@ impl Build {
             return Err(Exit::usage(
                 "--plugin, --grant, --family, --open-family, --sync and --precompile are for components (-o app.wasm)",
             ));
+        }
+        if self.bare && target != Target::Package {
+            return Err(Exit::usage("--bare is for packages (-o app.remix)"));
         }
         let Sources {
             mut files,
@@ -216,6 +222,7 @@ impl Build {
             files,
             has_setup,
             folder.map(PathBuf::as_path),
+            !self.bare,
         )
     }
 }

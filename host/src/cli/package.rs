@@ -36,12 +36,14 @@ pub fn is_package(path: &Path) -> bool {
 }
 
 /// The package of one app: its program with libraries, and what lies beside its sources.
+/// `with_records`: those too that lie there.
 pub fn build(
     app: &str,
     executable: Vec<u8>,
     libraries: Vec<(String, Vec<u8>)>,
     has_setup: bool,
     folder: Option<&Path>,
+    with_records: bool,
 ) -> Result<Vec<u8>, Exit> {
     let mut new = NewPackage {
         id: app
@@ -61,7 +63,9 @@ pub fn build(
     }
     if let Some(folder) = folder {
         collect(&folder.join(FILES), "", 0, &mut new.files)?;
-        new.records = records(&folder.join(RECORDS))?;
+        if with_records {
+            new.records = records(&folder.join(RECORDS))?;
+        }
         let about = folder.join(METADATA);
         if about.is_file() {
             match parsed(&about)? {

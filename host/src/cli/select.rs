@@ -11,7 +11,7 @@ use mix_runtime::programs::Executable;
 use mix_runtime::secrets_key::{self, KeyError};
 use mix_runtime::standalone::{self, Recipe};
 use mix_runtime::tape::Tape;
-use mix_sandbox::outbound::Outbound;
+use mix_sandbox::outbound::{Outbound, Proxy};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,15 @@ pub struct GuestFlags {
     /// Memory for programs that are kept loaded, so that their runs begin at once; 0: each run loads its program.
     #[arg(long, value_name = "SIZE", env = "MIXER_SNAPSHOT_MEMORY", default_value = "256MiB", value_parser = units::size_or_none)]
     pub snapshot_memory: u64,
+    /// When a commit of records is acknowledged: on disk, or with `off` as soon as it is written, so that a power cut may take the last ones.
+    #[arg(long, value_enum, env = "MIXER_DB_SYNC", default_value = "full")]
+    pub db_sync: SyncFlag,
+    /// Memory of a query, and largest result of one; at most 64MiB.
+    #[arg(long, value_name = "SIZE", env = "MIXER_QUERY_MAX_BYTES", default_value = "64MiB", value_parser = query_bytes)]
+    pub query_max_bytes: u64,
+    /// Proxy that all outbound requests of agents go through, http://[USER:PASSWORD@]HOST:PORT; the proxy variables of the environment are not looked at.
+    #[arg(long, value_name = "URL", env = "MIXER_HTTP_PROXY", hide_env_values = true, value_parser = proxy)]
+    pub http_proxy: Option<Proxy>,
     /// Where the key of the users' secrets comes from: `file:PATH`, `env:NAME` or `command:COMMAND`; without it each workspace has a key of its own.
     #[arg(
         long,
@@ -71,6 +80,15 @@ pub struct GuestFlags {
     /// Time of a call of a WebAssembly module.
     #[arg(long, value_name = "D", env = "MIXER_WASM_TIMEOUT", default_value = "30s", value_parser = units::duration)]
     pub wasm_timeout: Duration,
+}
+
+/// When commits are durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SyncFlag {
+    /// Before they are acknowledged.
+    Full,
+    /// Whenever the system likes.
+    Off,
 }
 
 /// Variables that `--env` may not set.
@@ -148,6 +166,12 @@ impl GuestFlags {
                 self.wasm_timeout.as_secs().max(1).to_string(),
             ),
         ];
+        let query_bytes = self.query_max_bytes.to_string();
+        variables.push(("MIXER_QUERY_MAX_BYTES".to_owned(), query_bytes));
+        if self.db_sync == SyncFlag::Off {
+            tracing::warn!("a power cut may take the last commits (--db-sync off)");
+            variables.push(("MIXER_DB_SYNC".to_owned(), "off".to_owned()));
+        }
         if self.dangerous_http_mode {
             tracing::warn!(
                 "outbound requests are not limited to public addresses (--dangerous-http-mode)"
@@ -172,7 +196,7 @@ impl GuestFlags {
             wasm_memory: self.wasm_memory as usize,
             secrets_keys,
         };
-        let outbound = Outbound::new(self.dangerous_http_mode);
+        let outbound = Outbound::through(self.http_proxy.clone(), self.dangerous_http_mode);
         match Assembly::new(&policy, outbound).await {
             Ok(assembly) => Ok(Arc::new(assembly)),
             Err(error)
@@ -205,6 +229,19 @@ impl GuestFlags {
         }
         Ok(Some(text.clone()))
     }
+}
+
+/// The values of an answer have to pass from plugin to host.
+fn query_bytes(text: &str) -> Result<u64, String> {
+    const MOST: u64 = 64 << 20;
+    match units::size(text)? {
+        bytes @ 1..=MOST => Ok(bytes),
+        _ => Err("it must be between 1 byte and 64MiB".to_owned()),
+    }
+}
+
+fn proxy(text: &str) -> Result<Proxy, String> {
+    text.parse()
 }
 
 fn grant(text: &str) -> Result<Grant, String> {

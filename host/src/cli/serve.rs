@@ -10,6 +10,7 @@ use mix_http_api::{Docs, Settings};
 use mix_identity::{Issuers, Subject};
 use mix_runtime::download;
 use mix_runtime::lock;
+use mix_sandbox::engine;
 use mix_server::{self, IdentityOptions, Network, Options, TlsFiles};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -150,6 +151,20 @@ pub struct Serve {
     /// What the agents of a workspace may send and receive in an hour; any number of bytes without it.
     #[arg(long, value_name = "SIZE", env = "MIXER_WS_EGRESS_LIMIT", value_parser = units::size)]
     ws_egress_limit: Option<u64>,
+    /// Separate origin (URL) at which only files of apps are served, pages and scripts among them as they are.
+    #[arg(long, value_name = "URL", env = "MIXER_FILES_ORIGIN", value_parser = origin)]
+    files_origin: Option<String>,
+    /// Not offered: programs of the host run in no sandbox of this server.
+    #[arg(long, env = "MIXER_ENABLE_COMMANDS", hide = true)]
+    enable_commands: bool,
+    /// Not offered: this server compiles nothing for its agents.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MIXER_REMOTE_COMPILE_SERVER",
+        hide = true
+    )]
+    remote_compile_server: Option<String>,
     #[command(flatten)]
     identity: IdentityFlags,
     #[command(flatten)]
@@ -227,6 +242,22 @@ impl IdentityFlags {
     }
 }
 
+/// A URL without a path.
+fn origin(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let uri: http::Uri = text.parse().map_err(|_| format!("{text:?} is no URL"))?;
+    let is_origin = matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.path() == "/"
+        && uri.query().is_none()
+        && uri
+            .authority()
+            .is_some_and(|authority| !authority.as_str().contains('@'));
+    match is_origin {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("it must be http://HOST[:PORT] or https://HOST[:PORT]".to_owned()),
+    }
+}
+
 fn subject(text: &str) -> Result<Subject, String> {
     Subject::parse(text).ok_or_else(|| {
         format!("{text:?} is none of user/…, domain/…, agent/…, all-users, anonymous")
@@ -260,6 +291,23 @@ impl Serve {
         if let Some(file) = &self.config {
             tracing::info!(file = %file.display(), "configuration");
         }
+        if self.enable_commands {
+            return Err(Exit::usage(
+                "--enable-commands: this server has no sandbox for programs of the host, so agents cannot be allowed to run them; leave the flag out",
+            ));
+        }
+        if self.remote_compile_server.is_some() {
+            return Err(Exit::usage(
+                "--remote-compile-server: agents of this server do not compile programs; leave the flag out",
+            ));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let max_runs = self.max_runs.unwrap_or(4 * cores).max(1);
+        if max_runs > engine::MOST_RUNS {
+            let most = engine::MOST_RUNS;
+            return Err(Exit::usage(format!("--max-runs is at most {most}")));
+        }
+        engine::make_room_for(max_runs);
         let environment = self.guests.environment()?;
         let identity = self.identity.options(ip)?;
         let bucket = BucketSettings::read(|name| std::env::var(name).ok()).map_err(Exit::usage)?;
@@ -271,8 +319,6 @@ impl Serve {
                 ws_dir.display()
             )));
         };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let max_runs = self.max_runs.unwrap_or(4 * cores).max(1);
         let workspace_runs = self.ws_max_runs.unwrap_or(max_runs).clamp(1, max_runs);
         let runtime = runtime()?;
         let storage = {
@@ -302,6 +348,7 @@ impl Serve {
                 postpone_timeout_ms: self.postpone_timeout.as_millis() as u64,
                 postpone_timeout_max_ms: self.postpone_timeout_max.as_millis() as u64,
                 cors_origins: self.cors_origins,
+                files_origin: self.files_origin,
                 docs: match self.docs {
                     DocsFlag::Public => Docs::Public,
                     DocsFlag::Auth => Docs::Auth,

@@ -1,5 +1,7 @@
 //! A provider of sign-in on loopback: it describes itself, exchanges codes for tokens and says who
-//! a user is. A code is `MAIL/NONCE`; an access token is the address of its user.
+//! a user is. A code is `MAIL/NONCE`; an access token is the address of its user, and `~N` after it
+//! once it was refreshed. Tokens of users called `short…` have to be refreshed at once, those of
+//! users called `gone…` are over and are not refreshed. `/api` tells how it was asked.
 
 use crate::IdentityService;
 use serde_json::{Value, json};
@@ -44,6 +46,11 @@ impl Provider {
     /// Its address.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The forms of all exchanges since it was last asked.
+    pub fn exchanges(&self) -> Vec<String> {
+        self.asked.try_iter().collect()
     }
 
     /// The form of the last exchange of a code.
@@ -100,12 +107,15 @@ fn answer(
             }),
         ),
         "/token" => {
-            let code = body.split('&').find_map(|pair| pair.strip_prefix("code="));
-            let code = code
-                .unwrap_or_default()
-                .replace("%2F", "/")
-                .replace("%40", "@");
             let _ = asked.send(body.to_owned());
+            let member = |name: &str| {
+                let found = body.split('&').find_map(|pair| pair.strip_prefix(name));
+                found.map(|text| text.replace("%2F", "/").replace("%40", "@"))
+            };
+            if let Some(token) = member("refresh_token=") {
+                return refreshed(&token);
+            }
+            let code = member("code=").unwrap_or_default();
             let Some((mail, nonce)) = code.split_once('/') else {
                 return (400, json!({ "error": "invalid_grant" }));
             };
@@ -114,17 +124,20 @@ fn answer(
                 "exp": crate::now() + 600,
             });
             let token = signer.token_with(claims);
-            (
-                200,
-                json!({ "id_token": token, "access_token": mail, "expires_in": 600 }),
-            )
-        }
-        "/userinfo" => {
-            let mail = headers.iter().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                let is_it = name.eq_ignore_ascii_case("authorization");
-                is_it.then(|| value.trim().strip_prefix("Bearer "))?
+            let life = match mail {
+                mail if mail.starts_with("short") => 30,
+                mail if mail.starts_with("gone") => 0,
+                _ => 600,
+            };
+            let granted = json!({
+                "id_token": token, "access_token": mail, "expires_in": life,
+                "refresh_token": format!("{mail}~1"), "instance_url": base,
             });
+            (200, granted)
+        }
+        "/api" => (200, json!({ "authorization": authorization(headers) })),
+        "/userinfo" => {
+            let mail = authorization(headers).and_then(|value| value.strip_prefix("Bearer "));
             match mail {
                 Some(mail) => (200, json!({ "id": 7, "email": mail, "client_id": client })),
                 None => (401, Value::Null),
@@ -132,4 +145,26 @@ fn answer(
         }
         _ => (404, Value::Null),
     }
+}
+
+fn authorization(headers: &[String]) -> Option<&str> {
+    headers.iter().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let is_it = name.eq_ignore_ascii_case("authorization");
+        is_it.then(|| value.trim())
+    })
+}
+
+/// Another token, and another one to refresh that with.
+fn refreshed(token: &str) -> (u16, Value) {
+    let Some((mail, number)) = token.split_once('~') else {
+        return (400, json!({ "error": "invalid_grant" }));
+    };
+    let number = number.parse::<u32>().unwrap_or_default() + 1;
+    if mail.starts_with("gone") {
+        return (400, json!({ "error": "invalid_grant" }));
+    }
+    let fresh = format!("{mail}~{number}");
+    let granted = json!({ "access_token": fresh, "refresh_token": fresh, "expires_in": 600 });
+    (200, granted)
 }

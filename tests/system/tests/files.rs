@@ -426,6 +426,86 @@ fn large_answers_are_compressed_for_those_who_take_it() {
     assert!(metrics.contains("mixer_http_request_duration_seconds_count{route=\"/v1/ws/{ws}/app/{app}/query\",method=\"GET\",status=\"200\"} 2"), "{metrics}");
 }
 
+/// The head of an answer to a GET that names this host.
+fn asked_at(server: &Server, host: &str, path: &str) -> String {
+    use std::io::{Read, Write};
+    let place = server.base().trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(place).expect("the server");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+    )
+    .expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    text.split("\r\n\r\n").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn pages_of_users_run_at_an_origin_without_an_interface() {
+    let (scratch, server) = site(&["--files-origin", "https://Files.example.com/"]);
+    let put = format!("{APP}/file-manager/content?path=/public/page.html");
+    let body = Some(("application/octet-stream", "<script>alert(1)</script>"));
+    let info = server.send("PUT", &put, &[], body).json();
+    let url = info["url"].as_str().expect("an address");
+    let path = url.strip_prefix("https://files.example.com").expect(url);
+    // The same file, with a sandbox beside the interface and without one away from it.
+    let near = asked_at(&server, "localhost", path);
+    assert!(
+        near.starts_with("HTTP/1.1 200") && near.contains("content-security-policy: sandbox"),
+        "{near}"
+    );
+    for host in ["files.example.com", "FILES.example.com:443"] {
+        let away = asked_at(&server, host, path);
+        assert!(
+            away.starts_with("HTTP/1.1 200") && !away.contains("content-security-policy"),
+            "{away}"
+        );
+    }
+    // Private ones have a signature for there.
+    let put = format!("{APP}/file-manager/content?path=/own.txt");
+    let info = server
+        .send("PUT", &put, &[], Some(("application/octet-stream", "x")))
+        .json();
+    let url = info["url"].as_str().expect("an address");
+    assert!(
+        url.starts_with("https://files.example.com/") && url.contains("_rmx_sig="),
+        "{url}"
+    );
+    for path in [
+        "/",
+        "/v1/health",
+        APP,
+        "/v1/swagger/",
+        "/v1/ws/acme/app/demo/query?query=true",
+    ] {
+        let away = asked_at(&server, "files.example.com", path);
+        assert!(away.starts_with("HTTP/1.1 404"), "{path}: {away}");
+    }
+    let other = asked_at(&server, "evil.example.com", path);
+    assert!(other.starts_with("HTTP/1.1 421"), "{other}");
+    drop(scratch);
+}
+
+#[test]
+fn a_query_takes_no_more_than_the_operator_says() {
+    let (_scratch, server) = site(&["--query-max-bytes", "4096", "--db-sync", "off"]);
+    let save = |text: &str| {
+        let record = json!({ "record": { "text": text } }).to_string();
+        server.post(&format!("{APP}/save"), &record).0
+    };
+    assert_eq!(save("short"), 200);
+    assert_eq!(server.get(&format!("{APP}/query?query=text")).0, 200);
+    assert_eq!(save(&"long ".repeat(2_000)), 200);
+    let answer = server.send("GET", &format!("{APP}/query?query=text"), &[], None);
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (413, "result_too_large")
+    );
+    let one = server.get(&format!("{APP}/query?query=text%20%3D%3D%20%22short%22"));
+    assert_eq!(one.0, 200);
+}
+
 fn form(server: &Server, path: &str, metadata: &str) -> mix_system_tests::Answer {
     let text = format!("path={path}&reg_url=blob%3A1&reg_metadata={metadata}");
     server.send(

@@ -52,6 +52,20 @@ fn a_package_is_built_installed_run_and_updated() {
         built(scratch.path(), "demo", &program(1)),
         "equal input, equal bytes"
     );
+    // The same without its records, which are for packages only.
+    let sources = scratch.path().join("demo-sources").display().to_string();
+    let bare = scratch.path().join("bare.remix");
+    let out = bare.display().to_string();
+    let done = run_mixer(["build", &sources, "-o", &out, "--app", "demo", "--bare"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let bare = std::fs::read(bare).expect("a package");
+    let has = |bytes: &[u8], name: &[u8]| bytes.windows(name.len()).any(|part| part == name);
+    assert!(has(&package, b"recordsets/") && !has(&bare, b"recordsets/"));
+    let program = scratch.path().join("demo.mixexe").display().to_string();
+    assert_eq!(
+        run_mixer(["build", &sources, "-o", &program, "--bare"]).code,
+        2
+    );
     let server = Server::mixer(&scratch.path().join("ws"), &[]);
     assert_eq!(server.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
     let dry = post(&server, "/v1/ws/acme/install?dry_run=true", &package);
@@ -271,6 +285,14 @@ fn workspaces_travel_and_packages_ask_who_it_is() {
             "{user:?}"
         );
     }
+    let config = r#"{"type":"oauth","name":"corp","client_id":"c","client_secret":"hush"}"#;
+    let described = server.send(
+        "POST",
+        "/v1/ws/acme/auth-configs",
+        &[("authorization", &make)],
+        Some(("application/json", config)),
+    );
+    assert_eq!(described.status, 201);
     let tape = send(OWNER, "GET", "/v1/ws/acme/export?history=false", None);
     assert_eq!(tape.status, 200);
     assert_eq!(
@@ -295,6 +317,12 @@ fn workspaces_travel_and_packages_ask_who_it_is() {
     let done = import(OWNER, "ws=copy&grants=true");
     assert_eq!(done.status, 201, "{:?}", done.json());
     assert_eq!(done.json()["report"]["grants"], 1);
+    assert_eq!(done.json()["report"]["authConfigs"], 1);
+    let configs = send(OWNER, "GET", "/v1/ws/copy/auth-configs?name=corp", None).json();
+    assert_eq!(
+        (&configs["client_id"], &configs["client_secret"]),
+        (&Value::from("c"), &Value::Null)
+    );
     // The grant has come along.
     assert_eq!(
         send("", "GET", "/v1/ws/copy/app/demo/agent/hello/run", None).body,
@@ -312,6 +340,7 @@ fn workspaces_travel_and_packages_ask_who_it_is() {
         (again.status, &again.json()["report"]["droppedGrants"]),
         (201, &Value::from(1))
     );
+    assert_eq!(again.json()["report"]["droppedAuthConfigs"], 1);
     assert_eq!(
         send("", "GET", "/v1/ws/copy/app/demo/agent/hello/run", None).status,
         401

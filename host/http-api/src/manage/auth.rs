@@ -74,6 +74,8 @@ pub enum SignIn {
         /// An access token.
         access_token: Option<String>,
     },
+    /// The token that the provider has given for the caller.
+    Original,
 }
 
 /// `?name=`
@@ -85,7 +87,12 @@ pub(super) fn list(head: &Head) -> Result<Job, ApiError> {
 
 /// A whole description of a provider.
 pub(super) fn full(head: &Head, body: &[u8]) -> Result<Map, ApiError> {
-    let mut members = checked(object(head, body)?)?;
+    checked_provider(object(head, body)?)
+}
+
+/// A whole description of a provider, wherever it comes from.
+pub fn checked_provider(members: Map) -> Result<Map, ApiError> {
+    let mut members = checked(members)?;
     members.retain(|_, value| *value != Value::Null);
     for needed in ["type", "name", "client_id"] {
         if !members.contains_key(needed) {
@@ -201,6 +208,14 @@ pub(super) fn exchange(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
         id_token,
         access_token,
     }))
+}
+
+/// Nothing is to be said beside who asks.
+pub(super) fn original(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
+    if head.routed_method() != "GET" {
+        refuse_unknown(&object_or_form(head, body)?, &[])?;
+    }
+    Ok(Job::SignIn(SignIn::Original))
 }
 
 fn take(pairs: &mut Vec<(String, String)>, wanted: &str) -> Option<String> {

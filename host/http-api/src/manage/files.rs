@@ -225,7 +225,7 @@ pub(super) fn respond(
         let disposition = format!("attachment; filename=\"{name}\"");
         response.headers.push(("content-disposition", disposition));
     }
-    if response::is_active(&content.media_type) {
+    if response::is_active(&content.media_type) && !frame.on_files_origin {
         response.headers.push(response::sandbox());
     }
     (response, sent)

@@ -366,7 +366,7 @@ mod tests {
 
     fn session(ws_dir: &std::path::Path) -> Arc<dyn HostSession> {
         let shelves = Shelves::new(ws_dir, Storage::default(), 0);
-        shelves.reached_at("http://localhost:1");
+        shelves.reached_at("http://localhost:1", None);
         let who = Caller {
             workspace: "w".to_owned(),
             app: "shop".to_owned(),

@@ -1,9 +1,10 @@
 //! Requests of guests to the very server that they are on: answered without a network.
 //!
-//! A guest never sees the token of its run. It marks a request with the number of the token, and
-//! the mark is taken off here; whoever answers, or sends it on, knows the token.
+//! A guest never sees a token. It marks a request with the number of one, and the mark is taken off
+//! here; whoever answers, or sends it on, knows the token.
 
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use std::io;
@@ -11,8 +12,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// The header that names the token of the run by its number.
+/// The header that names a token of the run by its number.
 const MARK: &str = "x-rmx-token";
+
+/// Number of the token of whoever called the run. Higher ones are tokens that the run was given.
+pub const CALLERS_TOKEN: u64 = 1;
 
 /// Headers that only this host may send.
 const RESERVED: &str = "x-rmx-";
@@ -23,6 +27,9 @@ pub type InsideBody = UnsyncBoxBody<Bytes, io::Error>;
 /// The answer to a request inside of the process.
 pub type Answering = Pin<Box<dyn Future<Output = http::Response<InsideBody>> + Send>>;
 
+/// An authorisation that may have to be fetched first.
+pub type Authorizing = Pin<Box<dyn Future<Output = Option<http::HeaderValue>> + Send>>;
+
 /// The server that a run is on, as the run reaches it.
 pub trait Home: Send + Sync {
     /// Whether an address is the server's own.
@@ -31,8 +38,11 @@ pub trait Home: Send + Sync {
     /// Answers a request to the server itself. `with_token`: as the caller of the run.
     fn answer(self: Arc<Self>, request: http::Request<InsideBody>, with_token: bool) -> Answering;
 
-    /// The authorisation of the run's token for another server; none: it must not go there.
-    fn authorization(&self, uri: &http::Uri) -> Option<http::HeaderValue>;
+    /// The authorisation of a token of the run for another server; none: it must not go there.
+    fn authorization(self: Arc<Self>, uri: http::Uri, token: u64) -> Authorizing;
+
+    /// The authorisation of a request to another server that has none of its own; mostly none.
+    fn usual_authorization(self: Arc<Self>, uri: http::Uri) -> Authorizing;
 
     /// What proves to a trusted server which agent asks.
     fn origin(&self, uri: &http::Uri) -> Option<http::HeaderValue>;
@@ -41,36 +51,44 @@ pub trait Home: Send + Sync {
     fn traceparent(&self) -> Option<http::HeaderValue>;
 }
 
-impl dyn Home {
-    /// Adds what proves who asks to a request that leaves the process.
-    pub(super) fn sign(
-        &self,
-        request: &mut http::Request<WasiBody>,
-        with_token: bool,
-    ) -> Result<(), Error> {
-        if with_token {
-            let value = self.authorization(request.uri());
-            let value = value.ok_or(Error::HttpRequestDenied)?;
-            request
-                .headers_mut()
-                .insert(http::header::AUTHORIZATION, value);
+/// Adds what proves who asks to a request that leaves the process.
+pub(super) async fn sign(
+    home: &Arc<dyn Home>,
+    request: &mut http::Request<WasiBody>,
+    token: Option<u64>,
+) -> Result<(), Error> {
+    let uri = request.uri().clone();
+    let value = match token {
+        Some(token) => {
+            let value = home.clone().authorization(uri, token).await;
+            Some(value.ok_or(Error::HttpRequestDenied)?)
         }
-        if let Some(place) = self.traceparent() {
-            // A program may know better.
-            request.headers_mut().entry("traceparent").or_insert(place);
-        }
-        if let Some(origin) = self.origin(request.uri()) {
-            let name = http::HeaderName::from_static("x-rmx-origin");
-            request.headers_mut().insert(name, origin);
-        }
-        Ok(())
+        None if request.headers().contains_key(AUTHORIZATION) => None,
+        None => home.clone().usual_authorization(uri).await,
+    };
+    if let Some(value) = value {
+        request.headers_mut().insert(AUTHORIZATION, value);
     }
+    if let Some(place) = home.traceparent() {
+        // A program may know better.
+        request.headers_mut().entry("traceparent").or_insert(place);
+    }
+    if let Some(origin) = home.origin(request.uri()) {
+        let name = http::HeaderName::from_static("x-rmx-origin");
+        request.headers_mut().insert(name, origin);
+    }
+    Ok(())
 }
 
-/// Takes off what only this host may send; true if the request asks for the token of the run.
-pub(super) fn take_marks(request: &mut http::Request<WasiBody>) -> bool {
+/// Takes off what only this host may send, and gives the number of the token that the request asks
+/// for. A mark that is no number is one that nobody was given.
+pub(super) fn take_marks(request: &mut http::Request<WasiBody>) -> Option<u64> {
     let headers = request.headers_mut();
-    let is_marked = headers.contains_key(MARK);
+    let mark = headers.get(MARK);
+    let token = mark.map(|mark| {
+        let number = mark.to_str().ok().and_then(|mark| mark.parse().ok());
+        number.unwrap_or(0)
+    });
     let reserved: Vec<http::HeaderName> = headers
         .keys()
         .filter(|name| name.as_str().starts_with(RESERVED))
@@ -79,7 +97,7 @@ pub(super) fn take_marks(request: &mut http::Request<WasiBody>) -> bool {
     for name in reserved {
         headers.remove(name);
     }
-    is_marked
+    token
 }
 
 /// Ends a task with whoever waits for it.
@@ -95,11 +113,15 @@ impl Drop for Ended {
 pub(super) async fn ask(
     home: Arc<dyn Home>,
     request: http::Request<WasiBody>,
-    with_token: bool,
+    token: Option<u64>,
 ) -> Result<http::Response<WasiBody>, Error> {
+    // Those of providers are for others.
+    if token.is_some_and(|token| token != CALLERS_TOKEN) {
+        return Err(Error::HttpRequestDenied);
+    }
     let broken = |error: Error| io::Error::other(format!("{error:?}"));
     let request = request.map(|body| body.map_err(broken).boxed_unsync());
-    let answering = tokio::spawn(home.answer(request, with_token));
+    let answering = tokio::spawn(home.answer(request, token.is_some()));
     let _ended = Ended(answering.abort_handle());
     match answering.await {
         Ok(response) => {

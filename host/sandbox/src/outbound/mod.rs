@@ -8,10 +8,12 @@ pub mod ask;
 pub mod guard;
 pub mod home;
 pub mod hosts;
+mod proxy;
 mod resolver;
 pub mod traffic;
 mod transfer;
 
+pub use proxy::Proxy;
 pub use transfer::TransferError;
 
 use crate::outbound::home::Home;
@@ -47,6 +49,7 @@ type HttpClient = Client<HttpsConnector<PeerChecked>, WasiBody>;
 /// Outbound requests of all guests.
 pub struct Outbound {
     dangerous: bool,
+    proxy: Option<Proxy>,
     own: Arc<RwLock<Vec<SocketAddr>>>,
     client: Mutex<Option<(Instant, HttpClient)>>,
 }
@@ -54,8 +57,14 @@ pub struct Outbound {
 impl Outbound {
     /// `dangerous` lifts the rules about schemes, hosts and addresses.
     pub fn new(dangerous: bool) -> Arc<Outbound> {
+        Outbound::through(None, dangerous)
+    }
+
+    /// The same, all connections going through a proxy if there is one.
+    pub fn through(proxy: Option<Proxy>, dangerous: bool) -> Arc<Outbound> {
         Arc::new(Outbound {
             dangerous,
+            proxy,
             own: Arc::new(RwLock::new(Vec::new())),
             client: Mutex::new(None),
         })
@@ -113,6 +122,7 @@ impl Outbound {
             .enable_http1()
             .wrap_connector(PeerChecked {
                 connector,
+                proxy: self.proxy.clone(),
                 dangerous: self.dangerous,
                 own: self.own.clone(),
             }))
@@ -255,7 +265,7 @@ impl Egress {
             if home.is_own(request.uri()) {
                 return home::ask(home.clone(), request, token).await;
             }
-            home.sign(&mut request, token)?;
+            home::sign(home, &mut request, token).await?;
         }
         let uri = request.uri();
         let host = uri.host().unwrap_or_default();

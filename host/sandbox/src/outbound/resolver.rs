@@ -1,16 +1,23 @@
 //! Names to addresses, once, each answer judged, and the peer of each connection after that.
+//! Behind a proxy the judged address is what the proxy is asked for.
 
+use super::CONNECT_LIMIT;
+use super::proxy::Proxy;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioIo;
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 use tower_service::Service;
+
+/// Addresses of a name that a proxy is asked for, one after the other.
+const MOST_TRIED: usize = 4;
 
 /// Gives the connector addresses that were judged; it connects to nothing else.
 #[derive(Clone)]
@@ -75,6 +82,7 @@ fn is_refused(address: IpAddr, own: &[IpAddr]) -> bool {
 #[derive(Clone)]
 pub struct PeerChecked {
     pub connector: HttpConnector<GuardedResolver>,
+    pub proxy: Option<Proxy>,
     pub dangerous: bool,
     pub own: Arc<RwLock<Vec<SocketAddr>>>,
 }
@@ -91,6 +99,19 @@ impl Service<Uri> for PeerChecked {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        if let Some(proxy) = self.proxy.clone() {
+            let resolver = GuardedResolver {
+                dangerous: self.dangerous,
+                own: self.own.clone(),
+            };
+            return Box::pin(async move {
+                let connecting = through(&proxy, resolver, &uri);
+                match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
+                    Ok(connected) => Ok(TokioIo::new(connected?)),
+                    Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+                }
+            });
+        }
         let connecting = self.connector.call(uri);
         let own = addresses(&self.own);
         let dangerous = self.dangerous;
@@ -103,6 +124,35 @@ impl Service<Uri> for PeerChecked {
             Ok(stream)
         })
     }
+}
+
+/// A connection through the proxy to one of the addresses of a host, each of them judged.
+async fn through(
+    proxy: &Proxy,
+    mut resolver: GuardedResolver,
+    uri: &Uri,
+) -> Result<TcpStream, BoxedError> {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+        Some("http" | "ws") => 80,
+        _ => 443,
+    });
+    let targets = match host.parse::<IpAddr>() {
+        Ok(address) => {
+            let own = addresses(&resolver.own);
+            let literal = vec![SocketAddr::new(address, port)];
+            judged(literal, resolver.dangerous, &own)?
+        }
+        Err(_) => resolver.call(host.parse()?).await?.collect(),
+    };
+    let mut failed = BoxedError::from(Refused::NoAnswer);
+    for target in targets.iter().take(MOST_TRIED) {
+        match proxy.connect(SocketAddr::new(target.ip(), port)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error.into(),
+        }
+    }
+    Err(failed)
 }
 
 fn addresses(own: &RwLock<Vec<SocketAddr>>) -> Vec<IpAddr> {
@@ -172,6 +222,7 @@ mod tests {
         };
         let mut checked = PeerChecked {
             connector: HttpConnector::new_with_resolver(open),
+            proxy: None,
             dangerous: false,
             own: Arc::default(),
         };
@@ -180,5 +231,70 @@ mod tests {
         assert!(matches!(error.downcast_ref(), Some(Refused::Address)));
         checked.dangerous = true;
         assert!(checked.call(uri).await.is_ok());
+    }
+
+    /// A proxy that tells what it was asked for, and passes nothing on.
+    async fn proxy() -> (Proxy, tokio::task::JoinHandle<String>) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                asked.push(stream.read_u8().await.expect("a head"));
+            }
+            let answer = b"HTTP/1.1 200 Fine\r\nX: y\r\n\r\nfirst";
+            stream.write_all(answer).await.expect("answered");
+            String::from_utf8(asked).expect("text")
+        });
+        let proxy = format!("http://ada:pw@127.0.0.1:{port}").parse();
+        (proxy.expect("a proxy"), asked)
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_asked_for_a_judged_address() {
+        use tokio::io::AsyncReadExt;
+        let (proxy, asked) = proxy().await;
+        let checked = |dangerous| PeerChecked {
+            connector: HttpConnector::new_with_resolver(GuardedResolver {
+                dangerous,
+                own: Arc::default(),
+            }),
+            proxy: Some(proxy.clone()),
+            dangerous,
+            own: Arc::default(),
+        };
+        // What may not be reached is not asked for.
+        for refused in [
+            "https://127.0.0.1/",
+            "https://[::1]:1/",
+            "https://localhost/",
+        ] {
+            let uri = refused.parse().expect("a URL");
+            let error = checked(false).call(uri).await.expect_err("refused");
+            assert!(
+                matches!(error.downcast_ref(), Some(Refused::Address)),
+                "{refused}"
+            );
+        }
+        let uri = "https://127.0.0.1:8443/x".parse().expect("a URL");
+        let mut stream = checked(true)
+            .call(uri)
+            .await
+            .expect("connected")
+            .into_inner();
+        let asked = asked.await.expect("asked");
+        assert!(asked.starts_with("CONNECT 127.0.0.1:8443 HTTP/1.1\r\nHost: 127.0.0.1:8443\r\n"));
+        assert!(
+            asked.contains("Proxy-Authorization: Basic YWRhOnB3\r\n"),
+            "{asked}"
+        );
+        // Not a byte of what follows is lost.
+        let mut first = [0; 5];
+        stream.read_exact(&mut first).await.expect("read");
+        assert_eq!(&first, b"first");
     }
 }

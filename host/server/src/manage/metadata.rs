@@ -89,6 +89,16 @@ async fn of(server: &Arc<Server>, place: &Place) -> Result<Option<Map>, ApiError
     Ok(rows.into_iter().next())
 }
 
+/// Whether programs of the app may see the texts of tokens.
+pub async fn shows_tokens(server: &Arc<Server>, place: &Place) -> Result<bool, ApiError> {
+    let record = of(server, place).await?;
+    let settings = record.as_ref().and_then(|record| record.get("settings"));
+    Ok(match settings {
+        Some(Value::Map(settings)) => settings.get("tokenText") == Some(&Value::Bool(true)),
+        _ => false,
+    })
+}
+
 /// Metadata as it is shown: with the name, without what the record store keeps.
 fn shown(place: &Place, record: Option<Map>) -> Value {
     let mut members = record.unwrap_or_default();

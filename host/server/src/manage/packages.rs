@@ -6,10 +6,11 @@ use crate::grants::Rights;
 use crate::identity::Admitted;
 use crate::records::{map, text};
 use crate::reply::{Reply, Streamed};
+use crate::sign_in;
 use mix_app_files::{FilesError, Shelves, Storage};
 use mix_http_api::{ApiError, Content, Done, Elsewhere, Managed, RunOutcome};
 use mix_identity::Grant;
-use mix_install::{Commit, Request, Staging, Turn};
+use mix_install::{Commit, Keep, Request, Staging, Turn};
 use mix_package::{PackageError, Tape, Warning};
 use mix_runtime::environment;
 use mix_runtime::programs::Missing;
@@ -210,7 +211,7 @@ async fn taped(
     rights: &Rights,
     history: bool,
 ) -> Result<File, ApiError> {
-    let tape = tape(server, ws, rights);
+    let tape = tape(server, ws, rights).await?;
     let (ws_dir, workspace) = (server.ws_dir.clone(), server.ws_dir.join(ws));
     let files = server.files.clone();
     blocking(move || {
@@ -253,7 +254,7 @@ fn room(files: &Shelves, ws: &str, more: u64) -> Result<(), PackageError> {
     }
 }
 
-fn tape(server: &Server, ws: &str, rights: &Rights) -> Tape {
+async fn tape(server: &Server, ws: &str, rights: &Rights) -> Result<Tape, ApiError> {
     let grants = rights.grants().map(|(_, grant)| {
         (
             grant.subject.to_string(),
@@ -261,17 +262,13 @@ fn tape(server: &Server, ws: &str, rights: &Rights) -> Tape {
             grant.resource.to_string(),
         )
     });
-    Tape {
-        server: server_name(server),
+    Ok(Tape {
+        server: server.name().to_owned(),
         workspace: ws.to_owned(),
         org: rights.org.clone(),
         grants: grants.collect(),
-        auth_configs: Vec::new(),
-    }
-}
-
-fn server_name(server: &Server) -> String {
-    crate::host_of(&server.base_url).unwrap_or_default()
+        auth_configs: sign_in::exported(server, ws).await?,
+    })
 }
 
 /// Makes a workspace from an exported one.
@@ -302,13 +299,18 @@ pub async fn import(
         return Err(exists());
     }
     let owner = who.caller.user.as_ref().map(mix_identity::User::name);
-    let (ws_dir, ws, here) = (server.ws_dir.clone(), name.to_owned(), server_name(server));
+    let (ws_dir, ws, here) = (
+        server.ws_dir.clone(),
+        name.to_owned(),
+        server.name().to_owned(),
+    );
+    let outbound = server.assembly.outbound.clone();
     let (built, mut done) = blocking(move || {
         let built = tempfile::Builder::new()
             .prefix(TRANSFER)
             .tempdir_in(&ws_dir)?;
         private_folder(built.path())?;
-        let keep = |tape: &Tape, grant: &(String, String, String)| {
+        let grant = |tape: &Tape, grant: &(String, String, String)| {
             let (subject, role, resource) = grant;
             let from = format!("agent/{}:{}.", tape.server, tape.workspace);
             let subject = match subject.strip_prefix(&from) {
@@ -317,6 +319,14 @@ pub async fn import(
             };
             let is_good = Grant::parse(&subject, role, resource).is_ok();
             (with_grants && is_good).then(|| (subject, role.clone(), resource.clone()))
+        };
+        let auth_config = |given: &Map| {
+            let given = with_grants.then(|| given.clone())?;
+            sign_in::imported(&outbound, given)
+        };
+        let keep = Keep {
+            grant: &grant,
+            auth_config: &auth_config,
         };
         let done = mix_install::import(&upload, built.path(), owner.as_deref(), &ws, &keep)?;
         Ok((built, done))
@@ -362,6 +372,8 @@ pub async fn import(
         ("apps", Value::Array(apps)),
         ("grants", number(done.grants)),
         ("droppedGrants", number(done.dropped_grants)),
+        ("authConfigs", number(done.auth_configs)),
+        ("droppedAuthConfigs", number(done.dropped_auth_configs)),
         ("warnings", Value::Array(warnings.collect())),
     ]);
     let answer = map([

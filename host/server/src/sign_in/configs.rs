@@ -8,6 +8,7 @@ use crate::records::{Database, text};
 use mix_http_api::{ApiError, Done, HIDDEN};
 use mix_identity::{Permission, Target};
 use mix_runtime::workspace::Place;
+use mix_sandbox::outbound::Outbound;
 use mix_value::{Map, Value};
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ const ADDRESSES: [&str; 4] = ["auth_url", "token_url", "userinfo_url", "endpoint
 /// A provider, as signing in needs it.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Id of its record.
+    pub id: String,
     /// Its name.
     pub name: String,
     /// How the provider knows the workspace.
@@ -37,8 +40,12 @@ pub struct Config {
     pub client_secret: Option<String>,
     /// Asks for access without the user.
     pub offline: bool,
+    /// Keeps the provider's token of each user.
+    pub store_token: bool,
     /// Life of tokens in seconds.
     pub token_lifetime: Option<u64>,
+    /// Seconds after which a kept token is refreshed in any case.
+    pub force_refresh_after: Option<u64>,
     /// Where the provider sends browsers back to, if not to this server.
     pub callback: Option<String>,
     record: Map,
@@ -47,15 +54,20 @@ pub struct Config {
 impl Config {
     fn of(record: Map) -> Config {
         let member = |name: &str| record.get(name).and_then(Value::as_str).map(str::to_owned);
+        let is_set = |name: &str| record.get(name) == Some(&Value::Bool(true));
+        let seconds = |name: &str| match record.get(name) {
+            Some(Value::Int(seconds)) => u64::try_from(*seconds).ok(),
+            _ => None,
+        };
         Config {
+            id: id_of(&record).unwrap_or_default(),
             name: member("name").unwrap_or_default(),
             client_id: member("client_id").unwrap_or_default(),
             client_secret: member("client_secret"),
-            offline: record.get("offline") == Some(&Value::Bool(true)),
-            token_lifetime: match record.get("token_lifetime") {
-                Some(Value::Int(seconds)) => u64::try_from(*seconds).ok(),
-                _ => None,
-            },
+            offline: is_set("offline"),
+            store_token: is_set("store_token"),
+            token_lifetime: seconds("token_lifetime"),
+            force_refresh_after: seconds("force_refresh_after"),
             callback: member("callback"),
             record,
         }
@@ -108,10 +120,45 @@ impl Config {
         self.pairs("headers")
     }
 
+    /// Members of the provider's answers that are kept beside its token.
+    pub fn token_extras(&self) -> Vec<&str> {
+        self.texts("token_extras").collect()
+    }
+
+    /// Whether an address is at the host whose requests get the kept token.
+    pub fn serves(&self, address: &http::Uri) -> bool {
+        self.text("domain")
+            .is_some_and(|domain| is_at(address, domain))
+    }
+
+    /// Whether the kept token may be sent to an address: to the host that it is for, and to those
+    /// of the provider itself.
+    pub fn may_know(&self, address: &http::Uri) -> bool {
+        let own = ADDRESSES.iter().filter_map(|name| self.text(name));
+        let hosts =
+            own.filter_map(|own| Some(own.parse::<http::Uri>().ok()?.authority()?.to_string()));
+        self.serves(address) || hosts.into_iter().any(|host| is_at(address, &host))
+    }
+
     /// Whether a token may be sent to this address.
     pub fn allows(&self, address: &str) -> bool {
         self.texts("redirects").any(|known| extends(address, known))
     }
+}
+
+/// Whether an address is at exactly that host; without a port it is the usual one of the scheme.
+fn is_at(address: &http::Uri, host: &str) -> bool {
+    let usual = match address.scheme_str() {
+        Some("https") => 443,
+        _ => 80,
+    };
+    let Ok(wanted) = host.parse::<http::uri::Authority>() else {
+        return false;
+    };
+    let found = address.host().unwrap_or_default();
+    !wanted.as_str().contains('@')
+        && found.eq_ignore_ascii_case(wanted.host())
+        && address.port_u16().unwrap_or(usual) == wanted.port_u16().unwrap_or(usual)
 }
 
 /// Whether an address is another one, or lies below it.
@@ -191,6 +238,12 @@ pub async fn find(server: &Server, ws: &str, name: &str) -> Result<Config, ApiEr
     Ok(Config::of(all.swap_remove(at.ok_or_else(missing)?)))
 }
 
+/// The providers whose tokens are kept.
+pub async fn keeping(server: &Server, ws: &str) -> Result<Vec<Config>, ApiError> {
+    let all = all(server, ws).await?.into_iter().map(Config::of);
+    Ok(all.filter(|config| config.store_token).collect())
+}
+
 /// What a caller sees of a record.
 fn shown(record: &Map, is_admin: bool) -> Result<Value, ApiError> {
     let mut shown = Map::new();
@@ -260,8 +313,25 @@ async fn by_id(server: &Server, ws: &str, id: &str) -> Result<Map, ApiError> {
     Ok(all.swap_remove(at.ok_or_else(missing)?))
 }
 
+/// All providers as they leave the server: without their secrets.
+pub async fn exported(server: &Server, ws: &str) -> Result<Vec<Value>, ApiError> {
+    let all = all(server, ws).await?;
+    let exported = all.into_iter().map(|mut record| {
+        record.retain(|name, _| !name.starts_with("_rmx_") && name.as_ref() != "client_secret");
+        Value::Map(record)
+    });
+    Ok(exported.collect())
+}
+
+/// A provider that comes from elsewhere; none if it could not be described here.
+pub fn imported(outbound: &Outbound, members: Map) -> Option<Map> {
+    let members = mix_http_api::checked_provider(members).ok()?;
+    check_addresses(outbound, &members).ok()?;
+    Some(members)
+}
+
 /// Addresses that the server would ask.
-fn check_addresses(server: &Server, members: &Map) -> Result<(), ApiError> {
+fn check_addresses(outbound: &Outbound, members: &Map) -> Result<(), ApiError> {
     for name in ADDRESSES {
         let Some(address) = members.get(name).and_then(Value::as_str) else {
             continue;
@@ -274,7 +344,7 @@ fn check_addresses(server: &Server, members: &Map) -> Result<(), ApiError> {
             )
         };
         let uri: http::Uri = address.parse().map_err(|_| blocked("no address"))?;
-        let judged = server.assembly.outbound.judge(&uri);
+        let judged = outbound.judge(&uri);
         judged.map_err(|reason| blocked(&reason.to_string()))?;
     }
     Ok(())
@@ -282,7 +352,7 @@ fn check_addresses(server: &Server, members: &Map) -> Result<(), ApiError> {
 
 /// A new provider.
 pub async fn add(server: &Arc<Server>, ws: &str, members: Map) -> Result<Done, ApiError> {
-    check_addresses(server, &members)?;
+    check_addresses(&server.assembly.outbound, &members)?;
     let _turn = server.grants.pause(ws).await;
     let all = all(server, ws).await?;
     if all.len() >= MOST {
@@ -308,7 +378,7 @@ pub async fn change(
     mut members: Map,
     whole: bool,
 ) -> Result<Done, ApiError> {
-    check_addresses(server, &members)?;
+    check_addresses(&server.assembly.outbound, &members)?;
     let _turn = server.grants.pause(ws).await;
     let stored = by_id(server, ws, id).await?;
     if members
@@ -410,6 +480,32 @@ mod tests {
             "https://app.example.com/x",
             "https://app.example.com/"
         ));
+    }
+
+    #[test]
+    fn a_kept_token_goes_to_its_host_only() {
+        let record = match map([
+            ("_rmx_id", text("0123456789abcdefABCDEF0123456789")),
+            ("domain", text("api.example.com")),
+            ("token_url", text("https://login.example.com:8443/token")),
+        ]) {
+            Value::Map(record) => record,
+            other => panic!("{other:?}"),
+        };
+        let config = Config::of(record);
+        for (address, serves, may_know) in [
+            ("https://api.example.com/x", true, true),
+            ("https://API.example.com:443/x", true, true),
+            ("https://api.example.com:444/x", false, false),
+            ("https://a.api.example.com/x", false, false),
+            ("https://example.com/x", false, false),
+            ("https://login.example.com:8443/x", false, true),
+            ("https://login.example.com/x", false, false),
+        ] {
+            let uri = address.parse().expect("an address");
+            let found = (config.serves(&uri), config.may_know(&uri));
+            assert_eq!(found, (serves, may_know), "{address}");
+        }
     }
 
     #[test]

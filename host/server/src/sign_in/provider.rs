@@ -81,22 +81,44 @@ impl Provider {
         Ok(provider)
     }
 
-    /// Who has signed in: the code that the browser brought is exchanged for what tells it.
+    /// Who has signed in, and what the provider gave for the code that the browser brought.
     pub async fn user(
         &self,
         code: &str,
         place: &str,
         verifier: &str,
         nonce: &str,
-    ) -> Result<SignedIn, Failed> {
+    ) -> Result<(SignedIn, Value), Failed> {
+        let granted = self
+            .granted(&[
+                ("grant_type", "authorization_code"),
+                ("code", code),
+                ("redirect_uri", place),
+                ("code_verifier", verifier),
+            ])
+            .await?;
+        let user = match granted["id_token"].as_str() {
+            Some(token) if self.config.is_oidc() => self.of_id_token(token, Some(nonce)).await,
+            _ if self.config.is_oidc() => Err(Failed("no_id_token")),
+            _ => {
+                let token = granted["access_token"].as_str();
+                self.of_access_token(token.ok_or(Failed("no_token"))?).await
+            }
+        }?;
+        Ok((user, granted))
+    }
+
+    /// What the provider gives for a token that is good for that.
+    pub async fn refresh(&self, token: &str) -> Result<Value, Failed> {
+        let members = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        self.granted(&members).await
+    }
+
+    /// What the provider gives for a form of these members, in the name of this workspace.
+    async fn granted(&self, members: &[(&str, &str)]) -> Result<Value, Failed> {
         let address = self.token_url.as_deref().ok_or(Failed("no_token_url"))?;
-        let mut members = vec![
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", place),
-            ("client_id", self.config.client_id.as_str()),
-            ("code_verifier", verifier),
-        ];
+        let mut members = members.to_vec();
+        members.push(("client_id", self.config.client_id.as_str()));
         if let Some(secret) = &self.config.client_secret {
             members.push(("client_secret", secret.as_str()));
         }
@@ -108,15 +130,7 @@ impl Provider {
             .request(http::Method::POST, address, None)?
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Bytes::from(body.join("&")));
-        let granted = self.ask(request).await?;
-        match granted["id_token"].as_str() {
-            Some(token) if self.config.is_oidc() => self.of_id_token(token, Some(nonce)).await,
-            _ if self.config.is_oidc() => Err(Failed("no_id_token")),
-            _ => {
-                let token = granted["access_token"].as_str();
-                self.of_access_token(token.ok_or(Failed("no_token"))?).await
-            }
-        }
+        self.ask(request).await
     }
 
     /// The user of an identity token. `nonce`: what the token must have been made for.

@@ -89,6 +89,47 @@ fn an_agent_asks_for_its_caller_and_with_its_own_rights() {
 }
 
 #[test]
+fn an_agent_makes_a_link_that_has_the_rights_of_its_caller() {
+    let site = Site::callers(&[]);
+    let link =
+        |user: &str, endpoint: &str| site.run(user, "links", json!({ "endpoint": endpoint }));
+    let made = link(OWNER, "agent/whoami/run");
+    let url = made["ok"].as_str().unwrap_or_else(|| panic!("{made}"));
+    let path = url.strip_prefix(site.server.base()).expect(url);
+    assert!(path.starts_with("/v1/link/"), "{path}");
+    // Whoever has it runs that agent as its maker, and nothing else.
+    let told = site.expect("", "GET", path, Value::Null, 200);
+    assert_eq!(told["user"], OWNER, "{told}");
+    let told = site.expect(STRANGER, "POST", path, json!({}), 200);
+    assert_eq!(told["user"], OWNER, "{told}");
+    // Of a caller who may not run it either, the link leads nowhere.
+    site.grant("user/bob@elsewhere.org", "agent/callers/links");
+    let made = link(BOB, "agent/whoami/run");
+    let url = made["ok"].as_str().unwrap_or_else(|| panic!("{made}"));
+    let path = url.strip_prefix(site.server.base()).expect(url);
+    assert_eq!(site.send("", "GET", path, &Value::Null).status, 403);
+    for endpoint in [
+        "permissions",
+        "../back/agent/whoami",
+        "file-manager/content",
+        "",
+    ] {
+        let refused = link(OWNER, endpoint);
+        let text = refused["error"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{refused}"));
+        assert!(text.starts_with("ERR_NOT_FOUND: "), "{endpoint}: {text}");
+    }
+    // Nobody has no rights that a link could have.
+    site.grant("anonymous", "agent/callers/links");
+    let refused = link("", "agent/whoami/run");
+    let text = refused["error"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{refused}"));
+    assert!(text.starts_with("ERR_PERMISSION: "), "{text}");
+}
+
+#[test]
 fn calls_nest_on_one_slot_to_a_depth() {
     let site = Site::callers(&["--max-runs", "1"]);
     let deepest = site.run(OWNER, "nests", json!({ "n": 0 }));

@@ -38,6 +38,11 @@ fn param(url: &str, name: &str) -> String {
 
 impl Site {
     fn with_provider(kind: &str) -> (Site, Provider, String) {
+        Site::with_provider_of(kind, |_| json!({}))
+    }
+
+    /// `more`: further members of its description.
+    fn with_provider_of(kind: &str, more: impl Fn(&str) -> Value) -> (Site, Provider, String) {
         let provider = Provider::start("mixer-client");
         let site = Site::start_with(&["--dangerous-http-mode"]);
         let mut config = json!({
@@ -50,6 +55,9 @@ impl Site {
             config["auth_url"] = json!(format!("{}/authorize", provider.url()));
             config["token_url"] = json!(format!("{}/token", provider.url()));
             config["userinfo_url"] = json!(format!("{}/userinfo", provider.url()));
+        }
+        if let Value::Object(more) = more(provider.url().trim_start_matches("http://")) {
+            config.as_object_mut().expect("an object").extend(more);
         }
         let made = site.expect(OWNER, "POST", CONFIGS, config, 201);
         let id = made["id"].as_str().expect("an id").to_owned();
@@ -320,4 +328,185 @@ fn providers_are_described_by_administrators() {
         (answer.status, answer.code().as_str()),
         (400, "url_blocked")
     );
+}
+
+const ORIGINAL: &str = "/v1/ws/acme/auth/corp/originalToken";
+
+fn keeping(host: &str) -> Value {
+    json!({ "store_token": true, "token_extras": ["instance_url", "scope"], "domain": host })
+}
+
+#[test]
+fn the_token_of_a_provider_is_kept_and_refreshed_once() {
+    let (site, provider, _) = Site::with_provider_of("oidc", keeping);
+    let bob = site.signed_in("bob@example.com");
+    let shown = site.with_token(&bob, "GET", ORIGINAL);
+    assert_eq!(shown.status, 200);
+    let shown = shown.json();
+    assert_eq!(shown["access_token"], "bob@example.com");
+    assert_eq!(shown["instance_url"], provider.url());
+    assert!(
+        shown["expires"]
+            .as_str()
+            .is_some_and(|time| time.ends_with('Z')),
+        "{shown}"
+    );
+    assert!(
+        shown.get("scope").is_none() && shown.get("refresh_token").is_none(),
+        "{shown}"
+    );
+    let posted = site.with_token(&bob, "POST", "/v1/ws/acme/auth/default/originalToken");
+    assert_eq!(posted.json(), shown);
+    // It lies sealed: neither the token nor what it is refreshed with is on the disk.
+    let mut folders = vec![site._folder.path().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            match entry.path() {
+                path if path.is_dir() => folders.push(path),
+                path => {
+                    let bytes = std::fs::read(&path).unwrap_or_default();
+                    let found = bytes.windows(17).any(|part| part == b"bob@example.com~1");
+                    assert!(!found, "{}", path.display());
+                }
+            }
+        }
+    }
+    // One that is due is refreshed, by one of those who ask for it.
+    let short = site.signed_in("short@example.com");
+    provider.exchanges();
+    let shown: Vec<Value> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| site.with_token(&short, "GET", ORIGINAL).json()))
+            .collect();
+        asking
+            .into_iter()
+            .map(|one| one.join().expect("an answer"))
+            .collect()
+    });
+    for shown in shown {
+        assert_eq!(shown["access_token"], "short@example.com~2", "{shown}");
+        assert_eq!(shown["instance_url"], provider.url(), "{shown}");
+    }
+    let exchanges = provider.exchanges();
+    assert_eq!(exchanges.len(), 1, "{exchanges:?}");
+    for wanted in [
+        "grant_type=refresh_token",
+        "refresh_token=short%40example.com~1",
+        "client_secret=hush",
+    ] {
+        assert!(exchanges[0].contains(wanted), "{exchanges:?}");
+    }
+    let gone = site.signed_in("gone@example.com");
+    let answer = site.with_token(&gone, "GET", ORIGINAL);
+    assert_eq!((answer.status, answer.code().as_str()), (502, "upstream"));
+    // Whoever has none is told so, and nobody gets that of another.
+    for (who, status, code) in [(OWNER, 404, "not_found"), ("", 401, "unauthenticated")] {
+        let answer = site.send(who, "GET", ORIGINAL, &Value::Null);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (status, code),
+            "{who}"
+        );
+    }
+    let unknown = site.with_token(&bob, "GET", "/v1/ws/acme/auth/none/originalToken");
+    assert_eq!(unknown.status, 404);
+    let body = json!({ "who": "ada@example.com" });
+    assert_eq!(site.send(OWNER, "POST", ORIGINAL, &body).status, 400);
+}
+
+#[test]
+fn a_provider_that_keeps_nothing_gives_nothing() {
+    let (site, _provider, _) = Site::with_provider("oidc");
+    let bob = site.signed_in("bob@example.com");
+    assert_eq!(site.with_token(&bob, "GET", ORIGINAL).status, 404);
+}
+
+#[test]
+fn programs_use_the_token_of_a_provider_without_seeing_it() {
+    let (site, provider, _) = Site::with_provider_of("oidc", keeping);
+    site.install("callers");
+    site.grant("anonymous", "agent/callers/holds");
+    let bob = site.signed_in("bob@example.com");
+    let bearer = format!("Bearer {bob}");
+    let run = |token: &str, params: Value| {
+        let headers = [("authorization", token)];
+        let headers = if token.is_empty() {
+            &[][..]
+        } else {
+            &headers[..]
+        };
+        let text = params.to_string();
+        let body = Some(("application/json", text.as_str()));
+        let answer = site.server.send(
+            "POST",
+            "/v1/ws/acme/app/callers/agent/holds/run",
+            headers,
+            body,
+        );
+        assert_eq!(
+            answer.status,
+            200,
+            "{}",
+            String::from_utf8_lossy(&answer.body)
+        );
+        answer.json()
+    };
+    let bobs = |params: Value| run(&bearer, params);
+    let code = |value: &Value| {
+        let text = value["error"].as_str().unwrap_or_default();
+        text.split(':').next().unwrap_or_default().to_owned()
+    };
+    let api = format!("{}/api", provider.url());
+    let sink = mix_system_tests::Sink::start();
+    let told = json!({ "authorization": "Bearer bob@example.com" }).to_string();
+    // Named, and by itself at the host that it is for.
+    assert_eq!(
+        bobs(json!({ "do": "see", "provider": "corp" })),
+        json!({ "ok": "token" })
+    );
+    for asked in [
+        json!({ "do": "send", "provider": "corp", "url": api }),
+        json!({ "do": "plain", "url": api }),
+    ] {
+        assert_eq!(bobs(asked.clone())["body"], told, "{asked}");
+    }
+    let nobody = run("", json!({ "do": "plain", "url": api }));
+    assert_eq!(nobody["body"], json!({ "authorization": null }).to_string());
+    // Elsewhere it is not sent.
+    let refused = bobs(json!({ "do": "send", "provider": "corp", "url": sink.url() }));
+    assert_eq!(refused["error"], "ERR_URL_BLOCKED: token");
+    let own = format!("{}/v1/health", site.server.base());
+    let refused = bobs(json!({ "do": "send", "provider": "corp", "url": own }));
+    assert_eq!(refused["error"], "ERR_URL_BLOCKED: token");
+    // What was told beside it.
+    let extra = |name: &str| bobs(json!({ "do": "extra", "provider": "corp", "name": name }));
+    assert_eq!(extra("instance_url"), json!({ "ok": provider.url() }));
+    assert_eq!(code(&extra("scope")), "ERR_NOT_FOUND");
+    // It has no text, and no name among the secrets.
+    let text = json!({ "do": "text", "provider": "corp" });
+    assert_eq!(code(&bobs(text.clone())), "ERR_PERMISSION");
+    assert_eq!(code(&bobs(json!({ "do": "own" }))), "ERR_PERMISSION");
+    assert_eq!(bobs(json!({ "do": "list" })), json!({ "ok": [] }));
+    for name in ["\u{1}token/x", "\u{1}"] {
+        assert_eq!(
+            code(&bobs(json!({ "do": "steal", "name": name }))),
+            "ERR_RANGE"
+        );
+    }
+    let meta = "/v1/ws/acme/appmeta/callers";
+    let settings = json!({ "settings": { "tokenText": true } });
+    site.expect(OWNER, "PATCH", meta, settings, 200);
+    assert_eq!(bobs(text), json!({ "ok": "bob@example.com" }));
+    assert_eq!(bobs(json!({ "do": "own" })), json!({ "ok": bob }));
+    // Nobody without a token of his own has one, and one that is forgotten is gone.
+    let see = json!({ "do": "see", "provider": "corp" });
+    assert_eq!(code(&run("", see.clone())), "ERR_PERMISSION");
+    let absent = bobs(json!({ "do": "see", "provider": "none" }));
+    assert_eq!(code(&absent), "ERR_NOT_FOUND");
+    let forget = json!({ "do": "forget", "provider": "corp" });
+    assert_eq!(bobs(forget.clone()), json!({ "ok": "corp" }));
+    for asked in [see, forget] {
+        assert_eq!(code(&bobs(asked)), "ERR_NOT_FOUND");
+    }
+    assert_eq!(site.with_token(&bob, "GET", ORIGINAL).status, 404);
 }
