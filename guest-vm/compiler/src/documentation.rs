@@ -11,7 +11,7 @@ use crate::syntax::ast::{
 };
 use crate::syntax::source::{Location, SourceMap};
 use crate::syntax::span::Span;
-use std::collections::HashMap;
+use crate::tables::HashMap;
 
 /// A module with what it offers.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ fn collected(
     for unit in units {
         for item in &unit.items {
             if let UnitItem::Module(module) = item {
-                let none = HashMap::new();
+                let none = HashMap::default();
                 let collector = Collector {
                     sources,
                     comments: &unit.comments,
@@ -124,7 +124,7 @@ impl Collector<'_> {
     fn module(&self, module: &Module) -> ModuleDocumentation {
         let (text, examples) = self.comment(module.span);
         let mut items: Vec<Item> = Vec::new();
-        let mut by_name: HashMap<(String, bool), usize> = HashMap::new();
+        let mut by_name: HashMap<(String, bool), usize> = HashMap::default();
         for phrase in &module.phrases {
             for item in self.items(phrase) {
                 let key = (item.name.clone(), item.kind == ItemKind::Type);

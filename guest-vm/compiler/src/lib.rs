@@ -36,6 +36,7 @@ mod libraries;
 mod pipeline;
 pub mod session;
 pub mod syntax;
+mod tables;
 
 pub use pipeline::{
     Compilation, CompileOptions, Documented, SourceFile, analyze, check, compile,

@@ -11,11 +11,13 @@ use crate::libraries;
 use crate::syntax::ast::{
     Def, DefForm, Ident, Import, Module, Phrase, PhraseKind, SessionItem, Symbol, Unit, UnitItem,
 };
-use crate::syntax::parser::{self, NodeIds};
+use crate::syntax::parser::{self, Depth, NodeIds};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::{SourceId, Span};
+use crate::tables::HashMap;
 use mix_bytecode::library::{self, Library};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 /// A source text with the name shown in messages.
 #[derive(Debug, Clone)]
@@ -119,23 +121,29 @@ pub fn source_addresses(
         .chain(texts)
         .filter(|text| text.windows(8).any(|part| part == b"_source_"))
         .collect();
-    let mut sources = SourceMap::new();
-    let mut ids = NodeIds::default();
-    let mut addresses: Vec<String> = Vec::new();
-    for text in texts.into_iter().flat_map(std::str::from_utf8) {
-        let source = sources.add("", text);
-        let (unit, _) = parser::parse_unit(&mut sources, source, &mut ids);
-        for item in unit.items {
-            if let UnitItem::Module(module) = item
-                && let Some(address) = module.source.as_ref().and_then(fetched::address)
-                && !known.contains_key(address)
-                && !addresses.iter().any(|other| other == address)
-            {
-                addresses.push(address.to_owned());
+    if texts.is_empty() {
+        return Vec::new();
+    }
+    let work = || {
+        let mut sources = SourceMap::new();
+        let mut ids = NodeIds::default();
+        let mut addresses: Vec<String> = Vec::new();
+        for text in texts.into_iter().flat_map(std::str::from_utf8) {
+            let source = sources.add("", text);
+            let (unit, _) = parser::parse_unit(&mut sources, source, &mut ids);
+            for item in unit.items {
+                if let UnitItem::Module(module) = item
+                    && let Some(address) = module.source.as_ref().and_then(fetched::address)
+                    && !known.contains_key(address)
+                    && !addresses.iter().any(|other| other == address)
+                {
+                    addresses.push(address.to_owned());
+                }
             }
         }
-    }
-    addresses
+        addresses
+    };
+    on_large_stack(work, |_| Vec::new())
 }
 
 /// The modules that a text defines, and those that it imports or gives other names.
@@ -240,10 +248,12 @@ pub(crate) const SESSION: &str = "";
 /// The def that holds the value of the expression of a session. No program can use the name.
 pub(crate) const RESULT: &str = "$expression";
 
-/// Many times what the deepest trees need that the parser lets through (about 16 MiB).
-const STACK_BYTES: usize = 256 << 20;
+/// What the deepest trees need that [`Depth::DEEP`] lets through, and more; only what is used of it
+/// is backed by memory. A machine that cannot reserve so much compiles what is shallow.
+#[cfg(not(target_family = "wasm"))]
+const STACKS: [(usize, Depth); 2] = [(1 << 30, Depth::DEEP), (128 << 20, Depth::SHALLOW)];
 
-/// Runs the compiler on a stack of its own, which is only touched as far as it is needed.
+/// Runs the compiler on a stack of its own.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn on_large_stack<T: Send>(
     work: impl FnOnce() -> T + Send,
@@ -251,18 +261,31 @@ pub(crate) fn on_large_stack<T: Send>(
 ) -> T {
     let defect =
         |detail: &str| Issue::new(Code::CompilerInternal, Span::default()).with("detail", detail);
+    let work = std::sync::Mutex::new(Some(work));
+    let taken = &|| work.lock().unwrap_or_else(PoisonError::into_inner).take();
     let result = std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("mix-compiler".to_string())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work)
-            .map(|thread| thread.join())
+        let mut refused = None;
+        for (bytes, depth) in STACKS {
+            let compiler = std::thread::Builder::new()
+                .name("mix-compiler".to_string())
+                .stack_size(bytes)
+                .spawn_scoped(scope, move || {
+                    parser::allow_depth(depth);
+                    taken().map(|work| work())
+                });
+            match compiler {
+                Ok(thread) => return Ok(thread.join()),
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(refused)
     });
     match result {
-        Ok(Ok(done)) => done,
+        Ok(Ok(Some(done))) => done,
         // The message of the panic is on standard error already.
-        Ok(Err(_)) => failed(defect("it stopped unexpectedly")),
-        Err(error) => failed(defect(&format!("no thread: {error}"))),
+        Ok(Ok(None) | Err(_)) => failed(defect("it stopped unexpectedly")),
+        Err(Some(error)) => failed(defect(&format!("no thread: {error}"))),
+        Err(None) => failed(defect("no thread")),
     }
 }
 
@@ -307,7 +330,7 @@ impl<'o> Build<'o> {
             record: false,
             uses: Vec::new(),
             candidates: Vec::new(),
-            unloaded: HashMap::new(),
+            unloaded: HashMap::default(),
         }
     }
 
@@ -382,7 +405,7 @@ impl<'o> Build<'o> {
         uses.reverse();
         uses.sort_by_key(|found| (found.span.source, found.span.start, found.span.end));
         uses.dedup_by_key(|found| found.span);
-        let mut signatures = documentation::Signatures::new();
+        let mut signatures = documentation::Signatures::default();
         for found in &uses {
             if let (Some(module), Some(ty), true) = (
                 &found.module,

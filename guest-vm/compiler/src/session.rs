@@ -9,14 +9,17 @@ use crate::codegen::walk::{Named, named};
 use crate::codegen::{Goal, PhraseGoal};
 use crate::core::{self, SlotId, SlotKind};
 use crate::issue::Severity;
-use crate::pipeline::{Build, Compilation, CompileOptions, RESULT, SESSION, SourceFile};
+use crate::pipeline::{
+    Build, Compilation, CompileOptions, RESULT, SESSION, SourceFile, failed, on_large_stack,
+};
 use crate::syntax::ast::{
     Def, DefForm, Ident, Import, Module, Phrase, PhraseKind, SessionItem, Symbol, Unit, UnitItem,
 };
 use crate::syntax::parser::{self, NodeIds};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::{SourceId, Span};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::tables::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What a piece of input is.
@@ -93,6 +96,17 @@ pub const EXPRESSION: &str = RESULT;
 
 /// Takes input apart.
 pub fn read(text: &str) -> Input {
+    on_large_stack(
+        || read_here(text),
+        |issue| Input {
+            pieces: Vec::new(),
+            compilation: failed(issue),
+            incomplete: false,
+        },
+    )
+}
+
+fn read_here(text: &str) -> Input {
     let mut sources = SourceMap::new();
     let source = sources.add("<input>", text);
     let (items, issues) = parser::parse_session(&mut sources, source, &mut NodeIds::default());
@@ -198,6 +212,10 @@ fn names_of(phrase: &Phrase) -> Vec<String> {
 
 /// The modules of a source text with the names that others see in them, for completion.
 pub fn members(text: &str) -> Vec<(String, Vec<String>)> {
+    on_large_stack(|| members_here(text), |_| Vec::new())
+}
+
+fn members_here(text: &str) -> Vec<(String, Vec<String>)> {
     let mut sources = SourceMap::new();
     let source = sources.add("<input>", text);
     let (unit, _) = parser::parse_unit(&mut sources, source, &mut NodeIds::default());
@@ -238,7 +256,7 @@ pub fn compile_phrase(
         let build = Build::new(options);
         build.phrase((earlier, at), phrase, files, known, &mut kept, &mut types)
     };
-    let compilation = crate::pipeline::on_large_stack(work, crate::pipeline::failed);
+    let compilation = on_large_stack(work, failed);
     PhraseProgram {
         compilation,
         kept,
@@ -262,7 +280,7 @@ impl Build<'_> {
         let source = self.sources.add("<input>", phrase);
         let (entered, issues) = parser::parse_session(&mut self.sources, source, &mut self.ids);
         self.issues.extend(issues);
-        let mut changed = HashSet::new();
+        let mut changed = HashSet::default();
         let mut has_module = false;
         for item in &entered {
             match item {
@@ -459,8 +477,8 @@ fn active(
     id: core::ModuleId,
     entered: &Entry,
 ) -> (HashSet<SlotId>, HashSet<SlotId>) {
-    let mut touched = touched(core, id, entered, &HashSet::new());
-    let mut assigned: HashSet<SlotId> = HashSet::new();
+    let mut touched = touched(core, id, entered, &HashSet::default());
+    let mut assigned: HashSet<SlotId> = HashSet::default();
     loop {
         let module = core.module(id);
         let runs = |observer: &core::Observer| match observer.watched.is_empty() {
@@ -480,7 +498,7 @@ fn active(
         let initializer =
             initializer.filter(|function| function.body.span.source == entered.source);
         bodies.extend(initializer.map(|function| &*function.body));
-        let mut found = HashSet::new();
+        let mut found = HashSet::default();
         for body in bodies {
             crate::codegen::walk::assigned(body, &mut |slot| {
                 found.insert(slot);
@@ -523,7 +541,7 @@ fn touched(
     let has_module = entered.has_module;
     let module = core.module(id);
     let mut users = Vec::new();
-    let mut readers: HashMap<SlotId, Vec<SlotId>> = HashMap::new();
+    let mut readers: HashMap<SlotId, Vec<SlotId>> = HashMap::default();
     for (index, slot) in module.slots.iter().enumerate() {
         let at = SlotId(index as u32);
         let body = match &slot.kind {
@@ -534,7 +552,7 @@ fn touched(
             _ => continue,
         };
         let mut bodies = vec![&*body.body];
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         while let Some(body) = bodies.pop() {
             let mut actions = Vec::new();
             named(body, id, &mut |name| match name {
@@ -554,7 +572,7 @@ fn touched(
             }
         }
     }
-    let mut touched = HashSet::new();
+    let mut touched = HashSet::default();
     let mut work: Vec<SlotId> = module
         .slots
         .iter()

@@ -73,35 +73,97 @@ fn literals_of_a_hundred_thousand_elements() {
     );
 }
 
+/// How often one can go into a value in some way.
+fn depth(into: &str, value: &str) -> String {
+    format!(
+        "def depth(x) {{ var v = x : data; var n = 0; while (v{into}?) {{ v = v{into}; n = n + 1 }}; return n }} ;; \
+         depth({value})"
+    )
+}
+
+/// Text in which `open` and `close` stand around `inner` ten thousand times.
+fn nested(open: &str, inner: &str, close: &str) -> String {
+    format!("{}{inner}{}", open.repeat(10_000), close.repeat(10_000))
+}
+
 #[test]
 fn ten_thousand_nested_brackets() {
-    for (open, inner, close) in [
-        ("[", "", "]"),
-        ("(1 + ", "1", ")"),
-        ("{a:", "1", "}"),
-        ("f(", "1", ")"),
-        ("-", "1", ""),
-        ("not ", "true", ""),
-        ("x -> ", "x", ""),
-        ("do { return ", "1", " }"),
-        ("if (true) ", "1", " else 2"),
+    let evaluated = |text: String| evaluate(&format!("def f(x) = x ;; case box(data) ;; {text}"));
+    for (open, inner, close, into) in [
+        ("[", "[]", "]", "[0]"),
+        ("{a:", "{}", "}", ".a"),
+        ("{a: [", "{}", "]}", ".a[0]"),
+        ("{a: f([", "{}", "])}", ".a[0]"),
     ] {
-        let nested = |depth: usize| format!("{}{inner}{}", open.repeat(depth), close.repeat(depth));
-        let source = format!("module deep\n  def x = {}\nmodule end\n", nested(10_000));
+        let text = depth(into, &nested(open, inner, close));
+        assert_eq!(evaluated(text), "10000", "{open}");
+    }
+    for (open, inner, close, value) in [
+        ("(1 + ", "1", ")", "10001"),
+        ("f(", "1", ")", "1"),
+        ("array.get(0, [", "1", "])", "1"),
+        ("-", "1", "", "1"),
+        ("not ", "true", "", "true"),
+        ("do { return ", "1", " }", "1"),
+        ("if (true) ", "1", " else 2", "1"),
+        ("(x -> x)(", "1", ")", "1"),
+        ("let a = 1; ", "2", "", "2"),
+        ("(1 |> (x -> x + ", "1", "))", "10001"),
+    ] {
+        assert_eq!(evaluated(nested(open, inner, close)), value, "{open}");
+    }
+    // Three pairs of brackets each time.
+    let statements = format!(
+        "{}1{}",
+        "do { if (true) { return ".repeat(4_000),
+        " } }".repeat(4_000)
+    );
+    assert_eq!(evaluated(statements), "1");
+    let deep = nested("[", "1", "]");
+    assert_eq!(evaluated(deep.clone()), deep);
+    assert!(evaluated(nested("box(", "1", ")")).starts_with("{\"_rmx_type\""));
+    // Values so deep exist, but do not leave the program.
+    let mut session = load(&format!(
+        "module deep\n  cell output = {deep}\nmodule end\n"
+    ));
+    session.act(Action::RunAgent {
+        agent: "deep".into(),
+        params: value("1"),
+    });
+    let told = told(&events(&mut session));
+    assert!(
+        told.contains("ERR_NOT_SERIALIZABLE value is nested too deeply"),
+        "{told}"
+    );
+    // Types are not so deep.
+    for (open, inner, close) in [
+        ("array(", "data", ")"),
+        ("{a: ", "data", "}"),
+        ("(", "data", ") -> data"),
+    ] {
+        let source = format!(
+            "module deep\n  def x : {}\n  def x = fail(\"\")\nmodule end\n",
+            nested(open, inner, close)
+        );
         let found = errors(&source);
         assert!(
-            found
-                .iter()
-                .any(|(code, line, _)| code == "SYN_NESTING" && *line == 2),
+            found.iter().any(|(code, ..)| code == "SYN_NESTING"),
             "{open}: {found:?}"
         );
     }
+    // Text nests no deeper than the limit.
+    let source = format!(
+        "module deep\n  def x = {}{}\nmodule end\n",
+        "[".repeat(40_000),
+        "]".repeat(40_000)
+    );
+    assert_eq!(errors(&source)[0].0, "SYN_NESTING");
     // Parentheses around parentheses mean nothing, however many they are.
-    let nested = format!("{}1 + 2{}", "(".repeat(10_000), ")".repeat(10_000));
+    let nested = nested("(", "1 + 2", ")");
     assert_eq!(evaluate(&format!("3 * {nested}")), "9");
-    // What is far below the limit works.
-    let nested = format!("{}{}", "[".repeat(300), "]".repeat(300));
-    assert_eq!(evaluate(&nested), nested);
+    // What is far below the limit has a text.
+    let shallow = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    assert_eq!(evaluate(&shallow), shallow);
     // Brackets that are never closed end in issues, not in a crash.
     for open in [
         "[",

@@ -344,18 +344,15 @@ impl Checker<'_> {
 
     /// A place for a check that may turn out to be none.
     pub(super) fn new_check(&mut self, check: Check) -> CheckId {
-        if let Check::Conforms(_) = check
-            && let Some(index) = self.cur.checks.iter().position(|old| *old == check)
-            && !self
-                .cur
-                .waits
-                .iter()
-                .any(|wait| wait.check.0 as usize == index)
-        {
-            return CheckId(index as u32);
+        let next = CheckId(self.cur.checks.len() as u32);
+        if let Check::Conforms(ty) = &check {
+            if let Some(known) = self.cur.check_of.get(ty) {
+                return *known;
+            }
+            self.cur.check_of.insert(ty.clone(), next);
         }
         self.cur.checks.push(check);
-        CheckId(self.cur.checks.len() as u32 - 1)
+        next
     }
 
     /// An assertion of a known run-time type.

@@ -5,7 +5,7 @@ use crate::core::{self, LocalId, ModuleId, SlotId};
 use crate::issue::Issue;
 use crate::syntax::ast::{Const, Symbol};
 use crate::syntax::span::Span;
-use std::collections::{HashMap, HashSet};
+use crate::tables::{HashMap, HashSet};
 
 /// Why checking of a phrase stopped.
 #[derive(Debug)]
@@ -211,7 +211,7 @@ impl FunctionScope {
     pub fn new(place: Place, by_value: bool) -> Self {
         FunctionScope {
             locals: Vec::new(),
-            arities: HashMap::new(),
+            arities: HashMap::default(),
             captures: Vec::new(),
             scope: super::scope::Scope::default(),
             place,

@@ -1,14 +1,15 @@
 //! Names that people bring along from other languages, and where the library keeps things.
 
-use std::collections::HashMap;
+use crate::tables::HashMap;
 use std::sync::OnceLock;
 
 /// What a name of another language is called here.
 pub(super) fn name(name: &str) -> Option<&'static str> {
     Some(match name {
-        "print" | "println" | "console" | "printf" | "log" | "echo" | "puts" => {
+        "print" | "println" | "console" | "printf" | "echo" | "puts" => {
             "`debug(x)` writes x to the log"
         }
+        "log" | "logger" => "`logging.info(text)` writes a line to the log, `debug(x)` any value",
         "None" | "nil" | "NULL" | "Null" | "nothing" | "Nothing" => "the empty value is `null`",
         "True" | "TRUE" => "write `true`",
         "False" | "FALSE" => "write `false`",
@@ -52,6 +53,21 @@ pub(super) fn name(name: &str) -> Option<&'static str> {
 
 /// What members of library modules are called in other languages: module, names, hint.
 const MEMBERS: &[(&str, &[&str], &str)] = &[
+    (
+        "crypto",
+        &["hash", "digest", "createHash", "sha", "hexdigest"],
+        "write `crypto.sha256(x)`, `sha1` or `md5`; `binary.toHex(b)` makes a text of it",
+    ),
+    (
+        "crypto",
+        &["encrypt", "decrypt", "aes", "cipher"],
+        "write `crypto.aesGcmEncrypt` and `crypto.aesGcmDecrypt`",
+    ),
+    (
+        "crypto",
+        &["hmac", "sign", "verify"],
+        "write `crypto.hmacSha256(key, x)` and `crypto.hmacSha256Verify`",
+    ),
     (
         "array",
         &["push", "append", "concat", "cons", "insert"],
@@ -387,7 +403,7 @@ pub(super) fn type_name(name: &str) -> Option<&'static str> {
 pub(super) fn library_members(name: &str) -> Vec<String> {
     static PLACES: OnceLock<HashMap<&'static str, Vec<&'static str>>> = OnceLock::new();
     let places = PLACES.get_or_init(|| {
-        let mut places: HashMap<&str, Vec<&str>> = HashMap::new();
+        let mut places: HashMap<&str, Vec<&str>> = HashMap::default();
         for module in mix_stdlib::modules() {
             if module.name == "prelude" {
                 continue;

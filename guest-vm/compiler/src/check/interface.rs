@@ -10,7 +10,7 @@ use crate::core::{self, SlotKind};
 use crate::syntax::ast::{self, CellForm, DefForm, PhraseKind, Symbol, TypeExpr, Unit, UnitItem};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::Span;
-use std::collections::HashMap;
+use crate::tables::HashMap;
 use std::fmt::Write;
 
 impl Checker<'_> {
@@ -54,8 +54,8 @@ impl Checker<'_> {
         self.types.here = module.name.text.clone();
         let mut out = self.head(module, at, sources);
         // Declared types may say more than those that were found: they are kept as written.
-        let mut declared: HashMap<&Symbol, &TypeExpr> = HashMap::new();
-        let mut metas: HashMap<&Symbol, Span> = HashMap::new();
+        let mut declared: HashMap<&Symbol, &TypeExpr> = HashMap::default();
+        let mut metas: HashMap<&Symbol, Span> = HashMap::default();
         for phrase in &module.phrases {
             let (name, ty, meta) = match &phrase.kind {
                 PhraseKind::Def(def) => match &def.form {

@@ -9,6 +9,9 @@ use crate::syntax::ast::{self, Const, Ident, MapKey, Symbol};
 use crate::syntax::span::Span;
 use mix_value::Value;
 
+/// Literals that nest deeper than this in one another have type `data`.
+const DEEPEST_TYPED: u32 = 400;
+
 impl Checker<'_> {
     /// The type of a literal without an expected type: `data` if all parts are data.
     fn literal_type(&mut self, parts: &[Ty], concrete: Ty) -> Checked<Ty> {
@@ -27,7 +30,32 @@ impl Checker<'_> {
         Ok(Ty::DATA)
     }
 
+    /// Literals far inside one another are data: types so deep help nobody, and every walk over
+    /// them takes its time.
+    fn literal_within(
+        &mut self,
+        infer: impl FnOnce(&mut Self) -> Checked<(Expr, Ty)>,
+        check: impl FnOnce(&mut Self) -> Checked<Option<Expr>>,
+    ) -> Checked<(Expr, Ty)> {
+        if self.literals >= DEEPEST_TYPED
+            && let Some(expr) = check(self)?
+        {
+            return Ok((expr, Ty::DATA));
+        }
+        self.literals += 1;
+        let inferred = infer(self);
+        self.literals -= 1;
+        inferred
+    }
+
     pub(super) fn infer_array(&mut self, items: &[ast::Expr], span: Span) -> Checked<(Expr, Ty)> {
+        self.literal_within(
+            |checker| checker.infer_shallow_array(items, span),
+            |checker| checker.check_array(items, Ty::DATA, span),
+        )
+    }
+
+    fn infer_shallow_array(&mut self, items: &[ast::Expr], span: Span) -> Checked<(Expr, Ty)> {
         let mut exprs = Vec::new();
         let mut types = Vec::new();
         for item in items {
@@ -118,6 +146,13 @@ impl Checker<'_> {
         entries: &[ast::MapEntry],
         span: Span,
     ) -> Checked<(Expr, Ty)> {
+        self.literal_within(
+            |checker| checker.infer_shallow_map(entries, span),
+            |checker| checker.check_map(entries, Ty::DATA, span),
+        )
+    }
+
+    fn infer_shallow_map(&mut self, entries: &[ast::MapEntry], span: Span) -> Checked<(Expr, Ty)> {
         unique_keys(entries)?;
         let mut exprs = Vec::new();
         let mut fields: Vec<(Symbol, Ty)> = Vec::new();
@@ -349,7 +384,7 @@ fn map(entries: Vec<(Expr, Expr)>, span: Span) -> Expr {
 }
 
 fn unique_keys(entries: &[ast::MapEntry]) -> Checked<()> {
-    let mut seen = std::collections::HashMap::new();
+    let mut seen = crate::tables::HashMap::default();
     for entry in entries {
         if let MapKey::Constant(name) = &entry.key
             && let Some(first) = seen.insert(&name.text, name.span)

@@ -9,7 +9,7 @@ use crate::core::{self, Capture, Expr, ExprKind, Local, LocalId, ModuleId};
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::Symbol;
 use crate::syntax::span::Span;
-use std::collections::HashMap;
+use crate::tables::HashMap;
 
 /// The predefined forms that are no ordinary functions.
 pub const FORMS: &[&str] = &[
@@ -85,7 +85,7 @@ pub fn predefined(
     HashMap<&'static str, CaseInfo>,
     HashMap<&'static str, TypeInfo>,
 ) {
-    let mut cases = HashMap::new();
+    let mut cases = HashMap::default();
     for name in ["some", "ok", "error", "unset"] {
         let argument = (name != "unset").then(|| types.generic(Some("A".into()), Range::Any));
         cases.insert(
@@ -97,7 +97,7 @@ pub fn predefined(
             },
         );
     }
-    let mut named = HashMap::new();
+    let mut named = HashMap::default();
     let content = types.generic(Some("A".into()), Range::Any);
     let body = types.union(vec![("some".into(), Some(content))], true);
     named.insert(
@@ -215,15 +215,22 @@ impl Checker<'_> {
 
     /// A library module that needs no import.
     pub(super) fn library_module(&mut self, name: &str, span: Span) -> Checked<Option<ModuleId>> {
-        let key = (super::Origin::Standard, Symbol::from(name));
         // A library module under way sees itself by `self` only.
         if self.cur.library && *self.cur.name == *name {
             return Ok(None);
         }
+        if let Some(id) = self.library_ids.get(name) {
+            return Ok(Some(*id));
+        }
         if !self.load(name)? {
             return Ok(None);
         }
-        Ok(Some(self.require_key(key, span)?.0))
+        let key = (super::Origin::Standard, Symbol::from(name));
+        let (id, _) = self.require_key(key.clone(), span)?;
+        if let Some(super::ModuleState::Done(_)) = self.states.get(&key) {
+            self.library_ids.insert(key.1, id);
+        }
+        Ok(Some(id))
     }
 
     /// The issue for an unknown name.

@@ -71,8 +71,8 @@ use crate::issue::{Issue, Severity};
 use crate::syntax::ast::{self, Symbol};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::Span;
+use crate::tables::{HashMap, HashSet};
 use env::{CaseInfo, FunctionScope, ModuleInfo};
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use types::{Ty, Types};
 
@@ -162,7 +162,7 @@ pub fn signatures(
     } else {
         checker.run(units);
     }
-    let mut all = HashMap::new();
+    let mut all = HashMap::default();
     for id in 0..checker.infos.len() {
         if checker.program.modules[id].library != library {
             continue;
@@ -280,6 +280,8 @@ pub(crate) struct Checker<'a> {
     program: core::Program,
     infos: Vec<ModuleInfo>,
     states: HashMap<ModuleKey, ModuleState>,
+    /// Library modules that are done, by name.
+    library_ids: HashMap<Symbol, ModuleId>,
     /// Modules being checked, outermost first.
     path: Vec<ModuleKey>,
     types: Types,
@@ -288,6 +290,8 @@ pub(crate) struct Checker<'a> {
     cur: Current,
     /// Near names are looked for in the first issues only: every search reads all names.
     suggestions: u32,
+    /// Array and map literals around the expression that is inferred.
+    literals: u32,
     /// What editors want to know.
     records: record::Records,
 }
@@ -317,6 +321,8 @@ struct Current {
     slots: Vec<core::Slot>,
     actions: Vec<Option<core::Action>>,
     checks: Vec<core::Check>,
+    /// Which of them a type has.
+    check_of: HashMap<core::RuntimeType, core::CheckId>,
     observers: Vec<core::Observer>,
     initializer: Option<core::Function>,
     pragmas: pragma::Pragmas,
@@ -378,6 +384,7 @@ impl Current {
             slots: Vec::new(),
             actions: Vec::new(),
             checks: Vec::new(),
+            check_of: HashMap::default(),
             observers: Vec::new(),
             initializer: None,
             pragmas: pragma::Pragmas::default(),
@@ -388,22 +395,22 @@ impl Current {
             this_cell: None,
             waits: Vec::new(),
             sums: Vec::new(),
-            type_names: HashMap::new(),
+            type_names: HashMap::default(),
             declaring: None,
-            aliased: HashSet::new(),
-            declared_views: HashMap::new(),
+            aliased: HashSet::default(),
+            declared_views: HashMap::default(),
             defining_type: None,
             needs_instance: false,
             issues: Vec::new(),
             failed: false,
-            warned: HashSet::new(),
-            types_to_come: HashMap::new(),
-            cells_to_come: HashSet::new(),
+            warned: HashSet::default(),
+            types_to_come: HashMap::default(),
+            cells_to_come: HashSet::default(),
             case_like: Vec::new(),
             unused: Vec::new(),
-            used: HashSet::new(),
-            slot_of: HashMap::new(),
-            effects: HashMap::new(),
+            used: HashSet::default(),
+            slot_of: HashMap::default(),
+            effects: HashMap::default(),
         }
     }
 }
@@ -419,13 +426,15 @@ impl<'a> Checker<'a> {
             failed: false,
             program: core::Program::default(),
             infos: Vec::new(),
-            states: HashMap::new(),
+            states: HashMap::default(),
+            library_ids: HashMap::default(),
             path: Vec::new(),
             types,
             predefined_cases,
             predefined_types,
             cur: Current::empty(),
             suggestions: SUGGESTIONS,
+            literals: 0,
             records: record::Records::default(),
         }
     }

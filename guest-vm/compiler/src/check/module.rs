@@ -10,7 +10,7 @@ use crate::syntax::ast::{
     self, CellForm, Const, ConstKind, DefForm, Ident, Phrase, PhraseKind, Symbol,
 };
 use crate::syntax::span::Span;
-use std::collections::{HashMap, HashSet};
+use crate::tables::{HashMap, HashSet};
 
 impl Checker<'_> {
     pub(super) fn module_pass(
@@ -54,9 +54,9 @@ impl Checker<'_> {
             instancing,
             params: Vec::new(),
             type_vars: Vec::new(),
-            members: HashMap::new(),
-            types: HashMap::new(),
-            broken_types: HashSet::new(),
+            members: HashMap::default(),
+            types: HashMap::default(),
+            broken_types: HashSet::default(),
         };
         match again {
             Some(_) => {
@@ -167,7 +167,7 @@ impl Checker<'_> {
                 _ => {}
             }
         }
-        let mut last: HashMap<&Symbol, usize> = HashMap::new();
+        let mut last: HashMap<&Symbol, usize> = HashMap::default();
         for (index, phrase) in module.phrases.iter().enumerate() {
             for (name, _, defines) in defined_names(phrase) {
                 if defines || !last.contains_key(&name.text) {

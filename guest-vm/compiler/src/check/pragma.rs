@@ -2,7 +2,7 @@
 
 use crate::issue::{Code, Issue, WARNINGS};
 use crate::syntax::ast::{Const, ConstKind};
-use std::collections::HashMap;
+use crate::tables::HashMap;
 
 /// The values of all pragmas at a place.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Default for Pragmas {
             strict: false,
             with_cells: None,
             singleton: false,
-            warnings: HashMap::new(),
+            warnings: HashMap::default(),
         }
     }
 }
@@ -84,8 +84,12 @@ impl Pragmas {
                 let hint = super::suggest::suggest(&name.text, known.iter().copied());
                 let issue = Issue::new(Code::PragmaUnknown, name.span).with("name", &name.text);
                 return Err(match hint {
+                    _ if &*name.text == "strict" => issue.hint("did you mean strictTyping?"),
                     Some(hint) => issue.hint(format!("did you mean {hint}?")),
-                    None => issue,
+                    None => issue.hint(format!(
+                        "the pragmas are {} and warningFilter",
+                        known.join(", ")
+                    )),
                 });
             }
             let ConstKind::Bool(on) = value.kind else {

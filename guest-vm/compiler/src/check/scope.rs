@@ -6,7 +6,7 @@ use crate::core::{self, LocalId};
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::{self, Symbol};
 use crate::syntax::span::Span;
-use std::collections::{HashMap, HashSet};
+use crate::tables::{HashMap, HashSet};
 
 /// A visible name.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl Scope {
         }
         self.entries.push(entry);
         if self.index.is_none() && self.entries.len() > SMALL {
-            let mut index: HashMap<Symbol, Vec<u32>> = HashMap::new();
+            let mut index: HashMap<Symbol, Vec<u32>> = HashMap::default();
             for (position, entry) in self.entries.iter().enumerate() {
                 let places = index.entry(entry.name.clone()).or_default();
                 places.push(position as u32);
@@ -168,7 +168,7 @@ impl Checker<'_> {
         if self.cur.library || self.cur.failed || !self.cur.pragmas.wants(Code::WarnUnused) {
             return;
         }
-        let mut seen: HashSet<Symbol> = HashSet::new();
+        let mut seen: HashSet<Symbol> = HashSet::default();
         for phrase in &module.phrases {
             if matches!(phrase.kind, ast::PhraseKind::Case(_)) {
                 continue;

@@ -7,7 +7,7 @@ use crate::core::ModuleId;
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::{Ident, Symbol, TypeDef, TypeExpr, TypeKind, TypeRange};
 use crate::syntax::span::Span;
-use std::collections::HashSet;
+use crate::tables::HashSet;
 
 /// What type variables written in a type become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Checker<'_> {
             }
             TypeKind::LabeledTuple(fields) => {
                 let mut parts = Vec::new();
-                let mut seen = HashSet::new();
+                let mut seen = HashSet::default();
                 for (label, part) in fields {
                     if !seen.insert(&label.text) {
                         return Err(duplicate_key(label));
@@ -74,7 +74,7 @@ impl Checker<'_> {
             }
             TypeKind::Record(fields) => {
                 let mut parts = Vec::new();
-                let mut seen = HashSet::new();
+                let mut seen = HashSet::default();
                 for (name, part) in fields {
                     if !seen.insert(&name.text) {
                         return Err(duplicate_key(name));

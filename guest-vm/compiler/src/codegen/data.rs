@@ -27,19 +27,20 @@ pub(super) fn constant_value(constant: &Constant) -> Option<Value> {
     })
 }
 
-/// The value of an expression made of constants only.
-fn data_value(expr: &Expr) -> Option<Value> {
+/// The value of an expression made of constants only, if it has no more than `depth` levels.
+fn data_value(expr: &Expr, depth: usize) -> Option<Value> {
+    let part = |expr| data_value(expr, depth.checked_sub(1)?);
     match &expr.kind {
         ExprKind::Constant(constant) => constant_value(constant),
         ExprKind::Array(items) => items
             .iter()
-            .map(data_value)
+            .map(part)
             .collect::<Option<Vec<Value>>>()
             .map(Value::Array),
         ExprKind::Map(entries) => entries
             .iter()
             .map(|(key, value)| match &key.kind {
-                ExprKind::Constant(Constant::Str(key)) => Some((key.clone(), data_value(value)?)),
+                ExprKind::Constant(Constant::Str(key)) => Some((key.clone(), part(value)?)),
                 _ => None,
             })
             .collect::<Option<_>>()
@@ -87,10 +88,10 @@ impl<'a> FunctionCode<'_, 'a> {
         if parts < CONSTANT_PARTS {
             return false;
         }
-        let Some(value) = data_value(expr) else {
+        // Too deep or too large for one constant: built piece by piece.
+        let Some(value) = data_value(expr, mix_value::MAX_DEPTH) else {
             return false;
         };
-        // Too deep or too large for one constant: built piece by piece.
         let Ok(bytes) = mix_value::msgpack::encode(&value) else {
             return false;
         };

@@ -8,12 +8,13 @@ use crate::core::{self, ForeignFunction, Instancing, SlotKind};
 use crate::issue::{Code, Issue};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::Span;
+use crate::tables::{HashMap, HashSet};
 use mix_bytecode::library::{Export, Library};
 use mix_bytecode::{
     Base, BuiltinId, ConstId, Dst, Externals, FuncId, FunctionBuilder, ImportId, ModuleId, Op,
     Place, ProgramBuilder, SlotId, builtins,
 };
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A function that is numbered and waits for its code.
@@ -77,16 +78,16 @@ impl<'a> Linker<'a> {
             program,
             sources,
             out: ProgramBuilder::new(),
-            linked: HashMap::new(),
+            linked: HashMap::default(),
             reached: Vec::new(),
             tasks: VecDeque::new(),
-            bodies: HashMap::new(),
-            arms: HashSet::new(),
-            places: HashMap::new(),
-            cells_of_actions: HashMap::new(),
-            files: HashMap::new(),
+            bodies: HashMap::default(),
+            arms: HashSet::default(),
+            places: HashMap::default(),
+            cells_of_actions: HashMap::default(),
+            files: HashMap::default(),
             is_expression: false,
-            known: HashMap::new(),
+            known: HashMap::default(),
             issues: Vec::new(),
             libraries,
             externals: Externals::default(),
@@ -315,10 +316,10 @@ impl<'a> Linker<'a> {
             let external = self.program.module(module).external;
             let mut linked = Linked {
                 id,
-                slots: HashMap::new(),
+                slots: HashMap::default(),
                 order: Vec::new(),
-                functions: HashMap::new(),
-                actions: HashMap::new(),
+                functions: HashMap::default(),
+                actions: HashMap::default(),
             };
             let core = self.program.module(module);
             for (index, param) in core.params.iter().enumerate() {

@@ -30,7 +30,7 @@ pub(crate) mod walk;
 use crate::core;
 use crate::issue::Issue;
 use crate::syntax::source::SourceMap;
-use std::collections::HashMap;
+use crate::tables::HashMap;
 
 /// What the executable is built for.
 #[derive(Debug, Clone, Copy)]

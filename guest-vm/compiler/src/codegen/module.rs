@@ -5,8 +5,8 @@ use super::link::Linker;
 use super::types::type_desc;
 use super::walk;
 use crate::core::{self, CellKind, Instancing, SlotKind};
+use crate::tables::HashMap;
 use mix_bytecode::{self as bytecode, FuncId, ModuleKind, Step};
-use std::collections::HashMap;
 
 /// Whether a slot has a place in the instances of its module.
 pub(super) fn has_place(kind: &SlotKind) -> bool {

@@ -1,13 +1,21 @@
 //! JSON constants: `_meta_`, `_pragma_`, `_source_` and `_escJSON_`.
 
-use super::{Parse, Parser};
+use super::{Depth, Parse, Parser};
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::{Const, ConstKind, Ident};
 use crate::syntax::lexer::TokenKind;
 
 impl Parser<'_> {
     pub(super) fn constant(&mut self) -> Parse<Const> {
-        self.nested(Self::constant_here)
+        // A value made of it leaves the compiler, and with it the stack for deep trees.
+        let limit = Depth::SHALLOW.nesting;
+        if self.constants >= limit {
+            return Err(self.too_deep(limit));
+        }
+        self.constants += 1;
+        let constant = self.nested(Self::constant_here);
+        self.constants -= 1;
+        constant
     }
 
     fn constant_here(&mut self) -> Parse<Const> {

@@ -34,11 +34,39 @@ use super::span::{SourceId, Span};
 use crate::issue::{Code, Issue};
 use std::sync::Arc;
 
-/// Brackets, lambdas, blocks and the like may nest this deep.
-pub const MAX_NESTING: u32 = 400;
+/// How deep text may nest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// Brackets, lambdas, blocks and the like may nest this deep. A block of a statement counts as
+    /// two or three levels.
+    pub nesting: u32,
+    /// A tree may be this high: bounds chains such as `a + b + c …` and `f(x)(y)…`.
+    pub height: u32,
+}
 
-/// A tree may be this high: bounds chains such as `a + b + c …` and `f(x)(y)…`.
-pub const MAX_HEIGHT: u32 = 4000;
+impl Depth {
+    /// What every phase stands on an ordinary stack.
+    pub const SHALLOW: Depth = Depth {
+        nesting: 400,
+        height: 4_000,
+    };
+
+    /// What every phase stands on the stack of a compilation: well over 10,000 brackets of any sort.
+    pub const DEEP: Depth = Depth {
+        nesting: 32_000,
+        height: 48_000,
+    };
+}
+
+thread_local! {
+    static DEPTH: std::cell::Cell<Depth> = const { std::cell::Cell::new(Depth::SHALLOW) };
+}
+
+/// What is parsed on this thread may nest so deep from now on. Whoever allows more than
+/// [`Depth::SHALLOW`] vouches for a stack that later phases stand it on, too.
+pub fn allow_depth(depth: Depth) {
+    DEPTH.set(depth);
+}
 
 /// Hands out the node numbers of a compilation.
 #[derive(Debug, Default)]
@@ -109,6 +137,9 @@ struct Parser<'a> {
     heights: Vec<u32>,
     first_id: u32,
     depth: u32,
+    /// Constants around the one that is read.
+    constants: u32,
+    limit: Depth,
     /// Highest tree made since the start of the innermost open block.
     peak: u32,
     /// An implicit projection was read for which no slot is closed yet.
@@ -131,6 +162,8 @@ impl<'a> Parser<'a> {
             heights: Vec::new(),
             first_id,
             depth: 0,
+            constants: 0,
+            limit: DEPTH.get(),
             peak: 0,
             projection: None,
             no_hint: false,
@@ -298,8 +331,8 @@ impl<'a> Parser<'a> {
 
     /// Runs `parse` one level deeper; refuses to go too deep.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
-        if self.depth >= MAX_NESTING {
-            return Err(self.too_deep(MAX_NESTING));
+        if self.depth >= self.limit.nesting {
+            return Err(self.too_deep(self.limit.nesting));
         }
         self.depth += 1;
         let result = parse(self);
@@ -325,8 +358,8 @@ impl<'a> Parser<'a> {
     /// A fresh node number for a tree over parts of that height.
     fn node_above(&mut self, parts: u32) -> Parse<NodeId> {
         let height = 1 + parts;
-        if height > MAX_HEIGHT {
-            return Err(self.too_deep(MAX_HEIGHT));
+        if height > self.limit.height {
+            return Err(self.too_deep(self.limit.height));
         }
         self.peak = self.peak.max(height);
         let id = self.ids.fresh();
