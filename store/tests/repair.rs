@@ -94,52 +94,89 @@ fn a_sound_database_has_no_findings() {
     assert_eq!(check(folder.path()).expect("checks"), []);
 }
 
-#[test]
-fn every_flipped_bit_is_found_named_and_never_served() {
-    let folder = tempfile::tempdir().expect("scratch");
-    build(folder.path());
-    let read_only = || OpenOptions {
+/// Copies of a database that are damaged at the same time: whoever opens a damaged one waits
+/// now and then for a writer that might be at work, and does nothing meanwhile.
+const COPIES: usize = 16;
+
+fn read_only(path: &Path) -> mix_store::Result<Database> {
+    let options = OpenOptions {
         read_only: true,
         ..OpenOptions::default()
     };
-    let sound = rows(&Database::open(folder.path(), read_only()).expect("opens"));
-    assert_eq!(sound.len(), 11);
-    let files = files(folder.path());
-    assert_eq!(files.len(), 8, "{files:?}");
-    for path in files {
-        let name = path
-            .file_name()
-            .expect("name")
-            .to_string_lossy()
-            .into_owned();
-        let bytes = fs::read(&path).expect("reads");
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1 << (at % 8);
-            fs::write(&path, &damaged).expect("writes");
-            let findings = check_in(&NativeFolder::new(folder.path().join("v2"))).expect("checks");
-            assert!(
-                findings.iter().any(|finding| finding.file == name),
-                "{name} byte {at}: {findings:?}"
-            );
-            if let Ok(db) = Database::open(folder.path(), read_only()) {
-                for (row, record) in rows(&db) {
-                    let expected = sound.get(&row).expect("no row comes from nowhere");
-                    let flags = |record: &Record| {
-                        let mut value = record.value().expect("decodes");
-                        if let Value::Map(map) = &mut value {
-                            // Flags set by hand are derived anew where their file is damaged.
-                            map.remove("_rmx_superseded");
-                        }
-                        value
-                    };
-                    assert_eq!(flags(&record), flags(expected), "{name} byte {at}");
-                }
-            }
+    Database::open(path, options)
+}
+
+/// The same files in another folder.
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("lists") {
+        let entry = entry.expect("entry");
+        let copy = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy_files(&entry.path(), &copy),
+            false => drop(fs::copy(entry.path(), copy).expect("copies")),
         }
-        fs::write(&path, &bytes).expect("writes");
     }
-    assert_eq!(check(folder.path()).expect("checks"), []);
+}
+
+/// Flips a bit of one byte and looks what is found and what is served.
+fn flip(path: &Path, name: &str, bytes: &[u8], at: usize, sound: &HashMap<u32, Record>) {
+    let mut damaged = bytes.to_vec();
+    damaged[at] ^= 1 << (at % 8);
+    fs::write(path.join("v2").join(name), &damaged).expect("writes");
+    let findings = check_in(&NativeFolder::new(path.join("v2"))).expect("checks");
+    assert!(
+        findings.iter().any(|finding| finding.file == name),
+        "{name} byte {at}: {findings:?}"
+    );
+    let Ok(db) = read_only(path) else {
+        return;
+    };
+    for (row, record) in rows(&db) {
+        let expected = sound.get(&row).expect("no row comes from nowhere");
+        let flags = |record: &Record| {
+            let mut value = record.value().expect("decodes");
+            if let Value::Map(map) = &mut value {
+                // Flags set by hand are derived anew where their file is damaged.
+                map.remove("_rmx_superseded");
+            }
+            value
+        };
+        assert_eq!(flags(&record), flags(expected), "{name} byte {at}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_found_named_and_never_served() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let original = folder.path().join("original");
+    build(&original);
+    let sound = rows(&read_only(&original).expect("opens"));
+    assert_eq!(sound.len(), 11);
+    let files: Vec<(String, Vec<u8>)> = files(&original)
+        .into_iter()
+        .map(|path| {
+            let name = path.file_name().expect("name").to_string_lossy();
+            (name.into_owned(), fs::read(&path).expect("reads"))
+        })
+        .collect();
+    assert_eq!(files.len(), 8);
+    let (files, sound) = (&files, &sound);
+    std::thread::scope(|scope| {
+        for number in 0..COPIES {
+            let path = folder.path().join(format!("copy{number}"));
+            copy_files(&original, &path);
+            scope.spawn(move || {
+                for (name, bytes) in files {
+                    for at in (number..bytes.len()).step_by(COPIES) {
+                        flip(&path, name, bytes, at, sound);
+                    }
+                    fs::write(path.join("v2").join(name), bytes).expect("writes");
+                }
+                assert_eq!(check(&path).expect("checks"), []);
+            });
+        }
+    });
 }
 
 #[test]
