@@ -102,7 +102,8 @@ for language in "${languages[@]}"; do
     run() { mixer run "$program" greets --plugin "$component" --params '{"text":"hello"}' --timeout 60s "$@"; }
     same "mixer run" "$(run)"
 
-    mixer compose "$program" --app demo --plugin "$component" -o "$work/$language.wasm"
+    composed() { mixer compose "$program" --app demo --plugin "$component" -o "$work/$language.wasm" "$@"; }
+    composed
     mkdir -p "$work/$language-data"
     "$stock" serve -S cli --addr 127.0.0.1:0 --dir "$work/$language-data::/ws" "$work/$language.wasm" 2>"$work/$language.log" &
     server=$!
@@ -121,5 +122,8 @@ for language in "${languages[@]}"; do
     bash -euo pipefail -c "$(build "$language")"
     if refused=$(run 2>&1); then fail "it runs without the grant that it needs"; fi
     grep -qF -- '--grant demo=env:DEMO_REGION' <<<"$refused" || fail "the missing grant is not named: $refused"
+    if refused=$(composed 2>&1); then fail "it is composed without the grant that it needs"; fi
+    grep -qF -- '--grant demo=env:DEMO_REGION' <<<"$refused" || fail "the missing grant is not named: $refused"
+    composed --grant demo=env:DEMO_REGION
     same "with its grant" "$(DEMO_REGION=eu run --grant demo=env:DEMO_REGION)"
 done

@@ -94,132 +94,180 @@ fn a_sound_database_has_no_findings() {
     assert_eq!(check(folder.path()).expect("checks"), []);
 }
 
-#[test]
-fn every_flipped_bit_is_found_named_and_never_served() {
-    let folder = tempfile::tempdir().expect("scratch");
-    build(folder.path());
-    let read_only = || OpenOptions {
+/// Copies of a database that are damaged at the same time: whoever opens a damaged one waits
+/// now and then for a writer that might be at work, and does nothing meanwhile.
+const COPIES: usize = 16;
+
+fn read_only(path: &Path) -> mix_store::Result<Database> {
+    let options = OpenOptions {
         read_only: true,
         ..OpenOptions::default()
     };
-    let sound = rows(&Database::open(folder.path(), read_only()).expect("opens"));
-    assert_eq!(sound.len(), 11);
-    let files = files(folder.path());
-    assert_eq!(files.len(), 8, "{files:?}");
-    for path in files {
-        let name = path
-            .file_name()
-            .expect("name")
-            .to_string_lossy()
-            .into_owned();
-        let bytes = fs::read(&path).expect("reads");
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1 << (at % 8);
-            fs::write(&path, &damaged).expect("writes");
-            let findings = check_in(&NativeFolder::new(folder.path().join("v2"))).expect("checks");
-            assert!(
-                findings.iter().any(|finding| finding.file == name),
-                "{name} byte {at}: {findings:?}"
-            );
-            if let Ok(db) = Database::open(folder.path(), read_only()) {
-                for (row, record) in rows(&db) {
-                    let expected = sound.get(&row).expect("no row comes from nowhere");
-                    let flags = |record: &Record| {
-                        let mut value = record.value().expect("decodes");
-                        if let Value::Map(map) = &mut value {
-                            // Flags set by hand are derived anew where their file is damaged.
-                            map.remove("_rmx_superseded");
-                        }
-                        value
-                    };
-                    assert_eq!(flags(&record), flags(expected), "{name} byte {at}");
-                }
-            }
+    Database::open(path, options)
+}
+
+/// The same files in another folder.
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("lists") {
+        let entry = entry.expect("entry");
+        let copy = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy_files(&entry.path(), &copy),
+            false => drop(fs::copy(entry.path(), copy).expect("copies")),
         }
-        fs::write(&path, &bytes).expect("writes");
     }
-    assert_eq!(check(folder.path()).expect("checks"), []);
+}
+
+/// Names and bytes of the files that count.
+fn contents(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = files(path).into_iter();
+    files
+        .map(|path| {
+            let name = path.file_name().expect("name").to_string_lossy();
+            (name.into_owned(), fs::read(&path).expect("reads"))
+        })
+        .collect()
+}
+
+/// Flips a bit of one byte and looks what is found and what is served.
+fn flip(path: &Path, name: &str, bytes: &[u8], at: usize, sound: &HashMap<u32, Record>) {
+    let mut damaged = bytes.to_vec();
+    damaged[at] ^= 1 << (at % 8);
+    fs::write(path.join("v2").join(name), &damaged).expect("writes");
+    let findings = check_in(&NativeFolder::new(path.join("v2"))).expect("checks");
+    assert!(
+        findings.iter().any(|finding| finding.file == name),
+        "{name} byte {at}: {findings:?}"
+    );
+    let Ok(db) = read_only(path) else {
+        return;
+    };
+    for (row, record) in rows(&db) {
+        let expected = sound.get(&row).expect("no row comes from nowhere");
+        let flags = |record: &Record| {
+            let mut value = record.value().expect("decodes");
+            if let Value::Map(map) = &mut value {
+                // Flags set by hand are derived anew where their file is damaged.
+                map.remove("_rmx_superseded");
+            }
+            value
+        };
+        assert_eq!(flags(&record), flags(expected), "{name} byte {at}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_found_named_and_never_served() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let original = folder.path().join("original");
+    build(&original);
+    let sound = rows(&read_only(&original).expect("opens"));
+    assert_eq!(sound.len(), 11);
+    let files = contents(&original);
+    assert_eq!(files.len(), 8);
+    let (files, sound) = (&files, &sound);
+    std::thread::scope(|scope| {
+        for number in 0..COPIES {
+            let path = folder.path().join(format!("copy{number}"));
+            copy_files(&original, &path);
+            scope.spawn(move || {
+                for (name, bytes) in files {
+                    for at in (number..bytes.len()).step_by(COPIES) {
+                        flip(&path, name, bytes, at, sound);
+                    }
+                    fs::write(path.join("v2").join(name), bytes).expect("writes");
+                }
+                assert_eq!(check(&path).expect("checks"), []);
+            });
+        }
+    });
+}
+
+/// The revisions of all rows, in the order of their numbers.
+fn revs(db: &Database) -> Vec<String> {
+    let mut rows: Vec<_> = rows(db).into_iter().collect();
+    rows.sort_by_key(|(row, _)| *row);
+    rows.iter()
+        .map(|(_, record)| record.rev().expect("rev").to_string())
+        .collect()
+}
+
+/// Flips a bit of one byte and recovers what is left.
+fn fix_flipped(path: &Path, name: &str, bytes: &[u8], at: usize, sound: &[String]) {
+    // Of a damaged row, or commit, nothing is left.
+    let rows_hit = usize::from(name == "db.dat" || name.starts_with("write.log"));
+    let mut damaged = bytes.to_vec();
+    damaged[at] ^= 1 << (at % 8);
+    let file = path.join("v2").join(name);
+    fs::write(&file, &damaged).expect("writes");
+    let out = tempfile::tempdir().expect("scratch");
+    let fixed = fix(path, out.path()).expect("fixes");
+    assert_eq!(check(out.path()).expect("checks"), [], "{name} byte {at}");
+    let db = open(out.path());
+    let found = revs(&db);
+    assert_eq!(fixed.kept, found.len() as u64);
+    let said = fixed.findings.iter().filter(|finding| {
+        // The end of a log may also be a commit that was never finished.
+        finding.lost || finding.what.contains("unfinished")
+    });
+    assert!(
+        said.count() >= sound.len() - found.len(),
+        "{name} byte {at}: what is lost is said"
+    );
+    assert!(
+        found.len() + rows_hit >= sound.len(),
+        "{name} byte {at}: {} of {}: {:?}",
+        found.len(),
+        sound.len(),
+        fixed.findings
+    );
+    let mut all = sound.iter();
+    assert!(
+        found.iter().all(|rev| all.any(|other| other == rev)),
+        "{name} byte {at}"
+    );
+    assert_eq!(
+        fs::read(&file).expect("reads"),
+        damaged,
+        "the original is left as it is"
+    );
+    save(&db, 1, None);
 }
 
 #[test]
 fn fix_recovers_every_row_that_is_intact() {
     let folder = tempfile::tempdir().expect("scratch");
-    build(folder.path());
-    let revs = |db: &Database| -> Vec<String> {
-        let rows = rows(db);
-        let mut revs: Vec<_> = rows.into_iter().collect();
-        revs.sort_by_key(|(row, _)| *row);
-        revs.iter()
-            .map(|(_, record)| record.rev().expect("rev").to_string())
-            .collect()
-    };
-    let read_only = OpenOptions {
-        read_only: true,
-        ..OpenOptions::default()
-    };
-    let sound = revs(&Database::open(folder.path(), read_only).expect("opens"));
-    for path in files(folder.path()) {
-        let name = path
-            .file_name()
-            .expect("name")
-            .to_string_lossy()
-            .into_owned();
-        let bytes = fs::read(&path).expect("reads");
-        let rows_hit = if name == "db.dat" || name.starts_with("write.log") {
-            1
-        } else {
-            0
-        };
-        for at in (0..bytes.len()).step_by(13) {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1 << (at % 8);
-            fs::write(&path, &damaged).expect("writes");
-            let out = tempfile::tempdir().expect("scratch");
-            let fixed = fix(folder.path(), out.path()).expect("fixes");
-            assert_eq!(check(out.path()).expect("checks"), [], "{name} byte {at}");
-            let db = open(out.path());
-            let found = revs(&db);
-            assert_eq!(fixed.kept, found.len() as u64);
-            let said = fixed.findings.iter().filter(|finding| {
-                // The end of a log may also be a commit that was never finished.
-                finding.lost || finding.what.contains("unfinished")
+    let original = folder.path().join("original");
+    build(&original);
+    let sound = revs(&read_only(&original).expect("opens"));
+    let files = contents(&original);
+    let (files, sound) = (&files, &sound);
+    std::thread::scope(|scope| {
+        for number in 0..COPIES {
+            let path = folder.path().join(format!("copy{number}"));
+            copy_files(&original, &path);
+            scope.spawn(move || {
+                for (name, bytes) in files {
+                    let all = (0..bytes.len()).step_by(13);
+                    for at in all.skip(number).step_by(COPIES) {
+                        fix_flipped(&path, name, bytes, at, sound);
+                    }
+                    fs::write(path.join("v2").join(name), bytes).expect("writes");
+                }
             });
-            assert!(
-                said.count() >= sound.len() - found.len(),
-                "{name} byte {at}: what is lost is said"
-            );
-            assert!(
-                found.len() + rows_hit >= sound.len(),
-                "{name} byte {at}: {} of {}: {:?}",
-                found.len(),
-                sound.len(),
-                fixed.findings
-            );
-            let mut all = sound.iter();
-            assert!(
-                found.iter().all(|rev| all.any(|other| other == rev)),
-                "{name} byte {at}"
-            );
-            assert_eq!(
-                fs::read(&path).expect("reads"),
-                damaged,
-                "the original is left as it is"
-            );
-            save(&db, 1, None);
         }
-        fs::write(&path, &bytes).expect("writes");
-    }
+    });
     for name in ["db.crc", "db.off"] {
-        let path = folder.path().join("v2").join(name);
+        let path = original.join("v2").join(name);
         let bytes = fs::read(&path).expect("reads");
         fs::remove_file(&path).expect("removes");
         let out = tempfile::tempdir().expect("scratch");
-        fix(folder.path(), out.path()).expect("fixes");
-        assert_eq!(revs(&open(out.path())), sound, "without {name}");
+        fix(&original, out.path()).expect("fixes");
+        assert_eq!(revs(&open(out.path())), *sound, "without {name}");
         fs::write(&path, &bytes).expect("writes");
     }
-    let error = fix(folder.path(), folder.path()).expect_err("never over a database");
+    let error = fix(&original, &original).expect_err("never over a database");
     assert_eq!(error.code(), "exists");
 }
 
