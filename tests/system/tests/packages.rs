@@ -61,9 +61,9 @@ fn a_package_is_built_installed_run_and_updated() {
     let bare = std::fs::read(bare).expect("a package");
     let has = |bytes: &[u8], name: &[u8]| bytes.windows(name.len()).any(|part| part == name);
     assert!(has(&package, b"recordsets/") && !has(&bare, b"recordsets/"));
-    let program = scratch.path().join("demo.mixexe").display().to_string();
+    let executable = scratch.path().join("demo.mixexe").display().to_string();
     assert_eq!(
-        run_mixer(["build", &sources, "-o", &program, "--bare"]).code,
+        run_mixer(["build", &sources, "-o", &executable, "--bare"]).code,
         2
     );
     let server = Server::mixer(&scratch.path().join("ws"), &[]);
