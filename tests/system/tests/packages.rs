@@ -62,8 +62,10 @@ fn a_package_is_built_installed_run_and_updated() {
     let has = |bytes: &[u8], name: &[u8]| bytes.windows(name.len()).any(|part| part == name);
     assert!(has(&package, b"recordsets/") && !has(&bare, b"recordsets/"));
     let executable = scratch.path().join("demo.mixexe").display().to_string();
-    let done = run_mixer(["build", &sources, "-o", &executable, "--bare"]);
-    assert_eq!(done.code, 2);
+    assert_eq!(
+        run_mixer(["build", &sources, "-o", &executable, "--bare"]).code,
+        2
+    );
     let server = Server::mixer(&scratch.path().join("ws"), &[]);
     assert_eq!(server.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
     let dry = post(&server, "/v1/ws/acme/install?dry_run=true", &package);
