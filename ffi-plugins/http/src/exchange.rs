@@ -1,16 +1,19 @@
 //! One exchange: a request, its redirects, its response, within its time.
 
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use futures::future::{Either, select};
-use mix_plugin_sdk::{Failure, Map, sleep};
+use mix_plugin_sdk::{Answer, Failure, IntoAnswer, Many, Map, sleep};
 use url::{Origin, Url};
 
+use crate::delivery::{self, Delivery};
 use crate::guard;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::request::Request;
-use crate::response::{Response, Wishes};
+use crate::response::{Head, Wishes};
 use crate::transport;
 
 /// Most redirects that are followed.
@@ -19,45 +22,79 @@ const MOST_REDIRECTS: usize = 10;
 /// Headers that are for one origin only.
 const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
-/// Performs the request of a map; the result is a response map in any case.
-pub async fn perform(map: &Map) -> Result<Map, Failure> {
+/// The time that an exchange has, body included.
+pub struct Clock {
+    time: Duration,
+    end: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Clock {
+    fn new(time: Duration) -> Clock {
+        Clock {
+            time,
+            end: Box::pin(sleep(time)),
+        }
+    }
+
+    /// Does work as long as there is time.
+    pub async fn within<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        match select(pin!(work), &mut self.end).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => Err(Refusal::new(
+                "ERR_TIMEOUT",
+                format!("no complete response within {} s", self.time.as_secs_f64()),
+            )),
+        }
+    }
+}
+
+/// Performs the request of a map; the answer is a response map in any case, or the parts of one.
+pub async fn perform(map: &Map) -> Result<Answer, Failure> {
     let request = match Request::parse(map)? {
         Ok(request) => request,
-        Err(refusal) => return Ok(refusal.response()),
+        Err(refusal) => return refusal.response().into_answer(),
     };
     let limits = Limits::of_environment();
+    if request.client_tls.is_some() && !limits.client_tls {
+        let text = "client certificates are not available in this host";
+        return Refusal::new("ERR_UNSUPPORTED", text)
+            .response()
+            .into_answer();
+    }
     let time = request
         .timeout
         .unwrap_or(limits.timeout)
         .min(limits.timeout);
     let requested = request.url.to_string();
-    let (binary, undo_gzip) = (request.binary, request.undo_gzip);
-    let table = request.media_types.clone();
-    let send = async |request: &Request| transport::send(request, limits.response).await;
-    let following = follow(request, &limits, send);
-    let answer = match select(pin!(following), pin!(sleep(time))).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(Refusal::new(
-            "ERR_TIMEOUT",
-            format!("no complete response within {} s", time.as_secs_f64()),
-        )),
-    };
     let wishes = Wishes {
-        binary,
-        media_types: table.as_ref(),
-        undo_gzip,
+        binary: request.binary,
+        media_types: request.media_types.clone(),
+        undo_gzip: request.undo_gzip,
         limit: limits.response,
     };
-    let described = answer.and_then(|response| response.describe(&requested, wishes));
-    Ok(described.unwrap_or_else(|refusal| refusal.response()))
+    let mut clock = Clock::new(time);
+    let exchange = async {
+        let (head, body) = follow(request, &limits, transport::send).await?;
+        delivery::begin(head, body, &requested, wishes).await
+    };
+    match clock.within(exchange).await {
+        Ok(Delivery::Whole(map)) => map.into_answer(),
+        Ok(Delivery::Parts(parts)) => {
+            Ok(Answer::Many(Many::new(move |sink| parts.send(sink, clock))))
+        }
+        Err(refusal) => refusal.response().into_answer(),
+    }
 }
 
 /// Sends a request and follows redirects. Each target is judged before anything is sent there.
-async fn follow(
+async fn follow<B>(
     mut request: Request,
     limits: &Limits,
-    send: impl AsyncFn(&Request) -> Result<Response, Refusal>,
-) -> Result<Response, Refusal> {
+    send: impl AsyncFn(&Request) -> Result<(Head, B), Refusal>,
+) -> Result<(Head, B), Refusal> {
     let mut before: Option<Origin> = None;
     for _ in 0..=MOST_REDIRECTS {
         let origin = request.url.origin();
@@ -73,17 +110,17 @@ async fn follow(
         if !request.token.is_none_or(allowed) {
             return Err(Refusal::blocked("token"));
         }
-        let response = send(&request).await?;
-        match target(&request.url, &response)? {
-            None => return Ok(response),
-            Some(url) => redirect(&mut request, response.status, url),
+        let (head, body) = send(&request).await?;
+        match target(&request.url, &head)? {
+            None => return Ok((head, body)),
+            Some(url) => redirect(&mut request, head.status, url),
         }
     }
     Err(Refusal::blocked("redirects"))
 }
 
 /// Where a response redirects to, if it does.
-fn target(base: &Url, response: &Response) -> Result<Option<Url>, Refusal> {
+fn target(base: &Url, response: &Head) -> Result<Option<Url>, Refusal> {
     if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -110,6 +147,7 @@ fn redirect(request: &mut Request, status: u16, url: Url) {
         request
             .headers
             .retain(|(name, _)| !SECRET.contains(&name.as_str()));
+        request.client_tls = None;
     }
     request.url = url;
 }
@@ -131,11 +169,10 @@ mod tests {
         Request::parse(&map).unwrap().unwrap()
     }
 
-    fn answer(status: u16, location: &str) -> Response {
-        Response {
+    fn answer(status: u16, location: &str) -> Head {
+        Head {
             status,
             headers: vec![("Location".into(), location.as_bytes().to_vec())],
-            body: vec![],
         }
     }
 
@@ -175,11 +212,13 @@ mod tests {
             "https://a.example.com:444/",
         ] {
             let mut request = request("GET");
+            request.client_tls = Some("pem".to_string());
             let url = target(&request.url, &answer(302, location))
                 .unwrap()
                 .unwrap();
             redirect(&mut request, 302, url);
             assert!(!has(&request, "authorization"), "{location}");
+            assert!(request.client_tls.is_none(), "{location}");
         }
     }
 
@@ -208,16 +247,17 @@ mod tests {
             let start = first.url.to_string();
             let send = async |request: &Request| {
                 asked.borrow_mut().push(request.url.to_string());
-                Ok(match request.url.as_str() == start {
+                let head = match request.url.as_str() == start {
                     true => answer(302, to),
                     false => answer(200, ""),
-                })
+                };
+                Ok((head, ()))
             };
             let done = follow(first, &strict(), send)
                 .now_or_never()
                 .expect("at once");
             let done = done
-                .map(|response| response.status)
+                .map(|(head, ())| head.status)
                 .map_err(|refusal| refusal.text);
             assert_eq!(done, result.map_err(str::to_owned), "{to}");
             let sent = match result {
@@ -235,8 +275,9 @@ mod tests {
             own: None,
             callers_token: None,
             trusted: vec![],
-            timeout: std::time::Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
             response: 1,
+            client_tls: true,
         }
     }
 
@@ -269,7 +310,7 @@ mod tests {
             let send = async |request: &Request| {
                 assert_eq!(request.token, Some(1), "{url}");
                 assert!(!has(request, "authorization"), "{url}");
-                Ok(answer(200, ""))
+                Ok((answer(200, ""), ()))
             };
             let done = follow(request, &limits, send)
                 .now_or_never()
@@ -283,7 +324,7 @@ mod tests {
         for (limits, result) in [(&limits, Ok(())), (&strict(), Err("token".to_owned()))] {
             let send = async |request: &Request| {
                 assert_eq!(request.token, Some(2));
-                Ok(answer(200, ""))
+                Ok((answer(200, ""), ()))
             };
             let done = follow(other.clone(), limits, send).now_or_never();
             let done = done.expect("at once").map(|_| ());
@@ -292,7 +333,7 @@ mod tests {
         // Nobody else sends a run to its own server.
         let map = Map::from([("url".into(), Value::string("https://a.example.com/"))]);
         let asked = Request::parse(&map).unwrap().unwrap();
-        let send = async |_: &Request| Ok(answer(302, "http://127.0.0.1:8000/x"));
+        let send = async |_: &Request| Ok((answer(302, "http://127.0.0.1:8000/x"), ()));
         let done = follow(asked, &limits, send)
             .now_or_never()
             .expect("at once");
@@ -323,10 +364,9 @@ mod tests {
         let base = Url::parse("https://a.example.com/").unwrap();
         assert_eq!(target(&base, &answer(200, "/x")), Ok(None));
         assert_eq!(target(&base, &answer(304, "/x")), Ok(None));
-        let silent = Response {
+        let silent = Head {
             status: 302,
             headers: vec![],
-            body: vec![],
         };
         assert_eq!(target(&base, &silent), Ok(None));
         assert_eq!(

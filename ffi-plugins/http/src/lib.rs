@@ -9,11 +9,13 @@
 //! * [`exchange`]: one request with its redirects, within its time;
 //! * [`transport`]: one request and its response over `wasi:http`;
 //! * [`response`]: the map of the response; [`media`]: text or binary;
+//! * [`delivery`]: the body, whole or in pieces;
 //! * [`limits`]: what the operator allows, from the environment.
 //!
 //! The guard here judges what stands in the URL. What a name resolves to is judged where
 //! the connection is made, by the host.
 
+mod delivery;
 mod exchange;
 mod guard;
 mod limits;
@@ -45,9 +47,9 @@ mod bindings {
     });
 }
 
-use mix_plugin_sdk::{Failure, Map, family};
+use mix_plugin_sdk::{Answer, Failure, Map, family};
 
-async fn perform(request: Map) -> Result<Map, Failure> {
+async fn perform(request: Map) -> Result<Answer, Failure> {
     exchange::perform(&request).await
 }
 

@@ -9,8 +9,6 @@ use url::{Origin, Url};
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest body without a wish of the operator.
 const DEFAULT_RESPONSE: usize = 100 << 20;
-/// Most that one value may have on its way to the program.
-const LARGEST_VALUE: usize = 60 << 20;
 
 /// Limits of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +25,8 @@ pub struct Limits {
     pub timeout: Duration,
     /// Longest body of a response in bytes, after decompression.
     pub response: usize,
+    /// The host takes client certificates off requests.
+    pub client_tls: bool,
 }
 
 impl Limits {
@@ -49,6 +49,7 @@ impl Limits {
         limits.own = origins(&variable("MIXER_OWN_ORIGIN")).into_iter().next();
         limits.callers_token = variable("MIXER_RUN_TOKEN").parse().ok();
         limits.trusted = origins(&variable("MIXER_TOKEN_ORIGINS"));
+        limits.client_tls = variable("MIXER_HTTP_CLIENT_TLS") == "true";
         let deadline = caller().deadline;
         if deadline > 0 {
             let end = UNIX_EPOCH + Duration::from_millis(deadline);
@@ -68,9 +69,8 @@ fn parse(dangerous: &str, timeout: &str, response: &str) -> Limits {
         callers_token: None,
         trusted: Vec::new(),
         timeout: duration(timeout).unwrap_or(DEFAULT_TIMEOUT),
-        response: size(response)
-            .unwrap_or(DEFAULT_RESPONSE)
-            .min(LARGEST_VALUE),
+        response: size(response).unwrap_or(DEFAULT_RESPONSE),
+        client_tls: false,
     }
 }
 
@@ -130,7 +130,8 @@ mod tests {
                 callers_token: None,
                 trusted: vec![],
                 timeout: Duration::from_secs(5),
-                response: 1 << 20
+                response: 1 << 20,
+                client_tls: false,
             }
         );
         assert_eq!(
@@ -155,7 +156,8 @@ mod tests {
                     callers_token: None,
                     trusted: vec![],
                     timeout: DEFAULT_TIMEOUT,
-                    response: LARGEST_VALUE
+                    response: DEFAULT_RESPONSE,
+                    client_tls: false,
                 },
                 "{bad}"
             );

@@ -100,9 +100,7 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
 /// Decodes text: the character set of the media type if it is known, else UTF-8, else
 /// ISO-8859-1.
 pub fn text(content_type: &str, bytes: &[u8]) -> String {
-    if let Some(encoding) =
-        charset(content_type).and_then(|name| encoding_rs::Encoding::for_label(name.as_bytes()))
-    {
+    if let Some(encoding) = encoding(content_type) {
         let (text, _) = encoding.decode_with_bom_removal(bytes);
         return text.into_owned();
     }
@@ -110,6 +108,15 @@ pub fn text(content_type: &str, bytes: &[u8]) -> String {
         Ok(text) => text.to_string(),
         Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
     }
+}
+
+/// Decodes text piece by piece, if its character set is named and known.
+pub fn decoder(content_type: &str) -> Option<encoding_rs::Decoder> {
+    Some(encoding(content_type)?.new_decoder_with_bom_removal())
+}
+
+fn encoding(content_type: &str) -> Option<&'static encoding_rs::Encoding> {
+    encoding_rs::Encoding::for_label(charset(content_type)?.as_bytes())
 }
 
 fn charset(content_type: &str) -> Option<&str> {

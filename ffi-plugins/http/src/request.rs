@@ -24,6 +24,9 @@ const IGNORED: [&str; 8] = [
     "keep-alive",
 ];
 
+/// Most text of a client certificate with those that vouch for it and its key.
+const LARGEST_IDENTITY: usize = 32 << 10;
+
 /// A checked request.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -45,6 +48,8 @@ pub struct Request {
     pub media_types: Option<Map>,
     /// True if the program left compression to the library.
     pub undo_gzip: bool,
+    /// PEM text of a client certificate and its key.
+    pub client_tls: Option<String>,
 }
 
 /// Wrong kinds are failures, everything else that is wrong is a refusal.
@@ -127,12 +132,6 @@ impl Request {
                 )));
             }
         }
-        if sub_map(map, "clientTLS")?.is_some() {
-            return Ok(Err(Refusal::new(
-                "ERR_UNSUPPORTED",
-                "client certificates are not available in this host",
-            )));
-        }
         Ok(Ok(Request {
             method,
             url,
@@ -143,6 +142,7 @@ impl Request {
             binary: boolean(map, "returnBinaryResponseBody")?,
             media_types: sub_map(map, "mediaTypes")?.cloned(),
             undo_gzip,
+            client_tls: attempt!(client_tls(map)?),
         }))
     }
 }
@@ -208,6 +208,39 @@ fn timeout(map: &Map) -> Checked<Option<Duration>> {
     }
     // More than fits is no limit of its own; the operator's stays.
     Ok(Ok(Duration::try_from_secs_f64(seconds).ok()))
+}
+
+fn client_tls(map: &Map) -> Checked<Option<String>> {
+    let Some(given) = sub_map(map, "clientTLS")? else {
+        return Ok(Ok(None));
+    };
+    let mut pem = String::new();
+    for (key, begins) in [("certificate", "CERTIFICATE"), ("key", "PRIVATE KEY")] {
+        let Some(text) = string(given, key)? else {
+            let message = format!("member clientTLS.{key} of a request must be PEM text");
+            return Err(Failure::new("ERR_EXPECTED_STRING", message));
+        };
+        let printable = text
+            .bytes()
+            .all(|byte| matches!(byte, b'\n' | b'\r' | b' '..=b'~'));
+        if !printable || !text.contains(&format!("{begins}-----")) {
+            return Ok(Err(Refusal::new(
+                "ERR_RANGE",
+                format!("clientTLS.{key} is no PEM text with a {begins}"),
+            )));
+        }
+        for line in text.lines() {
+            pem.push_str(line.trim());
+            pem.push('\n');
+        }
+    }
+    if pem.len() > LARGEST_IDENTITY {
+        return Ok(Err(Refusal::new(
+            "ERR_RANGE",
+            format!("clientTLS has more than {LARGEST_IDENTITY} characters"),
+        )));
+    }
+    Ok(Ok(Some(pem)))
 }
 
 /// What proves who asks.
@@ -457,6 +490,23 @@ mod tests {
     }
 
     #[test]
+    fn client_certificates_are_one_text() {
+        let request = good(
+            r#"{"url":"https://e.com","clientTLS":{
+                "certificate":"-----BEGIN CERTIFICATE-----\r\nQQ==\r\n-----END CERTIFICATE-----",
+                "key":" -----BEGIN PRIVATE KEY-----\nQg==\n-----END PRIVATE KEY-----\n"}}"#,
+        );
+        assert_eq!(
+            request.client_tls.as_deref(),
+            Some(
+                "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n\
+                 -----BEGIN PRIVATE KEY-----\nQg==\n-----END PRIVATE KEY-----\n"
+            )
+        );
+        assert!(header(&request, "x-rmx-client-tls").is_none());
+    }
+
+    #[test]
     fn wrong_kinds_fail() {
         for (text, code) in [
             (r#"{}"#, "ERR_EXPECTED_STRING"),
@@ -479,6 +529,14 @@ mod tests {
                 "ERR_EXPECTED_STRING",
             ),
             (
+                r#"{"url":"https://e.com","clientTLS":1}"#,
+                "ERR_EXPECTED_MAP",
+            ),
+            (
+                r#"{"url":"https://e.com","clientTLS":{"key":"y"}}"#,
+                "ERR_EXPECTED_STRING",
+            ),
+            (
                 r#"{"url":"https://e.com","returnBinaryResponseBody":1}"#,
                 "ERR_EXPECTED_BOOL",
             ),
@@ -497,6 +555,18 @@ mod tests {
                 "ERR_RANGE",
             ),
             (
+                r#"{"url":"https://e.com","headers":{"a":"x\ry"}}"#,
+                "ERR_RANGE",
+            ),
+            (
+                r#"{"url":"https://e.com","headers":{"a":"x\u0000y"}}"#,
+                "ERR_RANGE",
+            ),
+            (
+                r#"{"url":"https://e.com","headers":{"a":["b","x\ny"]}}"#,
+                "ERR_RANGE",
+            ),
+            (
                 r#"{"url":"https://e.com","headers":{"a b":"x"}}"#,
                 "ERR_RANGE",
             ),
@@ -511,8 +581,8 @@ mod tests {
             ),
             (r#"{"url":"https://e.com","sendFrom":"moon"}"#, "ERR_RANGE"),
             (
-                r#"{"url":"https://e.com","clientTLS":{}}"#,
-                "ERR_UNSUPPORTED",
+                r#"{"url":"https://e.com","clientTLS":{"certificate":"x","key":"y"}}"#,
+                "ERR_RANGE",
             ),
         ] {
             assert_eq!(

@@ -1,38 +1,32 @@
-//! The map that describes a response.
+//! The head of a response, and the map that describes it.
 
-use std::io::Read;
-
-use flate2::read::MultiGzDecoder;
 use mix_plugin_sdk::{Map, Value};
 
-use crate::media::{self, Mode};
 use crate::refusal::Refusal;
 
-/// What came over the wire.
+/// What comes before the body.
 #[derive(Debug, Clone)]
-pub struct Response {
+pub struct Head {
     /// Status code.
     pub status: u16,
     /// In the order of the response.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Not yet decompressed.
-    pub body: Vec<u8>,
 }
 
 /// How the program wants the body.
-#[derive(Debug, Clone, Copy)]
-pub struct Wishes<'a> {
+#[derive(Debug, Clone)]
+pub struct Wishes {
     /// As a binary in any case.
     pub binary: bool,
     /// Own table of media types.
-    pub media_types: Option<&'a Map>,
+    pub media_types: Option<Map>,
     /// Decompress gzip.
     pub undo_gzip: bool,
     /// Most bytes after decompression.
     pub limit: usize,
 }
 
-impl Response {
+impl Head {
     /// First value of a header.
     pub fn header(&self, name: &str) -> Option<String> {
         let found = self
@@ -42,62 +36,25 @@ impl Response {
         Some(text_of(&found.1))
     }
 
-    /// The response map; `requested` is the URL before redirects.
-    pub fn describe(mut self, requested: &str, wishes: Wishes<'_>) -> Result<Map, Refusal> {
-        if wishes.undo_gzip
-            && self
-                .header("content-encoding")
-                .is_some_and(|it| it.trim().eq_ignore_ascii_case("gzip"))
-        {
-            self.body = unpack(&self.body, wishes.limit)?;
-            // They describe what came over the wire, not the body that is given on.
-            self.headers.retain(|(name, _)| {
-                !name.eq_ignore_ascii_case("content-encoding")
-                    && !name.eq_ignore_ascii_case("content-length")
-            });
-        }
-        let content_type = self.header("content-type");
-        let mode = match &content_type {
-            _ if wishes.binary => Mode::Binary,
-            Some(content_type) => media::mode(content_type, wishes.media_types),
-            None if std::str::from_utf8(&self.body).is_ok() => Mode::Text,
-            None => Mode::Binary,
-        };
-        let body = match mode {
-            Mode::Text => Value::string(media::text(
-                content_type.as_deref().unwrap_or_default(),
-                &self.body,
-            )),
-            Mode::Binary => Value::binary(self.body),
-        };
-        Ok(Map::from([
+    /// Whether the body is compressed.
+    pub fn is_gzip(&self) -> bool {
+        self.header("content-encoding")
+            .is_some_and(|it| it.trim().eq_ignore_ascii_case("gzip"))
+    }
+
+    /// Leaves headers out.
+    pub fn remove(&mut self, names: &[&str]) {
+        self.headers
+            .retain(|(own, _)| !names.iter().any(|name| own.eq_ignore_ascii_case(name)));
+    }
+
+    /// The response map without its body; `requested` is the URL before redirects.
+    pub fn describe(&self, requested: &str) -> Map {
+        Map::from([
             ("status".into(), Value::Int(self.status.into())),
             ("headers".into(), headers(&self.headers)),
-            ("body".into(), body),
             ("requested_url".into(), Value::string(requested)),
-        ]))
-    }
-}
-
-fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, Refusal> {
-    let mut plain = Vec::new();
-    if packed.is_empty() {
-        // Of HEAD, 204 and 304.
-        return Ok(plain);
-    }
-    MultiGzDecoder::new(packed)
-        .take(limit as u64 + 1)
-        .read_to_end(&mut plain)
-        .map_err(|error| {
-            Refusal::new(
-                "ERR_NETWORK",
-                format!("the body is not valid gzip: {error}"),
-            )
-        })?;
-    if plain.len() > limit {
-        Err(too_large(limit))
-    } else {
-        Ok(plain)
+        ])
     }
 }
 
@@ -154,118 +111,27 @@ fn text_of(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
-
-    const WISHES: Wishes = Wishes {
-        binary: false,
-        media_types: None,
-        undo_gzip: true,
-        limit: 1000,
-    };
-
-    fn response(headers: &[(&str, &str)], body: &[u8]) -> Response {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
-        Response {
-            status: 200,
-            headers: headers.collect(),
-            body: body.to_vec(),
-        }
-    }
-
-    fn gzip(data: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(data).unwrap();
-        encoder.finish().unwrap()
-    }
 
     #[test]
     fn headers_are_canonical_and_joined() {
-        let map = response(
-            &[
-                ("x-a", "1"),
-                ("X-A", "2"),
-                ("set-cookie", "a"),
-                ("set-cookie", "b"),
-                ("ETAG", "\"e\""),
-            ],
-            b"",
-        )
-        .describe("https://e.com/", WISHES)
-        .unwrap();
+        let headers = [
+            ("x-a", "1"),
+            ("X-A", "2"),
+            ("set-cookie", "a"),
+            ("set-cookie", "b"),
+            ("ETAG", "\"e\""),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+        let head = Head {
+            status: 200,
+            headers: headers.to_vec(),
+        };
+        let map = head.describe("https://e.com/");
         let headers = map["headers"].as_map().unwrap();
         assert_eq!(headers["X-A"], Value::string("1, 2"));
         assert_eq!(headers["Set-Cookie"], Value::string("a\nb"));
         assert_eq!(headers["Etag"], Value::string("\"e\""));
         assert_eq!(map["requested_url"], Value::string("https://e.com/"));
-    }
-
-    #[test]
-    fn text_or_binary() {
-        let body = |response: Response, wishes| {
-            response
-                .describe("u", wishes)
-                .unwrap()
-                .remove("body")
-                .unwrap()
-        };
-        let json = response(&[("content-type", "application/json")], b"{}");
-        assert_eq!(body(json.clone(), WISHES), Value::string("{}"));
-        assert_eq!(
-            body(
-                json,
-                Wishes {
-                    binary: true,
-                    ..WISHES
-                }
-            ),
-            Value::binary(b"{}".as_slice())
-        );
-        assert_eq!(body(response(&[], b"abc"), WISHES), Value::string("abc"));
-        assert_eq!(
-            body(response(&[], b"\xff"), WISHES),
-            Value::binary(b"\xff".as_slice())
-        );
-    }
-
-    #[test]
-    fn gzip_is_undone_within_the_limit() {
-        let packed = |size| {
-            response(
-                &[("content-encoding", "gzip"), ("content-length", "9")],
-                &gzip(&vec![b'a'; size]),
-            )
-        };
-        let map = packed(1000).describe("u", WISHES).unwrap();
-        assert_eq!(map["body"], Value::string("a".repeat(1000)));
-        assert_eq!(map["headers"], Value::map::<&str>([]));
-        assert_eq!(
-            packed(1001).describe("u", WISHES).unwrap_err().code,
-            "ERR_TOO_LARGE"
-        );
-        let broken = response(&[("content-encoding", "gzip")], b"nonsense");
-        assert_eq!(
-            broken.clone().describe("u", WISHES).unwrap_err().code,
-            "ERR_NETWORK"
-        );
-        assert!(
-            broken
-                .describe(
-                    "u",
-                    Wishes {
-                        undo_gzip: false,
-                        ..WISHES
-                    }
-                )
-                .is_ok()
-        );
-        assert!(
-            response(&[("content-encoding", "gzip")], b"")
-                .describe("u", WISHES)
-                .is_ok()
-        );
     }
 }

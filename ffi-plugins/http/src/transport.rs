@@ -1,9 +1,11 @@
 //! One request and its response over `wasi:http`.
 
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 
 use futures::future::{Either, select};
-use wit_bindgen::{StreamReader, StreamResult};
+use mix_plugin_sdk::Bytes;
+use wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter};
 
 use crate::bindings::wasi::http::client;
 use crate::bindings::wasi::http::types::{
@@ -11,17 +13,37 @@ use crate::bindings::wasi::http::types::{
     Scheme, Trailers,
 };
 use crate::bindings::{wit_future, wit_stream};
+use crate::delivery::Body;
 use crate::refusal::Refusal;
 use crate::request::Request;
-use crate::response::{Response, too_large};
+use crate::response::{Head, too_large};
 
-/// Read from a body at once.
+/// Read from a body, or written to one, at once.
 const CHUNK: usize = 64 * 1024;
 /// Most bytes of all headers of a response.
 const LARGEST_HEAD: usize = 64 * 1024;
 
-/// Sends a request and reads the whole response, at most `limit` bytes of it.
-pub async fn send(request: &Request, limit: usize) -> Result<Response, Refusal> {
+/// How a host is given a client certificate: PEM text with tabs in the place of line ends.
+const CLIENT_TLS: &str = "x-rmx-client-tls";
+
+/// What the end of a body tells.
+type End = Result<Option<Trailers>, ErrorCode>;
+
+/// The body of a response, while it comes. What is left of the body of the request goes out
+/// meanwhile; both end when this is dropped.
+pub struct WireBody {
+    stream: StreamReader<u8>,
+    upload: Upload,
+    /// Tells the host that the body was read, when it is dropped.
+    consumed: Option<FutureWriter<Result<(), ErrorCode>>>,
+    end: Option<FutureReader<End>>,
+}
+
+/// The body of a request on its way. It never ends by itself.
+type Upload = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Sends a request; the body of the response is yet to be read.
+pub async fn send(request: &Request) -> Result<(Head, WireBody), Refusal> {
     let mut headers = request.headers.clone();
     if let Some(body) = &request.body {
         headers.push((
@@ -33,37 +55,46 @@ pub async fn send(request: &Request, limit: usize) -> Result<Response, Refusal> 
         // The host puts the token in its place.
         headers.push(("x-rmx-token".to_string(), number.to_string().into_bytes()));
     }
+    if let Some(pem) = &request.client_tls {
+        // The host takes it off; it is here only if the host said so.
+        let value = pem.replace('\n', "\t").into_bytes();
+        headers.push((CLIENT_TLS.to_string(), value));
+    }
     let headers = Fields::from_list(&headers).map_err(|error| bad_header(&error))?;
-    let (mut writer, body) = wit_stream::new();
-    let (trailers, no_trailers) =
-        wit_future::new::<Result<Option<Trailers>, ErrorCode>>(|| Ok(None));
+    let (writer, body) = wit_stream::new();
+    let (trailers, no_trailers) = wit_future::new::<End>(|| Ok(None));
     let contents = request.body.as_ref().map(|_| body);
     let (wasi, _sent) = WasiRequest::new(headers, contents, no_trailers, None);
     address(&wasi, request)?;
 
     // The body is written while the response is awaited: a server may answer early.
-    let upload = async move {
-        if let Some(body) = &request.body {
-            // What is left over was not wanted by the server.
-            writer.write_all(body.to_vec()).await;
+    let upload: Upload = Box::pin(upload(request.body.clone(), writer, trailers));
+    let answer = Box::pin(client::send(wasi));
+    let denied = |error| match error {
+        // The host knows where a token may go.
+        ErrorCode::HttpRequestDenied if request.token.is_some() => Refusal::blocked("token"),
+        error => refusal(error),
+    };
+    let (response, upload) = match select(answer, upload).await {
+        Either::Left((response, upload)) => (response.map_err(denied)?, upload),
+        Either::Right(((), _)) => {
+            return Err(Refusal::new("ERR_NETWORK", "the upload ended the exchange"));
         }
-        drop(writer);
-        // Whoever does not read the trailers does not need them.
-        let _ = trailers.write(Ok(None)).await;
-        std::future::pending::<()>().await;
     };
-    let download = async {
-        let response = client::send(wasi).await.map_err(|error| match error {
-            // The host knows where a token may go.
-            ErrorCode::HttpRequestDenied if request.token.is_some() => Refusal::blocked("token"),
-            error => refusal(error),
-        })?;
-        read(response, limit).await
-    };
-    match select(pin!(download), pin!(upload)).await {
-        Either::Left((response, _)) => response,
-        Either::Right(((), _)) => Err(Refusal::new("ERR_NETWORK", "the upload ended the exchange")),
+    receive(response, upload)
+}
+
+async fn upload(body: Option<Bytes>, mut writer: StreamWriter<u8>, trailers: FutureWriter<End>) {
+    for chunk in body.iter().flat_map(|body| body.chunks(CHUNK)) {
+        // What is left over is not wanted by the server.
+        if !writer.write_all(chunk.to_vec()).await.is_empty() {
+            break;
+        }
     }
+    drop(writer);
+    // Whoever does not read the trailers does not need them.
+    let _ = trailers.write(Ok(None)).await;
+    std::future::pending::<()>().await;
 }
 
 fn address(wasi: &WasiRequest, request: &Request) -> Result<(), Refusal> {
@@ -108,10 +139,13 @@ fn method(name: &str) -> Method {
     }
 }
 
-async fn read(response: WasiResponse, limit: usize) -> Result<Response, Refusal> {
-    let status = response.get_status_code();
-    let headers = response.get_headers().copy_all();
-    let size: usize = headers
+fn receive(response: WasiResponse, upload: Upload) -> Result<(Head, WireBody), Refusal> {
+    let head = Head {
+        status: response.get_status_code(),
+        headers: response.get_headers().copy_all(),
+    };
+    let size: usize = head
+        .headers
         .iter()
         .map(|(name, value)| name.len() + value.len() + 4)
         .sum();
@@ -120,30 +154,34 @@ async fn read(response: WasiResponse, limit: usize) -> Result<Response, Refusal>
     }
     let (consumed, outcome) = wit_future::new::<Result<(), ErrorCode>>(|| Ok(()));
     let (stream, trailers) = WasiResponse::consume_body(response, outcome);
-    let body = collect(stream, limit).await?;
-    drop(consumed);
-    // Tells whether the body ended as it should.
-    trailers.await.map_err(refusal)?;
-    Ok(Response {
-        status,
-        headers,
-        body,
-    })
+    let body = WireBody {
+        stream,
+        upload,
+        consumed: Some(consumed),
+        end: Some(trailers),
+    };
+    Ok((head, body))
 }
 
-async fn collect(mut stream: StreamReader<u8>, limit: usize) -> Result<Vec<u8>, Refusal> {
-    let mut body = Vec::new();
-    let mut buffer = Vec::with_capacity(CHUNK);
-    loop {
-        let result;
-        (result, buffer) = stream.read(buffer).await;
-        if body.len() + buffer.len() > limit {
-            return Err(too_large(limit));
+impl Body for WireBody {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+        if self.end.is_none() {
+            return Ok(None);
         }
-        body.append(&mut buffer);
-        if !matches!(result, StreamResult::Complete(_)) {
-            return Ok(body);
+        let reading = Box::pin(self.stream.read(Vec::with_capacity(CHUNK)));
+        let (result, bytes) = match select(reading, &mut self.upload).await {
+            Either::Left((read, _)) => read,
+            Either::Right(((), _)) => return Ok(None),
+        };
+        if !bytes.is_empty() || matches!(result, StreamResult::Complete(_)) {
+            return Ok(Some(bytes));
         }
+        drop(self.consumed.take());
+        if let Some(trailers) = self.end.take() {
+            // Tells whether the body ended as it should.
+            trailers.await.map_err(refusal)?;
+        }
+        Ok(None)
     }
 }
 

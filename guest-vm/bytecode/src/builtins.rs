@@ -387,4 +387,7 @@ pub const BUILTINS: &[Builtin] = &[
     // ---- passes in the middle of an action: the VM itself performs these
     row("#sheet_propagate", 1),
     row("#sheet_flush", 1),
+    // ---- what hosts answer
+    // A response of parts.
+    row("#http_response", 1),
 ];

@@ -160,6 +160,8 @@ impl GuestFlags {
                 "MIXER_HTTP_RESPONSE_LIMIT".to_owned(),
                 self.http_response_limit.to_string(),
             ),
+            // The host takes client certificates from the family before anything is sent.
+            ("MIXER_HTTP_CLIENT_TLS".to_owned(), "true".to_owned()),
             ("MIXER_WASM_MEMORY".to_owned(), self.wasm_memory.to_string()),
             (
                 "MIXER_WASM_TIMEOUT".to_owned(),

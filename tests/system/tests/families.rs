@@ -448,6 +448,110 @@ fn recorded_requests_are_replayed_without_a_network() {
     assert_eq!(done.code, 3, "{}", done.stderr);
 }
 
+/// Serves bodies of the size that the path ends in, counts those that it gets, and shows heads.
+fn bodies() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let size: usize = path
+                .rsplit('/')
+                .next()
+                .and_then(|size| size.parse().ok())
+                .unwrap_or(0);
+            let length = head.split("content-length: ").nth(1);
+            let length = length
+                .and_then(|rest| rest.lines().next()?.parse().ok())
+                .unwrap_or(0);
+            let mut got = 0;
+            let mut buffer = vec![0; 1 << 16];
+            while got < length {
+                match stream.read(&mut buffer) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => got += read,
+                }
+            }
+            let (kind, body, promised) = match path.split('/').nth(1) {
+                Some("binary") => ("image/png", vec![0xfe; size], size),
+                Some("text") => ("text/plain", vec![b'x'; size], size),
+                Some("broken") => ("image/png", vec![0; size / 2], size),
+                Some("count") => (
+                    "text/plain",
+                    got.to_string().into_bytes(),
+                    got.to_string().len(),
+                ),
+                _ => ("text/plain", head.clone().into_bytes(), head.len()),
+            };
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {promised}\r\nconnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(&body);
+        }
+    });
+    url
+}
+
+#[test]
+fn bodies_go_out_and_come_in_in_pieces() {
+    let size = 70 << 20;
+    let pem = include_str!("../../../host/sandbox/src/outbound/testdata/client.pem");
+    let (certificate, key) = pem.split_at(pem.find("-----BEGIN PRIVATE KEY").expect("a key"));
+    let params = json!({
+        "url": bodies(),
+        "size": size.to_string(),
+        "megabytes": 20,
+        "certificate": certificate,
+        "key": key,
+    });
+    let done = agent("http.mix", "bodies", &params, &["--dangerous-http-mode"]);
+    let mut answer = output(&done);
+    let head = answer["certificate"].take();
+    assert!(
+        head.as_str()
+            .is_some_and(|head| head.starts_with("get /head") && !head.contains("x-rmx")),
+        "{head}"
+    );
+    let broken = answer["broken"].take();
+    assert!(
+        broken["error"]
+            .as_str()
+            .is_some_and(|error| error.starts_with("ERR_NETWORK: ")),
+        "{broken}"
+    );
+    let none = answer["none"].take();
+    assert!(
+        none["error"]
+            .as_str()
+            .is_some_and(|error| error.starts_with("ERR_RANGE: ")),
+        "{none}"
+    );
+    assert_eq!(
+        answer,
+        json!({
+            "binary": {"status": 200, "size": size},
+            "text": {"status": 200, "size": size},
+            "sent": (20 << 20).to_string(),
+            "broken": null,
+            "certificate": null,
+            "none": null,
+        })
+    );
+    let limited = ["--dangerous-http-mode", "--http-response-limit", "60MiB"];
+    let answer = output(&agent("http.mix", "bodies", &params, &limited));
+    for body in ["binary", "text"] {
+        let error = answer[body]["error"].as_str().unwrap_or_default();
+        assert!(error.starts_with("ERR_TOO_LARGE: "), "{answer}");
+    }
+}
+
 #[test]
 fn databases_of_other_apps_are_those_of_the_workspace() {
     let folder = tempfile::tempdir().expect("a scratch folder");

@@ -19,6 +19,7 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
     Some(match name {
         "#http_request" => http_request,
         "#http_body" => http_body,
+        "#http_response" => http_response,
         "#file_designator" => file_designator,
         "#log_text" => log_text,
         "#env_variable" => env_variable,
@@ -137,6 +138,56 @@ fn http_body(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure>
     match args[0].take() {
         body @ Value::Binary(_) => Ok(body),
         body => Ok(Value::Text(args::text(&body)?.clone())),
+    }
+}
+
+/// `(parts)`: a response that came whole, or as its map and the pieces of its body.
+fn http_response(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    let mut parts = args::take_array(&mut args[0])?.into_items();
+    let malformed = || Failure::internal("a response of other parts than a map and its body");
+    let last = match parts.pop() {
+        // It came whole, or it broke off.
+        Some(whole @ Value::Map(_)) => return Ok(whole),
+        Some(last) if !parts.is_empty() => last,
+        _ => return Err(malformed()),
+    };
+    let is_text = matches!(last, Value::Text(_));
+    parts.push(last);
+    let size = parts.iter().map(piece).map(<[u8]>::len).sum();
+    let mut parts = parts.into_iter();
+    let Some(Value::Map(mut response)) = parts.next() else {
+        return Err(malformed());
+    };
+    // Each piece goes as soon as it is part of the whole.
+    let body = if is_text {
+        let mut body = String::with_capacity(size);
+        for part in parts {
+            match part {
+                Value::Text(text) => body.push_str(text.as_str()),
+                _ => return Err(malformed()),
+            }
+        }
+        Value::text(body)
+    } else {
+        let mut body = Vec::with_capacity(size);
+        for part in parts {
+            match part {
+                Value::Binary(bytes) => body.extend_from_slice(&bytes),
+                _ => return Err(malformed()),
+            }
+        }
+        Value::binary(body)
+    };
+    response.insert("body".into(), body);
+    Ok(Value::Map(response))
+}
+
+/// The bytes of a piece of a body.
+fn piece(part: &Value) -> &[u8] {
+    match part {
+        Value::Binary(bytes) => bytes,
+        Value::Text(text) => text.as_str().as_bytes(),
+        _ => &[],
     }
 }
 

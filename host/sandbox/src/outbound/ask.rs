@@ -31,7 +31,7 @@ impl Outbound {
             body.boxed_unsync()
         });
         let asking = async {
-            let response = self.send(request, None).await.map_err(translated)?;
+            let response = self.send(request, None, None).await.map_err(translated)?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, most).collect().await;
             let body = body.map_err(|error| AskError::Failed(error.to_string()))?;

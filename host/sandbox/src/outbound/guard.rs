@@ -1,4 +1,31 @@
 //! Which URLs and addresses guests may reach.
+//!
+//! The rules are those of the specification of the server, section 10 (`BlockUnsafeHttp`). Where each is kept, and what
+//! tests it (`http` is the family, `ffi-plugins/http`):
+//!
+//! | rule | kept in | tests |
+//! |---|---|---|
+//! | URL, its length, user-info | `http::guard`, here | `malformed_urls`, `schemes_and_userinfo`, `urls_have_an_end` |
+//! | scheme | `http::guard`, here | `schemes_and_userinfo`, `examples_of_the_specification` |
+//! | host name | `mix-address-rules` | `local_names`, `local_names_are_told_from_others` |
+//! | address literal | `http::guard`, here | `addresses_in_any_spelling`, `examples_of_the_specification` |
+//! | refused addresses, metadata services | `mix-address-rules` | `special_ranges_are_refused` |
+//! | all answers of DNS | `resolver` | `one_refused_answer_refuses_the_name`, `a_name_that_leads_home_is_not_connected_to` |
+//! | pinning: one lookup, whose judged answers are all that the connector gets | `resolver` | `one_refused_answer_refuses_the_name`, `a_proxy_is_asked_for_a_judged_address` |
+//! | pooled connections, their age | the module above | `connections_are_used_again_for_a_while_by_the_same_target_only` |
+//! | peer after connect | `resolver` | `the_peer_of_a_connection_is_judged_again` |
+//! | addresses of the server itself | `resolver`, here | `one_refused_answer_refuses_the_name`, `examples_of_the_specification` |
+//! | TLS: trust, name, no downgrade, 1.2 | the module above | `certificates_must_be_vouched_for`, `certificates_are_for_the_name_that_is_asked_for`, `what_speaks_no_tls_is_not_spoken_to`, `older_protocols_are_not_spoken` |
+//! | redirects: number, rules of each hop, methods | `http::exchange` | `redirects_keep_the_rules`, `methods_of_redirects` |
+//! | redirects: credentials | `http::exchange` | `secrets_stay_with_their_origin`, `tokens_of_the_host_go_where_they_are_known` |
+//! | client certificates | `client_tls` | `client_certificates_are_shown_to_the_server_only` |
+//! | headers that are ignored or refused | `http::request` | `headers_of_the_program_win_except_those_of_the_connection`, `wrong_values_are_refused` |
+//! | size of headers and body | `http::transport`, `http::delivery` | `exchanges_that_fail_say_why`, `gzip_is_undone_within_the_limit`, `bodies_go_out_and_come_in_in_pieces` |
+//! | time | `http::exchange` | `exchanges_that_fail_say_why` |
+//! | `--dangerous-http-mode` | `http::guard`, here | `dangerous_mode_lifts_scheme_host_and_address`, `the_dangerous_mode_lifts_scheme_host_and_address_only` |
+//! | `--http-proxy` | `proxy`, `resolver` | `a_proxy_is_asked_for_a_judged_address` |
+//!
+//! All of it together, from the outside: `tests/system/tests/sandbox.rs`.
 
 use http::Uri;
 use mix_address_rules::{is_local_name, is_refused};
@@ -179,5 +206,21 @@ mod tests {
         ] {
             assert_eq!(judge(url), Ok(()), "{url}");
         }
+    }
+
+    #[test]
+    fn urls_have_an_end() {
+        let long = |length| format!("https://a.org/{}", "x".repeat(length - 6));
+        assert_eq!(judge(&long(MAX_URL)), Ok(()));
+        assert_eq!(judge(&long(MAX_URL + 1)), Err(Reason::Parse));
+    }
+
+    #[test]
+    fn the_dangerous_mode_lifts_scheme_host_and_address_only() {
+        let judge = |url: &str| check_uri(&url.parse().expect("a URL"), true, &[]);
+        for url in ["http://localhost/", "http://10.0.0.1/", "https://db/"] {
+            assert_eq!(judge(url), Ok(()), "{url}");
+        }
+        assert_eq!(judge("http://u:p@localhost/"), Err(Reason::UserInfo));
     }
 }

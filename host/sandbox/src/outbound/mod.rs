@@ -5,6 +5,7 @@
 //! connection goes to one of the judged addresses and to no other.
 
 pub mod ask;
+mod client_tls;
 pub mod guard;
 pub mod home;
 pub mod hosts;
@@ -16,6 +17,7 @@ mod transfer;
 pub use proxy::Proxy;
 pub use transfer::TransferError;
 
+use crate::outbound::client_tls::Identity;
 use crate::outbound::home::Home;
 use crate::outbound::hosts::Hosts;
 use crate::outbound::resolver::{GuardedResolver, PeerChecked, Refused};
@@ -52,6 +54,8 @@ pub struct Outbound {
     proxy: Option<Proxy>,
     own: Arc<RwLock<Vec<SocketAddr>>>,
     client: Mutex<Option<(Instant, HttpClient)>>,
+    /// Who vouches for servers, if not the roots of Mozilla.
+    roots: Option<Arc<rustls::RootCertStore>>,
 }
 
 impl Outbound {
@@ -67,6 +71,7 @@ impl Outbound {
             proxy,
             own: Arc::new(RwLock::new(Vec::new())),
             client: Mutex::new(None),
+            roots: None,
         })
     }
 
@@ -87,22 +92,22 @@ impl Outbound {
         {
             return Ok(client.clone());
         }
-        let client = self.new_client(POOL_SIZE)?;
+        let client = self.new_client(POOL_SIZE, None)?;
         *slot = Some((Instant::now(), client.clone()));
         Ok(client)
     }
 
     /// A client that keeps `idle` connections to a host.
-    fn new_client(&self, idle: usize) -> Result<HttpClient, Error> {
+    fn new_client(&self, idle: usize, identity: Option<Identity>) -> Result<HttpClient, Error> {
         Ok(Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_AGE / 2)
             .pool_max_idle_per_host(idle)
-            .build(self.connector()?))
+            .build(self.connector(identity)?))
     }
 
     /// Connects to judged addresses only.
-    fn connector(&self) -> Result<HttpsConnector<PeerChecked>, Error> {
+    fn connector(&self, identity: Option<Identity>) -> Result<HttpsConnector<PeerChecked>, Error> {
         let mut connector = HttpConnector::new_with_resolver(GuardedResolver {
             dangerous: self.dangerous,
             own: self.own.clone(),
@@ -110,14 +115,8 @@ impl Outbound {
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_LIMIT));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|_| Error::TlsProtocolError)?
-            .with_webpki_roots()
-            .with_no_client_auth();
         Ok(hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
+            .with_tls_config(self.tls(identity)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(PeerChecked {
@@ -128,11 +127,29 @@ impl Outbound {
             }))
     }
 
-    /// Sends a request of a guest.
-    pub async fn send(
+    fn tls(&self, identity: Option<Identity>) -> Result<rustls::ClientConfig, Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|_| Error::TlsProtocolError)?;
+        let config = match &self.roots {
+            Some(roots) => config.with_root_certificates(roots.clone()),
+            None => config.with_webpki_roots(),
+        };
+        match identity {
+            None => Ok(config.with_no_client_auth()),
+            Some(Identity { chain, key }) => config
+                .with_client_auth_cert(chain, key)
+                .map_err(|_| client_tls::refused("the client certificate and its key do not fit")),
+        }
+    }
+
+    /// Sends a request of a guest, with its client certificate if it has one.
+    async fn send(
         &self,
         mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
+        identity: Option<Identity>,
     ) -> Result<http::Response<WasiBody>, Error> {
         let uri = request.uri();
         if self.dangerous {
@@ -154,7 +171,12 @@ impl Outbound {
         let wait = options
             .and_then(|options| options.first_byte_timeout)
             .unwrap_or(ANSWER_LIMIT);
-        let sending = self.client()?.request(request);
+        // A connection that has an identity serves no other request.
+        let client = match identity {
+            None => self.client()?,
+            identity => self.new_client(0, identity)?,
+        };
+        let sending = client.request(request);
         let response = match tokio::time::timeout(wait, sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(translate(error)),
@@ -178,7 +200,7 @@ impl Outbound {
             .map_err(|_| Error::HttpRequestDenied)?;
         let empty = http_body_util::Empty::new().map_err(|never| match never {});
         let request = request.map(|()| empty.boxed_unsync());
-        let client = self.new_client(0)?;
+        let client = self.new_client(0, None)?;
         client.request(request).await.map_err(translate)
     }
 
@@ -260,6 +282,7 @@ impl Egress {
         mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> Result<http::Response<WasiBody>, Error> {
+        let identity = client_tls::take(request.headers_mut())?;
         let token = home::take_marks(&mut request);
         if let Some(home) = &self.home {
             if home.is_own(request.uri()) {
@@ -278,11 +301,11 @@ impl Egress {
             return Err(Error::HttpRequestDenied);
         }
         let Some(traffic) = &self.traffic else {
-            return self.outbound.send(request, options).await;
+            return self.outbound.send(request, options, identity).await;
         };
         traffic.count(0)?;
         let request = request.map(|body| counted(body, traffic.clone()));
-        let answer = self.outbound.send(request, options).await?;
+        let answer = self.outbound.send(request, options, identity).await?;
         Ok(answer.map(|body| counted(body, traffic.clone())))
     }
 }
@@ -323,7 +346,8 @@ impl WasiHttpHooks for OutboundHooks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
     use std::io::{Read, Write};
 
     /// A server that speaks TLS with a certificate that nobody vouches for; its port.
@@ -358,7 +382,7 @@ mod tests {
         let request = http::Request::get(url).body(body.boxed_unsync());
         let request = request.expect("a request");
         // Addresses of this machine are open; certificates count all the same.
-        let sent = Outbound::new(true).send(request, None).await;
+        let sent = Outbound::new(true).send(request, None, None).await;
         sent.map(|response| response.status().as_u16())
     }
 
@@ -367,6 +391,162 @@ mod tests {
         let port = untrusted();
         let sent = send(format!("https://localhost:{port}/")).await;
         assert!(matches!(sent, Err(Error::TlsCertificateError)), "{sent:?}");
+    }
+
+    fn trusting() -> Outbound {
+        Outbound {
+            dangerous: true,
+            own: Arc::default(),
+            client: Mutex::new(None),
+            roots: Some(test_roots()),
+            proxy: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn certificates_are_for_the_name_that_is_asked_for() {
+        let port = asking();
+        let pem = include_str!("testdata/client.pem").replace('\n', "\t");
+        let egress = Egress::anywhere(Arc::new(trusting()), None);
+        // The certificate of the server is for `localhost`, and so is that of nobody else.
+        for (host, good) in [("localhost", true), ("127.0.0.1", false)] {
+            let body = http_body_util::Empty::new().map_err(|never| match never {});
+            let request = http::Request::get(format!("https://{host}:{port}/"))
+                .header("x-rmx-client-tls", &pem)
+                .body(body.boxed_unsync())
+                .expect("a request");
+            let sent = egress.send(request, None).await;
+            match good {
+                true => assert!(sent.is_ok(), "{sent:?}"),
+                false => assert!(matches!(sent, Err(Error::TlsCertificateError)), "{sent:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn older_protocols_are_not_spoken() {
+        // The answer of a server that knows TLS 1.1 at most: a handshake record with its hello.
+        let port = serve(|mut stream| {
+            let _ = stream.read(&mut [0; 4096]);
+            let mut hello = vec![2, 0, 0, 38, 3, 2];
+            hello.extend([7; 32]);
+            hello.extend([0, 0xc0, 0x13, 0]);
+            let mut record = vec![22, 3, 2, 0, hello.len() as u8];
+            record.extend(hello);
+            let _ = stream.write_all(&record);
+            let _ = stream.read(&mut [0; 4096]);
+        });
+        let sent = send(format!("https://localhost:{port}/")).await;
+        assert!(matches!(sent, Err(Error::TlsCertificateError)), "{sent:?}");
+    }
+
+    /// A server that answers each request with the number of its connection, and keeps it open.
+    fn counting() -> u16 {
+        let connections = std::sync::atomic::AtomicUsize::new(0);
+        serve(move |mut stream| {
+            let number = connections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                while matches!(stream.read(&mut request), Ok(1..)) {
+                    let head = format!("HTTP/1.1 2{number:02} OK\r\ncontent-length: 0\r\n\r\n");
+                    if stream.write_all(head.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        })
+    }
+
+    async fn connection(outbound: &Outbound, url: &str) -> u16 {
+        let body = http_body_util::Empty::new().map_err(|never| match never {});
+        let request = http::Request::get(url).body(body.boxed_unsync());
+        let answer = outbound.send(request.expect("a request"), None, None).await;
+        let answer = answer.expect("an answer");
+        let status = answer.status().as_u16() - 200;
+        // Read to its end, so that the connection is free again.
+        answer.into_body().collect().await.expect("a body");
+        status
+    }
+
+    #[tokio::test]
+    async fn connections_are_used_again_for_a_while_by_the_same_target_only() {
+        let (port, other) = (counting(), counting());
+        let outbound = Outbound::new(true);
+        let url = format!("http://localhost:{port}/");
+        assert_eq!(connection(&outbound, &url).await, 0);
+        assert_eq!(connection(&outbound, &url).await, 0);
+        // Another name is another target, even at the same address, and so is another port.
+        let alias = format!("http://127.0.0.1:{port}/");
+        assert_eq!(connection(&outbound, &alias).await, 1);
+        let elsewhere = format!("http://localhost:{other}/");
+        assert_eq!(connection(&outbound, &elsewhere).await, 0);
+        // Connections that might be too old soon are left to themselves.
+        if let Some((made, _)) = &mut *outbound.client.lock().expect("a client") {
+            *made = made.checked_sub(POOL_AGE / 2).expect("a time");
+        }
+        assert_eq!(connection(&outbound, &url).await, 2);
+    }
+
+    /// A server that asks for client certificates; its port.
+    fn asking() -> u16 {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let pem = include_bytes!("testdata/server.pem");
+        let chain = vec![CertificateDer::from_pem_slice(pem).expect("a certificate")];
+        let key = PrivateKeyDer::from_pem_slice(pem).expect("a key");
+        let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            test_roots(),
+            provider.clone(),
+        );
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_client_cert_verifier(clients.build().expect("roots"))
+            .with_single_cert(chain, key)
+            .expect("a certificate with its key");
+        let config = Arc::new(config);
+        serve(move |stream| {
+            let tls = rustls::ServerConnection::new(config.clone()).expect("a connection");
+            let mut stream = rustls::StreamOwned::new(tls, stream);
+            let mut head = [0; 4096];
+            let read = stream.read(&mut head).unwrap_or(0);
+            let told = String::from_utf8_lossy(&head[..read]).contains("x-rmx");
+            let status = if told { "500 No" } else { "200 OK" };
+            let _ = stream
+                .write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes());
+        })
+    }
+
+    fn test_roots() -> Arc<rustls::RootCertStore> {
+        let mut roots = rustls::RootCertStore::empty();
+        let root = CertificateDer::from_pem_slice(include_bytes!("testdata/root.pem"));
+        roots
+            .add(root.expect("a certificate"))
+            .expect("a root certificate");
+        Arc::new(roots)
+    }
+
+    #[tokio::test]
+    async fn client_certificates_are_shown_to_the_server_only() {
+        let url = format!("https://localhost:{}/", asking());
+        let outbound = trusting();
+        let egress = Egress::anywhere(Arc::new(outbound), None);
+        let pem = include_str!("testdata/client.pem").replace('\n', "\t");
+        let swapped = include_str!("testdata/client.pem").replacen("PRIVATE KEY", "OTHER KEY", 1);
+        for (header, status) in [
+            (Some(pem), Some(200)),
+            (None, None),
+            (Some(swapped.replace('\n', "\t")), None),
+        ] {
+            let body = http_body_util::Empty::new().map_err(|never| match never {});
+            let mut request = http::Request::get(&url);
+            if let Some(header) = &header {
+                request = request.header("x-rmx-client-tls", header);
+            }
+            let request = request.body(body.boxed_unsync()).expect("a request");
+            let sent = egress.send(request, None).await;
+            let found = sent.map(|response| response.status().as_u16());
+            assert_eq!(found.as_ref().ok().copied(), status, "{found:?}");
+        }
     }
 
     #[tokio::test]

@@ -99,7 +99,7 @@ impl Outbound {
         let client: Client<_, UnsyncBoxBody<Bytes, io::Error>> =
             Client::builder(TokioExecutor::new())
                 .pool_max_idle_per_host(0)
-                .build(self.connector().map_err(failed)?);
+                .build(self.connector(None).map_err(failed)?);
         let sending = client.request(request.map(BodyExt::boxed_unsync));
         match tokio::time::timeout(ANSWER_LIMIT, sending).await {
             Ok(Ok(answer)) => Ok(answer),
