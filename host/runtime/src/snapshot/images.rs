@@ -299,14 +299,16 @@ mod tests {
             let state = machine.load(&engine, &LOAD_LINKED, &program.bytes, &[], BOUNDS);
             state.unwrap().expect("it loads")
         };
-        let expression = r#"[random.pseudoRandomInt(0, 9), 'the text of the program']"#;
+        let expression = r#"["the text of the program", 1 + 1]"#;
         let (first, second) = (load(expression), load(expression));
         assert!(first.same_globals);
         assert!(first.memory == second.memory, "two images differ");
         let holds = |text: &[u8]| first.memory.windows(text.len()).any(|part| part == text);
         assert!(holds(b"the text of the program"));
         for (name, value) in std::env::vars() {
-            if value.len() > 8 {
+            // What the VM was built with is in all of them.
+            let of_vm = guests::VM.windows(value.len().max(1));
+            if value.len() > 8 && !of_vm.into_iter().any(|part| part == value.as_bytes()) {
                 assert!(!holds(value.as_bytes()), "{name} is in an image");
             }
         }
@@ -363,6 +365,10 @@ mod tests {
         let parts = Parts::of(guests::VM).unwrap();
         let component = Component::new(&engine, &parts.rest).unwrap();
         let mut linker = linker(&engine).unwrap();
+        let machine = Machine::compile(&engine, &parts.shape).unwrap();
+        linker.allow_shadowing(true);
+        linker.root().module(CODE, &machine.code).unwrap();
+        linker.root().module(MEMORY, &machine.memory).unwrap();
         linker.define_unknown_imports_as_traps(&component).unwrap();
         let images = Images::new(&engine, &parts.shape, component, linker, 64 << 20).unwrap();
         let images = Arc::new(images);
