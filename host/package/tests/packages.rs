@@ -395,10 +395,6 @@ fn version_2_with_something_wrong() {
             "unsafe_entry",
         ),
         (
-            with(&[("filesets/fs/root/Code/a.mixlib", b"x")]),
-            "unsafe_entry",
-        ),
-        (
             with(&[("filesets/fs/root/code/a.mixexe", b"\x89MIXEXE\n\0\0\0\0")]),
             "incompatible_code",
         ),
