@@ -51,7 +51,7 @@ fn a_flag_that_this_server_cannot_honour_is_refused() {
             "a proxy is http://",
         ),
         (&["--query-max-bytes", "65MiB"], "64MiB"),
-        (&["--query-max-bytes", "0"], "64MiB"),
+        (&["--query-max-bytes", "0"], "is no size"),
         (
             &["--files-origin", "https://files.example.com/path"],
             "HOST",
