@@ -359,7 +359,7 @@ fn link((function, number): (&Function, u32)) -> Link {
 }
 
 /// The family that the VM imports, with all plugins of the host behind it.
-fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
+pub(crate) fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
     let mut family = linker.instance(FAMILY)?;
     family.func_wrap("describe", |context, (): ()| {
         let functions = match owner(context.data()) {
@@ -421,7 +421,7 @@ fn owner(state: &GuestState) -> Option<&Arc<RunContext>> {
 }
 
 /// What stands behind the free slots of the composed VM.
-fn add_unused(linker: &mut Linker<GuestState>) -> Result<()> {
+pub(crate) fn add_unused(linker: &mut Linker<GuestState>) -> Result<()> {
     let mut family = linker.instance(UNUSED_FAMILY)?;
     family.func_wrap("describe", |_, (): ()| Ok((Vec::<Function>::new(),)))?;
     family.func_wrap("call", |_, (function, _): (u32, Vec<u8>)| {

@@ -279,6 +279,7 @@ mod tests {
     use crate::guests;
     use crate::programs::compile_expression;
     use crate::snapshot::parts::Parts;
+    use crate::vm::{add_family, add_unused};
     use mix_compiler::CompileOptions;
     use mix_sandbox::engine::engine;
     use mix_sandbox::linker::linker;
@@ -365,11 +366,8 @@ mod tests {
         let parts = Parts::of(guests::VM).unwrap();
         let component = Component::new(&engine, &parts.rest).unwrap();
         let mut linker = linker(&engine).unwrap();
-        let machine = Machine::compile(&engine, &parts.shape).unwrap();
-        linker.allow_shadowing(true);
-        linker.root().module(CODE, &machine.code).unwrap();
-        linker.root().module(MEMORY, &machine.memory).unwrap();
-        linker.define_unknown_imports_as_traps(&component).unwrap();
+        add_family(&mut linker).unwrap();
+        add_unused(&mut linker).unwrap();
         let images = Images::new(&engine, &parts.shape, component, linker, 64 << 20).unwrap();
         let images = Arc::new(images);
         let program = program("1 + 1");
