@@ -550,10 +550,10 @@ fn memory_and_calls_of_a_plugin_are_bounded() {
         assert_eq!(done.code, 0, "{}", done.stderr);
         response_json(done.stdout.as_bytes())
     };
-    // Its reply has 96 MiB: it can be made in one limit, and not in the other.
+    // Its reply has 65 MiB: it can be made in one limit, and not in the other.
     for (limit, part) in [
-        ("memory:256MiB", "larger than"),
-        ("memory:64MiB", "ran out of memory in"),
+        ("memory:256MiB,time:1m", "larger than"),
+        ("memory:64MiB,time:1m", "ran out of memory in"),
     ] {
         let output = survives("flood", &format!("mix_test_plugin_hostile={limit}"));
         let caught = output["caught"].as_str().unwrap_or_default();

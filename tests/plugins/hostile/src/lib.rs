@@ -51,7 +51,8 @@ impl Guest for Hostile {
             3 => {
                 let mut hoard: Vec<Vec<u8>> = Vec::new();
                 loop {
-                    hoard.push(std::hint::black_box(vec![1; 1 << 20]));
+                    // Reserved, not written: to fill it all would take longer than a function may.
+                    hoard.push(std::hint::black_box(Vec::with_capacity(1 << 20)));
                 }
             }
             // 0xc1 is the one byte that MessagePack never uses.
@@ -112,12 +113,12 @@ impl Guest for Hostile {
     }
 }
 
-/// A well-formed binary of 96 MiB, more than one reply may hold.
+/// A well-formed binary of 65 MiB, more than one reply may hold.
 fn flood() -> Vec<u8> {
-    let length: u32 = 96 << 20;
-    let mut value = vec![0xc6];
-    value.extend(length.to_be_bytes());
-    value.resize(value.len() + length as usize, 0);
+    let length: u32 = 65 << 20;
+    let head = [&[0xc6][..], &length.to_be_bytes()].concat();
+    let mut value = vec![0; head.len() + length as usize];
+    value[..head.len()].copy_from_slice(&head);
     value
 }
 
