@@ -127,4 +127,4 @@ fuzz: ## Fuzz lexer, parser, compiler, verifier with VM, values, queries and dat
 .PHONY: lint
 lint: ## Format and clippy only
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings

@@ -8,18 +8,12 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s (%s)\n' "$1" "$(date +%T)"; }
 
-# The stock command line is compared with in what it does, not in speed; the others only tests need natively.
-tests=(--locked --release --workspace)
-for package in wasmtime-cli wasmtime-cli-flags wast wasmi wasmparser@0.239.0; do
-    tests+=(--config "profile.release.package.\"$package\".opt-level=0")
-done
-
 lints=$(mktemp)
 trap 'rm -f "$lints"' EXIT
 # Begins when nothing is compiled any more, and takes only the time that the tests leave.
 lint() {
     sleep 15
-    nice -n 19 cargo clippy --locked --release --workspace --all-targets -- -D warnings
+    nice -n 19 cargo clippy --locked --workspace --all-targets -- -D warnings
 }
 
 step "format"
@@ -29,10 +23,10 @@ step "components for tests"
 packages=("$@" mix-test-plugin-hostile mix-test-plugin-escapes mix-test-plugin-needy mix-example-words)
 cargo build --locked --profile guest --target wasm32-wasip2 "${packages[@]/#/--package=}"
 step "programs and tests"
-cargo test "${tests[@]}" --no-run
+cargo test --locked --workspace --no-run
 step "tests"
 lint >"$lints" 2>&1 &
-cargo test "${tests[@]}" --no-fail-fast && passed=true || passed=false
+cargo test --locked --workspace --no-fail-fast && passed=true || passed=false
 step "lints"
 wait $! && clean=true || clean=false
 cat "$lints"
