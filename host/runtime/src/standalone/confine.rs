@@ -11,7 +11,7 @@
 //! | folders (`wasi:filesystem/preopens`) | | none |
 //! | requests (`wasi:http/outgoing-handler`, `client`, `handler`) | `http` | those of the host |
 //! | | nothing | a refusal |
-//! | sockets and names (`wasi:sockets`) | | a refusal |
+//! | sockets and names (`wasi:sockets`), what is not known here | | a refusal |
 //! | variables (`wasi:cli/environment`) | `env:NAME` | that one of the host |
 //! | | nothing | none |
 //! | standard streams, clocks, random bytes, handles it was given | | those of the host |
@@ -75,22 +75,36 @@ pub fn given(name: &str, needs: &[Need], grants: &[Grant]) -> Result<Given> {
     Ok(given)
 }
 
-/// How an imported interface is kept from a plugin; `None`: it is not.
+/// What of a host is harmless: clocks, random bytes, standard streams, waiting for handles that it was
+/// given, and the contract itself.
+const HARMLESS: [&str; 5] = [
+    "mix:ffi/",
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:io/",
+    "wasi:random/",
+];
+
+/// Shapes, and what is done with a file, a request or a socket that nobody gets.
+const SHAPES: [&str; 6] = [
+    "wasi:filesystem/types",
+    "wasi:http/types",
+    "wasi:sockets/network",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/udp",
+];
+
+/// How an imported interface is kept from a plugin; `None`: it is not. What is not known is kept.
 fn refusal(interface: &str, given: &Given) -> Option<Refusal> {
     let name = interface.split('@').next().unwrap_or(interface);
-    match name {
-        "wasi:cli/environment" => Some(Refusal::Variables),
-        "wasi:filesystem/preopens" => Some(Refusal::All),
-        "wasi:http/types" => None,
-        _ if name.starts_with("wasi:http/") && !given.http => Some(Refusal::All),
-        // Shapes, and what is done with a socket that nobody gets.
-        "wasi:sockets/network"
-        | "wasi:sockets/instance-network"
-        | "wasi:sockets/tcp"
-        | "wasi:sockets/udp" => None,
-        _ if name.starts_with("wasi:sockets/") => Some(Refusal::All),
-        _ => None,
+    if name == "wasi:cli/environment" {
+        return Some(Refusal::Variables);
     }
+    let is_open = SHAPES.contains(&name)
+        || HARMLESS.iter().any(|package| name.starts_with(package))
+        || given.http && name.starts_with("wasi:http/");
+    (!is_open).then_some(Refusal::All)
 }
 
 /// A component that stands in front of a plugin, and the interfaces that the plugin gets from it.
@@ -112,8 +126,8 @@ pub fn front(plugin: &[u8], given: &Given) -> Result<Option<Front>> {
     for (key, item) in all {
         let name = resolve.name_world_key(&key);
         match refusal(&name, given) {
-            Some(how) => refused.push((key, item, how)),
-            None => kept.push((key, item)),
+            Some(how) if !matches!(item, WorldItem::Type { .. }) => refused.push((key, item, how)),
+            _ => kept.push((key, item)),
         }
     }
     if refused.is_empty() {
@@ -201,6 +215,11 @@ mod tests {
             ("wasi:cli/environment@0.2.6", true, true),
             ("wasi:cli/stderr@0.2.6", false, false),
             ("wasi:random/random@0.2.6", false, false),
+            ("mix:ffi/types@1.0.0", false, false),
+            // What is not known is kept from it.
+            ("wasi:keyvalue/store@0.2.0", true, true),
+            ("wasi:http-extras/client@0.3.0", true, true),
+            ("elsewhere", true, true),
         ] {
             assert_eq!(
                 refusal(interface, &nothing).is_some(),
