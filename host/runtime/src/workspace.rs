@@ -104,17 +104,34 @@ pub fn private_folder(folder: &Path) -> std::io::Result<()> {
         .create(folder)
 }
 
-/// Writes a file so that a reader sees the old content or the new, never a part.
+/// Writes a file of a workspace so that a reader sees the old content or the new, never a part.
+/// Nobody but its owner can read it.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = path
-        .parent()
-        .with_context(|| format!("{} has no folder", path.display()))?;
+    let folder = folder_of(path)?;
     private_folder(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)
+    replace(path, folder, 0o600, content)
+}
+
+/// Writes a file that a command was asked for, whole or not at all; who can read it, and the folders
+/// that are made for it, is left to the user's `umask`.
+pub fn write_output(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = folder_of(path)?;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("{} cannot be created", folder.display()))?;
+    replace(path, folder, 0o666, content)
+}
+
+fn folder_of(path: &Path) -> Result<&Path> {
+    path.parent()
+        .with_context(|| format!("{} has no folder", path.display()))
+}
+
+fn replace(path: &Path, folder: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(folder)
         .with_context(|| format!("{} cannot be written", folder.display()))?;
     file.write_all(content)?;
-    file.as_file()
-        .set_permissions(fs::Permissions::from_mode(0o600))?;
     file.as_file().sync_all()?;
     file.persist(path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
@@ -124,6 +141,30 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_workspace_is_private_and_what_a_command_makes_is_not() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let plain = scratch.path().join("plain");
+        fs::write(&plain, "").unwrap();
+        for (write, path, readable) in [
+            (
+                write_atomically as fn(&Path, &[u8]) -> Result<()>,
+                "a/b",
+                0o600,
+            ),
+            (write_output, "c/d", mode(&plain)),
+        ] {
+            let path = scratch.path().join(path);
+            write(&path, b"old").unwrap();
+            write(&path, b"new").unwrap();
+            assert_eq!(
+                (mode(&path), fs::read(&path).unwrap()),
+                (readable, b"new".to_vec())
+            );
+        }
+    }
 
     #[test]
     fn apps_that_users_see_have_folders() {

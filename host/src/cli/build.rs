@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use mix_runtime::libraries::{self, LibraryFile};
 use mix_runtime::programs::{self, Executable};
 use mix_runtime::standalone;
-use mix_runtime::workspace::write_atomically;
+use mix_runtime::workspace::write_output;
 use std::path::{Path, PathBuf};
 
 /// Compiles sources into an executable, a package or one component.
@@ -139,7 +139,7 @@ impl Build {
         };
         if let Some(debug) = debug.as_ref().filter(|_| target != Target::Package) {
             let beside = output.with_extension("dbg");
-            write_atomically(&std::path::absolute(beside).map_err(Exit::io)?, debug)
+            write_output(&std::path::absolute(beside).map_err(Exit::io)?, debug)
                 .map_err(|error| Exit::io(format!("{error:#}")))?;
         }
         let bytes = match target {
@@ -167,7 +167,7 @@ impl Build {
                 }
             }
         };
-        write_atomically(&std::path::absolute(&output).map_err(Exit::io)?, &bytes)
+        write_output(&std::path::absolute(&output).map_err(Exit::io)?, &bytes)
             .map_err(|error| Exit::io(format!("{error:#}")))
     }
 }

@@ -5,7 +5,7 @@ use super::install::Program;
 use super::select::{self, Ingredients};
 use clap::Args;
 use mix_runtime::programs;
-use mix_runtime::workspace::write_atomically;
+use mix_runtime::workspace::write_output;
 use std::path::PathBuf;
 
 /// Makes one component that stock WASI hosts can serve, of several programs.
@@ -37,6 +37,6 @@ impl Compose {
         };
         let bytes = select::component(&self.ingredients.recipe(app, programs)?)?;
         let output = std::path::absolute(&self.output).map_err(Exit::io)?;
-        write_atomically(&output, &bytes).map_err(|error| Exit::io(format!("{error:#}")))
+        write_output(&output, &bytes).map_err(|error| Exit::io(format!("{error:#}")))
     }
 }

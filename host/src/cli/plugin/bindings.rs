@@ -11,7 +11,7 @@ use mix_compiler::{CompileOptions, SourceFile};
 use mix_runtime::bindings::Function;
 use mix_runtime::plugin::PluginCode;
 use mix_runtime::programs;
-use mix_runtime::workspace::write_atomically;
+use mix_runtime::workspace::write_output;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ impl Bindings {
             None => output::text(&text)?,
             Some(path) => {
                 let path = std::path::absolute(path).map_err(Exit::io)?;
-                write_atomically(&path, text.as_bytes())
+                write_output(&path, text.as_bytes())
                     .map_err(|error| Exit::io(format!("{error:#}")))?;
             }
         }
