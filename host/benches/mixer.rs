@@ -12,11 +12,12 @@ mod client;
 #[path = "../../tests/bench-vm/src/large.rs"]
 mod large;
 mod load;
+mod node;
 mod process;
 
 use client::Client;
 use load::load;
-use process::Process;
+use process::{Process, free_port};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -115,20 +116,6 @@ module crossRecords(p:data)
   }
   cell output = run(m_params.kind, m_params.n)
 module end
-"#;
-
-const NODE: &str = r#"
-const http = require('http');
-const server = http.createServer((request, response) => {
-  const chunks = [];
-  request.on('data', chunk => chunks.push(chunk));
-  request.on('end', () => {
-    JSON.parse(Buffer.concat(chunks).toString() || '{}');
-    response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ ok: true }));
-  });
-});
-server.listen(0, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + server.address().port));
 "#;
 
 fn main() {
@@ -264,10 +251,7 @@ fn bench() -> Done<()> {
         "",
     );
     row("  p99", millis(ours.p99), "");
-    if installed("node") {
-        let script = scratch.path().join("server.js");
-        std::fs::write(&script, NODE)?;
-        let node = Process::start(Command::new("node").arg(&script))?;
+    if let Some(node) = node::start(scratch.path())? {
         let theirs = load(&node.address, "/", "{}")?;
         row(
             "requests/s: Node.js http",
@@ -275,8 +259,6 @@ fn bench() -> Done<()> {
             &format!("x{:.2}", ours.rate / theirs.rate),
         );
         row("  p99", millis(theirs.p99), "");
-    } else {
-        println!("(node is not installed)");
     }
 
     Ok(())
@@ -430,17 +412,6 @@ fn plugin(mixer: &Path) -> Option<PathBuf> {
 
 fn stock(mixer: &Path) -> Option<PathBuf> {
     Some(mixer.parent()?.join("stock-wasmtime")).filter(|path| path.is_file())
-}
-
-fn installed(program: &str) -> bool {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .any(|folder| folder.join(program).is_file())
-}
-
-fn free_port() -> Done<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port())
 }
 
 fn time(work: impl FnOnce() -> Done<()>) -> Done<Duration> {

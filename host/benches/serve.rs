@@ -9,11 +9,12 @@
 
 mod client;
 mod load;
+mod node;
 mod process;
 
 use client::Client;
 use load::load;
-use process::Process;
+use process::{Process, free_port};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -52,20 +53,6 @@ const SLOW: usize = 1_000;
 
 /// Seconds that each of them waits.
 const WAIT: u32 = 20;
-
-const NODE: &str = r#"
-const http = require('http');
-const server = http.createServer((request, response) => {
-  const chunks = [];
-  request.on('data', chunk => chunks.push(chunk));
-  request.on('end', () => {
-    JSON.parse(Buffer.concat(chunks).toString() || '{}');
-    response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ ok: true }));
-  });
-});
-server.listen(0, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + server.address().port));
-"#;
 
 type Done<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -203,23 +190,11 @@ fn peers(mixer: &Path, scratch: &Path) -> Done<()> {
         }
         _ => println!("(wasmtime serve: mix_test_http_hello.wasm or stock-wasmtime is not built)"),
     }
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&paths).any(|folder| folder.join("node").is_file()) {
-        let script = scratch.join("server.js");
-        std::fs::write(&script, NODE)?;
-        let node = Process::start(Command::new("node").arg(&script))?;
+    if let Some(node) = node::start(scratch)? {
         let theirs = load(&node.address, "/", "{}")?;
         row("requests/s: Node.js http", format!("{:.0}", theirs.rate));
-    } else {
-        println!("(Node.js is not installed)");
     }
     Ok(())
-}
-
-fn free_port() -> Done<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port())
 }
 
 /// Memory while many agents wait, each with its VM.

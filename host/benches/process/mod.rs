@@ -6,6 +6,12 @@ use std::time::{Duration, Instant};
 
 type Done<T> = Result<T, Box<dyn std::error::Error>>;
 
+/// A port that nobody listens on.
+pub fn free_port() -> Done<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    Ok(listener.local_addr()?.port())
+}
+
 /// A server process, killed when dropped.
 pub struct Process {
     child: Child,
