@@ -9,6 +9,7 @@
 //! test plugin, whose echo is the plugin function that is crossed to.
 
 mod client;
+mod in_process;
 #[path = "../../tests/bench-vm/src/large.rs"]
 mod large;
 mod load;
@@ -206,6 +207,15 @@ fn bench() -> Done<()> {
         micros(kept),
         &format!("x{:.1}", loading.as_secs_f64() / kept.as_secs_f64()),
     );
+    for (what, app, agent) in [
+        ("the trivial agent", "trivial", "ping"),
+        ("an app of 1 MB", "large", "large"),
+    ] {
+        let run = in_process::run(&ws_dir, app, agent)?;
+        let text = format!("starting: an instance that has the program, {what}");
+        row(&text, micros(run.instance), "");
+        row("  the whole run, without a server", micros(run.whole), "");
+    }
     let crossing = agent("plugin", "crossPlugin");
     let mut run_with = |kind: &str| {
         let body = format!(r#"{{"kind":"{kind}","n":1,"doublings":0}}"#);
