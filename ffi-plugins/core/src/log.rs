@@ -3,7 +3,7 @@
 use std::io::Write;
 
 /// Longest line that is written; the rest is cut.
-const LONGEST: usize = 16 * 1024;
+const LONGEST: usize = 64 * 1024;
 
 /// A line with its severity.
 pub fn log(severity: String, text: String) {

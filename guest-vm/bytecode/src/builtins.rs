@@ -390,4 +390,6 @@ pub const BUILTINS: &[Builtin] = &[
     // ---- what hosts answer
     // A response of parts.
     row("#http_response", 1),
+    // Writes a line with its severity to the log.
+    row("#log", 2),
 ];

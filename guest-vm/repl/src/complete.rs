@@ -1,45 +1,11 @@
 //! What could be typed next.
 
 use mix_compiler::session;
+use mix_compiler::syntax::lexer::KEYWORDS;
 use mix_value::{Value, msgpack};
 
 use crate::command::COMMANDS;
 use crate::repl::Repl;
-
-/// Words of the language that start or join phrases.
-const KEYWORDS: &[&str] = &[
-    "action",
-    "alias",
-    "case",
-    "cell",
-    "def",
-    "do",
-    "else",
-    "false",
-    "for",
-    "foreign",
-    "if",
-    "import",
-    "initializer",
-    "let",
-    "live",
-    "module",
-    "not",
-    "null",
-    "on",
-    "private",
-    "return",
-    "static",
-    "switch",
-    "true",
-    "try",
-    "type",
-    "undefined",
-    "var",
-    "when",
-    "while",
-    "with",
-];
 
 /// Predefined names.
 const PREDEFINED: &[&str] = &[

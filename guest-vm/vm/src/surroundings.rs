@@ -8,8 +8,8 @@ use crate::metrics::Metrics;
 /// Most log lines kept until the driver fetches them; the oldest give way.
 const LOG_LINES: usize = 10_000;
 
-/// Longest log line in bytes; what is beyond is cut.
-const LOG_LINE: usize = 64 * 1024;
+/// Longest log line in bytes; what is beyond is cut. A text of the longest kind and its severity.
+const LOG_LINE: usize = 64 * 1024 + 16;
 
 /// State of a run that builtins read and change.
 #[derive(Debug, Default)]

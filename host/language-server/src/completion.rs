@@ -15,43 +15,7 @@ use lsp_types::{
     MarkupKind, Position, Uri,
 };
 use mix_compiler::analysis::{CURSOR, Candidate, NameKind};
-
-/// Words that start or join phrases and statements.
-const KEYWORDS: &[&str] = &[
-    "action",
-    "alias",
-    "case",
-    "cell",
-    "def",
-    "do",
-    "else",
-    "false",
-    "for",
-    "foreign",
-    "if",
-    "import",
-    "in",
-    "initializer",
-    "let",
-    "live",
-    "module",
-    "not",
-    "null",
-    "on",
-    "private",
-    "return",
-    "self",
-    "static",
-    "switch",
-    "true",
-    "try",
-    "type",
-    "undefined",
-    "var",
-    "when",
-    "while",
-    "with",
-];
+use mix_compiler::syntax::lexer::KEYWORDS;
 
 /// What could be written at a position.
 pub fn of(

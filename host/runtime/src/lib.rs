@@ -14,6 +14,7 @@
 //! * [`tape`]: recorded and replayed requests.
 //! * [`download`]: HTTP requests of the host itself; those of guests are in [`mix_sandbox`].
 //! * [`neighbours`]: databases outside of the run's own app.
+//! * [`program_log`]: lines that programs write.
 //! * [`workspace`], [`programs`], [`libraries`], [`signature`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
 //! * [`secrets_key`]: where the keys of the users' secrets come from.
 //!
@@ -46,6 +47,7 @@ pub mod manifest;
 pub mod neighbours;
 pub mod pace;
 pub mod plugin;
+pub mod program_log;
 pub mod programs;
 pub mod progress;
 mod room;

@@ -10,6 +10,7 @@ use crate::instance::{Instance, Started, failure};
 use crate::lock::Locked;
 use crate::neighbours::{self, Asked, Neighbours, Outside};
 use crate::plugin::Access;
+use crate::program_log;
 use crate::programs::Executable;
 use crate::progress::{Progress, Told};
 use crate::room;
@@ -668,7 +669,7 @@ async fn drive(
                         }
                     }
                     Event::Log(line) => {
-                        log(&line, request);
+                        program_log::write(&line, &request.place, &request.agent);
                         if let Some(progress) = &request.progress {
                             progress.tell(Told::Log(line));
                         }
@@ -686,16 +687,6 @@ async fn drive(
             }))
         })
         .await?
-}
-
-fn log(line: &str, request: &RunRequest) {
-    tracing::info!(
-        target: "mix-vm",
-        workspace = %request.place.workspace,
-        app = %request.place.app,
-        agent = %request.agent,
-        "{line}"
-    );
 }
 
 /// What a trap of the VM means.

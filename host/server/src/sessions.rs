@@ -22,6 +22,7 @@ use mix_runtime::families::websocket::accepted;
 use mix_runtime::families::websocket::connection::{Connection, Message};
 use mix_runtime::interactive::{Driven, Ended, SessionRequest};
 use mix_runtime::neighbours::Neighbours;
+use mix_runtime::program_log;
 use mix_runtime::workspace::Place;
 use mix_value::{Value, msgpack};
 use std::collections::VecDeque;
@@ -286,12 +287,7 @@ impl Dialog {
                 ],
             ),
             Event::Log(line) => {
-                tracing::info!(
-                    target: "mix-vm",
-                    workspace = %self.place.workspace,
-                    app = %self.place.app,
-                    "{line}"
-                );
+                program_log::write(&line, &self.place, "");
                 if !self.shows {
                     return None;
                 }

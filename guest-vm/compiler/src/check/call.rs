@@ -234,8 +234,13 @@ impl Checker<'_> {
                     return Err(match takes {
                         0 => {
                             let hint = match (self.types.find(ty) == Ty::DATA, &function.kind) {
-                                (true, ExprKind::Field { name, .. }) => {
-                                    super::familiar::method(name)
+                                (true, ExprKind::Field { base, name }) => {
+                                    let of = match &base.kind {
+                                        ExprKind::Array(_) => Some("array"),
+                                        ExprKind::Map(_) => Some("map"),
+                                        _ => None,
+                                    };
+                                    super::familiar::method(name, of)
                                 }
                                 (true, _) => "values of type data are never functions; \
                                      give the function a type where it comes from"

@@ -27,6 +27,9 @@ impl Checker<'_> {
         let (Code::TypeMismatch, Some(place)) = (issue.code, place) else {
             return Stop::Issue(issue);
         };
+        if is_made(callee) {
+            return Stop::Issue(issue);
+        }
         if let Some(hint) = self.exchanged(callee, args, place) {
             return Stop::Issue(Box::new(issue.hint(hint)));
         }
@@ -99,6 +102,12 @@ impl Checker<'_> {
         }
         None
     }
+}
+
+/// Whether the compiler made the call of what was written in another way: it shows nothing
+/// of itself.
+fn is_made(callee: &ast::Expr) -> bool {
+    matches!(&callee.kind, ast::ExprKind::Field { name, .. } if name.span == callee.span)
 }
 
 fn callee_name(callee: &ast::Expr) -> Option<String> {

@@ -165,6 +165,19 @@ impl Checker<'_> {
                     _ => None,
                 };
             }
+            (Node::Array(_) | Node::Tuple(_), Node::String) => {
+                "`string.splitSep(separator, s)` makes an array of a text; \
+                 `string.sub(start, end, s)` is a part of it"
+                    .to_string()
+            }
+            (Node::Labeled(labels), Node::Tuple(have)) if labels.len() == have.len() => {
+                let labels: Vec<String> = labels
+                    .iter()
+                    .take(4)
+                    .map(|(label, _)| format!("#{label}: …"))
+                    .collect();
+                format!("write the labels: `[{}]`", labels.join(", "))
+            }
             (Node::Array(element), _) => {
                 let element = *element;
                 match !self.types.is_var(element) && self.fits(found, element) {
@@ -361,6 +374,12 @@ impl Checker<'_> {
             let strange = self.types.local_name(&strange.0);
             return Some(format!("case {strange} is none of them"));
         }
+        if module_of_cases(&wanted) == Some("calendar") {
+            return match self.types.node(found) {
+                Node::String => Some("`calendar.parse(s)` reads a date or a time".to_string()),
+                _ => None,
+            };
+        }
         let fitting: Vec<Symbol> = wanted
             .iter()
             .filter_map(|(name, argument)| Some((name.clone(), (*argument)?)))
@@ -385,6 +404,10 @@ impl Checker<'_> {
             Node::Stream(_) => "stream",
             Node::Bool => "bool",
             Node::Binary => "binary",
+            Node::Case(..) | Node::Union(..) => {
+                let (cases, _) = self.types.members(ty);
+                return module_of_cases(&cases);
+            }
             _ => return None,
         })
     }
@@ -394,7 +417,11 @@ impl Checker<'_> {
         let (module, name) = place.split_once('.')?;
         let id = self.library_module(module, crate::syntax::span::Span::default());
         let id = id.ok()??;
-        let ty = self.infos[id.0 as usize].members.get(name)?.ty;
+        let member = self.infos[id.0 as usize].members.get(name)?;
+        if member.private {
+            return None;
+        }
+        let ty = member.ty;
         Some(self.types.peel(ty, usize::MAX).0.len())
     }
 
@@ -403,9 +430,9 @@ impl Checker<'_> {
         let module = self.module_of_values(ty);
         if let Some(module) = module {
             let place = format!("{module}.{name}");
-            if super::familiar::library_members(name).contains(&place) {
-                return Some(match self.parameters_of(&place) {
-                    Some(1) => format!("values have no methods: write `{place}(x)`"),
+            if let Some(parameters) = self.parameters_of(&place) {
+                return Some(match parameters {
+                    1 => format!("values have no methods: write `{place}(x)`"),
                     _ => format!(
                         "values have no methods: write `{place}(…, x)`, with the value last"
                     ),
@@ -432,5 +459,21 @@ impl Checker<'_> {
             }
             _ => None,
         }
+    }
+}
+
+/// The library module that such cases belong to.
+fn module_of_cases(cases: &[(Symbol, Option<Ty>)]) -> Option<&'static str> {
+    let all = |of: fn(&str) -> bool| cases.iter().all(|(name, _)| of(name));
+    if cases.is_empty() {
+        None
+    } else if all(|name| name.starts_with("calendar.")) {
+        Some("calendar")
+    } else if all(|name| name == "some") {
+        Some("option")
+    } else if all(|name| name == "ok" || name == "error") {
+        Some("result")
+    } else {
+        None
     }
 }

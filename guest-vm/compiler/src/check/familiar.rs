@@ -364,21 +364,52 @@ pub(super) fn member(module: &str, name: &str) -> Option<&'static str> {
         .map(|(_, _, hint)| *hint)
 }
 
-/// What a call of the method `name` of a value is here.
-pub(super) fn method(name: &str) -> String {
-    let places = library_members(name);
-    if let Some(place) = places.first() {
+/// What a call of the method `name` of a value is here; `of` is the module for values of
+/// its kind, if that is known.
+pub(super) fn method(name: &str, of: Option<&str>) -> String {
+    let modules = ["string", "array", "map"];
+    if let Some(module) = of
+        && let Some(hint) = member(module, name)
+    {
+        return format!("values have no methods: {hint}");
+    }
+    let all = library_members(name);
+    let mut places: Vec<&String> = all.iter().filter(|place| is_of_values(place)).collect();
+    if let Some(module) = of
+        && let Some(place) = places.iter().find(|place| module_of(place) == module)
+    {
+        places = vec![*place];
+    }
+    let calls: Vec<String> = places
+        .iter()
+        .take(2)
+        .map(|place| format!("`{place}(…)`"))
+        .collect();
+    if !calls.is_empty() {
         return format!(
-            "values have no methods: write `{place}(…)` with the value as the last argument"
+            "values have no methods: write {} with the value as the last argument",
+            calls.join(" or ")
         );
     }
-    let modules = ["string", "array", "map"];
     match modules.iter().find_map(|module| member(module, name)) {
         Some(hint) => format!("values have no methods: {hint}"),
         None => "values have no methods: functions of a module take them as arguments; \
                  a record that holds functions needs a type"
             .to_string(),
     }
+}
+
+/// Modules with functions of values, in the order in which they are likely to be meant.
+const OF_VALUES: [&str; 8] = [
+    "array", "string", "map", "stream", "number", "option", "result", "set",
+];
+
+fn module_of(place: &str) -> &str {
+    place.split_once('.').map_or(place, |(module, _)| module)
+}
+
+fn is_of_values(place: &str) -> bool {
+    OF_VALUES.contains(&module_of(place))
 }
 
 /// The type that is called otherwise in other languages.
@@ -427,10 +458,7 @@ pub(super) fn library_members(name: &str) -> Vec<String> {
     });
     let mut modules = places.get(name).cloned().unwrap_or_default();
     // What most people look for is in one of these; the others only if none of these has it.
-    let first = [
-        "array", "string", "map", "stream", "number", "option", "result", "set",
-    ];
-    let rank = |module: &str| first.iter().position(|known| *known == module);
+    let rank = |module: &str| OF_VALUES.iter().position(|known| *known == module);
     if modules.iter().any(|module| rank(module).is_some()) {
         modules.retain(|module| rank(module).is_some());
     }
@@ -444,6 +472,14 @@ pub(super) fn library_members(name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn methods_are_functions_of_the_right_module() {
+        assert!(method("get", Some("map")).contains("`map.get(…)`"));
+        assert!(method("keys", None).contains("`array.keys(…)` or `map.keys(…)`"));
+        assert!(method("push", None).contains("list + [x]"));
+        assert!(method("noSuchThing", None).contains("values have no methods"));
+    }
 
     #[test]
     fn library_members_are_found_by_name() {

@@ -363,6 +363,9 @@ struct Current {
     /// Parameters of local functions with the name of a case, and that name: what may have
     /// been meant is a pattern.
     case_like: Vec<(Symbol, Symbol)>,
+    /// Names whose declaration failed: what is wrong with the types of their definitions
+    /// may come from that.
+    undeclared: HashSet<Symbol>,
     /// Locals of the running phrase that were not used.
     unused: Vec<(Symbol, Span)>,
     /// Private members that code mentions.
@@ -407,6 +410,7 @@ impl Current {
             types_to_come: HashMap::default(),
             cells_to_come: HashSet::default(),
             case_like: Vec::new(),
+            undeclared: HashSet::default(),
             unused: Vec::new(),
             used: HashSet::default(),
             slot_of: HashMap::default(),

@@ -5,7 +5,7 @@ use super::load::is_singleton;
 use super::types::{Node, Range, Ty};
 use super::{Checker, Current, Origin};
 use crate::core::{self, FunctionName, Instancing, ModuleId, ModuleParam, Slot, SlotId, SlotKind};
-use crate::issue::{Code, Issue};
+use crate::issue::{Class, Code, Issue};
 use crate::syntax::ast::{
     self, CellForm, Const, ConstKind, DefForm, Ident, Phrase, PhraseKind, Symbol,
 };
@@ -240,16 +240,30 @@ impl Checker<'_> {
         match outcome {
             Ok(()) => self.warn_unused_locals(),
             Err(stop) => {
-                self.report(stop);
+                let follows = matches!(&stop, Stop::Issue(issue)
+                    if issue.code.class() == Class::Type && self.lacks_declaration(phrase));
+                self.report(if follows { Stop::Silent } else { stop });
                 self.poison(phrase);
             }
         }
     }
 
+    /// Whether a phrase defines a name whose declaration failed.
+    fn lacks_declaration(&self, phrase: &Phrase) -> bool {
+        !self.cur.undeclared.is_empty()
+            && defined_names(phrase)
+                .iter()
+                .any(|(name, ..)| self.cur.undeclared.contains(&name.text))
+    }
+
     /// The names of a phrase with an error are known, but using them says nothing.
     pub(super) fn poison(&mut self, phrase: &Phrase) {
         let at = self.cur.id.0 as usize;
-        for (name, private, _) in defined_names(phrase) {
+        for (name, private, defines) in defined_names(phrase) {
+            // One that is no phrase at all is more likely the declaration of a definition to come.
+            if !defines || matches!(phrase.kind, PhraseKind::Broken(_)) {
+                self.cur.undeclared.insert(name.text.clone());
+            }
             let slot = match self.cur.slot_of.get(&name.text) {
                 Some(slot) => *slot,
                 None => self.new_slot(name, private, SlotKind::Broken),

@@ -262,7 +262,8 @@ impl Checker<'_> {
                         ));
                     }
                 };
-                return Ok(comparison(db, name, key, (**value).clone(), span));
+                let value = (**value).clone();
+                return Ok(comparison(db, "comparisonClause", name, key, value, span));
             }
             _ => {}
         }
@@ -304,6 +305,7 @@ impl Checker<'_> {
         let [first, second] = args[..] else {
             return Ok(None);
         };
+        let in_array = self.is_module(base, "array")?;
         let (operator, access, value) = if self.is_module(base, "string")? {
             match &*name.text {
                 "hasPrefix" => ("like", second, first.clone()),
@@ -331,7 +333,7 @@ impl Checker<'_> {
                 }
                 _ => return Ok(None),
             }
-        } else if self.is_module(base, "array")? {
+        } else if in_array {
             match &*name.text {
                 "contains" | "featuresOne" => ("in", first, second.clone()),
                 "featuresAll" => ("all_in", first, second.clone()),
@@ -342,11 +344,7 @@ impl Checker<'_> {
         };
         let Some(key) = key(access, row) else {
             return if mentions(access, row) || mentions(&value, row) {
-                Err(refuse(
-                    span,
-                    "this call",
-                    "it must be applied to a field of the record",
-                ))
+                Err(refuse_call(in_array, name, access, &value, row, span))
             } else {
                 Ok(None)
             };
@@ -354,16 +352,60 @@ impl Checker<'_> {
         if mentions(&value, row) {
             return Err(refuse(value.span, "this value", "it depends on the record"));
         }
-        Ok(Some(comparison(db, operator, key, value, span)))
+        let maker = if in_array { "listClause" } else { "textClause" };
+        Ok(Some(comparison(db, maker, operator, key, value, span)))
     }
 }
 
+/// A call of a function that the query language knows, on something that it does not.
+fn refuse_call(
+    in_array: bool,
+    name: &Ident,
+    access: &ast::Expr,
+    value: &ast::Expr,
+    row: &Row,
+    span: Span,
+) -> Stop {
+    let issue = refused(
+        span,
+        "this call",
+        "it must be applied to a field of the record",
+    );
+    if mentions(access, row) || key(value, row).is_none() {
+        return issue.into();
+    }
+    if in_array && &*name.text != "featuresAll" {
+        // `array.contains(v, r.list)`: is `v` in a list of the record?
+        return issue
+            .hint(
+                "whether a list of the record has an element v is `array.featuresOne(r.list, [v])`",
+            )
+            .into();
+    }
+    if in_array {
+        return issue.into();
+    }
+    let order = match &*name.text {
+        "startsWith" | "like" => "text, pattern",
+        _ => "part, text",
+    };
+    issue
+        .hint(format!(
+            "the arguments seem to be exchanged: `string.{}({order})`",
+            name.text
+        ))
+        .into()
+}
+
 pub(super) fn refuse(span: Span, what: &str, why: &str) -> Stop {
+    refused(span, what, why).into()
+}
+
+fn refused(span: Span, what: &str, why: &str) -> Issue {
     Issue::new(Code::SynQuery, span)
         .with("what", what)
         .with("why", why)
         .hint("db.filterWithFallback evaluates any condition in Mix")
-        .into()
 }
 
 fn mirrored(op: CompareOp) -> CompareOp {
@@ -464,10 +506,17 @@ pub(super) fn call(callee: ast::Expr, args: Vec<ast::Expr>, span: Span) -> ast::
     )
 }
 
-/// `db.comparisonClause(op, key, value)`
-fn comparison(db: &ast::Expr, op: &str, key: ast::Expr, value: ast::Expr, span: Span) -> ast::Expr {
+/// `db.comparisonClause(op, key, value)`, or what it is called for values of one type.
+fn comparison(
+    db: &ast::Expr,
+    maker: &str,
+    op: &str,
+    key: ast::Expr,
+    value: ast::Expr,
+    span: Span,
+) -> ast::Expr {
     call(
-        field(db.clone(), "comparisonClause", span),
+        field(db.clone(), maker, span),
         vec![string(op, span), key, value],
         span,
     )

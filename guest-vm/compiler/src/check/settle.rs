@@ -108,7 +108,7 @@ impl Checker<'_> {
         let method = wait.called && matches!(self.types.node(result), Node::Fun(..));
         match self.mismatch(result, actual, wait.span) {
             Stop::Issue(issue) if method => {
-                Err(issue.hint(super::familiar::method(&wait.name)).into())
+                Err(issue.hint(super::familiar::method(&wait.name, None)).into())
             }
             other => Err(other),
         }

@@ -22,6 +22,7 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "#http_response" => http_response,
         "#file_designator" => file_designator,
         "#log_text" => log_text,
+        "#log" => log,
         "#env_variable" => env_variable,
         "#env_number" => env_number,
         "#env_client" => env_client,
@@ -231,6 +232,14 @@ fn log_text(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> 
     Ok(Value::text(
         &text.as_str()[..text.floor_char_boundary(MAX_LOG)],
     ))
+}
+
+/// `(severity, text)`: one line of the log, in order with those of `debug`.
+fn log(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    let text = args::text(&args[1])?.as_str();
+    let text = &text[..text.floor_char_boundary(MAX_LOG)];
+    surroundings.log(format!("{}: {text}", args::text(&args[0])?.as_str()));
+    Ok(Value::Null)
 }
 
 /// `(name, variables)`: the variable of that name; if there is none, a dotted

@@ -8,7 +8,7 @@ mod directive;
 mod string;
 mod token;
 
-pub use token::{Token, TokenKind};
+pub use token::{KEYWORDS, Token, TokenKind};
 
 use super::ast::{Comment, Symbol};
 use super::source::LineMapping;

@@ -50,6 +50,9 @@ macro_rules! tokens {
             }
         }
 
+        /// All reserved words.
+        pub const KEYWORDS: &[&str] = &[$($word,)*];
+
         /// Spellings of punctuation, longest first.
         pub const PUNCTUATION: &[(&str, TokenKind)] = &[$(($text, TokenKind::$mark),)*];
     };

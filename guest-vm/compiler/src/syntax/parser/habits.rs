@@ -163,18 +163,16 @@ impl Parser<'_> {
                 }
                 (_, "and") => "write `&&`",
                 (_, "or") => "write `||`",
-                (_, "mod") => "the remainder is `x % y`",
-                (_, "is") => "compare with `==`",
-                _ => return None,
+                ("new", _) => "there are no classes: a record is written `{name: …}`",
+                ("async" | "await", _) => "calls that wait need no mark: write the call alone",
+                (_, word) => return infix_word(word).map(str::to_string),
             },
             (_, TokenKind::Ident) => match text {
                 "then" => "there is no `then`: write `if (c) a else b`",
                 "and" => "write `&&`",
                 "or" => "write `||`",
-                "mod" => "the remainder is `x % y`",
-                "is" => "compare with `==`",
                 "default" | "otherwise" => "`case _:` matches the rest",
-                _ => return None,
+                word => return infix_word(word).map(str::to_string),
             },
             _ => return None,
         };
@@ -537,4 +535,15 @@ impl Parser<'_> {
             }
         })
     }
+}
+
+/// Words that stand between operands in other languages.
+fn infix_word(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "mod" | "rem" => "the remainder is `x % y`",
+        "div" => "the quotient without its fraction is `number.divInt(x, y)`",
+        "xor" => "of bools it is `a != b`, of bits `number.bitXor(x, y)`",
+        "is" => "compare with `==`",
+        _ => return None,
+    })
 }
