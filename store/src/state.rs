@@ -105,12 +105,23 @@ impl State {
                 .collect::<Option<_>>()
                 .ok_or_else(damaged)?,
         };
-        let is_path = |name: &String| name.contains(['/', '\\']);
-        if state.fence != fence || is_path(&state.flags) || state.segments.iter().any(is_path) {
+        // What the state no longer names is removed one day: it may name nothing else.
+        let is_flags = state.flags.is_empty() || is_derived(&state.flags, "flags-", ".rbm");
+        let are_segments = |name: &String| is_derived(name, "idx-", ".seg");
+        if state.fence != fence || !is_flags || !state.segments.iter().all(are_segments) {
             return Err(damaged());
         }
         Ok(state)
     }
+}
+
+/// True for the name of a file that is derived from the rows.
+fn is_derived(name: &str, prefix: &str, suffix: &str) -> bool {
+    let number = name
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_suffix(suffix));
+    let allowed = |byte: u8| byte.is_ascii_digit() || byte == b'-';
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(allowed))
 }
 
 fn int(map: &Map, key: &str) -> Option<i64> {
@@ -143,5 +154,37 @@ mod tests {
             assert!(State::decode(&text.as_bytes()[..cut], 1).is_err());
         }
         assert!(State::decode(text.as_bytes(), 2).is_err());
+    }
+
+    #[test]
+    fn nothing_but_derived_files_is_named() {
+        let named = |flags: &str, segment: &str| {
+            let state = State {
+                fence: 1,
+                generation: *b"k3f9a0Zq",
+                rows: 0,
+                dat_len: 0,
+                sequence: 0,
+                time: 0,
+                flags: flags.to_owned(),
+                segments: vec![segment.to_owned()],
+            };
+            State::decode(&state.encode(), 1).is_ok()
+        };
+        assert!(named("", "idx-0-12.seg"));
+        assert!(named("flags-3.rbm", "idx-0-12.seg"));
+        for wrong in [
+            "db.dat",
+            "write.log.1",
+            "../idx-0-1.seg",
+            "idx-../x.seg",
+            "idx-.seg",
+            "",
+        ] {
+            assert!(!named("", wrong), "{wrong}");
+        }
+        for wrong in ["db.off", "LOCK", "flags-/../../x.rbm", "flags-.rbm"] {
+            assert!(!named(wrong, "idx-0-12.seg"), "{wrong}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use mix_file_path::folder_name;
 use mix_plugin_sdk::{Failure, Map, Value};
 use mix_store::{AsOf, Database, OpenOptions, SaveOptions, StoreError, Sync, View};
 
@@ -240,19 +241,6 @@ fn workspace(session: &Session) -> Result<PathBuf, Failure> {
 fn is_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(allowed)
-}
-
-/// Every byte outside of `[A-Za-z0-9_-]` as `%XX`.
-fn folder_name(name: &str) -> String {
-    let mut folder = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
-            folder.push(char::from(byte));
-        } else {
-            folder.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    folder
 }
 
 fn on_disk(

@@ -2,7 +2,13 @@
 //!
 //! Whoever touches these files uses this crate: family `files` in its components, and the host, which
 //! serves, installs and exports them. A text becomes a [`FilePath`] or [`FolderPath`] if it is a path at all;
-//! its segments are percent-encoded into names on disk, and [`decode`] goes back.
+//! its segments are percent-encoded into names on disk, and [`decode`] goes back. The folders of apps have names
+//! of their own ([`folder_name`]); [`percent`] is the encoding itself, for whoever writes addresses.
+
+mod app_folder;
+pub mod percent;
+
+pub use app_folder::{app_of_folder, folder_name};
 
 use unicode_normalization::is_nfc;
 
@@ -159,34 +165,14 @@ fn segments(inner: &str) -> Result<Vec<String>> {
 }
 
 /// The name on disk: bytes outside of `[A-Za-z0-9._~-]` are written `%XX`.
-fn encode(segment: &str) -> String {
-    let mut name = String::with_capacity(segment.len());
-    for &byte in segment.as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            name.push(char::from(byte));
-        } else {
-            name.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    name
+pub fn encode(segment: &str) -> String {
+    percent::encode(segment, b"-._~")
 }
 
 /// The segment of a name on disk; none if no segment is stored so, for instance the name of a
 /// file that is being written.
 pub fn decode(name: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        if *byte == b'%' {
-            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &tail[2..];
-        } else {
-            bytes.push(*byte);
-        }
-    }
-    let segment = String::from_utf8(bytes).ok()?;
+    let segment = String::from_utf8(percent::decode(name)?).ok()?;
     // Only what `encode` writes: otherwise two names would mean one path.
     (encode(&segment) == name && segments(&segment).is_ok_and(|list| list.len() == 1))
         .then_some(segment)

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mix_file_path::folder_name;
 use mix_plugin_sdk::mix_value::Case;
 use mix_plugin_sdk::{Failure, FromArgument, Mismatch, Value, caller};
 
@@ -74,7 +75,7 @@ impl Designator {
             _ => "local".to_string(),
         };
         if Path::new("/ws").is_dir() && is_workspace(&workspace) && !who.app.is_empty() {
-            let folder: PathBuf = ["/ws", &workspace, &app_folder(&who.app), "files"]
+            let folder: PathBuf = ["/ws", &workspace, &folder_name(&who.app), "files"]
                 .iter()
                 .collect();
             return Ok(Storage::new(folder, who));
@@ -88,19 +89,6 @@ impl Designator {
 fn is_workspace(name: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     name.len() <= 64 && !name.starts_with('-') && name.bytes().all(word)
-}
-
-/// Folder of an app: bytes outside of `[A-Za-z0-9_-]` are written `%XX`.
-fn app_folder(app: &str) -> String {
-    let mut folder = String::with_capacity(app.len());
-    for byte in app.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
-            folder.push(char::from(byte));
-        } else {
-            folder.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    folder
 }
 
 #[cfg(test)]
@@ -152,8 +140,8 @@ mod tests {
 
     #[test]
     fn folders_of_apps() {
-        assert_eq!(app_folder("my.app_1-x"), "my%2Eapp_1-x");
-        assert_eq!(app_folder("../x"), "%2E%2E%2Fx");
+        assert_eq!(folder_name("my.app_1-x"), "my%2Eapp_1-x");
+        assert_eq!(folder_name("../x"), "%2E%2E%2Fx");
         assert!(is_workspace("local") && !is_workspace("../x") && !is_workspace("-x"));
     }
 }

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mix_plugin_sdk::{Caller, Map, Value};
 
-use mix_file_path::FilePath;
+use mix_file_path::{FilePath, percent};
 
 /// The record `file`: app, path, kind, metadata, url.
 pub fn describe(who: &Caller, path: &FilePath, size: u64, modified: Option<SystemTime>) -> Map {
@@ -46,13 +46,7 @@ fn url(who: &Caller, path: &str) -> String {
         who.workspace,
         who.app
     );
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            url.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    url.push_str(&percent::encode(path, b"-._~/"));
     url
 }
 

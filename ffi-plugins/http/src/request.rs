@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mix_file_path::percent;
 use mix_plugin_sdk::mix_value::Token;
 use mix_plugin_sdk::mix_value::number::{format_float, format_int};
 use mix_plugin_sdk::{Bytes, Failure, Map, Value};
@@ -324,13 +325,7 @@ fn append_params(url: &mut Url, params: Option<&Map>) -> Checked<()> {
 
 /// As `http.urlComponentEscape`.
 fn escape(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~*!()'".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    out.push_str(&percent::encode(text, b"-_.~*!()'"));
 }
 
 fn own_headers(map: Option<&Map>) -> Checked<Vec<(String, Vec<u8>)>> {

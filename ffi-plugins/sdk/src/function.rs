@@ -34,25 +34,28 @@ pub enum Run<S> {
     Start(fn(Rc<S>, Arguments) -> LocalFuture<Result<Answer, Failure>>),
 }
 
-fn find<S>(
-    functions: &'static [Function<S>],
-    number: u32,
-) -> Result<&'static Function<S>, Failure> {
-    usize::try_from(number)
-        .ok()
-        .and_then(|index| functions.get(index))
-        .ok_or_else(|| {
-            Failure::internal(format!(
-                "this family has {} functions, no number {number}",
-                functions.len()
-            ))
-        })
+/// The functions of a family, table behind table.
+pub type Tables<S> = &'static [&'static &'static [Function<S>]];
+
+fn find<S>(tables: Tables<S>, number: u32) -> Result<&'static Function<S>, Failure> {
+    let mut index = number as usize;
+    for table in tables {
+        match table.get(index) {
+            Some(function) => return Ok(function),
+            None => index -= table.len(),
+        }
+    }
+    let count: usize = tables.iter().map(|table| table.len()).sum();
+    Err(Failure::internal(format!(
+        "this family has {count} functions, no number {number}"
+    )))
 }
 
 /// Behind `describe`.
-pub fn describe<S>(functions: &'static [Function<S>]) -> Vec<types::Function> {
+pub fn describe<S>(functions: Tables<S>) -> Vec<types::Function> {
     functions
         .iter()
+        .flat_map(|table| table.iter())
         .map(|function| types::Function {
             name: function.name.to_string(),
             params: function.params,
@@ -64,7 +67,7 @@ pub fn describe<S>(functions: &'static [Function<S>]) -> Vec<types::Function> {
 
 /// Behind `call`.
 pub fn call<S>(
-    functions: &'static [Function<S>],
+    functions: Tables<S>,
     session: impl FnOnce() -> Result<Rc<S>, Failure>,
     number: u32,
     args: Vec<u8>,
@@ -90,7 +93,7 @@ pub fn call<S>(
 
 /// Behind `start`. Functions that never wait are answered too.
 pub async fn start<S>(
-    functions: &'static [Function<S>],
+    functions: Tables<S>,
     session: impl FnOnce() -> Result<Rc<S>, Failure>,
     number: u32,
     args: Vec<u8>,

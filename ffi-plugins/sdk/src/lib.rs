@@ -42,6 +42,7 @@
 //!   function may also answer [`Many`] values, as a lazy stream, by returning [`Answer`].
 //! * A `call` function named as a `start` function with `?` behind is its *short way*, with `*` that of one
 //!   that answers [`Many`]: it is called first, and says [`Failure::waits`] if it cannot answer at once.
+//! * [`functions!`] makes a table that several components have; `family! { table PATH; … }` begins with it.
 //! * `family! { bound; … }` exports `mix:ffi/binding` too; [`caller`] then says on whose
 //!   behalf the instance works.
 //! * [`shared_family!`] is for plugins whose one instance serves many runs at once, such as
@@ -66,7 +67,7 @@ pub use argument::{Arguments, Bytes, FromArgument, Mismatch};
 pub use caller::{Caller, caller};
 pub use clock::sleep;
 pub use failure::Failure;
-pub use function::{Function, Run};
+pub use function::{Function, Run, Tables};
 pub use mix_plugin_sdk_macros::plugin;
 pub use mix_value::{self, Map, Value};
 pub use result::{Encoded, IntoValue};

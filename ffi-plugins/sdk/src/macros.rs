@@ -4,24 +4,32 @@
 /// `async` ones. See the page of this crate.
 #[macro_export]
 macro_rules! family {
-    (bound; $($functions:tt)*) => {
-        $crate::__plugin!(alone () = |_caller| (); $($functions)*);
+    (bound; table $table:path; $($functions:tt)*) => {
+        $crate::__plugin!(alone () = |_caller| (); [$table]; $($functions)*);
         $crate::__export_binding_of_plugin!();
     };
+    (bound; $($functions:tt)*) => {
+        $crate::__plugin!(alone () = |_caller| (); []; $($functions)*);
+        $crate::__export_binding_of_plugin!();
+    };
+    (table $table:path; $($functions:tt)*) => {
+        $crate::__plugin!(alone () = |_caller| (); [$table]; $($functions)*);
+    };
     ($($functions:tt)*) => {
-        $crate::__plugin!(alone () = |_caller| (); $($functions)*);
+        $crate::__plugin!(alone () = |_caller| (); []; $($functions)*);
     };
 }
 
-/// A table of functions alone, in the form of [`family!`], for a component that calls them itself.
-#[doc(hidden)]
+/// A table of functions in the form of [`family!`], which may be part of several components:
+/// `functions! { pub TABLE; … }`. A family takes it over with `table PATH;` before its own functions.
 #[macro_export]
 macro_rules! functions {
-    ($table:ident; $(
+    ($(#[$attribute:meta])* $visibility:vis $table:ident; $(
         $(#[doc = $doc:expr])*
         $kind:ident $name:literal = $($function:ident)::+ ( $($type:ty),* $(,)? );
     )*) => {
-        static $table: &[$crate::Function<()>] = &[$(
+        $(#[$attribute])*
+        $visibility static $table: &[$crate::Function<()>] = &[$(
             $crate::Function {
                 name: $name,
                 params: <[()]>::len(&[$($crate::__unit!($type)),*]) as u8,
@@ -41,7 +49,7 @@ macro_rules! functions {
 #[macro_export]
 macro_rules! shared_family {
     (session $session:ty = $open:expr; $($functions:tt)*) => {
-        $crate::__plugin!(shared $session = $open; $($functions)*);
+        $crate::__plugin!(shared $session = $open; []; $($functions)*);
         $crate::__export_binding_of_plugin!();
         $crate::__export_shared_of_plugin!($session);
     };
@@ -51,7 +59,7 @@ macro_rules! shared_family {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __plugin {
-    ($mode:ident $session:ty = $open:expr; $(
+    ($mode:ident $session:ty = $open:expr; [$($table:path)?]; $(
         $(#[doc = $doc:expr])*
         $kind:ident $name:literal = $($function:ident)::+ ( $($type:ty),* $(,)? );
     )*) => {
@@ -62,7 +70,9 @@ macro_rules! __plugin {
             static PLUGIN_SESSIONS: $crate::private::Sessions<$session> = ::core::default::Default::default();
         }
 
-        static PLUGIN_FUNCTIONS: &[$crate::Function<$session>] = &[$(
+        static PLUGIN_FUNCTIONS: $crate::Tables<$session> = &[$(&$table,)? &OWN_FUNCTIONS];
+
+        static OWN_FUNCTIONS: &[$crate::Function<$session>] = &[$(
             $crate::Function {
                 name: $name,
                 params: <[()]>::len(&[$($crate::__unit!($type)),*]) as u8,

@@ -52,7 +52,7 @@ fn refuse(session: &mut Session, request: &Pending) {
 
 fn seed() -> u64 {
     let mut bytes = [0; 8];
-    match crate::random::fill(&mut bytes) {
+    match mix_crypto_functions::random::fill(&mut bytes) {
         Ok(()) => u64::from_le_bytes(bytes),
         // Without a generator the numbers of every run are the same; nothing else depends on them.
         Err(_) => 0x9e37_79b9_7f4a_7c15,

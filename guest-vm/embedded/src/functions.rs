@@ -3,65 +3,27 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mix_plugin_sdk::{Bytes, Failure, Map, Value, functions, private};
+use mix_core_functions::clock;
+use mix_plugin_sdk::{Failure, Tables, functions, private};
 use mix_vm::{Host, HostFailure, Linked};
 
 use crate::bindings::mix::embed::functions as host;
-use crate::{cipher, clock, compress, digest, environment, log, pure, random, report, signature};
 
 /// Numbers of functions of the host begin here.
 pub const OF_HOST: u32 = 1 << 24;
 
-functions! { OWN;
-    /// As in family `core`.
-    call "$core_now" = clock::now();
-    /// As in family `core`.
-    call "$core_monotonic" = clock::monotonic();
+functions! {
+    SLEEPING;
     /// As in family `core`.
     call "$core_sleep" = sleep(f64);
-    /// As in family `core`.
-    call "$core_log" = log::log(String, String);
-    /// As in family `core`.
-    call "$core_debug" = log::debug(String);
-    /// As in family `core`.
-    call "$core_env_current" = environment::current();
-    /// As in family `core`.
-    call "$core_env_initial" = environment::initial();
-    /// As in family `core`.
-    call "$binary_compress" = compress::compress(String, Bytes);
-    /// As in family `core`.
-    call "$binary_decompress" = compress::decompress(String, Bytes);
-    /// As in family `core`.
-    call "$decode_error" = report::decode(Value);
-    /// As in family `core`.
-    call "$core_tz_at_utc" = pure::tz_at_utc(String, f64);
-    /// As in family `core`.
-    call "$core_tz_at_wall" = pure::tz_at_wall(String, f64);
-    /// As in family `core`.
-    call "$xml_parse" = pure::xml_parse(Map, String);
-    /// As in family `core`.
-    call "$xml_format" = pure::xml_format(Value);
-    /// As in family `core`.
-    call "$xml_html_entities" = pure::xml_html_entities();
-    /// As in family `crypto`.
-    call "$crypto_md5" = digest::md5(Bytes);
-    /// As in family `crypto`.
-    call "$crypto_sha1" = digest::sha1(Bytes);
-    /// As in family `crypto`.
-    call "$crypto_sha256" = digest::sha256(Bytes);
-    /// As in family `crypto`.
-    call "$crypto_hmac_sha1" = digest::hmac_sha1(Bytes, Bytes);
-    /// As in family `crypto`.
-    call "$crypto_hmac_sha256" = digest::hmac_sha256(Bytes, Bytes);
-    /// As in family `crypto`.
-    call "$crypto_rsa_sha256" = signature::rsa_sha256(Bytes, Bytes);
-    /// As in family `crypto`.
-    call "$crypto_aes_gcm_encrypt" = cipher::encrypt(Bytes, Bytes, Bytes);
-    /// As in family `crypto`.
-    call "$crypto_aes_gcm_decrypt" = cipher::decrypt(Bytes, Bytes, Bytes);
-    /// As in family `crypto`.
-    call "$crypto_random_bytes" = random::bytes(i64);
 }
+
+/// The functions that are part of this component.
+static OWN: Tables<()> = &[
+    &mix_core_functions::FUNCTIONS,
+    &mix_crypto_functions::FUNCTIONS,
+    &SLEEPING,
+];
 
 /// Nothing else can go on meanwhile.
 fn sleep(seconds: f64) -> Result<(), Failure> {
@@ -71,10 +33,11 @@ fn sleep(seconds: f64) -> Result<(), Failure> {
 
 /// The function of that name that is part of this component.
 pub fn own(name: &str) -> Option<Linked> {
-    let place = OWN.iter().position(|function| function.name == name)?;
+    let mut all = (0..).zip(OWN.iter().flat_map(|table| table.iter()));
+    let (index, function) = all.find(|(_, function)| function.name == name)?;
     Some(Linked {
-        index: u32::try_from(place).ok()?,
-        params: OWN[place].params,
+        index,
+        params: function.params,
         waits: false,
         family: 0,
     })

@@ -2,7 +2,7 @@
 //!
 //! The machine of `mix-vm` neither blocks nor does input and output, so a host that can only call
 //! and be called drives it to the end of a run in one call. The families `core` and `crypto` are
-//! linked in, module for module as in their components, but for what waits; every other foreign
+//! linked in (`mix-core-functions`, `mix-crypto-functions`), but for what waits; every other foreign
 //! function is one of the embedding program (`mix:embed/functions`). It imports nothing of WASI 0.3.
 //!
 //! * [`program`]: loading, before the component is written;
@@ -14,38 +14,6 @@ mod agents;
 mod drive;
 mod functions;
 mod program;
-
-// The families' own modules. What waits is not reached from here.
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/crypto/src/cipher.rs"]
-mod cipher;
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/core/src/clock.rs"]
-mod clock;
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/core/src/compress.rs"]
-mod compress;
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/crypto/src/digest.rs"]
-mod digest;
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/core/src/environment.rs"]
-mod environment;
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/core/src/log.rs"]
-mod log;
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/core/src/pure.rs"]
-mod pure;
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/crypto/src/random.rs"]
-mod random;
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/core/src/report.rs"]
-mod report;
-#[allow(dead_code)]
-#[path = "../../../ffi-plugins/crypto/src/signature.rs"]
-mod signature;
 
 #[allow(unsafe_code, missing_docs, clippy::all)]
 mod bindings {

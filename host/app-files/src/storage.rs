@@ -2,9 +2,9 @@
 
 use crate::error::{FilesError, Result};
 use crate::files::AppFiles;
-use crate::folder_name::app_of_folder;
 use crate::path_locks::{Held, PathLocks};
 use crate::remote::{Remote, objects_of};
+use mix_file_path::app_of_folder;
 use mix_object_store::Bucket;
 use std::path::Path;
 use std::sync::Arc;

@@ -42,18 +42,21 @@ pub(crate) fn compact(
     report(&done, printer)
 }
 
+/// A time, or the beginning of a day.
+pub(crate) fn time(text: &str) -> Option<i64> {
+    parse_time(text).or_else(|| parse_time(&format!("{text}T00:00:00.000Z")))
+}
+
 pub(crate) fn prune(
     target: &Target,
     before: &str,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
-    let time = parse_time(before)
-        .or_else(|| parse_time(&format!("{before}T00:00:00.000Z")))
-        .ok_or_else(|| {
-            Failure::usage(format!(
-                "--before {before:?} is no time (2026-01-31, 2026-01-31T12:00:00.000Z)"
-            ))
-        })?;
+    let time = time(before).ok_or_else(|| {
+        Failure::usage(format!(
+            "--before {before:?} is no time (2026-01-31, 2026-01-31T12:00:00.000Z)"
+        ))
+    })?;
     let done = target.write()?.prune(time)?;
     report(&done, printer)
 }

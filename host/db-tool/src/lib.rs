@@ -34,6 +34,11 @@ pub struct Terminal {
     pub progress: bool,
 }
 
+/// A line for people, on standard error. Nobody can be told when that fails.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Carries out a command.
 pub fn run(args: DbArgs, terminal: Terminal, out: &mut dyn Write) -> Result<(), Failure> {
     let output = args.output.unwrap_or(if terminal.results {

@@ -6,17 +6,19 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use mix_store::query::{Pipeline, QueryOptions};
+use mix_store::time::format_time;
 use mix_store::transfer::{ExportOptions, Format};
 use mix_store::{AsOf, Database, fields, id_argument};
 use mix_value::{Map, Value, escjson};
 
-use crate::Terminal;
 use crate::args::{ExportArgs, FileFormat, ParseArgs, QueryArgs};
 use crate::csv_records;
 use crate::failure::Failure;
+use crate::files;
 use crate::output::Printer;
 use crate::progress;
 use crate::target::Target;
+use crate::{Terminal, say};
 
 /// Versions of a record that are read together.
 const TOGETHER: usize = 16;
@@ -117,10 +119,7 @@ pub(crate) fn query(
             _ => return Err(Failure::usage("--params must be a JSON object")),
         },
     };
-    let as_of = args.as_of.map(|moment| match moment.parse::<i64>() {
-        Ok(rows) => Value::Int(rows),
-        Err(_) => Value::from(moment),
-    });
+    let as_of = args.as_of.as_deref().map(moment).transpose()?;
     let options = QueryOptions {
         params,
         skip: args.skip.unwrap_or(0),
@@ -143,6 +142,22 @@ pub(crate) fn query(
             .map_err(|error| Failure::work(format!("db_corrupt: {error}")))
     });
     printer.values(results)
+}
+
+/// What `--as-of` says: rows, a watermark, a time or the beginning of a day.
+fn moment(text: &str) -> Result<Value, Failure> {
+    if let Ok(rows) = text.parse::<u32>() {
+        return Ok(Value::Int(rows.into()));
+    }
+    if let Some(time) = files::time(text) {
+        return Ok(Value::from(format_time(time)));
+    }
+    match text.contains('.') {
+        true => Ok(Value::from(text)),
+        false => Err(Failure::usage(format!(
+            "--as-of {text:?} is no watermark, no number of rows and no time (2026-01-31, 2026-01-31T12:00:00.000Z)"
+        ))),
+    }
 }
 
 fn json(flag: &str, text: &str) -> Result<Value, Failure> {
@@ -171,7 +186,7 @@ pub(crate) fn export(
             ));
         }
         database.export_image(folder)?;
-        eprintln!("{} rows", database.view().bound());
+        say(format_args!("{} rows", database.view().bound()));
         return Ok(());
     }
     let query = args.query.as_deref().map(Pipeline::parse).transpose()?;
@@ -211,7 +226,7 @@ pub(crate) fn export(
     };
     bar.finish_and_clear();
     if args.file.is_some() {
-        eprintln!("{count} records");
+        say(format_args!("{count} records"));
     }
     Ok(())
 }

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use mix_file_path::folder_name;
 use mix_store::{Database, OpenOptions};
 
 use crate::args::DbArgs;
 use crate::failure::Failure;
+use crate::say;
 
 /// The folder of an app, and how its database is opened.
 pub(crate) struct Target {
@@ -21,7 +23,7 @@ impl Target {
         let (path, name) = match (&args.path, &args.ws_dir, &args.app) {
             (Some(path), _, _) => (path.clone(), None),
             (None, Some(ws_dir), Some(app)) => {
-                let folder = ws_dir.join(folder_name(&args.ws)?).join(folder_name(app)?);
+                let folder = ws_dir.join(folder(&args.ws)?).join(folder(app)?);
                 (folder, Some(app.clone()))
             }
             // A query can be parsed without a database.
@@ -95,25 +97,16 @@ impl Target {
     fn open(&self, options: OpenOptions) -> Result<Database, Failure> {
         let database = Database::open(&self.path, options)?;
         for warning in database.take_warnings() {
-            eprintln!("warning: {warning}");
+            say(format_args!("warning: {warning}"));
         }
         Ok(database)
     }
 }
 
-/// The folder of an app or workspace: its name with every byte outside of
-/// `[A-Za-z0-9_-]` written `%XX`.
-fn folder_name(name: &str) -> Result<String, Failure> {
+/// The folder of an app or workspace.
+fn folder(name: &str) -> Result<String, Failure> {
     if name.is_empty() {
         return Err(Failure::usage("the name of an app or workspace is empty"));
     }
-    let mut folder = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
-            folder.push(char::from(byte));
-        } else {
-            folder.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    Ok(folder)
+    Ok(folder_name(name))
 }

@@ -81,6 +81,14 @@ fn records_are_saved_read_and_deleted() {
         ok(&app, &["query", "name == \"Bo\" | { age }", "--as-of", "3"]),
         "{\"age\":22}\n"
     );
+    // A day begins at midnight, and there was nothing yet.
+    for early in ["2020-01-31", "2020-01-31T12:00:00Z", "0"] {
+        assert_eq!(ok(&app, &["query", "count()", "--as-of", early]), "0\n");
+    }
+    for wrong in ["yesterday", "-1", "2020-13-01", "99999999999"] {
+        let refused = db(&app, &["query", "", &format!("--as-of={wrong}")]);
+        assert_eq!(refused.expect_err(wrong).code, 2, "{wrong}");
+    }
     assert_eq!(
         ok(
             &app,

@@ -33,6 +33,7 @@ use crate::response::{self, Format, Frame, Response, TEXT};
 use crate::route::{Action, Route};
 use crate::sse::EVENT_STREAM;
 use crate::topic::Topic;
+use mix_file_path::percent;
 use mix_identity::Grant;
 use mix_value::{Map, Value};
 
@@ -454,7 +455,7 @@ impl Managed {
                     let mut response = self.value(200, &value)?;
                     response
                         .headers
-                        .extend(next.map(|next| ("x-next", percent(&next))));
+                        .extend(next.map(|next| ("x-next", header_text(&next))));
                     Ok(response)
                 }
                 Done::Value(status, value) => self.value(status, &value),
@@ -548,14 +549,6 @@ impl Managed {
 }
 
 /// A path as it can stand in a header.
-fn percent(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+fn header_text(text: &str) -> String {
+    percent::encode(text, b"-._~/")
 }

@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use crate::names;
+use mix_file_path::percent;
 
 /// Longest path of a topic.
 const MAX_PATH: usize = 512;
@@ -85,15 +86,7 @@ impl Topic {
 
 /// The name of a user as a part of a topic: percent-escaped as modules do it.
 pub fn escaped_part(name: &str) -> String {
-    let mut text = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~*!()'".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
+    percent::encode(name, b"-_.~*!()'")
 }
 
 #[cfg(test)]

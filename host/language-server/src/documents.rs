@@ -4,6 +4,7 @@ use lsp_types::Uri;
 use mix_bytecode::library::{self, Library};
 use mix_compiler::analysis::Analysis;
 use mix_compiler::{CompileOptions, SourceFile, analyze, imports};
+use mix_file_path::percent;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -176,16 +177,8 @@ pub fn path_of(uri: &Uri) -> Option<PathBuf> {
 
 /// The address of a file.
 pub fn address_of(path: &Path) -> Option<Uri> {
-    let mut address = String::from("file://");
-    for byte in path.to_str()?.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-                address.push(char::from(byte));
-            }
-            other => address.push_str(&format!("%{other:02X}")),
-        }
-    }
-    address.parse().ok()
+    let path = percent::encode(path.to_str()?, b"/-_.~");
+    format!("file://{path}").parse().ok()
 }
 
 /// The files of a folder with some ending, in the order of their names.

@@ -7,6 +7,7 @@ use crate::transport::Call;
 use crate::xml;
 use bytes::Bytes;
 use http::Method;
+use mix_file_path::percent;
 use std::time::UNIX_EPOCH;
 
 /// One line of a listing.
@@ -103,21 +104,7 @@ fn read(text: &str) -> Result<Page> {
 
 /// A key out of its form in listings: percent-encoded, blanks as `+`.
 fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        bytes.push(match byte {
-            b'%' => {
-                let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-                rest = &tail[2..];
-                u8::from_str_radix(digits, 16).ok()?
-            }
-            b'+' => b' ',
-            byte => *byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(percent::decode(&text.replace('+', " "))?).ok()
 }
 
 #[cfg(test)]

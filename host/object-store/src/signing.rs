@@ -5,6 +5,7 @@
 
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
+use mix_file_path::percent;
 use sha2::{Digest, Sha256};
 
 /// The scheme's name.
@@ -93,15 +94,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Percent-encodes all but letters, digits and `-._~`; in paths `/` stays too.
 pub fn encode(text: &str, is_path: bool) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || is_path && byte == b'/' {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+    percent::encode(text, if is_path { b"-._~/" } else { b"-._~" })
 }
 
 /// A query in the form in which it is signed: encoded, ascending.

@@ -162,7 +162,7 @@ fn open(
         let vm = assembly.vms.of(&request.program.foreign).await?;
         let who = caller(&request.place, "", &request.user, None);
         let grants = Grants {
-            environment: request.environment,
+            environment: request.environment.clone(),
             memory: request.memory,
             ..Grants::default()
         };
@@ -174,6 +174,7 @@ fn open(
             who.clone(),
             None,
             request.neighbours,
+            &request.environment,
         );
         store.data_mut().owner = Some(Box::new(context.clone()));
         let run = match vm.start(&mut store, &who, &request.program).await? {

@@ -13,8 +13,8 @@
 //! * [`manifest`], [`contract`]: what a plugin needs and is granted, which versions of the contract fit.
 //! * [`tape`]: recorded and replayed requests.
 //! * [`download`]: HTTP requests of the host itself; those of guests are in [`mix_sandbox`].
-//! * [`neighbours`]: databases outside of the run's own app.
 //! * [`program_log`]: lines that programs write.
+//! * [`neighbours`]: databases outside of the run's own app; [`remote_main`]: its own one on another server.
 //! * [`workspace`], [`programs`], [`libraries`], [`signature`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
 //! * [`secrets_key`]: where the keys of the users' secrets come from.
 //!
@@ -50,6 +50,7 @@ pub mod plugin;
 pub mod program_log;
 pub mod programs;
 pub mod progress;
+pub mod remote_main;
 mod room;
 pub mod run;
 pub mod secrets_key;

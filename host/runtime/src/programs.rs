@@ -477,7 +477,7 @@ fn copy_files(from: &Path, to: &Path, depth: usize) -> Result<()> {
     for item in fs::read_dir(from).with_context(|| format!("{} cannot be read", from.display()))? {
         let item = item?;
         let kind = item.file_type()?;
-        let target = to.join(stored_name(&item.file_name().to_string_lossy()));
+        let target = to.join(mix_file_path::encode(&item.file_name().to_string_lossy()));
         if kind.is_dir() {
             copy_files(&item.path(), &target, depth + 1)?;
         } else if kind.is_file() {
@@ -487,19 +487,6 @@ fn copy_files(from: &Path, to: &Path, depth: usize) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Segments of file paths are stored percent-encoded.
-fn stored_name(segment: &str) -> String {
-    let mut name = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            name.push(byte as char);
-        } else {
-            name.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    name
 }
 
 /// Name for an app or an executable after a path; `main` if the path gives none.

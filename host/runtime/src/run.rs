@@ -13,6 +13,7 @@ use crate::plugin::Access;
 use crate::program_log;
 use crate::programs::Executable;
 use crate::progress::{Progress, Told};
+use crate::remote_main::{self, RemoteMain};
 use crate::room;
 use crate::shares::paced;
 use crate::stream::HostReply;
@@ -36,6 +37,8 @@ use wasmtime::{Store, StoreContextMut, Trap};
 
 /// Instances that may end, one after the other, before a function of theirs has begun.
 const ATTEMPTS: usize = 3;
+/// The variable with the number of the caller's token.
+const CALLERS_TOKEN: &str = "MIXER_RUN_TOKEN";
 
 /// What is to be run.
 pub struct RunRequest {
@@ -96,6 +99,8 @@ pub struct RunContext {
     caller: Caller,
     allowed: Option<Vec<Access>>,
     neighbours: Option<Arc<dyn Neighbours>>,
+    /// Where its main database is, if not here.
+    remote: Option<RemoteMain>,
     /// Where its calls belong to in a trace.
     trace: Option<Trace>,
     links: Arc<Mutex<Links>>,
@@ -122,18 +127,36 @@ impl RunContext {
         caller: Caller,
         allowed: Option<Vec<Access>>,
         neighbours: Option<Arc<dyn Neighbours>>,
+        environment: &[(&'static str, String)],
     ) -> Arc<RunContext> {
+        let remote = RemoteMain::of(environment, &place.app);
         Arc::new(RunContext {
             assembly,
             place,
             caller,
             allowed,
+            remote,
             trace: neighbours.as_ref().and_then(|one| one.trace()),
             neighbours,
             links: Arc::default(),
             own: StdMutex::new(HashMap::new()),
             desk: Desk::default(),
         })
+    }
+
+    /// The number of its caller's token, if it has one.
+    pub fn token(&self) -> Option<u64> {
+        let variables = self.neighbours.as_ref()?.variables();
+        let token = variables.iter().find(|(name, _)| *name == CALLERS_TOKEN)?;
+        token.1.parse().ok()
+    }
+
+    /// Where the main database of the run is, if a call is about that and it is not here.
+    fn remote(&self, target: Target, args: &[u8]) -> Option<&RemoteMain> {
+        let remote = self.remote.as_ref()?;
+        let code = self.assembly.plugins.get(target.plugin)?;
+        let answers = || remote.answers(self.assembly.name_of(target), args);
+        (code.access == Access::Records && answers()).then_some(remote)
     }
 
     /// The span of a call, if the run is traced.
@@ -162,6 +185,7 @@ impl RunContext {
         // What is outside of the app takes permission first, what is stored takes room.
         if link.instance.is_shared()
             && (!contract::is_short_way(self.assembly.name_of(target))
+                || self.remote(target, &args).is_some()
                 || neighbours::outside(&self.place.app, &args).is_some())
         {
             return Err(args);
@@ -216,6 +240,9 @@ impl RunContext {
     ) -> Result<Vec<u8>, Failure> {
         if let Some((session, args)) = self.own_session(target, &args)? {
             return families::encoded(session.call(target.function, &args));
+        }
+        if self.remote(target, &args).is_some() {
+            return Err(remote_main::waits());
         }
         let mut attempt = Attempt::first(args);
         loop {
@@ -295,6 +322,10 @@ impl RunContext {
         if let Some((session, args)) = self.own_session(target, &args)? {
             let result = session.start(target.function, args).await;
             return families::encoded(result).map(HostReply::One);
+        }
+        if let Some(remote) = self.remote(target, &args) {
+            let function = self.assembly.name_of(target);
+            return remote.start(self, function, args).await;
         }
         if let Some(function) = self.assembly.server_function(target)
             && let Some(neighbours) = &self.neighbours
@@ -555,6 +586,7 @@ pub fn run_answering(
             who.clone(),
             request.allowed.clone(),
             request.neighbours.clone(),
+            &request.environment,
         );
         let deadline = Instant::now() + request.timeout;
         let end = End(StdMutex::new(deadline));

@@ -90,8 +90,7 @@ pub fn outgoing(
         outgoing,
         Incoming {
             receiver,
-            owner,
-            function,
+            owner: Some((owner, function)),
         },
     )
 }
@@ -177,19 +176,29 @@ pub fn is_value(bytes: &[u8]) -> bool {
 /// The reading end, outside of any store.
 pub struct Incoming {
     receiver: mpsc::Receiver<Batch>,
-    owner: Arc<Instance>,
-    function: u32,
+    /// The instance whose function writes it.
+    owner: Option<(Arc<Instance>, u32)>,
 }
 
 impl Incoming {
+    /// Items that are there already.
+    pub fn of(items: Vec<Vec<u8>>) -> Incoming {
+        // A sender has room for one batch, whatever the channel has.
+        let (mut sender, receiver) = mpsc::channel(0);
+        let _ = sender.try_send(Ok(items));
+        Incoming {
+            receiver,
+            owner: None,
+        }
+    }
+
     /// The next batch; `None` at the end.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Batch>> {
         let next = std::task::ready!(Pin::new(&mut self.receiver).poll_next(context));
         // A writer that died must not look like one that was done.
-        let death = if next.is_none() {
-            self.owner.death_of(self.function)
-        } else {
-            None
+        let death = match &self.owner {
+            Some((owner, function)) if next.is_none() => owner.death_of(*function),
+            _ => None,
         };
         Poll::Ready(next.or(death.map(Err)))
     }

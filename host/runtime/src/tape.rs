@@ -135,7 +135,7 @@ impl Tape {
 }
 
 /// The response whose body came in pieces: its map, the pieces, or a map with the error at the end.
-fn whole(parts: Vec<Vec<u8>>) -> Result<Vec<u8>, Failure> {
+pub fn whole(parts: Vec<Vec<u8>>) -> Result<Vec<u8>, Failure> {
     let parts: Result<Vec<Value>, _> = parts.iter().map(|part| msgpack::decode(part)).collect();
     let mut parts = parts
         .map_err(|error| broken(&error.to_string()))?

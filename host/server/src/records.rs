@@ -185,7 +185,7 @@ pub async fn perform(
         detail: Some(map([("code", text("not_storable"))])),
     })?;
     let who = run::caller(&place, "", user, Some(time));
-    let context = RunContext::new(assembly.clone(), place, who, None, None);
+    let context = RunContext::new(assembly.clone(), place, who, None, None, &[]);
     match tokio::time::timeout(time, context.start_target(target, args)).await {
         Err(_) => Err(CallFailure {
             code: "ERR_TIMEOUT".to_owned(),

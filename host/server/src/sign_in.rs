@@ -21,6 +21,7 @@ use crate::issuing::{SignedIn, seconds_now};
 use crate::records::{map, text};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mix_file_path::percent;
 use mix_http_api::{ApiError, Done, Route, SignIn};
 use mix_value::{Map, Value, escjson};
 use provider::{Failed, Provider};
@@ -317,15 +318,7 @@ fn challenge(verifier: &str) -> String {
 
 /// A text as it stands in a form.
 fn form(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+    percent::encode(text, b"-._~")
 }
 
 #[cfg(test)]

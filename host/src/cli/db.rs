@@ -1,9 +1,9 @@
 //! `mixer db`: the commands are those of `mix-db-tool`, on the files themselves.
 
-use super::Exit;
+use super::{Exit, output};
 use clap::Args;
 use mix_db_tool::{DbArgs, Terminal};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 /// Inspects and changes the records of an app.
 #[derive(Debug, Args)]
@@ -18,10 +18,8 @@ impl Db {
             results: std::io::stdout().is_terminal(),
             progress: std::io::stderr().is_terminal(),
         };
-        let mut out = std::io::stdout().lock();
+        let mut out = output::Long::new();
         let done = mix_db_tool::run(self.args, terminal, &mut out);
-        let flushed = out.flush();
-        done.map_err(|failure| Exit::with_code(failure.code, failure.message))?;
-        flushed.map_err(|error| Exit::io(format!("standard output: {error}")))
+        out.end(done.map_err(|failure| Exit::with_code(failure.code, failure.message)))
     }
 }

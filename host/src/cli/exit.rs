@@ -1,5 +1,6 @@
 //! How a command ends when it does not end well.
 
+use super::output;
 use std::fmt;
 
 /// A failure of a command: exit code and what is printed.
@@ -78,7 +79,7 @@ impl Exit {
     /// Prints the message and gives the exit code.
     pub fn report(self) -> u8 {
         if !self.message.is_empty() {
-            eprintln!("{}", self.message);
+            output::messages(&format!("{}\n", self.message));
         }
         self.code
     }

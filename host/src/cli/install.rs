@@ -57,7 +57,8 @@ impl Install {
         program
             .install(&place)
             .map_err(|error| Exit::io(format!("{error:#}")))?;
-        eprintln!("installed {} into {}/{}", self.path.display(), self.ws, app);
+        let (path, ws) = (self.path.display(), &self.ws);
+        output::messages(&format!("installed {path} into {ws}/{app}\n"));
         Ok(())
     }
 }

@@ -197,7 +197,7 @@ fn usage(error: &clap::Error) -> u8 {
                     !line.starts_with("Usage:") && !line.starts_with("For more information")
                 })
                 .collect();
-            eprintln!("{}", message.join(" "));
+            output::messages(&format!("{}\n", message.join(" ")));
             2
         }
     }

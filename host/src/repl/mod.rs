@@ -61,10 +61,11 @@ impl Loop {
     }
 
     fn run_edited(&mut self) -> Result<()> {
-        println!(
-            "Mix {} (#help lists the commands)",
-            env!("CARGO_PKG_VERSION")
-        );
+        let version = env!("CARGO_PKG_VERSION");
+        writeln!(
+            std::io::stdout(),
+            "Mix {version} (#help lists the commands)"
+        )?;
         let mut editor = editor::Editor::new(&self.repl);
         while let Some(text) = editor.read()? {
             if let Next::End = self.enter(&text)? {

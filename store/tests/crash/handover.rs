@@ -84,6 +84,58 @@ fn a_log_stays_for_a_day_after_the_next_one_was_announced() {
     }
 }
 
+/// A database that has been at fences 1 to 4, and whether `prepare` lets a flush of today remove logs of it.
+fn logs_left(prepare: impl FnOnce(&Path, &dyn Fn(u64, u64))) -> Vec<u64> {
+    let folder = tempfile::tempdir().expect("scratch");
+    let db = on_disk(folder.path());
+    for number in 1..=3 {
+        save(&db, number).expect("saves");
+        db.reindex().expect("raises the fence");
+    }
+    save(&db, 4).expect("saves");
+    drop(db);
+    let files = folder.path().join("v2");
+    let age = |fence: u64, hours: u64| {
+        let then = SystemTime::now() - Duration::from_secs(hours * 60 * 60);
+        let log = File::open(files.join(format!("write.log.{fence}")));
+        log.and_then(|log| log.set_modified(then)).expect("ages");
+    };
+    prepare(&files, &age);
+    let db = on_disk(folder.path());
+    db.flush().expect("flushes");
+    assert_eq!(numbers(&db), [1, 2, 3, 4]);
+    let names = fs::read_dir(&files).expect("a folder").map(|entry| {
+        let name = entry.expect("an entry").file_name();
+        name.into_string().expect("UTF-8")
+    });
+    logs(&names.collect::<Vec<_>>())
+}
+
+#[test]
+fn old_logs_are_removed_lowest_first_and_without_a_gap() {
+    let all_old = |_: &Path, age: &dyn Fn(u64, u64)| (1..=4).for_each(|fence| age(fence, 30));
+    assert_eq!(logs_left(all_old), [3, 4]);
+    // The one above the lowest is young, so the lowest stays, and with it those that are old enough.
+    let second_is_young = |files: &Path, age: &dyn Fn(u64, u64)| {
+        all_old(files, age);
+        age(2, 1);
+    };
+    assert_eq!(logs_left(second_is_young), [1, 2, 3, 4]);
+    let third_is_young = |files: &Path, age: &dyn Fn(u64, u64)| {
+        all_old(files, age);
+        age(3, 1);
+    };
+    assert_eq!(logs_left(third_is_young), [2, 3, 4]);
+    // One that cannot be removed keeps those above it.
+    let lowest_stays = |files: &Path, age: &dyn Fn(u64, u64)| {
+        let lowest = files.join("write.log.1");
+        fs::remove_file(&lowest).expect("removes");
+        fs::create_dir(&lowest).expect("a folder in its place");
+        all_old(files, age);
+    };
+    assert_eq!(logs_left(lowest_stays), [1, 2, 3, 4]);
+}
+
 #[test]
 fn a_log_that_failed_to_sync_is_closed_to_others_too() {
     let (mut failed, mut locked) = (0, 0);

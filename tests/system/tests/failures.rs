@@ -1,9 +1,11 @@
 //! What goes wrong ends its own call with a stable code, a line that says what and
 //! where, and nothing else: the server goes on serving.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use mix_system_tests::{Finished, Server, components, repository, response_json, run_mixer};
+use mix_system_tests::{Finished, Server, components, mixer, repository, response_json, run_mixer};
 use serde_json::json;
 
 fn program(name: &str) -> String {
@@ -44,6 +46,55 @@ fn assert_fails(finished: &Finished, code: i32, parts: &[&str]) {
         "a panic reached the user: {}",
         finished.stderr
     );
+}
+
+/// As in `mixer db query … | head`.
+#[test]
+fn a_command_whose_output_nobody_reads_any_longer_ends_quietly() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let records = folder.path().join("records.jsonl");
+    // More than a pipe holds.
+    let lines: String = (0..4000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    std::fs::write(&records, lines).expect("records");
+    let app = folder.path().join("app").display().to_string();
+    let saved = run(&[
+        "db",
+        "--path",
+        &app,
+        "import",
+        &records.display().to_string(),
+    ]);
+    assert_eq!(saved.code, 0, "{}", saved.stderr);
+    let mut commands = vec![vec!["export"], vec!["export", "--format", "csv"]];
+    for output in ["table", "json", "jsonl", "csv"] {
+        commands.push(vec!["query", "", "--output", output]);
+    }
+    for command in commands {
+        let mut child = Command::new(mixer())
+            .args(["db", "--path", &app])
+            .args(&command)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("mixer starts");
+        let mut out = child.stdout.take().expect("its output");
+        out.read_exact(&mut [0; 8]).expect("a beginning");
+        drop(out);
+        let done = child.wait_with_output().expect("it ends");
+        assert_eq!(
+            (done.status.code(), &*String::from_utf8_lossy(&done.stderr)),
+            (Some(0), ""),
+            "{command:?}"
+        );
+    }
+    // Nor does it end badly if nobody reads what is wrong.
+    let mut child = Command::new(mixer())
+        .args(["db", "--path", "/nowhere", "stat"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("mixer starts");
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(3));
 }
 
 #[test]

@@ -625,3 +625,58 @@ fn databases_of_other_servers_are_asked_over_http() {
         );
     }
 }
+
+/// With variable `remoteDatabaseServer` the main database is that of the same app on another server.
+#[test]
+fn the_main_database_may_be_on_another_server() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let server = Server::mixer(folder.path(), &[]);
+    for (path, body) in [
+        ("/v1/ws", r#"{"name":"there"}"#),
+        ("/v1/ws/there/app/shop", "{}"),
+    ] {
+        let made = server.send("POST", path, &[], Some(("application/json", body)));
+        assert_eq!(made.status, 201, "{path}");
+    }
+    let here = tempfile::tempdir().expect("a scratch folder");
+    let ws_dir = here.path().display().to_string();
+    let base = format!("{}/v1/ws/there", server.base());
+    let environment = json!({"remoteDatabaseServer": base}).to_string();
+    let run = |app: &str, more: &[&str]| {
+        let mut arguments = vec!["--ws-dir", &ws_dir, "--app", app];
+        arguments.extend(more);
+        // The first record there is what the app says of itself.
+        let params = json!({"app": app, "then": 4});
+        agent("databases.mix", "own", &params, &arguments)
+    };
+    let there = ["--env", &environment, "--dangerous-http-mode"];
+    let expected = json!({
+        "numbers": [1, 2, 4],
+        "follows": 1,
+        "text": 4,
+        "read": [1, null, [true, false]],
+        "changed": [3, true],
+        "gone": [3, true, 1],
+        "then": [3, false, 4],
+        "past": {"_rmx_type": "{tag}case:error", "_rmx_value":
+            "ERR_DB: read_only: a database of the past cannot be written"},
+        "changes": {"_rmx_type": "{tag}case:error", "_rmx_value":
+            "ERR_DB: a remote database tells of no changes"},
+        // By its name it is the one of this workspace.
+        "own": 0,
+    });
+    assert_eq!(output(&run("shop", &there)), expected);
+    let question = r#"{"query": "n == 4 | .n"}"#;
+    let path = "/v1/ws/there/app/shop/query";
+    let kept = server.send("POST", path, &[], Some(("application/json", question)));
+    assert_eq!(response_json(&kept.body), json!([4]));
+    // The rules about requests hold, and so does what the server says.
+    for (app, more, code) in [
+        ("shop", &there[..2], "ERR_URL_BLOCKED"),
+        ("none", &there[..], "ERR_DB: no_such_db"),
+    ] {
+        let done = run(app, more);
+        assert_eq!(done.code, 1, "{}", done.stdout);
+        assert!(done.stderr.contains(code), "{}", done.stderr);
+    }
+}

@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mix_file_path::percent;
 use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -51,7 +52,7 @@ impl FromStr for Proxy {
             return Err(wrong());
         }
         let authorization = user.map(|user| {
-            let user = percent_decoded(user).ok_or_else(wrong)?;
+            let user = percent::decode(user).ok_or_else(wrong)?;
             Ok::<_, String>(format!("Basic {}", STANDARD.encode(user)))
         });
         Ok(Proxy {
@@ -60,21 +61,6 @@ impl FromStr for Proxy {
             authorization: authorization.transpose()?,
         })
     }
-}
-
-fn percent_decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        });
-    }
-    Some(bytes)
 }
 
 impl Proxy {

@@ -35,7 +35,7 @@ impl Check {
         }
         let wrong = faults(&code);
         for fault in &wrong {
-            eprintln!("error: {fault}");
+            output::messages(&format!("error: {fault}\n"));
         }
         if !wrong.is_empty() {
             return Err(Exit::reported());

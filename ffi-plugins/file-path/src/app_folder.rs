@@ -1,32 +1,15 @@
 //! Names of the folders of apps.
 
+use crate::percent;
+
 /// The folder of an app: its name with every byte outside of `[A-Za-z0-9_-]` written `%XX`.
 pub fn folder_name(app: &str) -> String {
-    let mut name = String::with_capacity(app.len());
-    for byte in app.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') {
-            name.push(char::from(byte));
-        } else {
-            name.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    name
+    percent::encode(app, b"_-")
 }
 
 /// The app of a folder; none if no app is stored under that name.
 pub fn app_of_folder(folder: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(folder.len());
-    let mut rest = folder.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        });
-    }
-    let name = String::from_utf8(bytes).ok()?;
+    let name = String::from_utf8(percent::decode(folder)?).ok()?;
     (folder_name(&name) == folder).then_some(name)
 }
 

@@ -1,7 +1,8 @@
-//! Functions of their arguments alone (crate `mix-core-functions`).
+//! Functions of their arguments alone, as programs call them.
 
-use mix_core_functions::{Refusal, xml, zone};
 use mix_plugin_sdk::{Failure, Map, Value};
+
+use crate::{Refusal, xml, zone};
 
 fn failure(refusal: Refusal) -> Failure {
     Failure::new(refusal.code(), refusal.to_string())
