@@ -268,7 +268,7 @@ impl Asking<'_> {
         })?;
         let args = msgpack::encode(&Value::Array(vec![request]))
             .map_err(|error| broken(&error.to_string()))?;
-        let bytes = match self.context.start_target(target, args).await? {
+        let bytes = match self.context.start_inside(target, args).await? {
             HostReply::One(bytes) => bytes,
             HostReply::Many(parts) => tape::whole(parts.collect().await?)?,
         };

@@ -294,6 +294,11 @@ impl RunContext {
         self.start_from(Some(&self.desk), target, args).await
     }
 
+    /// A function that may wait, by plugin and number, for what a call of this run needs.
+    pub async fn start_inside(self: &Arc<Self>, target: Target, args: Vec<u8>) -> Started {
+        self.start_from(Some(&self.desk), target, args).await
+    }
+
     /// A function that may wait, by plugin and number, for somebody who is in no store.
     pub async fn start_target(self: &Arc<Self>, target: Target, args: Vec<u8>) -> Started {
         self.start_from(None, target, args).await

@@ -109,6 +109,18 @@ impl Family {
         Family::linked(&bytes, surroundings, linker, true).await
     }
 
+    /// The same where some functions of the host are others.
+    pub async fn with_host(
+        bytes: &[u8],
+        surroundings: &Surroundings<'_>,
+        change: impl FnOnce(&mut Linker<GuestState>) -> Result<()>,
+    ) -> Result<Family> {
+        let mut linker = linker()?;
+        linker.allow_shadowing(true);
+        change(&mut linker)?;
+        Family::linked(bytes, surroundings, linker, false).await
+    }
+
     async fn linked(
         bytes: &[u8],
         surroundings: &Surroundings<'_>,

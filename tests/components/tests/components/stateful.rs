@@ -1,6 +1,8 @@
 //! The families `files`, `http` and `db` at their boundary: real folders, real connections.
 
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 use mix_component_tests::{Answer, Encoded, Family, Surroundings, guest};
@@ -8,6 +10,10 @@ use mix_store::{Database, OpenOptions, SaveOptions};
 use mix_value::{Value, msgpack};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use wasmtime::component::Resource;
+use wasmtime_wasi::WasiView as _;
+use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 fn one(answer: std::result::Result<Answer, mix_component_tests::contract::Failure>) -> Value {
     match answer {
@@ -371,5 +377,60 @@ async fn slow_exchanges_do_not_block_others() -> Result<()> {
     for (number, answer) in answers.into_iter().enumerate() {
         assert_eq!(one(answer).get("error").is_some(), number % 2 == 0);
     }
+    Ok(())
+}
+
+/// The record store in a new folder under a host whose folders answer so when they are synced;
+/// counts how often that was.
+async fn synced_by(
+    answer: Result<(), ErrorCode>,
+) -> Result<(Family, Arc<AtomicUsize>, tempfile::TempDir)> {
+    let folder = tempfile::tempdir()?;
+    let surroundings = Surroundings {
+        folders: &[(folder.path(), "/app")],
+        ..Surroundings::default()
+    };
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    let db = Family::with_host(&guest("mix_plugin_db"), &surroundings, |linker| {
+        let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
+        types.func_wrap_async(
+            "[method]descriptor.sync",
+            move |mut store, (descriptor,): (Resource<Descriptor>,)| {
+                let is_folder = matches!(
+                    store.data_mut().ctx().table.get(&descriptor),
+                    Ok(Descriptor::Dir(_))
+                );
+                counted.fetch_add(usize::from(is_folder), Ordering::SeqCst);
+                let answer = if is_folder { answer } else { Ok(()) };
+                Box::new(async move { Ok((answer,)) })
+            },
+        )?;
+        Ok(())
+    });
+    Ok((db.await?, count, folder))
+}
+
+#[tokio::test]
+async fn the_record_store_syncs_its_folder() -> Result<()> {
+    let record = [Value::Null, Value::map([("n", Value::Int(1))])];
+    let (mut db, count, _folder) = synced_by(Ok(())).await?;
+    one(db.start("$db_save_one", &record, 0).await?);
+    let first = count.load(Ordering::SeqCst);
+    assert!(first > 0, "the names of new files are not made durable");
+    one(db.start("$db_flush", &[Value::Null], 0).await?);
+    assert!(
+        count.load(Ordering::SeqCst) > first,
+        "the names that a checkpoint makes are not made durable"
+    );
+    // A host that has no such thing is no reason to refuse work; one that fails is.
+    for cannot in [ErrorCode::Unsupported, ErrorCode::NotPermitted] {
+        let (mut db, count, _folder) = synced_by(Err(cannot)).await?;
+        one(db.start("$db_save_one", &record, 0).await?);
+        assert!(count.load(Ordering::SeqCst) > 0);
+    }
+    let (mut db, _, _folder) = synced_by(Err(ErrorCode::Io)).await?;
+    let failed = db.start("$db_save_one", &record, 0).await?;
+    assert_eq!(failed.expect_err("an error of the disk").code, "ERR_IO");
     Ok(())
 }
