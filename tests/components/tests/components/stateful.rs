@@ -392,7 +392,8 @@ async fn synced_by(
     };
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
-    let db = Family::with_host(&guest("mix_plugin_db"), &surroundings, |linker| {
+    let bytes = guest("mix_plugin_db");
+    let db = Family::with_host(&bytes, &surroundings, |linker| {
         let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
         types.func_wrap_async(
             "[method]descriptor.sync",
@@ -408,7 +409,8 @@ async fn synced_by(
         )?;
         Ok(())
     });
-    Ok((db.await?, count, folder))
+    let db = db.await?;
+    Ok((db, count, folder))
 }
 
 #[tokio::test]
