@@ -12,6 +12,9 @@ pub(crate) const MAX_BODY: usize = 64 << 20;
 /// The log takes part in a folder swap.
 pub(crate) const SWAP: u32 = 1;
 
+/// No fence and no commit has a number so high: what claims to is no frame and no log of the store.
+pub(crate) const NO_NUMBER: u64 = 1 << 53;
+
 /// Name of the log at a fence.
 pub(crate) fn log_name(fence: u64) -> String {
     format!("write.log.{fence}")
@@ -61,11 +64,18 @@ impl Header {
         if !generation.iter().all(u8::is_ascii_alphanumeric) {
             return Err(damaged());
         }
+        let [fence, previous, seal, base] = [8, 16, 24, 32].map(|at| u64_at(bytes, at));
+        if [fence, previous, seal, base]
+            .iter()
+            .any(|number| *number >= NO_NUMBER)
+        {
+            return Err(damaged());
+        }
         Ok(Header {
-            fence: u64_at(bytes, 8),
-            previous: u64_at(bytes, 16),
-            seal: u64_at(bytes, 24),
-            base: u64_at(bytes, 32),
+            fence,
+            previous,
+            seal,
+            base,
             generation,
             flags: u32_at(bytes, 48),
         })
@@ -129,11 +139,18 @@ impl<'a> Frame<'a> {
         if crc32c::crc32c(checked) != u32_at(crc, 0) {
             return None;
         }
+        let [fence, sequence, durable] = [8, 16, 24].map(|at| u64_at(head, at));
+        if [fence, sequence, durable]
+            .iter()
+            .any(|number| *number >= NO_NUMBER)
+        {
+            return None;
+        }
         Some(Frame {
             kind,
-            fence: u64_at(head, 8),
-            sequence: u64_at(head, 16),
-            durable: u64_at(head, 24),
+            fence,
+            sequence,
+            durable,
             first_row: u64_at(head, 32),
             count: u32_at(head, 40),
             body: &checked[FRAME_HEAD..],
@@ -290,6 +307,59 @@ mod tests {
             bad[at] ^= 1;
             assert!(Header::decode(&bad).is_err(), "byte {at}");
         }
+    }
+
+    #[test]
+    fn numbers_beyond_all_commits_are_refused() {
+        let far = [NO_NUMBER, i64::MAX as u64, u64::MAX];
+        for number in far {
+            let good = header();
+            for bad in [
+                Header {
+                    fence: number,
+                    ..good
+                },
+                Header {
+                    previous: number,
+                    ..good
+                },
+                Header {
+                    seal: number,
+                    ..good
+                },
+                Header {
+                    base: number,
+                    ..good
+                },
+            ] {
+                assert!(Header::decode(&bad.encode()).is_err(), "{bad:?}");
+            }
+            let good = frame(1, 0);
+            for bad in [
+                Frame {
+                    fence: number,
+                    ..good.clone()
+                },
+                Frame {
+                    sequence: number,
+                    ..good.clone()
+                },
+                Frame {
+                    durable: number,
+                    ..good.clone()
+                },
+            ] {
+                let mut bytes = Vec::new();
+                bad.encode_into(&mut bytes);
+                assert_eq!(Frame::decode(&bytes), None, "{bad:?}");
+            }
+        }
+        let highest = Header {
+            base: NO_NUMBER - 1,
+            ..header()
+        };
+        let read = read_frames(&[], highest.base, &highest).expect("no frames");
+        assert_eq!(read.frames.len(), 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use mix_value::{Map, Value, escjson};
 
 use crate::error::{Result, StoreError};
+use crate::log::NO_NUMBER;
 
 /// Name of the state at a fence.
 pub(crate) fn state_name(fence: u64) -> String {
@@ -108,7 +109,11 @@ impl State {
         // What the state no longer names is removed one day: it may name nothing else.
         let is_flags = state.flags.is_empty() || is_derived(&state.flags, "flags-", ".rbm");
         let are_segments = |name: &String| is_derived(name, "idx-", ".seg");
-        if state.fence != fence || !is_flags || !state.segments.iter().all(are_segments) {
+        if state.fence != fence
+            || state.sequence >= NO_NUMBER
+            || !is_flags
+            || !state.segments.iter().all(are_segments)
+        {
             return Err(damaged());
         }
         Ok(state)

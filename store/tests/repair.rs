@@ -458,3 +458,68 @@ fn mangled_files_end_in_errors_not_in_panics() {
     }
     assert_eq!(check(folder.path()).expect("checks"), []);
 }
+
+/// Files whose checksums are right and whose numbers are not: somebody made them.
+#[test]
+fn forged_numbers_are_found_soon_and_do_no_harm() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let sound = folder.path().join("sound");
+    build(&sound);
+    let newest = |prefix: &str| {
+        let files = files(&sound).into_iter().map(|path| {
+            let name = path.file_name().expect("a name").to_os_string();
+            name.into_string().expect("UTF-8")
+        });
+        let mut found = files.filter(|name| name.starts_with(prefix));
+        found.next().expect("the file")
+    };
+    let (state_name, log_name) = (newest("db.state."), newest("write.log."));
+    let state = fs::read_to_string(sound.join("v2").join(&state_name)).expect("the state");
+    let state = state.lines().next().expect("a line").to_owned();
+    let log = fs::read(sound.join("v2").join(&log_name)).expect("the log");
+    let opened = folder.path().join("opened");
+    copy_files(&sound, &opened);
+    let expected = rows(&open(&opened)).len();
+    let mut forged = Vec::new();
+    for (name, value) in [
+        ("rows", i64::from(u32::MAX)),
+        ("dat_len", i64::MAX),
+        ("seq", i64::MAX),
+        ("time", i64::MAX),
+        ("time", i64::MIN),
+    ] {
+        let at = state.find(&format!("\"{name}\":")).expect("the member") + name.len() + 3;
+        let end = at + state[at..].find([',', '}']).expect("an end");
+        let line = format!("{}{value}{}", &state[..at], &state[end..]);
+        let text = format!("{line}\n{:08x}\n", crc32c::crc32c(line.as_bytes()));
+        forged.push((
+            &state_name,
+            text.into_bytes(),
+            format!("{name} of the state"),
+        ));
+    }
+    for (at, what) in [(8, "fence"), (16, "previous"), (24, "seal"), (32, "base")] {
+        for number in [u64::MAX, 1 << 53] {
+            let mut bytes = log.clone();
+            bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
+            let sum = crc32c::crc32c(&bytes[..52]);
+            bytes[52..56].copy_from_slice(&sum.to_le_bytes());
+            forged.push((&log_name, bytes, format!("{what} of the log")));
+        }
+    }
+    for (number, (name, bytes, what)) in forged.into_iter().enumerate() {
+        let path = folder.path().join(format!("forged-{number}"));
+        copy_files(&sound, &path);
+        fs::write(path.join("v2").join(name), bytes).expect("writes");
+        let findings = check(&path).expect("checks");
+        // A wrong time alone is no damage to anything.
+        assert!(!findings.is_empty() || what.starts_with("time"), "{what}");
+        assert!(findings.len() < 20, "{what}: {findings:?}");
+        let fixed = fix(&path, &folder.path().join(format!("fixed-{number}"))).expect("fixes");
+        assert!(fixed.kept as usize <= expected, "{what}");
+        // It opens, or says why not.
+        if let Ok(db) = Database::open(&path, OpenOptions::default()) {
+            save(&db, 99, None);
+        }
+    }
+}

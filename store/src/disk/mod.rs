@@ -27,7 +27,7 @@ use crate::data;
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, FolderFile, read_exact_at};
 use crate::ids::{draw, text_of};
-use crate::log::{HEADER_LEN, Header, log_name};
+use crate::log::{HEADER_LEN, Header, NO_NUMBER, log_name};
 use crate::options::OpenOptions;
 use crate::state::State;
 use crate::table::Table;
@@ -266,15 +266,13 @@ pub(crate) fn newest(folder: &dyn Folder, prefix: &str) -> Result<u64> {
 
 /// All k of the names `<prefix><k>`, ascending.
 fn numbered(folder: &dyn Folder, prefix: &str) -> Result<Vec<u64>> {
-    /// No fence rises so far; a file with such a name is not the store's.
-    const LIMIT: u64 = 1 << 53;
     let names = folder.list().doing(|| "listing the folder".into())?;
     let mut numbers: Vec<u64> = names
         .iter()
         .filter_map(|name| name.strip_prefix(prefix))
         .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0'))
         .filter_map(|digits| digits.parse().ok())
-        .filter(|number| *number < LIMIT)
+        .filter(|number| *number < NO_NUMBER)
         .collect();
     numbers.sort_unstable();
     Ok(numbers)

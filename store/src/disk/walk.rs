@@ -68,6 +68,17 @@ impl Walked {
     }
 }
 
+impl Walked {
+    /// Rows in succession of which nothing is left.
+    fn find_missing(&mut self, file: &str, first: u32, count: u64, how: &str) {
+        let what = match count {
+            1 => format!("is {how}"),
+            _ => format!("is {how}, and so are the {} rows behind it", count - 1),
+        };
+        self.find(file, Some(first), what, true);
+    }
+}
+
 /// What is done with a row: its number and its body.
 pub(crate) type Visit<'a> = dyn FnMut(&mut Walked, u32, &[u8]) -> Result<()> + 'a;
 
@@ -92,10 +103,8 @@ pub(crate) fn walk(folder: &dyn Folder, visit: &mut Visit<'_>) -> Result<Walked>
         visit,
     )?;
     for (first, rows) in logged {
-        if first > walked.rows {
-            for row in walked.rows..first {
-                walked.find(&name, Some(row), "is lost with its commit", true);
-            }
+        if let Some(gap @ 1..) = first.checked_sub(walked.rows) {
+            walked.find_missing(&name, walked.rows, gap.into(), "lost with its commit");
         }
         for (number, framed) in rows.iter().enumerate() {
             // Frames count their rows in u32, and theirs follow the first.

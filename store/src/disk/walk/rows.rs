@@ -125,6 +125,14 @@ pub(super) fn walk_data(
     let mut cursor = Some(0);
     for row in 0..rows {
         let number = row as u32;
+        let is_behind_all = row >= offsets.count.max(sums.count);
+        if is_behind_all && cursor.is_none_or(|cursor| cursor >= end) {
+            // However many the state claims.
+            walked.find_missing(data::OFF, number, rows - row, "missing");
+            walked.rows = u32::try_from(rows).unwrap_or(u32::MAX);
+            cursor = None;
+            break;
+        }
         let (here, next) = (offsets.get(row)?, offsets.get(row + 1)?);
         let next = if row + 1 == rows { Some(end) } else { next };
         let sum = sums.get(row)?.map(|sum| sum as u32);
