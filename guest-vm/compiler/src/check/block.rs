@@ -391,18 +391,51 @@ impl Checker<'_> {
     /// `place = value`
     fn assignment(&mut self, target: &LValue, value: &ast::Expr) -> Checked<StatementKind> {
         let (root, ty) = self.place_root(target)?;
-        let (steps, value_expr) = if target.steps.is_empty() {
-            (Vec::new(), self.check(value, ty)?)
+        let assigned = if target.steps.is_empty() {
+            self.check(value, ty).map(|value| (Vec::new(), value))
         } else {
-            let (steps, value, _) = self.update(ty, &target.steps, value)?;
-            (steps, value)
+            self.update(ty, &target.steps, value)
+                .map(|(steps, value, _)| (steps, value))
         };
+        let (steps, value_expr) =
+            assigned.map_err(|stop| self.narrow_begin(stop, target, &root, ty))?;
         self.refuse_appstate(ty, target.span)?;
         Ok(StatementKind::Assign {
             root,
             steps,
             value: value_expr,
         })
+    }
+
+    /// What is assigned does not fit because of what the variable begins as.
+    fn narrow_begin(&mut self, stop: Stop, target: &LValue, root: &PlaceRoot, ty: Ty) -> Stop {
+        let ty = match self.types.node(ty) {
+            Node::Case(..) => "T",
+            Node::Tuple(parts) if parts.is_empty() => "array(T)",
+            Node::Record(fields) if fields.is_empty() => "map(T)",
+            _ => return stop,
+        };
+        let word = match root {
+            PlaceRoot::Local(_) => "var",
+            PlaceRoot::Cell(_) => "var cell",
+            PlaceRoot::Link(_) => return stop,
+        };
+        match stop {
+            Stop::Issue(issue)
+                if matches!(
+                    issue.code,
+                    Code::TypeMismatch | Code::TypeNoField | Code::TypeComputedKey
+                ) =>
+            {
+                let name = &target.name.text;
+                issue
+                    .hint(format!(
+                        "{name} has the type of what it begins as; give it a wider one: `{word} {name} : {ty} = …`"
+                    ))
+                    .into()
+            }
+            other => other,
+        }
     }
 
     fn place_root(&mut self, target: &LValue) -> Checked<(PlaceRoot, Ty)> {

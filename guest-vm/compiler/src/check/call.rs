@@ -249,6 +249,11 @@ impl Checker<'_> {
                                     "its functions are called with its name: `module.function(…)`"
                                         .to_string()
                                 }
+                                (false, _) if matches!(self.types.node(ty), Node::Any) => {
+                                    "its type is lost; a case of your own keeps it: \
+                                     `case kept(number -> number)`, taken out by `kept(f) -> f(x)`"
+                                        .to_string()
+                                }
                                 (false, _) => "it is a value: leave out the `(…)`".to_string(),
                             };
                             Issue::new(Code::TypeNotFunction, callee_span)
@@ -366,7 +371,7 @@ impl Checker<'_> {
             }
         }
         let mut nulls: Vec<(usize, Ty, Expr, Ty, Span)> = Vec::new();
-        self.solve_bare(&mut inferred, &copies, &mut nulls, late.is_empty())?;
+        self.solve_bare(&mut inferred, &copies, &mut nulls, params, &late)?;
         for (index, expr, own, span) in partial {
             results[index] = Some(self.coerce(expr, own, params[index], span)?);
         }
@@ -418,7 +423,8 @@ impl Checker<'_> {
         inferred: &mut Vec<(usize, Ty, Expr, Ty, Span)>,
         copies: &[(Ty, Ty)],
         nulls: &mut Vec<(usize, Ty, Expr, Ty, Span)>,
-        no_lambdas: bool,
+        params: &[Ty],
+        late: &[(usize, Arg)],
     ) -> Checked<()> {
         self.settle()?;
         let small = self.cur.pragmas.strict;
@@ -464,6 +470,7 @@ impl Checker<'_> {
             }
             match joined {
                 Some(ty) => {
+                    let ty = self.widened(var, ty, params, late);
                     if !self.types.attempt(|types| types.unify(var, ty))
                         && !self.solve_recursive_sum(ty, var)
                     {
@@ -472,7 +479,7 @@ impl Checker<'_> {
                     }
                 }
                 // Only nulls: lambdas may know more.
-                None if no_lambdas => {}
+                None if late.is_empty() => {}
                 None => {
                     let mut index = 0;
                     while index < inferred.len() {

@@ -290,6 +290,7 @@ impl Checker<'_> {
         self.states.insert(key.clone(), ModuleState::Running);
         self.path.push(key.clone());
         let level = std::mem::replace(&mut self.types.level, 1);
+        let trail = self.types.set_aside();
         let outer = std::mem::replace(&mut self.cur, Current::empty());
         self.cur.library = library;
         self.cur.linked = linked;
@@ -327,6 +328,7 @@ impl Checker<'_> {
         }
         self.failed |= done.failed;
         self.types.level = level;
+        self.types.resume(trail);
         self.path.pop();
         self.states.insert(key, ModuleState::Done(id));
         Ok(id)

@@ -13,6 +13,7 @@
 //! - [`lookup`], [`reference`], [`scope`]: what names stand for; [`type_expr`]: written types
 //! - [`types`], [`type_walk`]: the arena of types, with undo; [`relation`]: unification,
 //!   subtyping, joins; [`operator`]: sums; [`runtime`]: types as run-time checks
+//! - [`widen`]: accumulators that become more than they begin as
 //! - [`coerce`]: the coercion points and what they insert; [`settle`]: what is decided later
 //! - [`explain`], [`familiar`], [`suggest`]: the help of issues
 //! - [`interface`]: what compiled libraries say of their modules
@@ -64,6 +65,7 @@ mod suggest;
 mod type_expr;
 mod type_walk;
 mod types;
+mod widen;
 
 use crate::analysis::{Candidate, NameUse};
 use crate::core::{self, ModuleId};
@@ -292,6 +294,8 @@ pub(crate) struct Checker<'a> {
     suggestions: u32,
     /// Array and map literals around the expression that is inferred.
     literals: u32,
+    /// Checks around the running one whose traces will be removed ([`widen`]).
+    guesses: u32,
     /// What editors want to know.
     records: record::Records,
 }
@@ -300,6 +304,7 @@ pub(crate) struct Checker<'a> {
 const SUGGESTIONS: u32 = 100;
 
 /// The type of a field of a value whose type was unknown.
+#[derive(Clone)]
 struct FieldWait {
     base: Ty,
     name: Symbol,
@@ -439,6 +444,7 @@ impl<'a> Checker<'a> {
             cur: Current::empty(),
             suggestions: SUGGESTIONS,
             literals: 0,
+            guesses: 0,
             records: record::Records::default(),
         }
     }

@@ -30,6 +30,20 @@ pub(super) struct Records {
     pub candidates: Vec<Candidate>,
 }
 
+impl Records {
+    /// How much there is, for [`Records::forget`].
+    pub fn mark(&self) -> (usize, usize, usize) {
+        (self.pending.len(), self.uses.len(), self.candidates.len())
+    }
+
+    /// Removes what came after a mark.
+    pub fn forget(&mut self, (pending, uses, candidates): (usize, usize, usize)) {
+        self.pending.truncate(pending);
+        self.uses.truncate(uses);
+        self.candidates.truncate(candidates);
+    }
+}
+
 impl Checker<'_> {
     fn records_here(&self) -> bool {
         self.options.record && !self.cur.library && self.cur.linked.is_none()

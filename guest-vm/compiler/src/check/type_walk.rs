@@ -140,6 +140,20 @@ impl Types {
         ty: Ty,
         replace: &mut dyn FnMut(&mut Types, Ty, &Node) -> Option<Ty>,
     ) -> Ty {
+        self.rewritten(ty, replace, true)
+    }
+
+    /// A copy of a type as it is now, whatever of it is undone later.
+    pub fn snapshot(&mut self, ty: Ty) -> Ty {
+        self.rewritten(ty, &mut |_, _, _| None, false)
+    }
+
+    fn rewritten(
+        &mut self,
+        ty: Ty,
+        replace: &mut dyn FnMut(&mut Types, Ty, &Node) -> Option<Ty>,
+        shares: bool,
+    ) -> Ty {
         let ty = self.find(ty);
         if !self.step() {
             return ty;
@@ -152,11 +166,11 @@ impl Types {
         if children.is_empty() {
             return ty;
         }
-        let mut changed = false;
+        let mut changed = !shares;
         let new: Vec<Ty> = children
             .iter()
             .map(|child| {
-                let result = self.rewrite(*child, replace);
+                let result = self.rewritten(*child, replace, shares);
                 changed |= result != self.find(*child);
                 result
             })

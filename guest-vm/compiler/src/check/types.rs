@@ -100,6 +100,9 @@ impl Ty {
     pub const ANY: Ty = Ty(10);
 }
 
+/// What could be undone, and the steps that were left.
+pub struct Trail(Vec<(Ty, Node)>, u32);
+
 /// A point to undo to.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark(usize);
@@ -164,6 +167,16 @@ impl Types {
 
     pub fn exhausted(&self) -> bool {
         self.budget == 0
+    }
+
+    /// Forgets how to undo what was done so far, for a while: [`Types::resume`].
+    pub fn set_aside(&mut self) -> Trail {
+        Trail(std::mem::take(&mut self.trail), self.budget)
+    }
+
+    /// What was done since [`Types::set_aside`] stays; what was done before can be undone again.
+    pub fn resume(&mut self, trail: Trail) {
+        (self.trail, self.budget) = (trail.0, trail.1);
     }
 
     pub fn mark(&self) -> Mark {
