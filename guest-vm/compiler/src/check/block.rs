@@ -411,7 +411,7 @@ impl Checker<'_> {
     fn narrow_begin(&mut self, stop: Stop, target: &LValue, root: &PlaceRoot, ty: Ty) -> Stop {
         let ty = match self.types.node(ty) {
             Node::Case(..) => "T",
-            Node::Tuple(parts) if parts.is_empty() => "array(T)",
+            Node::Tuple(_) => "array(T)",
             Node::Record(fields) if fields.is_empty() => "map(T)",
             _ => return stop,
         };

@@ -151,7 +151,7 @@ impl super::types::Types {
             Node::Var { .. } => {}
             _ => {
                 if self.step() {
-                    for child in self.children(ty) {
+                    for child in self.parts(ty) {
                         self.data_vars(child);
                     }
                 }

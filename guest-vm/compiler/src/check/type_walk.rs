@@ -49,10 +49,7 @@ impl Types {
             | Node::Record(_)
             | Node::Case(..)
             | Node::Union(..)
-            | Node::Plus(..) => self
-                .children(ty)
-                .into_iter()
-                .all(|child| self.data_range(child, restrict)),
+            | Node::Plus(..) => self.parts(ty).all(|child| self.data_range(child, restrict)),
             _ => false,
         }
     }
@@ -78,9 +75,7 @@ impl Types {
         if test(&node) {
             return true;
         }
-        self.children(ty)
-            .into_iter()
-            .any(|child| self.mentions(child, test))
+        self.parts(ty).any(|child| self.mentions(child, test))
     }
 
     /// Sets all unsolved variables in a type to `data` (those that may be).
@@ -99,7 +94,7 @@ impl Types {
                 self.bind(ty, target);
             }
             _ => {
-                for child in self.children(ty) {
+                for child in self.parts(ty) {
                     self.default_to_data(child);
                 }
             }
@@ -129,7 +124,7 @@ impl Types {
             }
             return;
         }
-        for child in self.children(ty) {
+        for child in self.parts(ty) {
             self.generalize(child);
         }
     }
@@ -255,7 +250,7 @@ impl Types {
         if matches!(self.nodes[ty.0 as usize], Node::Plus(..)) {
             sums.push(ty);
         }
-        for child in self.children(ty) {
+        for child in self.parts(ty) {
             self.collect_sums(child, sums);
         }
     }
@@ -271,8 +266,7 @@ impl Types {
         if *nodes > MAX_NODES || depth > MAX_DEPTH {
             return false;
         }
-        self.children(ty)
-            .into_iter()
+        self.parts(ty)
             .all(|child| self.measure(child, depth + 1, nodes))
     }
 

@@ -435,24 +435,56 @@ impl Types {
             }
             return true;
         }
-        self.children(ty)
-            .into_iter()
-            .all(|child| self.prepare(var, child, level))
+        self.parts(ty).all(|child| self.prepare(var, child, level))
     }
 
     /// The parts of a type.
     pub fn children(&mut self, ty: Ty) -> Vec<Ty> {
-        match self.node(ty) {
-            Node::Array(t) | Node::Map(t) | Node::Stream(t) | Node::Link(t, _) => vec![t],
-            Node::Forall(t) => vec![t],
-            Node::Tuple(parts) | Node::Opaque(_, parts) | Node::Module(_, parts) => parts.to_vec(),
-            Node::Labeled(fields) | Node::Record(fields) => {
-                fields.iter().map(|(_, t)| *t).collect()
+        self.parts(ty).collect()
+    }
+
+    /// The parts of a type as it is now, one after the other.
+    pub fn parts(&mut self, ty: Ty) -> Parts {
+        Parts {
+            node: self.node(ty),
+            next: 0,
+        }
+    }
+}
+
+/// The parts of a type.
+pub struct Parts {
+    node: Node,
+    next: usize,
+}
+
+impl Iterator for Parts {
+    type Item = Ty;
+
+    fn next(&mut self) -> Option<Ty> {
+        let at = self.next;
+        self.next += 1;
+        match &self.node {
+            Node::Array(t) | Node::Map(t) | Node::Stream(t) | Node::Link(t, _) => {
+                (at == 0).then_some(*t)
             }
-            Node::Case(_, argument) => argument.into_iter().collect(),
-            Node::Union(cases, _) => cases.iter().filter_map(|(_, t)| *t).collect(),
-            Node::Fun(a, b) | Node::Plus(a, b) => vec![a, b],
-            _ => Vec::new(),
+            Node::Forall(t) => (at == 0).then_some(*t),
+            Node::Tuple(parts) | Node::Opaque(_, parts) | Node::Module(_, parts) => {
+                parts.get(at).copied()
+            }
+            Node::Labeled(fields) | Node::Record(fields) => fields.get(at).map(|(_, t)| *t),
+            Node::Case(_, argument) => argument.filter(|_| at == 0),
+            Node::Union(cases, _) => {
+                let after = cases.get(at..)?;
+                let (skipped, argument) = after
+                    .iter()
+                    .enumerate()
+                    .find_map(|(skipped, (_, argument))| Some((skipped, (*argument)?)))?;
+                self.next += skipped;
+                Some(argument)
+            }
+            Node::Fun(a, b) | Node::Plus(a, b) => [*a, *b].get(at).copied(),
+            _ => None,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::ast::{Comment, Symbol};
 use super::source::LineMapping;
 use super::span::{SourceId, Span};
 use crate::issue::{Code, Issue};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What kind of text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,21 @@ fn is_name_start(byte: u8) -> bool {
 
 fn is_name_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// The punctuation that begins with a byte, longest first.
+fn punctuation_from(first: u8) -> &'static [(&'static str, TokenKind)] {
+    static BY_BYTE: OnceLock<Vec<Vec<(&'static str, TokenKind)>>> = OnceLock::new();
+    let by_byte = BY_BYTE.get_or_init(|| {
+        let of = |byte: u8| {
+            let all = token::PUNCTUATION.iter();
+            all.filter(|(text, _)| text.as_bytes()[0] == byte)
+                .copied()
+                .collect()
+        };
+        (0..=127).map(of).collect()
+    });
+    by_byte.get(usize::from(first)).map_or(&[], Vec::as_slice)
 }
 
 impl Lexer<'_> {
@@ -257,9 +272,8 @@ impl Lexer<'_> {
         let start = self.at;
         let rest = &self.text[start..];
         let first = rest.as_bytes()[0];
-        let found = token::PUNCTUATION.iter().find(|(text, _)| {
-            text.as_bytes()[0] == first
-                && rest.starts_with(text)
+        let found = punctuation_from(first).iter().find(|(text, _)| {
+            rest.starts_with(text)
                 && (!text.ends_with(":ci")
                     || !rest
                         .as_bytes()

@@ -32,6 +32,7 @@ use super::lexer::{self, Mode, Token, TokenKind, Tokens};
 use super::source::SourceMap;
 use super::span::{SourceId, Span};
 use crate::issue::{Code, Issue};
+use crate::tables::HashMap;
 use std::sync::Arc;
 
 /// How deep text may nest.
@@ -147,6 +148,8 @@ struct Parser<'a> {
     /// `: T` is no hint here (guard of a `switch` case).
     no_hint: bool,
     issues: Vec<Issue>,
+    /// The names that were read: those with one text share it.
+    names: HashMap<&'a str, Symbol>,
 }
 
 impl<'a> Parser<'a> {
@@ -168,6 +171,7 @@ impl<'a> Parser<'a> {
             projection: None,
             no_hint: false,
             issues: Vec::new(),
+            names: HashMap::default(),
         }
     }
 
@@ -246,9 +250,16 @@ impl<'a> Parser<'a> {
     fn take_ident(&mut self) -> Ident {
         let token = self.advance();
         Ident {
-            text: Arc::from(self.text_of(token.span)),
+            text: self.symbol(token.span),
             span: token.span,
         }
+    }
+
+    /// The text of a name.
+    fn symbol(&mut self, span: Span) -> Symbol {
+        let text: &'a str = &self.text[span.start as usize..span.end as usize];
+        let shared = self.names.entry(text).or_insert_with(|| Arc::from(text));
+        shared.clone()
     }
 
     /// Any identifier or keyword.
