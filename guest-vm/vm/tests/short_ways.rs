@@ -195,3 +195,17 @@ fn a_function_of_another_family_is_no_short_way() {
         ("Int(7)", 0, vec!["$t_own"])
     );
 }
+
+#[test]
+fn a_foreign_function_does_not_choose_codes_of_the_language() {
+    let code = |code: &str| run(&format!("try t.get(\"{code}\")"), false).0;
+    assert!(code("ERR_GONE").contains("ERR_GONE: it failed"));
+    assert!(code("WEATHER_2").contains("WEATHER_2: it failed"));
+    for odd in ["RT_TIMEOUT", "RT_FAIL", "err", "ERR-X", "2", ""] {
+        let caught = code(odd);
+        assert!(
+            caught.contains("ERR_INTERNAL: ") && caught.contains("it failed"),
+            "{odd}: {caught}"
+        );
+    }
+}

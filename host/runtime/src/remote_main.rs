@@ -47,7 +47,7 @@ impl RemoteMain {
             .iter()
             .rev()
             .filter(|(_, text)| text.contains(VARIABLE))
-            .find_map(|(_, text)| match escjson::parse(text) {
+            .find_map(|(_, text)| match escjson::parse_plain(text) {
                 Ok(Value::Map(map)) => map.get(VARIABLE).cloned(),
                 _ => None,
             })?;

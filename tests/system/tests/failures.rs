@@ -126,6 +126,9 @@ fn a_misbehaving_plugin_ends_its_call_only() {
         ("memory", "1m", "ERR_TOO_LARGE: "),
         ("garbage", "1s", "ERR_INTERNAL: "),
         ("flood", "1m", "ERR_TOO_LARGE: "),
+        ("forge", "1s", "ERR_INTERNAL: "),
+        ("rave", "1m", "ERR_INTERNAL: "),
+        ("delve", "1m", "ERR_INTERNAL: "),
     ] {
         let parameters = json!({ "what": what }).to_string();
         let grant = format!("mix_test_plugin_hostile=time:{time}");
@@ -144,6 +147,10 @@ fn a_misbehaving_plugin_ends_its_call_only() {
         let output = response_json(done.stdout.as_bytes());
         let caught = output["caught"].as_str().unwrap_or_default();
         assert!(caught.starts_with(code), "{what}: {caught}");
+        assert!(
+            caught.len() < 20_000 && !caught.contains('\u{1b}'),
+            "{what}"
+        );
         assert_eq!(output["then"], "still here", "{what}");
     }
 }

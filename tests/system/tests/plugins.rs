@@ -418,16 +418,18 @@ fn a_project_is_written_once_and_under_a_good_name() {
         }
         assert_refused(&run_mixer(new), 2, &["not empty"]);
     }
-    for name in ["", "Demo", "1x", "a-b", "../x"] {
-        let done = run_mixer([
-            "plugin",
-            "new",
-            name,
-            "--lang",
-            "js",
-            "--dir",
-            &format!("{dir}-x"),
-        ]);
-        assert_refused(&done, 2, &["no name of a plugin"]);
+    for (name, why) in [
+        ("", "no name of a plugin"),
+        ("Demo", "no name of a plugin"),
+        ("1x", "no name of a plugin"),
+        ("a-b", "no name of a plugin"),
+        ("../x", "no name of a plugin"),
+        ("http", "a family of the library"),
+        ("module", "a word of the language"),
+    ] {
+        let dir = format!("{dir}-x");
+        let done = run_mixer(["plugin", "new", name, "--lang", "js", "--dir", &dir]);
+        assert_refused(&done, 2, &[why]);
+        assert!(!Path::new(&dir).exists());
     }
 }

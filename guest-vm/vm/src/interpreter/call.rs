@@ -548,7 +548,36 @@ impl Native {
     pub const RET: Ret = Ret::Native;
 }
 
-/// A failure of the host as a runtime error.
+/// Longest message of a foreign function that a program sees, in characters.
+const LONGEST_MESSAGE: usize = 16 * 1024;
+
+/// A failure of a foreign function as a runtime error. The codes of the language itself are not its to
+/// choose (some of them end the run), and what it says may be shown on a terminal.
 pub(crate) fn host_failure(failure: HostFailure) -> Failure {
-    Failure::new(failure.code, failure.message)
+    let HostFailure { code, message, .. } = failure;
+    let is_odd = |char: char| char.is_control() && !matches!(char, '\n' | '\t');
+    let message = if message.len() > LONGEST_MESSAGE || message.contains(is_odd) {
+        let kept = message.chars().take(LONGEST_MESSAGE);
+        kept.map(|char| if is_odd(char) { ' ' } else { char })
+            .collect()
+    } else {
+        message
+    };
+    if is_foreign_code(&code) {
+        return Failure::new(code, message);
+    }
+    let shown: String = code.chars().take(64).collect();
+    Failure::new(
+        "ERR_INTERNAL",
+        format!("a foreign function failed with {shown:?}, which is no code for it: {message}"),
+    )
+}
+
+/// Whether a foreign function may fail with a code.
+fn is_foreign_code(code: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    code.len() <= 64
+        && code.starts_with(|first: char| first.is_ascii_uppercase())
+        && code.bytes().all(fits)
+        && !code.starts_with("RT_")
 }

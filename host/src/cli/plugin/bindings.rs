@@ -126,7 +126,7 @@ pub fn compiled(code: &PluginCode) -> Result<String, Exit> {
     };
     let checked = programs::check(&[file], &CompileOptions::default())?;
     if checked.errors > 0 {
-        eprint!("{}", checked.text);
+        output::messages(&checked.text);
         return Err(Exit::failed(format!(
             "error: the types that plugin {} gives for its functions (`Type:` in their documentation) are not those of a Mix module",
             code.name

@@ -3,6 +3,8 @@
 use crate::cli::Exit;
 use crate::cli::output;
 use clap::{Args, ValueEnum};
+use mix_compiler::{CompileOptions, SourceFile};
+use mix_runtime::{guests, programs};
 use std::fs;
 use std::path::PathBuf;
 
@@ -14,7 +16,7 @@ mod sdk {
 /// Writes a project for a new plugin.
 #[derive(Debug, Args)]
 pub struct New {
-    /// Name of the plugin and of its module in Mix: small letters, digits and `_`.
+    /// Name of the plugin and of its module in Mix: small letters and digits, a letter first.
     name: String,
     /// Language.
     #[arg(long, value_enum)]
@@ -119,6 +121,20 @@ impl New {
         if !good {
             return Err(Exit::usage(format!(
                 "{:?} is no name of a plugin: small letters and digits, a letter first",
+                self.name
+            )));
+        }
+        if guests::FAMILIES.contains(&self.name.as_str()) {
+            return Err(Exit::usage(format!(
+                "{} is a family of the library: choose another name",
+                self.name
+            )));
+        }
+        let module = format!("module {}\nmodule end\n", self.name);
+        let file = SourceFile::new("plugin.mix", module);
+        if programs::check(&[file], &CompileOptions::default())?.errors > 0 {
+            return Err(Exit::usage(format!(
+                "{} is a word of the language: choose another name",
                 self.name
             )));
         }

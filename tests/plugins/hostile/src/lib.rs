@@ -11,7 +11,7 @@ use mix::ffi::types::{Failure, Function, Reply};
 struct Hostile;
 
 /// Name, number of parameters, waits.
-const FUNCTIONS: [(&str, u8, bool); 13] = [
+const FUNCTIONS: [(&str, u8, bool); 16] = [
     ("$hostile_echo", 1, false),
     ("$hostile_trap", 0, false),
     ("$hostile_hang", 0, false),
@@ -25,6 +25,9 @@ const FUNCTIONS: [(&str, u8, bool); 13] = [
     ("$hostile_garbage_streaming", 0, true),
     ("$hostile_flood_streaming", 0, true),
     ("$hostile_spins_on", 0, true),
+    ("$hostile_forge", 0, false),
+    ("$hostile_rave", 0, false),
+    ("$hostile_delve", 0, false),
 ];
 
 impl Guest for Hostile {
@@ -58,6 +61,20 @@ impl Guest for Hostile {
             // 0xc1 is the one byte that MessagePack never uses.
             4 => Ok(vec![0xc1]),
             5 => Ok(flood()),
+            // Programs cannot catch it, if it is the language's own.
+            13 => Err(Failure {
+                code: "RT_TIMEOUT".to_string(),
+                message: "time is over".to_string(),
+                detail: None,
+            }),
+            // What clears a terminal, and facts that are no value.
+            14 => Err(Failure {
+                code: "ERR\u{1b}[2J\nerror".to_string(),
+                message: "\u{1b}[2J".repeat(1 << 20),
+                detail: Some(vec![0xc1]),
+            }),
+            // Arrays in arrays, a million deep.
+            15 => Ok([vec![0x91; 1 << 20], vec![0xc0]].concat()),
             _ => Err(Failure {
                 code: "ERR_INTERNAL".to_string(),
                 message: format!("no function {function}"),
