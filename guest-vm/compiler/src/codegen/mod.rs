@@ -6,6 +6,7 @@
 //! - `module`: slots, cells, observers and creation steps of a module
 //! - `function`: one function: registers of locals, places, the frame of everything below
 //! - `expression`, `reference`, `call`, `data`, `cell`, `pattern`, `statement`: the translation proper
+//! - `append`: lists that grow inside records, arrays and maps
 //! - `types`: run-time types, `walk`: visiting all parts of an expression
 //!
 //! Registers: a local lives in one register from its binding to the end of its
@@ -13,6 +14,7 @@
 //! register. Results are computed into the register where they are wanted. The
 //! bytecode builder does the rest: moves on last use and fused instructions.
 
+mod append;
 mod call;
 mod cell;
 mod data;

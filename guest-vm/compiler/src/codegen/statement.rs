@@ -216,6 +216,11 @@ impl<'a> FunctionCode<'_, 'a> {
         if steps.is_empty() {
             return self.assign_whole(span, root, value);
         }
+        if let PlaceRoot::Local(local) = root
+            && self.appends(span, *local, steps, value)
+        {
+            return;
+        }
         let (path, keys, count) = self.path(steps);
         let src = self.operand(value);
         match root {

@@ -211,15 +211,23 @@ fn end(args: &[Value], index: usize) -> Result<Value, Failure> {
     }
 }
 
-/// A copy of the elements of a range; the array itself if that is all of it.
+/// The elements of a range. An array that nothing else holds is cut rather than copied, unless
+/// much of its memory would stay behind unused.
 fn range(
     array: &mut Value,
     range: impl FnOnce(usize) -> std::ops::Range<usize>,
 ) -> Result<Value, Failure> {
-    let array = args::take_array(array)?;
+    let mut array = args::take_array(array)?;
     let length = array.items().len();
     let range = range(length);
     if range == (0..length) {
+        return Ok(Value::Array(array));
+    }
+    if let Some(items) = array.unshared()
+        && range.len() >= items.capacity() / 4
+    {
+        items.truncate(range.end);
+        items.drain(..range.start);
         return Ok(Value::Array(array));
     }
     Ok(Value::array(array.items()[range].to_vec()))

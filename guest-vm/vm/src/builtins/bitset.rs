@@ -2,6 +2,7 @@
 //! number of the vector. Vectors without elements are never kept.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::Builtin;
 use super::args;
@@ -94,16 +95,28 @@ fn contains(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> 
     ))
 }
 
-/// `(element, set)`.
-fn change(args: &[Value], change: fn(u128, u128) -> u128) -> Result<Value, Failure> {
+/// `(element, set)`. A set that nothing else holds is changed in place.
+fn change(args: &mut [Value], change: fn(u128, u128) -> u128) -> Result<Value, Failure> {
     let (vector, bit) = place(&args[0])?;
-    let mut bits = set(&args[1])?.clone();
-    let changed = change(bits.get(&vector).copied().unwrap_or(0), bit);
-    if changed == 0 {
-        bits.remove(&vector);
-    } else {
-        bits.insert(vector, changed);
+    let apply = |bits: &mut Bits| {
+        let changed = change(bits.get(&vector).copied().unwrap_or(0), bit);
+        if changed == 0 {
+            bits.remove(&vector);
+        } else {
+            bits.insert(vector, changed);
+        }
+    };
+    set(&args[1])?;
+    let mut own = args[1].take();
+    if let Value::Opaque(object) = &mut own
+        && let Some(Opaque::Object { object, .. }) = Rc::get_mut(object)
+        && let Some(bits) = object.downcast_mut()
+    {
+        apply(bits);
+        return Ok(own);
     }
+    let mut bits = set(&own)?.clone();
+    apply(&mut bits);
     Ok(value(bits))
 }
 

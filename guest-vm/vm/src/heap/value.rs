@@ -344,6 +344,11 @@ impl Array {
         &mut Rc::make_mut(&mut self.0).items
     }
 
+    /// The items, if nothing else holds the array.
+    pub fn unshared(&mut self) -> Option<&mut Vec<Value>> {
+        Rc::get_mut(&mut self.0).map(|node| &mut node.items)
+    }
+
     /// One item, to be changed; the items are copied first if the array is shared.
     #[inline]
     pub(crate) fn item_mut(&mut self, index: usize) -> Option<&mut Value> {
