@@ -1,5 +1,5 @@
-//! `r.list = r.list + [x]`: the list is taken out of its place before it is added to, so that
-//! it is extended rather than copied.
+//! `r.list = r.list + [x]`, and `list = list + [x]` of a variable that functions share: the list
+//! is taken out of its place before it is added to, so that it is extended rather than copied.
 
 use super::function::FunctionCode;
 use crate::core::{BinaryOp, Expr, ExprKind, LocalId, Step, StepKind};
@@ -55,6 +55,45 @@ impl<'a> FunctionCode<'_, 'a> {
         let (a, b) = (list, items);
         self.emit_at(value.span, Op::Add { dst, a, b });
         self.update(span, target, path, keys, count, list);
+        true
+    }
+
+    /// Translates `list = list + [items]` of a variable that functions share; false if the
+    /// assignment is another one.
+    pub fn appends_shared(&mut self, span: Span, local: LocalId, value: &'a Expr) -> bool {
+        let ExprKind::Binary {
+            op: BinaryOp::Add,
+            left,
+            right,
+        } = &value.kind
+        else {
+            return false;
+        };
+        if !matches!(right.kind, ExprKind::Array(_)) || !self.reads_place(left, local, &[]) {
+            return false;
+        }
+        let shared = self.register(local, span);
+        let list = self.b.fresh();
+        self.expr(left, Dst(list.0));
+        let items = self.operand(right);
+        let kept = self.b.label();
+        let (min, max) = (0, u16::MAX);
+        self.b.emit(Op::JumpUnlessArray {
+            src: list,
+            min,
+            max,
+            target: kept.target(),
+        });
+        let nothing = self.b.fresh();
+        self.b.emit(Op::LoadNull {
+            dst: Dst(nothing.0),
+        });
+        self.store_box(span, local, shared, nothing);
+        self.b.bind(kept);
+        let dst = Dst(list.0);
+        let (a, b) = (list, items);
+        self.emit_at(value.span, Op::Add { dst, a, b });
+        self.store_box(span, local, shared, list);
         true
     }
 

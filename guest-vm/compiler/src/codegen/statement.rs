@@ -264,6 +264,8 @@ impl<'a> FunctionCode<'_, 'a> {
 
     fn assign_whole(&mut self, span: Span, root: &'a PlaceRoot, value: &'a Expr) {
         match root {
+            PlaceRoot::Local(local)
+                if self.is_boxed(*local) && self.appends_shared(span, *local, value) => {}
             PlaceRoot::Local(local) if self.is_boxed(*local) => {
                 let reg = self.register(*local, span);
                 let src = self.operand(value);
@@ -299,7 +301,7 @@ impl<'a> FunctionCode<'_, 'a> {
         }
     }
 
-    fn store_box(
+    pub(super) fn store_box(
         &mut self,
         span: Span,
         local: crate::core::LocalId,
