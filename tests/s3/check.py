@@ -4,6 +4,7 @@ Usage: check.py MIXER SCRATCH
 """
 
 import contextlib
+import faulthandler
 import http.client
 import json
 import logging
@@ -20,6 +21,8 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
+# Longest time of one step and of the start of a server, also where other work keeps the machine busy.
+STEP_LIMIT, START_LIMIT = 900, 300
 mixer, scratch = sys.argv[1], sys.argv[2]
 BUCKET, APP = "mix-files", "/v1/ws/acme/app/demo"
 KEYS = {"access": "AKIAEXAMPLE", "secret": "secret/of+the=test"}
@@ -44,8 +47,12 @@ class Mixer:
         command = [mixer, "serve", "--ws-dir", os.path.join(scratch, folder), "--port", "0", *arguments]
         self.log = open(os.path.join(scratch, "mixer.log"), "ab")
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        print("waiting for mixer serve to listen", flush=True)
+        late = threading.Timer(START_LIMIT, self.process.kill)
+        late.start()
         line = self.process.stdout.readline()
-        assert line.startswith("listening on "), f"{line}{open(self.log.name).read()}"
+        late.cancel()
+        assert line.startswith("listening on "), f"no server within {START_LIMIT} s: {line}{open(self.log.name).read()}"
         self.base = line.split()[-1]
         self.address = urllib.parse.urlsplit(self.base).netloc
 
@@ -83,6 +90,12 @@ class Mixer:
 
 def check(condition, *what):
     assert condition, what
+
+
+def begin(name):
+    """Says what is under way. A step that takes too long says where it waits, and ends everything."""
+    print(f"{name} …", flush=True)
+    faulthandler.dump_traceback_later(STEP_LIMIT, exit=True)
 
 
 def files(server, store):
@@ -281,31 +294,38 @@ def failures(port):
 
 
 def main():
+    begin("starting the store")
     port = free_port()
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     moto.start()
     endpoint = f"http://127.0.0.1:{port}"
     store = boto3.client(
         "s3", endpoint_url=endpoint, region_name="eu-central-1", aws_access_key_id=KEYS["access"],
-        aws_secret_access_key=KEYS["secret"], config=Config(s3={"addressing_style": "path"}),
+        aws_secret_access_key=KEYS["secret"],
+        config=Config(s3={"addressing_style": "path"}, connect_timeout=30, read_timeout=120, retries={"max_attempts": 2}),
     )
     store.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     server = Mixer("ws", endpoint)
     server.json("POST", "/v1/ws", {"name": "acme"}, status=201)
     server.json("POST", APP, {}, status=201)
     for name, step in [("files", lambda: files(server, store)), ("uploads", lambda: uploads(server)), ("packages", lambda: packages(server, store))]:
+        begin(name)
         step()
         print(f"{name}: fine", flush=True)
     server.stop()
+    begin("moving")
     moving(endpoint, store)
     print("moving: fine", flush=True)
+    begin("public domain")
     server = Mixer("ws", endpoint, PUBLIC_DOMAIN="files.example.com")
     status, _, headers = server.ask("GET", f"{APP}/files/public/{urllib.parse.quote('a b+ü&.txt')}")
     check((status, headers["location"]) == (302, "https://files.example.com/acme/demo/public/a%20b%2B%C3%BC%26.txt"), status, headers)
     server.stop()
     print("public domain: fine", flush=True)
     moto.stop()
+    begin("failures")
     failures(port)
+    faulthandler.cancel_dump_traceback_later()
     print("failures: fine", flush=True)
 
 

@@ -2,7 +2,7 @@
 //!
 //! Family `http` judges with this what stands in a URL, the host what a name resolves to and where
 //! redirects lead: [`is_local_name`] for names, [`is_refused`] for addresses. How a URL is read is the business
-//! of whoever reads it.
+//! of whoever reads it. [`is_this_machine`] tells where nobody listens on the way, so that plain HTTP will do.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,6 +16,16 @@ const LOCAL_NAMES: [&str; 7] = [
     "test",
     "invalid",
 ];
+
+/// Hosts, as they stand in URLs, that are this machine.
+pub const THIS_MACHINE: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// True for a host, as it stands in a URL and without its port, that is this machine.
+pub fn is_this_machine(host: &str) -> bool {
+    THIS_MACHINE
+        .iter()
+        .any(|local| local.eq_ignore_ascii_case(host))
+}
 
 /// True for a name, in lower-case letters, that does not lead to the public network, or is none.
 pub fn is_local_name(name: &str) -> bool {
@@ -115,6 +125,26 @@ mod tests {
             "mylocal.org",
         ] {
             assert!(!is_local_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for host in ["localhost", "LocalHost", "127.0.0.1", "[::1]"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in [
+            "",
+            "localhost.",
+            "localhost.example.com",
+            "a.localhost",
+            "127.0.0.2",
+            "127.0.0.1.example.com",
+            "::1",
+            "[::2]",
+            "localhost:80",
+        ] {
+            assert!(!is_this_machine(host), "{host}");
         }
     }
 

@@ -83,3 +83,12 @@ impl Head {
         })
     }
 }
+
+/// The host of an authority, in lower-case letters; that of IPv6 keeps its brackets.
+pub(crate) fn without_port(authority: &str) -> String {
+    let end = match authority.find(']') {
+        Some(end) if authority.starts_with('[') => end + 1,
+        _ => authority.find(':').unwrap_or(authority.len()),
+    };
+    authority[..end].to_ascii_lowercase()
+}

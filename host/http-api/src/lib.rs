@@ -35,6 +35,7 @@
 mod access;
 mod body;
 mod call_failure;
+mod conditional;
 mod control;
 mod cors;
 pub mod dialog;

@@ -25,6 +25,7 @@ pub use links::is_linkable;
 pub use maintenance::Maintenance;
 
 use crate::access::Access;
+use crate::conditional::is_known;
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::plan::Settings;
@@ -306,9 +307,16 @@ pub struct Managed {
     /// Id of the request.
     pub request_id: String,
     format: Format,
-    if_none_match: Option<String>,
-    range: Option<String>,
+    conditions: Conditions,
     frame: Frame,
+}
+
+/// What the caller has already, and the part that it wants.
+#[derive(Debug, Default)]
+struct Conditions {
+    if_none_match: Option<String>,
+    if_range: Option<String>,
+    range: Option<String>,
 }
 
 /// What the head decides.
@@ -431,8 +439,11 @@ pub(crate) fn with_body(
         route,
         job,
         format: prepared.format,
-        if_none_match: prepared.if_none_match,
-        range: head.header("range").map(str::to_owned),
+        conditions: Conditions {
+            if_none_match: prepared.if_none_match,
+            if_range: head.header("if-range").map(str::to_owned),
+            range: head.header("range").map(str::to_owned),
+        },
         frame,
     })
 }
@@ -514,12 +525,7 @@ impl Managed {
 
     /// The head of a response with the content of a file, and the bytes of it that are sent.
     pub fn content(&self, content: &Content) -> (Response, std::ops::Range<u64>) {
-        files::respond(
-            &self.frame,
-            content,
-            self.if_none_match.as_deref(),
-            self.range.as_deref(),
-        )
+        files::respond(&self.frame, content, &self.conditions)
     }
 
     fn bytes(&self, media_type: &str, bytes: Vec<u8>) -> Response {
@@ -534,12 +540,7 @@ impl Managed {
         let mut response = self.frame.value(status, value, self.format)?;
         if matches!(self.route.action, Action::GetAppMeta | Action::GetRuntime) {
             let tag = format!("\"{:032x}\"", fnv128(&[&response.body]));
-            let wanted = self.if_none_match.as_deref().unwrap_or_default();
-            if wanted
-                .split(',')
-                .map(str::trim)
-                .any(|one| one == tag || one == "*")
-            {
+            if is_known(self.conditions.if_none_match.as_deref(), &tag) {
                 response = self.frame.respond(304, TEXT, Vec::new());
             }
             response.headers.push(("etag", tag));

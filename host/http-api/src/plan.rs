@@ -3,7 +3,7 @@
 use crate::access::{self, Access, Need};
 use crate::cors;
 use crate::error::ApiError;
-use crate::head::Head;
+use crate::head::{Head, without_port};
 use crate::manage::{self, Managed};
 use crate::manage::{files, packages};
 use crate::openapi;
@@ -192,11 +192,12 @@ fn judge(
     if !frame.on_files_origin {
         check_host(settings, head)?;
     }
+    // Refusals say it too.
+    frame.deprecated = route::is_v0(head.path());
     let route = route::find(head.routed_method(), head.path())?;
     if frame.on_files_origin && route.action != Action::GetFile {
         return Err(route::no_such_route());
     }
-    frame.deprecated = route.v0;
     check_length(settings, route.action, head)?;
     let token = access::token(head)?;
     let need = match (route.action, settings.docs) {
@@ -266,12 +267,7 @@ fn check_host(settings: &Settings, head: &Head) -> Result<(), ApiError> {
     let Some(allowed) = &settings.allowed_hosts else {
         return Ok(());
     };
-    let host = head.host();
-    let name = match host.strip_prefix('[') {
-        Some(rest) => format!("[{}]", rest.split(']').next().unwrap_or("")),
-        None => host.split(':').next().unwrap_or("").to_ascii_lowercase(),
-    };
-    if allowed.contains(&name) {
+    if allowed.contains(&without_port(head.host())) {
         return Ok(());
     }
     Err(ApiError::new(

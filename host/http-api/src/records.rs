@@ -5,6 +5,7 @@
 
 use crate::body::{refuse_unknown, value as value_body};
 use crate::call_failure::CallFailure;
+use crate::conditional::is_known;
 use crate::error::ApiError;
 use crate::form::{boolean, parse_pairs};
 use crate::head::Head;
@@ -429,16 +430,14 @@ impl FamilyCall {
             Some(Value::String(text)) => text.to_string(),
             _ => String::new(),
         };
-        let tag = format!(
-            "\"{:032x}\"",
-            fnv128(&[watermark.as_bytes(), b"\n", request.as_bytes()])
-        );
-        let unchanged = if_none_match.is_some_and(|tags| {
-            tags.split(',')
-                .map(str::trim)
-                .any(|found| found == tag || found == "*")
-        });
-        let mut response = if unchanged {
+        // The same rows in another encoding are other bytes.
+        let encoding: &[u8] = match self.format {
+            Format::Json { .. } => b"\n",
+            Format::MessagePack => b"\n\n",
+        };
+        let parts = [watermark.as_bytes(), encoding, request.as_bytes()];
+        let tag = format!("\"{:032x}\"", fnv128(&parts));
+        let mut response = if is_known(if_none_match, &tag) {
             self.frame.respond(304, TEXT, Vec::new())
         } else {
             // With `explain` the plan comes beside the rows.

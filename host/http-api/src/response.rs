@@ -184,6 +184,26 @@ pub(crate) fn negotiate<'a>(head: &Head, offered: &[&'a str]) -> Option<&'a str>
     best.map(|(name, _)| name)
 }
 
+/// Types that `Accept` names without `*`, as they can stand in a header, a few of them.
+pub(crate) fn named_types(head: &Head) -> Vec<String> {
+    const MOST: usize = 32;
+    let is_token = |part: &str| {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte);
+        (1..=127).contains(&part.len()) && part.bytes().all(good)
+    };
+    head.headers
+        .iter()
+        .filter(|(name, _)| name == "accept")
+        .flat_map(|(_, value)| value.split(','))
+        .filter_map(|range| {
+            let name = range.split(';').next()?.trim().to_ascii_lowercase();
+            let (kind, subtype) = name.split_once('/')?;
+            (is_token(kind) && is_token(subtype)).then_some(name)
+        })
+        .take(MOST)
+        .collect()
+}
+
 /// The most specific range that covers the type decides.
 fn weight_of(candidate: &str, ranges: &[(String, f32)]) -> f32 {
     let family = candidate.split('/').next().unwrap_or("");

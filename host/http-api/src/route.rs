@@ -426,6 +426,16 @@ pub(crate) fn find(method: &str, path: &str) -> Result<Route, ApiError> {
     })
 }
 
+/// Whether a raw path is one of version 0, whatever else is right or wrong with it.
+pub(crate) fn is_v0(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next();
+    let Some(first) = first.filter(|first| !first.is_empty()) else {
+        return false;
+    };
+    let begins_so = |resource: &Resource| resource.pattern.split('/').nth(1) == Some(first);
+    first == "v0" || TABLE_V0.iter().any(begins_so)
+}
+
 /// 404.
 pub(crate) fn no_such_route() -> ApiError {
     ApiError::new(404, "no_such_route", "this server has no such path")
@@ -447,9 +457,13 @@ fn wrong_method(method: &str, resource: &Resource) -> ApiError {
 
 /// What used to be there, and where its purpose is served now.
 fn retired(parts: &[&str]) -> ApiError {
+    let in_v1: Vec<&str> = std::iter::once("v1").chain(parts.iter().copied()).collect();
     let replacement = match parts.first().copied() {
         Some("ws-clone") => Some("/v1/ws/{ws}/export and /v1/ws-import"),
-        _ => None,
+        _ => TABLE
+            .iter()
+            .map(|resource| resource.pattern)
+            .find(|pattern| fits(pattern, &in_v1)),
     };
     let error = ApiError::new(410, "retired", "this path is retired");
     match replacement {
@@ -574,6 +588,45 @@ mod tests {
                 (new.action, &new.ws, &new.app, &new.name)
             );
             assert!(found.v0);
+        }
+    }
+
+    #[test]
+    fn what_is_retired_names_what_is_there_instead() {
+        for (path, replacement) in [
+            ("/v0/ws-clone", Some("/v1/ws/{ws}/export and /v1/ws-import")),
+            ("/v0/health", Some("/v1/health")),
+            (
+                "/v0/ws/local/app/movies/documents",
+                Some("/v1/ws/{ws}/app/{app}/documents"),
+            ),
+            ("/v0/remixgen", None),
+        ] {
+            let error = find("GET", path).expect_err("retired");
+            assert_eq!((error.status, error.code), (410, "retired"), "{path}");
+            let named = error.details.get("replacement");
+            assert_eq!(
+                named.and_then(mix_value::Value::as_str),
+                replacement,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_of_version_0_are_known_whatever_is_wrong_with_them() {
+        for path in [
+            "/v0/ws-clone",
+            "/v0",
+            "/run-agent/a b",
+            "/ws",
+            "/ws/a.b",
+            "/flush",
+        ] {
+            assert!(is_v0(path), "{path}");
+        }
+        for path in ["/", "", "/v1/ws", "/wsx", "/favicon.ico"] {
+            assert!(!is_v0(path), "{path}");
         }
     }
 

@@ -49,7 +49,9 @@ struct Shape {
     output_tags: bool,
     field: Option<String>,
     /// Type that a string or binary member is sent in, by `Accept`.
-    raw_type: Option<&'static str>,
+    raw_type: Option<String>,
+    /// True if the caller takes JSON too.
+    takes_json: bool,
     body_limit: u64,
 }
 
@@ -173,7 +175,8 @@ pub(crate) struct Prepared {
     control: Control,
     /// Parameters of a GET.
     query: Vec<(String, String)>,
-    raw_type: Option<&'static str>,
+    raw_type: Option<String>,
+    takes_json: bool,
     format: Format,
     streamed: bool,
 }
@@ -182,12 +185,22 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(settings: &Settings, head: &Head) -> Result<Prepared, ApiError> {
     params::limit(settings, head.query().len())?;
     let (control, query) = control::take(settings, parse_pairs(head.query())?)?;
+    // A binary member is of whatever type the caller knows it to be.
+    let named = match control.field {
+        Some(_) => response::named_types(head),
+        None => Vec::new(),
+    };
     let mut offered = vec!["application/json", response::MSGPACK];
     if control.field.is_some() {
         offered.extend(RAW_TYPES);
     }
     if settings.only_workspace.is_none() {
         offered.push(EVENT_STREAM);
+    }
+    for name in &named {
+        if !offered.contains(&name.as_str()) && name != EVENT_STREAM {
+            offered.push(name);
+        }
     }
     let chosen = response::negotiate(head, &offered).ok_or_else(response::not_acceptable)?;
     let streamed = chosen == EVENT_STREAM;
@@ -199,7 +212,10 @@ pub(crate) fn prepare(settings: &Settings, head: &Head) -> Result<Prepared, ApiE
     Ok(Prepared {
         control,
         query,
-        raw_type: RAW_TYPES.into_iter().find(|raw| *raw == chosen),
+        raw_type: (RAW_TYPES.contains(&chosen) || named.iter().any(|name| name == chosen))
+            .then(|| chosen.to_owned())
+            .filter(|chosen| !VALUE_TYPES.contains(&chosen.as_str())),
+        takes_json: response::negotiate(head, &["application/json"]).is_some(),
         format: match chosen {
             response::MSGPACK => Format::MessagePack,
             _ => Format::Json { tags: true },
@@ -208,13 +224,19 @@ pub(crate) fn prepare(settings: &Settings, head: &Head) -> Result<Prepared, ApiE
     })
 }
 
+/// Encodings of values.
+const VALUE_TYPES: [&str; 3] = ["application/json", response::MSGPACK, EVENT_STREAM];
+
 /// Types that are offered with `field` beside the encodings of values.
 const RAW_TYPES: [&str; 4] = [
-    "text/plain",
-    "text/html",
-    "text/javascript",
+    TEXT_TYPES[0],
+    TEXT_TYPES[1],
+    TEXT_TYPES[2],
     "application/octet-stream",
 ];
+
+/// Those that a text can be sent in.
+const TEXT_TYPES: [&str; 3] = ["text/plain", "text/html", "text/javascript"];
 
 /// The run, once the body is there.
 pub(crate) fn with_body(
@@ -261,6 +283,7 @@ pub(crate) fn with_body(
             output_tags: control.output_tags,
             field: control.field,
             raw_type: prepared.raw_type,
+            takes_json: prepared.takes_json,
             body_limit: settings.body_limit,
         },
         frame,
@@ -300,6 +323,7 @@ impl AgentRun {
                 output_tags: true,
                 field: None,
                 raw_type: None,
+                takes_json: true,
                 body_limit: settings.body_limit,
             },
             frame: Frame::new(settings, &Head::default(), &facts),
@@ -389,11 +413,14 @@ impl AgentRun {
 
     fn output(&self, value: Value) -> Result<Response, ApiError> {
         let value = self.select(value);
-        let response = match (&value, self.shape.raw_type) {
-            (Value::String(text), Some(media_type)) if media_type.starts_with("text/") => {
+        let response = match (&value, self.shape.raw_type.as_deref()) {
+            (Value::String(text), Some(media_type)) if TEXT_TYPES.contains(&media_type) => {
                 self.raw(media_type, text.as_bytes().to_vec())
             }
             (Value::Binary(bytes), Some(media_type)) => self.raw(media_type, bytes.to_vec()),
+            (_, Some(media_type)) if !RAW_TYPES.contains(&media_type) && !self.shape.takes_json => {
+                return Err(response::not_acceptable());
+            }
             _ => self.encoded(&value)?,
         };
         if response.body.len() as u64 > self.shape.body_limit {

@@ -8,6 +8,7 @@ use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use mix_address_rules::is_this_machine;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,10 +107,9 @@ pub fn address(text: &str) -> Result<Uri, DownloadError> {
         .parse()
         .map_err(|_| DownloadError::NoAddress(text.to_owned()))?;
     let host = uri.host().unwrap_or_default();
-    let local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
     match uri.scheme_str() {
         Some("https") if !host.is_empty() => Ok(uri),
-        Some("http") if local => Ok(uri),
+        Some("http") if is_this_machine(host) => Ok(uri),
         _ => Err(DownloadError::Scheme(text.to_owned())),
     }
 }

@@ -1,5 +1,6 @@
 //! Variables that a run sees, as the family `core` reads them.
 
+use crate::programs::{ERROR_INFO, Executable};
 use crate::workspace::Place;
 use mix_value::{Map, Value, escjson};
 use std::sync::Arc;
@@ -36,9 +37,11 @@ pub fn of_request(
     run: &mix_http_api::AgentRun,
     caller: &mix_identity::Caller,
     hosted: &Hosted<'_>,
+    program: &Executable,
     operator: Option<String>,
 ) -> Vec<(&'static str, String)> {
     let mut members = of_caller(place, &run.agent, &run.request_id, caller, hosted);
+    members.extend(error_info(program));
     members.insert(Arc::from("requestMethod"), text(&run.request_method));
     members.insert(Arc::from("requestHeaders"), run.header_map());
     if let Some(body) = &run.request_body {
@@ -57,9 +60,18 @@ pub fn of_session(
     session: &str,
     caller: &mix_identity::Caller,
     hosted: &Hosted<'_>,
+    program: &Executable,
     operator: Option<String>,
 ) -> Vec<(&'static str, String)> {
-    with_operator(of_caller(place, module, session, caller, hosted), operator)
+    let mut members = of_caller(place, module, session, caller, hosted);
+    members.extend(error_info(program));
+    with_operator(members, operator)
+}
+
+/// The debug data of a program that asks for them.
+fn error_info(program: &Executable) -> Option<(Arc<str>, Value)> {
+    let data = program.debug_data.clone()?;
+    Some((Arc::from(ERROR_INFO), data))
 }
 
 fn of_caller(

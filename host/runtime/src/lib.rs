@@ -16,6 +16,7 @@
 //! * [`program_log`]: lines that programs write.
 //! * [`neighbours`]: databases outside of the run's own app; [`remote_main`]: its own one on another server.
 //! * [`workspace`], [`programs`], [`libraries`], [`signature`], [`lock`]: folders of workspaces and apps, what is installed in them, who may write.
+//! * [`schema`]: what agents take, for clients that call them as tools; [`wasm_library`]: function libraries for module `wasm`.
 //! * [`secrets_key`]: where the keys of the users' secrets come from.
 //!
 //! # Data flow of a run
@@ -53,6 +54,7 @@ pub mod progress;
 pub mod remote_main;
 mod room;
 pub mod run;
+pub mod schema;
 pub mod secrets_key;
 pub mod shares;
 pub mod signature;
@@ -63,4 +65,5 @@ pub mod tape;
 pub mod threads;
 pub mod trace;
 pub mod vm;
+pub mod wasm_library;
 pub mod workspace;

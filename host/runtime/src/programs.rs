@@ -1,11 +1,13 @@
 //! Programs: compiled from sources, read from files, installed in apps.
 
 use crate::libraries::{self, LibraryFile};
-use crate::signature::{Parameter, parameters};
+use crate::schema::input_schema;
+use crate::signature::{Parameter, arguments, parameters};
 use crate::workspace::{Place, write_atomically};
 use anyhow::{Context, Result, bail};
-use mix_bytecode::Program;
+use mix_bytecode::{Constant, Program};
 use mix_compiler::{CompileOptions, SourceFile};
+use mix_value::{Value, escjson};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fs;
@@ -20,8 +22,24 @@ const MAX_DEPTH: usize = 32;
 /// Largest executable that is loaded for a server.
 const MAX_EXECUTABLE: u64 = 16 << 20;
 
+/// Largest debug data that a program is told: they are written out for each of its runs.
+const MAX_DEBUG_DATA: u64 = 1 << 20;
+
+/// The variable with the debug data of a program.
+pub const ERROR_INFO: &str = "errorInfo";
+
 /// Name of the folder beside the sources whose content becomes files of the app.
 const FILES: &str = "files";
+
+/// What an agent takes.
+struct Interface {
+    /// Parameters of its module.
+    params: Vec<Parameter>,
+    /// What callers send.
+    arguments: Vec<Parameter>,
+    /// The same as a JSON Schema.
+    schema: serde_json::Value,
+}
 
 /// SHA-256 of an executable.
 pub type Digest = [u8; 32];
@@ -34,8 +52,12 @@ pub struct Executable {
     pub modules: Vec<(String, bool)>,
     /// Names of the foreign functions that it uses.
     pub foreign: Vec<String>,
-    /// Parameters of the agents.
-    params: HashMap<String, Vec<Parameter>>,
+    /// Debug data that lie beside it, if its program has a use for them.
+    pub debug_data: Option<Value>,
+    /// Whether the program names what it knows debug data by.
+    wants_debug_data: bool,
+    /// Interfaces of the agents.
+    agents: HashMap<String, Interface>,
     digest: OnceLock<Digest>,
 }
 
@@ -61,11 +83,20 @@ impl Executable {
         Ok(Executable {
             modules: modules(&program),
             foreign: foreign(&program),
-            params: program
+            debug_data: None,
+            wants_debug_data: names(&program, ERROR_INFO),
+            agents: program
                 .modules
                 .iter()
                 .filter(|module| module.is_agent())
-                .map(|module| (module.name.to_string(), parameters(&program, module)))
+                .map(|module| {
+                    let interface = Interface {
+                        params: parameters(&program, module),
+                        arguments: arguments(&program, module),
+                        schema: input_schema(&program, module),
+                    };
+                    (module.name.to_string(), interface)
+                })
                 .collect(),
             digest: OnceLock::new(),
             bytes,
@@ -74,7 +105,21 @@ impl Executable {
 
     /// Parameters of an agent; `None` for a module that is none.
     pub fn params(&self, agent: &str) -> Option<&[Parameter]> {
-        self.params.get(agent).map(Vec::as_slice)
+        self.agents
+            .get(agent)
+            .map(|interface| interface.params.as_slice())
+    }
+
+    /// What callers of an agent send.
+    pub fn arguments(&self, agent: &str) -> Option<&[Parameter]> {
+        self.agents
+            .get(agent)
+            .map(|interface| interface.arguments.as_slice())
+    }
+
+    /// The same as a JSON Schema of an object.
+    pub fn input_schema(&self, agent: &str) -> Option<&serde_json::Value> {
+        self.agents.get(agent).map(|interface| &interface.schema)
     }
 
     /// What it is known by.
@@ -98,6 +143,12 @@ fn modules(program: &Program) -> Vec<(String, bool)> {
         .iter()
         .map(|module| (module.name.to_string(), module.is_agent()))
         .collect()
+}
+
+/// Whether a text stands in a program.
+fn names(program: &Program, name: &str) -> bool {
+    let mut constants = program.constants.iter();
+    constants.any(|constant| matches!(constant, Constant::String(text) if **text == *name))
 }
 
 fn foreign(program: &Program) -> Vec<String> {
@@ -207,7 +258,7 @@ impl Installed {
             .into_iter()
             .filter_map(|file| file.executable.ok())
             .flat_map(|executable| {
-                let names: Vec<String> = executable.params.keys().cloned().collect();
+                let names: Vec<String> = executable.agents.keys().cloned().collect();
                 names
             })
             .collect()
@@ -308,7 +359,12 @@ impl Installed {
                     path.parent().map(libraries::beside).unwrap_or_default()
                 })
             })
-            .map(Arc::new)
+            .map(|mut executable| {
+                if executable.wants_debug_data {
+                    executable.debug_data = debug_data_beside(path);
+                }
+                Arc::new(executable)
+            })
             .map_err(|error| format!("{error:#}"));
         if uses_libraries && executable.is_err() {
             // What is missing may be there the next time.
@@ -329,6 +385,16 @@ impl Installed {
         entries.by_path.insert(path.to_owned(), entry);
         executable
     }
+}
+
+/// What lies beside an executable as its debug data, if it can be read and is not too large.
+fn debug_data_beside(path: &Path) -> Option<Value> {
+    let path = path.with_extension("dbg");
+    let facts = fs::symlink_metadata(&path).ok()?;
+    if !facts.is_file() || facts.len() > MAX_DEBUG_DATA {
+        return None;
+    }
+    escjson::parse_plain(&fs::read_to_string(&path).ok()?).ok()
 }
 
 fn read_bounded(path: &Path, length: u64) -> Result<Vec<u8>> {

@@ -31,6 +31,24 @@ pub fn parameters(program: &Program, module: &Module) -> Vec<Parameter> {
         .collect()
 }
 
+/// What callers of an agent send: the members of its parameter if that is a record, else its parameters
+/// as they stand.
+pub fn arguments(program: &Program, module: &Module) -> Vec<Parameter> {
+    let record = match module.params.as_slice() {
+        [param] => param.type_id.and_then(|id| program.types.get(id.index())),
+        _ => None,
+    };
+    let Some(TypeDesc::Record(fields)) = record else {
+        return parameters(program, module);
+    };
+    let described = fields.iter().map(|(name, id)| Parameter {
+        name: program.string(*name).unwrap_or("?").to_owned(),
+        kind: text(program, *id, MAX_DEPTH),
+        optional: false,
+    });
+    described.collect()
+}
+
 fn admits_null(program: &Program, id: TypeId) -> bool {
     match program.types.get(id.index()) {
         Some(TypeDesc::Data | TypeDesc::Null) | None => true,

@@ -62,6 +62,7 @@ use links::Links;
 use maintained::Maintained;
 use mcp::Conversations;
 use metrics::Metrics;
+use mix_address_rules::THIS_MACHINE;
 use mix_app_files::{Shelves, Storage};
 use mix_http_api::{Access, Settings};
 use mix_runtime::assembly::Assembly;
@@ -391,11 +392,7 @@ pub async fn serve(
     }
     let mut settings = std::mem::take(&mut options.settings);
     if address.ip().is_loopback() {
-        let mut hosts = vec![
-            "localhost".to_owned(),
-            "127.0.0.1".to_owned(),
-            "[::1]".to_owned(),
-        ];
+        let mut hosts: Vec<String> = THIS_MACHINE.map(str::to_owned).into();
         hosts.extend(host_of(&base_url));
         settings.allowed_hosts = Some(hosts);
     }

@@ -215,9 +215,32 @@ impl Scope<'_> {
             Some(described) => described,
             None => self.recorded().await?,
         };
-        let (mut tools, warnings) = tools::discover(described);
+        let described = described.into_iter().map(|one| self.completed(one));
+        let (mut tools, warnings) = tools::discover(described.collect());
         tools.retain(|tool| self.app.is_none_or(|app| tool.app == app));
         Ok((tools, warnings))
+    }
+
+    /// A tool that does not say what it takes takes what its agent does.
+    fn completed(
+        &self,
+        (app, mut described): (String, serde_json::Value),
+    ) -> (String, serde_json::Value) {
+        if described.is_object() && described["inputSchema"].is_null() {
+            let of = described["app"].as_str().unwrap_or(&app);
+            let place = Place::new(&self.server.ws_dir, self.ws, of);
+            let agent = described["agent"].as_str();
+            let program = place
+                .ok()
+                .zip(agent)
+                .and_then(|(place, agent)| self.server.programs.find(&place, agent).ok());
+            if let (Some(program), Some(agent)) = (program, agent)
+                && let Some(schema) = program.input_schema(agent)
+            {
+                described["inputSchema"] = schema.clone();
+            }
+        }
+        (app, described)
     }
 
     /// Those that the caller may run.

@@ -235,7 +235,7 @@ async fn prepare(
             let hosted = server.hosting(&org);
             let operator = server.environment.clone();
             let mut environment =
-                environment::of_request(&place, &run, &who.caller, &hosted, operator);
+                environment::of_request(&place, &run, &who.caller, &hosted, &program, operator);
             environment.extend(rights.variables());
             environment
         }

@@ -105,6 +105,7 @@ async fn opened(
         &managed.request_id,
         &who.caller,
         &server.hosting(&org),
+        &program,
         server.environment.clone(),
     );
     environment.extend(rights.variables());

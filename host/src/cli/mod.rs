@@ -25,6 +25,7 @@ mod run;
 mod select;
 mod serve;
 mod units;
+mod wasm;
 
 pub use exit::Exit;
 
@@ -112,6 +113,8 @@ enum Command {
     Db(db::Db),
     /// Makes, checks and describes plugins.
     Plugin(plugin::Plugin),
+    /// Makes, describes and calls function libraries compiled to WebAssembly.
+    Wasm(wasm::Wasm),
     /// Turns the stack of a reported error into places and lines of the sources.
     ErrorDecode(error_decode::ErrorDecode),
     /// Prints the instructions of an executable.
@@ -161,6 +164,7 @@ pub fn main() -> u8 {
         Command::Mcp(command) => command.execute(),
         Command::Db(command) => command.execute(),
         Command::Plugin(command) => command.execute(),
+        Command::Wasm(command) => command.execute(),
         Command::ErrorDecode(command) => command.execute(),
         Command::Disasm(command) => command.execute(),
         Command::Codec(command) => command.execute(),

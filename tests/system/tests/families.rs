@@ -219,6 +219,75 @@ fn a_module_of_the_agent_is_called_and_cannot_harm() {
 }
 
 #[test]
+fn function_libraries_are_described_and_called() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let library = scratch.path().join("echo.wasm");
+    // Answers with the list of its arguments.
+    let module = wat::parse_str(
+        r#"(module
+            (@custom "mix-bindings" "/// Gives back what it gets.\necho : data -> array(data)\n")
+            (memory (export "memory") 1)
+            (data (i32.const 8) "{\"ok\":")
+            (func (export "mix_alloc") (param i32) (result i32) (i32.const 1024))
+            (func (export "echo") (param $at i32) (param $size i32) (result i64)
+                (memory.copy (i32.const 14) (local.get $at) (local.get $size))
+                (i32.store8 (i32.add (i32.const 14) (local.get $size)) (i32.const 125))
+                (i64.or (i64.shl (i64.const 8) (i64.const 32))
+                    (i64.add (i64.const 7) (i64.extend_i32_u (local.get $size))))))"#,
+    )
+    .expect("a module");
+    std::fs::write(&library, &module).expect("written");
+    let library = library.display().to_string();
+    let wasm = |arguments: &[&str]| run_mixer([&["wasm"], arguments].concat());
+    let done = wasm(&["manifest", &library]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(
+        serde_json::from_str::<Value>(&done.stdout).expect("JSON"),
+        json!({
+            "name": "echo",
+            "functions": [{ "name": "echo", "type": "data -> array(data)", "doc": "Gives back what it gets." }],
+        })
+    );
+    let done = wasm(&["inspect", &library]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stdout.contains("echo : data -> array(data)"));
+    let bytes = r#"{"_rmx_type":"{tag}bin","_rmx_value":"AQID"}"#;
+    let done = wasm(&["call", &library, "echo", "-1", "\"ü\"", bytes]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(done.stdout, format!("[-1,\"ü\",{bytes}]\n"));
+
+    for (arguments, code, told) in [
+        (vec!["call", &library, "other"], 1, "it has echo"),
+        (vec!["call", &library, "echo", "{"], 2, "{"),
+        (vec!["inspect", "/none.wasm"], 3, "/none.wasm"),
+    ] {
+        let done = wasm(&arguments);
+        assert_eq!(done.code, code, "{arguments:?}: {}", done.stderr);
+        assert!(done.stderr.contains(told), "{}", done.stderr);
+    }
+    let empty = scratch.path().join("empty.wasm");
+    std::fs::write(&empty, wat::parse_str("(module)").expect("a module")).expect("written");
+    let empty = empty.display().to_string();
+    for command in ["manifest", "inspect"] {
+        let done = wasm(&[command, &empty]);
+        assert_eq!(done.code, 1);
+        assert!(done.stderr.contains("`mix_alloc`"), "{}", done.stderr);
+    }
+
+    let project = scratch.path().join("sums");
+    let project = project.display().to_string();
+    assert_eq!(wasm(&["new", &project]).code, 0);
+    let made = std::fs::read_to_string(format!("{project}/Cargo.toml")).expect("a project");
+    assert!(made.contains("name = \"sums\""), "{made}");
+    assert_eq!(wasm(&["new", &project]).code, 2, "it is there already");
+    let bad = scratch.path().join("No-Name").display().to_string();
+    assert_eq!(wasm(&["new", &bad]).code, 2);
+    let none = wasm(&["build", &scratch.path().display().to_string()]);
+    assert_eq!(none.code, 2);
+    assert!(none.stderr.contains("Cargo.toml"), "{}", none.stderr);
+}
+
+#[test]
 fn a_command_of_the_agent_is_run() {
     let module = wat::parse_str(
         r#"(module

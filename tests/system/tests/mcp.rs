@@ -21,6 +21,9 @@ module broken(p:data)
   var cell m_params = p
   cell output = fail("no stock")
 module end
+module measured(p:{width:number, name:string})
+  cell output = p.name
+module end
 module endless(p:data)
   var cell m_params = p
   def turn : number -> number
@@ -46,6 +49,7 @@ fn furnish(folder: &Path, ws: &str) {
     let tools = json!([
         { "_rmx_type": "mcp_tool", "name": "price_of", "description": "What it costs", "agent": "price", "inputSchema": schema },
         { "_rmx_type": "mcp_tool", "name": "show", "agent": "picture" },
+        { "_rmx_type": "mcp_tool", "name": "measure", "agent": "measured" },
         { "_rmx_type": "mcp_tool", "name": "fails", "agent": "broken" },
         { "_rmx_type": "mcp_tool", "name": "never", "agent": "endless" },
         { "_rmx_type": "mcp_tool", "name": "not a name", "agent": "price" },
@@ -139,7 +143,10 @@ fn agents_are_tools_over_http_for_those_who_may_run_them() {
     let early = owner.ask("tools/list", json!({}));
     assert_eq!(early["error"]["code"], -32002);
     owner.begin();
-    assert_eq!(owner.names(), ["fails", "never", "price_of", "show"]);
+    assert_eq!(
+        owner.names(),
+        ["fails", "measure", "never", "price_of", "show"]
+    );
     let priced = owner.call("price_of", json!({ "item": "tea", "count": 4 }));
     let output = json!({ "item": "tea", "price": 8, "who": OWNER });
     assert_eq!(priced["result"]["structuredContent"], output);
@@ -152,7 +159,23 @@ fn agents_are_tools_over_http_for_those_who_may_run_them() {
     let failed = owner.call("fails", json!({}));
     assert_eq!(failed["result"]["isError"], true);
     assert_eq!(failed["result"]["content"][0]["text"], "RT_FAIL: no stock");
+    // A tool that does not say what it takes takes what its agent does.
+    let listed = owner.ask("tools/list", json!({}));
+    let listed = listed["result"]["tools"].as_array().expect("tools");
+    let measure = listed.iter().find(|tool| tool["name"] == "measure");
+    assert_eq!(
+        measure.expect("a tool")["inputSchema"],
+        json!({
+            "type": "object",
+            "properties": { "name": { "type": "string" }, "width": { "type": "number" } },
+            "required": ["name", "width"],
+        })
+    );
+    let measured = owner.call("measure", json!({ "name": "table", "width": 2 }));
+    assert_eq!(measured["result"]["content"][0]["text"], "\"table\"");
     for (name, arguments) in [
+        ("measure", json!({ "name": "table" })),
+        ("measure", json!({ "name": 5, "width": 2 })),
         ("price_of", json!({ "item": "tea" })),
         ("price_of", json!({ "item": "tea", "count": 0 })),
         ("absent", json!({})),

@@ -541,12 +541,19 @@ fn packages_and_workspaces_come_and_go_by_address() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// How many functions debug data describe.
+fn debug_functions(debug: &[u8]) -> usize {
+    let debug: Value = serde_json::from_slice(debug).expect("JSON");
+    debug["functions"].as_array().map_or(0, Vec::len)
+}
+
 #[test]
 fn debug_data_go_with_a_package_and_decode_errors() {
     let scratch = tempfile::tempdir().expect("a folder");
     let sources = scratch.path().join("sources");
     std::fs::create_dir_all(&sources).expect("a folder");
-    let text = "module failing(p:data)\n  cell output = array.get(7, [1])\nmodule end\n";
+    let text = "module failing(p:data)\n  cell output = array.get(7, [1])\nmodule end\n\
+        module informed(p:data)\n  cell output = array.length(env.get(\"errorInfo\").functions)\nmodule end\n";
     std::fs::write(sources.join("app.mix"), text).expect("written");
     let (from, to) = (
         sources.display().to_string(),
@@ -569,6 +576,12 @@ fn debug_data_go_with_a_package_and_decode_errors() {
     let (status, debug) =
         server.get("/v1/ws/acme/app/demo/file-manager/content?path=/code/demo.dbg");
     assert_eq!(status, 200);
+    let functions = debug_functions(&debug);
+    assert!(functions > 0);
+    assert_eq!(
+        server.get("/v1/ws/acme/app/demo/agent/informed/run"),
+        (200, functions.to_string().into_bytes())
+    );
     let beside = scratch.path().join("demo.dbg");
     std::fs::write(&beside, debug).expect("written");
     let error = scratch.path().join("error.json");

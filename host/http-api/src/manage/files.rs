@@ -1,8 +1,9 @@
 //! Requests about files, and responses with their content.
 
-use super::Job;
 use super::packages::Params;
+use super::{Conditions, Job};
 use crate::body::{object_or_form, refuse_unknown, take_text};
+use crate::conditional::{is_known, range_of};
 use crate::error::ApiError;
 use crate::form::boolean;
 use crate::head::Head;
@@ -176,14 +177,13 @@ pub(super) fn copy(route: &Route, head: &Head) -> Result<Job, ApiError> {
 pub(super) fn respond(
     frame: &Frame,
     content: &Content,
-    if_none_match: Option<&str>,
-    range: Option<&str>,
+    conditions: &Conditions,
 ) -> (Response, Range<u64>) {
     let tag = content.tag.as_ref().map(|tag| format!("\"{tag}\""));
-    let matched = tag.as_deref().is_some_and(|tag| {
-        let mut wanted = if_none_match.unwrap_or_default().split(',').map(str::trim);
-        wanted.any(|one| one == tag || one == "*")
-    });
+    let known = conditions.if_none_match.as_deref();
+    let matched = tag.as_deref().is_some_and(|tag| is_known(known, tag));
+    let range = conditions.range.as_deref();
+    let range = range_of(range, conditions.if_range.as_deref(), tag.as_deref());
     let (mut response, sent) = if matched {
         (frame.respond(304, TEXT, Vec::new()), 0..0)
     } else {

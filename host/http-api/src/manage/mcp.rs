@@ -3,9 +3,10 @@
 use super::Job;
 use crate::error::ApiError;
 use crate::form::parse_pairs;
-use crate::head::Head;
+use crate::head::{Head, without_port};
 use crate::names;
 use crate::plan::Settings;
+use mix_address_rules::is_this_machine;
 
 /// Header with the id of a conversation.
 pub const SESSION: &str = "mcp-session-id";
@@ -16,13 +17,10 @@ pub fn check_origin(settings: &Settings, head: &Head) -> Result<(), ApiError> {
     let Some(origin) = head.header("origin") else {
         return Ok(());
     };
-    let host = origin.split_once("://").map_or("", |(_, host)| host);
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    let local = matches!(name, "localhost" | "127.0.0.1" | "::1");
-    if local || settings.cors_origins.iter().any(|named| named == origin) {
+    let authority = origin.split_once("://").map_or("", |(_, host)| host);
+    if is_this_machine(&without_port(authority))
+        || settings.cors_origins.iter().any(|named| named == origin)
+    {
         return Ok(());
     }
     Err(ApiError::new(

@@ -79,9 +79,9 @@ pub async fn describe(server: &Arc<Server>, place: &Place, name: &str) -> Result
             alias,
         } => {
             let kind = if alias.is_some() { "alias" } else { "agent" };
-            let params = program.params(&agent).unwrap_or_default();
+            let arguments = program.arguments(&agent).unwrap_or_default();
             // What an alias fixes is not the caller's to give.
-            let free = params
+            let free = arguments
                 .iter()
                 .filter(|param| !fixed.contains_key(param.name.as_str()));
             let described = free

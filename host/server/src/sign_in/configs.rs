@@ -5,6 +5,7 @@ use crate::grants::id_of;
 use crate::identity::Admitted;
 use crate::manage;
 use crate::records::{Database, text};
+use mix_address_rules::is_this_machine;
 use mix_http_api::{ApiError, Done, HIDDEN};
 use mix_identity::{Permission, Target};
 use mix_runtime::workspace::Place;
@@ -146,16 +147,18 @@ impl Config {
     }
 }
 
-/// Whether an address is at exactly that host; without a port it is the usual one of the scheme.
+/// Whether an address is at exactly that host, where nobody on the way reads what is sent: over
+/// `https`, or on this machine. Without a port it is the usual one of the scheme.
 fn is_at(address: &http::Uri, host: &str) -> bool {
+    let found = address.host().unwrap_or_default();
     let usual = match address.scheme_str() {
         Some("https") => 443,
-        _ => 80,
+        Some("http") if is_this_machine(found) => 80,
+        _ => return false,
     };
     let Ok(wanted) = host.parse::<http::uri::Authority>() else {
         return false;
     };
-    let found = address.host().unwrap_or_default();
     !wanted.as_str().contains('@')
         && found.eq_ignore_ascii_case(wanted.host())
         && address.port_u16().unwrap_or(usual) == wanted.port_u16().unwrap_or(usual)
@@ -484,16 +487,23 @@ mod tests {
 
     #[test]
     fn a_kept_token_goes_to_its_host_only() {
-        let record = match map([
+        let for_domain = |domain: &str| match map([
             ("_rmx_id", text("0123456789abcdefABCDEF0123456789")),
-            ("domain", text("api.example.com")),
+            ("domain", text(domain)),
             ("token_url", text("https://login.example.com:8443/token")),
         ]) {
-            Value::Map(record) => record,
+            Value::Map(record) => Config::of(record),
             other => panic!("{other:?}"),
         };
-        let config = Config::of(record);
+        let config = for_domain("api.example.com");
         for (address, serves, may_know) in [
+            ("http://api.example.com/x", false, false),
+            ("http://api.example.com:80/x", false, false),
+            ("http://api.example.com:443/x", false, false),
+            ("http://login.example.com:8443/x", false, false),
+            ("ws://api.example.com/x", false, false),
+            ("ftp://api.example.com/x", false, false),
+            ("/x", false, false),
             ("https://api.example.com/x", true, true),
             ("https://API.example.com:443/x", true, true),
             ("https://api.example.com:444/x", false, false),
@@ -505,6 +515,22 @@ mod tests {
             let uri = address.parse().expect("an address");
             let found = (config.serves(&uri), config.may_know(&uri));
             assert_eq!(found, (serves, may_know), "{address}");
+        }
+        for (domain, address, serves) in [
+            ("localhost", "http://localhost/x", true),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/x", true),
+            ("[::1]:8080", "http://[::1]:8080/x", true),
+            ("localhost", "https://localhost/x", true),
+            ("localhost", "http://localhost:8080/x", false),
+            ("127.0.0.1", "http://localhost/x", false),
+            ("127.0.0.2", "http://127.0.0.2/x", false),
+        ] {
+            let uri = address.parse().expect("an address");
+            assert_eq!(
+                for_domain(domain).serves(&uri),
+                serves,
+                "{domain} {address}"
+            );
         }
     }
 

@@ -41,6 +41,93 @@ fn the_pages_of_the_interface_come_from_the_server_itself() {
     );
 }
 
+const SHOWN: &str = r#"module shown(p:{name:string, sizes:array(number)})
+  cell output = p.name
+module end
+module drawn(p:data)
+  cell output = {bytes: binary.ofString("<svg/>"), text: "a text", number: 5}
+module end
+"#;
+
+#[test]
+fn a_member_is_sent_in_the_type_that_its_caller_knows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("pages.mix");
+    std::fs::write(&source, SHOWN).expect("written");
+    let ws_dir = folder.path().join("ws");
+    let (source, at) = (source.display().to_string(), ws_dir.display().to_string());
+    let done = run_mixer(["install", &source, "--ws-dir", &at, "--app", "pages"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let server = Server::mixer(&ws_dir, &[]);
+    let app = "/v1/ws/local/app/pages/agent";
+    let get = |field: &str, accept: &str| {
+        let path = format!("{app}/drawn/run?field={field}");
+        server.send("GET", &path, &[("accept", accept)], None)
+    };
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for (field, accept, status, kind) in [
+        ("bytes", "image/png", 200, "image/png"),
+        ("bytes", "image/svg+xml", 200, "image/svg+xml"),
+        (
+            "bytes",
+            "image/avif,image/*;q=0.9,*/*;q=0.5",
+            200,
+            "image/avif",
+        ),
+        ("bytes", "*/*", 200, "application/json; charset=utf-8"),
+        ("bytes", "image/*", 406, "application/json; charset=utf-8"),
+        ("text", browser, 200, "text/html; charset=utf-8"),
+        ("text", "text/plain", 200, "text/plain; charset=utf-8"),
+        ("text", "image/png", 406, "application/json; charset=utf-8"),
+        (
+            "text",
+            "image/png, */*;q=0.1",
+            200,
+            "application/json; charset=utf-8",
+        ),
+        (
+            "number",
+            "image/png",
+            406,
+            "application/json; charset=utf-8",
+        ),
+        ("none", "text/plain", 200, "application/json; charset=utf-8"),
+    ] {
+        let answer = get(field, accept);
+        let found = (answer.status, answer.header("content-type"));
+        assert_eq!(found, (status, Some(kind)), "{field} {accept}");
+    }
+    let drawn = get("bytes", "image/svg+xml");
+    assert_eq!(drawn.body, b"<svg/>");
+    let policy = drawn.header("content-security-policy").unwrap_or_default();
+    assert!(policy.starts_with("sandbox"), "{policy}");
+    assert_eq!(
+        get("bytes", "image/png").header("content-security-policy"),
+        None
+    );
+
+    // What callers send are the members of the record that the agent takes.
+    let described = server
+        .send("GET", &format!("{app}/shown"), &[], None)
+        .json();
+    assert_eq!(
+        described["inParams"],
+        json!([
+            { "name": "name", "type": "string", "optional": false },
+            { "name": "sizes", "type": "array(number)", "optional": false },
+        ])
+    );
+    for path in [
+        "/v0/ws-clone",
+        "/v0/nothing",
+        "/run-agent/a.b/c/d",
+        "/ws/none",
+    ] {
+        let answer = server.send("GET", path, &[], None);
+        assert_eq!(answer.header("deprecation"), Some("true"), "{path}");
+    }
+}
+
 #[test]
 fn a_workspace_has_a_rate_of_its_own() {
     let site = Site::start_with(&["--ws-rate-limit", "30"]);

@@ -1,0 +1,106 @@
+//! `mixer wasm call`.
+
+use super::usable;
+use crate::cli::run::print;
+use crate::cli::select::GuestFlags;
+use crate::cli::{Exit, runtime, units};
+use clap::Args;
+use mix_compiler::{CompileOptions, SourceFile};
+use mix_runtime::environment;
+use mix_runtime::neighbours;
+use mix_runtime::programs::{self, Executable};
+use mix_runtime::run::{self, RunRequest};
+use mix_runtime::workspace::Place;
+use mix_value::{Value, escjson, msgpack};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Calls a function of a library.
+#[derive(Debug, Args)]
+pub struct Call {
+    /// The library (`.wasm`).
+    file: PathBuf,
+    /// The function.
+    function: String,
+    /// Its arguments, each as EscJSON.
+    #[arg(allow_hyphen_values = true)]
+    arguments: Vec<String>,
+    /// Plain JSON, no tags.
+    #[arg(long)]
+    no_esc: bool,
+    /// Time.
+    #[arg(long, value_name = "D", default_value = "60s", value_parser = units::duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    guests: GuestFlags,
+}
+
+/// The call as a program makes it, with the limits that a program has.
+const PROGRAM: &str = r#"
+module call(p:data)
+  import wasm
+  foreign def invoke : wasm.ffi -> string -> array(data) -> data = "$wasm_call"
+  cell output = invoke(wasm.load(p.library), p.function, p.arguments)
+module end
+"#;
+
+impl Call {
+    pub fn execute(self) -> Result<(), Exit> {
+        let (bytes, library) = usable(&self.file)?;
+        let mut functions = library.functions.iter();
+        if !functions.any(|function| function.name == self.function) {
+            let names: Vec<&str> = library.functions.iter().map(|one| &*one.name).collect();
+            return Err(Exit::failed(format!(
+                "error: {} has no function {}; it has {}",
+                self.file.display(),
+                self.function,
+                names.join(", ")
+            )));
+        }
+        let arguments = self
+            .arguments
+            .iter()
+            .map(|text| {
+                escjson::parse(text).map_err(|error| Exit::usage(format!("{text}: {error}")))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let params = Value::map([
+            ("library", Value::Binary(bytes.into())),
+            ("function", Value::from(self.function.as_str())),
+            ("arguments", Value::Array(arguments)),
+        ]);
+        let params = msgpack::encode(&params).map_err(Exit::usage)?;
+        let source = SourceFile::new("call.mix".to_owned(), PROGRAM.as_bytes().to_vec());
+        let compiled = programs::compile(&[source], &CompileOptions::default())?;
+        let program = compiled
+            .executable
+            .ok_or_else(|| Exit::failed(compiled.text))?;
+        let program = Executable::read(program)?;
+        let scratch = tempfile::Builder::new()
+            .prefix("mixer-")
+            .tempdir()
+            .map_err(Exit::io)?;
+        let place = Place::new(scratch.path(), "local", "wasm").map_err(Exit::usage)?;
+        let request = RunRequest {
+            environment: environment::of_command(&place, "call", self.guests.environment()?),
+            place,
+            agent: "call".to_owned(),
+            params,
+            program: Arc::new(program),
+            user: "anonymous".to_owned(),
+            timeout: self.timeout,
+            memory: self.guests.agent_memory as usize,
+            allowed: None,
+            progress: None,
+            neighbours: Some(Arc::new(neighbours::All)),
+        };
+        let outcome = runtime()?.block_on(async {
+            let assembly = self.guests.assemble().await?;
+            let outcome = run::run(&assembly, request).await;
+            run::flush(&assembly).await;
+            Ok::<_, Exit>(outcome)
+        })?;
+        print(outcome, &self.function, false, !self.no_esc)
+    }
+}
