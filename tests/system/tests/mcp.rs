@@ -289,7 +289,7 @@ fn converse(arguments: &[&str]) {
     let tools = program.answer();
     assert_eq!(
         tools["result"]["tools"].as_array().map(Vec::len),
-        Some(4),
+        Some(5),
         "{tools}"
     );
     // An endless call does not keep others from being answered, and is taken back.
