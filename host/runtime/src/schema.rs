@@ -44,7 +44,11 @@ impl Writer<'_> {
             Some(TypeDesc::Null) => json!({ "type": "null" }),
             Some(TypeDesc::Bool) => json!({ "type": "boolean" }),
             Some(TypeDesc::Number) => json!({ "type": "number" }),
-            Some(TypeDesc::String | TypeDesc::Word) => json!({ "type": "string" }),
+            Some(TypeDesc::String) => json!({ "type": "string" }),
+            // A number or a text.
+            Some(TypeDesc::Word) => {
+                json!({ "anyOf": [{ "type": "string" }, { "type": "number" }] })
+            }
             Some(TypeDesc::Array(element)) => {
                 json!({ "type": "array", "items": self.schema(*element, depth) })
             }
@@ -127,7 +131,7 @@ mod tests {
                 }),
             ),
             (
-                "p:{either:string | number}",
+                "p:{either:word}",
                 json!({
                     "type": "object",
                     "required": ["either"],
@@ -135,21 +139,7 @@ mod tests {
                 }),
             ),
         ] {
-            let found = schema(parameter);
-            assert_eq!(sorted(&found), sorted(&expected), "{parameter}");
+            assert_eq!(schema(parameter), expected, "{parameter}");
         }
-    }
-
-    /// The members of a union have no order of their own.
-    fn sorted(schema: &Value) -> Value {
-        let mut schema = schema.clone();
-        if let Some(properties) = schema["properties"].as_object_mut() {
-            for property in properties.values_mut() {
-                if let Some(members) = property["anyOf"].as_array_mut() {
-                    members.sort_by_key(Value::to_string);
-                }
-            }
-        }
-        schema
     }
 }
