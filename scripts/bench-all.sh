@@ -30,9 +30,9 @@ trap 'rm -f "$rows"' EXIT
 "$target/release/mix-bench-vm" library | tee /dev/stderr | awk '
     $3 == "ms" && $5 == "ms" { printf "function %s|%s ms|QuickJS|%s ms|%.2f\n", $1, $2, $4, $4 / $2 }' >>"$rows"
 
-# The record store: | question | store | SQLite | unit | ratio |
+# The record store: | question | store | SQLite | unit | ratio | goal |
 $cargo bench --locked -p mix-store --features sqlite --bench store -- "$records" | tee /dev/stderr | awk -F ' *\\| *' '
-    NF == 7 && $3 + 0 > 0 { printf "record store, %s|%s %s|SQLite|%s %s|%s\n", $2, $3, $5, $4, $5, $6 }' >>"$rows"
+    NF == 8 && $3 + 0 > 0 { printf "record store, %s|%s %s|SQLite|%s %s|%s\n", $2, $3, $5, $4, $5, $6 }' >>"$rows"
 
 # The store through its component beside the store itself.
 $cargo bench --locked --workspace --bench records -- 20000 | tee /dev/stderr | awk -F ' *\\| *' '
