@@ -9,9 +9,11 @@ cargo=${CARGO:-cargo}
 records=${BENCH_RECORDS:-100000}
 rows=$(mktemp)
 trap 'rm -f "$rows"' EXIT
+# Passes lines on, and writes them to standard error, whatever that is.
+show() { tee >(cat >&2); }
 
 # Programs in the component: name, then a time for each engine, then ratios.
-"$target/release/mix-bench-vm" | tee /dev/stderr | awk '
+"$target/release/mix-bench-vm" | show | awk '
     $1 == "program" || /^geometric/ { next }
     {
         # name, native, component, QuickJS, Lua: times are two words, what is missing is "-".
@@ -27,21 +29,21 @@ trap 'rm -f "$rows"' EXIT
     }' >>"$rows"
 
 # Library functions on a million elements, in the native VM.
-"$target/release/mix-bench-vm" library | tee /dev/stderr | awk '
+"$target/release/mix-bench-vm" library | show | awk '
     $3 == "ms" && $5 == "ms" { printf "function %s|%s ms|QuickJS|%s ms|%.2f\n", $1, $2, $4, $4 / $2 }' >>"$rows"
 
 # The record store: | question | store | SQLite | unit | ratio | goal |
-$cargo bench --locked -p mix-store --features sqlite --bench store -- "$records" | tee /dev/stderr | awk -F ' *\\| *' '
+$cargo bench --locked -p mix-store --features sqlite --bench store -- "$records" | show | awk -F ' *\\| *' '
     NF == 8 && $3 + 0 > 0 { printf "record store, %s|%s %s|SQLite|%s %s|%s\n", $2, $3, $5, $4, $5, $6 }' >>"$rows"
 
 # The store through its component beside the store itself.
-$cargo bench --locked --workspace --bench records -- 20000 | tee /dev/stderr | awk -F ' *\\| *' '
+$cargo bench --locked --workspace --bench records -- 20000 | show | awk -F ' *\\| *' '
     NF == 8 && $3 + 0 > 0 {
         printf "record store through its component, %s|%s us|native store|%s us|%s\n", $2, $4, $3, $5
     }' >>"$rows"
 
 # Serving: rows of fixed width, Node.js last.
-$cargo bench --locked --workspace --bench mixer | tee /dev/stderr | awk '
+$cargo bench --locked --workspace --bench mixer | show | awk '
     {
         what = substr($0, 1, 64); value = substr($0, 65, 13)
         gsub(/^ +| +$/, "", what); gsub(/^ +| +$/, "", value)
