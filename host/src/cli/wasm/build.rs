@@ -4,6 +4,7 @@ use super::{complain, pretty};
 use crate::cli::{Exit, output};
 use clap::Args;
 use mix_runtime::wasm_library::WasmLibrary;
+use mix_runtime::workspace::write_output;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -38,11 +39,10 @@ impl Build {
         let name = super::name_of(&built);
         let target = self.dir.join(format!("{name}.wasm"));
         let manifest = self.dir.join("manifest.json");
-        write(&target, &bytes)?;
-        write(
-            &manifest,
-            format!("{}\n", pretty(&library.manifest(&name))).as_bytes(),
-        )?;
+        let described = format!("{}\n", pretty(&library.manifest(&name)));
+        for (path, content) in [(&target, &bytes[..]), (&manifest, described.as_bytes())] {
+            write_output(path, content).map_err(|error| Exit::io(format!("{error:#}")))?;
+        }
         output::line(format_args!(
             "{}: {} functions, described in {}",
             target.display(),
@@ -89,8 +89,4 @@ impl Build {
 
 fn read(path: &Path) -> Result<Vec<u8>, Exit> {
     std::fs::read(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))
-}
-
-fn write(path: &Path, content: &[u8]) -> Result<(), Exit> {
-    std::fs::write(path, content).map_err(|error| Exit::io(format!("{}: {error}", path.display())))
 }
