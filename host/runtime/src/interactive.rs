@@ -7,9 +7,11 @@
 
 use crate::assembly::Assembly;
 use crate::bindings::{Action, Event, Issue};
+use crate::listener::Listener;
 use crate::neighbours::Neighbours;
 use crate::programs::Executable;
-use crate::run::{Listener, Outcome, RunContext, caller, judge};
+use crate::run::{Outcome, caller, judge};
+use crate::run_context::RunContext;
 use crate::shares::{Shares, paced};
 use crate::vm::Run;
 use crate::workspace::Place;

@@ -6,7 +6,7 @@
 //! * [`assembly`]: what all runs share: the VM, the plugins, the table of foreign functions.
 //! * [`vm`]: the VM alone and composed with families, and which of them a program needs.
 //! * [`snapshot`]: programs that are loaded already, in memory and in components.
-//! * [`run`]: one run: a fresh VM instance, its limits, what it reaches; [`interactive`]: a session driven action by action.
+//! * [`run`]: one run: a fresh VM instance and its limits; [`run_context`]: what it reaches; [`interactive`]: a session driven action by action; [`listener`]: the events of both.
 //! * [`shares`]: processor time, shared between workspaces.
 //! * [`progress`]: what a run tells while it goes on.
 //! * [`plugin`], [`instance`], [`stream`], [`desk`]: plugins behind the host, each in a store of its own.
@@ -43,6 +43,7 @@ pub mod home;
 pub mod instance;
 pub mod interactive;
 pub mod libraries;
+pub mod listener;
 pub mod lock;
 pub mod manifest;
 pub mod neighbours;
@@ -54,6 +55,7 @@ pub mod progress;
 pub mod remote_main;
 mod room;
 pub mod run;
+pub mod run_context;
 pub mod schema;
 pub mod secrets_key;
 pub mod shares;

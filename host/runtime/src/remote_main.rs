@@ -14,7 +14,7 @@ use crate::assembly::Target;
 use crate::bindings::Failure;
 use crate::contract;
 use crate::instance::{Started, failure, failure_of};
-use crate::run::RunContext;
+use crate::run_context::RunContext;
 use crate::stream::{HostReply, Incoming};
 use crate::tape;
 use futures::future::BoxFuture;

@@ -20,7 +20,7 @@ use crate::compose::{self, Hostless};
 use crate::contract;
 use crate::guests;
 use crate::programs::Executable;
-use crate::run::RunContext;
+use crate::run_context::RunContext;
 use crate::snapshot::images::{Counts, Images};
 use crate::snapshot::parts::Parts;
 use crate::snapshot::shape::Shape;

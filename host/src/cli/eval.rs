@@ -91,7 +91,7 @@ impl Eval {
         let outcome = runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;
             let outcome = run::run(&assembly, request).await;
-            run::flush(&assembly).await;
+            assembly.flush().await;
             Ok::<_, Exit>(outcome)
         })?;
         print(outcome, "the expression", false, !self.no_esc)

@@ -265,7 +265,7 @@ fn call_setup(
     let outcome = super::runtime()?.block_on(async {
         let assembly = guests.assemble().await?;
         let outcome = run::run(&assembly, request).await;
-        run::flush(&assembly).await;
+        assembly.flush().await;
         Ok::<_, Exit>(outcome)
     })?;
     let failed = |message: String| {

@@ -9,7 +9,6 @@ use crate::repl::{Loop, Setting, VmMachine};
 use clap::Args;
 use mix_repl::Repl as Phrases;
 use mix_runtime::environment;
-use mix_runtime::run;
 use mix_runtime::workspace::Place;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,7 +58,7 @@ impl Repl {
         };
         let machine = VmMachine::new(assembly.clone(), runtime.handle().clone(), setting);
         let done = Loop::new(Phrases::new(files).with_options(options), machine).run();
-        runtime.block_on(run::flush(&assembly));
+        runtime.block_on(assembly.flush());
         done.map_err(|error| Exit::io(format!("{error:#}")))
     }
 }

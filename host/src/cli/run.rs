@@ -153,7 +153,7 @@ impl Run {
         let outcome = runtime()?.block_on(async {
             let assembly = self.guests.assemble_with(tape, None).await?;
             let outcome = run::run(&assembly, request).await;
-            run::flush(&assembly).await;
+            assembly.flush().await;
             Ok::<_, Exit>(outcome)
         })?;
         print(outcome, &self.what.join(" "), self.raw, !self.no_esc)

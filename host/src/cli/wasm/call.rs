@@ -98,7 +98,7 @@ impl Call {
         let outcome = runtime()?.block_on(async {
             let assembly = self.guests.assemble().await?;
             let outcome = run::run(&assembly, request).await;
-            run::flush(&assembly).await;
+            assembly.flush().await;
             Ok::<_, Exit>(outcome)
         })?;
         print(outcome, &self.function, false, !self.no_esc)
