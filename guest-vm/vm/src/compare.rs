@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use crate::failure::Failure;
-use crate::heap::{Case, Map, Value};
+use crate::heap::{Case, Map, Seen, Value};
 
 fn is_incomparable(value: &Value) -> bool {
     matches!(
@@ -53,9 +53,11 @@ pub fn identical(a: &Value, b: &Value) -> bool {
 
 fn equal_defined(a: &Value, b: &Value) -> Result<bool, Failure> {
     let mut work: Vec<(&Value, &Value)> = Vec::new();
+    let mut seen = Seen::default();
     let (mut a, mut b) = (a, b);
     loop {
         let equal = match (a, b) {
+            (Value::Array(_) | Value::Map(_) | Value::Case(_), _) if seen.pair_again(a, b) => true,
             (Value::Int(a), Value::Int(b)) => a == b,
             (Value::Text(a), Value::Text(b)) | (Value::Ref(a), Value::Ref(b)) => a == b,
             (Value::Null, Value::Null) => true,
@@ -245,10 +247,15 @@ type Leaf<'f> = dyn FnMut(&Value, &Value) -> Result<Option<Ordered>, Failure> + 
 /// Walks two values side by side until the first difference.
 fn walk(a: &Value, b: &Value, leaf: &mut Leaf<'_>) -> Result<Option<Ordered>, Failure> {
     let mut work: Vec<Pending<'_>> = Vec::new();
+    let mut seen = Seen::default();
     let mut pair = Some((a, b));
     loop {
         if let Some((a, b)) = pair.take() {
             let result = match (a, b) {
+                // Met before, and nothing has decided since.
+                (Value::Array(_) | Value::Map(_) | Value::Case(_), _) if seen.pair_again(a, b) => {
+                    None
+                }
                 (Value::Array(a), Value::Array(b)) => {
                     work.push(Pending::Array(a.items(), b.items(), 0));
                     None

@@ -3,7 +3,7 @@
 use mix_bytecode::{Program, TypeDesc, TypeId};
 
 use crate::failure::Failure;
-use crate::heap::Value;
+use crate::heap::{Seen, Value};
 
 /// Fails with `RT_TYPE` unless undefined or conforming.
 pub fn assert(program: &Program, value: &Value, id: TypeId) -> Result<(), Failure> {
@@ -114,8 +114,10 @@ pub fn conforms(program: &Program, value: &Value, id: TypeId) -> bool {
 #[must_use]
 pub fn is_data(value: &Value) -> bool {
     let mut work = vec![value];
+    let mut seen = Seen::default();
     while let Some(value) = work.pop() {
         match value {
+            Value::Array(_) | Value::Map(_) | Value::Case(_) if seen.again(value) => {}
             Value::Array(array) => work.extend(array.items()),
             Value::Map(map) => work.extend(map.values()),
             Value::Case(case) => work.extend(case.argument()),

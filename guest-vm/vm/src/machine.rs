@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::heap::{CellId, Function, InstanceId, Stream, Value};
 use crate::interpreter::Garbage;
 use crate::loaded::Loaded;
-use crate::routine::{Mutex, Scheduler};
+use crate::routine::{Mutex, Resume, Scheduler};
 use crate::sheet::{Attach, Force, Instantiation, Interaction, MemoWork, Midway, Sheet};
 use crate::surroundings::Surroundings;
 use crate::wire::{Arguments, Decoder};
@@ -40,7 +40,7 @@ pub(crate) struct Machine {
     pub next_call: u64,
     /// Agents that routines have called, not yet begun.
     pub agent_calls: Vec<AgentCall>,
-    /// Calls and jumps back left in this slice.
+    /// Calls, jumps back and results that natives receive left in this slice.
     pub fuel: u64,
     /// What the loop of the interpreter leaves to be dropped.
     pub garbage: Garbage,
@@ -169,8 +169,8 @@ pub(crate) enum Outcome {
     Done(Value),
     /// An error that nothing caught.
     Failed(Uncaught),
-    /// The fuel of this slice is used up.
-    OutOfFuel,
+    /// The fuel of this slice is used up; how it goes on.
+    OutOfFuel(Resume),
     /// It waits, or lets others go first.
     Waiting,
     /// It has ended itself.

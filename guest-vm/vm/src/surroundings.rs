@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::failure::Failure;
 use crate::heap::Value;
 use crate::metrics::Metrics;
+use crate::vm::MemoryLimit;
 
 /// Most log lines kept until the driver fetches them; the oldest give way.
 const LOG_LINES: usize = 10_000;
@@ -32,9 +34,20 @@ pub struct Surroundings {
     pub metrics: Metrics,
     /// Seed of the random numbers; the driver sets it, builtins advance it.
     pub random: u64,
+    /// Limit of the memory; none where somebody else has one.
+    memory: Option<MemoryLimit>,
 }
 
 impl Surroundings {
+    /// Those of a new run with this limit of the memory.
+    #[must_use]
+    pub fn within(memory: Option<MemoryLimit>) -> Self {
+        Self {
+            memory,
+            ..Self::default()
+        }
+    }
+
     /// Writes a line to the log.
     pub fn log(&mut self, mut line: String) {
         if line.len() > LOG_LINE {
@@ -49,6 +62,15 @@ impl Surroundings {
             self.lines.pop_front();
         }
         self.lines.push_back(line);
+    }
+
+    /// Fails if so many values more would be beyond the limit of the memory. For builtins that
+    /// make much of little: who is called checks the limit afterwards only.
+    pub fn room_for(&self, values: usize) -> Result<(), Failure> {
+        match &self.memory {
+            Some(limit) => limit.room_for(values.saturating_mul(size_of::<Value>())),
+            None => Ok(()),
+        }
     }
 
     /// A number that was not given before in this run, from 1.

@@ -35,7 +35,12 @@ pub struct MemoryLimit {
 impl MemoryLimit {
     /// Fails beyond the limit.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        if (self.used)() > self.most {
+        self.room_for(0)
+    }
+
+    /// Fails if so many bytes more are beyond the limit.
+    pub(crate) fn room_for(&self, bytes: usize) -> Result<(), Failure> {
+        if (self.used)().saturating_add(bytes) > self.most {
             return Err(Failure::new("RT_MEMORY", "memory limit exceeded"));
         }
         Ok(())

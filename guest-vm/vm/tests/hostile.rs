@@ -171,6 +171,89 @@ fn an_endless_loop_ends_with_its_budget() {
     assert_eq!(issue.map(|issue| issue.code).as_deref(), Some("RT_TIMEOUT"));
 }
 
+/// Runs an expression by small slices and gives the code with which it ends, and how often it
+/// gave the driver its turn.
+fn sliced(expression: &str, budget: u64, slice: u64) -> (Option<String>, u32) {
+    let compilation = mix_compiler::compile_expression(expression, &[], &CompileOptions::default());
+    let Some(program) = compilation.program else {
+        panic!("{}", compilation.text())
+    };
+    let vm = Vm::of_program(program, &NoFunctions, &Options::default()).expect("it loads");
+    let mut session = vm.session();
+    session.set_budget(Some(budget));
+    session.act(Action::Evaluate);
+    let (mut code, mut turns) = (None, 0);
+    loop {
+        match session.run(&mut NoHost, slice) {
+            Step::Event(Event::Issue(issue)) => code = Some(issue.code),
+            Step::Ready => turns += 1,
+            Step::Event(_) => {}
+            _ => return (code, turns),
+        }
+    }
+}
+
+#[test]
+fn functions_of_the_library_alone_end_with_the_budget() {
+    for endless in [
+        "stream.toArray(stream.initUnbound(number.abs))",
+        "stream.length(stream.initUnbound(number.abs))",
+        "stream.last(stream.initUnbound(number.abs))",
+        "stream.isEmpty(stream.filter(number.isNaN, stream.initUnbound(number.abs)))",
+        "stream.toArray(stream.map(number.abs, stream.initUnbound(number.abs)))",
+        "try stream.toArray(stream.initUnbound(number.abs))",
+    ] {
+        let (code, turns) = sliced(endless, 20_000, 100);
+        assert_eq!(code.as_deref(), Some("RT_TIMEOUT"), "{endless}");
+        assert!(turns >= 190, "{endless}: {turns} turns");
+    }
+    // What is interrupted at any place goes on there.
+    let sum = "stream.initUnbound(number.abs) |> stream.firstn(500) |> stream.toArray |> array.reduce((a, b) -> a + b, 0)";
+    for slice in 1..20 {
+        assert_eq!(
+            sliced(
+                &format!("if (({sum}) == 124750) 1 else fail(\"wrong\")"),
+                100_000,
+                slice
+            )
+            .0,
+            None
+        );
+    }
+}
+
+#[test]
+fn parts_that_are_held_many_times_are_walked_once() {
+    let build = "do { var a : data = [1]; var b : data = [1]; \
+        for (let i = 0; i < 60; i = i + 1) { a = [a, {x: a}, some(a)]; b = [b, {x: b}, some(b)] } ";
+    assert_eq!(evaluate(&format!("{build} return a == b }}")), "true");
+    assert_eq!(evaluate(&format!("{build} return a <= b }}")), "true");
+    assert_eq!(
+        evaluate(&format!("{build} return [a, 1] < [b, 2] }}")),
+        "true"
+    );
+    assert_eq!(
+        evaluate(&format!("{build} return [a, 1] == [b, 2] }}")),
+        "false"
+    );
+    assert_eq!(
+        evaluate(&format!(
+            "{build} return array.length(array.sort(x -> x, [[a, 2], [b, 1]])) }}"
+        )),
+        "2"
+    );
+    assert_eq!(
+        evaluate(&format!("{build} let c = a |> type(data); return 1 }}")),
+        "1"
+    );
+    assert_eq!(
+        evaluate(&format!(
+            "{build} return binary.length(binary.formatRmxCode(a)) }}"
+        )),
+        "!ERR_TOO_LARGE"
+    );
+}
+
 #[test]
 fn deep_calls_and_tail_calls() {
     let deep = |n: u32| {

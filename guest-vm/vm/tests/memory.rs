@@ -48,6 +48,24 @@ fn programs_end_at_the_limit() {
     assert_eq!(issue(one_by_one).as_deref(), Some("RT_MEMORY"));
     let stream = "stream.toArray(stream.initUnbound(k -> k)) |> array.length";
     assert_eq!(issue(stream).as_deref(), Some("RT_MEMORY"));
+    // One function of the library after the other, no code of Mix between them.
+    let natives = "stream.toArray(stream.initUnbound(number.abs)) |> array.length";
+    assert_eq!(issue(natives).as_deref(), Some("RT_MEMORY"));
+    // One step that would take many times the limit is not begun.
+    let flat = "let a = array.enumerate(1000); array.flatten(array.map(_ -> a, a)) |> array.length";
+    assert_eq!(issue(flat), None);
+    let flat =
+        "let a = array.enumerate(20000); array.flatten(array.map(_ -> a, a)) |> array.length";
+    assert_eq!(issue(flat).as_deref(), Some("ERR_TOO_LARGE"));
+    let flat = "let a = array.enumerate(9000); array.flatten(array.map(_ -> a, a)) |> array.length";
+    assert_eq!(issue(flat).as_deref(), Some("RT_MEMORY"));
+    let enumerated = "array.enumerate(90000000) |> array.length";
+    assert_eq!(issue(enumerated).as_deref(), Some("RT_MEMORY"));
+    let groups = "do { var p = \"()\"; for (let i = 0; i < 12; i = i + 1) { p = p + p } \
+        return array.length(regex.findAllSubmatch(-1, ok^(regex.compile(p)), string.concat(\"\", array.map(_ -> \"a\", array.enumerate(4000))))) }";
+    assert_eq!(issue(groups).as_deref(), Some("ERR_TOO_LARGE"));
+    let merged = "do { var a : data = [1]; for (let i = 0; i < 60; i = i + 1) { a = [a, a] } return container.deepMerge(a, a) }";
+    assert_eq!(issue(merged).as_deref(), Some("RT_MEMORY"));
     // No program catches it.
     let caught = "try (do { var s = \"ab\"; while (true) { s = s + s } return s })";
     assert_eq!(issue(caught).as_deref(), Some("RT_MEMORY"));

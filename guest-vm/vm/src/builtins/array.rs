@@ -11,7 +11,7 @@ use crate::heap::{Map, Text, Value};
 use crate::surroundings::Surroundings;
 use crate::text_form::log_text;
 
-/// Most elements that a function makes from a number alone.
+/// Most elements of an array that a function makes of a number, or of one array many times.
 const MAX_COUNT: usize = 100_000_000;
 
 pub(super) fn find(name: &str) -> Option<Builtin> {
@@ -66,15 +66,19 @@ fn keys(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     }
 }
 
-fn enumerate(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+fn enumerate(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     let count = args::clamped(&args[0], usize::MAX)?;
-    if count > MAX_COUNT {
-        return Err(Failure::new(
-            "ERR_TOO_LARGE",
-            "an array has at most 100000000 elements",
-        ));
-    }
+    check_count(surroundings, count)?;
     Ok(numbers(count))
+}
+
+/// Refuses an array of so many elements that a function makes of little.
+fn check_count(surroundings: &Surroundings, count: usize) -> Result<(), Failure> {
+    if count > MAX_COUNT {
+        let message = "an array that a function makes has at most 100000000 elements";
+        return Err(Failure::new("ERR_TOO_LARGE", message));
+    }
+    surroundings.room_for(count)
 }
 
 fn outside(index: &Value, length: usize) -> Failure {
@@ -144,9 +148,16 @@ fn zip(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     Ok(Value::array(a.iter().zip(b).map(pair).collect()))
 }
 
-fn flatten(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
-    let mut out = Vec::new();
-    for part in args::array(&args[0])?.items() {
+fn flatten(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    let parts = args::array(&args[0])?.items();
+    // One array may be many of the parts.
+    let mut count = 0_usize;
+    for part in parts {
+        count = count.saturating_add(args::array(part)?.items().len());
+    }
+    check_count(surroundings, count)?;
+    let mut out = Vec::with_capacity(count);
+    for part in parts {
         out.extend_from_slice(args::array(part)?.items());
     }
     Ok(Value::array(out))

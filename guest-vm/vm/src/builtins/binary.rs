@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Builtin;
 use super::args::{self, pass_undefined};
 use crate::failure::Failure;
-use crate::heap::Value;
+use crate::heap::{Seen, Value};
 use crate::surroundings::Surroundings;
 use crate::wire;
 
@@ -201,8 +201,10 @@ fn to_hex(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
 fn format_rmx_code(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
     let mut open = vec![&args[0]];
+    let mut seen = Seen::default();
     while let Some(value) = open.pop() {
         match value {
+            Value::Array(_) | Value::Map(_) | Value::Case(_) if seen.again(value) => {}
             Value::Token(_) => {
                 return Err(Failure::new(
                     "ERR_NOT_SERIALIZABLE",

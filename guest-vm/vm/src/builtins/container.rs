@@ -16,6 +16,12 @@ const MAX_GROWTH: usize = 1_000_000;
 /// Deepest nesting that merges follow.
 const MAX_DEPTH: usize = 1_000;
 
+/// Most parts that a merge looks at: parts that a container holds many times are merged each time.
+const MAX_PARTS: usize = 10_000_000;
+
+/// Parts of a merge between looks at the memory.
+const PARTS_BETWEEN_CHECKS: usize = 10_000;
+
 pub(super) fn find(name: &str) -> Option<Builtin> {
     Some(match name {
         "#container_keys" => keys,
@@ -25,10 +31,10 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "#container_descend" => descend,
         "#container_path_update" => |_, args| path_update(args, false),
         "#container_path_augment" => |_, args| path_update(args, true),
-        "#container_shallow_merge" => |_, args| merge(args, &SHALLOW),
-        "#container_deep_merge" => |_, args| merge(args, &DEEP),
-        "#container_deep_merge_builder" => |_, args| merge(args, &BUILDER),
-        "#container_merge_replace_builder" => |_, args| merge(args, &REPLACE),
+        "#container_shallow_merge" => |own, args| merge(own, args, &SHALLOW),
+        "#container_deep_merge" => |own, args| merge(own, args, &DEEP),
+        "#container_deep_merge_builder" => |own, args| merge(own, args, &BUILDER),
+        "#container_merge_replace_builder" => |own, args| merge(own, args, &REPLACE),
         _ => return None,
     })
 }
@@ -208,48 +214,77 @@ const REPLACE: Rules = Rules {
     null_keeps: false,
 };
 
-fn merge(args: &mut [Value], rules: &Rules) -> Result<Value, Failure> {
+fn merge(surroundings: &Surroundings, args: &mut [Value], rules: &Rules) -> Result<Value, Failure> {
     let first = args::defined(&mut args[0], "the first container")?;
     let second = args::defined(&mut args[1], "the second container")?;
-    merged(first, &second, rules, 0)
+    let mut merge = Merge {
+        surroundings,
+        rules,
+        parts: 0,
+    };
+    merge.merged(first, &second, 0)
 }
 
-fn merged(first: Value, second: &Value, rules: &Rules, depth: usize) -> Result<Value, Failure> {
-    if depth > MAX_DEPTH {
-        return Err(Failure::new(
-            "ERR_TOO_LARGE",
-            "containers nested deeper than 1000 levels",
-        ));
+struct Merge<'a> {
+    surroundings: &'a Surroundings,
+    rules: &'a Rules,
+    /// Parts that were looked at.
+    parts: usize,
+}
+
+impl Merge<'_> {
+    /// Counts a part: one that a container holds many times is copied each time.
+    fn count(&mut self) -> Result<(), Failure> {
+        self.parts += 1;
+        if self.parts > MAX_PARTS {
+            let message = "containers with more than 10000000 parts";
+            return Err(Failure::new("ERR_TOO_LARGE", message));
+        }
+        match self.parts % PARTS_BETWEEN_CHECKS {
+            0 => self.surroundings.room_for(0),
+            _ => Ok(()),
+        }
     }
-    let part = |own: Value, other: &Value| {
-        if rules.deep {
-            merged(own, other, rules, depth + 1)
+
+    fn merged(&mut self, first: Value, second: &Value, depth: usize) -> Result<Value, Failure> {
+        self.count()?;
+        if depth > MAX_DEPTH {
+            return Err(Failure::new(
+                "ERR_TOO_LARGE",
+                "containers nested deeper than 1000 levels",
+            ));
+        }
+        match (first, second) {
+            (Value::Map(mut map), Value::Map(other)) => {
+                for (key, value) in other.iter() {
+                    let new = match map.get_mut(key) {
+                        Some(own) => self.part(own.take(), value, depth)?,
+                        None => value.clone(),
+                    };
+                    map.insert(key.clone(), new);
+                }
+                Ok(Value::Map(map))
+            }
+            (Value::Array(array), Value::Array(other)) if self.rules.arrays => {
+                let mut items = array.into_items();
+                for (index, value) in other.items().iter().enumerate() {
+                    match items.get_mut(index) {
+                        Some(own) => *own = self.part(own.take(), value, depth)?,
+                        None => items.push(value.clone()),
+                    }
+                }
+                Ok(Value::Array(Array::new(items)))
+            }
+            (first, Value::Null) if self.rules.null_keeps => Ok(first),
+            (_, second) => Ok(second.clone()),
+        }
+    }
+
+    fn part(&mut self, own: Value, other: &Value, depth: usize) -> Result<Value, Failure> {
+        if self.rules.deep {
+            self.merged(own, other, depth + 1)
         } else {
             Ok(other.clone())
         }
-    };
-    match (first, second) {
-        (Value::Map(mut map), Value::Map(other)) => {
-            for (key, value) in other.iter() {
-                let new = match map.get_mut(key) {
-                    Some(own) => part(own.take(), value)?,
-                    None => value.clone(),
-                };
-                map.insert(key.clone(), new);
-            }
-            Ok(Value::Map(map))
-        }
-        (Value::Array(array), Value::Array(other)) if rules.arrays => {
-            let mut items = array.into_items();
-            for (index, value) in other.items().iter().enumerate() {
-                match items.get_mut(index) {
-                    Some(own) => *own = part(own.take(), value)?,
-                    None => items.push(value.clone()),
-                }
-            }
-            Ok(Value::Array(Array::new(items)))
-        }
-        (first, Value::Null) if rules.null_keeps => Ok(first),
-        (_, second) => Ok(second.clone()),
     }
 }

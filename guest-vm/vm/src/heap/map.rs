@@ -117,6 +117,10 @@ impl Map {
         }
     }
 
+    pub(super) fn node(&self) -> &Rc<impl Sized> {
+        &self.0
+    }
+
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {

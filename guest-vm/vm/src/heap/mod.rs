@@ -3,11 +3,13 @@
 
 pub mod map;
 mod release;
+mod seen;
 pub mod stream;
 pub mod text;
 pub mod value;
 
 pub(crate) use release::release;
+pub(crate) use seen::Seen;
 
 pub use map::{Map, MapIter, Shape};
 pub use stream::Stream;

@@ -332,6 +332,10 @@ impl Array {
         Self(Rc::new(ArrayNode { items }))
     }
 
+    pub(super) fn node(&self) -> &Rc<impl Sized> {
+        &self.0
+    }
+
     /// The items.
     #[must_use]
     #[inline]
@@ -406,6 +410,10 @@ impl Case {
             name,
             argument: argument.unwrap_or_default(),
         }))
+    }
+
+    pub(super) fn node(&self) -> &Rc<impl Sized> {
+        &self.0
     }
 
     /// Its full name.

@@ -440,7 +440,9 @@ impl Machine {
         }
     }
 
-    /// Brings a value to its place and does what follows from it.
+    /// Brings a value to its place and does what follows from it. What a native receives costs
+    /// fuel, so that natives that only call each other end with it: a value is given back that
+    /// has not reached its place when the fuel is used up. At least one native goes on.
     pub fn settle(
         &mut self,
         routine: &mut Routine,
@@ -463,6 +465,13 @@ impl Machine {
                         return Err(Failure::internal("result without a receiver"));
                     };
                     next = self.receive(routine, host, native, value)?;
+                    if let Some(limit) = &self.loaded.memory {
+                        limit.check()?;
+                    }
+                    self.fuel = self.fuel.saturating_sub(1);
+                    if self.fuel == 0 && matches!(next, Next::Value(_, Ret::Native)) {
+                        return Ok(next);
+                    }
                 }
                 other => return Ok(other),
             }

@@ -40,6 +40,7 @@ use crate::boundary::Host;
 use crate::failure::Failure;
 use crate::heap::Value;
 use crate::machine::{Machine, Next, Outcome, Ret, Routine};
+use crate::routine::Resume;
 
 /// Why the inner loop was left.
 enum Leave {
@@ -87,9 +88,14 @@ impl Machine {
                     }
                     None => return Outcome::Exited,
                 },
-                Some(Ok(Next::Value(..))) => {
-                    return self.uncaught(routine, Failure::internal("unsettled value"));
-                }
+                // The fuel was used up before the value came to its place.
+                Some(Ok(Next::Value(value, ret))) => match self.spend() {
+                    Ok(()) => return Outcome::OutOfFuel(Resume::Value(value, ret)),
+                    Err(failure) => {
+                        next = Err(failure);
+                        continue;
+                    }
+                },
                 Some(Err(failure)) => match self.raise(routine, failure) {
                     Ok(()) => {}
                     Err(uncaught) => return Outcome::Failed(uncaught),
@@ -97,7 +103,7 @@ impl Machine {
             }
             if self.fuel == 0 {
                 match self.spend() {
-                    Ok(()) => return Outcome::OutOfFuel,
+                    Ok(()) => return Outcome::OutOfFuel(Resume::Run),
                     Err(failure) => {
                         next = Err(failure);
                         continue;

@@ -180,8 +180,6 @@ impl Machine {
                 _ => break,
             }
         }
-        // Each call counts, so that an endless stream ends with the fuel.
-        self.fuel = self.fuel.saturating_sub(1);
         routine.natives.push(Native::Collect {
             stream: Rc::clone(&stream),
             items,

@@ -229,13 +229,13 @@ impl Scheduler {
         }
     }
 
-    /// The interaction has begun: its routine takes its turn.
-    pub fn main_begun(&mut self) {
+    /// The interaction has begun: its routine goes on when it has its turn.
+    pub fn main_begun(&mut self, resume: Resume) {
         self.running = 0;
         let main = self.main;
         let runs = |entry: &Entry| matches!(entry.state, State::Running);
         if self.entries.get(&main).is_some_and(runs) {
-            self.wake(main, Resume::Run);
+            self.wake(main, resume);
         }
     }
 
@@ -368,11 +368,11 @@ impl Scheduler {
     }
 
     /// The routine has used up the time of the session's turn: it goes on first.
-    pub fn interrupted(&mut self, id: RoutineId) {
+    pub fn interrupted(&mut self, id: RoutineId, resume: Resume) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        entry.state = State::Ready(Resume::Run);
+        entry.state = State::Ready(resume);
         match entry.role {
             Role::Source(_) => self.sources.push_front(id),
             _ => self.ready.push_front(id),

@@ -32,7 +32,7 @@ impl Session {
                     self.close(outcome);
                 }
             }
-            Outcome::OutOfFuel | Outcome::Waiting | Outcome::Exited => {}
+            Outcome::OutOfFuel(_) | Outcome::Waiting | Outcome::Exited => {}
         }
     }
 

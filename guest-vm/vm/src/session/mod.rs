@@ -91,9 +91,9 @@ impl Session {
         let sheet = Sheet::new(&loaded);
         Self {
             machine: Machine {
+                surroundings: Surroundings::within(loaded.memory),
                 loaded,
                 sheet,
-                surroundings: Surroundings::default(),
                 scheduler: Scheduler::default(),
                 dropped_streams: Rc::default(),
                 decoder: Decoder::default(),
@@ -120,7 +120,7 @@ impl Session {
         }
     }
 
-    /// Limits the steps (calls and jumps back) of everything that follows; when
+    /// Limits the steps (calls, jumps back, results that streams, cells and the like hand on) of everything that follows; when
     /// they are used up the running action fails with `RT_TIMEOUT`.
     pub fn set_budget(&mut self, steps: Option<u64>) {
         self.machine.budget = steps;
@@ -273,7 +273,9 @@ impl Session {
         if is_main {
             self.routine = routine;
             match outcome {
-                Outcome::OutOfFuel => self.machine.scheduler.interrupted(id),
+                Outcome::OutOfFuel(resume) => {
+                    self.machine.scheduler.interrupted(id, resume);
+                }
                 Outcome::Waiting | Outcome::Exited => {}
                 outcome => self.close(outcome),
             }
@@ -290,9 +292,9 @@ impl Session {
             _ => None,
         };
         match outcome {
-            Outcome::OutOfFuel => {
+            Outcome::OutOfFuel(resume) => {
                 self.machine.scheduler.keep(id, routine);
-                self.machine.scheduler.interrupted(id);
+                self.machine.scheduler.interrupted(id, resume);
             }
             Outcome::Waiting => self.machine.scheduler.keep(id, routine),
             outcome => match source {

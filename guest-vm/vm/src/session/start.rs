@@ -11,6 +11,7 @@ use crate::conform;
 use crate::failure::Failure;
 use crate::heap::{InstanceId, Value};
 use crate::machine::{Native, Next, Outcome, Routine};
+use crate::routine::Resume;
 use crate::sheet::{Interaction, Signal};
 
 /// Event bit of `onRefresh`.
@@ -336,7 +337,11 @@ impl Session {
         let mut host = crate::boundary::NoHost;
         match self.machine.settle(&mut self.routine, &mut host, next)? {
             Next::Done(value) => self.close(Outcome::Done(value)),
-            _ => self.machine.scheduler.main_begun(),
+            Next::Value(value, ret) => {
+                let resume = Resume::Value(value, ret);
+                self.machine.scheduler.main_begun(resume);
+            }
+            _ => self.machine.scheduler.main_begun(Resume::Run),
         }
         Ok(())
     }

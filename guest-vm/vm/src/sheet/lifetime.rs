@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::{Sheet, SlotState, Undo};
-use crate::heap::{Callable, CellId, InstanceId, Value};
+use crate::heap::{Callable, CellId, InstanceId, Seen, Value};
 
 /// An instance that was made while a cell was evaluated.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,11 @@ impl Sheet {
                 None => work.push(node.value.clone()),
             }
         }
+        let mut seen = Seen::default();
         while let Some(value) = work.pop() {
+            if seen.again(&value) {
+                continue;
+            }
             let mut instance = None;
             match value {
                 Value::Link(id) => {

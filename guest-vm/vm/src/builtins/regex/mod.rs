@@ -23,6 +23,9 @@ use crate::surroundings::Surroundings;
 /// Largest compiled pattern in bytes.
 const MAX_COMPILED: usize = 10 * 1024 * 1024;
 
+/// Most groups of all matches together.
+const MAX_GROUPS: usize = 10_000_000;
+
 /// Name of patterns in messages.
 const NAME: &str = "regexp";
 
@@ -320,29 +323,44 @@ fn find_submatch_index(_: &mut Surroundings, args: &mut [Value]) -> Result<Value
 }
 
 /// `(n, pattern, text)`: groups of up to n matches, of all if n < 0.
-fn all_groups(args: &[Value]) -> Result<Vec<Groups>, Failure> {
+fn all_groups(surroundings: &Surroundings, args: &[Value]) -> Result<Vec<Groups>, Failure> {
     let limit = usize::try_from(args::integral(&args[0])?).unwrap_or(usize::MAX);
     let text = args::text(&args[2])?;
     let pattern = pattern(&args[1])?;
     let found = pattern.find_all(text, limit)?;
+    let groups = found
+        .len()
+        .saturating_mul(pattern.nfa.group_info().all_group_len());
+    if groups > MAX_GROUPS {
+        let message = "the matches have more than 10000000 groups";
+        return Err(Failure::new("ERR_TOO_LARGE", message));
+    }
+    // Each group is kept as its place, then as a value.
+    surroundings.room_for(groups.saturating_mul(4))?;
     Ok(found
         .into_iter()
         .map(|span| pattern.groups(text, span))
         .collect())
 }
 
-fn find_all_submatch(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+fn find_all_submatch(
+    surroundings: &mut Surroundings,
+    args: &mut [Value],
+) -> Result<Value, Failure> {
     pass_undefined!(args);
-    let found = all_groups(args)?;
+    let found = all_groups(surroundings, args)?;
     let text = args::text(&args[2])?;
     Ok(Value::array(
         found.iter().map(|groups| texts(text, groups)).collect(),
     ))
 }
 
-fn find_all_submatch_index(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+fn find_all_submatch_index(
+    surroundings: &mut Surroundings,
+    args: &mut [Value],
+) -> Result<Value, Failure> {
     pass_undefined!(args);
-    let found = all_groups(args)?;
+    let found = all_groups(surroundings, args)?;
     let mut positions = Positions::new(args::text(&args[2])?);
     Ok(Value::array(
         found.iter().map(|groups| positions.flat(groups)).collect(),
