@@ -13,7 +13,8 @@ use crate::pipeline::{
     Build, Compilation, CompileOptions, RESULT, SESSION, SourceFile, failed, on_large_stack,
 };
 use crate::syntax::ast::{
-    Def, DefForm, Ident, Import, Module, Phrase, PhraseKind, SessionItem, Symbol, Unit, UnitItem,
+    CellForm, Def, DefForm, ExprKind, Ident, Import, Module, Phrase, PhraseKind, SessionItem,
+    Symbol, Unit, UnitItem,
 };
 use crate::syntax::parser::{self, NodeIds};
 use crate::syntax::source::SourceMap;
@@ -208,6 +209,54 @@ fn names_of(phrase: &Phrase) -> Vec<String> {
         .into_iter()
         .map(|(name, ..)| name.text.to_string())
         .collect()
+}
+
+/// The phrase that assigns a constant, in EscJSON, to a cell of the session.
+#[must_use]
+pub fn assignment(cell: &str, constant: &str) -> String {
+    interaction(&format!(
+        "let value : data = _escJSON_ {constant}; self.{cell} = value"
+    ))
+}
+
+/// The phrase that carries out the action that a cell of the session is, with a constant in
+/// EscJSON as its argument; none if the phrase that defines the cell says something else.
+#[must_use]
+pub fn invocation(definition: &str, cell: &str, constant: &str) -> Option<String> {
+    let work = || invocation_here(definition, cell, constant);
+    on_large_stack(work, |_| None)
+}
+
+fn invocation_here(definition: &str, cell: &str, constant: &str) -> Option<String> {
+    let mut sources = SourceMap::new();
+    let source = sources.add("<input>", definition);
+    let (items, _) = parser::parse_session(&mut sources, source, &mut NodeIds::default());
+    let (param, body) = items.iter().find_map(|item| match item {
+        SessionItem::Phrase(Phrase {
+            kind: PhraseKind::Cell(found),
+            ..
+        }) if &*found.name.text == cell => match &found.form {
+            CellForm::Value { body, .. } => match &body.kind {
+                ExprKind::Action { param, body } => Some((param, body.span)),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    })?;
+    let body = definition.get(body.start as usize..body.end as usize)?;
+    Some(match param {
+        Some(param) => interaction(&format!(
+            "let {} : data = _escJSON_ {constant}; {body}",
+            param.text
+        )),
+        None => interaction(body),
+    })
+}
+
+/// A phrase that is an interaction of its own and checks types when it runs, as input from outside is checked.
+fn interaction(body: &str) -> String {
+    format!("_pragma_ {{strictTyping: false}} on () do {{ {body} }}")
 }
 
 /// The modules of a source text with the names that others see in them, for completion.

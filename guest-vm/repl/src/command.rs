@@ -1,5 +1,6 @@
 //! The `#` commands (language 8).
 
+use mix_compiler::session;
 use mix_value::{escjson, msgpack};
 use mix_vm::{Action, Event, Issue};
 
@@ -21,6 +22,9 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("#help", "lists the commands"),
     ("#quit", "ends the session"),
 ];
+
+/// The environment of an action that is a cell, as it is typed.
+const ITS_CELL: &str = "\"$agent_environment\"";
 
 /// An error of a command in the format of run-time errors.
 fn failure(code: &str, message: impl Into<String>) -> Output {
@@ -58,6 +62,19 @@ impl Repl {
                 return out.push(needs(what));
             }
             _ => {}
+        }
+        if matches!(name, "input" | "invoke") && self.names(first) {
+            let given = match name {
+                "input" => written(others),
+                _ => argument_of(first, others),
+            };
+            if self.debug {
+                out.push(Output::Text(format!("debug: interaction #{name} {rest}")));
+            }
+            return match given {
+                Ok(constant) => self.interaction(name, first, &constant, machine, out),
+                Err(problem) => out.push(*problem),
+            };
         }
         let action = match name {
             "quit" => return out.push(Output::Quit),
@@ -101,6 +118,31 @@ impl Repl {
         match action {
             Ok(action) => self.act(name, rest, action, machine, out),
             Err(problem) => out.push(failure("ERR_PARSE", problem)),
+        }
+    }
+
+    /// `#input` and `#invoke` of a cell of the session: the phrase that does it.
+    fn interaction(
+        &mut self,
+        command: &str,
+        cell: &str,
+        constant: &str,
+        machine: &mut dyn Machine,
+        out: &mut Vec<Output>,
+    ) {
+        let (phrase, code, what) = match command {
+            "input" => {
+                let phrase = session::assignment(cell, constant);
+                (Some(phrase), "RT_NO_CELL", "no assignable cell")
+            }
+            _ => {
+                let phrase = self.invocation(cell, constant);
+                (phrase, "RT_NO_ACTION", "unknown action")
+            }
+        };
+        let done = phrase.is_some_and(|phrase| self.carry_out(&phrase, machine, out));
+        if !done {
+            out.push(failure(code, format!("{what} {cell}")));
         }
     }
 
@@ -191,6 +233,24 @@ impl Repl {
         }
         Some(session)
     }
+}
+
+/// An EscJSON constant as phrases write it.
+fn written(text: &str) -> Result<String, Box<Output>> {
+    let problem = |error: String| Box::new(failure("ERR_PARSE", format!("{text}: {error}")));
+    let value = escjson::parse(text.trim()).map_err(|error| problem(error.to_string()))?;
+    escjson::format(&value).map_err(|error| problem(error.to_string()))
+}
+
+/// The argument of an action of the session.
+fn argument_of(name: &str, rest: &str) -> Result<String, Box<Output>> {
+    let parts = split(rest);
+    if parts.first().map(String::as_str) != Some(ITS_CELL) {
+        let message =
+            format!("unknown action {name}; one of the session has the environment {ITS_CELL}");
+        return Err(Box::new(failure("RT_NO_ACTION", message)));
+    }
+    written(parts.get(1).map_or("null", String::as_str))
 }
 
 fn invocation(name: &str, rest: &str) -> Result<Action, String> {

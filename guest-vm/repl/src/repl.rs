@@ -41,6 +41,8 @@ struct Earlier {
     text: String,
     /// The module it is.
     module: Option<String>,
+    /// The names it defines.
+    defines: Vec<String>,
 }
 
 /// A read-eval-print loop.
@@ -181,16 +183,50 @@ impl Repl {
         if !notes.is_empty() {
             out.push(Output::Compile(notes));
         }
-        let Some(compiled) = program.compilation.program else {
+        let types = program.types.clone();
+        let Some(printed) = self.evaluate(program, machine, out) else {
             return;
         };
-        let Some(executable) = self.executable(compiled, out) else {
-            return;
+        match &piece.entered {
+            Entered::Expression => {
+                if let Some(Value::String(text)) = printed {
+                    out.push(Output::Value(text.to_string()));
+                }
+                return;
+            }
+            // Its effect has happened.
+            Entered::Definition { effect: true, .. } => return,
+            _ => {}
+        }
+        let text = piece.text.clone();
+        let defines = match &piece.entered {
+            Entered::Definition { names, .. } => names.clone(),
+            _ => Vec::new(),
         };
-        let Some(given) = run(&executable, machine, out) else {
-            return;
-        };
-        let mut given = given.into_iter();
+        let same = |earlier: &&mut Earlier| module.is_some() && earlier.module == module;
+        match self.earlier.iter_mut().find(same) {
+            Some(earlier) => earlier.text = text,
+            None => self.earlier.push(Earlier {
+                text,
+                module,
+                defines,
+            }),
+        }
+        self.types = types;
+        self.types.retain(|(name, _)| name != session::EXPRESSION);
+        cells_first(out);
+    }
+
+    /// Runs the program of a phrase, keeps the values of definitions and tells those of cells;
+    /// gives the printed value, unless it fails.
+    fn evaluate(
+        &mut self,
+        program: PhraseProgram,
+        machine: &mut dyn Machine,
+        out: &mut Vec<Output>,
+    ) -> Option<Option<Value>> {
+        let executable = self.executable(program.compilation.program?, out)?;
+        let mut given = run(&executable, machine, out)?.into_iter();
         let printed = given.next();
         for (kept, value) in program.kept.iter().zip(given) {
             let bytes = match value {
@@ -211,27 +247,35 @@ impl Repl {
             }
             self.values.insert(kept.name.clone(), bytes);
         }
-        match &piece.entered {
-            Entered::Expression => {
-                if let Some(Value::String(text)) = printed {
-                    out.push(Output::Value(text.to_string()));
-                }
-                return;
-            }
-            // Its effect has happened.
-            Entered::Definition { effect: true, .. } => return,
-            _ => {}
+        Some(printed)
+    }
+
+    /// Whether the session has a value of that name.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.types.iter().any(|(known, _)| known == name)
+    }
+
+    /// The phrase that carries out the action that a cell of the session is.
+    pub(crate) fn invocation(&self, cell: &str, constant: &str) -> Option<String> {
+        let latest = self.earlier.iter().rev();
+        let mut defining = latest.filter(|earlier| earlier.defines.iter().any(|name| name == cell));
+        session::invocation(&defining.next()?.text, cell, constant)
+    }
+
+    /// Runs a phrase that is not kept; false if it does not compile.
+    pub(crate) fn carry_out(
+        &mut self,
+        phrase: &str,
+        machine: &mut dyn Machine,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let program = self.compile(phrase, None);
+        let compiles = program.compilation.errors.is_empty();
+        if compiles {
+            self.evaluate(program, machine, out);
+            cells_first(out);
         }
-        let text = piece.text.clone();
-        let same = |earlier: &&mut Earlier| module.is_some() && earlier.module == module;
-        match self.earlier.iter_mut().find(same) {
-            Some(earlier) => earlier.text = text,
-            None => self.earlier.push(Earlier { text, module }),
-        }
-        self.types = program.types;
-        self.types.retain(|(name, _)| name != session::EXPRESSION);
-        // In the order of the log: cells first.
-        out.sort_by_key(|output| matches!(output, Output::Log(_)));
+        compiles
     }
 
     /// The program of all modules, for `#load`.
@@ -277,6 +321,11 @@ fn run(executable: &[u8], machine: &mut dyn Machine, out: &mut Vec<Output>) -> O
 pub(crate) fn shown(bytes: &[u8]) -> Result<String, String> {
     let value = msgpack::decode(bytes).map_err(|error| error.to_string())?;
     escjson::format(&value).map_err(|error| error.to_string())
+}
+
+/// In the order of an interaction: what it logs comes after the cells.
+fn cells_first(out: &mut [Output]) {
+    out.sort_by_key(|output| matches!(output, Output::Log(_)));
 }
 
 fn names_action(bytes: &[u8]) -> bool {

@@ -223,6 +223,66 @@ fn observers_run_when_what_they_watch_is_updated() {
 }
 
 #[test]
+fn cells_of_the_session_take_input() {
+    let mut s = Loop::new(&[]);
+    s.says("#input n 5", "!RT_FAIL");
+    s.says("var cell n = 1", "n = 1");
+    s.says("cell twice = n * 2", "twice = 2");
+    s.says("cell step = if (n'?) n - n' else 0", "step = 0");
+    s.says("#input n 5", "n = 5 ; twice = 10 ; step = 4");
+    s.says("[n, twice, step]", "[5,10,4]");
+    s.says(r#"on n do { debug("now " + n) }"#, "");
+    s.says("#input n 6", "n = 6 ; twice = 12 ; step = 1 ; log now 6");
+    s.says(r#"#input n "x""#, "!RT_TYPE");
+    s.says("#input twice 5", "!RT_NO_CELL");
+    s.says("#input other 5", "!RT_FAIL");
+    s.says("#input n {", "!ERR_PARSE");
+    s.says(
+        r#"#input n {"_rmx_type":"{tag}undefined"}"#,
+        "!RT_UNDEFINED_STORED",
+    );
+    s.says("n", "6");
+    s.says("def k = 2", "");
+    s.says("#input k 5", "!RT_NO_CELL");
+    // A name may be that of a parameter somewhere, and a case.
+    s.says("var cell value = null : data", "value = null");
+    let case = r#"{"_rmx_type":"{tag}case:ok","_rmx_value":[1,"a \"b\" {str}"]}"#;
+    s.says(&format!("#input value {case}"), &format!("value = {case}"));
+    s.says("datacase(value)", r#""case""#);
+    // Cells of a view have the name of its module before theirs.
+    s.says("module m var cell n = 7 module end", "");
+    s.says("#load m", "n = 7");
+    s.says("#input m.n 8", "n = 8");
+    s.says("#input n 9", "n = 9 ; twice = 18 ; step = 3 ; log now 9");
+    // Strict or not, what comes from outside is checked when it comes.
+    s.says("_pragma_ {strictTyping: true}", "");
+    s.says("#input n 10", "n = 10 ; twice = 20 ; step = 1 ; log now 10");
+}
+
+#[test]
+fn actions_of_the_session_are_invoked() {
+    let mut s = Loop::new(&[]);
+    s.says("var cell n = 1", "n = 1");
+    s.says("private var cell calls = 0", "");
+    s.says("cell twice = n * 2", "twice = 2");
+    s.enter("cell inc = action (k) { if (k > 100) { fail(\"too much\") } n = n + k; calls = calls + 1 }");
+    s.enter("cell reset = action { n = 0; if (calls > 0) { return null } n = 1000 }");
+    s.says(
+        r#"#invoke inc "$agent_environment" 5"#,
+        "n = 6 ; twice = 12",
+    );
+    s.says(r#"#invoke inc "$agent_environment" 500"#, "!RT_FAIL");
+    s.says("[n, twice, calls]", "[6,12,1]");
+    s.says(r#"#invoke reset "$agent_environment""#, "n = 0 ; twice = 0");
+    s.says(r#"#invoke inc "$cloenv_1" 5"#, "!RT_NO_ACTION");
+    s.says(r#"#invoke twice "$agent_environment""#, "!RT_NO_ACTION");
+    s.says(r#"#invoke other "$agent_environment""#, "!RT_FAIL");
+    // The one that was defined last.
+    s.enter("cell inc = action (_) { n = -1 }");
+    s.says(r#"#invoke inc "$agent_environment""#, "n = -1 ; twice = -2");
+}
+
+#[test]
 fn a_module_can_be_entered_again() {
     let mut s = Loop::new(&[]);
     s.says("module m def v = 1 module end", "");

@@ -40,7 +40,7 @@ impl Seen {
 /// Where a container lies that others hold too; only such ones can be met again.
 fn shared_address(value: &Value) -> Option<usize> {
     fn of<T>(rc: &Rc<T>) -> Option<usize> {
-        (Rc::strong_count(rc) > 1).then(|| Rc::as_ptr(rc) as usize)
+        (Rc::strong_count(rc) > 1).then_some(Rc::as_ptr(rc) as usize)
     }
     match value {
         Value::Array(array) => of(array.node()),
