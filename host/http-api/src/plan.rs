@@ -264,6 +264,14 @@ fn task(
 }
 
 fn check_host(settings: &Settings, head: &Head) -> Result<(), ApiError> {
+    if head.header_count("host") > 1 {
+        // A proxy in front of the server may have gone by the other one.
+        return Err(ApiError::new(
+            421,
+            "bad_host",
+            "the request names more than one host",
+        ));
+    }
     let Some(allowed) = &settings.allowed_hosts else {
         return Ok(());
     };

@@ -20,14 +20,15 @@ pub(crate) fn packed(entry: &str, bytes: Vec<u8>) -> Result<Vec<Map>> {
     if length as u64 > MAX_MP {
         return Err(PackageError::corrupt(entry, "the entry is too large").limit(MAX_MP));
     }
-    let records = Records::new(Format::Mp, Box::new(Cursor::new(bytes)))
+    let mut records = Records::new(Format::Mp, Box::new(Cursor::new(bytes)))
         .map_err(|error| PackageError::corrupt(entry, error.to_string()).offset(0))?;
     let mut found = Vec::new();
-    for record in records {
+    while let Some(record) = records.next() {
         let index = found.len() as u64;
         let record = record.map_err(|error| {
-            // The text names the byte.
-            PackageError::corrupt(entry, error.to_string()).index(index)
+            PackageError::corrupt(entry, error.to_string())
+                .index(index)
+                .offset(records.offset().unwrap_or(0))
         })?;
         found.push(map(entry, index, record)?);
     }
@@ -36,8 +37,9 @@ pub(crate) fn packed(entry: &str, bytes: Vec<u8>) -> Result<Vec<Map>> {
 
 /// The arrays of a MessagePack map from app names to records, still packed.
 pub(crate) fn packed_by_app<'a>(entry: &str, bytes: &'a [u8]) -> Result<Vec<(String, &'a [u8])>> {
-    let damaged =
-        |error: mix_value::msgpack::DecodeError| PackageError::corrupt(entry, error.to_string());
+    let damaged = |error: mix_value::msgpack::DecodeError| {
+        PackageError::corrupt(entry, error.kind.to_string()).offset(error.offset as u64)
+    };
     let mut reader = Reader::new(bytes);
     let wrong = |offset: usize| {
         PackageError::corrupt(entry, "the entry is no map of app names").offset(offset as u64)
@@ -184,19 +186,23 @@ mod tests {
 
     #[test]
     fn damaged_messagepack_is_told() {
-        for bytes in [
-            &b""[..],
-            b"\xc0",
-            b"\xdd\xff\xff\xff\xff",
-            b"\x91\xc1",
-            b"\x91\x81\x01\x02",
-            b"\x91\x82\xa1a\x01\xa1a\x02",
-            b"\x91\x81\xa1a\xa1\xff",
-            b"\x91\x81\xa1a\xd4\x7f\x00",
-            b"\x90\x00",
+        for (bytes, offset) in [
+            (&b""[..], 0),
+            (b"\xc0", 0),
+            (b"\xdd\xff\xff\xff\xff", 0),
+            (b"\x91\xc1", 1),
+            (b"\x91\x81\x01\x02", 2),
+            (b"\x92\x80\x82\xa1a\x01\xa1a\x02", 6),
+            (b"\x91\x81\xa1a\xa1\xff", 4),
+            (b"\x91\x81\xa1a\xd4\x7f\x00", 4),
+            (b"\x90\x00", 1),
         ] {
             let error = packed("x.mp", bytes.to_vec()).expect_err("damaged");
-            assert_eq!(error.code, "corrupt_entry", "{bytes:?}");
+            assert_eq!(
+                (error.code, error.offset),
+                ("corrupt_entry", Some(offset)),
+                "{bytes:?}"
+            );
         }
         let error = packed("x.mp", b"\x91\x05".to_vec()).expect_err("no map");
         assert_eq!((error.code, error.index), ("bad_record", Some(0)));

@@ -75,6 +75,15 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Where reading stands, in bytes from the start: behind the last record, or where one is malformed.
+    /// Only MessagePack has such places.
+    pub fn offset(&self) -> Option<u64> {
+        match &self.source {
+            Source::Packed { at, .. } => Some(*at as u64),
+            Source::Lines(_) | Source::Values(_) => None,
+        }
+    }
+
     fn read(&mut self) -> Result<Option<Value>> {
         match &mut self.source {
             Source::Values(values) => Ok(values.next()),
@@ -116,7 +125,11 @@ impl<'a> Records<'a> {
                 let value = reader
                     .raw_value()
                     .and_then(msgpack::decode)
-                    .map_err(|error| malformed(place(), &error.to_string()))?;
+                    .map_err(|mut error| {
+                        *at += error.offset;
+                        error.offset = *at;
+                        malformed(place(), &error.to_string())
+                    })?;
                 *at += reader.position();
                 *left -= 1;
                 self.count += 1;

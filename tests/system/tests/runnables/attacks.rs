@@ -70,6 +70,7 @@ fn a_request_does_not_hide_another_one() {
             post("1.0", "transfer-encoding: chunked", &chunked),
             "an old version",
         ),
+        (post("1.1", "host: elsewhere.org", ""), "two hosts"),
         (
             post("1.1", "x-a: b\r\n content-length: 5", &hidden),
             "a folded header",
