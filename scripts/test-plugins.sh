@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Follows the tutorial of every language word by word (docs/plugins/*.md), then calls the plugin that was made
 # from Mix in both assemblies: `mixer` with --plugin, and one composed component under a stock WASI host.
-# Tools that are missing are fetched into the work folder (npm, PyPI, crates) or installed from Debian (clang).
+# Tools that are missing are fetched into the work folder (npm, PyPI) or installed from Debian (clang).
 # usage: scripts/test-plugins.sh MIXER STOCK_WASMTIME [language…]
 set -euo pipefail
 mixer=$(realpath "$1")
@@ -32,13 +32,11 @@ tools() {
         PATH=$work/tools/python/bin:$PATH
         ;;
     c)
-        [ -x "$(command -v clang)" ] && [ -f /usr/include/wasm32-wasi/stdlib.h ] || {
+        [ -x "$(command -v clang)" ] && [ -f /usr/include/wasm32-wasi/stdlib.h ] && [ -x "$(command -v make)" ] || {
             as_root=$([ "$(id -u)" = 0 ] || echo sudo)
             $as_root apt-get update -qq
-            $as_root apt-get install -y -qq --no-install-recommends clang lld wasi-libc libclang-rt-dev-wasm32 >/dev/null
+            $as_root apt-get install -y -qq --no-install-recommends clang lld wasi-libc libclang-rt-dev-wasm32 make >/dev/null
         }
-        PATH=$PATH:$work/tools/bin
-        [ -x "$(command -v wit-bindgen)" ] || cargo install --quiet --locked --root "$work/tools" wit-bindgen-cli
         ;;
     esac
 }
@@ -46,7 +44,7 @@ tools() {
 # The commands of a tutorial: its indented lines, but for those that install tools.
 commands() {
     awk '/^```/ { code = !code; next } !code && /^    / { print substr($0, 5) }' "$tutorials/$1.md" |
-        grep -vE '^(apt|cargo) install '
+        grep -v '^apt install '
 }
 
 # The line of a tutorial that builds the component.

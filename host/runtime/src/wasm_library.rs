@@ -34,6 +34,25 @@ pub struct LibraryFunction {
     pub doc: String,
 }
 
+impl LibraryFunction {
+    /// How many arguments it takes; none if its type does not say.
+    pub fn arity(&self) -> Option<usize> {
+        let kind = self.kind.as_deref()?;
+        let mut depth = 0_usize;
+        let mut arrows = 0;
+        for (place, letter) in kind.char_indices() {
+            match letter {
+                '(' | '[' | '{' | '<' => depth += 1,
+                '-' if kind[place..].starts_with("->") => arrows += usize::from(depth == 0),
+                '>' if kind[..place].ends_with('-') => {}
+                ')' | ']' | '}' | '>' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        (arrows > 0).then_some(arrows)
+    }
+}
+
 /// A library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WasmLibrary {
@@ -258,6 +277,22 @@ mod tests {
         assert_eq!(flaws("").expect("read").len(), 1);
         assert!(flaws("no type").is_err());
         assert!(flaws("one : data\\none : data").is_err());
+    }
+
+    #[test]
+    fn a_type_says_how_many_arguments_there_are() {
+        let arity = |kind: &str| {
+            let section = format!(r#"(@custom "mix-bindings" "one : {kind}")"#);
+            library(&section).expect("a library").functions[0].arity()
+        };
+        assert_eq!(arity("number -> number"), Some(1));
+        assert_eq!(
+            arity("[number, (string -> A)] -> map(data) -> {f: A -> A} -> (A -> A)"),
+            Some(3)
+        );
+        assert_eq!(arity("<(A -> B)> -> B"), Some(1));
+        assert_eq!(arity("handler"), None);
+        assert_eq!(library("").expect("a library").functions[0].arity(), None);
     }
 
     #[test]

@@ -2,16 +2,14 @@
 
 use super::Exit;
 use super::check::{Sources, options, sources};
+use super::execution;
 use super::run::print;
-use super::runtime;
 use super::select::GuestFlags;
 use super::units;
 use clap::{Args, ValueEnum};
-use mix_runtime::environment;
-use mix_runtime::neighbours;
 use mix_runtime::plugin::Access;
 use mix_runtime::programs::{self, Executable};
-use mix_runtime::run::{self, RunRequest};
+use mix_runtime::run::RunRequest;
 use mix_runtime::workspace::Place;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,10 +58,7 @@ impl Eval {
         let program = compiled.executable.ok_or_else(Exit::reported)?;
         let program = Executable::linked(program, &mut |_| libraries.clone())
             .map_err(|error| Exit::failed(format!("error: {error:#}")))?;
-        let scratch = tempfile::Builder::new()
-            .prefix("mixer-")
-            .tempdir()
-            .map_err(Exit::io)?;
+        let scratch = execution::scratch()?;
         let place = Place::new(scratch.path(), "local", "eval").map_err(Exit::usage)?;
         let allowed = self
             .allow
@@ -76,24 +71,10 @@ impl Eval {
             })
             .collect();
         let request = RunRequest {
-            environment: environment::of_command(&place, "", self.guests.environment()?),
-            place,
-            agent: String::new(),
-            params: vec![0xc0],
-            program: Arc::new(program),
-            user: "anonymous".to_owned(),
-            timeout: self.timeout,
-            memory: self.guests.agent_memory as usize,
             allowed: Some(allowed),
-            progress: None,
-            neighbours: Some(Arc::new(neighbours::All)),
+            ..execution::request(&self.guests, place, "", Arc::new(program), self.timeout)?
         };
-        let outcome = runtime()?.block_on(async {
-            let assembly = self.guests.assemble().await?;
-            let outcome = run::run(&assembly, request).await;
-            assembly.flush().await;
-            Ok::<_, Exit>(outcome)
-        })?;
+        let outcome = execution::outcome(&self.guests, None, request)?;
         print(outcome, "the expression", false, !self.no_esc)
     }
 }

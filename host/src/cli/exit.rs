@@ -1,6 +1,7 @@
 //! How a command ends when it does not end well.
 
 use super::output;
+use mix_projects::WriteError;
 use std::fmt;
 
 /// A failure of a command: exit code and what is printed.
@@ -82,6 +83,15 @@ impl Exit {
             output::messages(&format!("{}\n", self.message));
         }
         self.code
+    }
+}
+
+impl From<WriteError> for Exit {
+    fn from(error: WriteError) -> Exit {
+        match error {
+            WriteError::NotEmpty(_) => Exit::usage(error),
+            WriteError::Io { .. } => Exit::io(error),
+        }
     }
 }
 

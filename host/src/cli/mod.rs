@@ -11,6 +11,7 @@ mod disasm;
 mod doc;
 mod error_decode;
 mod eval;
+mod execution;
 mod exit;
 mod inspect;
 mod install;

@@ -1,14 +1,13 @@
 //! Packages (`.remix`) on the command line: building and installing.
 
 use super::Exit;
+use super::execution;
 use super::select::GuestFlags;
 use mix_app_files::{Bucket, BucketSettings, Storage};
 use mix_install::{Request, Staging, Turn, recover};
 use mix_package::{Input, NewPackage, PackageError};
-use mix_runtime::environment;
-use mix_runtime::neighbours;
 use mix_runtime::programs::Installed;
-use mix_runtime::run::{self, Outcome, RunRequest};
+use mix_runtime::run::{Outcome, RunRequest};
 use mix_runtime::workspace::{Place, private_folder};
 use mix_value::{Map, Value, escjson, msgpack};
 use std::collections::BTreeMap;
@@ -27,6 +26,8 @@ const RECORDS: &str = "records";
 const METADATA: &str = "appMeta.json";
 /// The agent that is called after an install.
 const SETUP: &str = "_rmx_setup";
+/// Time of that call.
+const SETUP_TIME: Duration = Duration::from_secs(60);
 /// Deepest folder of files.
 const MAX_DEPTH: usize = 32;
 
@@ -250,24 +251,11 @@ fn call_setup(
         return Ok(None);
     };
     let request = RunRequest {
-        environment: environment::of_command(&place, SETUP, guests.environment()?),
-        place,
-        agent: SETUP.to_owned(),
         params: msgpack::encode(&Value::Map(params)).unwrap_or_default(),
-        program,
         user: user.to_owned(),
-        timeout: Duration::from_secs(60),
-        memory: guests.agent_memory as usize,
-        allowed: None,
-        progress: None,
-        neighbours: Some(std::sync::Arc::new(neighbours::All)),
+        ..execution::request(guests, place, SETUP, program, SETUP_TIME)?
     };
-    let outcome = super::runtime()?.block_on(async {
-        let assembly = guests.assemble().await?;
-        let outcome = run::run(&assembly, request).await;
-        assembly.flush().await;
-        Ok::<_, Exit>(outcome)
-    })?;
+    let outcome = execution::outcome(guests, None, request)?;
     let failed = |message: String| {
         Value::map([
             ("called", Value::Bool(true)),

@@ -1,18 +1,16 @@
 //! `mixer run`.
 
 use super::Exit;
+use super::execution;
 use super::install::Program;
 use super::package;
-use super::runtime;
 use super::select::GuestFlags;
 use super::units;
 use clap::Args;
 use mix_install::Request;
 use mix_runtime::bindings::Issue;
-use mix_runtime::environment;
-use mix_runtime::neighbours;
 use mix_runtime::programs::{self, Executable, Installed, Missing};
-use mix_runtime::run::{self, Outcome, RunRequest};
+use mix_runtime::run::{Outcome, RunRequest};
 use mix_runtime::tape::Tape;
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson, msgpack};
@@ -64,7 +62,8 @@ pub struct Run {
 impl Run {
     pub fn execute(self) -> Result<(), Exit> {
         let params = params(&self.params)?;
-        let environment = self.guests.environment()?;
+        // Refused before anything is installed.
+        self.guests.environment()?;
         let scratch;
         let (place, agent, program) = match self.what.as_slice() {
             [agent] => {
@@ -88,10 +87,7 @@ impl Run {
                 let ws_dir = match &self.ws_dir {
                     Some(ws_dir) => ws_dir.clone(),
                     None => {
-                        scratch = tempfile::Builder::new()
-                            .prefix("mixer-")
-                            .tempdir()
-                            .map_err(Exit::io)?;
+                        scratch = execution::scratch()?;
                         scratch.path().to_owned()
                     }
                 };
@@ -108,7 +104,7 @@ impl Run {
                     let program = Installed::new(u64::MAX)
                         .find(&place, agent)
                         .map_err(|missing| missing_exit(&missing, &place, agent))?;
-                    return self.run(params, environment, place, agent, program);
+                    return self.run(params, place, agent, program);
                 }
                 let program = Program::load(path, &[])?;
                 program
@@ -118,13 +114,12 @@ impl Run {
             }
             _ => return Err(Exit::usage("give PATH AGENT or AGENT")),
         };
-        self.run(params, environment, place, agent, program)
+        self.run(params, place, agent, program)
     }
 
     fn run(
         &self,
         params: Vec<u8>,
-        environment: Option<String>,
         place: Place,
         agent: &str,
         program: Arc<Executable>,
@@ -138,24 +133,11 @@ impl Run {
             .transpose()
             .map_err(|error| Exit::io(format!("{error:#}")))?;
         let request = RunRequest {
-            environment: environment::of_command(&place, agent, environment),
-            place,
-            agent: agent.to_owned(),
             params,
-            program,
             user: self.user.clone(),
-            timeout: self.timeout,
-            memory: self.guests.agent_memory as usize,
-            allowed: None,
-            progress: None,
-            neighbours: Some(Arc::new(neighbours::All)),
+            ..execution::request(&self.guests, place, agent, program, self.timeout)?
         };
-        let outcome = runtime()?.block_on(async {
-            let assembly = self.guests.assemble_with(tape, None).await?;
-            let outcome = run::run(&assembly, request).await;
-            assembly.flush().await;
-            Ok::<_, Exit>(outcome)
-        })?;
+        let outcome = execution::outcome(&self.guests, tape, request)?;
         print(outcome, &self.what.join(" "), self.raw, !self.no_esc)
     }
 }

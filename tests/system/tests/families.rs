@@ -225,7 +225,7 @@ fn function_libraries_are_described_and_called() {
     // Answers with the list of its arguments.
     let module = wat::parse_str(
         r#"(module
-            (@custom "mix-bindings" "/// Gives back what it gets.\necho : data -> array(data)\n")
+            (@custom "mix-bindings" "/// Gives back what it gets.\necho : data -> data -> data -> array(data)\n")
             (memory (export "memory") 1)
             (data (i32.const 8) "{\"ok\":")
             (func (export "mix_alloc") (param i32) (result i32) (i32.const 1024))
@@ -245,12 +245,15 @@ fn function_libraries_are_described_and_called() {
         serde_json::from_str::<Value>(&done.stdout).expect("JSON"),
         json!({
             "name": "echo",
-            "functions": [{ "name": "echo", "type": "data -> array(data)", "doc": "Gives back what it gets." }],
+            "functions": [{ "name": "echo", "type": "data -> data -> data -> array(data)", "doc": "Gives back what it gets." }],
         })
     );
     let done = wasm(&["inspect", &library]);
     assert_eq!(done.code, 0, "{}", done.stderr);
-    assert!(done.stdout.contains("echo : data -> array(data)"));
+    assert!(
+        done.stdout
+            .contains("echo : data -> data -> data -> array(data)")
+    );
     let bytes = r#"{"_rmx_type":"{tag}bin","_rmx_value":"AQID"}"#;
     let done = wasm(&["call", &library, "echo", "-1", "\"ü\"", bytes]);
     assert_eq!(done.code, 0, "{}", done.stderr);
@@ -258,7 +261,12 @@ fn function_libraries_are_described_and_called() {
 
     for (arguments, code, told) in [
         (vec!["call", &library, "other"], 1, "it has echo"),
-        (vec!["call", &library, "echo", "{"], 2, "{"),
+        (vec!["call", &library, "echo", "{", "1", "2"], 2, "{"),
+        (
+            vec!["call", &library, "echo", "1"],
+            2,
+            "echo takes 3 arguments, not 1: echo : data -> data -> data -> array(data)",
+        ),
         (vec!["inspect", "/none.wasm"], 3, "/none.wasm"),
     ] {
         let done = wasm(&arguments);

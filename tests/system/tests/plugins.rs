@@ -306,10 +306,43 @@ fn wrong_manifests_and_grants_are_refused() {
         &["no plugin nobody"],
     );
     assert_refused(&plain.run(&["--grant", "words=disk"]), 2, &["none of http"]);
+    let about = run_mixer(["plugin", "inspect", &plain.path(), "--grant", "nobody=http"]);
+    assert_refused(&about, 2, &["no plugin nobody", "this one is words"]);
     assert_counts(&plain.run(&["--grant", "words=time:2s"]));
     // A plugin of one page cannot even start, which ends its call and nothing else.
     let done = plain.run(&["--grant", "words=memory:64KiB"]);
     assert_refused(&done, 1, &["ERR_INTERNAL", "words"]);
+}
+
+#[test]
+fn a_c_project_has_its_side_of_the_contract_written() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let done = run_mixer(["plugin", "new", "demo", "--lang", "c", "--dir", &at("demo")]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let (wit, bindings) = (at("demo/wit"), at("demo/bindings"));
+    for _ in 0..2 {
+        let done = run_mixer(["plugin", "c-bindings", &wit, "-o", &bindings]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    }
+    let header = std::fs::read_to_string(at("demo/bindings/plugin.h")).expect("a header");
+    assert!(header.contains("exports_mix_ffi_family_start"), "{header}");
+
+    let out = at("out.wasm");
+    for (module, code, told) in [
+        (wat::parse_str("(module)"), 1, "plugin_component_type.o"),
+        (Ok(words()), 1, "a component already"),
+        (Ok(b"text".to_vec()), 1, "no WebAssembly module"),
+    ] {
+        std::fs::write(at("core.wasm"), module.expect("a module")).expect("written");
+        let done = run_mixer(["plugin", "component", &at("core.wasm"), "-o", &out]);
+        assert_refused(&done, code, &["core.wasm", told]);
+    }
+    let done = run_mixer(["plugin", "component", &at("none.wasm"), "-o", &out]);
+    assert_refused(&done, 3, &["none.wasm"]);
+    assert!(!folder.path().join("out.wasm").exists());
+    let done = run_mixer(["plugin", "c-bindings", &at("none"), "-o", &bindings]);
+    assert_refused(&done, 1, &["none"]);
 }
 
 #[test]

@@ -29,6 +29,12 @@ fn grant(text: &str) -> Result<Grant, String> {
 impl Inspect {
     pub fn execute(self) -> Result<(), Exit> {
         let code = load(&self.plugin)?;
+        if let Some(other) = self.grants.iter().find(|grant| grant.plugin != code.name) {
+            return Err(Exit::usage(format!(
+                "there is no plugin {} to grant anything to: this one is {}",
+                other.plugin, code.name
+            )));
+        }
         // Each need by itself, so that all that is missing is shown, not only the first.
         let needs: Vec<(String, Result<Allowance, String>)> = code
             .manifest

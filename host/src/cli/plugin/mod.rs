@@ -1,7 +1,9 @@
 //! `mixer plugin`: for authors of plugins, and for operators who want to know what one does.
 
 mod bindings;
+mod c_bindings;
 mod check;
+mod component;
 mod inspect;
 mod new;
 mod test;
@@ -32,6 +34,10 @@ enum Command {
     Test(Box<test::Test>),
     /// Writes the Mix module that gives the functions of a plugin their types.
     Bindings(bindings::Bindings),
+    /// Writes the C side of a plugin's world.
+    CBindings(c_bindings::CBindings),
+    /// Makes a component of a core module that is linked with C bindings.
+    Component(component::Component),
 }
 
 impl Plugin {
@@ -42,6 +48,8 @@ impl Plugin {
             Command::Inspect(command) => command.execute(),
             Command::Test(command) => command.execute(),
             Command::Bindings(command) => command.execute(),
+            Command::CBindings(command) => command.execute(),
+            Command::Component(command) => command.execute(),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::bindings;
 use super::load;
 use crate::cli::Exit;
 use crate::cli::check::{Sources, options, sources};
+use crate::cli::execution;
 use crate::cli::output;
 use crate::cli::select::GuestFlags;
 use crate::cli::{runtime, units};
@@ -11,11 +12,9 @@ use clap::Args;
 use mix_compiler::documentation::{ItemKind, ModuleDocumentation};
 use mix_compiler::{CompileOptions, SourceFile};
 use mix_runtime::assembly::Assembly;
-use mix_runtime::environment;
 use mix_runtime::libraries::LibraryFile;
-use mix_runtime::neighbours;
 use mix_runtime::programs::{self, Executable};
-use mix_runtime::run::{self, Outcome, RunRequest};
+use mix_runtime::run::{self, Outcome};
 use mix_runtime::workspace::Place;
 use mix_value::{Value, escjson, msgpack};
 use std::path::PathBuf;
@@ -124,24 +123,10 @@ impl Test {
         assembly: &Arc<Assembly>,
         program: Executable,
     ) -> Result<Option<String>, Exit> {
-        let scratch = tempfile::Builder::new()
-            .prefix("mixer-")
-            .tempdir()
-            .map_err(Exit::io)?;
+        let scratch = execution::scratch()?;
         let place = Place::new(scratch.path(), "local", "test").map_err(Exit::usage)?;
-        let request = RunRequest {
-            environment: environment::of_command(&place, "", self.guests.environment()?),
-            place,
-            agent: String::new(),
-            params: vec![0xc0],
-            program: Arc::new(program),
-            user: "anonymous".to_owned(),
-            timeout: self.timeout,
-            memory: self.guests.agent_memory as usize,
-            allowed: None,
-            progress: None,
-            neighbours: Some(Arc::new(neighbours::All)),
-        };
+        let program = Arc::new(program);
+        let request = execution::request(&self.guests, place, "", program, self.timeout)?;
         Ok(match run::run(assembly, request).await {
             Outcome::Output(bytes) => match msgpack::decode(&bytes) {
                 Ok(Value::Bool(true)) => None,

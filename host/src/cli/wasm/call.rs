@@ -3,13 +3,11 @@
 use super::usable;
 use crate::cli::run::print;
 use crate::cli::select::GuestFlags;
-use crate::cli::{Exit, runtime, units};
+use crate::cli::{Exit, execution, units};
 use clap::Args;
 use mix_compiler::{CompileOptions, SourceFile};
-use mix_runtime::environment;
-use mix_runtime::neighbours;
 use mix_runtime::programs::{self, Executable};
-use mix_runtime::run::{self, RunRequest};
+use mix_runtime::run::RunRequest;
 use mix_runtime::workspace::Place;
 use mix_value::{Value, escjson, msgpack};
 use std::path::PathBuf;
@@ -49,13 +47,23 @@ impl Call {
     pub fn execute(self) -> Result<(), Exit> {
         let (bytes, library) = usable(&self.file)?;
         let mut functions = library.functions.iter();
-        if !functions.any(|function| function.name == self.function) {
+        let Some(function) = functions.find(|function| function.name == self.function) else {
             let names: Vec<&str> = library.functions.iter().map(|one| &*one.name).collect();
             return Err(Exit::failed(format!(
                 "error: {} has no function {}; it has {}",
                 self.file.display(),
                 self.function,
                 names.join(", ")
+            )));
+        };
+        let given = self.arguments.len();
+        if let Some(wanted) = function.arity().filter(|wanted| *wanted != given) {
+            return Err(Exit::usage(format!(
+                "{} takes {wanted} argument{}, not {given}: {} : {}",
+                function.name,
+                if wanted == 1 { "" } else { "s" },
+                function.name,
+                function.kind.as_deref().unwrap_or_default()
             )));
         }
         let arguments = self
@@ -77,30 +85,14 @@ impl Call {
             .executable
             .ok_or_else(|| Exit::failed(compiled.text))?;
         let program = Executable::read(program)?;
-        let scratch = tempfile::Builder::new()
-            .prefix("mixer-")
-            .tempdir()
-            .map_err(Exit::io)?;
+        let scratch = execution::scratch()?;
         let place = Place::new(scratch.path(), "local", "wasm").map_err(Exit::usage)?;
+        let program = Arc::new(program);
         let request = RunRequest {
-            environment: environment::of_command(&place, "call", self.guests.environment()?),
-            place,
-            agent: "call".to_owned(),
             params,
-            program: Arc::new(program),
-            user: "anonymous".to_owned(),
-            timeout: self.timeout,
-            memory: self.guests.agent_memory as usize,
-            allowed: None,
-            progress: None,
-            neighbours: Some(Arc::new(neighbours::All)),
+            ..execution::request(&self.guests, place, "call", program, self.timeout)?
         };
-        let outcome = runtime()?.block_on(async {
-            let assembly = self.guests.assemble().await?;
-            let outcome = run::run(&assembly, request).await;
-            assembly.flush().await;
-            Ok::<_, Exit>(outcome)
-        })?;
+        let outcome = execution::outcome(&self.guests, None, request)?;
         print(outcome, &self.function, false, !self.no_esc)
     }
 }

@@ -1,6 +1,6 @@
 // The interface `mix:ffi/family` over the table of functions.
 //
-// `bindings/` is made from `wit/` by wit-bindgen, and its names are those of the interface.
+// `bindings/` is made from `wit/` by `mixer plugin c-bindings`, and its names are those of the interface.
 #include "wire.h"
 
 #include "bindings/plugin.h"

@@ -1,4 +1,4 @@
-// The functions of plugin PLUGIN_NAME.
+// The functions of plugin PROJECT_NAME.
 #include "mix.h"
 
 #include <math.h>
@@ -53,9 +53,9 @@ static mix_value words(const mix_value *args) {
 const char *const mix_needs[] = {NULL};
 
 const mix_function mix_functions[] = {
-  {"$PLUGIN_NAME_shout", 1, false,
+  {"$PROJECT_NAME_shout", 1, false,
    "A text with its letters a to z in capitals, and an exclamation mark.\n\nType: string -> string", shout},
-  {"$PLUGIN_NAME_twice", 1, false, "Twice a number of at most a million.\n\nType: number -> number", twice},
-  {"$PLUGIN_NAME_words", 1, true, "The words of a text, one by one.\n\nType: string -> stream(string)", words},
+  {"$PROJECT_NAME_twice", 1, false, "Twice a number of at most a million.\n\nType: number -> number", twice},
+  {"$PROJECT_NAME_words", 1, true, "The words of a text, one by one.\n\nType: string -> stream(string)", words},
 };
 const size_t mix_function_count = sizeof mix_functions / sizeof *mix_functions;

@@ -1,10 +1,10 @@
-// The functions of plugin PLUGIN_NAME.
+// The functions of plugin PROJECT_NAME.
 import { Failure, plugin } from "./mix.js";
 
 // What the plugin cannot do without: "http", "http:HOST", "folder", "env:NAME". Its operator has to grant it.
 export const needs = { needs: () => [] };
 
-export const family = plugin("PLUGIN_NAME", {
+export const family = plugin("PROJECT_NAME", {
   shout: {
     doc: "A text in capital letters, with an exclamation mark.",
     type: "string -> string",

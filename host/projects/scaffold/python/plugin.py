@@ -1,4 +1,4 @@
-"""The functions of plugin PLUGIN_NAME."""
+"""The functions of plugin PROJECT_NAME."""
 
 from mix import Failure, needs, plugin
 
@@ -34,4 +34,4 @@ async def words(text):
         yield word
 
 
-Family = plugin("PLUGIN_NAME", shout, twice, words)
+Family = plugin("PROJECT_NAME", shout, twice, words)

@@ -17,7 +17,8 @@ const SDK: [&str; 8] = [
 ];
 
 fn main() {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    let root =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
     let mut files = Vec::new();
     for part in SDK {
         println!("cargo::rerun-if-changed={}", root.join(part).display());
