@@ -9,6 +9,19 @@ use std::sync::Arc;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
+/// 415 for a body that is compressed: nothing is unpacked here.
+pub(crate) fn check_coding(head: &Head) -> Result<(), ApiError> {
+    let coding = head.header("content-encoding").map(str::trim);
+    match coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        None | Some("") => Ok(()),
+        Some(_) => Err(ApiError::new(
+            415,
+            "bad_media_type",
+            "send the body without a Content-Encoding",
+        )),
+    }
+}
+
 /// A JSON or MessagePack body; none is `{}`.
 pub(crate) fn value(head: &Head, body: &[u8]) -> Result<Value, ApiError> {
     if body.is_empty() {

@@ -1,6 +1,7 @@
 //! From a request to what has to be done.
 
 use crate::access::{self, Access, Need};
+use crate::body;
 use crate::cors;
 use crate::error::ApiError;
 use crate::head::{Head, without_port};
@@ -229,6 +230,9 @@ fn task(
     route: &Route,
 ) -> Result<Task, ApiError> {
     let records = |endpoint| records::prepare(endpoint, head).map(Task::Records);
+    if route.action != Action::RunAgent {
+        body::check_coding(head)?;
+    }
     match route.action {
         Action::Root => {
             let text = format!("mixer {} (build {})\n", settings.version, settings.build);

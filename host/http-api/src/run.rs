@@ -1,5 +1,6 @@
 //! Runs of agents: what the driver gets and what it gives back.
 
+use crate::body;
 use crate::control::{self, Control};
 use crate::error::ApiError;
 use crate::form::parse_pairs;
@@ -185,6 +186,10 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(settings: &Settings, head: &Head) -> Result<Prepared, ApiError> {
     params::limit(settings, head.query().len())?;
     let (control, query) = control::take(settings, parse_pairs(head.query())?)?;
+    // An agent that takes the bytes as they are may unpack them.
+    if !control.include_raw_body {
+        body::check_coding(head)?;
+    }
     // A binary member is of whatever type the caller knows it to be.
     let named = match control.field {
         Some(_) => response::named_types(head),

@@ -258,3 +258,32 @@ fn a_trusted_proxy_says_whom_a_request_comes_from() {
     }
     assert_eq!(ask(&site, "1.2.3.6"), 429);
 }
+
+#[test]
+fn a_compressed_body_is_not_taken_for_a_text() {
+    let site = Site::start();
+    let bearer = format!("Bearer {}", site.service.token(OWNER));
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-encoding", "gzip"),
+    ];
+    let body = Some(("application/json", "{\"name\":\"Ada\"}"));
+    let run = format!("{APP}/agent/fine");
+    for path in [
+        run.clone(),
+        format!("{APP}/documents"),
+        format!("{APP}/query"),
+    ] {
+        let answer = site.server.send("POST", &path, &headers, body);
+        let found = (answer.status, answer.code());
+        assert_eq!(found, (415, "bad_media_type".to_owned()), "{path}");
+    }
+    // An agent that takes the bytes unpacks them itself.
+    let raw = format!("{run}?include_raw_body=true");
+    assert_eq!(site.server.send("POST", &raw, &headers, body).status, 200);
+    let plain = [
+        ("authorization", bearer.as_str()),
+        ("content-encoding", "identity"),
+    ];
+    assert_eq!(site.server.send("POST", &run, &plain, body).status, 200);
+}
