@@ -11,12 +11,14 @@
 //! - [`builtins`]: the functions that the VM itself supplies to the standard library
 //! - [`builder`]: code generation; [`optimise`]: what it does to each function
 //! - [`format`]: the executable, byte by byte
+//! - [`component`]: executables that a component carries
 //! - [`pattern`]: the dialect of regular expressions
 //! - [`library`]: compiled libraries; [`link`]: a program and the libraries it uses become one
 
 pub mod builder;
 pub mod builtins;
 pub mod checksum;
+pub mod component;
 pub mod disassemble;
 pub mod format;
 pub mod library;

@@ -1,6 +1,7 @@
 //! Programs in a package: which of them this runtime executes.
 
 use crate::error::{PackageError, Result};
+use mix_bytecode::component::{self, CarriedError};
 use mix_bytecode::{format, library};
 
 /// What a file of the code folder is.
@@ -31,8 +32,23 @@ pub(crate) fn is_own_name(name: &str) -> bool {
 /// Looks at a file of that name. What begins as a program of this VM must be one.
 pub(crate) fn judge(entry: &str, name: &str, bytes: &[u8]) -> Result<Code> {
     let lower = name.to_ascii_lowercase();
+    let refused = |reason: String| {
+        let message = format!("the program cannot be used: {reason}");
+        PackageError::new("incompatible_code", message).at(entry)
+    };
     if lower.ends_with(".wasm") {
-        return Ok(Code::Foreign);
+        // A component of an app carries its programs; any other is for other hosts.
+        let programs = match component::carried(bytes) {
+            Err(CarriedError::NoComponent) => Vec::new(),
+            found => found.map_err(|error| refused(error.to_string()))?,
+        };
+        for program in &programs {
+            verify(true, program).map_err(refused)?;
+        }
+        return Ok(match programs.is_empty() {
+            true => Code::Foreign,
+            false => Code::Own,
+        });
     }
     let is_program = lower.ends_with(".mixexe");
     if !is_program && !lower.ends_with(".mixlib") {
@@ -48,10 +64,7 @@ pub(crate) fn judge(entry: &str, name: &str, bytes: &[u8]) -> Result<Code> {
     }
     verify(is_program, bytes)
         .map(|()| Code::Own)
-        .map_err(|reason| {
-            let message = format!("the program cannot be used: {reason}");
-            PackageError::new("incompatible_code", message).at(entry)
-        })
+        .map_err(refused)
 }
 
 fn verify(is_program: bool, bytes: &[u8]) -> std::result::Result<(), String> {

@@ -398,6 +398,18 @@ fn version_2_with_something_wrong() {
             with(&[("filesets/fs/root/code/a.mixexe", b"\x89MIXEXE\n\0\0\0\0")]),
             "incompatible_code",
         ),
+        // A component whose program is none.
+        (
+            with(&[(
+                "filesets/fs/root/code/a.wasm",
+                b"\0asm\x0d\0\x01\0\0\x0d\x0bmix-program\0",
+            )]),
+            "incompatible_code",
+        ),
+        (
+            with(&[("filesets/fs/root/code/a.wasm", b"\0asm\x0d\0\x01\0\0\x7f")]),
+            "incompatible_code",
+        ),
         (with(&[("filesets/fs/root/e\u{301}", b"")]), "unsafe_entry"),
     ] {
         assert_eq!(code(&entries), expected, "{:?}", entries.first());

@@ -5,11 +5,12 @@ use crate::schema::input_schema;
 use crate::signature::{Parameter, arguments, parameters};
 use crate::workspace::{Place, write_atomically};
 use anyhow::{Context, Result, bail};
+use mix_bytecode::component::CarriedError;
 use mix_bytecode::{Constant, Program};
 use mix_compiler::{CompileOptions, SourceFile};
 use mix_value::{Value, escjson};
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,14 @@ const MAX_DEPTH: usize = 32;
 
 /// Largest executable that is loaded for a server.
 const MAX_EXECUTABLE: u64 = 16 << 20;
+
+/// Largest component that is looked at for the executables that it carries.
+const MAX_COMPONENT: u64 = 128 << 20;
+
+/// Ending of executables.
+const EXECUTABLE: &str = "mixexe";
+/// Ending of components.
+const COMPONENT: &str = "wasm";
 
 /// Largest debug data that a program is told: they are written out for each of its runs.
 const MAX_DEBUG_DATA: u64 = 1 << 20;
@@ -173,11 +182,14 @@ pub enum Missing {
     Damaged(String),
 }
 
-/// An executable of an app, or why it is none.
+/// The executables in a file: the one that it is, or those that a component carries.
+type Executables = Arc<[Arc<Executable>]>;
+
+/// A file with executables of an app, or why it has none.
 struct File {
     path: PathBuf,
     modified: SystemTime,
-    executable: Result<Arc<Executable>, String>,
+    executables: Result<Executables, String>,
 }
 
 /// Executables of apps, read once and kept until their file changes.
@@ -209,7 +221,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 struct Entry {
     modified: SystemTime,
     length: u64,
-    executable: Result<Arc<Executable>, String>,
+    executables: Result<Executables, String>,
 }
 
 impl Installed {
@@ -226,14 +238,14 @@ impl Installed {
         let mut best: Option<(bool, SystemTime, PathBuf, Arc<Executable>)> = None;
         let mut damaged = None;
         for file in self.files(place)? {
-            let executable = match file.executable {
-                Ok(executable) => executable,
+            let executables = match file.executables {
+                Ok(executables) => executables,
                 Err(reason) => {
                     damaged = Some(reason);
                     continue;
                 }
             };
-            let Some(is_agent) = executable.offers(agent) else {
+            let Some((is_agent, executable)) = offering(&executables, agent) else {
                 continue;
             };
             let found = (is_agent, file.modified, file.path, executable.clone());
@@ -256,9 +268,10 @@ impl Installed {
         let files = self.files(place).unwrap_or_default();
         files
             .into_iter()
-            .filter_map(|file| file.executable.ok())
-            .flat_map(|executable| {
-                let names: Vec<String> = executable.agents.keys().cloned().collect();
+            .filter_map(|file| file.executables.ok())
+            .flat_map(|executables| {
+                let agents = executables.iter().flat_map(|one| one.agents.keys());
+                let names: BTreeSet<String> = agents.cloned().collect();
                 names
             })
             .collect()
@@ -292,14 +305,14 @@ impl Installed {
                 continue;
             };
             let modified = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            let executable = self.load(path, modified, facts.len()).map_err(|reason| {
+            let executables = self.load(path, modified, facts.len()).map_err(|reason| {
                 let name = path.file_name().unwrap_or_default();
                 format!("{} cannot be used: {reason}", name.to_string_lossy())
             });
             files.push(File {
                 path: path.clone(),
                 modified,
-                executable,
+                executables,
             });
         }
         Ok(files)
@@ -319,7 +332,10 @@ impl Installed {
         let paths: Arc<[PathBuf]> = fs::read_dir(folder)?
             .flatten()
             .map(|item| item.path())
-            .filter(|path| path.extension().is_some_and(|kind| kind == "mixexe"))
+            .filter(|path| {
+                let ending = path.extension();
+                ending.is_some_and(|ending| ending == EXECUTABLE || ending == COMPONENT)
+            })
             .collect();
         if modified.elapsed().is_ok_and(|age| age > SETTLED) {
             let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -336,39 +352,35 @@ impl Installed {
         Ok(paths)
     }
 
-    fn load(
-        &self,
-        path: &Path,
-        modified: SystemTime,
-        length: u64,
-    ) -> Result<Arc<Executable>, String> {
+    fn load(&self, path: &Path, modified: SystemTime, length: u64) -> Result<Executables, String> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.by_path.get(path)
             && entry.modified == modified
             && entry.length == length
         {
-            return entry.executable.clone();
+            return entry.executables.clone();
         }
         // Reading and verifying take long for others to wait.
         drop(entries);
         let mut uses_libraries = false;
-        let executable = read_bounded(path, length)
-            .and_then(|bytes| {
-                Executable::linked(bytes, &mut |_| {
-                    uses_libraries = true;
-                    path.parent().map(libraries::beside).unwrap_or_default()
-                })
-            })
-            .map(|mut executable| {
-                if executable.wants_debug_data {
-                    executable.debug_data = debug_data_beside(path);
-                }
-                Arc::new(executable)
+        let executables = executables_of(path, length, &mut |_| {
+            uses_libraries = true;
+            path.parent().map(libraries::beside).unwrap_or_default()
+        });
+        let executables = executables
+            .map(|found| {
+                let kept = found.into_iter().map(|mut executable| {
+                    if executable.wants_debug_data {
+                        executable.debug_data = debug_data_beside(path);
+                    }
+                    Arc::new(executable)
+                });
+                kept.collect::<Executables>()
             })
             .map_err(|error| format!("{error:#}"));
-        if uses_libraries && executable.is_err() {
+        if uses_libraries && executables.is_err() {
             // What is missing may be there the next time.
-            return executable;
+            return executables;
         }
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.bytes + length > self.limit {
@@ -380,11 +392,52 @@ impl Installed {
         let entry = Entry {
             modified,
             length,
-            executable: executable.clone(),
+            executables: executables.clone(),
         };
         entries.by_path.insert(path.to_owned(), entry);
-        executable
+        executables
     }
+}
+
+/// The executable that offers the agent; of several the last one, of modules the one that is an agent.
+fn offering<'a, E: AsRef<Executable>>(executables: &'a [E], agent: &str) -> Option<(bool, &'a E)> {
+    let offered = executables
+        .iter()
+        .filter_map(|one| Some((one.as_ref().offers(agent)?, one)));
+    offered.max_by_key(|(is_agent, _)| *is_agent)
+}
+
+/// What is in a file of the folder of programs. A `.wasm` that carries none is something else, and no error.
+fn executables_of(
+    path: &Path,
+    length: u64,
+    find: &mut dyn FnMut(&Program) -> Vec<LibraryFile>,
+) -> Result<Vec<Executable>> {
+    if !is_component(path) {
+        let bytes = read_bounded(path, length, MAX_EXECUTABLE)?;
+        return Ok(vec![Executable::linked(bytes, find)?]);
+    }
+    match carried(&read_bounded(path, length, MAX_COMPONENT)?) {
+        Err(error) if error.downcast_ref() == Some(&CarriedError::NoComponent) => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+/// The executables that a component carries.
+pub fn carried(component: &[u8]) -> Result<Vec<Executable>> {
+    let found = mix_bytecode::component::carried(component)?;
+    let read = found.into_iter().map(|bytes| {
+        if bytes.len() as u64 > MAX_EXECUTABLE {
+            bail!("it carries an executable that is larger than {MAX_EXECUTABLE} bytes");
+        }
+        Executable::read(bytes.to_vec())
+    });
+    read.collect()
+}
+
+/// True for the name of a component.
+pub fn is_component(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == COMPONENT)
 }
 
 /// What lies beside an executable as its debug data, if it can be read and is not too large.
@@ -397,9 +450,9 @@ fn debug_data_beside(path: &Path) -> Option<Value> {
     escjson::parse_plain(&fs::read_to_string(&path).ok()?).ok()
 }
 
-fn read_bounded(path: &Path, length: u64) -> Result<Vec<u8>> {
-    if length > MAX_EXECUTABLE {
-        bail!("it is larger than {MAX_EXECUTABLE} bytes");
+fn read_bounded(path: &Path, length: u64, most: u64) -> Result<Vec<u8>> {
+    if length > most {
+        bail!("it is larger than {most} bytes");
     }
     Ok(fs::read(path)?)
 }
@@ -408,13 +461,15 @@ fn read_bounded(path: &Path, length: u64) -> Result<Vec<u8>> {
 pub enum Source {
     /// A compiled program.
     Executable(Vec<u8>),
+    /// A component that carries compiled programs.
+    Component(Vec<u8>),
     /// Source texts, with the libraries that stand beside them.
     Texts(Vec<SourceFile>, Vec<LibraryFile>),
     /// A compiled library.
     Library(Box<LibraryFile>),
 }
 
-/// Reads a `.mixexe`, a `.mixlib`, a `.mix`, or all `.mix` files below a folder, with the
+/// Reads a `.mixexe`, a `.wasm`, a `.mixlib`, a `.mix`, or all `.mix` files below a folder, with the
 /// libraries in it.
 pub fn read(path: &Path) -> Result<Source> {
     let facts = fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -431,12 +486,9 @@ pub fn read(path: &Path) -> Result<Source> {
     }
     let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("mixexe") => Ok(Source::Executable(bytes)),
+        Some(EXECUTABLE) => Ok(Source::Executable(bytes)),
+        Some(COMPONENT) => Ok(Source::Component(bytes)),
         Some("remix") => bail!("{}: a package is given alone", path.display()),
-        Some("wasm") => bail!(
-            "{}: components cannot be run yet; give a .mix, a .mixexe, a .remix or a folder",
-            path.display()
-        ),
         _ => Ok(Source::Texts(
             vec![SourceFile::new(path.display().to_string(), bytes)],
             Vec::new(),
@@ -526,14 +578,18 @@ fn finish(compilation: &mix_compiler::Compilation, executable: Option<Vec<u8>>) 
     }
 }
 
-/// Puts an executable and the files beside its sources into an app.
-pub fn install(place: &Place, name: &str, executable: &[u8], path: &Path) -> Result<()> {
+/// Puts an executable, or a component that carries some, and the files beside its sources into an app.
+pub fn install(place: &Place, name: &str, content: &[u8], path: &Path) -> Result<()> {
     place.create()?;
     let files = path.join(FILES);
     if path.is_dir() && files.is_dir() {
         copy_files(&files, &place.files(), 0)?;
     }
-    write_atomically(&place.code().join(format!("{name}.mixexe")), executable)
+    let ending = match is_component(path) {
+        true => COMPONENT,
+        false => EXECUTABLE,
+    };
+    write_atomically(&place.code().join(format!("{name}.{ending}")), content)
 }
 
 fn copy_files(from: &Path, to: &Path, depth: usize) -> Result<()> {
@@ -570,6 +626,56 @@ pub fn name_after(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_component_offers_the_programs_that_it_carries() {
+        let scratch = tempfile::tempdir().unwrap();
+        let place = Place::new(scratch.path(), "local", "app").unwrap();
+        place.create().unwrap();
+        let program = |texts: &str| {
+            let file = SourceFile::new("a.mix", texts.to_owned());
+            let compiled = compile(&[file], &CompileOptions::default()).unwrap();
+            compiled.executable.expect("a program")
+        };
+        let agent = |name: &str, value: u32| {
+            format!("module {name}()\n  cell output = {value}\nmodule end\n")
+        };
+        let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+        let first = program(&(agent("a", 1) + &agent("b", 1)));
+        let second = program(&(agent("b", 2) + &agent("c", 2)));
+        for executable in [&first, &second] {
+            mix_bytecode::component::carry(&mut component, executable);
+        }
+        let file = place.code().join("one.wasm");
+        let installed = Installed::new(1 << 20);
+        let found = |agent: &str| installed.find(&place, agent).map(|found| found.digest());
+        let digest = |bytes: &[u8]| -> Digest { Sha256::digest(bytes).into() };
+
+        fs::write(&file, &component).unwrap();
+        assert_eq!(found("a").unwrap(), digest(&first));
+        // Of two the last one counts.
+        assert_eq!(found("b").unwrap(), digest(&second));
+        assert_eq!(found("c").unwrap(), digest(&second));
+        let mut names = installed.agents(&place);
+        names.sort();
+        assert_eq!(names, ["a", "b", "c"]);
+
+        // Other components and modules are somebody else's.
+        for other in [&b"\0asm\x0d\0\x01\0"[..], b"\0asm\x01\0\0\0", b"text"] {
+            fs::write(&file, other).unwrap();
+            assert!(matches!(found("a"), Err(Missing::Agent)));
+        }
+        // A damaged one may have had the agent.
+        let mut bad = b"\0asm\x0d\0\x01\0".to_vec();
+        mix_bytecode::component::carry(&mut bad, &first[..first.len() - 1]);
+        for damaged in [&bad[..], &component[..component.len() - 1]] {
+            fs::write(&file, damaged).unwrap();
+            let Err(Missing::Damaged(reason)) = found("a") else {
+                panic!("a damaged component is one without agents");
+            };
+            assert!(reason.starts_with("one.wasm cannot be used: "), "{reason}");
+        }
+    }
 
     #[test]
     fn a_listing_follows_its_folder() {

@@ -111,7 +111,8 @@ pub async fn build(recipe: &Recipe) -> Result<Vec<u8>> {
         }
         _ => None,
     };
-    let (mut component, parts) = compose(recipe, &chosen, vm.as_deref())?;
+    let (mut component, mut parts) = compose(recipe, &chosen, vm.as_deref())?;
+    parts.push(carry(&mut component, &recipe.programs));
     let description = Description {
         mixer: env!("CARGO_PKG_VERSION").to_owned(),
         app: recipe.app.clone(),
@@ -146,20 +147,30 @@ pub fn build_sync(app: &str, program: &(String, Executable)) -> Result<Vec<u8>> 
     let made = component::with_program(&engine, vm, loader, &executable.bytes, &links)
         .with_context(|| format!("program {name} cannot be loaded beforehand"))?;
     let mut component = made.map_err(|refused| anyhow!("program {name}: {refused}"))?;
+    let vm = "vm with core, crypto and the program".to_owned();
+    let vm = (vm, component.len());
+    let carried = carry(&mut component, std::slice::from_ref(program));
     let description = Description {
         mixer: env!("CARGO_PKG_VERSION").to_owned(),
         app: app.to_owned(),
         preinitialized: true,
         agents: agents(std::slice::from_ref(program)),
         families: Vec::new(),
-        parts: vec![(
-            "vm with core, crypto and the program".to_owned(),
-            component.len(),
-        )],
+        parts: vec![vm, carried],
     };
     description.embed(&mut component)?;
     validate(&component)?;
     Ok(component)
+}
+
+/// Adds the executables, for hosts that have the VM themselves.
+fn carry(component: &mut Vec<u8>, programs: &[(String, Executable)]) -> Part {
+    let before = component.len();
+    for (_, program) in programs {
+        mix_bytecode::component::carry(component, &program.bytes);
+    }
+    let name = "executables, for mixer itself".to_owned();
+    (name, component.len() - before)
 }
 
 /// Which arm replaces a foreign function that is nowhere.

@@ -67,7 +67,7 @@ pub fn sources(paths: &[PathBuf]) -> Result<Sources, Exit> {
                 sources.libraries.extend(libraries);
             }
             Source::Library(library) => sources.libraries.push(*library),
-            Source::Executable(_) => {
+            Source::Executable(_) | Source::Component(_) => {
                 return Err(Exit::usage(format!(
                     "{} is compiled already",
                     path.display()

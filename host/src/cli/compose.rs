@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Makes one component that stock WASI hosts can serve, of several programs.
 #[derive(Debug, Args)]
 pub struct Compose {
-    /// Programs: `.mixexe`, `.mix` or folders of sources.
+    /// Programs: `.mixexe`, `.mix`, folders of sources, or those of a component (`.wasm`).
     programs: Vec<PathBuf>,
     #[command(flatten)]
     ingredients: Ingredients,
@@ -27,8 +27,9 @@ impl Compose {
     pub fn execute(self) -> Result<(), Exit> {
         let mut programs = Vec::new();
         for path in &self.programs {
-            let executable = Program::load(path, &[])?.executable;
-            programs.push((programs::name_after(path), executable));
+            let name = programs::name_after(path);
+            let executables = Program::load(path, &[])?.executables();
+            programs.extend(executables.into_iter().map(|one| (name.clone(), one)));
         }
         let app = match (self.app, programs.first()) {
             (Some(app), _) => app,

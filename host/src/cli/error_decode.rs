@@ -3,6 +3,8 @@
 use super::debug_data::DebugData;
 use super::{Exit, output};
 use clap::Args;
+use mix_bytecode::component;
+use mix_runtime::programs;
 use mix_runtime::workspace::Place;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -111,14 +113,17 @@ impl ErrorDecode {
             let folder = place.code();
             let listed = std::fs::read_dir(&folder)
                 .map_err(|error| Exit::io(format!("{}: {error}", folder.display())))?;
-            let executables = listed
-                .flatten()
-                .map(|entry| entry.path())
-                .filter(|path| path.extension().is_some_and(|end| end == "mixexe"));
+            let executables = listed.flatten().map(|entry| entry.path()).filter(|path| {
+                path.extension().is_some_and(|end| end == "mixexe") || programs::is_component(path)
+            });
             files.extend(executables);
             files.sort();
         }
-        files.iter().map(|file| debug_data(file)).collect()
+        let mut data = Vec::new();
+        for file in &files {
+            data.extend(debug_data(file)?);
+        }
+        Ok(data)
     }
 
     fn find(
@@ -170,10 +175,17 @@ fn source(folder: &Path, name: &str) -> Option<String> {
     })
 }
 
-fn debug_data(file: &Path) -> Result<DebugData, Exit> {
+/// That of a file: of debug data, a program, a library, or the programs that a component carries.
+fn debug_data(file: &Path) -> Result<Vec<DebugData>, Exit> {
     let name = file.display();
     let bytes = std::fs::read(file).map_err(|error| Exit::io(format!("{name}: {error}")))?;
-    DebugData::read(&bytes).map_err(|error| Exit::failed(format!("error: {name}: {error}")))
+    let wrong = |error: String| Exit::failed(format!("error: {name}: {error}"));
+    let programs = match programs::is_component(file) {
+        true => component::carried(&bytes).map_err(|error| wrong(error.to_string()))?,
+        false => vec![bytes.as_slice()],
+    };
+    let data = programs.into_iter().map(DebugData::read);
+    data.collect::<Result<_, _>>().map_err(wrong)
 }
 
 /// The frames in an error: `mixStack` wherever it stands, or the array itself.

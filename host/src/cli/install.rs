@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Installs a package or a program.
 #[derive(Debug, Args)]
 pub struct Install {
-    /// A package (`.remix`), a folder of sources, a `.mix` or a `.mixexe`.
+    /// A package (`.remix`), a folder of sources, a `.mix`, a `.mixexe`, or a component (`.wasm`) of `mixer build`.
     path: PathBuf,
     /// Folder of workspaces.
     #[arg(long, value_name = "DIR", env = "MIXER_WS_DIR")]
@@ -87,8 +87,8 @@ impl Install {
 
 /// A program that can be run or installed.
 pub struct Program {
-    /// The executable, linked.
-    pub executable: Executable,
+    /// The executables, linked: one, but for a component that carries several.
+    executables: Vec<Executable>,
     /// As it is stored in an app, with its libraries beside it.
     stored: Vec<u8>,
     libraries: Vec<LibraryFile>,
@@ -99,8 +99,25 @@ impl Program {
     /// Reads or compiles what the path holds; diagnostics go to standard error.
     pub fn load(path: &Path, agents: &[String]) -> Result<Program, Exit> {
         let mut libraries = Vec::new();
+        let wrong =
+            |error: anyhow::Error| Exit::failed(format!("error: {}: {error:#}", path.display()));
         let bytes = match programs::read(path).map_err(|error| Exit::io(format!("{error:#}")))? {
             Source::Executable(bytes) => bytes,
+            Source::Component(component) => {
+                let executables = programs::carried(&component).map_err(wrong)?;
+                if executables.is_empty() {
+                    return Err(Exit::failed(format!(
+                        "error: {}: it carries no program of this VM; `mixer build APP -o app.wasm` makes a component that does",
+                        path.display()
+                    )));
+                }
+                return Ok(Program {
+                    executables,
+                    stored: component,
+                    libraries,
+                    path: path.to_owned(),
+                });
+            }
             Source::Texts(files, beside) => {
                 libraries = beside;
                 build(&files, agents, &libraries)?
@@ -124,13 +141,28 @@ impl Program {
                 .collect();
             libraries.clone()
         })
-        .map_err(|error| Exit::failed(format!("error: {}: {error:#}", path.display())))?;
+        .map_err(wrong)?;
         Ok(Program {
-            executable,
+            executables: vec![executable],
             stored: bytes,
             libraries: used,
             path: path.to_owned(),
         })
+    }
+
+    /// The executable that has the agent; if none has it, one that says so when it is run.
+    pub fn with_agent(self, agent: &str) -> Option<Executable> {
+        let has_it = |one: &&Executable| one.params(agent).is_some();
+        let place = self.executables.iter().rposition(|one| has_it(&one));
+        let mut executables = self.executables;
+        place
+            .map(|place| executables.swap_remove(place))
+            .or_else(|| executables.pop())
+    }
+
+    /// All of it.
+    pub fn executables(self) -> Vec<Executable> {
+        self.executables
     }
 
     /// Puts it into an app.

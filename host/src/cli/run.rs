@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Runs one agent.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// `PATH AGENT` (a `.mix`, a `.mixexe`, a `.remix` or a folder), or `AGENT` of an installed app.
+    /// `PATH AGENT` (a `.mix`, a `.mixexe`, a `.wasm`, a `.remix` or a folder), or `AGENT` of an installed app.
     #[arg(required = true, num_args = 1..=2, value_names = ["PATH", "AGENT"])]
     what: Vec<String>,
     /// Folder of workspaces; a temporary one without it.
@@ -110,7 +110,8 @@ impl Run {
                 program
                     .install(&place)
                     .map_err(|error| Exit::io(format!("{error:#}")))?;
-                (place, agent, Arc::new(program.executable))
+                let program = program.with_agent(agent).ok_or_else(Exit::reported)?;
+                (place, agent, Arc::new(program))
             }
             _ => return Err(Exit::usage("give PATH AGENT or AGENT")),
         };

@@ -26,6 +26,71 @@ fn built(program: &str, folder: &Path, output: &str, more: &[&str]) -> PathBuf {
     output
 }
 
+#[test]
+fn a_component_is_a_program_for_mixer_itself() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let write = |name: &str, value: &str| {
+        let path = scratch.path().join(name);
+        let text = format!("module tells\n  cell output = {value}\nmodule end\n");
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let at = |name: &str| scratch.path().join(name).display().to_string();
+    let good = |arguments: &[&str]| {
+        let done = run_mixer(arguments);
+        assert_eq!(done.code, 0, "{arguments:?}: {}", done.stderr);
+        done.stdout.trim().to_owned()
+    };
+    let (source, component) = (write("one.mix", "env.app"), at("one.wasm"));
+    good(&["build", &source, "-o", &component]);
+    assert_eq!(good(&["run", &component, "tells"]), "\"one\"");
+    // One that embedding programs take is a program too, and several become one component.
+    let (other, sync) = (write("other.mix", "2"), at("sync.wasm"));
+    good(&["build", &other, "--sync", "-o", &sync]);
+    assert_eq!(good(&["run", &sync, "tells"]), "2");
+    let both = at("both.wasm");
+    good(&["compose", &component, &sync, "-o", &both]);
+    assert_eq!(good(&["run", &both, "tells"]), "2");
+    let missing = run_mixer(["run", &both, "nobody"]);
+    assert!(missing.stderr.contains("nobody"), "{}", missing.stderr);
+
+    // A server runs it for its app, with the records and files of the app.
+    let ws_dir = at("ws");
+    good(&["install", &component, "--ws-dir", &ws_dir, "--app", "demo"]);
+    let server = Server::mixer(Path::new(&ws_dir), &[]);
+    let tells = || server.get("/run-agent/local/demo/tells");
+    let (status, body) = tells();
+    assert_eq!((status, response_json(&body)), (200, json!("demo")));
+    // The one installed last counts, whatever form it has.
+    good(&["install", &other, "--ws-dir", &ws_dir, "--app", "demo"]);
+    let (status, body) = tells();
+    assert_eq!((status, response_json(&body)), (200, json!(2)));
+    drop(server);
+
+    for (name, bytes, told) in [
+        (
+            "cut.wasm",
+            &std::fs::read(&component).expect("the component")[..100_000],
+            "damaged",
+        ),
+        ("none.wasm", &b"\0asm\x0d\0\x01\0"[..], "carries no program"),
+        (
+            "module.wasm",
+            &b"\0asm\x01\0\0\0"[..],
+            "no WebAssembly component",
+        ),
+    ] {
+        std::fs::write(at(name), bytes).expect("written");
+        let done = run_mixer(["run", &at(name), "tells"]);
+        assert_eq!(done.code, 1, "{}", done.stderr);
+        assert!(
+            done.stderr.contains(told) && done.stderr.contains(name),
+            "{}",
+            done.stderr
+        );
+    }
+}
+
 struct Ran {
     success: bool,
     stdout: String,
