@@ -278,4 +278,26 @@ pub const CASES: &[Case] = &[
         "array.length(stream.toArray(a[]))",
         "[...a].length",
     ),
+    case(
+        "lists by key",
+        (NUMBERS, NUMBERS_JS),
+        "(do { var m = {}; for (let x in a) { let k = \"k\" + x % 10; m.(k) = withDefault([], m.(k)) + [x] } return array.length(m.k3) })",
+        "a.reduce((m, x) => { (m['k' + x % 10] ??= []).push(x); return m }, {}).k3.length",
+    ),
+    case(
+        "array.reduce, with",
+        (NUMBERS, NUMBERS_JS),
+        "array.length(array.reduce((x, s) -> s with [x] = s[x] + 1, a, a))",
+        "a.reduce((s, x) => { s[x] = s[x] + 1; return s }, a.slice()).length",
+    ),
+    case(
+        "regex.findAll, looking far",
+        (
+            "string.concat(\"\", array.initialize(n, x -> \"a\"))",
+            "'a'.repeat(n)",
+        ),
+        "array.length(regex.findAll(-1, ~regex \"a.*z|a\", a))",
+        // Its own search for the first alternative would take hours.
+        "a.match(/a/g).length",
+    ),
 ];

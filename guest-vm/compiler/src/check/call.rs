@@ -438,6 +438,7 @@ impl Checker<'_> {
             if !self.types.is_var(var) {
                 continue;
             }
+            self.type_empty_literals(var, inferred);
             let mut joined: Option<Ty> = None;
             for (_, v, _, ty, span) in inferred.iter() {
                 if *v != var || matches!(self.types.node(*ty), Node::Null) {
@@ -493,6 +494,31 @@ impl Checker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// An empty literal beside an array or map is one of the same kind: in `withDefault([], m.(k))`
+    /// the type of the list is not lost.
+    fn type_empty_literals(&mut self, var: Ty, inferred: &mut [(usize, Ty, Expr, Ty, Span)]) {
+        for index in 0..inferred.len() {
+            let (_, of, expr, ty, _) = &inferred[index];
+            let (is_list, is_map) = match &expr.kind {
+                ExprKind::Array(items) => (items.is_empty(), false),
+                ExprKind::Map(entries) => (false, entries.is_empty()),
+                _ => (false, false),
+            };
+            if *of != var || self.types.find(*ty) != Ty::DATA {
+                continue;
+            }
+            let mut others = inferred.iter().filter(|other| other.1 == var);
+            let known = others.find(|other| match self.types.node(other.3) {
+                Node::Array(_) => is_list,
+                Node::Map(_) => is_map,
+                _ => false,
+            });
+            if let Some(ty) = known.map(|other| other.3) {
+                inferred[index].3 = ty;
+            }
+        }
     }
 
     pub(super) fn call_lambda(

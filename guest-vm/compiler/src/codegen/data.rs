@@ -229,10 +229,19 @@ impl<'a> FunctionCode<'_, 'a> {
                 );
             }
             ExprKind::Update { base, steps, value } => {
-                let target = self.b.fresh();
-                self.expr(base, Dst(target.0));
+                if let ExprKind::Local(local) = base.kind
+                    && let Some(target) = self.with_appended(span, local, steps, value)
+                {
+                    return self.b.copy(dst, target);
+                }
+                let mut later: Vec<&Expr> = steps.iter().filter_map(step_key).collect();
+                later.push(value);
+                let base = self.operand_before(base, &later);
                 let (path, keys, count) = self.path(steps);
                 let src = self.operand(value);
+                // The value may look at the base: it is copied, or taken, only then.
+                let target = self.b.fresh();
+                self.b.copy(Dst(target.0), base);
                 self.update(span, Dst(target.0), path, keys, count, src);
                 self.b.copy(dst, target);
             }

@@ -2,7 +2,7 @@
 
 use super::link::Linker;
 use super::walk;
-use crate::core::{self, Expr, ExprKind, LocalId};
+use crate::core::{self, CellView, Expr, ExprKind, LocalId, SlotId};
 use crate::syntax::span::Span;
 use mix_bytecode::{
     BuildError, Capture, Dst, FuncId, Function, FunctionBuilder, Label, ModuleId, Op, Place, Reg,
@@ -63,6 +63,8 @@ pub(super) struct FunctionCode<'l, 'a> {
     pub blocks: Vec<OpenBlock>,
     /// Failing patterns: where they jump, the examined register, the place.
     pub failures: Vec<(Label, Reg, Option<Place>)>,
+    /// A cell whose value a register holds at present.
+    pub held: Option<(SlotId, Reg)>,
 }
 
 impl<'l, 'a> FunctionCode<'l, 'a> {
@@ -104,6 +106,7 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
             locals: vec![LocalState::default(); function.locals.len()],
             blocks: Vec::new(),
             failures: Vec::new(),
+            held: None,
         }
     }
 
@@ -348,6 +351,9 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
         {
             return self.register(local, expr.span);
         }
+        if let Some(register) = self.held_value(expr) {
+            return register;
+        }
         let reg = self.b.fresh();
         self.expr(expr, Dst(reg.0));
         reg
@@ -361,8 +367,18 @@ impl<'l, 'a> FunctionCode<'l, 'a> {
         {
             return self.register(local, expr.span);
         }
+        if let Some(register) = self.held_value(expr) {
+            return register;
+        }
         self.expr(expr, dst);
         Reg(dst.0)
+    }
+
+    /// The register of a cell whose value a register holds at present.
+    fn held_value(&self, expr: &Expr) -> Option<Reg> {
+        let (cell, register) = self.held?;
+        let is_cell = matches!(&expr.kind, ExprKind::CellRead { slot, view: CellView::Value } if *slot == cell);
+        is_cell.then_some(register)
     }
 
     /// Like [`Self::operand`], for an operand after which others are evaluated that

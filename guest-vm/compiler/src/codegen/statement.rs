@@ -221,6 +221,9 @@ impl<'a> FunctionCode<'_, 'a> {
         {
             return;
         }
+        if let PlaceRoot::Cell(cell) = root {
+            return self.update_cell(span, *cell, steps, value);
+        }
         let (path, keys, count) = self.path(steps);
         let src = self.operand(value);
         match root {
@@ -240,17 +243,8 @@ impl<'a> FunctionCode<'_, 'a> {
                 self.update(span, Dst(target.0), path, keys, count, src);
                 self.store_box(span, *local, reg, target);
             }
-            PlaceRoot::Cell(slot) => {
-                let slot = self.linker.slot(self.module, *slot);
-                let target = self.b.fresh();
-                let dst = Dst(target.0);
-                self.emit_at(span, Op::LoadCell { dst, slot });
-                self.update(span, dst, path, keys, count, src);
-                let link = self.b.fresh();
-                let dst = Dst(link.0);
-                self.b.emit(Op::LoadLink { dst, slot });
-                self.b.emit(Op::Assign { link, src: target });
-            }
+            // Just above.
+            PlaceRoot::Cell(_) => {}
             PlaceRoot::Link(link) => {
                 let link = self.operand(link);
                 let target = self.b.fresh();
@@ -285,6 +279,7 @@ impl<'a> FunctionCode<'_, 'a> {
                 self.at(span);
                 self.b.copy(Dst(reg.0), new);
             }
+            PlaceRoot::Cell(slot) if self.appends_to_cell(span, *slot, value) => {}
             PlaceRoot::Cell(slot) => {
                 let src = self.operand(value);
                 let slot = self.linker.slot(self.module, *slot);

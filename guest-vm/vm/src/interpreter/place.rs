@@ -58,7 +58,8 @@ pub(super) fn condition<'a>(op: &Op, r: &'a [Value]) -> Option<Condition<'a>> {
     Some((relation, &r[a.index()], b, wanted, target))
 }
 
-/// Changes a place inside the value of register `target`; the registers of the keys become undefined.
+/// Changes a place inside the value of register `target`; the registers of the keys become undefined,
+/// unless that fails: then all registers stay as they were.
 pub(super) fn update(
     loaded: &Loaded,
     path: PathId,
@@ -89,7 +90,9 @@ pub(super) fn update(
         )
     };
     registers[target] = whole;
-    clear(&mut registers[keys]);
+    if result.is_ok() {
+        clear(&mut registers[keys]);
+    }
     result
 }
 

@@ -238,9 +238,11 @@ impl Sheet {
         }
         if node.frozen {
             let name = self.cell_name(loaded, target);
-            self.warnings.push(format!(
-                "WARN_FROZENASSIGN: cell {name} is frozen, the assignment is ignored"
-            ));
+            let warning =
+                format!("WARN_FROZENASSIGN: cell {name} is frozen, the assignment is ignored");
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
             return Ok(());
         }
         if node.kind != CellKind::Var {
