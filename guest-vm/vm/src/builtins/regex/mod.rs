@@ -4,8 +4,10 @@
 //! automaton finds where the leftmost match starts, another where the longest
 //! one from there ends, and, only if groups are asked for, a simulation of the
 //! non-deterministic automaton finds the groups of exactly that span that a
-//! greedy backtracking search would try first ([`groups`]).
+//! greedy backtracking search would try first ([`groups`]). All matches of a long
+//! text are found otherwise ([`all`]).
 
+mod all;
 mod groups;
 
 use std::cell::{OnceCell, RefCell};
@@ -14,11 +16,19 @@ use regex_automata::hybrid::{dfa, regex};
 use regex_automata::nfa::thompson::{self, NFA};
 use regex_automata::{Anchored, Input, MatchKind};
 
+use self::all::{Starts, Vain};
+
 use super::Builtin;
 use super::args::{self, pass_undefined};
 use crate::failure::Failure;
 use crate::heap::{Opaque, Text, Value};
 use crate::surroundings::Surroundings;
+
+/// Texts up to this many bytes are searched from each match anew.
+const SHORT: usize = 4 * 1024;
+
+/// So are texts of which only so many matches are wanted.
+const FEW: usize = 8;
 
 /// Largest compiled pattern in bytes.
 const MAX_COMPILED: usize = 10 * 1024 * 1024;
@@ -181,27 +191,53 @@ impl Pattern {
     /// Up to `limit` successive matches; an empty match directly after the one
     /// before is dropped.
     fn find_all(&self, text: &str, limit: usize) -> Result<Vec<(usize, usize)>, Failure> {
-        let mut found: Vec<(usize, usize)> = Vec::new();
-        let mut from = 0;
-        while found.len() < limit && from <= text.len() {
-            let Some((start, end)) = self.find(text, from, false)? else {
-                break;
-            };
-            let empty = start == end;
-            if !(empty && found.last().is_some_and(|last| last.1 == start)) {
-                found.push((start, end));
-            }
-            from = end;
-            if empty {
-                // Go on one character later.
-                match text[end..].chars().next() {
-                    Some(c) => from += c.len_utf8(),
-                    None => break,
+        if text.len() <= SHORT || limit <= FEW {
+            return successive(text, limit, |from| self.find(text, from, false));
+        }
+        let mut caches = self.caches.borrow_mut();
+        let (leftmost, longest) = &mut *caches;
+        let starts = Starts::of(self.leftmost.reverse(), leftmost.reverse_mut(), text)?;
+        let mut vain = Vain::default();
+        successive(text, limit, |mut from| {
+            while let Some(start) = starts.next(from) {
+                if text.is_char_boundary(start)
+                    && let Some(end) = vain.longest(&self.longest, longest, text, start)?
+                {
+                    return Ok(Some((start, end)));
                 }
+                from = start + 1;
+            }
+            Ok(None)
+        })
+    }
+}
+
+/// Up to `limit` matches, each found from the end of the one before.
+fn successive(
+    text: &str,
+    limit: usize,
+    mut find: impl FnMut(usize) -> Result<Option<(usize, usize)>, Failure>,
+) -> Result<Vec<(usize, usize)>, Failure> {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    let mut from = 0;
+    while found.len() < limit && from <= text.len() {
+        let Some((start, end)) = find(from)? else {
+            break;
+        };
+        let empty = start == end;
+        if !(empty && found.last().is_some_and(|last| last.1 == start)) {
+            found.push((start, end));
+        }
+        from = end;
+        if empty {
+            // Go on one character later.
+            match text[end..].chars().next() {
+                Some(c) => from += c.len_utf8(),
+                None => break,
             }
         }
-        Ok(found)
     }
+    Ok(found)
 }
 
 fn pattern(value: &Value) -> Result<&Pattern, Failure> {

@@ -102,3 +102,36 @@ fn hostile_patterns_stay_linear() {
     assert_eq!(all("(a|a)*", &text).len(), 1);
     assert_eq!(groups("(a?){500}(a*)", &text).len(), 3);
 }
+
+#[test]
+fn all_matches_are_found_in_linear_time() {
+    // Each search alone runs to the end of the text.
+    let text = "a".repeat(400_000);
+    assert_eq!(all("a.*z|a", &text).len(), 400_000);
+    assert_eq!(all("a(a*|b)*z|aa", &text).len(), 200_000);
+    let text = "ab ".repeat(100_000);
+    assert_eq!(all(r"(?s)\w+.*!|b", &text).len(), 100_000);
+    assert_eq!(all("a[^!]*!|b ", &text).len(), 100_000);
+}
+
+#[test]
+fn long_texts_have_the_matches_of_short_ones() {
+    let part = "a1 é22,b\n ab-ab aab\tfoo foobar éfoo [x] 1.5 zz\n";
+    let long = part.repeat(2 * SHORT / part.len());
+    for pattern in [
+        "a|ab", "a*", "", "[0-9]+", r"\bfoo\b", r"\w+", r"\pL+", "(?m)^.", "(?m)$", "(?m)^$",
+        r"\z", "^", r"\<|\>", "a.*z|a", "(ab|-)*", "é|", "(?s).*", "[^x]*x", "zz\n\\z", "(a|b)*b",
+        r"\B", "x{0}",
+    ] {
+        let pattern = Pattern::new(pattern).expect("a good pattern");
+        let one_by_one = successive(&long, usize::MAX, |from| pattern.find(&long, from, false));
+        let found = pattern
+            .find_all(&long, usize::MAX)
+            .expect("a search cannot fail");
+        assert_eq!(found, one_by_one.expect("a search cannot fail"));
+        let some = pattern
+            .find_all(&long, FEW + 1)
+            .expect("a search cannot fail");
+        assert_eq!(some, found[..found.len().min(FEW + 1)]);
+    }
+}
