@@ -32,6 +32,8 @@ pub enum Entered {
         names: Vec<String>,
         /// Run once for its effect (`def _ = e`), not kept.
         effect: bool,
+        /// A type only: the definition is to follow.
+        declares: bool,
     },
     /// An expression.
     Expression,
@@ -176,6 +178,11 @@ fn piece(item: &SessionItem, text: &str) -> (Piece, Span) {
                         ..
                     })
                 ),
+                declares: match &phrase.kind {
+                    PhraseKind::Def(def) => matches!(def.form, DefForm::Declaration { .. }),
+                    PhraseKind::Cell(cell) => matches!(cell.form, CellForm::Declaration { .. }),
+                    _ => false,
+                },
             },
             phrase.span,
         ),

@@ -12,7 +12,10 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("#load M args", "new view stack with an instance of M"),
     ("#push M args", "instance of M on top of the stack"),
     ("#pop", "removes the top view"),
-    ("#input M.c J", "assigns var cell c of the top view"),
+    (
+        "#input M.c J",
+        "assigns var cell c of the top view; without M. one of the session",
+    ),
     ("#invoke NAME \"ENV\" J", "invokes an action"),
     ("#mark text", "prints --- text"),
     (

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mix_compiler::issue::{Code, Issue as Problem};
 use mix_compiler::session::{self, Entered, Input, PhraseProgram, Piece};
 use mix_compiler::{Compilation, CompileOptions, SourceFile};
 use mix_value::{Value, escjson, msgpack};
@@ -43,6 +44,8 @@ struct Earlier {
     module: Option<String>,
     /// The names it defines.
     defines: Vec<String>,
+    /// It declares their types only.
+    declares: bool,
 }
 
 /// A read-eval-print loop.
@@ -52,6 +55,8 @@ pub struct Repl {
     /// Compiled libraries whose modules can be imported, and fetched texts.
     pub(crate) options: CompileOptions,
     earlier: Vec<Earlier>,
+    /// Declarations without their definitions, and definitions that need those.
+    held: Vec<Earlier>,
     /// Values of definitions in wire form.
     pub(crate) values: BTreeMap<String, Vec<u8>>,
     /// Names of the session with their types.
@@ -70,6 +75,7 @@ impl Repl {
             files,
             options: CompileOptions::default(),
             earlier: Vec::new(),
+            held: Vec::new(),
             values: BTreeMap::new(),
             types: Vec::new(),
             views: None,
@@ -129,7 +135,7 @@ impl Repl {
 
     /// The type of an expression, or the errors as text.
     pub fn type_of(&self, expression: &str) -> Result<String, String> {
-        let program = self.compile(expression, None);
+        let program = self.compile(expression, None, &[]);
         if !program.compilation.errors.is_empty() {
             return Err(program.compilation.text());
         }
@@ -141,7 +147,7 @@ impl Repl {
             .ok_or_else(|| "this is no expression".to_string())
     }
 
-    fn compile(&self, phrase: &str, replaces: Option<&str>) -> PhraseProgram {
+    fn compile(&self, phrase: &str, replaces: Option<&str>, held: &[Earlier]) -> PhraseProgram {
         let is_replaced =
             |earlier: &&Earlier| replaces.is_some() && earlier.module.as_deref() == replaces;
         let at = self
@@ -152,6 +158,7 @@ impl Repl {
             .earlier
             .iter()
             .filter(|earlier| !is_replaced(earlier))
+            .chain(held)
             .map(|earlier| earlier.text.clone())
             .collect();
         let (files, options) = (&self.files, &self.options);
@@ -178,7 +185,18 @@ impl Repl {
             Entered::Module { name } => Some(name.clone()),
             _ => None,
         };
-        let program = self.compile(&piece.text, module.as_deref());
+        let new = Earlier {
+            text: piece.text.clone(),
+            module: module.clone(),
+            defines: match &piece.entered {
+                Entered::Definition { names, .. } => names.clone(),
+                _ => Vec::new(),
+            },
+            declares: matches!(piece.entered, Entered::Definition { declares: true, .. }),
+        };
+        let Some((program, with_held)) = self.compile_new(&new, piece) else {
+            return;
+        };
         let notes = program.compilation.text();
         if !notes.is_empty() {
             out.push(Output::Compile(notes));
@@ -198,23 +216,56 @@ impl Repl {
             Entered::Definition { effect: true, .. } => return,
             _ => {}
         }
-        let text = piece.text.clone();
-        let defines = match &piece.entered {
-            Entered::Definition { names, .. } => names.clone(),
-            _ => Vec::new(),
-        };
+        if with_held {
+            self.earlier.append(&mut self.held);
+        }
         let same = |earlier: &&mut Earlier| module.is_some() && earlier.module == module;
         match self.earlier.iter_mut().find(same) {
-            Some(earlier) => earlier.text = text,
-            None => self.earlier.push(Earlier {
-                text,
-                module,
-                defines,
-            }),
+            Some(earlier) => *earlier = new,
+            None => self.earlier.push(new),
         }
         self.types = types;
         self.types.retain(|(name, _)| name != session::EXPRESSION);
         cells_first(out);
+    }
+
+    /// Compiles a phrase, with what is held if it has to do with that; none if it is held too, because
+    /// something that was declared is still to be defined.
+    fn compile_new(&mut self, new: &Earlier, piece: &Piece) -> Option<(PhraseProgram, bool)> {
+        let module = new.module.as_deref();
+        let completes = |held: &Earlier| held.defines.iter().any(|name| new.defines.contains(name));
+        if !self.held.iter().any(completes) {
+            let alone = self.compile(&new.text, module, &[]);
+            let lacks = self.held.is_empty() && !new.declares;
+            if lacks || alone.compilation.errors.is_empty() {
+                return Some((alone, false));
+            }
+        }
+        // What is entered again takes the place of what was held.
+        let is_again = |held: &Earlier| held.declares == new.declares && completes(held);
+        let held: Vec<Earlier> = self
+            .held
+            .iter()
+            .filter(|held| !is_again(held))
+            .cloned()
+            .collect();
+        let mut program = self.compile(&new.text, module, &held);
+        let errors = &mut program.compilation.errors;
+        let is_open = |issue: &Problem| issue.code == Code::NameNotDefined;
+        if errors.is_empty() {
+            self.held = held;
+            return Some((program, true));
+        }
+        let defines = matches!(piece.entered, Entered::Definition { effect: false, .. });
+        if defines && errors.iter().all(is_open) {
+            self.held = held;
+            self.held.push(new.clone());
+            return None;
+        }
+        if !errors.iter().all(is_open) {
+            errors.retain(|issue| !is_open(issue));
+        }
+        Some((program, true))
     }
 
     /// Runs the program of a phrase, keeps the values of definitions and tells those of cells;
@@ -269,7 +320,7 @@ impl Repl {
         machine: &mut dyn Machine,
         out: &mut Vec<Output>,
     ) -> bool {
-        let program = self.compile(phrase, None);
+        let program = self.compile(phrase, None, &[]);
         let compiles = program.compilation.errors.is_empty();
         if compiles {
             self.evaluate(program, machine, out);

@@ -159,7 +159,9 @@ fn cells_join_one_spreadsheet() {
         "warning WARN_REDEFINED ; double = 20 ; n = 10",
     );
     s.says("hidden", "21");
-    s.says("cell c : number", "error NAME_NOT_DEFINED");
+    s.says("cell c : number", "");
+    s.says("c", "error NAME_NOT_DEFINED");
+    s.says("cell c = hidden + 1", "c = 22");
 }
 
 #[test]
@@ -220,6 +222,35 @@ fn observers_run_when_what_they_watch_is_updated() {
         "seen = 9 ; twice = 18 ; n = 9 ; log n",
     );
     s.says("[n, seen, twice]", "[9,9,18]");
+}
+
+#[test]
+fn what_is_declared_is_defined_by_a_later_phrase() {
+    let mut s = Loop::new(&[]);
+    s.says("def fact : number -> number", "");
+    s.says("1 + 1", "2");
+    s.says("def other = 5", "");
+    s.says("other", "5");
+    s.says("fact(3)", "error NAME_NOT_DEFINED");
+    s.says(
+        "def fact(n) = if (n < 2) 1 else n * fact(m - 1)",
+        "error NAME_UNBOUND",
+    );
+    s.says("def fact(n) = if (n < 2) 1 else n * fact(n - 1)", "");
+    s.says("fact(5)", "120");
+    // One needs the other.
+    s.says("def even : number -> bool", "");
+    s.says("def odd : number -> bool", "");
+    s.says("def even(n) = if (n == 0) true else odd(n + 1)", "");
+    s.says("even(2)", "error NAME_NOT_DEFINED");
+    s.says("def even(n) = if (n == 0) true else odd(n - 1)", "");
+    s.says("def odd(n) = if (n == 0) false else even(n - 1)", "");
+    s.says("[even(10), odd(10), other]", "[true,false,5]");
+    // The declared type holds.
+    s.says("def id : A -> A", "");
+    s.says("def id(x) = x + 1", "error TYPE_GENERALITY");
+    s.says("def id(x) = x", "");
+    s.says(r#"[id(1), id("a")]"#, r#"[1,"a"]"#);
 }
 
 #[test]
