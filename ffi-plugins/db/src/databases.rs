@@ -38,7 +38,7 @@ struct Open {
 /// A database with what its value asks for.
 pub(crate) struct Target {
     pub database: Database,
-    pub options: SaveOptions,
+    options: SaveOptions,
     as_of: Option<AsOf>,
 }
 
@@ -48,6 +48,11 @@ impl Target {
         self.database
             .view_as_of(self.as_of.as_ref())
             .map_err(failure)
+    }
+
+    /// How the value says that records are saved, in the name of whom the session is for.
+    pub fn save_options(&self, session: &Session) -> SaveOptions {
+        self.options.clone().with_actor(session.actor())
     }
 
     /// The database, if it may be written.
@@ -84,12 +89,11 @@ pub(crate) fn at_hand(session: &Session, value: &Value) -> Result<Target, Failur
 }
 
 fn find(session: &Session, value: &Value, effort: Effort) -> Result<Target, Failure> {
-    let options = SaveOptions::default().with_actor(session.actor());
     let map = match value {
         Value::Null => {
             return Ok(Target {
                 database: main(session, effort)?,
-                options,
+                options: SaveOptions::default(),
                 as_of: None,
             });
         }
@@ -101,7 +105,7 @@ fn find(session: &Session, value: &Value, effort: Effort) -> Result<Target, Fail
             )));
         }
     };
-    let (options, as_of) = extras(map, options)?;
+    let (options, as_of) = extras(map)?;
     let database = named(session, map, effort)?;
     Ok(Target {
         database,
@@ -111,7 +115,8 @@ fn find(session: &Session, value: &Value, effort: Effort) -> Result<Target, Fail
 }
 
 /// The members allowed in all kinds.
-fn extras(map: &Map, mut options: SaveOptions) -> Result<(SaveOptions, Option<AsOf>), Failure> {
+fn extras(map: &Map) -> Result<(SaveOptions, Option<AsOf>), Failure> {
+    let mut options = SaveOptions::default();
     if let Some(names) = map.get("options") {
         let names = names
             .as_array()

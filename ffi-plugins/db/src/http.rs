@@ -5,9 +5,9 @@ use std::rc::Rc;
 use mix_plugin_sdk::mix_value::msgpack::Writer;
 use mix_plugin_sdk::{Encoded, Failure, IntoValue, Map, Value};
 use mix_store::query::{Pipeline, PreparedQuery, QueryOptions};
-use mix_store::{Record, SaveOptions, View, id_argument};
+use mix_store::{Record, View, id_argument};
 
-use crate::answers::{array, records, refs};
+use crate::answers::{Rows, records, refs};
 use crate::databases::resolve;
 use crate::failures::{bad_value, coded, failure};
 use crate::querying::{encode, moment, most_bytes, next_batch, options};
@@ -118,7 +118,7 @@ fn store(
     upsert: bool,
 ) -> Result<Vec<Record>, Failure> {
     let target = resolve(session, database)?;
-    let mut options: SaveOptions = target.options.clone();
+    let mut options = target.save_options(session);
     if let Some(names) = request.get("options") {
         let names = names
             .as_array()
@@ -143,14 +143,14 @@ fn project(saved: &[Record], view: View, projection: &Pipeline) -> Result<Encode
     let prepared =
         PreparedQuery::new(projection, &options).map_err(|error| failure(error.into()))?;
     let mut execution = prepared.run_over(values, view, &options).map_err(failure)?;
-    let mut rows = Vec::new();
+    let mut rows = Rows::new();
     loop {
         let batch = execution.next_batch(100).map_err(failure)?;
         if batch.is_empty() {
-            return array(rows.iter().map(|Encoded(row): &Encoded| row.as_slice()));
+            return rows.into_array();
         }
         for item in batch {
-            rows.push(encode(item)?);
+            rows.push(&encode(item)?);
         }
     }
 }
@@ -205,28 +205,25 @@ pub(crate) async fn query(
     }
     let watermark = view.watermark();
     let mut execution = view.query(&pipeline, &options).map_err(failure)?;
-    let mut rows = Vec::new();
-    let mut bytes = 0;
+    let mut rows = Rows::new();
     loop {
         let batch = next_batch(&mut execution).await?;
         if batch.is_empty() {
             break;
         }
         for row in batch {
-            bytes += row.0.len();
+            rows.push(&row);
             let most = most_bytes();
-            if bytes > most {
+            if rows.size() > most {
                 return Err(coded(
                     "ERR_QUERY",
                     "result_too_large",
                     &format!("the rows take more than {most} bytes; use limit"),
                 ));
             }
-            rows.push(row);
         }
     }
-    let rows = array(rows.iter().map(|Encoded(row)| row.as_slice()))?;
-    answer(Some(("rows", rows)), &watermark)
+    answer(Some(("rows", rows.into_array()?)), &watermark)
 }
 
 pub(crate) async fn parse(

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mix_plugin_sdk::{Answer, Encoded, Failure, Many, Map, Value, sleep};
 use mix_store::query::{DEFAULT_MAX_BYTES, Execution, Pipeline, QueryItem, QueryOptions};
-use mix_store::{AsOf, StoreError, View};
+use mix_store::{AsOf, RowBytes, StoreError, View};
 
-use crate::answers::array;
+use crate::answers::Rows;
 use crate::databases::{Target, at_hand, resolve};
 use crate::failures::failure;
 use crate::session::{Begun, QueryArguments, Session};
@@ -19,7 +19,7 @@ const BATCH: usize = 100;
 const LOOKS: u64 = 2_000;
 /// Most results that are answered at once, without a stream, and their bytes: to hand over an item
 /// of a stream takes longer than to find it.
-const FEW: usize = 1_000;
+const FEW: usize = 2_000;
 const FEW_BYTES: usize = 1 << 20;
 
 /// Options of a query with what the run adds to them.
@@ -67,11 +67,14 @@ pub(crate) fn moment(target: &Target, options: &QueryOptions) -> Result<View, Fa
 }
 
 /// The wire form of a result.
-pub(crate) fn encode(item: QueryItem) -> Result<Encoded, Failure> {
-    let bytes = item
-        .into_bytes()
-        .map_err(|error| Failure::new("ERR_TOO_LARGE", error.to_string()))?;
-    Ok(Encoded(bytes.to_vec()))
+pub(crate) fn encode(item: QueryItem) -> Result<RowBytes, Failure> {
+    item.into_bytes()
+        .map_err(|error| Failure::new("ERR_TOO_LARGE", error.to_string()))
+}
+
+/// Results as items of a stream.
+fn items<'a>(results: impl Iterator<Item = &'a [u8]>) -> Vec<Encoded> {
+    results.map(|bytes| Encoded(bytes.to_vec())).collect()
 }
 
 pub(crate) async fn run(
@@ -85,10 +88,11 @@ pub(crate) async fn run(
         Some(begun) => (begun.results, begun.execution),
         None => {
             let target = resolve(&session, &arguments.database)?;
-            (Vec::new(), execution(&session, &target, &arguments)?)
+            (Rows::new(), execution(&session, &target, &arguments)?)
         }
     };
     Ok(Answer::Many(Many::new(async move |mut sink| {
+        let first = items(first.iter());
         if !first.is_empty() && sink.send_all(first).await.is_err() {
             return;
         }
@@ -96,7 +100,11 @@ pub(crate) async fn run(
             match next_batch(&mut execution).await {
                 Ok(batch) if batch.is_empty() => return,
                 Ok(batch) => {
-                    if sink.send_all(batch).await.is_err() {
+                    if sink
+                        .send_all(items(batch.iter().map(|row| &**row)))
+                        .await
+                        .is_err()
+                    {
                         return;
                     }
                 }
@@ -117,19 +125,17 @@ pub(crate) fn run_at_once(
     let arguments = arguments(database, clauses, map);
     let target = at_hand(session, &arguments.database)?;
     let mut execution = execution(session, &target, &arguments)?;
-    let (mut results, mut bytes) = (Vec::new(), 0);
-    while results.len() < FEW && bytes <= FEW_BYTES {
+    let mut results = Rows::new();
+    while results.len() < FEW && results.size() <= FEW_BYTES {
         // What fails is asked for again: a stream fails when it is read.
         let slice = execution.next_slice(BATCH, LOOKS);
         let slice = slice.map_err(|_| Failure::waits())?;
         let found = slice.items.len();
         for item in slice.items {
-            let item = encode(item).map_err(|_| Failure::waits())?;
-            bytes += item.0.len();
-            results.push(item);
+            results.push(&encode(item).map_err(|_| Failure::waits())?);
         }
         if slice.finished {
-            return array(results.iter().map(|Encoded(bytes)| bytes.as_slice()));
+            return results.into_array();
         }
         if found < BATCH {
             // There was more to look at than others can wait for.
@@ -167,7 +173,7 @@ fn execution(
 
 /// The next results, none at the end. A long search lets other runs have their
 /// turn now and then.
-pub(crate) async fn next_batch(execution: &mut Execution<View>) -> Result<Vec<Encoded>, Failure> {
+pub(crate) async fn next_batch(execution: &mut Execution<View>) -> Result<Vec<RowBytes>, Failure> {
     loop {
         let slice = execution.next_slice(BATCH, LOOKS).map_err(failure)?;
         if !slice.items.is_empty() || slice.finished {

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mix_plugin_sdk::{Caller, Encoded, Failure, Map, Value};
+use mix_plugin_sdk::{Caller, Failure, Map, Value};
 use mix_store::query::Execution;
 use mix_store::{Database, OpenOptions, View};
 
+use crate::answers::Rows;
 use crate::failures::{coded, failure};
 
 /// Most session databases of one run.
@@ -48,7 +49,7 @@ pub(crate) struct QueryArguments {
 pub(crate) struct Begun {
     pub arguments: QueryArguments,
     pub execution: Execution<View>,
-    pub results: Vec<Encoded>,
+    pub results: Rows,
 }
 
 impl std::fmt::Debug for Begun {

@@ -27,10 +27,11 @@ fn save(
     input: Vec<Value>,
     upsert: bool,
 ) -> Result<Vec<Record>, Failure> {
-    let mut target = resolve(session, database)?;
-    target.options.upsert |= upsert;
+    let target = resolve(session, database)?;
+    let mut options = target.save_options(session);
+    options.upsert |= upsert;
     write(target.writable()?, |database| {
-        database.save(input, &target.options)
+        database.save(input, &options)
     })
 }
 

@@ -176,6 +176,19 @@ impl FromArgument for Value {
         Ok(value)
     }
 
+    fn from_token(token: &Token<'_>) -> Option<Value> {
+        Some(match *token {
+            Token::Null => Value::Null,
+            Token::Bool(flag) => Value::Bool(flag),
+            Token::Int(number) => Value::Int(number),
+            Token::Float(number) => Value::Float(number),
+            Token::Str(text) => Value::String(text.into()),
+            Token::Bin(bytes) => Value::Binary(bytes.into()),
+            Token::Ref(id) => Value::Ref(Ref::new(id).ok()?),
+            _ => return None,
+        })
+    }
+
     const ACCEPTS_UNDEFINED: bool = true;
 }
 

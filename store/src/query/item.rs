@@ -5,6 +5,7 @@ use mix_value::{Value, msgpack};
 
 use super::source::StoredRow;
 use crate::row_bytes::RowBytes;
+use crate::{fields, raw};
 
 /// One result.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,11 +39,7 @@ impl QueryItem {
         match self {
             QueryItem::Stored(row) if !row.superseded => Ok(row.bytes),
             QueryItem::Stored(row) => {
-                let bytes = row.bytes.clone();
-                match QueryItem::Stored(row).into_value() {
-                    Ok(value) => msgpack::encode(&value).map(RowBytes::from),
-                    Err(_) => Ok(bytes),
-                }
+                Ok(raw::with_true(&row.bytes, fields::SUPERSEDED).unwrap_or(row.bytes))
             }
             QueryItem::Value(value) => msgpack::encode(&value).map(RowBytes::from),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mix_value::msgpack::DecodeError;
 use mix_value::{Ref, Value};
 
-use roaring::RoaringBitmap;
+use roaring::{MultiOps, RoaringBitmap};
 
 use super::ast::{CompareOp, ListOp};
 use super::error::QueryError;
@@ -209,9 +209,20 @@ impl Sets {
 
     /// The rows that pass one of both.
     pub fn or(&mut self, other: Sets) {
-        self.sure |= other.sure;
+        self.sure = united(std::mem::take(&mut self.sure), other.sure);
         self.maybe |= other.maybe;
         self.maybe -= &self.sure;
+    }
+}
+
+/// Lists of more rows than this are merged as plain bits: row by row takes longer.
+const LONG: u64 = 256;
+
+/// The union of two sets.
+fn united(one: RoaringBitmap, other: RoaringBitmap) -> RoaringBitmap {
+    match one.len().min(other.len()) > LONG {
+        true => [one, other].union(),
+        false => one | other,
     }
 }
 

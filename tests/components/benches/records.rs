@@ -79,9 +79,9 @@ impl Times {
         self.0.push(begun.elapsed().as_secs_f64() * 1e6);
     }
 
-    fn median(mut self) -> f64 {
-        self.0.sort_by(f64::total_cmp);
-        self.0[self.0.len() / 2]
+    /// The shortest: what else the machine does only adds to it.
+    fn fastest(self) -> f64 {
+        self.0.into_iter().fold(f64::INFINITY, f64::min)
     }
 }
 
@@ -155,11 +155,15 @@ impl Bench {
             }
             let numbered: Vec<_> = (0..again).flat_map(|_| numbered.clone()).collect();
             let begun = Instant::now();
-            let answers = self.component.start_in_turn(numbered).await?;
+            let mut found = 0;
+            // Each answer is dropped when it was looked at, as those of the store are.
+            let visit = |answer: Encoded| {
+                found += answer.count()?;
+                Ok(())
+            };
+            self.component.start_in_turn(numbered, visit).await?;
             from_host.add(begun);
-            let found: usize = answers.iter().map(Encoded::count).sum::<Result<_>>()?;
             ensure!(found == expected, "{name}: {found} instead of {expected}");
-            drop(answers);
             let begun = Instant::now();
             let found = self.composed.call_all(&calls, again).await?;
             from_inside.add(begun);
@@ -169,7 +173,7 @@ impl Bench {
             );
         }
         let all = (each * again) as f64;
-        let [own, host, inside] = [own, from_host, from_inside].map(|times| times.median() / all);
+        let [own, host, inside] = [own, from_host, from_inside].map(|times| times.fastest() / all);
         let mut part = |of: f64, place: &str| {
             let part = own / of;
             if part >= GOAL {

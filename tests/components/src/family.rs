@@ -262,13 +262,16 @@ impl Family {
     }
 
     /// Starts functions one after another, by number and with bytes, by their short ways where
-    /// they are open; every answer must be a value or a stream of values.
-    pub async fn start_in_turn(&mut self, calls: Vec<(u32, Vec<u8>)>) -> Result<Vec<Encoded>> {
+    /// they are open, and shows each answer, which must be a value or a stream of values.
+    pub async fn start_in_turn(
+        &mut self,
+        calls: Vec<(u32, Vec<u8>)>,
+        mut visit: impl FnMut(Encoded) -> Result<()>,
+    ) -> Result<()> {
         let start = self.starter()?;
         type Called = Result<Vec<u8>, Failure>;
         let short: TypedFunc<(u32, &[u8]), (Called,)> =
             self.export("mix:ffi/family@0.1.1", "call")?;
-        let mut answers = Vec::with_capacity(calls.len());
         for (number, args) in calls {
             let short_way = self.short_ways.get(number as usize).copied().flatten();
             if let Some((at, is_stream)) = short_way {
@@ -288,7 +291,7 @@ impl Family {
                     Err(failure) => bail!("{}: {}", failure.code, failure.message),
                 };
                 if let Some(answer) = answer {
-                    answers.push(answer);
+                    visit(answer)?;
                     continue;
                 }
             }
@@ -296,11 +299,11 @@ impl Family {
                 answer(accessor, &start, (number, args), usize::MAX).await
             });
             match started.await?? {
-                Ok(encoded) => answers.push(encoded),
+                Ok(encoded) => visit(encoded)?,
                 Err(failure) => bail!("{}: {}", failure.code, failure.message),
             }
         }
-        Ok(answers)
+        Ok(())
     }
 
     fn short_way(&self, name: &str) -> Option<(u32, bool)> {

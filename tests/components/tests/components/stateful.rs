@@ -193,7 +193,13 @@ async fn the_record_store_reads_and_waits_without_a_host_function_that_does() ->
     // By the short way: called like any function of Rust, on this thread.
     let args = msgpack::encode(&Value::Array(vec![Value::Null, id]))?;
     let calls = vec![(db.number("$db_get_one")?, args)];
-    let Some(Encoded::One(bytes)) = db.start_in_turn(calls).await?.pop() else {
+    let mut answers = Vec::new();
+    let visit = |answer| {
+        answers.push(answer);
+        Ok(())
+    };
+    db.start_in_turn(calls, visit).await?;
+    let Some(Encoded::One(bytes)) = answers.pop() else {
         panic!("no record");
     };
     let found = msgpack::decode(&bytes)?;
