@@ -344,7 +344,7 @@ fn few_results_come_at_once_and_many_are_begun() {
     now(writing::save_refs(
         session.clone(),
         database(),
-        titles(1_500),
+        titles(2_500),
     ))
     .expect("saves");
     let ask = |clauses: &str, options: &str| {
@@ -366,7 +366,7 @@ fn few_results_come_at_once_and_many_are_begun() {
     let (many, begun) = ask(r#"[["comparison","==","kind","t"]]"#, "{}");
     assert_eq!(many.expect_err("too many").code, "ERR_WAITS");
     let begun = begun.expect("was begun");
-    assert_eq!(begun.results.len(), 1_000);
+    assert_eq!(begun.results.len(), 2_000);
     let other = querying::arguments(database(), Vec::new(), Map::new());
     session.keep_begun(begun);
     assert!(
