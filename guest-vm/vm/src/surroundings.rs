@@ -64,6 +64,11 @@ impl Surroundings {
         self.lines.push_back(line);
     }
 
+    /// Whether the memory has a limit here.
+    pub fn is_limited(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// Fails if so many values more would be beyond the limit of the memory. For builtins that
     /// make much of little: who is called checks the limit afterwards only.
     pub fn room_for(&self, values: usize) -> Result<(), Failure> {

@@ -189,12 +189,14 @@ fn part(args: &[Value], part: fn(&str) -> &str) -> Result<Value, Failure> {
 fn split_sep(surroundings: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     pass_undefined!(args);
     let (separator, text) = (args::text(&args[0])?, args::text(&args[1])?);
-    let parts = match separator.is_empty() {
-        true => text.scalars(),
-        false => text.matches(separator.as_str()).count(),
-    };
-    // Each part is a value and a block of its own.
-    surroundings.room_for(parts.saturating_mul(3))?;
+    if surroundings.is_limited() {
+        let parts = match separator.is_empty() {
+            true => text.scalars(),
+            false => text.matches(separator.as_str()).count(),
+        };
+        // Each part is a value and a block of its own.
+        surroundings.room_for(parts.saturating_mul(3))?;
+    }
     Ok(Value::array(if separator.is_empty() {
         text.chars().map(|c| Value::text(c.to_string())).collect()
     } else {
