@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Follows the tutorial of every language word by word (docs/plugins/*.md), then calls the plugin that was made
 # from Mix in both assemblies: `mixer` with --plugin, and one composed component under a stock WASI host.
-# Tools that are missing are fetched into the work folder (npm, PyPI) or installed from Debian (clang).
+# Tools come with the tutorials (npm, PyPI); those of C are installed from Debian where they are missing.
 # usage: scripts/test-plugins.sh MIXER STOCK_WASMTIME [language…]
 set -euo pipefail
 mixer=$(realpath "$1")
@@ -24,21 +24,12 @@ fail() {
     exit 1
 }
 
-# The tools that a tutorial begins with, where they are not there yet.
-tools() {
-    case $1 in
-    python)
-        [ -x "$work/tools/python/bin/pip" ] || python3 -m venv "$work/tools/python"
-        PATH=$work/tools/python/bin:$PATH
-        ;;
-    c)
-        [ -x "$(command -v clang)" ] && [ -f /usr/include/wasm32-wasi/stdlib.h ] && [ -x "$(command -v make)" ] || {
-            as_root=$([ "$(id -u)" = 0 ] || echo sudo)
-            $as_root apt-get update -qq
-            $as_root apt-get install -y -qq --no-install-recommends clang lld wasi-libc libclang-rt-dev-wasm32 make >/dev/null
-        }
-        ;;
-    esac
+# The tools that the tutorial of C begins with, where they are not there yet.
+tools_of_c() {
+    [ -x "$(command -v clang)" ] && [ -f /usr/include/wasm32-wasi/stdlib.h ] && [ -x "$(command -v make)" ] && return
+    as_root=$([ "$(id -u)" = 0 ] || echo sudo)
+    $as_root apt-get update -qq
+    $as_root apt-get install -y -qq --no-install-recommends clang lld wasi-libc libclang-rt-dev-wasm32 make >/dev/null
 }
 
 # The commands of a tutorial: its indented lines, but for those that install tools.
@@ -47,9 +38,9 @@ commands() {
         grep -v '^apt install '
 }
 
-# The line of a tutorial that builds the component.
+# The lines of a tutorial that build the component.
 build() {
-    commands "$1" | grep -E '^(cargo build|npm run build|componentize-py|make$)'
+    commands "$1" | grep -E '^(cargo build|npm run build|\. \.venv|componentize-py|make$)'
 }
 
 # The plugin cannot do without a variable any more.
@@ -83,7 +74,7 @@ same() {
 
 for language in "${languages[@]}"; do
     step "$language"
-    tools "$language"
+    if [ "$language" = c ]; then tools_of_c; fi
     folder=$work/$language
     rm -rf "$folder"
     mkdir -p "$folder"

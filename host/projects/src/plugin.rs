@@ -58,7 +58,7 @@ const PYTHON: [(&str, &str); 5] = [
         "requirements.txt",
         include_str!("../scaffold/python/requirements.txt"),
     ),
-    (".gitignore", "__pycache__/\n*.wasm\n"),
+    (".gitignore", "__pycache__/\n.venv/\n*.wasm\n"),
     ("README.md", include_str!("../scaffold/python/README.md")),
 ];
 
