@@ -12,6 +12,12 @@
 //! Functions with callbacks are Mix code over builtins, because a callback may
 //! suspend. They stay linear by means of builders: mutable arrays and maps
 //! that never leave the function that made them.
+//!
+//! A few modules are others with their types fixed ([`fixed`]).
+
+mod fixed;
+
+use std::sync::LazyLock;
 
 /// A module of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +34,8 @@ macro_rules! library {
     };
 }
 
-/// All modules, ascending by name. `prelude` holds the predefined functions.
-const MODULES: &[Module] = library![
+/// The modules that are written out, ascending by name. `prelude` holds the predefined functions.
+const WRITTEN: &[Module] = library![
     "agent",
     "array",
     "auth",
@@ -76,6 +82,21 @@ const MODULES: &[Module] = library![
     "websocket",
     "xml",
 ];
+
+/// All modules, ascending by name.
+static MODULES: LazyLock<Vec<Module>> = LazyLock::new(|| {
+    let mut all = WRITTEN.to_vec();
+    for (name, of) in fixed::FIXED {
+        let written = WRITTEN.iter().find(|module| module.name == of);
+        all.extend(written.map(|module| Module {
+            name,
+            // Made once in a process.
+            source: fixed::source(name, of, module.source).leak(),
+        }));
+    }
+    all.sort_by_key(|module| module.name);
+    all
+});
 
 /// The source text of a module, `None` if the library has none of this name.
 pub fn source(name: &str) -> Option<&'static str> {
@@ -141,7 +162,7 @@ pub fn why_absent(name: &str) -> Option<&'static str> {
 
 /// All modules, ascending by name.
 pub fn modules() -> &'static [Module] {
-    MODULES
+    &MODULES
 }
 
 #[cfg(test)]

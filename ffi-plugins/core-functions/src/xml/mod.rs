@@ -9,6 +9,7 @@
 mod format;
 mod parse;
 mod prolog;
+mod references;
 
 pub use format::format;
 pub use parse::parse;

@@ -3,7 +3,7 @@
 use mix_value::{Case, Map, Value};
 use roxmltree::{Document, Node, NodeType, ParsingOptions};
 
-use super::{ELEMENT_NODE, MAX_DEPTH, TEXT_NODE, prolog};
+use super::{ELEMENT_NODE, MAX_DEPTH, TEXT_NODE, prolog, references};
 use crate::Refusal;
 
 /// Parts of a name that may have a prefix.
@@ -53,6 +53,10 @@ pub fn parse(namespaces: &Map, text: &str) -> Result<Value, Refusal> {
         ..ParsingOptions::default()
     };
     let document = Document::parse_with_options(&text, options).map_err(malformed)?;
+    if let Some(at) = references::surrogate(&text) {
+        let place = document.text_pos_at(at);
+        return Err(malformed(format!("malformed entity reference at {place}")));
+    }
     Reader {
         text: &text,
         namespaces,

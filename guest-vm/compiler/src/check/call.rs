@@ -171,17 +171,29 @@ impl Checker<'_> {
         }
     }
 
-    /// Refs work as texts, their ids, in the functions of module `string`.
+    /// Refs work as texts, their ids, in the functions of module `string`, in its arrays too.
     fn admit_refs(&mut self, args: &mut [Expr]) {
+        let texts = || RuntimeType::Union {
+            cases: vec![RuntimeType::String, RuntimeType::Ref],
+            nullable: false,
+        };
         for arg in args {
-            if let ExprKind::Assert { check, .. } = &mut arg.kind
-                && self.cur.checks[check.0 as usize] == Check::Conforms(RuntimeType::String)
-            {
-                *check = self.new_check(Check::Conforms(RuntimeType::Union {
-                    cases: vec![RuntimeType::String, RuntimeType::Ref],
-                    nullable: false,
-                }));
-            }
+            let check = match &mut arg.kind {
+                ExprKind::Assert { check, .. } => check,
+                ExprKind::Array(elements) => {
+                    self.admit_refs(elements);
+                    continue;
+                }
+                _ => continue,
+            };
+            let wider = match &self.cur.checks[check.0 as usize] {
+                Check::Conforms(RuntimeType::String) => texts(),
+                Check::Conforms(RuntimeType::Array(of)) if **of == RuntimeType::String => {
+                    RuntimeType::Array(Box::new(texts()))
+                }
+                _ => continue,
+            };
+            *check = self.new_check(Check::Conforms(wider));
         }
     }
 

@@ -305,7 +305,7 @@ impl Checker<'_> {
         let [first, second] = args[..] else {
             return Ok(None);
         };
-        let in_array = self.is_module(base, "array")?;
+        let in_array = self.is_module(base, "array")? || self.is_module(base, "dataArray")?;
         let (operator, access, value) = if self.is_module(base, "string")? {
             match &*name.text {
                 "hasPrefix" => ("like", second, first.clone()),
