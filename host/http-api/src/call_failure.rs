@@ -35,7 +35,11 @@ impl CallFailure {
             (None, "ERR_FFI_MISSING") => (500, "missing_function"),
             _ => return ApiError::internal(),
         };
-        let mut error = ApiError::new(status, code, self.message.clone());
+        // The store puts its code before the message, for programs that see no other.
+        let message = self.message.strip_prefix(code);
+        let message = message.and_then(|rest| rest.strip_prefix(": "));
+        let message = message.unwrap_or(&self.message).to_owned();
+        let mut error = ApiError::new(status, code, message);
         error.details = detail;
         error.details.remove("code");
         error
@@ -87,3 +91,27 @@ const ENGINE_CODES: [(u16, &str); 42] = [
     (500, "unsupported_format"),
     (404, "no_such_app"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_said_once() {
+        let error = |code: &str, message: &str| {
+            let failure = CallFailure {
+                code: "ERR_QUERY".to_owned(),
+                message: message.to_owned(),
+                detail: Some(Value::map([("code", Value::from(code))])),
+            };
+            failure.error(true).message
+        };
+        let message = "query_syntax: a stage is expected (offset 8)";
+        assert_eq!(
+            error("query_syntax", message),
+            "a stage is expected (offset 8)"
+        );
+        assert_eq!(error("bad_value", "query_syntax: x"), "query_syntax: x");
+        assert_eq!(error("bad_value", "no map"), "no map");
+    }
+}

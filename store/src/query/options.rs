@@ -7,6 +7,7 @@ use std::time::Instant;
 use mix_value::{Map, Value};
 
 use super::error::QueryError;
+use crate::view::AsOf;
 
 /// Memory a query may use unless told otherwise.
 pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
@@ -91,7 +92,14 @@ impl QueryOptions {
             limit: count("limit")?,
             include_deleted: flag("includeDeleted")?,
             include_superseded: flag("includeSuperseded")? | flag("includeHistory")?,
-            as_of: member("asOf").cloned(),
+            as_of: match member("asOf") {
+                Some(moment) if AsOf::from_value(moment).is_err() => {
+                    return Err(QueryError::type_error(
+                        "asOf must be a watermark, a row count or a time",
+                    ));
+                }
+                moment => moment.cloned(),
+            },
             label: match member("label") {
                 None => None,
                 Some(Value::String(label)) if label.len() <= MAX_LABEL => Some(label.clone()),

@@ -277,6 +277,7 @@ fn options_of_a_call() {
         r#"{"includeDeleted":1}"#,
         r#"{"params":[]}"#,
         r#"{"label":5}"#,
+        r#"{"asOf":"yesterday"}"#,
     ] {
         assert_eq!(read(bad).err(), Some("query_type"), "{bad}");
     }
