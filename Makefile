@@ -52,13 +52,17 @@ examples: toolchain ## Build the example plugins
 	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-example-words
 
 .PHONY: test-plugins
-test-plugins: guests ## A plugin in each language, from its scaffold to a call in both assemblies (needs npm, pip, clang or apt, and a network)
-	$(CARGO) build --locked --release --workspace --bin mixer --bin stock-wasmtime
-	scripts/test-plugins.sh $(MIXER) $(TARGET_DIR)/release/stock-wasmtime
+test-plugins: test-programs ## A plugin in each language, from its scaffold to a call in both assemblies (needs npm, pip, clang or apt, and a network)
+	scripts/test-plugins.sh $(TARGET_DIR)/debug/mixer $(TARGET_DIR)/debug/stock-wasmtime
 
 .PHONY: test-embed
-test-embed: mixer ## An app embedded in JavaScript (jco) and Python (wasmtime-py) (needs npm, pip and a network)
-	scripts/test-embed.sh $(MIXER)
+test-embed: test-programs ## An app embedded in JavaScript (jco) and Python (wasmtime-py) (needs npm, pip and a network)
+	scripts/test-embed.sh $(TARGET_DIR)/debug/mixer
+
+# The programs as `make test` builds them.
+.PHONY: test-programs
+test-programs: guests
+	$(CARGO) build --locked --workspace --bin mixer --bin stock-wasmtime
 
 .PHONY: test-mcp
 test-mcp: mixer ## The official Python client of the Model Context Protocol calls an agent (needs pip and a network)
