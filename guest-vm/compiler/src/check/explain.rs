@@ -123,7 +123,7 @@ impl Checker<'_> {
                 "a text becomes a number with `number.parse(s)`".to_string()
             }
             (Node::String, Node::Number) => "a number becomes a text with `\"\" + n`".to_string(),
-            (Node::Bool, Node::Number) => "compare it, as in `n != 0`".to_string(),
+            (Node::Bool, Node::Number) => "compare it, as in `n != 0`; an order is `a > b`".to_string(),
             (Node::Bool, Node::String) => "compare it, as in `s != \"\"`".to_string(),
             (Node::Bool, Node::Array(_)) => "compare it, as in `array.length(a) > 0`".to_string(),
             (Node::Null, _) => {

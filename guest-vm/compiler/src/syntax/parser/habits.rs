@@ -215,6 +215,9 @@ impl Parser<'_> {
             (_, TokenKind::Ident) if text == "where" => {
                 "names are bound before they are used: `let y = 1; x + y`"
             }
+            (_, TokenKind::Ident) if text == "as" && self.in_import() => {
+                "another name for a module stands before it: `import n = modulename`"
+            }
             (_, TokenKind::Ident) if text == "as" => "a type stands after `:`, as in `x : number`",
             _ => return None,
         })
@@ -279,6 +282,13 @@ impl Parser<'_> {
     pub(super) fn on_line_of_previous(&self) -> bool {
         let before = self.previous_span();
         self.at > 0 && !self.text[before.end as usize..self.span().start as usize].contains('\n')
+    }
+
+    /// The phrase so far is an import.
+    fn in_import(&self) -> bool {
+        let before = (0..self.at).rev().take(NEAR);
+        let start = before.into_iter().find(|at| self.starts_phrase(*at));
+        start.is_some_and(|at| self.tokens.tokens[at].kind == TokenKind::Import)
     }
 
     /// A token of that kind follows in the same phrase, not far away.

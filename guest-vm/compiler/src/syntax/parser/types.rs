@@ -129,10 +129,16 @@ impl Parser<'_> {
             }
             TokenKind::Ident => self.named_type(),
             TokenKind::Int(_) | TokenKind::Float(_) | TokenKind::Str(_) => {
-                let issue = self.unexpected_issue("a type");
-                Err(Box::new(issue.hint_if(Some(
-                    "after `:` stands a type; arguments are given in their order, without names",
-                ))))
+                let next = self.tokens.tokens.get(self.at + 1);
+                let hint = match next.is_some_and(|token| token.kind == TokenKind::Bar) {
+                    true => {
+                        "a value is no type: take `string` or `number`, or name the cases: `case add | mul  type op = add | mul`"
+                    }
+                    false => {
+                        "after `:` stands a type; arguments are given in their order, without names"
+                    }
+                };
+                Err(Box::new(self.unexpected_issue("a type").hint_if(Some(hint))))
             }
             _ => self.unexpected("a type"),
         }
