@@ -9,6 +9,9 @@ use crate::syntax::ast::Symbol;
 /// Types shorter than this are shown whole.
 const SHORT: usize = 60;
 
+/// How a formula reads a cell of another module.
+const BEHIND_LINK: &str = "`alias d = l` names the cell behind a link, and formulas follow it; `contents(l)` is its value at the moment";
+
 impl Checker<'_> {
     /// The texts of two types that do not fit; of large ones only what differs.
     pub(super) fn show_pair(&mut self, expected: Ty, found: Ty) -> (String, String) {
@@ -123,7 +126,9 @@ impl Checker<'_> {
                 "a text becomes a number with `number.parse(s)`".to_string()
             }
             (Node::String, Node::Number) => "a number becomes a text with `\"\" + n`".to_string(),
-            (Node::Bool, Node::Number) => "compare it, as in `n != 0`; an order is `a > b`".to_string(),
+            (Node::Bool, Node::Number) => {
+                "compare it, as in `n != 0`; an order is `a > b`".to_string()
+            }
             (Node::Bool, Node::String) => "compare it, as in `s != \"\"`".to_string(),
             (Node::Bool, Node::Array(_)) => "compare it, as in `array.length(a) > 0`".to_string(),
             (Node::Null, _) => {
@@ -141,7 +146,7 @@ impl Checker<'_> {
             (_, Node::Link(content, _)) => {
                 let content = *content;
                 match self.fits(content, expected) {
-                    true => "`contents(l)` is the value behind a link".to_string(),
+                    true => BEHIND_LINK.to_string(),
                     false => return None,
                 }
             }
@@ -448,7 +453,7 @@ impl Checker<'_> {
                 Some(format!("the argument of the case is `{case}^(x)`"))
             }
             Node::Union(..) => Some("match its cases first".to_string()),
-            Node::Link(..) => Some("`contents(l)` is the value behind a link".to_string()),
+            Node::Link(..) => Some(BEHIND_LINK.to_string()),
             Node::Fun(..) => Some("this is a function; call it first".to_string()),
             Node::Number | Node::Bool | Node::String | Node::Word => {
                 Some("only records, maps and data have fields".to_string())

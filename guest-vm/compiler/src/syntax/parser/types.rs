@@ -138,7 +138,9 @@ impl Parser<'_> {
                         "after `:` stands a type; arguments are given in their order, without names"
                     }
                 };
-                Err(Box::new(self.unexpected_issue("a type").hint_if(Some(hint))))
+                Err(Box::new(
+                    self.unexpected_issue("a type").hint_if(Some(hint)),
+                ))
             }
             _ => self.unexpected("a type"),
         }
