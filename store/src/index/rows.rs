@@ -58,7 +58,8 @@ impl Union {
     pub fn add(&mut self, rows: Rows<'_>) {
         match rows {
             Rows::Few(rows) => {
-                let last = rows.last().copied().unwrap_or(0);
+                // A list out of order is no reason to fail, see `to_bitmap`.
+                let last = rows.iter().copied().max().unwrap_or(0);
                 self.add_single(rows.iter().copied(), rows.len() as u64, last);
             }
             Rows::Many(rows) if is_dense(rows) => self.dense |= rows,
@@ -83,7 +84,7 @@ impl Union {
         !self.few.is_empty() || !self.bits.is_empty()
     }
 
-    /// Adds `count` rows one by one: to merge lists takes longer than to set their bits.
+    /// Adds `count` rows one by one, none greater than `last`: to merge lists takes longer than to set their bits.
     fn add_single(&mut self, rows: impl Iterator<Item = u32>, count: u64, last: u32) {
         self.greatest = self.greatest.max(last);
         if self.bits.is_empty() {
@@ -167,6 +168,16 @@ mod tests {
             }
             assert_eq!(union.finish(), expected);
         }
+    }
+
+    #[test]
+    fn lists_out_of_order_are_put_in_order() {
+        let mut union = Union::default();
+        for first in 0..200_u32 {
+            union.add(Rows::Few(&[900_000 - first, first, 40_000 + first]));
+        }
+        let all = (0..200).chain(40_000..40_200).chain(899_801..900_001);
+        assert_eq!(union.finish(), all.collect());
     }
 
     /// Lists, short bitmaps one behind the other or not, and long ones, in all orders.

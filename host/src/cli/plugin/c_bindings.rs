@@ -19,7 +19,12 @@ pub struct CBindings {
 
 impl CBindings {
     pub fn execute(self) -> Result<(), Exit> {
-        let files = c_bindings(&self.wit)
+        // What the generator does not know it says by a panic, which is part of the error.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let files = c_bindings(&self.wit);
+        std::panic::set_hook(hook);
+        let files = files
             .map_err(|error| Exit::failed(format!("error: {}: {error}", self.wit.display())))?;
         let folder = std::path::absolute(&self.output).map_err(Exit::io)?;
         for (name, content) in files {
