@@ -1,8 +1,9 @@
 //! The examples in the doc comments of the library, as blocks.
 //!
-//! An example with a result (`expression  //= result`) is a block. One that is a function of
-//! the appstate (`appstate -> expression`) is called in an action. Examples without a result
-//! need something that no test host has: a server, a user, a screen.
+//! Each has a result (`expression  //= result`). One that is a function is called: with the
+//! appstate in an action (`appstate -> expression`), with other parameters by a test of the real
+//! program, which has what their names say ([`SURROUNDINGS`]). That test runs also what needs a
+//! user, a server or a broker ([`place`]).
 
 use crate::case_file::{self, Block};
 use crate::families;
@@ -38,31 +39,110 @@ pub fn all() -> Vec<Example> {
     examples
 }
 
-/// The blocks of an example; none if it has no result.
-#[must_use]
-pub fn blocks(text: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut expression = String::new();
-    for line in text.lines() {
-        let Some((last, result)) = line.split_once("  //= ") else {
-            expression.push_str(line);
-            expression.push('\n');
-            continue;
-        };
-        expression.push_str(last);
-        let block = match of_appstate(&expression) {
-            false => format!("{expression}  //= {result}"),
-            true => in_action(&expression, result),
-        };
-        blocks.extend(case_file::parse(&block));
-        expression.clear();
-    }
-    blocks
+/// Where an example is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// By the native VM.
+    Native,
+    /// By the VM component with its families.
+    Component,
+    /// By an agent on a server.
+    Server,
 }
 
-/// Is it a function of the appstate?
-fn of_appstate(expression: &str) -> bool {
-    expression.starts_with("appstate ->") || expression.starts_with("(appstate) ->")
+/// What examples are functions of, beside the appstate: a database of another server, a connection,
+/// a module and a command with their files.
+pub const SURROUNDINGS: &[&str] = &[
+    "d",
+    "client",
+    "library",
+    "moduleBytes",
+    "program",
+    "programBytes",
+];
+
+/// Functions of families that do nothing without a server, a user or somebody to talk to.
+const OF_SERVERS: &[&str] = &[
+    "$db_makeAnonymousLink",
+    "$db_waitChange",
+    "$file_register",
+    "$http_",
+    "$mqtt_",
+    "$secrets_",
+    "$token_",
+    "$wasi_",
+    "$wasm_",
+    "$websocket_",
+];
+
+/// Where an example is run.
+pub fn place(text: &str) -> Result<Place> {
+    let given = parameters(text);
+    if given.iter().any(|name| SURROUNDINGS.contains(name)) {
+        return Ok(Place::Server);
+    }
+    let mut place = Place::Native;
+    for block in blocks(text) {
+        if let Compiled::Program(program, _) = compiled(&block)? {
+            let of_server = |name: &str| OF_SERVERS.iter().any(|start| name.starts_with(start));
+            // A program brings the agents that it calls with it.
+            let is_program = text.starts_with("module ");
+            let asks = program.imports.iter().any(|import| of_server(&import.name));
+            if asks && !is_program {
+                return Ok(Place::Server);
+            }
+            if !has_all(&program) {
+                place = Place::Component;
+            }
+        }
+    }
+    Ok(place)
+}
+
+/// The parameters of an example that is a function.
+#[must_use]
+pub fn parameters(text: &str) -> Vec<&str> {
+    let Some((head, _)) = text.split_once("->") else {
+        return Vec::new();
+    };
+    let names = head.trim().trim_start_matches('(').trim_end_matches(')');
+    let names: Vec<&str> = names.split(',').map(str::trim).collect();
+    let is_given = |name: &&str| *name == "appstate" || SURROUNDINGS.contains(name);
+    match names.iter().all(is_given) {
+        true => names,
+        false => Vec::new(),
+    }
+}
+
+/// The expressions of an example with their results.
+#[must_use]
+pub fn steps(text: &str) -> Vec<(String, &str)> {
+    let mut steps = Vec::new();
+    let mut expression = String::new();
+    for line in text.lines() {
+        match line.split_once("  //= ") {
+            Some((last, result)) => {
+                expression.push_str(last);
+                steps.push((std::mem::take(&mut expression), result));
+            }
+            None => {
+                expression.push_str(line);
+                expression.push('\n');
+            }
+        }
+    }
+    steps
+}
+
+/// The blocks of an example.
+#[must_use]
+pub fn blocks(text: &str) -> Vec<Block> {
+    let steps = steps(text).into_iter();
+    let texts = steps.map(|(expression, result)| match parameters(&expression)[..] {
+        ["appstate"] => in_action(&expression, result),
+        _ => format!("{expression}  //= {result}"),
+    });
+    texts.flat_map(|block| case_file::parse(&block)).collect()
 }
 
 /// An action that calls the function.
@@ -77,14 +157,6 @@ fn in_action(function: &str, result: &str) -> String {
          #load example  //= shown = \"nothing\"\n\
          #invoke example.go $agent_environment null  //= {cell}{result}\n"
     )
-}
-
-/// Whether the families of the native runs have all functions that a block uses.
-pub fn is_native(block: &Block) -> Result<bool> {
-    Ok(match compiled(block)? {
-        Compiled::Program(program, _) => has_all(&program),
-        Compiled::Refused(..) => true,
-    })
 }
 
 fn has_all(program: &Program) -> bool {

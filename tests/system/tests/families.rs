@@ -373,6 +373,14 @@ fn families_beside_the_vm_are_replaced_too() {
 }
 
 #[test]
+fn an_agent_that_nobody_has_is_not_found() {
+    let call = "agent.call(agent.localAgent(\"nobody\"), null, {})";
+    let told = output(&run_mixer(["eval", call]));
+    let text = told["_rmx_value"].as_str().unwrap_or_default();
+    assert!(text.starts_with("ERR_NOT_FOUND: "), "{told}");
+}
+
+#[test]
 fn files_can_live_in_memory() {
     let ws_dir = tempfile::tempdir().expect("a scratch folder");
     let folder = ws_dir.path().display().to_string();

@@ -10,6 +10,8 @@ mod activities;
 mod attacks;
 #[path = "runnables/callers.rs"]
 mod callers;
+#[path = "runnables/examples.rs"]
+mod examples;
 #[path = "runnables/interface.rs"]
 mod interface;
 #[path = "runnables/sessions.rs"]
@@ -66,7 +68,10 @@ impl Site {
 
     /// An app of the programs in the folder of that name.
     fn install(&self, app: &str) {
-        let program = repository().join("tests/system/programs").join(app);
+        self.install_as(&repository().join("tests/system/programs").join(app), app);
+    }
+
+    fn install_as(&self, program: &std::path::Path, app: &str) {
         let ws_dir = self._folder.path().display().to_string();
         let done = run_mixer([
             "install",

@@ -126,7 +126,7 @@ impl Checker<'_> {
         let (function, ty) = self.infer(callee)?;
         let places: Vec<Span> = list.iter().map(Arg::span).collect();
         let mut outcome = self.apply(function, ty, list, callee.span, span);
-        if self.reads_refs(callee)
+        if (self.reads_refs(callee) || args.iter().any(|arg| self.is_reader_of_refs(arg)))
             && let Ok((
                 Expr {
                     kind: ExprKind::Call { args, .. },
@@ -168,6 +168,14 @@ impl Checker<'_> {
                 Ok(Some(ModuleRef::Module { id, .. })) if self.program.modules[id.0 as usize].library
             ),
             _ => false,
+        }
+    }
+
+    /// Whether it is such a function as a value, with its first arguments or without.
+    fn is_reader_of_refs(&mut self, arg: &ast::Expr) -> bool {
+        match &arg.kind {
+            ast::ExprKind::Call { callee, .. } => self.reads_refs(callee),
+            _ => self.reads_refs(arg),
         }
     }
 

@@ -7,3 +7,4 @@ mod families;
 mod machine;
 mod sealed;
 mod stateful;
+mod vectors;

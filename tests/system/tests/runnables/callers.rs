@@ -89,6 +89,29 @@ fn an_agent_asks_for_its_caller_and_with_its_own_rights() {
 }
 
 #[test]
+fn an_agent_calls_agents_of_the_other_programs_of_its_app() {
+    let site = Site::callers(&[]);
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let file = folder.path().join("second.mix");
+    let program = "module second(p:data)
+  def told = ok(value) -> value | error(text) -> array.first(string.splitSep(\":\", text))
+  def call(a) = told(agent.call(a, null, {n: 32}))
+  cell output = [
+    call(agent.localAgent(\"whoami\")), call(agent.localAgent(\"nobody\")),
+    call(agent.localPersistentAgent(\"whoami\")),
+    told(agent.call(agent.localAgent(\"whoami\"), {onceKey: some(\"k\"), timeout: 20}, {})).user
+  ]
+module end
+";
+    std::fs::write(&file, program).expect("a writable folder");
+    site.install_as(&file, "callers");
+    let whoami = json!({ "user": OWNER, "anonymous": false, "token": "token" });
+    let told = site.run(OWNER, "second", Value::Null);
+    let expected = json!([whoami, "ERR_NOT_FOUND", "ERR_NOT_FOUND", OWNER]);
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn an_agent_makes_a_link_that_has_the_rights_of_its_caller() {
     let site = Site::callers(&[]);
     let link =

@@ -42,7 +42,10 @@ impl Site {
     }
 
     /// `more`: further members of its description.
-    fn with_provider_of(kind: &str, more: impl Fn(&str) -> Value) -> (Site, Provider, String) {
+    pub(super) fn with_provider_of(
+        kind: &str,
+        more: impl Fn(&str) -> Value,
+    ) -> (Site, Provider, String) {
         let provider = Provider::start("mixer-client");
         let site = Site::start_with(&["--dangerous-http-mode"]);
         let mut config = json!({
@@ -83,7 +86,7 @@ impl Site {
         visit(self, &path, cookie)
     }
 
-    fn signed_in(&self, mail: &str) -> String {
+    pub(super) fn signed_in(&self, mail: &str) -> String {
         let (state, place, cookie) = self.begin("corp");
         let nonce = param(&place, "nonce");
         let (status, head) = self.come_back(&state, &format!("{mail}/{nonce}"), &cookie);
@@ -91,7 +94,7 @@ impl Site {
         param(header(&head, "location"), "token")
     }
 
-    fn with_token(&self, token: &str, method: &str, path: &str) -> Answer {
+    pub(super) fn with_token(&self, token: &str, method: &str, path: &str) -> Answer {
         let bearer = format!("Bearer {token}");
         self.server
             .send(method, path, &[("authorization", &bearer)], None)
@@ -332,7 +335,7 @@ fn providers_are_described_by_administrators() {
 
 const ORIGINAL: &str = "/v1/ws/acme/auth/corp/originalToken";
 
-fn keeping(host: &str) -> Value {
+pub(super) fn keeping(host: &str) -> Value {
     json!({ "store_token": true, "token_extras": ["instance_url", "scope"], "domain": host })
 }
 
