@@ -161,15 +161,20 @@ impl Loop {
     }
 }
 
-/// What the library says of `module` or `module.name`.
+/// What the library says of `module`, `module.name` or a predefined name.
 fn document(name: &str) -> Option<String> {
     let (module, member) = match name.split_once('.') {
         Some((module, member)) => (module, Some(member)),
+        None if mix_stdlib::source(name).is_none() => ("prelude", Some(name)),
         None => (name, None),
     };
     let module = mix_compiler::library_documentation(module)?;
     let (signature, text) = match member {
-        None => (module.signature, module.text),
+        None => {
+            let names: Vec<&str> = module.items.iter().map(|item| item.name.as_str()).collect();
+            let text = format!("{}\n\n{}", module.text.trim_end(), names.join(", "));
+            (module.signature, text)
+        }
         Some(member) => {
             let item = module.items.into_iter().find(|item| item.name == member)?;
             (item.signature, item.text)

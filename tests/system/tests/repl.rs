@@ -182,3 +182,20 @@ fn live_cells_over_queries_follow_the_commits() {
         assert_eq!(last(&printed, "count"), Some("2"), "{database}");
     }
 }
+
+#[test]
+fn the_library_describes_itself() {
+    let printed = lines(":doc array.map\n:doc option\n:doc withDefault\n:doc array.nosuch\n:doc\n");
+    let text = printed.join("\n");
+    for part in [
+        "def map : (S -> T) -> array(S) -> array(T)\n",
+        "  //= ",
+        "module option\n",
+        "create, withDefault, ",
+        "def withDefault : A -> A -> A\n",
+        "error: the library has no array.nosuch",
+        "`:doc` needs a name",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+}

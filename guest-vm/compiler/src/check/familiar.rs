@@ -404,6 +404,19 @@ const OF_VALUES: [&str; 8] = [
     "array", "string", "map", "stream", "number", "option", "result", "set",
 ];
 
+/// Modules that hardly anybody means who does not name them.
+const UNCOMMON: [&str; 9] = [
+    "circuitarray",
+    "color",
+    "dom",
+    "domUtil",
+    "loader",
+    "passThrough",
+    "reflectComponent",
+    "resource",
+    "track",
+];
+
 fn module_of(place: &str) -> &str {
     place.split_once('.').map_or(place, |(module, _)| module)
 }
@@ -436,7 +449,7 @@ pub(super) fn library_members(name: &str) -> Vec<String> {
     let places = PLACES.get_or_init(|| {
         let mut places: HashMap<&str, Vec<&str>> = HashMap::default();
         for module in mix_stdlib::modules() {
-            if module.name == "prelude" {
+            if module.name == "prelude" || UNCOMMON.contains(&module.name) {
                 continue;
             }
             for line in module.source.lines() {
@@ -485,6 +498,7 @@ mod tests {
     fn library_members_are_found_by_name() {
         assert!(library_members("length").contains(&"array.length".to_string()));
         assert!(library_members("noSuchThing").is_empty());
+        assert!(library_members("luminance").is_empty());
     }
 
     /// A hint must not name what does not exist, nor what has the name already.

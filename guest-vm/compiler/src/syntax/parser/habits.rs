@@ -8,6 +8,9 @@ use crate::syntax::lexer::TokenKind;
 pub(super) const CHOOSE_CASE: &str =
     "cases are told apart by `(p -> … | q -> …)(x)`, or by `switch (x) { case p: … }` in a block";
 
+/// How expressions follow each other.
+pub(super) const DROPPED_VALUE: &str = "in an expression a value is dropped by `let _ = f(x); …`; statements stand in `do { … return … }`";
+
 /// Words that start a definition.
 const KEYWORDS: &[&str] = &[
     "module",
@@ -413,6 +416,13 @@ impl Parser<'_> {
             {
                 "in an expression `{` starts a map: write `if (c) a else b`, or statements in `do { … }`"
             }
+            (TokenKind::ParenOpen, TokenKind::Semi)
+                if !before.is_name()
+                    && !matches!(before, TokenKind::ParenClose | TokenKind::For) =>
+            {
+                DROPPED_VALUE
+            }
+            (TokenKind::BracketOpen, TokenKind::Semi) => "elements are separated by commas",
             (TokenKind::BracketOpen, TokenKind::For) => {
                 "a list is made from another one by `array.map(x -> …, list)`"
             }

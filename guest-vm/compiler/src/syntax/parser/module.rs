@@ -2,6 +2,7 @@
 
 use super::Parse;
 use super::Parser;
+use super::habits::DROPPED_VALUE;
 use crate::issue::{Code, Issue};
 use crate::syntax::ast::*;
 use crate::syntax::lexer::TokenKind;
@@ -340,7 +341,12 @@ impl Parser<'_> {
 
     fn unexpected_end_of_phrase<T>(&self) -> Parse<T> {
         let hint = match self.kind() {
-            TokenKind::Semi => Some("definitions follow each other without `;`".to_string()),
+            TokenKind::Semi
+                if self.peek(1) == TokenKind::End || self.starts_phrase(self.at + 1) =>
+            {
+                Some("definitions follow each other without `;`".to_string())
+            }
+            TokenKind::Semi => Some(DROPPED_VALUE.to_string()),
             TokenKind::Ident => self
                 .stray_word(self.text_of(self.span()), None)
                 .or_else(|| self.bare_argument()),
