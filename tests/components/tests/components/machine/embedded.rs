@@ -1,17 +1,36 @@
-//! An app inside another program: the world that it sees, and the example of the documentation.
+//! An app inside another program: the world that it sees, and the family of the example.
 
 use super::*;
+use anyhow::anyhow;
+use mix_component_tests::contract::{Failure, Function, Reply};
 use mix_component_tests::{component as component_of, linker, store};
 use mix_runtime::programs::Executable;
 use mix_runtime::standalone::description::Description;
 use mix_runtime::standalone::{Recipe, build};
+use mix_sandbox::state::GuestState;
 use std::path::Path;
 use wasmtime::component::Linker;
 
-#[path = "../../../../../examples/embed/rust.rs"]
-mod example;
-#[path = "../../../../../examples/embed/family.rs"]
-mod example_family;
+mod world {
+    wasmtime::component::bindgen!({
+        path: ["../../wit/ffi", "../../wit/embed"],
+        world: "mix:embed/embedded",
+        exports: { default: async },
+    });
+}
+
+/// The output of the agent `shop` of an app with these imports.
+async fn shop(linker: &Linker<GuestState>, component: &[u8]) -> Result<String> {
+    let mut store = store(&Surroundings::default())?;
+    let component = component_of(component)?;
+    let app = world::Embedded::instantiate_async(&mut store, &component, linker).await?;
+    let (agent, params) = ("shop".to_owned(), r#"{"item":"apples"}"#.to_owned());
+    let agents = app.mix_embed_agents();
+    let output = store
+        .run_concurrent(async |store| agents.call_run(store, agent, params).await)
+        .await??;
+    output.map_err(|failure| anyhow!("{}: {}", failure.code, failure.message))
+}
 
 /// The component of a program of the repository.
 async fn built(path: &str, open_family: bool) -> Result<Vec<u8>> {
@@ -27,19 +46,8 @@ async fn built(path: &str, open_family: bool) -> Result<Vec<u8>> {
     build(&recipe).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_app_uses_a_family_of_the_program_around_it() -> Result<()> {
-    let component = built("examples/embed/app/shop.mix", true).await?;
-    let (mut linker, store) = (linker()?, store(&Surroundings::default())?);
-    example_family::add(&mut linker)?;
-    let output = example::shop(&linker, store, &component_of(&component)?).await?;
-    assert_eq!(output, r#"{"item":"apples","left":2,"order":true}"#);
-    Ok(())
-}
-
 /// A family of functions that never wait, found by their names when they are called first.
-fn add_functions<T: Send + 'static>(linker: &mut Linker<T>, names: &'static [&str]) -> Result<()> {
-    use example_family::mix::ffi::types::{Failure, Function, Reply};
+fn add_functions(linker: &mut Linker<GuestState>, names: &'static [&str]) -> Result<()> {
     type Called = std::result::Result<Vec<u8>, Failure>;
     let mut family = linker.instance("mix:ffi/family@0.1.1")?;
     family.func_wrap("describe", |_, ()| {
@@ -73,14 +81,13 @@ fn add_functions<T: Send + 'static>(linker: &mut Linker<T>, names: &'static [&st
 async fn functions_of_the_program_around_an_app_are_found_when_they_are_called() -> Result<()> {
     let component = built("examples/embed/app/shop.mix", true).await?;
     assert!(Description::of(&component)?.preinitialized);
-    let component = component_of(&component)?;
     let mut linker_of_two = linker()?;
     add_functions(&mut linker_of_two, &["$host_other", "$host_stock"])?;
-    let found = example::shop(&linker_of_two, store(&Surroundings::default())?, &component).await?;
+    let found = shop(&linker_of_two, &component).await?;
     assert_eq!(found, r#"{"item":"apples","left":1,"order":true}"#);
     let mut linker_of_one = linker()?;
     add_functions(&mut linker_of_one, &["$host_other"])?;
-    let missing = example::shop(&linker_of_one, store(&Surroundings::default())?, &component).await;
+    let missing = shop(&linker_of_one, &component).await;
     let missing = missing.expect_err("nobody has it").to_string();
     assert!(
         missing.contains("ERR_FFI_MISSING") && missing.contains("$host_stock"),

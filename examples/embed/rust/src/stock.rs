@@ -1,17 +1,15 @@
-//! The stock of the embedding program as a foreign function of the app, `$host_stock`.
-use mix::ffi::types::{Failure, Function, Reply};
-use mix_value::{Value, msgpack};
-use wasmtime::Result;
+//! Our stock as a foreign function of the app, `$host_stock`.
 use wasmtime::component::Linker;
+use wasmtime::{Error, Result};
 
-wasmtime::component::bindgen!({ path: "../../wit/ffi", world: "mix:ffi/plugin" });
+wasmtime::component::bindgen!({ path: "wit/ffi", world: "mix:ffi/plugin" });
+use mix::ffi::types::{Failure, Function, Reply};
 
 /// Arguments and result are MessagePack.
 fn stock(args: &[u8]) -> Result<Vec<u8>> {
-    let args = msgpack::decode(args)?;
-    let item = args.as_array().and_then(|args| args.first()?.as_str());
-    let left = if item == Some("apples") { 2 } else { 12 };
-    Ok(msgpack::encode(&Value::Int(left))?)
+    let (item,): (String,) = rmp_serde::from_slice(args).map_err(Error::new)?;
+    let left = if item == "apples" { 2 } else { 12 };
+    rmp_serde::to_vec(&left).map_err(Error::new)
 }
 
 /// Implements `mix:ffi/family` for a component of `mixer build --open-family`.
