@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use mix_http_api::alias::Alias;
 use mix_http_api::{
     Access, Action, ApiError, Facts, NeedsBody, Plan, Response, Route, RunOutcome, Settings, Step,
     plan,
@@ -33,9 +34,10 @@ pub async fn handle(request: Request) -> Result<WasiResponse, ErrorCode> {
 }
 
 async fn answer(pending: NeedsBody, request: Request, settings: &Settings) -> Response {
-    if let Some(error) = misplaced(&pending.route) {
-        return pending.refuse(error);
-    }
+    let alias = match found(&pending.route).await {
+        Ok(alias) => alias,
+        Err(error) => return pending.refuse(error),
+    };
     if let Some(flaw) = pending.flaw() {
         return flaw;
     }
@@ -56,8 +58,15 @@ async fn answer(pending: NeedsBody, request: Request, settings: &Settings) -> Re
             "unauthenticated",
             "an asynchronous run needs a token",
         )),
-        Step::Run(run) => {
-            let outcome = agent::run(&run.agent, run.params.clone(), Some(run.timeout_ms)).await;
+        Step::Run(mut run) => {
+            let agent = match alias {
+                None => run.agent.clone(),
+                Some(Alias { agent, fixed, .. }) => match run.fix(fixed) {
+                    Ok(()) => agent,
+                    Err(error) => return run.refuse(error),
+                },
+            };
+            let outcome = agent::run(&agent, run.params.clone(), Some(run.timeout_ms)).await;
             run.finish(told(outcome, settings))
         }
     }
@@ -84,13 +93,13 @@ fn told(outcome: RunOutcome, settings: &Settings) -> RunOutcome {
     }
 }
 
-/// What a request names must be there before its body is read.
-fn misplaced(route: &Route) -> Option<ApiError> {
+/// What a request names must be there before its body is read; the alias if its agent is one.
+async fn found(route: &Route) -> Result<Option<Alias>, ApiError> {
     if route.app.is_empty() {
-        return None;
+        return Ok(None);
     }
     // The one app of this component is the only one there is.
-    let found = app::with(|app| {
+    let loaded = app::with(|app| {
         if app.name != route.app {
             Err(RunOutcome::NoSuchApp)
         } else if route.action == Action::RunAgent {
@@ -99,7 +108,22 @@ fn misplaced(route: &Route) -> Option<ApiError> {
             Ok(())
         }
     });
-    found.err().and_then(|outcome| outcome.error(&route.name))
+    let Err(outcome) = loaded else {
+        return Ok(None);
+    };
+    let missing = || {
+        outcome
+            .error(&route.name)
+            .unwrap_or_else(ApiError::internal)
+    };
+    if matches!(outcome, RunOutcome::NoSuchApp) {
+        return Err(missing());
+    }
+    let alias = records::alias(&route.name).await?.ok_or_else(missing)?;
+    match app::with(|app| app.load(&alias.agent)) {
+        Ok(()) => Ok(Some(alias)),
+        Err(_) => Err(alias.leads_nowhere()),
+    }
 }
 
 /// 22 random characters.

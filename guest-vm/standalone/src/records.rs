@@ -1,11 +1,15 @@
-//! Calling the record store, and other families.
+//! Calling the record store, and other families; the aliases among the records.
 
+use std::path::Path;
+
+use mix_file_path::folder_name;
+use mix_http_api::alias::{Alias, found, lookup};
 use mix_http_api::{ApiError, CallFailure, FamilyCall, Response};
 use mix_value::{Value, msgpack};
 
-use crate::app;
 use crate::bindings::mix::ffi::family;
 use crate::bindings::mix::ffi::types::{Failure, Reply};
+use crate::{app, settings};
 
 /// Performs a call and makes its response.
 pub async fn call(call: FamilyCall) -> Response {
@@ -17,6 +21,33 @@ pub async fn call(call: FamilyCall) -> Response {
         )),
         Some(result) => call.finish(result),
     }
+}
+
+/// The alias of that name, a record of the app.
+pub async fn alias(name: &str) -> Result<Option<Alias>, ApiError> {
+    if !are_there() {
+        return Ok(None);
+    }
+    let request = Value::Map(lookup(Alias::KIND, name));
+    // Null is the app's own database.
+    let args = Value::Array(vec![Value::Null, request]);
+    let record = match function("$db_http_query", &args).await {
+        None => None,
+        Some(Ok(answer)) => found(answer)?,
+        Some(Err(failure)) => return Err(failure.error(true)),
+    };
+    record.map(|record| Alias::of(name, &record)).transpose()
+}
+
+/// Asking for an alias shall not make a database where there is none.
+fn are_there() -> bool {
+    let app = app::with(|app| folder_name(&app.name));
+    let workspace = folder_name(&settings::workspace());
+    Path::new("/ws")
+        .join(workspace)
+        .join(app)
+        .join("v2")
+        .is_dir()
 }
 
 /// Calls a function of a family that gives one value; `None`: there is none of that name.

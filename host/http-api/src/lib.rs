@@ -28,11 +28,13 @@
 //! * [`AgentRun`], [`RunOutcome`]: a run of an agent and what became of it.
 //! * [`FamilyCall`], [`CallFailure`]: a call of the record store.
 //! * [`Managed`], [`Job`], [`Done`]: what is the server's own.
+//! * [`alias`]: further names of agents.
 //! * [`dialog`]: the messages of an interactive session.
 //! * [`Topic`], [`event`]: what is read as a stream of events.
 //! * [`Route`], [`Action`], [`Need`]: a resource, what is done with it, what that needs.
 
 mod access;
+pub mod alias;
 mod body;
 mod call_failure;
 mod conditional;

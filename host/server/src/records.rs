@@ -81,6 +81,11 @@ impl Database {
         }
     }
 
+    /// What the query endpoint answers.
+    pub async fn answer(&self, request: Value) -> Result<Value, ApiError> {
+        self.call("$db_http_query", request).await
+    }
+
     /// The clauses of a query: the request has its text or its clauses.
     pub async fn parse(&self, request: Value) -> Result<Value, ApiError> {
         match self.call("$db_http_parse", request).await? {

@@ -1,7 +1,8 @@
 //! What an app offers besides its agents: aliases and registered queries, records of its database.
 
 use super::Server;
-use super::records::{Database, map, text};
+use super::records::{Database, map};
+use mix_http_api::alias::{Alias, found, lookup};
 use mix_http_api::{AgentRun, ApiError, RunOutcome};
 use mix_runtime::programs::{Executable, Missing};
 use mix_runtime::workspace::Place;
@@ -39,9 +40,9 @@ pub async fn find(server: &Arc<Server>, place: &Place, name: &str) -> Result<Run
         Err(missing) => missing,
     };
     if matches!(missing, Missing::Agent | Missing::Damaged(_))
-        && let Some(alias) = record(server, place, "agent_alias", name).await?
+        && let Some(alias) = record(server, place, Alias::KIND, name).await?
     {
-        return alias_target(server, place, name, alias).await;
+        return target(server, place, Alias::of(name, &alias)?);
     }
     if matches!(missing, Missing::Agent | Missing::Damaged(_))
         && let Some(query) = query(server, place, name).await?
@@ -53,29 +54,15 @@ pub async fn find(server: &Arc<Server>, place: &Place, name: &str) -> Result<Run
 }
 
 /// One level only: an alias of an alias, or of nothing, is none.
-async fn alias_target(
-    server: &Arc<Server>,
-    place: &Place,
-    name: &str,
-    mut alias: Map,
-) -> Result<Runnable, ApiError> {
-    let bad = |why: &str| ApiError::new(409, "bad_alias", format!("alias {name} {why}"));
-    let Some(Value::String(target)) = alias.get("aliasTo").cloned() else {
-        return Err(bad("names no agent"));
-    };
-    let fixed = match alias.remove("fixedParams") {
-        None | Some(Value::Null) => Map::new(),
-        Some(Value::Map(fixed)) => fixed,
-        Some(_) => return Err(bad("has fixedParams that are no map")),
-    };
-    match server.programs.find(place, &target) {
+fn target(server: &Arc<Server>, place: &Place, alias: Alias) -> Result<Runnable, ApiError> {
+    match server.programs.find(place, &alias.agent) {
         Ok(program) => Ok(Runnable::Agent {
             program,
-            agent: target.to_string(),
-            fixed,
-            alias: Some(described(&alias)),
+            agent: alias.agent,
+            fixed: alias.fixed,
+            alias: Some(alias.description),
         }),
-        Err(_) => Err(bad("leads to no agent")),
+        Err(_) => Err(alias.leads_nowhere()),
     }
 }
 
@@ -117,17 +104,8 @@ async fn record(
     if !has_records(place) {
         return Ok(None);
     }
-    let params = match map([("kind", text(kind)), ("name", text(name))]) {
-        Value::Map(params) => params,
-        _ => Map::new(),
-    };
-    let rows = Database::new(server, place.clone())
-        .query(
-            "_rmx_type == $kind && name == $name | orderDesc(_rmx_created_at) | limit(1)",
-            params,
-        )
-        .await?;
-    Ok(rows.into_iter().next())
+    let request = Value::Map(lookup(kind, name));
+    found(Database::new(server, place.clone()).answer(request).await?)
 }
 
 /// Asking shall not make a database where there is none.
@@ -141,17 +119,6 @@ pub fn described(record: &Map) -> String {
         Some(Value::String(text)) => text.to_string(),
         _ => String::new(),
     }
-}
-
-/// The parameters of a run with those that an alias fixes.
-pub fn with_fixed(run: &mut AgentRun, fixed: Map) -> Result<(), ApiError> {
-    if fixed.is_empty() {
-        return Ok(());
-    }
-    let mut params = params(run)?;
-    params.extend(fixed);
-    run.params = msgpack::encode(&Value::Map(params)).map_err(|_| ApiError::internal())?;
-    Ok(())
 }
 
 fn params(run: &AgentRun) -> Result<Map, ApiError> {

@@ -97,7 +97,7 @@ pub async fn answer(
             };
         }
     };
-    if let Err(error) = registered::with_fixed(run, fixed) {
+    if let Err(error) = run.fix(fixed) {
         return run.refuse(error).into();
     }
     let who = asked.who;
@@ -315,7 +315,7 @@ pub async fn outcome(
             fixed,
             ..
         } => {
-            registered::with_fixed(&mut run, fixed)?;
+            run.fix(fixed)?;
             (program, agent)
         }
     };
