@@ -175,11 +175,17 @@ impl Build {
 /// Ending of a precompiled component.
 const PRECOMPILED: &str = "cwasm";
 
-/// The name of a source without the place of the app, which is one of the paths.
+/// The name of a source within the app, however its path was written and wherever it lies. Where
+/// there are several paths it begins with the last name of its own.
 fn relative(paths: &[PathBuf], name: &str) -> String {
     let within = paths.iter().find_map(|path| {
-        let place = path.parent().filter(|_| path.is_absolute())?;
-        Path::new(name).strip_prefix(place).ok()
+        let rest = Path::new(name).strip_prefix(path).ok()?;
+        let is_file = rest.as_os_str().is_empty();
+        if paths.len() == 1 && !is_file {
+            return Some(rest.to_owned());
+        }
+        let own = path.canonicalize().ok()?;
+        Some(PathBuf::from(own.file_name()?).join(rest))
     });
     within.map_or_else(|| name.to_owned(), |path| path.display().to_string())
 }

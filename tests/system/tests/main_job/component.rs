@@ -137,6 +137,24 @@ fn a_component_is_the_same_wherever_it_is_built_and_says_what_it_holds() {
     let second = built("moment", there.path(), "other.wasm", &[]);
     let read = |path: &Path| std::fs::read(path).expect("the component");
     assert!(read(&first) == read(&second), "two builds differ");
+    // However the folder is called and its path is written.
+    let renamed = there.path().join("renamed");
+    std::fs::rename(there.path().join("moment"), &renamed).expect("renamed");
+    for (place, path) in [
+        (&renamed, "."),
+        (&renamed, "../renamed/"),
+        (&there.path().to_owned(), "./renamed/../renamed"),
+    ] {
+        let third = there.path().join("third.wasm");
+        let done = Command::new(mixer())
+            .current_dir(place)
+            .args(["build", path, "--app", "moment", "-o"])
+            .arg(&third)
+            .output()
+            .expect("mixer starts");
+        assert!(done.status.success(), "{done:?}");
+        assert!(read(&first) == read(&third), "{path}: two builds differ");
+    }
 
     let about = inspect(&first);
     assert_eq!(about["app"], "moment");
@@ -268,6 +286,31 @@ fn a_component_may_be_native_code() {
     let none = run_mixer(["inspect", &native.display().to_string()]);
     assert_eq!(none.code, 1);
     assert!(none.stderr.contains("precompiled"), "{}", none.stderr);
+}
+
+#[test]
+fn a_program_in_rust_embeds_an_app_with_a_family_of_its_own() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let app = repository()
+        .join("examples/embed/app")
+        .display()
+        .to_string();
+    let component = folder.path().join("shop.wasm").display().to_string();
+    let done = run_mixer(["build", &app, "--open-family", "-o", &component]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let ran = Command::new(mixer().with_file_name("embed-shop"))
+        .current_dir(folder.path())
+        .output()
+        .expect("the example was built");
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert_eq!(
+        response_json(&ran.stdout),
+        json!({"item": "apples", "left": 2, "order": true})
+    );
 }
 
 #[test]
@@ -458,6 +501,21 @@ fn a_stock_host_answers_as_the_server_does() {
         ("DELETE", &first, None),
         ("GET", &first, None),
         ("POST", &path("query/parse"), Some(r#"{"query":"n > 1"}"#)),
+        // Aliases.
+        (
+            "POST",
+            &documents,
+            Some(
+                r#"[{"_rmx_type":"agent_alias","name":"hello","aliasTo":"fine","fixedParams":{"name":"Eve"}},
+                    {"_rmx_type":"agent_alias","name":"again","aliasTo":"hello"},
+                    {"_rmx_type":"agent_alias","name":"fine","aliasTo":"endless"}]"#,
+            ),
+        ),
+        ("POST", &path("agent/hello/run"), Some(r#"{"name":"Ada"}"#)),
+        ("GET", &path("agent/hello/run?name=Ada&field=x"), None),
+        ("POST", &path("agent/again/run"), Some("{}")),
+        ("POST", &agent, Some(r#"{"name":"Ada"}"#)),
+        ("GET", &path("agent/nobody/run"), None),
         // What is not there.
         ("GET", "/v1/ws/local/app/other/documents/x", None),
         ("GET", "/v1/ws/local/app/limits/no/such/path", None),
@@ -478,6 +536,8 @@ fn a_stock_host_answers_as_the_server_does() {
         "{status:?}"
     );
     assert_eq!(answers[11]["body"], json!([1, 2, 3]));
+    assert_eq!(answers[20]["body"], "fine Eve");
+    assert_eq!(answers[22]["body"]["error"]["code"], "bad_alias");
 }
 
 #[test]
