@@ -66,10 +66,15 @@ pub fn plugin(options: TokenStream, module: TokenStream) -> Result<TokenStream> 
     })
 }
 
-/// Name and needs, as a custom section of the component (`mix-plugin`).
+/// Name, version of the crate and needs, as a custom section of the component (`mix-plugin`).
 fn manifest(family: &str, needs: &[String]) -> TokenStream {
     let needs: Vec<String> = needs.iter().map(|need| format!("{need:?}")).collect();
-    let text = format!("{{\"name\":{family:?},\"needs\":[{}]}}\n", needs.join(","));
+    let version = std::env::var("CARGO_PKG_VERSION").ok();
+    let version = version.map_or_else(String::new, |text| format!("\"version\":{text:?},"));
+    let text = format!(
+        "{{\"name\":{family:?},{version}\"needs\":[{}]}}\n",
+        needs.join(",")
+    );
     let (bytes, length) = (
         LitByteStr::new(text.as_bytes(), Span::call_site()),
         text.len(),
@@ -120,6 +125,8 @@ mod tests {
             "start \"$text_each\" = words :: each (String)",
             "Type: string -> stream(string)",
             "Type: null -> null",
+            // That of the crate whose plugin it is, here of this one.
+            concat!("\\\"version\\\":\\\"", env!("CARGO_PKG_VERSION")),
             "\\\"needs\\\":[\\\"http\\\",\\\"env:REGION\\\"]",
         ] {
             assert!(text.contains(part), "{part} is missing in {text}");
