@@ -34,6 +34,10 @@ use wasmtime::Engine;
 /// Linear memory of a plugin instance.
 const PLUGIN_MEMORY: usize = 256 << 20;
 
+/// Files, requests and other handles of the host that a plugin may hold: each may be an open file of
+/// this process.
+const PLUGIN_HANDLES: usize = 4_000;
+
 /// The families that stand behind the host.
 const BEHIND_HOST: [(&str, &[u8], Access); 5] = [
     ("db", guests::DB, Access::Records),
@@ -207,7 +211,7 @@ impl Assembly {
         {
             bail!("there is no plugin {} to grant anything to", grant.plugin);
         }
-        if !policy.plugins.is_empty() {
+        if !policy.plugins.is_empty() || !policy.families.is_empty() {
             refuse_clashes(&engine, &linkers, &hostless, &own, &plugins).await?;
         }
         let mut functions = Vec::new();
@@ -382,6 +386,7 @@ impl Assembly {
                     limits,
                 } = &code.allowance;
                 grants.memory = limits.memory;
+                grants.handles = Some(PLUGIN_HANDLES);
                 grants.outbound = http.clone().map(|hosts| Egress {
                     outbound: self.outbound.clone(),
                     hosts,

@@ -5,6 +5,7 @@
 //! keeps working.
 
 use crate::bindings::Function;
+use std::collections::HashSet;
 
 /// Endings of the names of short ways: for a value, and for the items of a stream.
 const SHORT_WAYS: [&str; 2] = ["?", "*"];
@@ -34,10 +35,59 @@ pub fn short_way_of<'a>(function: &Function, functions: &'a [Function]) -> Optio
 }
 
 /// A short way of a function that is not beside it: it would take the calls of somebody else's function.
-pub fn stray_short_way(functions: &[Function]) -> Option<&Function> {
+fn stray_short_way(functions: &[Function]) -> Option<&Function> {
     functions.iter().find(|function| {
         without_short_way(&function.name).is_some() && short_way_of(function, functions).is_none()
     })
+}
+
+/// Most functions of a plugin.
+const MAX_FUNCTIONS: usize = 4_096;
+/// Longest name of a function.
+const MAX_NAME: usize = 128;
+/// Longest documentation of a function.
+const MAX_DOC: usize = 64 << 10;
+
+/// What is wrong with what a plugin says about its functions: it stays in memory, is linked by
+/// name, and is shown to people.
+pub fn flaw(functions: &[Function]) -> Option<String> {
+    if functions.len() > MAX_FUNCTIONS {
+        let count = functions.len();
+        return Some(format!("{count} functions, more than {MAX_FUNCTIONS}"));
+    }
+    let mut seen = HashSet::new();
+    for Function { name, doc, .. } in functions {
+        if !is_name(name) {
+            let shown: String = name.escape_debug().take(MAX_NAME).collect();
+            return Some(format!(
+                "\"{shown}\", no name of a function (letters, digits and _, as a rule after $; at most {MAX_NAME} signs)"
+            ));
+        }
+        if doc.len() > MAX_DOC {
+            return Some(format!(
+                "more than {MAX_DOC} bytes of documentation for {name}"
+            ));
+        }
+        if doc.contains(|c: char| c.is_control() && !c.is_ascii_whitespace()) {
+            return Some(format!("control characters in the documentation of {name}"));
+        }
+        if !seen.insert(name) {
+            return Some(format!("function {name} twice"));
+        }
+    }
+    stray_short_way(functions).map(|stray| {
+        format!(
+            "{}, but no function that waits and has it as its short way (same name without the last sign, as many arguments)",
+            stray.name
+        )
+    })
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = without_short_way(name).unwrap_or(name);
+    let word = plain.strip_prefix('$').unwrap_or(plain);
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.len() <= MAX_NAME && !word.is_empty() && word.bytes().all(good)
 }
 
 /// Major, minor, patch.
@@ -139,6 +189,43 @@ mod tests {
         for of in [function("$a_get", 1, false), function("$a_get", 2, true)] {
             assert!(stray(&[of, function("$a_get?", 1, false)]).is_some());
         }
+    }
+
+    #[test]
+    fn descriptions_have_limits() {
+        let function = |name: &str, doc: &str| Function {
+            name: name.to_owned(),
+            params: 1,
+            waits: true,
+            doc: doc.to_owned(),
+        };
+        let (good, tabs) = (
+            function("$a_b", "Tells."),
+            function("$a_c", "Tells\n\ta lot."),
+        );
+        assert_eq!(flaw(&[good, tabs]), None);
+        let long = "x".repeat(MAX_DOC + 1);
+        for (name, doc, part) in [
+            ("", "", "no name"),
+            ("$", "", "no name"),
+            ("$$a", "", "no name"),
+            ("$?", "", "no name"),
+            ("$a b", "", "no name"),
+            ("$a_\u{e4}", "", "no name"),
+            ("$a\u{1b}[2J", "", "a\\u{1b}[2J"),
+            ("$a_b??", "", "no name"),
+            (&format!("${}", "a".repeat(MAX_NAME)), "", "no name"),
+            ("$a_b", "\u{1b}", "control"),
+            ("$a_b", &long, "documentation"),
+            ("$a_b?", "", "short way"),
+        ] {
+            let told = flaw(&[function(name, doc)]).unwrap_or_default();
+            assert!(told.contains(part) && told.len() < 500, "{name}: {told}");
+        }
+        let twice = [function("$a_b", ""), function("$a_b", "")];
+        assert_eq!(flaw(&twice).as_deref(), Some("function $a_b twice"));
+        let many = (0..=MAX_FUNCTIONS).map(|number| function(&format!("$a_{number}"), ""));
+        assert!(flaw(&many.collect::<Vec<_>>()).is_some());
     }
 
     #[test]

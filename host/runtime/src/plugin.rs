@@ -11,7 +11,7 @@ use mix_sandbox::{blocking, immediate};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, Trap};
 
 /// Result of a synchronous function.
 pub type CallResult = std::result::Result<Vec<u8>, Failure>;
@@ -20,6 +20,9 @@ pub type StartResult = std::result::Result<Reply, Failure>;
 
 /// Time that a plugin may take to start and to say what it offers.
 const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// Memory for what a plugin says about itself: a few bytes of the plugin may stand for many here.
+const MAX_DESCRIPTION: usize = 16 << 20;
 
 /// What plugins may import.
 pub struct Linkers {
@@ -203,11 +206,8 @@ impl PluginCode {
             .await
             .with_context(|| format!("plugin {name} cannot be asked for its functions"))?;
         // Here and nowhere else, because whoever takes a plugin in comes here.
-        if let Some(stray) = contract::stray_short_way(&code.functions) {
-            bail!(
-                "plugin {name} has {}, but no function that waits and has it as its short way (same name without the last sign, as many arguments)",
-                stray.name
-            );
+        if let Some(flaw) = contract::flaw(&code.functions) {
+            bail!("plugin {name} describes {flaw}");
         }
         for need in needs {
             let need = need
@@ -274,6 +274,7 @@ impl PluginCode {
             ..Grants::default()
         };
         let mut store = GuestState::store(engine, grants)?;
+        store.set_hostcall_fuel(MAX_DESCRIPTION);
         store.data_mut().deadline = Some(Instant::now() + START_LIMIT);
         let instance = within_limit(self.pre.instantiate_async(&mut store)).await?;
         let describe: TypedFunc<(), (Vec<Function>,)> =
@@ -342,8 +343,10 @@ impl Indexes {
 
 /// Ends what waits; the deadline of the store ends what spins.
 async fn within_limit<T>(work: impl Future<Output = wasmtime::Result<T>>) -> Result<T> {
+    let late = || anyhow!("it did not answer within {} s", START_LIMIT.as_secs());
     match tokio::time::timeout(START_LIMIT, work).await {
+        Ok(Err(error)) if error.downcast_ref() == Some(&Trap::Interrupt) => Err(late()),
         Ok(done) => Ok(done?),
-        Err(_) => bail!("it did not answer within {} s", START_LIMIT.as_secs()),
+        Err(_) => Err(late()),
     }
 }

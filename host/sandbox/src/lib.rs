@@ -5,6 +5,7 @@
 //! * [`linker`], [`immediate`], [`blocking`]: what a guest may import; all of WASI, what never waits, and what
 //!   keeps its thread while it waits.
 //! * [`outbound`]: HTTP requests of guests, guarded and pooled.
+//! * [`open_files`]: room for the files and connections of all of them.
 //! * [`meter`]: processor time of calls; [`messages`]: what a guest writes to its standard error.
 //!
 //! # Data flow
@@ -25,5 +26,6 @@ pub mod immediate;
 pub mod linker;
 pub mod messages;
 pub mod meter;
+pub mod open_files;
 pub mod outbound;
 pub mod state;

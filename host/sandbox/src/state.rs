@@ -13,7 +13,7 @@ use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// WASI handles (files, requests, ...) alive in one store.
+/// WASI handles (files, requests, ...) alive in one store, if it is not told otherwise.
 const MAX_HANDLES: usize = 10_000;
 
 /// Data of a guest store.
@@ -99,6 +99,8 @@ pub struct Grants<'a> {
     pub outbound: Option<Egress>,
     /// Most linear memory, over all memories of the store.
     pub memory: usize,
+    /// WASI handles (files, requests, ...) that may be alive; `None`: 10,000.
+    pub handles: Option<usize>,
     /// What its standard error is about, if that goes into the log.
     pub logged_about: Option<&'a str>,
     /// True if file operations may block the thread, because it is the store's own.
@@ -128,7 +130,7 @@ impl GuestState {
             wasi.preopened_dir(folder, name, FsPerms::ReadWrite)?;
         }
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_HANDLES);
+        table.set_max_capacity(grants.handles.unwrap_or(MAX_HANDLES));
         let mut store = Store::new(
             engine,
             GuestState {

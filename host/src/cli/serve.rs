@@ -10,7 +10,7 @@ use mix_http_api::{Docs, Settings};
 use mix_identity::{Issuers, Subject};
 use mix_runtime::download;
 use mix_runtime::lock;
-use mix_sandbox::engine;
+use mix_sandbox::{engine, open_files};
 use mix_server::{self, IdentityOptions, Network, Options, TlsFiles};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -308,6 +308,7 @@ impl Serve {
             return Err(Exit::usage(format!("--max-runs is at most {most}")));
         }
         engine::make_room_for(max_runs);
+        open_files::make_room();
         let environment = self.guests.environment()?;
         let identity = self.identity.options(ip)?;
         let bucket = BucketSettings::read(|name| std::env::var(name).ok()).map_err(Exit::usage)?;

@@ -169,6 +169,134 @@ fn a_plugin_stays_in_the_folder_of_its_app() {
 }
 
 #[test]
+fn links_and_renames_lead_a_plugin_nowhere() {
+    let escapes = Escapes::needing(&["folder"]);
+    // Reading as long as it is tried to do takes its time on a busy machine.
+    let granted = ["--grant", "escapes=folder,time:1m"];
+    let outside = escapes.folder.path().join("outside");
+    std::fs::create_dir(&outside).expect("a folder");
+    let secret = outside.join("secret.txt");
+    std::fs::write(&secret, "secret").expect("a file");
+    escapes.tries("shop", &[("write", "/data/own.txt")], &granted);
+    let data = escapes.data("shop");
+    std::os::unix::fs::symlink(&secret, data.join("to-file")).expect("a link");
+    std::os::unix::fs::symlink(&outside, data.join("to-folder")).expect("a link");
+
+    // Links that it makes itself are refused, or lead nowhere.
+    let made = [
+        ("symlink", format!("{}>/data/made", secret.display())),
+        ("symlink", "../../../../../outside>/data/up".to_owned()),
+        ("symlink", "/proc/self>/data/self".to_owned()),
+        ("symlink", "/data/loop>/data/loop".to_owned()),
+    ];
+    let tries: Vec<(&str, &str)> = made.iter().map(|(what, on)| (*what, &**on)).collect();
+    escapes.tries("shop", &tries, &granted);
+    let tries = [
+        ("read", "/data/made"),
+        ("read", "/data/up/secret.txt"),
+        ("list", "/data/up"),
+        ("read", "/data/self/environ"),
+        ("read", "/data/self/cwd/secret.txt"),
+        ("list", "/data/self/fd"),
+        ("read", "/data/loop"),
+        ("read", "/proc/self/environ"),
+        ("list", "/proc/self/fd"),
+        ("read", "/dev/fd/0"),
+        // Names are those of the system: letters of another size are another name.
+        ("read", "/DATA/own.txt"),
+        ("read", "/data/OWN.txt"),
+        ("read", "//data/../outside/secret.txt"),
+        ("read", "/data/./.././../outside/secret.txt"),
+        ("read", "/data/own.txt/../../own.txt"),
+        ("read", "/data/own.txt\0/../x"),
+        // Hard links, to what is outside and from there.
+        ("link", "/data/to-file>/data/hard"),
+        ("link", "/data/to-folder/secret.txt>/data/hard"),
+        ("link", "/data/../own.txt>/data/hard"),
+        ("link", "/data/own.txt>/data/../hard"),
+        ("link", "/data/own.txt>/data/to-folder/hard"),
+        ("link", "/proc/self/exe>/data/hard"),
+        // Out of the folder, into it, and over what is there.
+        ("rename", "/data/own.txt>/data/../own.txt"),
+        ("rename", "/data/own.txt>/data/to-folder/own.txt"),
+        ("rename", "/data/to-folder/secret.txt>/data/mine.txt"),
+        ("rename", "/data/../escapes>/data/mine"),
+        ("rename", "/data>/data/mine"),
+    ];
+    let outcomes = escapes.tries("shop", &tries, &granted);
+    for ((what, on), outcome) in tries.iter().zip(&outcomes) {
+        // A hard link to a link is a link too, and leads nowhere.
+        if *on == "/data/to-file>/data/hard" {
+            continue;
+        }
+        assert_refused(outcome, &format!("{what} {on}"));
+    }
+    let hard = &escapes.tries("shop", &[("read", "/data/hard")], &granted)[0];
+    assert_refused(hard, "read /data/hard");
+    assert_eq!(std::fs::read_to_string(&secret).expect("kept"), "secret");
+    let left: Vec<_> = std::fs::read_dir(&outside).expect("a folder").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let own = escapes.tries("shop", &[("read", "/data/own.txt")], &granted);
+    assert_eq!(own, [json!({"ok": "written"})]);
+}
+
+#[test]
+fn a_folder_that_becomes_a_link_meanwhile_is_not_followed() {
+    let escapes = Escapes::needing(&["folder"]);
+    let granted = ["--grant", "escapes=folder,time:1m"];
+    let outside = escapes.folder.path().join("outside");
+    std::fs::create_dir(&outside).expect("a folder");
+    std::fs::write(outside.join("file.txt"), "secret").expect("a file");
+    escapes.tries("shop", &[("write", "/data/own.txt")], &granted);
+    let data = escapes.data("shop");
+    std::fs::create_dir(data.join("folder")).expect("a folder");
+    std::fs::write(data.join("folder/file.txt"), "own").expect("a file");
+    std::os::unix::fs::symlink(&outside, data.join("link")).expect("a link");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // `at` is the folder and the link in turn.
+            let (at, folder, link) = (data.join("at"), data.join("folder"), data.join("link"));
+            while !over.load(Ordering::Relaxed) {
+                for real in [&folder, &link] {
+                    std::fs::rename(real, &at).expect("renamed");
+                    std::thread::yield_now();
+                    std::fs::rename(&at, real).expect("renamed back");
+                }
+            }
+        });
+        for _ in 0..5 {
+            let seen = escapes.tries("shop", &[("race", "/data/at/file.txt")], &granted);
+            let seen = seen[0]["ok"].as_array().expect("what was read").clone();
+            assert!(!seen.contains(&json!("secret")), "{seen:?}");
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_plugin_has_few_handles_of_the_host() {
+    let escapes = Escapes::needing(&["folder", "http"]);
+    let granted = ["--grant", "escapes=folder,http,time:1m"];
+    let tries = [
+        ("write", "/data/own.txt"),
+        ("hoard", "3000>/data/own.txt"),
+        // Another 3,000 in the same instance are too many: it is ended, and what it held is closed.
+        ("hoard", "3000>/data/own.txt"),
+        ("hoard", "3000>/data/own.txt"),
+        ("headers", "more"),
+    ];
+    let outcomes = escapes.tries("shop", &tries, &granted);
+    for number in [1, 3] {
+        assert_eq!(outcomes[number], json!({"ok": 3000}), "{outcomes:?}");
+    }
+    let ended = outcomes[2]["error"].as_str().unwrap_or_default();
+    assert!(ended.starts_with("ERR_INTERNAL: "), "{outcomes:?}");
+    let headers = outcomes[4]["ok"].as_i64();
+    assert!(headers.is_some_and(|count| count < 50_000), "{outcomes:?}");
+}
+
+#[test]
 fn a_plugin_with_nothing_has_no_files_and_no_variables() {
     let escapes = Escapes::needing(&[]);
     let tries = [
@@ -415,9 +543,28 @@ fn requests_go_to_granted_hosts_only() {
         ("request", "https://[::1]/"),
         ("request", "https://169.254.169.254/latest/meta-data/"),
         ("request", "https://10.1.2.3/"),
+        // The same in other spellings.
+        ("request", "https://2130706433/"),
+        ("request", "https://0x7f.1/"),
+        ("request", "https://0177.0.0.1/"),
+        ("request", "https://127.1/"),
+        ("request", "https://127.0.0.1./"),
+        ("request", "https://[::ffff:127.0.0.1]/"),
+        ("request", "https://[::ffff:a9fe:a9fe]/"),
+        ("request", "https://[64:ff9b::7f00:1]/"),
+        ("request", "https://[fe80::1%25lo]/"),
     ];
     for outcome in escapes.tries("shop", &tries, &["--grant", "escapes=http"]) {
         assert_denied(&outcome, "Prohibited");
+    }
+    let names = [
+        ("request", "https://localhost/"),
+        ("request", "https://LOCALHOST./"),
+        ("request", "https://a.localhost./"),
+        ("request", "https://metadata.google.internal./"),
+    ];
+    for outcome in escapes.tries("shop", &names, &["--grant", "escapes=http"]) {
+        assert_denied(&outcome, "Denied");
     }
     assert_eq!(count.load(Ordering::SeqCst), 0);
     // The operator says which hosts.

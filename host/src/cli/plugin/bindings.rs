@@ -125,7 +125,9 @@ pub fn compiled(code: &PluginCode) -> Result<String, Exit> {
         text: text.clone().into_bytes(),
     };
     let checked = programs::check(&[file], &CompileOptions::default())?;
-    if checked.errors > 0 {
+    // A quotation mark would end the type and name another function.
+    let quotes = |function: &Function| type_of(function).0.contains('"');
+    if checked.errors > 0 || code.functions.iter().any(quotes) {
         output::messages(&checked.text);
         return Err(Exit::failed(format!(
             "error: the types that plugin {} gives for its functions (`Type:` in their documentation) are not those of a Mix module",

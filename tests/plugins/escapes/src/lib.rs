@@ -1,5 +1,5 @@
 //! A family that tries to reach what it was not given: files beside its folder, sockets, hosts and
-//! variables. The system tests link it and check what comes back.
+//! variables, more handles than are good for others. The system tests link it and check what comes back.
 //!
 //! It is built for the first release of the contract, so that it also shows that such a plugin links.
 
@@ -28,14 +28,16 @@ wit_bindgen::generate!({
 use exports::mix::ffi::family::Guest;
 use mix::ffi::types::{Failure, Function, Reply};
 use mix_value::{Map, Value, msgpack};
+use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
 use wasi::http::client;
 use wasi::http::types::{ErrorCode, Fields, Request, Scheme, Trailers};
 
 struct Escapes;
 
-/// Name, waits. All but the last take a text.
-const FUNCTIONS: [(&str, bool); 8] = [
+/// Name, waits. All but the one for variables take a text, those with two paths one with `>` between.
+const FUNCTIONS: [(&str, bool); 14] = [
     ("$escapes_read", false),
     ("$escapes_write", false),
     ("$escapes_list", false),
@@ -44,6 +46,12 @@ const FUNCTIONS: [(&str, bool); 8] = [
     ("$escapes_lookup", false),
     ("$escapes_request", true),
     ("$escapes_variables", false),
+    ("$escapes_link", false),
+    ("$escapes_symlink", false),
+    ("$escapes_rename", false),
+    ("$escapes_race", false),
+    ("$escapes_hoard", false),
+    ("$escapes_headers", false),
 ];
 
 fn failure(code: &str, message: impl ToString) -> Failure {
@@ -80,6 +88,56 @@ fn list(folder: &str) -> std::io::Result<Value> {
         Ok(Value::string(name.to_string_lossy().into_owned()))
     });
     Ok(Value::Array(names.collect::<std::io::Result<_>>()?))
+}
+
+/// The C library has them all; the standard library of this target does not.
+mod libc {
+    use std::ffi::{c_char, c_int};
+    unsafe extern "C" {
+        pub fn symlink(target: *const c_char, path: *const c_char) -> c_int;
+    }
+}
+
+fn symlink(target: &str, path: &str) -> std::io::Result<()> {
+    let (target, path) = (CString::new(target)?, CString::new(path)?);
+    // Both end with a zero byte and live until the call is over.
+    match unsafe { libc::symlink(target.as_ptr(), path.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Both sides of `>`.
+fn two(text: &str) -> (&str, &str) {
+    text.split_once('>').unwrap_or((text, ""))
+}
+
+/// Reads a file again and again: what was read, each content once.
+fn race(path: &str) -> Value {
+    let mut seen = BTreeSet::new();
+    for _ in 0..3_000 {
+        seen.extend(std::fs::read_to_string(path));
+    }
+    Value::Array(seen.into_iter().map(Value::string).collect())
+}
+
+/// Opens a file so many times and closes it never.
+fn hoard(times: &str, path: &str) -> std::io::Result<Value> {
+    let times = times.parse().map_err(std::io::Error::other)?;
+    for _ in 0..times {
+        std::mem::forget(std::fs::File::open(path)?);
+    }
+    Ok(Value::Int(times))
+}
+
+/// Adds headers to a list of them as long as possible.
+fn headers(value: &str) -> Value {
+    let fields = Fields::new();
+    let mut count = 0;
+    while count < 1_000_000 && fields.append("x-more", value.as_bytes()).is_ok() {
+        count += 1;
+    }
+    Value::Int(count)
 }
 
 /// The status of a GET.
@@ -139,6 +197,29 @@ impl Guest for Escapes {
                 .map(|found| Value::Int(found.count() as i64))
                 .map_err(refused)?,
             7 => variables(),
+            8 | 10 => {
+                let text = text_of(&args)?;
+                let (from, to) = two(&text);
+                let done = match function {
+                    8 => std::fs::hard_link(from, to),
+                    _ => std::fs::rename(from, to),
+                };
+                done.map(|()| Value::Null).map_err(refused)?
+            }
+            9 => {
+                let text = text_of(&args)?;
+                let (target, path) = two(&text);
+                symlink(target, path)
+                    .map(|()| Value::Null)
+                    .map_err(refused)?
+            }
+            11 => race(&text_of(&args)?),
+            12 => {
+                let text = text_of(&args)?;
+                let (times, path) = two(&text);
+                hoard(times, path).map_err(refused)?
+            }
+            13 => headers(&text_of(&args)?),
             _ => return Err(failure("ERR_INTERNAL", format!("no function {function}"))),
         };
         encoded(&value)
