@@ -30,6 +30,8 @@ const VARIABLE: &str = "remoteDatabaseServer";
 const REQUEST: &str = "$http_do_server";
 /// Most ids in the address of a request.
 const IDS_AT_ONCE: usize = 100;
+/// Most characters of what a server says of an error.
+const MOST_SAID: usize = 1000;
 /// Records that are fetched side by side.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -246,17 +248,16 @@ impl Asking<'_> {
             Some(Value::Int(status)) => *status,
             _ => return Err(broken("a response without a status")),
         };
-        let said = || format!("the server of the main database answered with status {status}");
+        let body = response.get("body").and_then(Value::as_str);
+        let body = body.unwrap_or_default();
         match status {
             404 | 410 => Ok(None),
-            401 | 403 => Err(failure("ERR_PERMISSION", said())),
-            200..=299 => match response.get("body").and_then(Value::as_str) {
-                None | Some("") => Ok(Some(Value::Null)),
-                Some(body) => escjson::parse(body)
-                    .map(Some)
-                    .map_err(|error| refused(&format!("the answer is no EscJSON: {error}"))),
-            },
-            _ => Err(refused(&said())),
+            401 | 403 => Err(said("ERR_PERMISSION", status, body)),
+            200..=299 if body.is_empty() => Ok(Some(Value::Null)),
+            200..=299 => escjson::parse(body)
+                .map(Some)
+                .map_err(|error| refused(&format!("the answer is no EscJSON: {error}"))),
+            _ => Err(said("ERR_DB", status, body)),
         }
     }
 
@@ -434,6 +435,23 @@ fn no_such_database() -> Failure {
         "no_such_db",
         "no_such_db: the server of the main database has no such database".to_owned(),
     )
+}
+
+/// An answer that is an error: what the server says of it, with its own code, else the status alone.
+fn said(code: &str, status: i64, body: &str) -> Failure {
+    let answer = escjson::parse_plain(body).unwrap_or(Value::Null);
+    let error = answer.get("error");
+    let member = |name: &str| error.and_then(|error| error.get(name)?.as_str());
+    match (member("code"), member("message")) {
+        (Some(of), Some(text)) => {
+            let text: String = text.chars().take(MOST_SAID).collect();
+            failure_of(code, of, format!("{of}: {text} (status {status})"))
+        }
+        _ => {
+            let message = format!("the server of the main database answered with status {status}");
+            failure(code, message)
+        }
+    }
 }
 
 fn refused(reason: &str) -> Failure {

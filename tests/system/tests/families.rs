@@ -702,7 +702,14 @@ fn databases_of_other_servers_are_asked_over_http() {
         })
     );
     let refused = output(&agent("databases.mix", "refused", &params, &open));
-    for (answer, why) in [(0, "no such database"), (1, "colour"), (2, "changes")] {
+    for (answer, why) in [
+        (0, "no such database"),
+        (1, "colour"),
+        (2, "changes"),
+        // What the server says, with its code.
+        (3, "unknown_opcode: "),
+        (3, "(status 400)"),
+    ] {
         let text = refused[answer]["_rmx_value"].as_str().unwrap_or_default();
         assert!(
             text.starts_with("ERR_DB: ") && text.contains(why),
@@ -747,6 +754,8 @@ fn the_main_database_may_be_on_another_server() {
             "ERR_DB: read_only: a database of the past cannot be written"},
         "changes": {"_rmx_type": "{tag}case:error", "_rmx_value":
             "ERR_DB: a remote database tells of no changes"},
+        // In the words of the server.
+        "refused": {"_rmx_type": "{tag}case:error", "_rmx_value": "ERR_DB: unresolved_ref: record 0: the temporary ref \"nobody\" names no record of the batch at .of (status 400)"},
         // By its name it is the one of this workspace.
         "own": 0,
     });
