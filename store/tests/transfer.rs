@@ -242,6 +242,27 @@ fn a_bad_record_is_named_and_nothing_is_saved() {
 }
 
 #[test]
+fn a_mark_of_the_byte_order_is_no_text() {
+    for (format, text) in [
+        (Format::Jsonl, "\u{feff}{\"n\":1}\r\n{\"n\":2}\r\n"),
+        (Format::Json, "\u{feff}[{\"n\":1},{\"n\":2}]"),
+    ] {
+        let db = memory();
+        let saved = import(&db, format, text.as_bytes(), &ImportOptions::default());
+        assert_eq!(saved.expect("imports"), 2, "{format:?}");
+    }
+    // Only at the beginning.
+    let text = "{\"n\":1}\n\u{feff}{\"n\":2}\n";
+    let error = import(
+        &memory(),
+        Format::Jsonl,
+        text.as_bytes(),
+        &ImportOptions::default(),
+    );
+    assert_eq!(error.expect_err("a mark inside").code(), "bad_value");
+}
+
+#[test]
 fn query_results_are_exported_too() {
     let db = filled();
     let query = mix_store::query::Pipeline::parse("exists n | { n }").expect("parses");

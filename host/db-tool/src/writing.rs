@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use mix_store::transfer::{Format, ImportOptions, Records};
+use mix_store::transfer::{Format, ImportOptions, Records, unmarked};
 use mix_store::{SaveOptions, id_argument, import_image};
 use mix_value::{Ref, Value, escjson};
 
@@ -35,7 +35,7 @@ pub(crate) fn save(
     open(file)?
         .read_to_string(&mut text)
         .map_err(|error| Failure::io(file.display(), error))?;
-    let records = records_of(&text, file)?;
+    let records = records_of(unmarked(&text), file)?;
     let saved = target.create()?.save(records, &options)?;
     for record in saved {
         printer.line(record.id()?.as_str())?;

@@ -105,7 +105,10 @@ impl<'a> Records<'a> {
                     return Ok(None);
                 }
                 self.count += 1;
-                let text = line.trim();
+                let text = match self.count {
+                    1 => unmarked(&line).trim(),
+                    _ => line.trim(),
+                };
                 if text.is_empty() {
                     continue;
                 }
@@ -152,6 +155,11 @@ impl Iterator for Records<'_> {
     }
 }
 
+/// A text without the mark of its byte order, which some programs put before UTF-8.
+pub fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn malformed(place: String, reason: &str) -> StoreError {
     StoreError::BadValue {
         path: place,
@@ -176,7 +184,7 @@ fn json(bytes: &[u8]) -> Result<Vec<Value>> {
         max_depth: mix_value::MAX_DEPTH + 1,
         ..escjson::Options::default()
     };
-    match escjson::parse_with(text, &options) {
+    match escjson::parse_with(unmarked(text), &options) {
         Ok(Value::Array(records)) => Ok(records),
         Ok(_) => Err(malformed(place(), "is no array of records")),
         Err(error) => Err(malformed(place(), &error.to_string())),

@@ -12,7 +12,7 @@ mod import;
 mod tags;
 
 pub use export::ExportOptions;
-pub use import::{ImportOptions, Records};
+pub use import::{ImportOptions, Records, unmarked};
 
 /// A file format of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
