@@ -30,6 +30,9 @@ use mix_plugin_sdk::{Map, Value, shared_family};
 
 use session::Session;
 
+#[global_allocator]
+static ALLOCATOR: mix_allocator::Blocks = mix_allocator::Blocks::new();
+
 shared_family! {
     session Session = Session::open;
 
