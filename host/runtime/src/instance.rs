@@ -150,16 +150,14 @@ impl Instance {
         let result = match entry {
             Entry::Single { call, .. } => {
                 let limit = self.code.allowance.limits.time;
-                store.data_mut().in_place = Some(InPlace::within(limit, deadline));
-                call.call(&mut *store, (function, args))
+                InPlace::within(limit, deadline)
+                    .call(store, |store| call.call(&mut *store, (function, args)))
             }
             // It belongs to others too, so it does not end with this run.
-            Entry::Shared { call, .. } => {
-                store.data_mut().in_place = Some(InPlace::within(SPIN_LIMIT, None));
+            Entry::Shared { call, .. } => InPlace::within(SPIN_LIMIT, None).call(store, |store| {
                 call.call(&mut *store, (session, function, args))
-            }
+            }),
         };
-        store.data_mut().in_place = None;
         match result {
             Ok((result,)) => Ok(self.checked_call(function, result)),
             Err(error) => {

@@ -33,7 +33,7 @@ pub struct GuestState {
     /// A call that may pause, and the processor time that it may take.
     pub metered: Option<(Meter, Duration)>,
     /// A call in place that must not take long; none in any other code.
-    pub in_place: Option<InPlace>,
+    in_place: Option<InPlace>,
     /// What the store belongs to, for the host functions of whoever made it.
     pub owner: Option<Box<dyn Any + Send + Sync>>,
     stderr: Messages,
@@ -59,6 +59,21 @@ impl InPlace {
             deadline,
             since: None,
         }
+    }
+
+    /// Makes the call.
+    pub fn call<R>(
+        self,
+        store: &mut Store<GuestState>,
+        call: impl FnOnce(&mut Store<GuestState>) -> R,
+    ) -> R {
+        // The ticks since the call before are not its own. Nor is the next one, which may come at
+        // once: only a call that takes longer than a tick sends the tasks of its thread elsewhere.
+        store.set_epoch_deadline(2);
+        store.data_mut().in_place = Some(self);
+        let result = call(store);
+        store.data_mut().in_place = None;
+        result
     }
 }
 
@@ -247,5 +262,51 @@ impl ResourceLimiter for Limits {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(desired <= 20_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::config;
+    use wasmtime::{Instance, Module};
+
+    /// Exports a function `f` that does nothing.
+    const IDLE: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a\x04\x01\x02\0\x0b";
+
+    #[test]
+    fn ticks_before_a_call_in_place_are_not_its_own() -> anyhow::Result<()> {
+        // An engine of its own, so that only this test makes it tick.
+        let engine = Engine::new(&config()?)?;
+        let mut store = GuestState::store(
+            &engine,
+            Grants {
+                memory: 1 << 20,
+                ..Grants::default()
+            },
+        )?;
+        let module = Module::new(&engine, IDLE)?;
+        let instance = Instance::new(&mut store, &module, &[])?;
+        let idle = instance.get_typed_func::<(), ()>(&mut store, "f")?;
+        let place = InPlace::within(Duration::from_secs(60), None);
+        // Whether the clock was read during the call, as every tick of its own does.
+        let mut ticked = |ticks: usize| {
+            place.call(&mut store, |store| {
+                for _ in 0..ticks {
+                    engine.increment_epoch();
+                }
+                idle.call(&mut *store, ())?;
+                let call = store.data().in_place;
+                anyhow::Ok(call.is_some_and(|call| call.since.is_some()))
+            })
+        };
+        assert!(!ticked(0)?);
+        for _ in 0..5 {
+            engine.increment_epoch();
+        }
+        assert!(!ticked(0)?);
+        assert!(!ticked(1)?);
+        assert!(ticked(2)?);
+        Ok(())
     }
 }

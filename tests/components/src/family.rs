@@ -277,10 +277,9 @@ impl Family {
             if let Some((at, is_stream)) = short_way {
                 let result = if self.in_place {
                     let place = InPlace::within(LONGEST, None);
-                    self.store.data_mut().in_place = Some(place);
-                    let called = short.call(&mut self.store, (at, &args));
-                    self.store.data_mut().in_place = None;
-                    called?.0
+                    place
+                        .call(&mut self.store, |store| short.call(store, (at, &args)))?
+                        .0
                 } else {
                     short.call_async(&mut self.store, (at, &args)).await?.0
                 };
