@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::disk::{Disk, LIVE, Previous, Snapshot, enter, process_id, read_only};
+use crate::disk::{Disk, LIVE, Previous, Snapshot, enter, process_id, read_only, salvage};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_to_end};
 use crate::ids::draw;
@@ -146,6 +146,7 @@ impl Database {
             match read_only(&*folder) {
                 // A compaction may exchange the folder under the reader's hands.
                 Err(error) if looks < 3 && error.is_not_found() => looks += 1,
+                Err(error @ StoreError::Corrupt(_)) => break salvage(&*folder, &error)?,
                 other => break other?,
             }
         };

@@ -146,14 +146,14 @@ pub struct Fixed {
 
 /// Flags of kept rows as they follow from the rows themselves.
 #[derive(Default)]
-struct Derived {
+pub(super) struct Derived {
     newest: HashMap<Id, u32>,
     superseded: RoaringBitmap,
     deleted: RoaringBitmap,
 }
 
 impl Derived {
-    fn add(&mut self, row: u32, id: Id, deleted: bool) {
+    pub fn add(&mut self, row: u32, id: Id, deleted: bool) {
         if let Some(before) = self.newest.insert(id, row) {
             self.superseded.insert(before);
         }
@@ -213,7 +213,7 @@ pub(crate) fn fix(from: &dyn Folder, to: Arc<dyn Folder>) -> Result<Fixed> {
 }
 
 /// The flags of the kept rows, if some were set by hand.
-fn flags_of(walked: &Walked, kept: &RoaringBitmap, derived: Derived) -> NewFlags {
+pub(super) fn flags_of(walked: &Walked, kept: &RoaringBitmap, derived: Derived) -> NewFlags {
     let overrides = &walked.overrides;
     if walked.flags.is_none() && overrides.superseded.is_empty() && overrides.deleted.is_empty() {
         return None;

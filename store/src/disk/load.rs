@@ -266,40 +266,47 @@ pub(crate) fn read_only(folder: &dyn Folder) -> Result<Snapshot> {
         let Some(state) = read_state(folder)? else {
             return Err(StoreError::NoSuchDb("in this folder".into()));
         };
-        let (table, mut warnings) = load_stored(folder, &state, &mut Pulse::silent())?;
-        let mut fence = logs_before;
-        while fence > 0 {
-            let name = log_name(fence);
-            let Ok(file) = folder.open(&name, false) else {
-                break;
-            };
-            if let Some(header) = read_header(&*file, fence)? {
-                let bytes =
-                    read_to_end(&*file, HEADER_LEN as u64).doing(|| format!("reading {name}"))?;
-                let (end, _) = load_log(&table, &state, &header, &bytes)?;
-                if end < bytes.len() {
-                    warnings.push(format!(
-                        "{} bytes of an unfinished commit were ignored",
-                        bytes.len() - end
-                    ));
-                }
-                break;
-            }
-            fence -= 1;
-        }
+        let read = snapshot(folder, &state, logs_before);
+        // Files that a writer changed meanwhile need not fit together.
         if read_state(folder)?.as_ref() == Some(&state)
             && newest(folder, "write.log.")? == logs_before
         {
-            let previous = read_previous(folder, &mut warnings);
-            return Ok(Snapshot {
-                table,
-                generation: state.generation,
-                previous,
-                warnings,
-            });
+            return read;
         }
     }
     Err(StoreError::Busy)
+}
+
+/// The rows of a state and of the newest log that is not empty.
+fn snapshot(folder: &dyn Folder, state: &State, newest: u64) -> Result<Snapshot> {
+    let (table, mut warnings) = load_stored(folder, state, &mut Pulse::silent())?;
+    let mut fence = newest;
+    while fence > 0 {
+        let name = log_name(fence);
+        let Ok(file) = folder.open(&name, false) else {
+            break;
+        };
+        if let Some(header) = read_header(&*file, fence)? {
+            let bytes =
+                read_to_end(&*file, HEADER_LEN as u64).doing(|| format!("reading {name}"))?;
+            let (end, _) = load_log(&table, state, &header, &bytes)?;
+            if end < bytes.len() {
+                warnings.push(format!(
+                    "{} bytes of an unfinished commit were ignored",
+                    bytes.len() - end
+                ));
+            }
+            break;
+        }
+        fence -= 1;
+    }
+    let previous = read_previous(folder, &mut warnings);
+    Ok(Snapshot {
+        table,
+        generation: state.generation,
+        previous,
+        warnings,
+    })
 }
 
 /// The checkpointed rows and flags.
@@ -484,7 +491,7 @@ fn read_bitmap(bytes: &[u8]) -> Option<(RoaringBitmap, &[u8])> {
 }
 
 /// Where flags of a file differ from the derived ones.
-fn differences(
+pub(super) fn differences(
     table: &Table,
     superseded: &RoaringBitmap,
     deleted: &RoaringBitmap,
