@@ -146,7 +146,9 @@ impl Database {
             match read_only(&*folder) {
                 // A compaction may exchange the folder under the reader's hands.
                 Err(error) if looks < 3 && error.is_not_found() => looks += 1,
-                Err(error @ StoreError::Corrupt(_)) => break salvage(&*folder, &error)?,
+                Err(error @ StoreError::Corrupt(_)) if options.damaged => {
+                    break salvage(&*folder, &error)?;
+                }
                 other => break other?,
             }
         };

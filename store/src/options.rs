@@ -111,6 +111,8 @@ pub struct OpenOptions {
     pub name: Option<String>,
     /// Only read, take no lock.
     pub read_only: bool,
+    /// Where that fails because of damage, read the rows that are intact.
+    pub damaged: bool,
     /// Create it if it is not there.
     pub create: bool,
     /// Durability of commits.
@@ -134,6 +136,7 @@ impl Default for OpenOptions {
         OpenOptions {
             name: None,
             read_only: false,
+            damaged: false,
             create: true,
             sync: Sync::Full,
             wait: 15_000,

@@ -101,6 +101,7 @@ const COPIES: usize = 16;
 fn read_only(path: &Path) -> mix_store::Result<Database> {
     let options = OpenOptions {
         read_only: true,
+        damaged: true,
         ..OpenOptions::default()
     };
     Database::open(path, options)
@@ -278,8 +279,14 @@ fn a_damaged_database_can_be_read() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 4;
         fs::write(&path, &damaged).expect("writes");
-        let refused = Database::open(folder.path(), OpenOptions::default());
-        assert_eq!(refused.expect_err("damaged").code(), "db_corrupt", "{name}");
+        for read_only in [false, true] {
+            let options = OpenOptions {
+                read_only,
+                ..OpenOptions::default()
+            };
+            let refused = Database::open(folder.path(), options).expect_err("damaged");
+            assert_eq!(refused.code(), "db_corrupt", "{name}");
+        }
         let db = read_only(folder.path()).expect("reads");
         let warnings = db.take_warnings();
         assert!(
@@ -480,6 +487,7 @@ fn mangled_files_end_in_errors_not_in_panics() {
         .collect();
     let read_only = || OpenOptions {
         read_only: true,
+        damaged: true,
         ..OpenOptions::default()
     };
     let mut state = 0x9e37_79b9_7f4a_7c15;

@@ -62,10 +62,11 @@ impl Target {
         options
     }
 
-    /// Opens it for reading only, without any lock.
+    /// Opens it for reading only, without any lock. Whoever says so gets what is intact of a damaged one.
     pub fn read(&self) -> Result<Database, Failure> {
         let options = OpenOptions {
             read_only: true,
+            damaged: self.read_only,
             ..self.options()
         };
         self.open(options)
