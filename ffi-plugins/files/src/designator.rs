@@ -15,15 +15,13 @@ pub enum Designator {
     Current,
     /// `some(app)`, `workspace_app(app)`: an app of the workspace.
     App(String),
-    /// `remote_app(…)`: an app of another server.
-    Remote,
 }
 
 impl FromArgument for Designator {
     fn from_argument(value: Value) -> Result<Designator, Mismatch> {
         let mismatch = Mismatch {
             code: "ERR_EXPECTED_CASE",
-            expected: "null, some(app), workspace_app(app) or remote_app(…)",
+            expected: "null, some(app) or workspace_app(app)",
         };
         match value {
             Value::Null => Ok(Designator::Current),
@@ -37,7 +35,6 @@ impl FromArgument for Designator {
                     ("some" | "workspace_app", Value::String(app)) => {
                         Ok(Designator::App(app.to_string()))
                     }
-                    ("remote_app", _) => Ok(Designator::Remote),
                     _ => Err(mismatch),
                 }
             }
@@ -57,11 +54,6 @@ impl Designator {
                 return Err(Failure::new(
                     "ERR_PERMISSION",
                     format!("no rights for the files of app {app:?}"),
-                ));
-            }
-            Designator::Remote => {
-                return Err(Failure::unsupported(
-                    "files of other servers are not reachable from here",
                 ));
             }
         }
@@ -114,11 +106,8 @@ mod tests {
             parse(case("file.workspace_app", Value::string("a"))),
             Ok(Designator::App("a".into()))
         );
-        assert_eq!(
-            parse(case("file.remote_app", Value::map::<&str>([]))),
-            Ok(Designator::Remote)
-        );
         for bad in [
+            case("file.remote_app", Value::map::<&str>([])),
             Value::string("a"),
             case("some", Value::Int(1)),
             case("none", Value::string("a")),
@@ -132,10 +121,6 @@ mod tests {
     fn other_apps_are_refused() {
         let other = Designator::App("other".into());
         assert_eq!(other.storage().unwrap_err().code, "ERR_PERMISSION");
-        assert_eq!(
-            Designator::Remote.storage().unwrap_err().code,
-            "ERR_UNSUPPORTED"
-        );
     }
 
     #[test]

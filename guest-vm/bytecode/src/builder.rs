@@ -10,7 +10,8 @@ use crate::operand::{
 };
 use crate::optimise;
 use crate::program::{
-    Constant, Function, Import, Line, Module, PathStep, PatternElement, Program, TypeDesc,
+    Constant, Described, Function, Import, Line, Module, PathStep, PatternElement, Program,
+    TypeDesc,
 };
 
 /// Why code could not be built. All are limits that only machine-written
@@ -445,6 +446,14 @@ impl ProgramBuilder {
     /// Names a module that the program is built for.
     pub fn entry(&mut self, module: ModuleId) {
         self.program.entries.push(module);
+    }
+
+    /// Says what a module is for; nothing if there is no text.
+    pub fn describe(&mut self, module: ModuleId, text: &str) {
+        if !text.is_empty() {
+            let text = text.into();
+            self.program.descriptions.push(Described { module, text });
+        }
     }
 
     /// Sets the function that `mixer eval` runs.

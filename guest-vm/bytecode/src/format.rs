@@ -6,7 +6,7 @@
 //!      8    4  version, u32 little-endian: 4
 //!     12    4  length of the body in bytes, u32 little-endian
 //!     16    4  CRC-32C of the body, u32 little-endian
-//!     20    …  body: the ten sections below, each once, in this order
+//!     20    …  body: the sections below, each once, in this order; the eleventh may be absent
 //! ```
 //!
 //! A section is its number (one byte), the length of its content (varint) and
@@ -28,6 +28,7 @@
 //! | 8 functions | list of function |
 //! | 9 entries | list of module number; opt func (the expression of `mixer eval`) |
 //! | 10 externals | text standard library; list of library (text name, text version, 32 bytes of SHA-256); list of (module, varint library, text name); list of (func, module, text name) |
+//! | 11 descriptions | list of (module, text of its doc comment) |
 //!
 //! *module*: text name; kind byte (0 stateless, 1 instance, 2 static); list of
 //! parameters (text, opt type); list of slots (text name, then 0 parameter; 1
@@ -109,7 +110,7 @@ pub enum FormatError {
     },
 }
 
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "constants",
     "shapes",
     "paths",
@@ -120,7 +121,11 @@ const SECTIONS: [&str; 10] = [
     "functions",
     "entries",
     "externals",
+    "descriptions",
 ];
+
+/// The last section, which a program without descriptions leaves out.
+const DESCRIPTIONS: usize = SECTIONS.len() - 1;
 
 /// Writes a program as an executable.
 #[must_use]
@@ -128,6 +133,9 @@ pub fn encode(program: &Program) -> Vec<u8> {
     let mut body = Vec::new();
     let mut content = Vec::new();
     for number in 0..SECTIONS.len() {
+        if number == DESCRIPTIONS && program.descriptions.is_empty() {
+            break;
+        }
         content.clear();
         writing::section(&mut content, program, number);
         // Fewer than a byte can count.
@@ -178,6 +186,9 @@ pub fn decode(file: &[u8]) -> Result<Program, FormatError> {
     let mut program = Program::default();
     let mut input = Input::new(body);
     for (index, name) in SECTIONS.iter().enumerate() {
+        if index == DESCRIPTIONS && input.remaining() == 0 {
+            break;
+        }
         let malformed = |offset: usize| FormatError::Malformed {
             section: name,
             offset: HEADER + offset,

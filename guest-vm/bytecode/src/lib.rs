@@ -40,8 +40,8 @@ pub use operand::{
     Reg, ShapeId, SlotId, Target, TypeId,
 };
 pub use program::{
-    Cell, CellKind, Constant, ExternalFunction, ExternalModule, Externals, Function, Import, Line,
-    Module, ModuleKind, Observer, Param, PathStep, PatternElement, Program, Slot, SlotKind, Step,
-    TypeDesc,
+    Cell, CellKind, Constant, Described, ExternalFunction, ExternalModule, Externals, Function,
+    Import, Line, Module, ModuleKind, Observer, Param, PathStep, PatternElement, Program, Slot,
+    SlotKind, Step, TypeDesc,
 };
 pub use verify::{VerifyError, verify};

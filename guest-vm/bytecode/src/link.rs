@@ -94,6 +94,12 @@ pub fn link(program: Program, available: &[Library]) -> Result<Program, LinkErro
     for entry in &program.entries {
         out.entry(main.modules[entry.index()].unwrap_or(*entry));
     }
+    for described in &program.descriptions {
+        let module = main.modules.get(described.module.index());
+        if let Some(Some(module)) = module {
+            out.describe(*module, &described.text);
+        }
+    }
     if let Some(expression) = program.expression
         && let Some(Some(expression)) = main.functions.get(expression.index())
     {

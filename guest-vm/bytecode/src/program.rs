@@ -30,6 +30,17 @@ pub struct Program {
     pub expression: Option<FuncId>,
     /// What it takes from libraries; empty in a linked program.
     pub externals: Externals,
+    /// What some of its modules are for.
+    pub descriptions: Vec<Described>,
+}
+
+/// What the doc comment of a module says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The module.
+    pub module: ModuleId,
+    /// Without the slashes, not empty.
+    pub text: Box<str>,
 }
 
 /// What a program takes from libraries. The tables of the program hold stubs for it, entries

@@ -85,6 +85,10 @@ pub fn verify(program: &Program) -> Result<(), VerifyError> {
     for entry in &program.entries {
         exists(entry.index(), program.modules.len(), "module").map_err(at("entries".into()))?;
     }
+    for described in &program.descriptions {
+        exists(described.module.index(), program.modules.len(), "module")
+            .map_err(at("descriptions".into()))?;
+    }
     if let Some(expression) = program.expression {
         let home = program
             .functions

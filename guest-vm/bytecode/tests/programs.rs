@@ -2,8 +2,8 @@
 
 use mix_bytecode::disassemble::disassemble;
 use mix_bytecode::{
-    Base, Constant, FunctionBuilder, Module, ModuleKind, Op, Program, ProgramBuilder, decode,
-    encode, verify,
+    Base, Constant, Described, FunctionBuilder, Module, ModuleId, ModuleKind, Op, Program,
+    ProgramBuilder, decode, encode, verify,
 };
 use proptest::prelude::*;
 
@@ -98,6 +98,24 @@ fn comparisons_and_small_integers_are_fused() {
 fn a_program_reads_back_as_it_was_written() {
     let program = fib();
     assert_eq!(decode(&encode(&program)), Ok(program));
+}
+
+#[test]
+fn descriptions_of_modules_are_an_optional_last_section() {
+    let mut program = fib();
+    let without = encode(&program);
+    let described = |module: u32| Described {
+        module: ModuleId(module),
+        text: "Counts rabbits.\nSlowly.".into(),
+    };
+    program.descriptions.push(described(0));
+    let with = encode(&program);
+    assert!(with.len() > without.len());
+    assert_eq!(decode(&with), Ok(program.clone()));
+    assert_eq!(verify(&program), Ok(()));
+    program.descriptions.push(described(9));
+    let error = verify(&program).expect_err("no module 9").to_string();
+    assert!(error.contains("descriptions"), "{error}");
 }
 
 #[test]

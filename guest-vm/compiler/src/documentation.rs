@@ -6,8 +6,8 @@
 //! backticks, are examples.
 
 use crate::syntax::ast::{
-    CaseDef, Cell, CellForm, CellSort, Comment, Def, DefForm, Expr, ExprKind, Module, Phrase,
-    PhraseKind, Symbol, TypeExpr, Unit, UnitItem,
+    CaseDef, Cell, CellForm, CellSort, Def, DefForm, Expr, ExprKind, Module, Phrase, PhraseKind,
+    Symbol, TypeExpr, Unit, UnitItem,
 };
 use crate::syntax::source::{Location, SourceMap};
 use crate::syntax::span::Span;
@@ -100,7 +100,6 @@ fn collected(
                 let none = HashMap::default();
                 let collector = Collector {
                     sources,
-                    comments: &unit.comments,
                     types: signatures.get(&module.name.text).unwrap_or(&none),
                     private,
                 };
@@ -113,7 +112,6 @@ fn collected(
 
 struct Collector<'a> {
     sources: &'a SourceMap,
-    comments: &'a [Comment],
     /// Inferred types of the names of the module.
     types: &'a HashMap<Symbol, String>,
     /// Private names count too.
@@ -286,26 +284,36 @@ impl Collector<'_> {
 
     /// The doc comment right above a place, and its examples.
     fn comment(&self, span: Span) -> (String, Vec<String>) {
-        let last = self
-            .comments
-            .partition_point(|comment| comment.span.end <= span.start);
-        let mut below = span.start;
-        let mut lines = Vec::new();
-        for comment in self.comments[..last].iter().rev() {
-            let between = self.text(comment.span.end as usize, below as usize, span);
-            let adjacent = between.trim().is_empty() && between.matches('\n').count() == 1;
-            let own = self.text(comment.span.start as usize, comment.span.end as usize, span);
-            let Some(line) = own.strip_prefix("///").filter(|_| adjacent) else {
-                break;
-            };
-            lines.push(line.strip_prefix(' ').unwrap_or(line).trim_end());
-            below = comment.span.start;
-        }
-        lines.reverse();
-        let text = lines.join("\n").trim().to_string();
-        let examples = examples(&lines);
-        (text, examples)
+        let lines = doc_lines(self.sources, span);
+        (joined(&lines), examples(&lines))
     }
+}
+
+/// The doc comment right above a place, without the slashes; empty if there is none.
+pub(crate) fn doc_comment(sources: &SourceMap, span: Span) -> String {
+    joined(&doc_lines(sources, span))
+}
+
+fn doc_lines(sources: &SourceMap, span: Span) -> Vec<&str> {
+    let source = sources.get(span.source);
+    let above = source.and_then(|source| source.text.get(..span.start as usize));
+    let (above, own_line) = above
+        .and_then(|above| above.rsplit_once('\n'))
+        .unwrap_or(("", ""));
+    if !own_line.trim().is_empty() {
+        return Vec::new();
+    }
+    let mut lines: Vec<&str> = above
+        .rsplit('\n')
+        .map_while(|line| line.trim().strip_prefix("///"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    lines.reverse();
+    lines
+}
+
+fn joined(lines: &[&str]) -> String {
+    lines.join("\n").trim().to_string()
 }
 
 /// The hint that a right side is.

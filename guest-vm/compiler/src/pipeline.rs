@@ -512,13 +512,9 @@ impl<'o> Build<'o> {
             phrases,
             span: whole,
         };
-        units.push(Unit {
-            items: modules,
-            comments: Vec::new(),
-        });
+        units.push(Unit { items: modules });
         units.push(Unit {
             items: vec![UnitItem::Module(session.into())],
-            comments: Vec::new(),
         });
         let core = self.check(&units, Some(SESSION.to_string()));
         let goal = Goal::Expression {
@@ -569,7 +565,6 @@ impl<'o> Build<'o> {
 
     /// Puts the texts of addresses in the places of the modules that name them.
     fn with_fetched(&mut self, unit: Unit, depth: u32) -> Unit {
-        let comments = unit.comments;
         let mut items = Vec::with_capacity(unit.items.len());
         for item in unit.items {
             match item {
@@ -586,7 +581,7 @@ impl<'o> Build<'o> {
                 item => items.push(item),
             }
         }
-        Unit { items, comments }
+        Unit { items }
     }
 
     fn fetched(&mut self, module: &Module, depth: u32) -> Result<Unit, String> {

@@ -381,13 +381,9 @@ impl Build<'_> {
             phrases,
             span: whole,
         };
-        units.push(Unit {
-            items: modules,
-            comments: Vec::new(),
-        });
+        units.push(Unit { items: modules });
         units.push(Unit {
             items: vec![UnitItem::Module(Rc::new(session))],
-            comments: Vec::new(),
         });
         let core = self.check(&units, Some(SESSION.to_string()));
         *types = std::mem::take(&mut self.session_types);

@@ -42,6 +42,8 @@ const FILES: &str = "files";
 
 /// What an agent takes.
 struct Interface {
+    /// What its doc comment says.
+    description: String,
     /// Parameters of its module.
     params: Vec<Parameter>,
     /// What callers send.
@@ -100,6 +102,7 @@ impl Executable {
                 .filter(|module| module.is_agent())
                 .map(|module| {
                     let interface = Interface {
+                        description: description(&program, &module.name),
                         params: parameters(&program, module),
                         arguments: arguments(&program, module),
                         schema: input_schema(&program, module),
@@ -117,6 +120,13 @@ impl Executable {
         self.agents
             .get(agent)
             .map(|interface| interface.params.as_slice())
+    }
+
+    /// What the doc comment of an agent says.
+    pub fn description(&self, agent: &str) -> &str {
+        self.agents
+            .get(agent)
+            .map_or("", |interface| &interface.description)
     }
 
     /// What callers of an agent send.
@@ -152,6 +162,14 @@ fn modules(program: &Program) -> Vec<(String, bool)> {
         .iter()
         .map(|module| (module.name.to_string(), module.is_agent()))
         .collect()
+}
+
+fn description(program: &Program, name: &str) -> String {
+    let of = |described: &&mix_bytecode::Described| {
+        &*program.modules[described.module.index()].name == name
+    };
+    let found = program.descriptions.iter().find(of);
+    found.map_or_else(String::new, |described| described.text.to_string())
 }
 
 /// Whether a text stands in a program.

@@ -185,6 +185,7 @@ fn agents(programs: &[(String, Executable)]) -> Vec<Agent> {
             let params = program.params(name).unwrap_or_default();
             agents.push(Agent {
                 name: name.clone(),
+                description: program.description(name).to_owned(),
                 params: params.iter().map(Into::into).collect(),
             });
         }

@@ -14,7 +14,7 @@ use mix_http_api::{Action, ActivityFilter, ApiError, Done, Route};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// Entries that wait to be written.
 const QUEUE: usize = 65_536;
@@ -98,6 +98,8 @@ pub struct Activities {
     /// Not set: nothing is logged.
     queue: OnceLock<mpsc::Sender<Told>>,
     dropped: AtomicU64,
+    /// Held by whoever has a log open: new entries wait while old ones are removed, however long that takes.
+    turn: Mutex<()>,
 }
 
 impl Activities {

@@ -221,12 +221,13 @@ impl Scope<'_> {
         Ok((tools, warnings))
     }
 
-    /// A tool that does not say what it takes takes what its agent does.
+    /// A tool that does not say what it takes or does takes and does what its agent says.
     fn completed(
         &self,
         (app, mut described): (String, serde_json::Value),
     ) -> (String, serde_json::Value) {
-        if described.is_object() && described["inputSchema"].is_null() {
+        let is_open = |member: &str| described[member].is_null();
+        if described.is_object() && (is_open("inputSchema") || is_open("description")) {
             let of = described["app"].as_str().unwrap_or(&app);
             let place = Place::new(&self.server.ws_dir, self.ws, of);
             let agent = described["agent"].as_str();
@@ -237,7 +238,12 @@ impl Scope<'_> {
             if let (Some(program), Some(agent)) = (program, agent)
                 && let Some(schema) = program.input_schema(agent)
             {
-                described["inputSchema"] = schema.clone();
+                let text = serde_json::json!(program.description(agent));
+                for (member, found) in [("inputSchema", schema.clone()), ("description", text)] {
+                    if described[member].is_null() {
+                        described[member] = found;
+                    }
+                }
             }
         }
         (app, described)

@@ -54,7 +54,10 @@ impl Inspect {
                     format!("{}{mark}: {}", param.name, param.kind)
                 })
                 .collect();
-            output::line(format_args!("  {}({})", agent.name, params.join(", ")))?;
+            let first = agent.description.lines().next();
+            let about = first.map_or_else(String::new, |line| format!(": {line}"));
+            let params = params.join(", ");
+            output::line(format_args!("  {}({params}){about}", agent.name))?;
         }
         output::line("families of functions")?;
         for family in &families {

@@ -718,6 +718,52 @@ fn databases_of_other_servers_are_asked_over_http() {
     }
 }
 
+#[test]
+fn files_of_apps_of_other_servers_are_reached_over_http() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let server = Server::mixer(folder.path(), &[]);
+    for (path, body) in [
+        ("/v1/ws", r#"{"name":"local"}"#),
+        ("/v1/ws/local/app/shop", "{}"),
+    ] {
+        let made = server.send("POST", path, &[], Some(("application/json", body)));
+        assert_eq!(made.status, 201, "{path}");
+    }
+    let url = format!("{}/v1/ws/local", server.base());
+    let at = |app: &str| json!({"url": url, "app": app, "token": null});
+    let open = ["--dangerous-http-mode"];
+    assert_eq!(
+        output(&agent("files.mix", "remote", &at("shop"), &open)),
+        json!({
+            "made": ["shop", "/a/first note.txt", 5],
+            "known": true,
+            "read": "hello",
+            "listed": ["/a/first note.txt", "/a/second.txt"],
+            "none": [],
+            "taken": {"error": "ERR_EXISTS: the target exists"},
+            "renamed": "/b.txt",
+            "fetched": "/here.txt",
+            "sent": "shop",
+            "promised": ["client", 1],
+            "deleted": null,
+            "gone": {"error": "ERR_NOT_FOUND: no such file"},
+            "folder": {"error": "ERR_RANGE: a file is expected, not a folder: \"/a/\""},
+            "outside": {"error": "ERR_RANGE: not a path of a file, `.` and `..` are not allowed"},
+        })
+    );
+    let refused = |params: &Value, more: &[&str]| {
+        let answer = output(&agent("files.mix", "remoteRefused", params, more));
+        answer["_rmx_value"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(refused(&at("none"), &open), "ERR_NOT_FOUND: no such app");
+    // Without the switch only public addresses are reached.
+    let blocked = refused(&at("shop"), &[]);
+    assert!(blocked.starts_with("ERR_URL_BLOCKED: "), "{blocked}");
+    let shown = json!({"url": url, "app": "shop", "token": "none"});
+    let stranger = refused(&shown, &open);
+    assert!(stranger.starts_with("ERR_PERMISSION: "), "{stranger}");
+}
+
 /// With variable `remoteDatabaseServer` the main database is that of the same app on another server.
 #[test]
 fn the_main_database_may_be_on_another_server() {

@@ -21,6 +21,7 @@ module broken(p:data)
   var cell m_params = p
   cell output = fail("no stock")
 module end
+/// Names what is measured.
 module measured(p:{width:number, name:string})
   cell output = p.name
 module end
@@ -159,7 +160,7 @@ fn agents_are_tools_over_http_for_those_who_may_run_them() {
     let failed = owner.call("fails", json!({}));
     assert_eq!(failed["result"]["isError"], true);
     assert_eq!(failed["result"]["content"][0]["text"], "RT_FAIL: no stock");
-    // A tool that does not say what it takes takes what its agent does.
+    // A tool that does not say what it takes or does takes and does what its agent says.
     let listed = owner.ask("tools/list", json!({}));
     let listed = listed["result"]["tools"].as_array().expect("tools");
     let measure = listed.iter().find(|tool| tool["name"] == "measure");
@@ -170,6 +171,10 @@ fn agents_are_tools_over_http_for_those_who_may_run_them() {
             "properties": { "name": { "type": "string" }, "width": { "type": "number" } },
             "required": ["name", "width"],
         })
+    );
+    assert_eq!(
+        measure.expect("a tool")["description"],
+        "Names what is measured."
     );
     let measured = owner.call("measure", json!({ "name": "table", "width": 2 }));
     assert_eq!(measured["result"]["content"][0]["text"], "\"table\"");

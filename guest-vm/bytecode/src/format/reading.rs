@@ -4,9 +4,9 @@ use crate::library::LibraryId;
 use crate::op::Op;
 use crate::operand::{ConstId, FuncId, Input, ModuleId, Operand, SlotId, TypeId};
 use crate::program::{
-    Cell, CellKind, Constant, ExternalFunction, ExternalModule, Externals, Function, Import, Line,
-    Module, ModuleKind, Observer, Param, PathStep, PatternElement, Program, Slot, SlotKind, Step,
-    TypeDesc,
+    Cell, CellKind, Constant, Described, ExternalFunction, ExternalModule, Externals, Function,
+    Import, Line, Module, ModuleKind, Observer, Param, PathStep, PatternElement, Program, Slot,
+    SlotKind, Step, TypeDesc,
 };
 
 /// Entries reserved at most before the first one is read.
@@ -27,7 +27,8 @@ pub(super) fn section(program: &mut Program, index: usize, input: &mut Input<'_>
             program.entries = get_list(input, ModuleId::decode)?;
             program.expression = get_option(input, FuncId::decode)?;
         }
-        _ => program.externals = get_externals(input)?,
+        9 => program.externals = get_externals(input)?,
+        _ => program.descriptions = get_list(input, get_described)?,
     }
     Some(())
 }
@@ -225,6 +226,13 @@ fn get_externals(input: &mut Input<'_>) -> Option<Externals> {
                 name: get_text(input)?,
             })
         })?,
+    })
+}
+
+fn get_described(input: &mut Input<'_>) -> Option<Described> {
+    Some(Described {
+        module: ModuleId::decode(input)?,
+        text: get_text(input)?,
     })
 }
 

@@ -23,7 +23,11 @@ pub(super) fn section(out: &mut Vec<u8>, program: &Program, index: usize) {
             list(out, &program.entries, put);
             option(out, program.expression.as_ref(), put);
         }
-        _ => put_externals(out, &program.externals),
+        9 => put_externals(out, &program.externals),
+        _ => list(out, &program.descriptions, |out, described| {
+            put(out, &described.module);
+            text(out, &described.text);
+        }),
     }
 }
 

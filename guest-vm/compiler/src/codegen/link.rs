@@ -5,6 +5,7 @@ use super::function::{FunctionCode, Sort};
 use super::module::{Bodies, has_place, shown_name};
 use super::{Generated, Goal, PhraseGoal};
 use crate::core::{self, ForeignFunction, Instancing, SlotKind};
+use crate::documentation::doc_comment;
 use crate::issue::{Code, Issue};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::Span;
@@ -103,6 +104,8 @@ impl<'a> Linker<'a> {
                     if names.is_empty() || names.iter().any(|wanted| **wanted == **name) {
                         let id = self.module(entry).id;
                         self.out.entry(id);
+                        let span = self.program.module(entry).span;
+                        self.out.describe(id, &doc_comment(self.sources, span));
                     }
                 }
             }

@@ -28,6 +28,7 @@ module shop(currency: string)
 
   /// far away
 
+  cell spare = 1 /// about something else
   def label(r: row) = r.name + currency
   private def hidden(x) = x
   /// One or the other.
@@ -53,7 +54,7 @@ fn modules_are_described() {
     assert_eq!(
         names,
         [
-            "row", "total", "label", "sent", "waiting", "open", "count", "broken"
+            "row", "total", "spare", "label", "sent", "waiting", "open", "count", "broken"
         ]
     );
     let total = item(&shop.items, "total", ItemKind::Def);

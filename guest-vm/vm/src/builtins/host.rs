@@ -202,7 +202,7 @@ fn file_designator(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Fa
                 ("some" | "file.workspace_app", Some(app)) => {
                     args::text(app)?;
                 }
-                ("file.remote_app", Some(app)) => {
+                ("file.elsewhere", Some(app)) => {
                     args::map(app)?;
                 }
                 _ => {

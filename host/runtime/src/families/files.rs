@@ -173,10 +173,6 @@ impl Session {
         let app = match app {
             Designator::Current => self.app.clone(),
             Designator::App(app) => app,
-            Designator::Remote => {
-                let message = "files of other servers are not reachable from here";
-                return Err(failure("ERR_UNSUPPORTED", message.to_owned()));
-            }
         };
         if app != self.app {
             let may = match &self.neighbours {
@@ -204,8 +200,6 @@ enum Designator {
     Current,
     /// `some(app)`, `workspace_app(app)`: an app of the workspace.
     App(String),
-    /// `remote_app(…)`: an app of another server.
-    Remote,
 }
 
 fn designator(value: &Value) -> Result<Designator, Failure> {
@@ -222,13 +216,12 @@ fn designator(value: &Value) -> Result<Designator, Failure> {
                 ("some" | "workspace_app", Value::String(app)) => {
                     return Ok(Designator::App(app.to_string()));
                 }
-                ("remote_app", _) => return Ok(Designator::Remote),
                 _ => {}
             }
         }
         _ => {}
     }
-    let message = "null, some(app), workspace_app(app) or remote_app(…) is expected";
+    let message = "null, some(app) or workspace_app(app) is expected";
     Err(failure("ERR_EXPECTED_CASE", message.to_owned()))
 }
 
@@ -478,7 +471,7 @@ mod tests {
                 "ERR_PERMISSION",
             ),
             (case("some", "../w/other".into()), "x", "ERR_PERMISSION"),
-            (case("remote_app", Value::Null), "x", "ERR_UNSUPPORTED"),
+            (case("remote_app", Value::Null), "x", "ERR_EXPECTED_CASE"),
             (case("some", Value::Int(1)), "x", "ERR_EXPECTED_CASE"),
             (Value::Int(1), "x", "ERR_EXPECTED_CASE"),
             (Value::Null, "../../other/files/x", "ERR_RANGE"),

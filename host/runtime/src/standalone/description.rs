@@ -36,6 +36,9 @@ pub struct Description {
 pub struct Agent {
     /// Its name.
     pub name: String,
+    /// What its doc comment says.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Its parameters.
     pub params: Vec<Param>,
 }
@@ -179,6 +182,7 @@ mod tests {
             preinitialized: true,
             agents: vec![Agent {
                 name: "report".into(),
+                description: "Sums up".into(),
                 params: vec![Param {
                     name: "p".into(),
                     kind: "data".into(),

@@ -10,7 +10,7 @@ use mix_store::time::{format_time, parse_time};
 use mix_store::{Database, OpenOptions, Rewriting, SaveOptions, StoreError};
 use mix_value::{Map, Ref, Value};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// Who writes it.
@@ -73,25 +73,34 @@ pub async fn remove_before(server: &Arc<Server>, time: i64) {
         names
     });
     for workspace in listing.await.unwrap_or_default() {
-        let old = format_time(time);
-        let work = move |place: &Place, lock_wait| {
-            let ids = old_entries(&place.folder(), &old)?;
-            // Most of the time nothing is too old.
-            if ids.is_empty() {
-                return Ok(());
-            }
+        while remove_some(server, &workspace, format_time(time)).await {}
+    }
+}
+
+/// Removes entries that began before a time; true if there may be more.
+async fn remove_some(server: &Arc<Server>, workspace: &str, before: String) -> bool {
+    let (send, found) = mpsc::channel();
+    let work = move |place: &Place, lock_wait| {
+        let ids = old_entries(&place.folder(), &before)?;
+        let many = ids.len() as u64;
+        // Most of the time nothing is too old.
+        if !ids.is_empty() {
             let database = Database::open(&place.folder(), options(false, lock_wait))?;
             database.rewrite(&Rewriting::Purge { ids })?;
-            database.close()
-        };
-        if let Err(error) = with_log(server, &workspace, work).await {
-            tracing::error!(
-                workspace,
-                error,
-                "old entries of the activity log are not removed"
-            );
+            database.close()?;
         }
+        // Whoever asks waits for it.
+        let _ = send.send(many);
+        Ok(())
+    };
+    if let Err(error) = with_log(server, workspace, work).await {
+        tracing::error!(
+            workspace,
+            error,
+            "old entries of the activity log are not removed"
+        );
     }
+    found.try_recv() == Ok(REMOVED_AT_ONCE)
 }
 
 fn old_entries(folder: &std::path::Path, before: &str) -> Result<Vec<Ref>, StoreError> {
@@ -136,6 +145,7 @@ async fn with_log(
         // The workspace is being deleted, and its log with it.
         return Ok(());
     };
+    let _turn = server.activities.turn.lock().await;
     let work = Arc::new(work);
     let attempt = |lock_wait| {
         let (work, place) = (work.clone(), place.clone());

@@ -87,7 +87,7 @@ pub async fn describe(server: &Arc<Server>, place: &Place, name: &str) -> Result
             let described = free
                 .map(|param| parameter(&param.name, &param.kind, param.optional))
                 .collect();
-            let description = alias.unwrap_or_default();
+            let description = alias.unwrap_or_else(|| program.description(&agent).to_owned());
             (kind, description, described, ("output", "data"))
         }
         Runnable::Query(record) => {

@@ -41,7 +41,9 @@ fn the_pages_of_the_interface_come_from_the_server_itself() {
     );
 }
 
-const SHOWN: &str = r#"module shown(p:{name:string, sizes:array(number)})
+const SHOWN: &str = r#"/// Shows a name
+/// with its sizes.
+module shown(p:{name:string, sizes:array(number)})
   cell output = p.name
 module end
 module drawn(p:data)
@@ -106,7 +108,7 @@ fn a_member_is_sent_in_the_type_that_its_caller_knows() {
         None
     );
 
-    // What callers send are the members of the record that the agent takes.
+    // What callers send are the members of the record that the agent takes; the doc comment says what it is for.
     let described = server
         .send("GET", &format!("{app}/shown"), &[], None)
         .json();
@@ -117,6 +119,7 @@ fn a_member_is_sent_in_the_type_that_its_caller_knows() {
             { "name": "sizes", "type": "array(number)", "optional": false },
         ])
     );
+    assert_eq!(described["description"], "Shows a name\nwith its sizes.");
     for path in [
         "/v0/ws-clone",
         "/v0/nothing",

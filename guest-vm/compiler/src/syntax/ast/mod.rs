@@ -22,9 +22,7 @@ mod types;
 pub use expression::{
     BinaryOp, CompareOp, Expr, ExprKind, Lambda, LambdaArm, LambdaParam, MapEntry, MapKey, UnaryOp,
 };
-pub use module::{
-    Comment, Module, ModuleAlias, Param, ReplCommand, SessionItem, TypeBind, Unit, UnitItem,
-};
+pub use module::{Module, ModuleAlias, Param, ReplCommand, SessionItem, TypeBind, Unit, UnitItem};
 pub use pattern::{
     CompareRight, Literal, Pattern, PatternElement, PatternField, PatternKind, Qualifier,
 };

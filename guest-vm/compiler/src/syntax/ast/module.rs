@@ -9,17 +9,6 @@ use std::rc::Rc;
 pub struct Unit {
     /// Modules and module aliases in text order.
     pub items: Vec<UnitItem>,
-    /// All comments in text order.
-    pub comments: Vec<Comment>,
-}
-
-/// A comment, as written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Comment {
-    /// With its slashes, without the line end.
-    pub span: Span,
-    /// `/* … */`
-    pub is_block: bool,
 }
 
 /// A part of a source file.

@@ -10,7 +10,7 @@ mod token;
 
 pub use token::{KEYWORDS, Token, TokenKind};
 
-use super::ast::{Comment, Symbol};
+use super::ast::Symbol;
 use super::source::LineMapping;
 use super::span::{SourceId, Span};
 use crate::issue::{Code, Issue};
@@ -36,8 +36,6 @@ pub struct Tokens {
     pub floats: Vec<f64>,
     /// Decoded strings.
     pub strings: Vec<Symbol>,
-    /// Comments, which are no tokens.
-    pub comments: Vec<Comment>,
     /// Issues of error tokens.
     pub errors: Vec<Issue>,
     /// Line mappings made by directives.
@@ -147,20 +145,13 @@ impl Lexer<'_> {
             match self.byte(0) {
                 b' ' | b'\t' | b'\r' | b'\n' | 0x0c => self.at += 1,
                 b'/' if self.byte(1) == b'/' => {
-                    let start = self.at;
-                    self.at = self.text[start..]
-                        .find('\n')
-                        .map_or(self.text.len(), |length| start + length);
-                    let text = self.text[start..self.at].trim_end_matches('\r');
-                    self.comment(start, start + text.len(), false);
+                    let rest = &self.text[self.at..];
+                    self.at += rest.find('\n').unwrap_or(rest.len());
                 }
                 b'/' if self.byte(1) == b'*' => {
                     let start = self.at;
                     match self.text[start + 2..].find("*/") {
-                        Some(length) => {
-                            self.at = start + 2 + length + 2;
-                            self.comment(start, self.at, true);
-                        }
+                        Some(length) => self.at = start + 2 + length + 2,
                         None => {
                             self.at = self.text.len();
                             let span = self.span(start, start + 2);
@@ -173,11 +164,6 @@ impl Lexer<'_> {
                 _ => return self.at < self.text.len(),
             }
         }
-    }
-
-    fn comment(&mut self, start: usize, end: usize, is_block: bool) {
-        let span = self.span(start, end);
-        self.out.comments.push(Comment { span, is_block });
     }
 
     fn name(&mut self) {

@@ -94,11 +94,10 @@ pub fn parse_unit(
     source: SourceId,
     ids: &mut NodeIds,
 ) -> (Unit, Vec<Issue>) {
-    let (text, mut tokens) = tokens_of(sources, source, Mode::Unit);
-    let comments = std::mem::take(&mut tokens.comments);
+    let (text, tokens) = tokens_of(sources, source, Mode::Unit);
     let mut parser = Parser::new(source, &text, &tokens, ids);
     let items = parser.unit();
-    (Unit { items, comments }, parser.issues)
+    (Unit { items }, parser.issues)
 }
 
 /// Parses REPL input and installs its line mappings.
