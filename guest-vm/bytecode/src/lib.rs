@@ -13,6 +13,7 @@
 //! - [`format`]: the executable, byte by byte
 //! - [`component`]: executables that a component carries
 //! - [`pattern`]: the dialect of regular expressions
+//! - [`reach`]: the foreign functions that a module can reach
 //! - [`library`]: compiled libraries; [`link`]: a program and the libraries it uses become one
 
 pub mod builder;
@@ -28,6 +29,7 @@ pub mod operand;
 pub mod optimise;
 pub mod pattern;
 pub mod program;
+pub mod reach;
 pub mod verify;
 
 pub use builder::{BuildError, FunctionBuilder, Label, Place, ProgramBuilder};

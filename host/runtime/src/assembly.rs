@@ -27,7 +27,7 @@ use mix_sandbox::outbound::{Egress, Outbound};
 use mix_sandbox::state::Grants;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use tokio::sync::Mutex;
 use wasmtime::Engine;
 
@@ -123,7 +123,7 @@ pub struct Assembly {
     secrets_keys: Option<Keys>,
     /// Where the exchanges of family `http` are kept or taken from.
     pub tape: Option<Arc<Tape>>,
-    shared: Mutex<HashMap<(usize, PathBuf), Arc<Shared>>>,
+    shared: StdMutex<HashMap<(usize, PathBuf), Arc<Shared>>>,
 }
 
 /// The place of an app's instance: locked while one is made, so that only its own app waits.
@@ -132,6 +132,16 @@ struct Shared {
     last_used: StdMutex<std::time::Instant>,
     /// Nothing of it is on disk, so it stays until the process ends.
     in_memory: bool,
+}
+
+impl Shared {
+    fn note_use(&self, now: std::time::Instant) {
+        let mut last_used = self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last_used = now;
+    }
 }
 
 /// A family of the host, with its functions.
@@ -274,7 +284,7 @@ impl Assembly {
             wasm_memory: policy.wasm_memory,
             secrets_keys: policy.secrets_keys.clone(),
             tape: policy.tape.clone(),
-            shared: Mutex::new(HashMap::new()),
+            shared: StdMutex::default(),
         })
     }
 
@@ -417,7 +427,7 @@ impl Assembly {
         place: &Place,
         who: &Caller,
     ) -> Result<Arc<Instance>> {
-        let slot = self.slot(plugin, place).await;
+        let slot = self.slot(plugin, place);
         let mut instance = slot.instance.lock().await;
         if let Some(found) = instance.as_ref().filter(|found| !found.is_dead()) {
             return Ok(found.clone());
@@ -430,9 +440,21 @@ impl Assembly {
         Ok(made)
     }
 
-    async fn slot(&self, plugin: usize, place: &Place) -> Arc<Shared> {
+    /// The same if it is there, and nobody makes or closes it.
+    pub fn shared_at_hand(&self, plugin: usize, place: &Place) -> Option<Arc<Instance>> {
+        let slot = self.slots().get(&(plugin, place.folder()))?.clone();
+        slot.note_use(std::time::Instant::now());
+        let instance = slot.instance.try_lock().ok()?;
+        instance.clone().filter(|found| !found.is_dead())
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<(usize, PathBuf), Arc<Shared>>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, plugin: usize, place: &Place) -> Arc<Shared> {
         let now = std::time::Instant::now();
-        let mut shared = self.shared.lock().await;
+        let mut shared = self.slots();
         if shared.len() >= MAX_SHARED {
             // Only what nobody holds may go.
             let idle = |entry: &Arc<Shared>| {
@@ -465,10 +487,7 @@ impl Assembly {
                 in_memory: place.is_memory(),
             })
         });
-        *slot
-            .last_used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = now;
+        slot.note_use(now);
         slot.clone()
     }
 
@@ -480,9 +499,7 @@ impl Assembly {
     /// Flushes and drops the shared instances of the apps in or below a folder.
     pub async fn close(&self, folder: &Path) {
         let slots: Vec<(usize, Arc<Shared>)> = self
-            .shared
-            .lock()
-            .await
+            .slots()
             .extract_if(|(_, place), _| place.starts_with(folder))
             .map(|((plugin, _), slot)| (plugin, slot))
             .collect();
@@ -504,7 +521,7 @@ impl Assembly {
         let mut slots = Vec::new();
         for (plugin, code) in self.plugins.iter().enumerate() {
             if code.is_shared() {
-                slots.push((plugin, self.slot(plugin, place).await));
+                slots.push((plugin, self.slot(plugin, place)));
             }
         }
         let mut held = Vec::new();
@@ -522,9 +539,7 @@ impl Assembly {
     /// Makes the records of the apps in or below a folder durable; they stay open.
     pub async fn checkpoint(&self, folder: &Path) {
         let slots: Vec<(usize, Arc<Shared>)> = self
-            .shared
-            .lock()
-            .await
+            .slots()
             .iter()
             .filter(|((_, place), slot)| place.starts_with(folder) && !slot.in_memory)
             .map(|((plugin, _), slot)| (*plugin, slot.clone()))

@@ -53,6 +53,11 @@ pub fn of_request(
     with_operator(members, operator)
 }
 
+/// Variables of a run that does not ask for them: what the operator says of its surroundings.
+pub fn of_operator(operator: Option<String>) -> Vec<(&'static str, String)> {
+    operator.map(|text| (OPERATOR, text)).into_iter().collect()
+}
+
 /// Variables of an interactive session over HTTP.
 pub fn of_session(
     place: &Place,

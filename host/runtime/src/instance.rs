@@ -1,7 +1,7 @@
 //! A plugin instance of one run, or of one app.
 //!
 //! An instance is idle, at work, or dead. A synchronous function of an idle
-//! instance is called without a queue: in place, on the stack of the VM that calls it, if the
+//! instance is called without a queue: in place (`in_place`), on the stack of the VM that calls it, if the
 //! plugin imports nothing that can wait ([`mix_sandbox::immediate`]); else by the task of its run.
 //! The first function that may wait puts the instance to work: its caller makes the first steps
 //! itself ([`crate::pace`]), and if they do not suffice, the work goes on in a task of its own,
@@ -12,6 +12,7 @@
 //! the functions that had begun fail with a stable code, those that had not come back to their
 //! callers ([`job`]), which have them done by a new instance.
 
+mod in_place;
 pub mod job;
 mod task;
 
@@ -25,7 +26,7 @@ use crate::plugin::{CallResult, Entry, Live, PluginCode};
 use crate::stream::{self, HostReply};
 use futures::FutureExt;
 use mix_sandbox::meter::{Meter, Overslept, metered};
-use mix_sandbox::state::{GuestState, InPlace};
+use mix_sandbox::state::GuestState;
 use mix_value::{Value, msgpack};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -123,50 +124,6 @@ impl Instance {
             true => tokio::spawn(self.clone().call_here(address)).await.ok(),
         };
         done.unwrap_or_else(|| Ok(Err(self.failure(function))))
-    }
-
-    /// A call in place: on this very stack, if nothing that the instance imports leaves its thread
-    /// and it is at rest. Else it gives the work back. `deadline`: when the run ends.
-    pub fn call_in_place(
-        &self,
-        address: Address,
-        deadline: Option<Instant>,
-    ) -> Result<CallResult, Address> {
-        if !self.code.in_place {
-            return Err(address);
-        }
-        let Ok(mut state) = self.state.try_lock() else {
-            return Err(address);
-        };
-        let State::Idle(live) = &mut *state else {
-            return Err(address);
-        };
-        let Live { store, entry } = &mut **live;
-        let Address {
-            session,
-            function,
-            args,
-        } = address;
-        let result = match entry {
-            Entry::Single { call, .. } => {
-                let limit = self.code.allowance.limits.time;
-                InPlace::within(limit, deadline)
-                    .call(store, |store| call.call(&mut *store, (function, args)))
-            }
-            // It belongs to others too, so it does not end with this run.
-            Entry::Shared { call, .. } => InPlace::within(SPIN_LIMIT, None).call(store, |store| {
-                call.call(&mut *store, (session, function, args))
-            }),
-        };
-        match result {
-            Ok((result,)) => Ok(self.checked_call(function, result)),
-            Err(error) => {
-                let failure = self.bury(store, function, error);
-                *state = State::Dead;
-                self.unlock();
-                Ok(Err(failure))
-            }
-        }
     }
 
     /// Calls the short way of a function of a shared instance, by the task of the run, and not at

@@ -6,7 +6,8 @@ use crate::signature::{Parameter, arguments, parameters};
 use crate::workspace::{Place, write_atomically};
 use anyhow::{Context, Result, bail};
 use mix_bytecode::component::CarriedError;
-use mix_bytecode::{Constant, Program};
+use mix_bytecode::reach::Reach;
+use mix_bytecode::{Constant, ModuleId, Program};
 use mix_compiler::{CompileOptions, SourceFile};
 use mix_value::{Value, escjson};
 use sha2::{Digest as _, Sha256};
@@ -50,6 +51,8 @@ struct Interface {
     arguments: Vec<Parameter>,
     /// The same as a JSON Schema.
     schema: serde_json::Value,
+    /// Places of the foreign functions that it can reach.
+    foreign: Box<[usize]>,
 }
 
 /// SHA-256 of an executable.
@@ -91,6 +94,7 @@ impl Executable {
             bytes = mix_bytecode::encode(&program);
         }
         mix_bytecode::verify(&program)?;
+        let mut reach = Reach::new(&program);
         Ok(Executable {
             modules: modules(&program),
             foreign: foreign(&program),
@@ -99,10 +103,13 @@ impl Executable {
             agents: program
                 .modules
                 .iter()
-                .filter(|module| module.is_agent())
-                .map(|module| {
+                .zip(0..)
+                .filter(|(module, _)| module.is_agent())
+                .map(|(module, number)| {
+                    let reached = reach.imports(ModuleId(number));
                     let interface = Interface {
                         description: description(&program, &module.name),
+                        foreign: reached.iter().map(|import| import.index()).collect(),
                         params: parameters(&program, module),
                         arguments: arguments(&program, module),
                         schema: input_schema(&program, module),
@@ -139,6 +146,13 @@ impl Executable {
     /// The same as a JSON Schema of an object.
     pub fn input_schema(&self, agent: &str) -> Option<&serde_json::Value> {
         self.agents.get(agent).map(|interface| &interface.schema)
+    }
+
+    /// Names of the foreign functions that an agent can reach.
+    pub fn foreign_of(&self, agent: &str) -> impl Iterator<Item = &str> {
+        let places = self.agents.get(agent).map(|interface| &*interface.foreign);
+        let names = places.unwrap_or_default().iter();
+        names.filter_map(|place| self.foreign.get(*place).map(String::as_str))
     }
 
     /// What it is known by.

@@ -101,7 +101,8 @@ pub fn run_answering(
 ) -> BoxFuture<'_, Outcome> {
     Box::pin(async move {
         // The first run that needs a form of the VM waits until it is compiled, at no cost of its own time.
-        let vm = match assembly.vms.of(&request.program.foreign).await {
+        let vms = &assembly.vms;
+        let vm = match vms.of_agent(&request.program, &request.agent).await {
             Ok(vm) => vm,
             Err(error) => return Outcome::Broken(format!("{error:#}")),
         };

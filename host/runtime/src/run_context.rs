@@ -11,7 +11,7 @@ use crate::instance::job::{Address, NotBegun};
 use crate::instance::{Instance, Started, failure};
 use crate::lock::Locked;
 use crate::neighbours::{self, Asked, Neighbours, Outside};
-use crate::plugin::Access;
+use crate::plugin::{Access, PluginCode};
 use crate::remote_main::{self, RemoteMain};
 use crate::room;
 use crate::stream::HostReply;
@@ -115,15 +115,17 @@ impl RunContext {
         let Some(target) = self.assembly.target(function) else {
             return Err(args);
         };
-        let Ok(links) = self.links.try_lock() else {
+        let Ok(mut links) = self.links.try_lock() else {
             return Err(args);
         };
-        let Some(link) = links.0.get(&(target.plugin, None)) else {
+        let wanted = (target.plugin, None);
+        let link = links.alive(&wanted);
+        let Some(link) = link.or_else(|| self.link_in_place(&mut links, &wanted)) else {
             return Err(args);
         };
         // What is outside of the app takes permission first, what is stored takes room.
         if link.instance.is_shared()
-            && (!contract::is_short_way(self.assembly.name_of(target))
+            && (neighbours::writes(self.assembly.name_of(target))
                 || self.remote(target, &args).is_some()
                 || neighbours::outside(&self.place.app, &args).is_some())
         {
@@ -194,6 +196,13 @@ impl RunContext {
             };
             let code = &self.assembly.plugins[target.plugin];
             let name = &code.functions[target.function as usize].name;
+            let address = match code.is_shared() && !neighbours::writes(name) {
+                false => address,
+                true => match link.instance.call_in_turn(address, deadline).await {
+                    Ok(result) => return result,
+                    Err(address) => address,
+                },
+            };
             if code.is_shared() && contract::is_short_way(name) {
                 return link.instance.call_short_way(address, &self.desk).await;
             }
@@ -348,14 +357,15 @@ impl RunContext {
     /// The instance of a plugin for this run, made at the first call. Callers get it in the order
     /// in which they came.
     async fn link(self: &Arc<Self>, desk: Option<&Desk>, wanted: Wanted) -> Result<Link, Failure> {
-        let links = self.links.clone().lock_owned().await;
-        if let Some(link) = links.alive(&wanted) {
+        let mut links = self.links.clone().lock_owned().await;
+        let link = links.alive(&wanted);
+        if let Some(link) = link.or_else(|| self.link_in_place(&mut links, &wanted)) {
             return Ok(link);
         }
         let is_shared = self.assembly.plugins[wanted.0].is_shared();
         let making = self.clone().make_link(wanted, links);
-        // Not here: a store cannot be entered from inside a host function of another one. To open what
-        // many runs share may take its time, so that is done by a task of its own.
+        // Not here: a store cannot be entered from inside a host function of another one by functions that may
+        // wait. To open what many runs share may take its time, so that is done by a task of its own.
         let made = match desk.filter(|desk| !is_shared && desk.is_open()) {
             Some(desk) => desk.ask(making).await.ok(),
             None => tokio::spawn(making).await.ok(),
@@ -365,6 +375,30 @@ impl RunContext {
             Some((_links, link)) => link,
             None => Err(failure("ERR_CANCELED", "the run is over".to_owned())),
         }
+    }
+
+    /// A session of what the runs of the app share, where it is there and at rest.
+    fn link_in_place(&self, links: &mut Links, wanted: &Wanted) -> Option<Link> {
+        let (plugin, None) = *wanted else {
+            return None;
+        };
+        let code = self.assembly.plugins.get(plugin)?;
+        if !code.is_shared() || !code.in_place || self.refuses(code) {
+            return None;
+        }
+        let instance = self.assembly.shared_at_hand(plugin, &self.place)?;
+        let session = instance.open_in_place(&self.caller)?;
+        let link = Link { instance, session };
+        links.0.insert(wanted.clone(), link.clone());
+        Some(link)
+    }
+
+    /// True if the run may not reach plugins of that kind.
+    fn refuses(&self, code: &PluginCode) -> bool {
+        self.allowed.as_ref().is_some_and(|allowed| {
+            !matches!(code.access, Access::Nothing | Access::Granted)
+                && !allowed.contains(&code.access)
+        })
     }
 
     async fn make_link(
@@ -382,10 +416,7 @@ impl RunContext {
     async fn new_link(&self, (plugin, outside): &Wanted) -> Result<Link, Failure> {
         let plugin = *plugin;
         let code = &self.assembly.plugins[plugin];
-        if self.allowed.as_ref().is_some_and(|allowed| {
-            !matches!(code.access, Access::Nothing | Access::Granted)
-                && !allowed.contains(&code.access)
-        }) {
+        if self.refuses(code) {
             let message = format!("plugin {} is not allowed here (--allow)", code.name);
             return Err(failure("ERR_PERMISSION", message));
         }
@@ -470,6 +501,8 @@ impl Drop for Links {
         for (_, link) in self.0.drain() {
             if link.session == 0 {
                 link.instance.abort();
+            } else if link.instance.close_in_place(link.session) {
+                // Most stores are at rest.
             } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 // Whoever stopped the run shall not wait for the store.
                 runtime.spawn(async move { link.instance.close(link.session).await });

@@ -3,7 +3,8 @@
 //! [`Vms::of`] picks: a program that uses functions behind the host only, or none at all,
 //! runs on the VM alone, which is one component with one memory. Any other program runs on
 //! the VM composed with the families that keep no state over runs, so that calling
-//! them does not pass through the host. Both are compiled when first needed.
+//! them does not pass through the host. Both are compiled when first needed; where both are, an agent
+//! that reaches none of these families runs on the VM alone, whatever else its program uses ([`Vms::of_agent`]).
 //!
 //! Foreign functions are looked up here, once for all runs; a run is told the numbers of those
 //! that its program uses (`mix:vm/linking`).
@@ -29,10 +30,10 @@ use anyhow::{Context, Result};
 use mix_sandbox::linker::linker;
 use mix_sandbox::state::{Grants, GuestState};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::ready;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 use wasmtime::component::{
@@ -58,6 +59,8 @@ pub struct Vms {
     hostless: Hostless,
     /// Functions behind the host, in the order of their numbers.
     host: Vec<Link>,
+    /// Their names.
+    names: HashSet<String>,
     alone: OnceCell<VmCode>,
     composed: OnceCell<VmCode>,
 }
@@ -70,6 +73,8 @@ pub struct VmCode {
     images: Option<Arc<Images>>,
     /// Functions that it reaches, by name.
     functions: HashMap<String, Link>,
+    /// Of the VM alone: functions of the composed one, for programs whose agents do not reach them here.
+    elsewhere: OnceLock<HashMap<String, Link>>,
     load: ComponentExportIndex,
     load_linked: Option<ComponentExportIndex>,
     /// `session.run`
@@ -93,6 +98,7 @@ impl Vms {
             image_bytes: policy.snapshot_memory / 2,
             hostless,
             host: functions.iter().zip(0..).map(link).collect(),
+            names: functions.iter().map(|one| one.name.clone()).collect(),
             alone: OnceCell::new(),
             composed: OnceCell::new(),
         }
@@ -100,12 +106,29 @@ impl Vms {
 
     /// The VM for a program that uses these foreign functions.
     pub async fn of(&self, foreign: &[String]) -> Result<&VmCode> {
-        let behind_host = |name: &String| self.host.iter().any(|link| link.name == *name);
-        if foreign.iter().all(behind_host) {
+        if foreign.iter().all(|name| self.names.contains(name)) {
             self.alone().await
         } else {
             self.composed().await
         }
+    }
+
+    /// The VM for runs of an agent. That of its program will do, but an instance of the VM alone costs less.
+    pub async fn of_agent(&self, program: &Executable, agent: &str) -> Result<&VmCode> {
+        if let (Some(alone), Some(composed)) = (self.alone.get(), self.composed.get())
+            && alone.load_linked.is_some()
+            && !self.asks_families(program, agent)
+        {
+            alone.elsewhere.get_or_init(|| composed.functions.clone());
+            return Ok(alone);
+        }
+        self.of(&program.foreign).await
+    }
+
+    /// True if an agent can reach functions of the families that are composed with the VM.
+    pub fn asks_families(&self, program: &Executable, agent: &str) -> bool {
+        let mut foreign = program.foreign_of(agent);
+        foreign.any(|name| !self.names.contains(name))
     }
 
     /// The VM without families.
@@ -221,6 +244,7 @@ impl VmCode {
             pre,
             images,
             functions: HashMap::new(),
+            elsewhere: OnceLock::new(),
             load: function(PROGRAM, "load")?,
             load_linked: function(LINKING, "load-linked").ok(),
             run: function(SESSION, "run")?,
@@ -283,10 +307,16 @@ impl VmCode {
     fn links(&self, program: &Executable) -> Vec<Link> {
         let foreign = program.foreign.iter();
         foreign
-            .filter_map(|name| self.functions.get(name))
+            .filter_map(|name| self.link_of(name))
             .flat_map(|link| self.with_short_ways(link))
             .cloned()
             .collect()
+    }
+
+    fn link_of(&self, name: &str) -> Option<&Link> {
+        let here = self.functions.get(name);
+        // The host has no function of that number: a call of it fails.
+        here.or_else(|| self.elsewhere.get()?.get(name))
     }
 
     /// A function, and what is tried before it is started.

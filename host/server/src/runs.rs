@@ -227,13 +227,13 @@ async fn prepare(
         rights.belongs_to(span.place());
         span
     });
-    let environment = match program.foreign.is_empty() {
+    let operator = server.environment.clone();
+    let environment = match server.assembly.vms.asks_families(&program, &agent) {
         // Nothing that could ask for it is part of the run.
-        true => Vec::new(),
-        false => {
+        false => environment::of_operator(operator),
+        true => {
             let org = server.org_of(&place.workspace).await;
             let hosted = server.hosting(&org);
-            let operator = server.environment.clone();
             let mut environment =
                 environment::of_request(&place, &run, &who.caller, &hosted, &program, operator);
             environment.extend(rights.variables());

@@ -159,3 +159,38 @@ fn a_run_after_an_install_is_one_of_the_new_program() {
         }
     }
 }
+
+#[test]
+fn agents_of_one_program_have_what_each_of_them_asks_for() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    install(
+        folder.path(),
+        "mixed",
+        &repository().join("tests/system/programs/mixed"),
+    );
+    let region = r#"{"region": "north"}"#;
+    let server = Server::mixer(folder.path(), &["--dev-token", "ada", "--env", region]);
+    let ask =
+        |agent: &str, n: usize| run(&server, "mixed", agent, &json!({"n": n, "kind": "city"}));
+    assert_eq!(ask("saved", 1), 1);
+    assert_eq!(ask("saved", 2), 2);
+    // In turn, until each has begun with its program loaded, and some more.
+    let before = loaded(&server);
+    for n in 0..PATIENCE {
+        assert_eq!(ask("nothing", n), json!({"n": n}));
+        assert_eq!(ask("records", n), json!([1, 2]));
+        assert_eq!(
+            ask("surroundings", n),
+            json!({"app": "mixed", "agent": "surroundings", "region": "north", "n": n})
+        );
+        assert_eq!(
+            ask("caller", n),
+            json!({"app": "mixed", "agent": "caller", "region": "north", "n": n})
+        );
+        assert_eq!(ask("inside", n), json!({"app": "mixed", "n": n}));
+        if loaded(&server) > before + 50 {
+            return;
+        }
+    }
+    panic!("no run finds its program loaded");
+}
