@@ -22,7 +22,7 @@ trap stop EXIT
 "$mixer" install "$root/tests/system/programs/limits" --ws-dir "$work/ws" --app limits > /dev/null
 RUST_LOG=error "$mixer" serve --ws-dir "$work/ws" --port 0 --activity-retention 60s > "$work/out" &
 server=$!
-timeout 120 sh -c "until grep -q '^listening on ' '$work/out'; do sleep 0.1; done"
+timeout 120 sh -c "until grep -qs '^listening on ' '$work/out'; do sleep 0.1; done"
 url=$(sed -n 's/^listening on //p' "$work/out")
 app=$url/v1/ws/local/app
 

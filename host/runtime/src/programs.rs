@@ -660,6 +660,45 @@ mod tests {
     use super::*;
 
     #[test]
+    fn agents_reach_what_their_code_leads_to() {
+        let text = r#"
+            module plain() cell output = 1 module end
+            module own() def f(x) = env.get(x) cell output = f("user") module end
+            module later() def g(x) = co.sleep(x) cell output = (x -> g(x))(1) module end
+            module within() import part() cell output = contents(part.slept) module end
+            module part() cell slept = co.sleep(1) module end
+            module acting() cell act = action { co.sleep(1) } cell output = 1 module end
+            module watching()
+              var cell n = 1
+              var cell output : data = 1
+              on n do { co.sleep(1) }
+            module end
+            module calling() cell output = agent.call(agent.localAgent("plain"), null, 1) module end
+        "#;
+        let file = SourceFile::new("a.mix", text.to_owned());
+        let compiled = compile(&[file], &CompileOptions::default()).unwrap();
+        let program = compiled.executable.expect(&compiled.text);
+        let program = Executable::read(program).unwrap();
+        let reached = |agent: &str| {
+            let mut names: Vec<&str> = program.foreign_of(agent).collect();
+            names.sort_unstable();
+            names
+        };
+        let mut all: Vec<&str> = program.foreign.iter().map(String::as_str).collect();
+        all.sort_unstable();
+        assert!(all.len() > 1, "{all:?}");
+        assert!(reached("plain").is_empty());
+        assert_eq!(reached("own").len(), 1);
+        assert_ne!(reached("own"), ["$core_sleep"]);
+        for agent in ["later", "within", "acting", "watching"] {
+            assert_eq!(reached(agent), ["$core_sleep"], "{agent}");
+        }
+        // It can be any agent.
+        assert_eq!(reached("calling"), all);
+        assert!(reached("none").is_empty());
+    }
+
+    #[test]
     fn a_component_offers_the_programs_that_it_carries() {
         let scratch = tempfile::tempdir().unwrap();
         let place = Place::new(scratch.path(), "local", "app").unwrap();

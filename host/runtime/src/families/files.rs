@@ -212,11 +212,8 @@ fn designator(value: &Value) -> Result<Designator, Failure> {
         }) => {
             // The cases that a module defines carry its name: `file.workspace_app`.
             let short = name.rsplit('.').next().unwrap_or(name);
-            match (short, &**argument) {
-                ("some" | "workspace_app", Value::String(app)) => {
-                    return Ok(Designator::App(app.to_string()));
-                }
-                _ => {}
+            if let ("some" | "workspace_app", Value::String(app)) = (short, &**argument) {
+                return Ok(Designator::App(app.to_string()));
             }
         }
         _ => {}

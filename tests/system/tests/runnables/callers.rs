@@ -99,16 +99,34 @@ fn an_agent_calls_agents_of_the_other_programs_of_its_app() {
   cell output = [
     call(agent.localAgent(\"whoami\")), call(agent.localAgent(\"nobody\")),
     call(agent.localPersistentAgent(\"whoami\")),
-    told(agent.call(agent.localAgent(\"whoami\"), {onceKey: some(\"k\"), timeout: 20}, {})).user
+    told(agent.call(agent.localAgent(\"whoami\"), {onceKey: some(\"k\"), timeout: 20}, {})).user,
+    agent.call(agent.localAgent(\"lacks\"), null, {}) |> (error(text) -> text | _ -> null)
   ]
+module end
+module lacks(p:data)
+  cell output : data = result.get(error(\"ERR_NOT_FOUND: no stock\"))
 module end
 ";
     std::fs::write(&file, program).expect("a writable folder");
     site.install_as(&file, "callers");
     let whoami = json!({ "user": OWNER, "anonymous": false, "token": "token" });
     let told = site.run(OWNER, "second", Value::Null);
-    let expected = json!([whoami, "ERR_NOT_FOUND", "ERR_NOT_FOUND", OWNER]);
+    let lacks = "ERR_AGENT: ERR_NOT_FOUND: no stock";
+    let expected = json!([whoami, "ERR_NOT_FOUND", "ERR_NOT_FOUND", OWNER, lacks]);
     assert_eq!(told, expected);
+    // An agent of this program that did not find something has run, and is not asked for again.
+    let count = json!({ "activity": "run-agent" });
+    site.expect(OWNER, "POST", "/v1/ws/acme/activities/count", count, 200);
+    for (agent, times) in [("whoami", 2), ("lacks", 0)] {
+        let query = json!({ "query": format!("_rmx_type == \"activity\" && via == \"agent\" && agent == \"{agent}\"") });
+        let log = "/v1/ws/acme/app/_rmx_logging/query";
+        let found = site.expect(OWNER, "POST", log, query, 200);
+        assert_eq!(
+            found.as_array().map(Vec::len),
+            Some(times),
+            "{agent}: {found}"
+        );
+    }
 }
 
 #[test]
