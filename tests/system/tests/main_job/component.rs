@@ -461,7 +461,7 @@ fn a_stock_host_answers_as_the_server_does() {
     let (documents, query, save) = (path("documents"), path("query"), path("save"));
     let first = format!("{documents}/$1");
     let agent = path("agent/fine/run");
-    let named = format!("{agent}?name=Ada&timeout=3");
+    let named = format!("{agent}?name=Ada&timeout=3000");
     let fails = path("agent/fails/run");
     let asked = [
         // Agents.
