@@ -46,6 +46,20 @@ impl NativeFolder {
     }
 }
 
+/// How often a folder is listed again whose files come and go meanwhile.
+const MAX_LOOKS: u32 = 32;
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        // Names that are not UTF-8 are none of the store's.
+        if let Ok(name) = entry?.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
 impl Folder for NativeFolder {
     fn open(&self, name: &str, write: bool) -> io::Result<Box<dyn FolderFile>> {
         let file = NativeFolder::options()
@@ -73,14 +87,18 @@ impl Folder for NativeFolder {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            // Names that are not UTF-8 are none of the store's.
-            if let Ok(name) = entry?.file_name().into_string() {
-                names.push(name);
+        let mut looks = 0;
+        loop {
+            match names(&self.path) {
+                // In a component a name that goes away while the folder is listed ends the list: its
+                // system interface asks about each one.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && looks < MAX_LOOKS => {
+                    fs::metadata(&self.path)?;
+                    looks += 1;
+                }
+                other => return other,
             }
         }
-        Ok(names)
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
