@@ -10,8 +10,8 @@ use crate::operand::{
 };
 use crate::optimise;
 use crate::program::{
-    Constant, Described, Function, Import, Line, Module, PathStep, PatternElement, Program,
-    TypeDesc,
+    Constant, Described, Function, Import, Line, MAX_DESCRIPTION, Module, PathStep, PatternElement,
+    Program, TypeDesc,
 };
 
 /// Why code could not be built. All are limits that only machine-written
@@ -448,10 +448,10 @@ impl ProgramBuilder {
         self.program.entries.push(module);
     }
 
-    /// Says what a module is for; nothing if there is no text.
+    /// Says what a module is for; nothing if there is no text, and no more than is kept of it.
     pub fn describe(&mut self, module: ModuleId, text: &str) {
         if !text.is_empty() {
-            let text = text.into();
+            let text = text[..text.floor_char_boundary(MAX_DESCRIPTION)].into();
             self.program.descriptions.push(Described { module, text });
         }
     }

@@ -28,7 +28,7 @@
 //! | 8 functions | list of function |
 //! | 9 entries | list of module number; opt func (the expression of `mixer eval`) |
 //! | 10 externals | text standard library; list of library (text name, text version, 32 bytes of SHA-256); list of (module, varint library, text name); list of (func, module, text name) |
-//! | 11 descriptions | list of (module, text of its doc comment) |
+//! | 11 descriptions | list of (module, text of its doc comment, at most 16 KiB) |
 //!
 //! *module*: text name; kind byte (0 stateless, 1 instance, 2 static); list of
 //! parameters (text, opt type); list of slots (text name, then 0 parameter; 1

@@ -39,9 +39,12 @@ pub struct Program {
 pub struct Described {
     /// The module.
     pub module: ModuleId,
-    /// Without the slashes, not empty.
+    /// Without the slashes, not empty, at most [`MAX_DESCRIPTION`] bytes.
     pub text: Box<str>,
 }
+
+/// Longest description of a module, in bytes: it is kept and shown by servers.
+pub const MAX_DESCRIPTION: usize = 16 << 10;
 
 /// What a program takes from libraries. The tables of the program hold stubs for it, entries
 /// without content.

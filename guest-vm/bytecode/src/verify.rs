@@ -14,8 +14,8 @@ use crate::operand::{
     ShapeId, SlotId, Target, TypeId, Visitor,
 };
 use crate::program::{
-    Constant, Function, Module, ModuleKind, PathStep, PatternElement, Program, SlotKind, Step,
-    TypeDesc,
+    Constant, Function, MAX_DESCRIPTION, Module, ModuleKind, PathStep, PatternElement, Program,
+    SlotKind, Step, TypeDesc,
 };
 
 /// Most registers of one function.
@@ -88,6 +88,11 @@ pub fn verify(program: &Program) -> Result<(), VerifyError> {
     for described in &program.descriptions {
         exists(described.module.index(), program.modules.len(), "module")
             .map_err(at("descriptions".into()))?;
+        if described.text.len() > MAX_DESCRIPTION {
+            let length = described.text.len();
+            let problem = format!("a text of {length} bytes, more than {MAX_DESCRIPTION}");
+            return Err(at("descriptions".into())(problem));
+        }
     }
     if let Some(expression) = program.expression {
         let home = program

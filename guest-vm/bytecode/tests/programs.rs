@@ -1,6 +1,7 @@
 //! A program built by hand: optimised code, file form, hostile files.
 
 use mix_bytecode::disassemble::disassemble;
+use mix_bytecode::program::MAX_DESCRIPTION;
 use mix_bytecode::{
     Base, Constant, Described, FunctionBuilder, Module, ModuleId, ModuleKind, Op, Program,
     ProgramBuilder, decode, encode, verify,
@@ -113,9 +114,23 @@ fn descriptions_of_modules_are_an_optional_last_section() {
     assert!(with.len() > without.len());
     assert_eq!(decode(&with), Ok(program.clone()));
     assert_eq!(verify(&program), Ok(()));
-    program.descriptions.push(described(9));
-    let error = verify(&program).expect_err("no module 9").to_string();
-    assert!(error.contains("descriptions"), "{error}");
+    let long = Described {
+        text: "x".repeat(MAX_DESCRIPTION + 1).into(),
+        ..described(0)
+    };
+    for bad in [described(9), long] {
+        program.descriptions[0] = bad;
+        let error = verify(&program).expect_err("refused").to_string();
+        assert!(error.contains("descriptions"), "{error}");
+    }
+    let mut builder = ProgramBuilder::new();
+    let module = builder.declare_module();
+    builder.describe(module, "");
+    builder.describe(module, &"\u{e4}".repeat(MAX_DESCRIPTION));
+    builder.define_module(module, program.modules[0].clone());
+    let built = builder.finish().expect("one module");
+    assert_eq!(built.descriptions.len(), 1);
+    assert_eq!(built.descriptions[0].text.len(), MAX_DESCRIPTION);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::output;
 use clap::Args;
 use mix_runtime::standalone::description::{Description, capabilities};
 use serde_json::json;
+use std::fmt;
 use std::path::PathBuf;
 
 /// Shows what is in a component of `mixer build`.
@@ -39,12 +40,12 @@ impl Inspect {
             families,
             parts,
         } = description;
-        output::line(format_args!("app {app}, made by mixer {mixer}"))?;
-        output::line(match preinitialized {
+        line(format_args!("app {app}, made by mixer {mixer}"))?;
+        line(match preinitialized {
             true => "its program is loaded and linked already",
             false => "its programs are loaded when an instance starts",
         })?;
-        output::line("agents")?;
+        line("agents")?;
         for agent in &agents {
             let params: Vec<String> = agent
                 .params
@@ -57,9 +58,9 @@ impl Inspect {
             let first = agent.description.lines().next();
             let about = first.map_or_else(String::new, |line| format!(": {line}"));
             let params = params.join(", ");
-            output::line(format_args!("  {}({params}){about}", agent.name))?;
+            line(format_args!("  {}({params}){about}", agent.name))?;
         }
-        output::line("families of functions")?;
+        line("families of functions")?;
         for family in &families {
             let kind = if family.plugin { ", a plugin" } else { "" };
             let needs = match family.needs.is_empty() {
@@ -74,32 +75,54 @@ impl Inspect {
                 true => String::new(),
                 false => format!(", granted {}", family.granted.join(", ")),
             };
-            output::line(format_args!(
+            line(format_args!(
                 "  {}{version}: {} functions{kind}{needs}{granted}",
                 family.name, family.functions
             ))?;
             if !family.confined.is_empty() {
-                output::line(format_args!(
+                line(format_args!(
                     "    cut off from the host but for what it was granted: {}",
                     family.confined.join(", ")
                 ))?;
             }
         }
-        output::line("asks its host for")?;
+        line("asks its host for")?;
         for (capability, interfaces) in &asks {
-            output::line(format_args!("  {capability}: {}", interfaces.join(", ")))?;
+            line(format_args!("  {capability}: {}", interfaces.join(", ")))?;
         }
-        output::line(format_args!("size {}", size(bytes.len())))?;
+        line(format_args!("size {}", size(bytes.len())))?;
         for (name, bytes) in parts {
-            output::line(format_args!("  {}  {name}", size(bytes)))?;
+            line(format_args!("  {}  {name}", size(bytes)))?;
         }
         Ok(())
     }
+}
+
+/// A line for people: the component may be anybody's, and what it says shall not steer a terminal.
+fn line(text: impl fmt::Display) -> Result<(), Exit> {
+    output::line(printable(&text.to_string()))
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|sign| !sign.is_control()).collect()
 }
 
 fn size(bytes: usize) -> String {
     match bytes {
         0..10_240 => format!("{bytes:>6} B"),
         _ => format!("{:>6} KiB", bytes >> 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_component_says_does_not_steer_a_terminal() {
+        assert_eq!(
+            printable("  a(b: data): \u{1b}[2Jk\u{e4}se\r\u{9b}"),
+            "  a(b: data): [2Jk\u{e4}se"
+        );
     }
 }

@@ -668,10 +668,9 @@ fn databases_of_other_apps_are_those_of_the_workspace() {
     refused(others("front", json!({"app": "../shop"})));
 }
 
-#[test]
-fn databases_of_other_servers_are_asked_over_http() {
-    let folder = tempfile::tempdir().expect("a scratch folder");
-    let server = Server::mixer(folder.path(), &[]);
+/// A server that has an app `shop` with nothing in it.
+fn shop(folder: &Path) -> Server {
+    let server = Server::mixer(folder, &[]);
     for (path, body) in [
         ("/v1/ws", r#"{"name":"local"}"#),
         ("/v1/ws/local/app/shop", "{}"),
@@ -679,6 +678,13 @@ fn databases_of_other_servers_are_asked_over_http() {
         let made = server.send("POST", path, &[], Some(("application/json", body)));
         assert_eq!(made.status, 201, "{path}");
     }
+    server
+}
+
+#[test]
+fn databases_of_other_servers_are_asked_over_http() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let server = shop(folder.path());
     let params = json!({"url": format!("{}/v1/ws/local", server.base()), "app": "shop"});
     let open = ["--dangerous-http-mode"];
     let done = agent("databases.mix", "remote", &params, &open);
@@ -721,14 +727,7 @@ fn databases_of_other_servers_are_asked_over_http() {
 #[test]
 fn files_of_apps_of_other_servers_are_reached_over_http() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let server = Server::mixer(folder.path(), &[]);
-    for (path, body) in [
-        ("/v1/ws", r#"{"name":"local"}"#),
-        ("/v1/ws/local/app/shop", "{}"),
-    ] {
-        let made = server.send("POST", path, &[], Some(("application/json", body)));
-        assert_eq!(made.status, 201, "{path}");
-    }
+    let server = shop(folder.path());
     let url = format!("{}/v1/ws/local", server.base());
     let at = |app: &str| json!({"url": url, "app": app, "token": null});
     let open = ["--dangerous-http-mode"];
@@ -762,6 +761,70 @@ fn files_of_apps_of_other_servers_are_reached_over_http() {
     let shown = json!({"url": url, "app": "shop", "token": "none"});
     let stranger = refused(&shown, &open);
     assert!(stranger.starts_with("ERR_PERMISSION: "), "{stranger}");
+}
+
+/// Answers each request by the name of its app: a status and a body, or page after page without end.
+fn odd_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head);
+            let (status, body) = match head.split('/').nth(2).unwrap_or_default() {
+                "text" => (500, "no JSON".to_owned()),
+                "list" => (500, "[1]".to_owned()),
+                "flat" => (500, r#"{"error":"flat"}"#.to_owned()),
+                "long" => (
+                    404,
+                    json!({"error": {"message": "x".repeat(5000)}}).to_string(),
+                ),
+                "empty" => (200, "[]".to_owned()),
+                "pages" => {
+                    let row = json!({"app": "a", "path": "/x", "kind": "persisted", "metadata": {}, "url": ""});
+                    (200, json!(vec![row; 10_000]).to_string())
+                }
+                _ => (200, "{}".to_owned()),
+            };
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status} Odd\r\nx-next: /x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    url
+}
+
+#[test]
+fn a_server_of_files_may_say_what_it_likes() {
+    let url = odd_server();
+    let told = |agent_name: &str, app: &str| {
+        let params = json!({"url": url, "app": app, "token": null});
+        let open = ["--dangerous-http-mode"];
+        output(&agent("files.mix", agent_name, &params, &open))["_rmx_value"].clone()
+    };
+    let status = "ERR_IO: the server answered with status 500";
+    for app in ["text", "list", "flat"] {
+        assert_eq!(told("remoteRefused", app), status, "{app}");
+    }
+    let long = told("remoteRefused", "long");
+    let long = long.as_str().unwrap_or_default();
+    assert!(
+        long.starts_with("ERR_NOT_FOUND: xxx") && long.len() < 1_100,
+        "{long}"
+    );
+    assert_eq!(told("remoteLists", "empty"), 0);
+    let endless = told("remoteLists", "pages");
+    let endless = endless.as_str().unwrap_or_default();
+    assert!(endless.starts_with("ERR_TOO_LARGE: "), "{endless}");
+    let wrong = told("remoteLists", "record");
+    let wrong = wrong.as_str().unwrap_or_default();
+    assert!(wrong.starts_with("ERR_EXPECTED_ARRAY: "), "{wrong}");
 }
 
 /// With variable `remoteDatabaseServer` the main database is that of the same app on another server.
