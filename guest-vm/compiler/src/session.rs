@@ -550,12 +550,7 @@ fn active(
         let initializer =
             initializer.filter(|function| function.body.span.source == entered.source);
         bodies.extend(initializer.map(|function| &*function.body));
-        let mut found = HashSet::default();
-        for body in bodies {
-            crate::codegen::walk::assigned(body, &mut |slot| {
-                found.insert(slot);
-            });
-        }
+        let found = assigned_by(module, id, bodies);
         if !found.is_subset(&assigned) {
             assigned.extend(found);
             // What reads an assigned cell is evaluated again.
@@ -580,6 +575,47 @@ fn active(
         }
         return (touched, assigned);
     }
+}
+
+/// The cells of the session that code may assign: itself, in functions that it names, and in actions that it
+/// may hand on.
+fn assigned_by(
+    module: &core::Module,
+    id: core::ModuleId,
+    bodies: Vec<&core::Expr>,
+) -> HashSet<SlotId> {
+    let mut found = HashSet::default();
+    let mut seen = HashSet::default();
+    // Bodies that run, and formulas, which assign nothing but may be made of actions.
+    let mut work: Vec<(&core::Expr, bool)> = bodies.into_iter().map(|body| (body, true)).collect();
+    while let Some((body, runs)) = work.pop() {
+        if runs {
+            crate::codegen::walk::assigned(body, &mut |slot| {
+                found.insert(slot);
+            });
+        }
+        named(body, id, &mut |name| {
+            let next = match name {
+                Named::Slot(slot) => match &module.slots[slot.0 as usize].kind {
+                    SlotKind::Function(function) => Some((&*function.body, runs)),
+                    SlotKind::Value(value) => Some((&*value.body, false)),
+                    SlotKind::Cell(cell) => Some((&*cell.formula.body, false)),
+                    _ => None,
+                },
+                Named::Action(number) => {
+                    let action = module.actions.get(number as usize);
+                    action.map(|action| (&*action.function.body, true))
+                }
+                Named::Module(_) => None,
+            };
+            if let Some(next) = next
+                && seen.insert((name, next.1))
+            {
+                work.push(next);
+            }
+        });
+    }
+    found
 }
 
 /// The slots with changed names, and all that read them or an assigned cell. After a module was entered, what

@@ -5,7 +5,7 @@ use mix_value::{escjson, msgpack};
 use mix_vm::{Action, Event, Issue};
 
 use crate::machine::Machine;
-use crate::repl::{Output, Repl, shown};
+use crate::repl::{Output, Repl, for_client, shown};
 
 /// What `#help` shows.
 pub(crate) const COMMANDS: &[(&str, &str)] = &[
@@ -187,21 +187,9 @@ impl Repl {
                         out.push(Output::Cell { name: cell, value });
                     }
                 }
-                Event::ClientActions(actions) => {
-                    if let Ok(value) = shown(&actions) {
-                        let name = "$nextActions".to_string();
-                        out.push(Output::Cell { name, value });
-                    }
-                }
-                Event::IdleActions(actions) => {
-                    if let Ok(value) = shown(&actions) {
-                        let name = "$idle_actions".to_string();
-                        out.push(Output::Cell { name, value });
-                    }
-                }
                 Event::Log(line) => logs.push(Output::Log(line)),
                 Event::Issue(issue) => failures.push(Output::Failure(issue)),
-                Event::Result(_) | Event::Evaluated(_) | Event::Done(_) => {}
+                event => out.extend(for_client(&event)),
             }
         }
         if opened.is_some() {

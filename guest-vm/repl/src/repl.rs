@@ -341,6 +341,18 @@ impl Repl {
     }
 }
 
+/// Actions that are for a client.
+pub(crate) fn for_client(event: &Event) -> Option<Output> {
+    let (name, actions) = match event {
+        Event::ClientActions(actions) => ("$nextActions", actions),
+        Event::IdleActions(actions) => ("$idle_actions", actions),
+        _ => return None,
+    };
+    let value = shown(actions).ok()?;
+    let name = name.to_owned();
+    Some(Output::Cell { name, value })
+}
+
 /// Runs the program of a phrase; gives the array that it computes, unless it fails.
 fn run(executable: &[u8], machine: &mut dyn Machine, out: &mut Vec<Output>) -> Option<Vec<Value>> {
     if let Err(issue) = machine.load(executable) {
@@ -362,7 +374,7 @@ fn run(executable: &[u8], machine: &mut dyn Machine, out: &mut Vec<Output>) -> O
                     given = Some(items.to_vec());
                 }
             }
-            _ => {}
+            event => out.extend(for_client(&event)),
         }
     }
     given
@@ -374,9 +386,13 @@ pub(crate) fn shown(bytes: &[u8]) -> Result<String, String> {
     escjson::format(&value).map_err(|error| error.to_string())
 }
 
-/// In the order of an interaction: what it logs comes after the cells.
+/// In the order of an interaction: what it logs comes after the cells, and errors come last.
 fn cells_first(out: &mut [Output]) {
-    out.sort_by_key(|output| matches!(output, Output::Log(_)));
+    out.sort_by_key(|output| match output {
+        Output::Failure(_) => 2,
+        Output::Log(_) => 1,
+        _ => 0,
+    });
 }
 
 fn names_action(bytes: &[u8]) -> bool {

@@ -308,9 +308,41 @@ fn actions_of_the_session_are_invoked() {
     s.says(r#"#invoke inc "$cloenv_1" 5"#, "!RT_NO_ACTION");
     s.says(r#"#invoke twice "$agent_environment""#, "!RT_NO_ACTION");
     s.says(r#"#invoke other "$agent_environment""#, "!RT_FAIL");
+    // Through a function of the session.
+    s.says("def raise(appstate, by) { n = n + by }", "");
+    s.enter("cell up = action (k) { raise(appstate, k) }");
+    s.says(r#"#invoke up "$agent_environment" 3"#, "n = 3 ; twice = 6");
     // The one that was defined last.
     s.enter("cell inc = action (_) { n = -1 }");
     s.says(r#"#invoke inc "$agent_environment""#, "n = -1 ; twice = -2");
+}
+
+#[test]
+fn the_chain_after_an_action_of_the_session_runs() {
+    let mut s = Loop::new(&[]);
+    s.says("var cell a = 0 var cell seen = 0", "a = 0 ; seen = 0");
+    s.enter("cell second = action (k) { seen = seen + a + (if (k == null) 0 else k) }");
+    s.enter("cell first = action (k) { a = k; setNextActions(appstate, [second, second with .arg = 100]) }");
+    s.says(
+        r#"#invoke first "$agent_environment" 21"#,
+        "a = 21 ; seen = 142",
+    );
+    s.says("[a, seen]", "[21,142]");
+    // What is not for the session goes to a client, with all that comes behind.
+    s.enter("cell asks = action { a = 1; pushNextActions(appstate, [second, {_rmx_type: \"msg_view_pop\"}, second]) }");
+    let told = s.enter(r#"#invoke asks "$agent_environment""#);
+    let pops = r#"$nextActions = [{"_rmx_type":"msg_view_pop"},{"_rmx_type":"msg_view_invoke","#;
+    assert!(told.starts_with(pops), "{told}");
+    assert!(told.ends_with(" ; a = 1 ; seen = 143"), "{told}");
+    s.says("[a, seen]", "[1,143]");
+    // An error drops the rest of the chain, not what was done before.
+    s.enter("cell fails = action { a = 9; fail(\"no\") }");
+    s.enter("cell begins = action { a = 2; setNextActions(appstate, [second, fails, second]) }");
+    s.says(r#"#invoke begins "$agent_environment""#, "a = 2 ; seen = 145 ; !RT_FAIL");
+    s.says("[a, seen]", "[2,145]");
+    // Actions that were made in the course of it.
+    s.enter("cell makes = action { let by = 5; setNextActions(appstate, [action { a = a + by }]) }");
+    s.says(r#"#invoke makes "$agent_environment""#, "a = 7");
 }
 
 #[test]

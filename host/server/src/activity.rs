@@ -184,6 +184,11 @@ pub async fn count(
     log::count(server, ws, filter).await
 }
 
+/// Makes the log of a workspace that has none yet.
+pub async fn make(server: &Arc<Server>, ws: &str) -> Result<(), ApiError> {
+    log::make(server, ws).await
+}
+
 fn since_1970(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -1,6 +1,6 @@
 //! One request: plan, token and permission, existence, body, what it asks for, response.
 
-use super::activity::{Draft, Via};
+use super::activity::{self, Draft, Via};
 use super::encoding;
 use super::identity::{Admitted, Asking};
 use super::incoming::RequestBody;
@@ -20,8 +20,8 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use mix_app_files::Signer;
 use mix_http_api::{
-    Action, ApiError, Elsewhere, Facts, Job, Managed, Need, NeedsBody, Plan, Route, RunOutcome,
-    Step,
+    Action, ApiError, Elsewhere, Facts, Job, LOGGING_APP, Managed, Need, NeedsBody, Plan, Route,
+    RunOutcome, Step,
 };
 use mix_install::Request as InstallRequest;
 use mix_runtime::home::InsideBody;
@@ -412,6 +412,11 @@ async fn admitted(
     {
         let message = "too many requests to this workspace; send them more slowly";
         let error = rate_limited(message, wait).with_detail("limit", "workspace".into());
+        return pending.refuse(error).into();
+    }
+    if route.app == LOGGING_APP
+        && let Err(error) = activity::make(server, &route.ws).await
+    {
         return pending.refuse(error).into();
     }
     let place = match existing(server, &route) {

@@ -22,7 +22,7 @@ pub(super) fn events(expr: &Expr) -> u8 {
 }
 
 /// What an expression names of its own module, and other modules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Named {
     /// A slot.
     Slot(SlotId),

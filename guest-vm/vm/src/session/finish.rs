@@ -56,6 +56,17 @@ impl Session {
         self.machine.surroundings.idle_actions.clear();
         self.events
             .push_back(Event::Issue(Self::issue_of(uncaught)));
+        if let Some(work) = &mut self.work
+            && let (Some(instance), false) = (work.instance, work.answered)
+        {
+            // An action of the chain has failed: the expression sees what was there before it.
+            work.chain.clear();
+            if let Err(failure) = self.evaluate(instance) {
+                let outcome = self.machine.uncaught(&mut self.routine, failure);
+                self.close(outcome);
+            }
+            return;
+        }
         let kind = self.work.as_ref().map(|work| work.kind.clone());
         let sheet = &self.machine.sheet;
         let current = sheet.current;
@@ -81,19 +92,9 @@ impl Session {
         };
         match kind {
             Kind::Evaluate | Kind::Expression => {
-                let module =
-                    self.machine.loaded.program.expression.map(|function| {
-                        self.machine.loaded.program.functions[function.index()].module
-                    });
-                // The instance is made; now the expression runs in it.
-                if let (Value::Instance(instance), Some(module), false) =
-                    (&value, module, self.evaluated_in_instance())
-                    && self.machine.sheet.instance_of(&value, module).is_ok()
-                {
-                    if let Some(work) = &mut self.work {
-                        work.chain.push_back(Value::Null);
-                    }
-                    return self.evaluate(*instance);
+                if self.expects_expression(&value) {
+                    self.take_chain();
+                    return self.follow_chain(kind);
                 }
                 let event = if kind == Kind::Evaluate {
                     Event::Evaluated(self.machine.printed(&value))
@@ -109,18 +110,35 @@ impl Session {
                 if !kind.is_agent() {
                     self.emit_outputs();
                 }
-                let next = std::mem::take(&mut self.machine.surroundings.next_actions);
-                if let Some(work) = &mut self.work {
-                    work.chain = next.into();
-                }
+                self.take_chain();
             }
         }
         self.follow_chain(kind)
     }
 
-    /// True once the instance of the expression's module is there.
-    fn evaluated_in_instance(&self) -> bool {
-        self.work.as_ref().is_none_or(|work| !work.chain.is_empty())
+    fn take_chain(&mut self) {
+        let next = std::mem::take(&mut self.machine.surroundings.next_actions);
+        if let Some(work) = &mut self.work {
+            work.chain = next.into();
+        }
+    }
+
+    /// True if what is done came before the expression: the instance of its module, or an action of the chain.
+    fn expects_expression(&mut self, value: &Value) -> bool {
+        let program = &self.machine.loaded.program;
+        let Some(function) = program.expression else {
+            return false;
+        };
+        let module = program.functions[function.index()].module;
+        match &mut self.work {
+            Some(work) if !work.answered => {
+                if let Ok(instance) = self.machine.sheet.instance_of(value, module) {
+                    work.instance = Some(instance);
+                }
+                work.instance.is_some()
+            }
+            _ => false,
+        }
     }
 
     /// Runs the next action of the chain, or ends the work.
@@ -145,6 +163,9 @@ impl Session {
             work.chain = std::mem::take(&mut self.machine.surroundings.idle_actions).into();
         }
         let Some(head) = work.chain.pop_front() else {
+            if let (Kind::Evaluate | Kind::Expression, Some(instance)) = (&kind, work.instance) {
+                return self.evaluate(instance);
+            }
             if kind == Kind::Agent {
                 self.drop_view();
             } else if !self.machine.surroundings.idle_actions.is_empty() {

@@ -107,6 +107,7 @@ impl Session {
             kind: Kind::Signal,
             chain: std::collections::VecDeque::new(),
             started: false,
+            instance: None,
             answered: false,
         });
         self.routine = Routine::default();

@@ -23,7 +23,7 @@ use std::rc::Rc;
 
 use crate::boundary::{Action, Event, Host, Pending, Reply, Step};
 use crate::failure::Failure;
-use crate::heap::Value;
+use crate::heap::{InstanceId, Value};
 use crate::interpreter::Garbage;
 use crate::loaded::Loaded;
 use crate::machine::{Machine, Outcome, Routine};
@@ -65,7 +65,9 @@ struct Work {
     /// Next actions that are still to be run.
     chain: VecDeque<Value>,
     started: bool,
-    /// The result of the agent is told; what follows are idle actions.
+    /// Where the expression is to be evaluated once the chain of its initializers and observers has run.
+    instance: Option<InstanceId>,
+    /// The result of the agent is told, and what follows are idle actions; or the expression is evaluated.
     answered: bool,
 }
 

@@ -38,6 +38,7 @@ impl Session {
             kind,
             chain: VecDeque::new(),
             started: false,
+            instance: None,
             answered: false,
         });
         self.routine = Routine::default();
@@ -315,6 +316,7 @@ impl Session {
         self.begin_main();
         if let Some(work) = &mut self.work {
             work.started = true;
+            work.answered = true;
         }
         self.routine.natives.push(Native::Root);
         let Some(function) = self.machine.loaded.program.expression else {

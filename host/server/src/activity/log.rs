@@ -57,6 +57,22 @@ pub async fn append(server: &Arc<Server>, entries: Vec<Entry>) -> u64 {
     lost
 }
 
+/// Makes the log of a workspace that has none yet: it is an app of every workspace.
+pub async fn make(server: &Arc<Server>, workspace: &str) -> Result<(), ApiError> {
+    let is_there = Place::new(&server.ws_dir, workspace, LOGGING_APP)
+        .is_ok_and(|place| place.folder().join("v2").is_dir());
+    if is_there {
+        return Ok(());
+    }
+    let work = |place: &Place, lock_wait| {
+        Database::open(&place.folder(), options(true, lock_wait))?.close()
+    };
+    with_log(server, workspace, work).await.map_err(|error| {
+        tracing::error!(workspace, error, "the activity log cannot be made");
+        ApiError::internal()
+    })
+}
+
 /// Removes the entries that began before a time, in all workspaces.
 pub async fn remove_before(server: &Arc<Server>, time: i64) {
     let ws_dir = server.ws_dir.clone();

@@ -37,6 +37,26 @@ impl Site {
 }
 
 #[test]
+fn the_log_is_an_app_before_anything_is_logged() {
+    const FRESH: &str = "/v1/ws/fresh/app/_rmx_logging";
+    let site = Site::start_with(&["--server-admin", "user/ada@example.com"]);
+    std::fs::create_dir(site._folder.path().join("fresh")).expect("a workspace");
+    let log = site._folder.path().join("fresh/_rmx_logging");
+    // Those who may not read it do not make it either.
+    site.expect(STRANGER, "GET", FRESH, Value::Null, 403);
+    site.expect(OWNER, "POST", &format!("{FRESH}/save"), json!({}), 403);
+    assert!(!log.exists());
+    let app = site.expect(OWNER, "GET", FRESH, Value::Null, 200);
+    assert_eq!(app, json!({ "name": "_rmx_logging", "agents": [] }));
+    let query = json!({ "query": "_rmx_type == \"activity\" && activity == \"run-agent\"" });
+    let found = site.expect(OWNER, "POST", &format!("{FRESH}/query"), query, 200);
+    assert_eq!(found, json!([]));
+    let none = format!("{FRESH}/documents/{}", "0".repeat(32));
+    let answer = site.send(OWNER, "GET", &none, &Value::Null);
+    assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
+}
+
+#[test]
 fn what_is_done_is_logged_without_what_it_was_about() {
     let site = Site::start();
     site.grant("anonymous", "agent/limits/fine");

@@ -65,6 +65,20 @@ fn a_session_is_driven_action_by_action() {
     let (told, _) = socket.until_done();
     let asked = json!({ "type": "actions", "actions": [{ "_rmx_type": "msg_other", "n": 7 }] });
     assert_eq!(told, [asked]);
+    // The chain behind an action: its own actions, and from the first one for the client on all the rest.
+    let add = |by: u32| json!({ "_rmx_type": "msg_view_invoke", "name": "counter.add", "env": "$agent_environment", "arg": by });
+    let pop = json!({ "_rmx_type": "msg_view_pop" });
+    let chain = [add(10), add(100), pop.clone(), add(1000)];
+    socket.send(&json!({ "type": "invoke", "name": "counter.add", "arg": 1, "nextActions": chain, "id": 4 }));
+    let (told, id) = socket.until_done();
+    let counts: Vec<&Value> = told
+        .iter()
+        .filter(|one| one["cell"] == "count")
+        .map(|one| &one["value"])
+        .collect();
+    assert_eq!((counts, id), (vec![&json!(8), &json!(18), &json!(118)], json!(4)));
+    let actions = json!({ "type": "actions", "actions": [pop, add(1000)] });
+    assert!(told.contains(&actions), "{told:?}");
     // Another view on top, and away again; an agent beside the views.
     socket.send(&json!({ "type": "push", "module": "dialog", "args": [{ "title": "Sure?" }] }));
     let (told, _) = socket.until_done();
