@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    mix_malloc::bound_arenas();
     ExitCode::from(mixer::cli::main())
 }

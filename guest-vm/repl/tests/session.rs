@@ -338,10 +338,15 @@ fn the_chain_after_an_action_of_the_session_runs() {
     // An error drops the rest of the chain, not what was done before.
     s.enter("cell fails = action { a = 9; fail(\"no\") }");
     s.enter("cell begins = action { a = 2; setNextActions(appstate, [second, fails, second]) }");
-    s.says(r#"#invoke begins "$agent_environment""#, "a = 2 ; seen = 145 ; !RT_FAIL");
+    s.says(
+        r#"#invoke begins "$agent_environment""#,
+        "a = 2 ; seen = 145 ; !RT_FAIL",
+    );
     s.says("[a, seen]", "[2,145]");
     // Actions that were made in the course of it.
-    s.enter("cell makes = action { let by = 5; setNextActions(appstate, [action { a = a + by }]) }");
+    s.enter(
+        "cell makes = action { let by = 5; setNextActions(appstate, [action { a = a + by }]) }",
+    );
     s.says(r#"#invoke makes "$agent_environment""#, "a = 7");
 }
 

@@ -76,7 +76,10 @@ fn a_session_is_driven_action_by_action() {
         .filter(|one| one["cell"] == "count")
         .map(|one| &one["value"])
         .collect();
-    assert_eq!((counts, id), (vec![&json!(8), &json!(18), &json!(118)], json!(4)));
+    assert_eq!(
+        (counts, id),
+        (vec![&json!(8), &json!(18), &json!(118)], json!(4))
+    );
     let actions = json!({ "type": "actions", "actions": [pop, add(1000)] });
     assert!(told.contains(&actions), "{told:?}");
     // Another view on top, and away again; an agent beside the views.
