@@ -18,6 +18,9 @@
 //! | `log` | `text`; for those only who may change the app |
 //! | `issue` | `code`, `message`, and `mixStack` for those who may change the app |
 //! | `done` | `id`: everything that the message asked for is done |
+//!
+//! `invoke` of `$call` calls the one instance of the agent that `env` names, with `arg` as its
+//! parameters. A session for calls takes nothing else, and tells `result`, `issue` and `done` only.
 
 use crate::error::ApiError;
 use crate::json;
@@ -66,6 +69,11 @@ pub struct Asked {
 }
 
 impl Ask {
+    /// True if it calls the instance of that agent.
+    pub fn calls(&self, agent: &str) -> bool {
+        matches!(self, Ask::Invoke { name, env, .. } if name == CALL && env == agent)
+    }
+
     /// The module that the client must be allowed to run for this.
     pub fn module(&self) -> Option<&str> {
         match self {

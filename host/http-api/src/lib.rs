@@ -64,7 +64,7 @@ pub use error::ApiError;
 pub use head::Head;
 pub use manage::{
     ACTIVITIES, ActivityFilter, Content, Done, Elsewhere, HIDDEN, Job, Maintenance, Managed,
-    SignIn, checked_provider, is_inside, is_linkable,
+    Purpose, SignIn, checked_provider, is_inside, is_linkable,
 };
 pub use names::{LOGGING_APP, is_agent_name, is_app_name, is_workspace_name};
 pub use plan::{Docs, Facts, NeedsBody, Plan, Settings, Step, plan, refuse};

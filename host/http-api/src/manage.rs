@@ -23,6 +23,7 @@ pub use files::Content;
 pub use grants::is_inside;
 pub use links::is_linkable;
 pub use maintenance::Maintenance;
+pub use session::Purpose;
 
 use crate::access::Access;
 use crate::conditional::is_known;
@@ -124,8 +125,8 @@ pub enum Job {
     DeleteLink,
     /// An interactive session over a WebSocket connection.
     Session {
-        /// Arguments of the module: an array.
-        args: Value,
+        /// What the client opens it for.
+        purpose: Purpose,
         /// What the client has sent to be answered.
         key: String,
     },

@@ -824,7 +824,11 @@ fn about(action: Action) -> About {
         Action::Session => made(
             agents,
             "An interactive session over a WebSocket connection",
-            &[("args", "string"), ("token", "string")],
+            &[
+                ("args", "string"),
+                ("calls", "boolean"),
+                ("token", "string"),
+            ],
             Body::None,
             &[(101, Empty)],
         ),

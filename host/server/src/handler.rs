@@ -29,7 +29,7 @@ use mix_runtime::trace::{Kind, Open, Trace};
 use mix_runtime::workspace::Place;
 use std::convert::Infallible;
 use std::io::{ErrorKind, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -66,12 +66,33 @@ pub struct Visit {
     pub trace: Option<Trace>,
 }
 
+/// Where the requests of runs come from.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// Answers one request.
 pub async fn handle(
     server: Arc<Server>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
     client: IpAddr,
 ) -> Result<Response<ReplyBody>, Infallible> {
+    Ok(connected(server, request, client, None).await)
+}
+
+/// Answers a request that a run makes on a connection of its own.
+pub async fn of_run(
+    server: Arc<Server>,
+    request: Request<Incoming>,
+    inside: Inside,
+) -> Result<Response<ReplyBody>, Infallible> {
+    Ok(connected(server, request, LOCAL, Some(inside)).await)
+}
+
+async fn connected(
+    server: Arc<Server>,
+    mut request: Request<Incoming>,
+    client: IpAddr,
+    inside: Option<Inside>,
+) -> Response<ReplyBody> {
     let upgrades = request.headers().contains_key(http::header::UPGRADE);
     let forwarded = request.headers().get_all("x-forwarded-for");
     let forwarded = forwarded.iter().filter_map(|line| line.to_str().ok());
@@ -80,11 +101,11 @@ pub async fn handle(
         token: None,
         upgrade: upgrades.then(|| hyper::upgrade::on(&mut request)),
         sends_at_once: !request.headers().contains_key(http::header::EXPECT),
-        inside: None,
+        inside,
         trace: None,
     };
     let request = request.map(RequestBody::Network);
-    Ok(respond(server, request, visit).await)
+    respond(server, request, visit).await
 }
 
 async fn respond(
@@ -187,7 +208,7 @@ pub async fn inside(
     inside: Inside,
 ) -> Response<InsideBody> {
     let visit = Visit {
-        client: IpAddr::from([127, 0, 0, 1]),
+        client: LOCAL,
         token: None,
         upgrade: None,
         sends_at_once: false,
@@ -524,8 +545,8 @@ async fn admitted(
                 let (topic, last) = (topic.clone(), *last);
                 topics::subscribe(server, &who, visit, *managed, &topic, last)
             }
-            (Job::Session { args, key }, Some(place)) => {
-                let (args, key) = (args.clone(), key.clone());
+            (Job::Session { purpose, key }, Some(place)) => {
+                let (purpose, key) = (purpose.clone(), key.clone());
                 let presence = match enter(server, &place.workspace, &place.app).await {
                     Ok(presence) => presence,
                     Err(error) => return managed.finish(Err(error)).into(),
@@ -534,7 +555,7 @@ async fn admitted(
                     place,
                     who,
                     presence,
-                    args,
+                    purpose,
                     key,
                 };
                 sessions::begin(server, visit, *managed, opening).await

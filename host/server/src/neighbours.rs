@@ -11,6 +11,9 @@ use super::handler;
 use super::identity::Admitted;
 use super::{Server, links, manage};
 use http::{HeaderValue, Uri};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use mix_http_api::ApiError;
 use mix_identity::{Caller, Permission, RunningAgent, Target};
 use mix_runtime::bindings::Failure;
@@ -25,6 +28,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokens::Given;
+use tokio::io::DuplexStream;
+
+/// Bytes on their way on a connection of a run.
+const WAY: usize = 64 * 1024;
 
 /// How deep agents call each other.
 pub const MAX_DEPTH: u32 = 32;
@@ -219,6 +226,25 @@ impl Home for Rights {
         }
         let server = self.server.clone();
         Box::pin(async move { handler::inside(server, request, inside).await })
+    }
+
+    fn connect(self: Arc<Self>, with_token: bool) -> DuplexStream {
+        let (near, far) = tokio::io::duplex(WAY);
+        let server = self.server.clone();
+        let as_caller = with_token && self.who.token.is_some();
+        let inside = Inside {
+            rights: self,
+            as_caller,
+        };
+        let service =
+            service_fn(move |request| handler::of_run(server.clone(), request, inside.clone()));
+        tokio::spawn(async move {
+            let serving = http1::Builder::new().serve_connection(TokioIo::new(far), service);
+            if let Err(error) = serving.with_upgrades().await {
+                tracing::debug!(%error, "a connection of a run broke off");
+            }
+        });
+        near
     }
 
     fn authorization(self: Arc<Self>, uri: Uri, token: u64) -> Authorizing {

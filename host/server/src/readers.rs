@@ -28,6 +28,8 @@ pub struct Limits {
 enum Reader {
     User(String),
     Address(IpAddr),
+    /// Runs of this server, which have limits of their own.
+    Runs,
 }
 
 /// One open connection, over when dropped.
@@ -72,6 +74,15 @@ impl Readers {
             Some(user) => (Reader::User(user.name()), self.limits.user),
             None => (Reader::Address(client), self.limits.address),
         };
+        self.seat(reader, most)
+    }
+
+    /// One more for a run of this server.
+    pub fn enter_run(&self) -> Result<Seat, ApiError> {
+        self.seat(Reader::Runs, self.limits.total)
+    }
+
+    fn seat(&self, reader: Reader, most: usize) -> Result<Seat, ApiError> {
         let mut open = self.lock();
         if open.values().sum::<usize>() >= self.limits.total {
             let message = "the server has as many connections of this kind as it may";
@@ -109,7 +120,13 @@ mod tests {
         assert_eq!(code(here), Some("rate_limited"));
         let second = readers.enter(&nobody, there).expect("room");
         assert_eq!(code(IpAddr::from([10, 0, 0, 3])), Some("busy"));
-        drop((first, second));
+        drop(second);
+        let run = readers.enter_run().expect("room");
+        assert_eq!(
+            readers.enter_run().err().map(|error| error.code),
+            Some("busy")
+        );
+        drop((first, run));
         assert_eq!(readers.len(), 0);
     }
 }

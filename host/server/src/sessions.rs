@@ -7,14 +7,15 @@
 use super::handler::Visit;
 use super::identity::Admitted;
 use super::manage;
-use super::neighbours::Rights;
+use super::neighbours::{Inside, Rights};
 use super::occupancy::Presence;
 use super::readers::Seat;
 use super::reply::Reply;
+use super::runs::Turn;
 use super::{Server, runs};
 use hyper::upgrade::OnUpgrade;
 use mix_http_api::dialog::{self, Ask, Asked};
-use mix_http_api::{ApiError, Managed};
+use mix_http_api::{ApiError, Managed, Purpose};
 use mix_identity::{Permission, Target};
 use mix_runtime::bindings::{Action, AgentCall, Event, Input, Invocation, Issue, Push};
 use mix_runtime::environment;
@@ -51,8 +52,8 @@ pub struct Opening {
     pub who: Admitted,
     /// At work in the app.
     pub presence: Presence,
-    /// Arguments of the module.
-    pub args: Value,
+    /// What it is opened for.
+    pub purpose: Purpose,
     /// The key of the handshake.
     pub key: String,
 }
@@ -81,9 +82,12 @@ async fn opened(
         place,
         who,
         presence,
-        args,
+        purpose,
         key,
     } = opening;
+    if let Some(inside) = &visit.inside {
+        inside.check_depth()?;
+    }
     let found = server.programs.find(&place, &module);
     let program = found.map_err(|missing| {
         let outcome = runs::missing_outcome(missing);
@@ -94,10 +98,23 @@ async fn opened(
             "a session needs a connection of HTTP/1.1",
         ));
     };
-    let seat = server.sessions.enter(&who.caller, visit.client)?;
+    let seat = match &visit.inside {
+        Some(_) => server.sessions.enter_run()?,
+        None => server.sessions.enter(&who.caller, visit.client)?,
+    };
     let app = Target::App(place.app.clone());
     let shows = manage::may(server, &who, &place.workspace, Permission::Write, &app).await?;
-    let rights = Rights::of_run(server, &who, &place, "", visit.inside.as_ref());
+    // Which module runs is known only if there is one.
+    let (agent, first) = match purpose {
+        Purpose::Calls => (module.as_str(), None),
+        Purpose::View(args) => {
+            let args = msgpack::encode(&args).unwrap_or_default();
+            let ask = Ask::Load(module.clone(), args);
+            let id = Value::Null;
+            ("", Some(Asked { id, ask }))
+        }
+    };
+    let rights = Rights::of_run(server, &who, &place, agent, visit.inside.as_ref());
     let org = server.org_of(&place.workspace).await;
     let mut environment = environment::of_session(
         &place,
@@ -126,11 +143,9 @@ async fn opened(
         place,
         shows,
         presence,
+        inside: visit.inside,
+        called: first.is_none().then_some(module),
         _seat: seat,
-    };
-    let first = Asked {
-        id: Value::Null,
-        ask: Ask::Load(module, msgpack::encode(&args).unwrap_or_default()),
     };
     tokio::spawn(dialog.hold(upgrade, request, first));
     Ok(accepted(&key))
@@ -144,6 +159,10 @@ struct Dialog {
     /// True if the client sees logs and stacks.
     shows: bool,
     presence: Presence,
+    /// The run that is the client.
+    inside: Option<Inside>,
+    /// The agent that a session for calls is for.
+    called: Option<String>,
     _seat: Seat,
 }
 
@@ -151,7 +170,7 @@ struct Dialog {
 type Over = (u16, String);
 
 impl Dialog {
-    async fn hold(self, upgrade: OnUpgrade, request: SessionRequest, first: Asked) {
+    async fn hold(self, upgrade: OnUpgrade, request: SessionRequest, first: Option<Asked>) {
         let Ok(upgraded) = upgrade.await else { return };
         let longest = usize::try_from(self.server.settings.params_limit).unwrap_or(usize::MAX);
         let connection = Connection::accepted(upgraded, longest, PATIENCE);
@@ -171,7 +190,12 @@ impl Dialog {
         let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
     }
 
-    async fn talk(&self, connection: &Connection, request: SessionRequest, first: Asked) -> Over {
+    async fn talk(
+        &self,
+        connection: &Connection,
+        request: SessionRequest,
+        first: Option<Asked>,
+    ) -> Over {
         let opened = Driven::open(&self.server.assembly, request).await;
         let mut driven = match opened {
             Ok(Ok(driven)) => driven,
@@ -184,7 +208,7 @@ impl Dialog {
                 return (FAILED, "the session cannot start".to_owned());
             }
         };
-        let mut waiting = VecDeque::from([Ok(first)]);
+        let mut waiting: VecDeque<Result<Asked, ApiError>> = first.into_iter().map(Ok).collect();
         // The id of the interaction that is under way, and its slot.
         let mut current = None;
         loop {
@@ -246,20 +270,29 @@ impl Dialog {
         &self,
         driven: &Driven,
         asked: Result<Asked, ApiError>,
-    ) -> Result<(Value, super::slots::Slot), (Value, ApiError)> {
+    ) -> Result<(Value, Turn), (Value, ApiError)> {
         let Asked { id, ask } = asked.map_err(|error| (Value::Null, error))?;
-        match self.slot_for(&ask).await {
+        let action = match self.action(ask).await {
+            Ok(action) => action,
+            Err(error) => return Err((id, error)),
+        };
+        match self.turn().await {
             Err(error) => Err((id, error)),
-            Ok(slot) => match driven.actions.send(action(ask)).await {
-                Ok(()) => Ok((id, slot)),
-                // The events tell why.
-                Err(_) => Ok((id, slot)),
-            },
+            Ok(turn) => {
+                // If nobody takes it, the events tell why.
+                let _ = driven.actions.send(action).await;
+                Ok((id, turn))
+            }
         }
     }
 
-    async fn slot_for(&self, ask: &Ask) -> Result<super::slots::Slot, ApiError> {
+    /// What the client asks for, if it may.
+    async fn action(&self, ask: Ask) -> Result<Action, ApiError> {
         let ws = &self.place.workspace;
+        if let Some(called) = self.called.as_deref().filter(|called| !ask.calls(called)) {
+            let message = format!("this session is for calls: invoke $call of {called}");
+            return Err(ApiError::bad_param(message));
+        }
         if let Some(module) = ask.module() {
             let target = Target::Agent(self.place.app.clone(), module.to_owned());
             let server = &self.server;
@@ -268,8 +301,16 @@ impl Dialog {
                 return Err(ApiError::new(403, "forbidden", message));
             }
         }
-        let slot = self.server.slots.acquire(ws).await;
-        slot.map_err(|none| {
+        Ok(action(ask))
+    }
+
+    /// The right to run now: a slot, or that of the run that waits for the answer.
+    async fn turn(&self) -> Result<Turn, ApiError> {
+        if let Some(lent) = self.inside.as_ref().and_then(Inside::borrow_slot) {
+            return Ok(Turn::Lent(lent));
+        }
+        let slot = self.server.slots.acquire(&self.place.workspace).await;
+        slot.map(Turn::Slot).map_err(|none| {
             let error = none.outcome().error("");
             error.unwrap_or_else(ApiError::internal)
         })
@@ -278,6 +319,13 @@ impl Dialog {
     /// An event as the client sees it; `None`: not at all.
     fn told(&self, event: Event) -> Option<String> {
         let value = |bytes: &[u8]| msgpack::decode(bytes).unwrap_or(Value::Null);
+        if self.called.is_some() {
+            // Whoever calls an agent sees what it gives, not its cells.
+            match event {
+                Event::Output(_) | Event::ClientActions(_) | Event::IdleActions(_) => return None,
+                _ => {}
+            }
+        }
         Some(match event {
             Event::Output(output) => dialog::told(
                 "output",
@@ -289,7 +337,7 @@ impl Dialog {
             ),
             Event::Log(line) => {
                 program_log::write(&line, &self.place, "");
-                if !self.shows {
+                if !self.shows || self.called.is_some() {
                     return None;
                 }
                 dialog::told("log", [("text", Value::from(line))])

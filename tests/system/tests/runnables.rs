@@ -12,6 +12,8 @@ mod attacks;
 mod callers;
 #[path = "runnables/examples.rs"]
 mod examples;
+#[path = "runnables/instances.rs"]
+mod instances;
 #[path = "runnables/interface.rs"]
 mod interface;
 #[path = "runnables/sessions.rs"]

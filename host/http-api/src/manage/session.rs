@@ -2,15 +2,24 @@
 
 use super::Job;
 use crate::error::ApiError;
-use crate::form::parse_pairs;
+use crate::form::{boolean, parse_pairs};
 use crate::head::Head;
 use crate::json;
 use mix_value::Value;
 
+/// What a client opens a session for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Purpose {
+    /// To see a module that is pushed with these arguments, an array, and whatever follows.
+    View(Value),
+    /// To call an agent whose one instance keeps its cells.
+    Calls,
+}
+
 /// The only version of the protocol.
 const VERSION: &str = "13";
 
-/// The handshake (RFC 6455, 4.2.1), and `?args=` with an array.
+/// The handshake (RFC 6455, 4.2.1), `?args=` with an array, and `?calls=`.
 pub(super) fn open(head: &Head) -> Result<Job, ApiError> {
     let names = |header: &str, wanted: &str| {
         head.headers
@@ -38,18 +47,27 @@ pub(super) fn open(head: &Head) -> Result<Job, ApiError> {
             .push(("sec-websocket-version", VERSION.to_owned()));
         return Err(error);
     }
-    let args = parse_pairs(head.query())?
-        .into_iter()
-        .find(|(name, _)| name == "args");
-    let args = match args {
-        None => Value::Array(Vec::new()),
-        Some((_, text)) => match json::body(text.as_bytes(), false)? {
-            args @ Value::Array(_) => args,
+    let mut purpose = Purpose::View(Value::Array(Vec::new()));
+    let pairs = parse_pairs(head.query())?;
+    let given = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted);
+    if let Some((_, text)) = given("args") {
+        purpose = match json::body(text.as_bytes(), false)? {
+            args @ Value::Array(_) => Purpose::View(args),
             _ => return Err(ApiError::bad_param("args must be a JSON array")),
-        },
-    };
+        };
+    }
+    if let Some((_, text)) = given("calls")
+        && boolean("calls", text)?
+    {
+        if given("args").is_some() {
+            return Err(ApiError::bad_param(
+                "args and calls exclude each other: an agent gets its parameters with each call",
+            ));
+        }
+        purpose = Purpose::Calls;
+    }
     Ok(Job::Session {
-        args,
+        purpose,
         key: key.to_owned(),
     })
 }
@@ -82,6 +100,15 @@ mod tests {
         };
         assert!(open(&head(&good, "/x?args=%5B1%5D")).is_ok());
         assert!(open(&head(&good, "/x?args=1")).is_err());
+        let purpose = |target: &str| match open(&head(&good, target)) {
+            Ok(Job::Session { purpose, .. }) => Some(purpose),
+            _ => None,
+        };
+        assert_eq!(purpose("/x?calls=true"), Some(Purpose::Calls));
+        let nothing = Purpose::View(Value::Array(Vec::new()));
+        assert_eq!(purpose("/x?calls=0"), Some(nothing));
+        assert_eq!(purpose("/x?calls=maybe"), None);
+        assert_eq!(purpose("/x?calls=1&args=%5B1%5D"), None);
         for left_out in 0..good.len() {
             let mut less = good.to_vec();
             less.remove(left_out);

@@ -4,12 +4,16 @@
 //! here; whoever answers, or sends it on, knows the token.
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
-use http_body_util::BodyExt;
+use http::header::{AUTHORIZATION, HOST};
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::io::DuplexStream;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// The header that names a token of the run by its number.
@@ -38,6 +42,10 @@ pub trait Home: Send + Sync {
     /// Answers a request to the server itself. `with_token`: as the caller of the run.
     fn answer(self: Arc<Self>, request: http::Request<InsideBody>, with_token: bool) -> Answering;
 
+    /// A connection to the server itself, for what is more than a request and its answer.
+    /// `with_token`: as the caller of the run.
+    fn connect(self: Arc<Self>, with_token: bool) -> DuplexStream;
+
     /// The authorisation of a token of the run for another server; none: it must not go there.
     fn authorization(self: Arc<Self>, uri: http::Uri, token: u64) -> Authorizing;
 
@@ -52,9 +60,9 @@ pub trait Home: Send + Sync {
 }
 
 /// Adds what proves who asks to a request that leaves the process.
-pub(super) async fn sign(
+pub(super) async fn sign<B>(
     home: &Arc<dyn Home>,
-    request: &mut http::Request<WasiBody>,
+    request: &mut http::Request<B>,
     token: Option<u64>,
 ) -> Result<(), Error> {
     let uri = request.uri().clone();
@@ -132,4 +140,33 @@ pub(super) async fn ask(
             Err(Error::ConnectionTerminated)
         }
     }
+}
+
+/// Sends a request for another protocol on a connection to the server itself.
+pub(super) async fn upgrade(
+    home: Arc<dyn Home>,
+    mut request: http::Request<Empty<Bytes>>,
+    token: Option<u64>,
+) -> Result<http::Response<Incoming>, Error> {
+    // Those of providers are for others.
+    if token.is_some_and(|token| token != CALLERS_TOKEN) {
+        return Err(Error::HttpRequestDenied);
+    }
+    if token.is_some() {
+        request.headers_mut().remove(AUTHORIZATION);
+    }
+    let uri = std::mem::take(request.uri_mut());
+    if let Some(authority) = uri.authority()
+        && let Ok(host) = authority.as_str().parse()
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+    let path = uri.path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(Default::default, Into::into);
+    let stream = TokioIo::new(home.connect(token.is_some()));
+    let broken = |_| Error::ConnectionTerminated;
+    let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
+    // It ends with whoever takes the connection over.
+    tokio::spawn(connection.with_upgrades());
+    sender.send_request(request).await.map_err(broken)
 }

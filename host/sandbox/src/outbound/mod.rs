@@ -191,14 +191,27 @@ impl Outbound {
     }
 
     /// Sends a request that asks for another protocol, on a connection of its own, which goes to whoever takes it over.
-    /// Its target is judged by [`Outbound::judge`] before.
+    /// Its target is judged by [`Outbound::judge`] before, unless it is the server that the run is on.
+    /// `token`: the number of a token of the run that proves who asks.
     pub async fn upgrade(
         &self,
-        request: http::Request<()>,
+        home: Option<&Arc<dyn Home>>,
+        mut request: http::Request<()>,
+        token: Option<u64>,
     ) -> Result<http::Response<hyper::body::Incoming>, Error> {
+        let empty = http_body_util::Empty::new();
+        if let Some(home) = home {
+            if home.is_own(request.uri()) {
+                let request = request.map(|()| empty);
+                return home::upgrade(home.clone(), request, token).await;
+            }
+            home::sign(home, &mut request, token).await?;
+        } else if token.is_some() {
+            return Err(Error::HttpRequestDenied);
+        }
         self.judge(request.uri())
             .map_err(|_| Error::HttpRequestDenied)?;
-        let empty = http_body_util::Empty::new().map_err(|never| match never {});
+        let empty = empty.map_err(|never| match never {});
         let request = request.map(|()| empty.boxed_unsync());
         let client = self.new_client(0, None)?;
         client.request(request).await.map_err(translate)

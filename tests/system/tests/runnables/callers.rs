@@ -112,12 +112,12 @@ module end
     let whoami = json!({ "user": OWNER, "anonymous": false, "token": "token" });
     let told = site.run(OWNER, "second", Value::Null);
     let lacks = "ERR_AGENT: ERR_NOT_FOUND: no stock";
-    let expected = json!([whoami, "ERR_NOT_FOUND", "ERR_NOT_FOUND", OWNER, lacks]);
+    let expected = json!([whoami, "ERR_NOT_FOUND", whoami, OWNER, lacks]);
     assert_eq!(told, expected);
     // An agent of this program that did not find something has run, and is not asked for again.
     let count = json!({ "activity": "run-agent" });
     site.expect(OWNER, "POST", "/v1/ws/acme/activities/count", count, 200);
-    for (agent, times) in [("whoami", 2), ("lacks", 0)] {
+    for (agent, times) in [("whoami", 3), ("lacks", 0)] {
         let query = json!({ "query": format!("_rmx_type == \"activity\" && via == \"agent\" && agent == \"{agent}\"") });
         let log = "/v1/ws/acme/app/_rmx_logging/query";
         let found = site.expect(OWNER, "POST", log, query, 200);

@@ -151,7 +151,8 @@ async fn connect(outbound: &Outbound, at: &At) -> Result<(Incoming, u16), Failur
         ("timeout", Value::Int(PATIENCE.as_secs() as i64)),
         ("subprotocols", Value::Array(vec![Value::string("mqtt")])),
     ]);
-    let opening = async { handshake::perform(outbound, handshake::Wishes::of(&config)?).await };
+    let opening =
+        async { handshake::perform(outbound, None, handshake::Wishes::of(&config)?).await };
     let upgraded = opening.await.map_err(|error| {
         // To a program it is the broker that cannot be reached, whatever the reason.
         let code = match error.code.as_str() {

@@ -1,6 +1,7 @@
 //! Opening a connection: an HTTP request that asks to go on as something else.
 
 use crate::bindings::Failure;
+use crate::home::Home;
 use crate::instance::failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,16 +9,22 @@ use http::header::{
     AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{Request, StatusCode, Uri};
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use mix_sandbox::outbound::{Outbound, guard};
-use mix_value::{Map, Value};
+use mix_value::{Map, Token, Value, escjson};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime_wasi_http::Error;
 
 /// What the server appends to the key before it hashes it (RFC 6455, 1.3).
 const SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Bytes of an answer that refuses which are looked at.
+const LONGEST_REFUSAL: usize = 16 * 1024;
 
 /// Longest time to connect.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -26,6 +33,8 @@ const LONGEST: Duration = Duration::from_secs(300);
 pub struct Wishes {
     url: Uri,
     headers: HeaderMap,
+    /// Number of a token that the host keeps for the run.
+    token: Option<u64>,
     time: Duration,
     /// How long a reader waits for a message.
     pub patience: Option<Duration>,
@@ -96,12 +105,22 @@ impl Wishes {
                 }
             }
         }
-        if let Some(token) = given("oauth_token") {
-            let token = super::super::text(token)?;
-            headers.insert(
-                AUTHORIZATION,
-                header("authorization", &format!("Bearer {token}"))?.1,
-            );
+        let mut kept = None;
+        match given("oauth_token") {
+            None => {}
+            Some(Value::Token(Token::Reference(number))) => kept = Some(*number),
+            // The token that stands for none.
+            Some(Value::Token(Token::Sealed(body))) if body.is_empty() => {}
+            Some(Value::Token(Token::Sealed(_))) => {
+                return Err(failure("ERR_URL_BLOCKED", "token".to_owned()));
+            }
+            Some(token) => {
+                let token = super::super::text(token)?;
+                headers.insert(
+                    AUTHORIZATION,
+                    header("authorization", &format!("Bearer {token}"))?.1,
+                );
+            }
         }
         if let Some(auth) = given("basic_auth") {
             if given("oauth_token").is_some() {
@@ -133,6 +152,7 @@ impl Wishes {
         Ok(Wishes {
             url,
             headers,
+            token: kept,
             time: seconds(config, "timeout")?.map_or(LONGEST, |time| time.min(LONGEST)),
             patience: seconds(config, "readTimeout")?,
         })
@@ -146,9 +166,15 @@ pub fn accepted(key: &str) -> String {
 }
 
 /// Connects, asks for the upgrade and checks the answer.
-pub async fn perform(outbound: &Outbound, wishes: Wishes) -> Result<Upgraded, Failure> {
+///
+/// `home`: the server that the run is on.
+pub async fn perform(
+    outbound: &Outbound,
+    home: Option<&Arc<dyn Home>>,
+    wishes: Wishes,
+) -> Result<Upgraded, Failure> {
     let time = wishes.time;
-    match tokio::time::timeout(time, connect(outbound, wishes)).await {
+    match tokio::time::timeout(time, connect(outbound, home, wishes)).await {
         Ok(done) => done,
         Err(_) => Err(failure(
             "ERR_TIMEOUT",
@@ -157,12 +183,18 @@ pub async fn perform(outbound: &Outbound, wishes: Wishes) -> Result<Upgraded, Fa
     }
 }
 
-async fn connect(outbound: &Outbound, wishes: Wishes) -> Result<Upgraded, Failure> {
+async fn connect(
+    outbound: &Outbound,
+    home: Option<&Arc<dyn Home>>,
+    wishes: Wishes,
+) -> Result<Upgraded, Failure> {
     let nonce: [u8; 16] =
         super::random().ok_or_else(|| failure("ERR_NETWORK", "no random numbers".to_owned()))?;
     let key = STANDARD.encode(nonce);
     let url = http_url(wishes.url)?;
-    outbound.judge(&url).map_err(blocked)?;
+    if !home.is_some_and(|home| home.is_own(&url)) {
+        outbound.judge(&url).map_err(blocked)?;
+    }
     let mut request = Request::get(url);
     if let Some(headers) = request.headers_mut() {
         headers.extend(wishes.headers);
@@ -174,13 +206,16 @@ async fn connect(outbound: &Outbound, wishes: Wishes) -> Result<Upgraded, Failur
         .header(SEC_WEBSOCKET_KEY, &key)
         .body(())
         .map_err(|error| failure("ERR_URL", error.to_string()))?;
-    let mut response = outbound.upgrade(request).await.map_err(refused)?;
+    let token = wishes.token;
+    let answered = outbound.upgrade(home, request, token).await;
+    let mut response = answered.map_err(|error| match error {
+        Error::HttpRequestDenied if token.is_some() => {
+            failure("ERR_URL_BLOCKED", "token".to_owned())
+        }
+        error => refused(error),
+    })?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let message = format!(
-            "the server answers with status {}",
-            response.status().as_u16()
-        );
-        return Err(failure("ERR_NETWORK", message));
+        return Err(failure("ERR_NETWORK", no_upgrade(response).await));
     }
     let expected = accepted(&key);
     let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT);
@@ -191,6 +226,26 @@ async fn connect(outbound: &Outbound, wishes: Wishes) -> Result<Upgraded, Failur
     hyper::upgrade::on(&mut response)
         .await
         .map_err(|error| failure("ERR_NETWORK", error.to_string()))
+}
+
+/// What a server says that answers otherwise: its status, and its message if it has one.
+async fn no_upgrade(response: Response<Incoming>) -> String {
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), LONGEST_REFUSAL).collect();
+    let body = body
+        .await
+        .map(|body| body.to_bytes().to_vec())
+        .unwrap_or_default();
+    let parsed = String::from_utf8(body)
+        .ok()
+        .and_then(|text| escjson::parse_plain(&text).ok());
+    let message = parsed
+        .as_ref()
+        .and_then(|answer| answer.get("error")?.get("message")?.as_str());
+    match message {
+        Some(message) => format!("the server answers with status {status}: {message}"),
+        None => format!("the server answers with status {status}"),
+    }
 }
 
 /// `ws` and `wss` over the schemes that they are upgraded from.

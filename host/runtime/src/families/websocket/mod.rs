@@ -12,6 +12,7 @@ pub use handshake::accepted;
 use self::connection::{Connection, Message};
 use super::{HostFamily, HostSession, dead_handle, function, handle, no_function};
 use crate::bindings::{Caller, Failure, Function};
+use crate::home::Home;
 use crate::instance::failure;
 use crate::neighbours::Neighbours;
 use crate::plugin::Access;
@@ -66,9 +67,10 @@ impl HostFamily for WebSocket {
         ]
     }
 
-    fn open(&self, _who: &Caller, _: Option<Arc<dyn Neighbours>>) -> Arc<dyn HostSession> {
+    fn open(&self, _: &Caller, neighbours: Option<Arc<dyn Neighbours>>) -> Arc<dyn HostSession> {
         Arc::new(Session {
             outbound: self.outbound.clone(),
+            home: neighbours.and_then(|neighbours| neighbours.home()),
             held: Mutex::default(),
         })
     }
@@ -76,6 +78,8 @@ impl HostFamily for WebSocket {
 
 struct Session {
     outbound: Arc<Outbound>,
+    /// The server that the run is on.
+    home: Option<Arc<dyn Home>>,
     held: Mutex<Held>,
 }
 
@@ -111,7 +115,7 @@ impl Session {
         }
         let wishes = handshake::Wishes::of(&args[0])?;
         let patience = wishes.patience;
-        let upgraded = handshake::perform(&self.outbound, wishes).await?;
+        let upgraded = handshake::perform(&self.outbound, self.home.as_ref(), wishes).await?;
         let mut held = self.held();
         held.next += 1;
         let number = held.next;
