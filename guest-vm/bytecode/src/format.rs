@@ -22,7 +22,7 @@
 //! | 2 shapes | list of list of const |
 //! | 3 paths | list of list of: 0 const (field); 1 (key); 2 (index); 3 varint varint (tuple index, length) |
 //! | 4 patterns | list of list of byte: 0 plain, 1 optional, 2 multiple |
-//! | 5 types | list of: 0 data, 1 null, 2 bool, 3 number, 4 string, 5 word, 6 binary, 7 token, 8 ref; 9 type (array); 10 list of type (tuple); 11 type (map); 12 list of (const, type) (record); 13 const, opt type (case); 14 list of type (union) |
+//! | 5 types | list of: 0 data, 1 null, 2 bool, 3 number, 4 string, 5 word, 6 binary, 7 token, 8 ref; 9 type (array); 10 list of type (tuple); 11 type (map); 12 list of (const, type) (record); 13 const, opt type (case); 14 list of type (union; of one type: what a library function expects, whose assertion fails with `ERR_EXPECTED_…`) |
 //! | 6 imports | list of: text name, byte params, list of text (used by), list of (text environment, func) |
 //! | 7 modules | list of module |
 //! | 8 functions | list of function |

@@ -159,7 +159,8 @@ pub enum TypeDesc {
     Record(Vec<(ConstId, TypeId)>),
     /// A case, constant or with an argument type.
     Case(ConstId, Option<TypeId>),
-    /// A union.
+    /// A union. Of one type: what a library function expects, so that the assertion of another kind
+    /// is `ERR_EXPECTED_…`.
     Union(Vec<TypeId>),
 }
 

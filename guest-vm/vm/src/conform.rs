@@ -5,10 +5,17 @@ use mix_bytecode::{Program, TypeDesc, TypeId};
 use crate::failure::Failure;
 use crate::heap::{Seen, Value};
 
-/// Fails with `RT_TYPE` unless undefined or conforming.
+/// Fails with `RT_TYPE` unless undefined or conforming. A union of one type is what a library
+/// function expects: a value of another kind is `ERR_EXPECTED_…`.
 pub fn assert(program: &Program, value: &Value, id: TypeId) -> Result<(), Failure> {
     if value.is_undefined() || conforms(program, value, id) {
         return Ok(());
+    }
+    if let TypeDesc::Union(members) = &program.types[id.index()]
+        && let [only] = members[..]
+        && let Some(failure) = unexpected(program, value, only)
+    {
+        return Err(failure);
     }
     let Misfit { kind, path, text } = misfit(program, value, id, "value");
     Err(Failure::new(
@@ -18,6 +25,51 @@ pub fn assert(program: &Program, value: &Value, id: TypeId) -> Result<(), Failur
     .with("kind", kind)
     .with("path", path)
     .with("type", text))
+}
+
+/// What a library function says of a value of another kind; `None` if the kind is right.
+fn unexpected(program: &Program, value: &Value, id: TypeId) -> Option<Failure> {
+    let mut path = String::new();
+    let (part, expected) = blame(program, value, id, &mut path);
+    if part.is_undefined() {
+        return None;
+    }
+    let (code, what) = match &program.types[expected.index()] {
+        TypeDesc::Bool => ("ERR_EXPECTED_BOOL", "a bool"),
+        TypeDesc::Number => ("ERR_EXPECTED_NUMBER", "a number"),
+        TypeDesc::String => ("ERR_EXPECTED_STRING", "a string"),
+        TypeDesc::Word => ("ERR_EXPECTED_STRING", "a string or a number"),
+        TypeDesc::Binary => ("ERR_EXPECTED_BINARY", "a binary"),
+        TypeDesc::Token => ("ERR_EXPECTED_TOKEN", "a token"),
+        TypeDesc::Ref => ("ERR_EXPECTED_REF", "a ref"),
+        TypeDesc::Array(_) | TypeDesc::Tuple(_) if !matches!(part, Value::Array(_)) => {
+            ("ERR_EXPECTED_ARRAY", "an array")
+        }
+        TypeDesc::Map(_) | TypeDesc::Record(_) if !matches!(part, Value::Map(_)) => {
+            ("ERR_EXPECTED_MAP", "a map")
+        }
+        TypeDesc::Union(members) if members.iter().any(|member| is_text(program, *member)) => {
+            ("ERR_EXPECTED_STRING", "a string")
+        }
+        TypeDesc::Case(..) | TypeDesc::Union(_) => {
+            let text = program.type_text(expected);
+            return Some(at(&path, "ERR_EXPECTED_CASE", &text, part));
+        }
+        _ => return None,
+    };
+    Some(at(&path, code, what, part))
+}
+
+fn is_text(program: &Program, id: TypeId) -> bool {
+    matches!(program.types[id.index()], TypeDesc::String)
+}
+
+fn at(path: &str, code: &'static str, what: &str, part: &Value) -> Failure {
+    if path.is_empty() {
+        return Failure::expected(code, what, part);
+    }
+    let kind = part.kind();
+    Failure::new(code, format!("expected {what} at {path}, found {kind}")).with("kind", kind)
 }
 
 /// The innermost part of a value that is not of the type asked for.

@@ -18,12 +18,12 @@ pub fn format_esc_json(value: &Value) -> Result<String, Failure> {
     if value.is_undefined() {
         return Ok(r#"{"_rmx_type":"{tag}undefined"}"#.into());
     }
-    format(value, Mode::Tagged)
+    format(value, Mode::Tagged, LONGEST)
 }
 
 /// The plain JSON text of a value.
 pub fn format_json(value: &Value) -> Result<String, Failure> {
-    format(value, Mode::Plain)
+    format(value, Mode::Plain, LONGEST)
 }
 
 /// The text of a value in the log: a string as is, undefined as `{undefined}`,
@@ -34,7 +34,34 @@ pub fn log_text(value: &Value) -> String {
         Value::Undefined => "{undefined}".into(),
         Value::Text(text) => text.as_str().into(),
         // In this mode every part has a text.
-        value => format(value, Mode::Log).unwrap_or_default(),
+        value => format(value, Mode::Log, LONGEST).unwrap_or_default(),
+    }
+}
+
+/// Characters of a value that an error names.
+const BRIEF: usize = 80;
+
+/// A value in one short line, as an error names it.
+#[must_use]
+pub fn brief(value: &Value) -> String {
+    let text = match value {
+        Value::Undefined => return "undefined".into(),
+        Value::Text(text) => {
+            let start: String = text.chars().take(BRIEF).collect();
+            let mut shown = String::new();
+            escjson::write_string(&mut shown, &start);
+            return match start.len() < text.len() {
+                true => shown.trim_end_matches('"').to_owned() + "…",
+                false => shown,
+            };
+        }
+        Value::Function(_) | Value::Stream(_) | Value::Appstate => return value.kind().into(),
+        // In this mode every part has a text.
+        value => format(value, Mode::Log, BRIEF * 4).unwrap_or_default(),
+    };
+    match text.char_indices().nth(BRIEF) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -59,7 +86,7 @@ enum Open<'a> {
 /// Longest text that is written, in bytes. A value whose parts are shared is longer there than in memory.
 const LONGEST: usize = 256 << 20;
 
-fn format(value: &Value, mode: Mode) -> Result<String, Failure> {
+fn format(value: &Value, mode: Mode, longest: usize) -> Result<String, Failure> {
     let mut out = String::new();
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut current = Some(value);
@@ -67,7 +94,7 @@ fn format(value: &Value, mode: Mode) -> Result<String, Failure> {
     loop {
         if let Some(value) = current.take() {
             first = false;
-            if out.len() > LONGEST {
+            if out.len() > longest {
                 if mode == Mode::Log {
                     out.push('…');
                     return Ok(out);

@@ -495,7 +495,7 @@ impl Checker<'_> {
         let value = if self.types.is_soft(place) {
             self.check(value, Ty::DATA)?
         } else {
-            self.check(value, place)?
+            self.for_program(|c| c.check(value, place))?
         };
         Ok((done, value, ty))
     }

@@ -115,7 +115,7 @@ impl Checker<'_> {
                 let (value, ty) = match ty {
                     Some(ty) => {
                         let ty = self.hint(ty)?;
-                        (self.check(value, ty)?, ty)
+                        (self.for_program(|c| c.check(value, ty))?, ty)
                     }
                     None => self.infer(value)?,
                 };
@@ -392,7 +392,8 @@ impl Checker<'_> {
     fn assignment(&mut self, target: &LValue, value: &ast::Expr) -> Checked<StatementKind> {
         let (root, ty) = self.place_root(target)?;
         let assigned = if target.steps.is_empty() {
-            self.check(value, ty).map(|value| (Vec::new(), value))
+            let value = self.for_program(|c| c.check(value, ty));
+            value.map(|value| (Vec::new(), value))
         } else {
             self.update(ty, &target.steps, value)
                 .map(|(steps, value, _)| (steps, value))

@@ -137,7 +137,7 @@ impl Checker<'_> {
         {
             self.admit_refs(args);
         }
-        if rounds
+        if (rounds || self.looks_up_safely(callee))
             && let Ok((
                 Expr {
                     kind: ExprKind::Call { args, .. },
@@ -146,7 +146,7 @@ impl Checker<'_> {
                 _,
             )) = &mut outcome
         {
-            // They check their operand like the other operators.
+            // They check their operands like the other operators, or take any.
             for arg in args {
                 if let ExprKind::Assert { value, .. } = &mut arg.kind {
                     let inner = self.constant(Constant::Null, span);
@@ -159,12 +159,28 @@ impl Checker<'_> {
 
     /// Whether it is a function of the library module `string`.
     fn reads_refs(&mut self, callee: &ast::Expr) -> bool {
-        let ast::ExprKind::Field { base, .. } = &callee.kind else {
+        match &callee.kind {
+            ast::ExprKind::Field { base, .. } => self.is_library(base, &["string"]),
+            _ => false,
+        }
+    }
+
+    /// Whether it is one of the functions that give `undefined` for arguments of any wrong kind.
+    fn looks_up_safely(&mut self, callee: &ast::Expr) -> bool {
+        let ast::ExprKind::Field { base, name, .. } = &callee.kind else {
             return false;
         };
-        match &base.kind {
-            ast::ExprKind::Name(name) if &**name == "string" => matches!(
-                self.module_named(base),
+        match &*name.text {
+            "safeGet" => self.is_library(base, &["array", "map", "container"]),
+            "descend" => self.is_library(base, &["container"]),
+            _ => false,
+        }
+    }
+
+    fn is_library(&mut self, module: &ast::Expr, names: &[&str]) -> bool {
+        match &module.kind {
+            ast::ExprKind::Name(name) if names.contains(&&**name) => matches!(
+                self.module_named(module),
                 Ok(Some(ModuleRef::Module { id, .. })) if self.program.modules[id.0 as usize].library
             ),
             _ => false,
@@ -194,13 +210,19 @@ impl Checker<'_> {
                 }
                 _ => continue,
             };
-            let wider = match &self.cur.checks[check.0 as usize] {
-                Check::Conforms(RuntimeType::String) => texts(),
-                Check::Conforms(RuntimeType::Array(of)) if **of == RuntimeType::String => {
+            let Check::Conforms(RuntimeType::Expected(expected)) =
+                &self.cur.checks[check.0 as usize]
+            else {
+                continue;
+            };
+            let wider = match &**expected {
+                RuntimeType::String => texts(),
+                RuntimeType::Array(of) if **of == RuntimeType::String => {
                     RuntimeType::Array(Box::new(texts()))
                 }
                 _ => continue,
             };
+            let wider = RuntimeType::Expected(Box::new(wider));
             *check = self.new_check(Check::Conforms(wider));
         }
     }
@@ -226,7 +248,9 @@ impl Checker<'_> {
                     let (params, result) = self.types.peel(ty, count);
                     all_params.extend(&params);
                     let group: Vec<Arg> = rest.by_ref().take(params.len()).collect();
-                    exprs.extend(self.arguments(&params, group)?);
+                    let of_library = self.is_of_library(&function);
+                    let group = self.in_arguments(of_library, |c| c.arguments(&params, group));
+                    exprs.extend(group?);
                     ty = result;
                 }
                 Node::Forall(body) => ty = self.instantiate(body, span),
@@ -324,6 +348,15 @@ impl Checker<'_> {
         Ok((call(function, exprs, span), ty))
     }
 
+    /// Whether it is a function of a library module, called from elsewhere.
+    fn is_of_library(&self, function: &Expr) -> bool {
+        let module = match &function.kind {
+            ExprKind::Static { module, .. } => *module,
+            _ => return false,
+        };
+        !self.cur.library && self.program.modules[module.0 as usize].library
+    }
+
     pub(super) fn infer_arg(&mut self, arg: Arg) -> Checked<(Expr, Ty)> {
         match arg {
             Arg::Tree(e) => self.infer(e),
@@ -341,6 +374,8 @@ impl Checker<'_> {
     /// Checks arguments against parameter types.
     pub(super) fn arguments(&mut self, params: &[Ty], args: Vec<Arg>) -> Checked<Vec<Expr>> {
         let count = args.len();
+        // What a callback gives for a type variable, the program has chosen.
+        let open: Vec<bool> = params.iter().map(|param| self.gives_any(*param)).collect();
         let mut results: Vec<Option<Expr>> = (0..count).map(|_| None).collect();
         let mut late: Vec<(usize, Arg)> = Vec::new();
         let mut bare: Vec<(usize, Ty, Arg)> = Vec::new();
@@ -399,12 +434,21 @@ impl Checker<'_> {
             results[index] = Some(self.coerce(expr, ty, var, span)?);
         }
         for (index, arg) in late {
-            results[index] = Some(self.check_arg(arg, params[index])?);
+            let of_library = self.cur.for_library && !open[index];
+            let done = self.in_arguments(of_library, |c| c.check_arg(arg, params[index]));
+            results[index] = Some(done?);
         }
         for (index, var, expr, ty, span) in nulls {
             results[index] = Some(self.coerce(expr, ty, var, span)?);
         }
         Ok(results.into_iter().flatten().collect())
+    }
+
+    /// Whether it is a function whose result is a type that is not known yet.
+    fn gives_any(&mut self, param: Ty) -> bool {
+        let count = self.types.arity(param) as usize;
+        let (_, result) = self.types.peel(param, count);
+        count > 0 && self.types.is_var(result)
     }
 
     /// A copy of a parameter type in which the given unsolved variables are replaced by

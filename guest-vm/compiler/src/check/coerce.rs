@@ -206,9 +206,29 @@ impl Checker<'_> {
             }
         }
         self.types.data_vars(to);
-        let check = self.types.runtime(to)?;
+        let mut check = self.types.runtime(to)?;
+        if self.cur.for_library {
+            check = RuntimeType::Expected(Box::new(check));
+        }
         self.warn_downcast(from, to, span);
         Some(self.new_check(Check::Conforms(check)))
+    }
+
+    /// Checks what a hint or a place of the program asks for, and no library function.
+    pub(super) fn for_program<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.in_arguments(false, work)
+    }
+
+    /// Checks arguments, of a library function or of another.
+    pub(super) fn in_arguments<T>(
+        &mut self,
+        of_library: bool,
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let before = std::mem::replace(&mut self.cur.for_library, of_library);
+        let outcome = work(self);
+        self.cur.for_library = before;
+        outcome
     }
 
     /// The part of a union that values of a case type or smaller union can be in.

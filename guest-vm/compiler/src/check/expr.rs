@@ -172,7 +172,7 @@ impl Checker<'_> {
             ast::ExprKind::Follow(_) => return Err(super::projection::unfollowed(span)),
             ast::ExprKind::Hint { value, ty } => {
                 let ty = self.hint(ty)?;
-                let value = self.check(value, ty)?;
+                let value = self.for_program(|c| c.check(value, ty))?;
                 (value, ty)
             }
             ast::ExprKind::Do(block) => return self.do_block(block, span, None),

@@ -217,7 +217,7 @@ impl Checker<'_> {
                 span,
                 kind: ExprKind::Local(local),
             };
-            let coerced = self.coerce(read, known, annotated, span)?;
+            let coerced = self.for_program(|c| c.coerce(read, known, annotated, span))?;
             if !matches!(coerced.kind, ExprKind::Local(_)) {
                 visible = self.new_local(&text, false);
                 checks.push((visible, coerced));
@@ -296,7 +296,8 @@ impl Checker<'_> {
                         span: param.pattern.span,
                         kind: ExprKind::Local(params[index]),
                     };
-                    let coerced = self.coerce(read, ty, hinted, param.pattern.span)?;
+                    let place = param.pattern.span;
+                    let coerced = self.for_program(|c| c.coerce(read, ty, hinted, place))?;
                     if !matches!(coerced.kind, ExprKind::Local(_)) {
                         let local = self.new_local("_checked", false);
                         checks.push((local, coerced));
@@ -435,7 +436,7 @@ impl Checker<'_> {
         let at = body.span;
         let (body, body_ty) = match (annotated, expected_result) {
             (Some(annotated), Some(expected)) => {
-                let body = self.check(body, annotated)?;
+                let body = self.for_program(|c| c.check(body, annotated))?;
                 (self.coerce(body, annotated, expected, at)?, expected)
             }
             (Some(ty), None) | (None, Some(ty)) => (self.check(body, ty)?, ty),

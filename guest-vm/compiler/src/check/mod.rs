@@ -328,6 +328,8 @@ struct Current {
     checks: Vec<core::Check>,
     /// Which of them a type has.
     check_of: HashMap<core::RuntimeType, core::CheckId>,
+    /// What is checked now goes to a library function.
+    for_library: bool,
     observers: Vec<core::Observer>,
     initializer: Option<core::Function>,
     pragmas: pragma::Pragmas,
@@ -393,6 +395,7 @@ impl Current {
             actions: Vec::new(),
             checks: Vec::new(),
             check_of: HashMap::default(),
+            for_library: false,
             observers: Vec::new(),
             initializer: None,
             pragmas: pragma::Pragmas::default(),

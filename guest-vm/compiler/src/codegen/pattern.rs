@@ -24,16 +24,19 @@ impl<'a> FunctionCode<'_, 'a> {
             let always = arm.guard.is_none() && arm.patterns.iter().all(Pattern::always_matches);
             let last = index + 1 == arms.len();
             let mark = self.b.mark();
-            let next = match last && !always {
-                true => {
-                    let src = registers.first().copied().unwrap_or(Reg(0));
-                    self.failure(src, span)
-                }
+            // The last arm tells which of the subjects it refuses.
+            let mut next = match last && !always {
+                true => self.failure(registers.first().copied().unwrap_or(Reg(0)), span),
                 false => self.b.label(),
             };
-            for (pattern, register) in arm.patterns.iter().zip(&registers) {
+            let first = next;
+            for (number, (pattern, register)) in arm.patterns.iter().zip(&registers).enumerate() {
+                if last && number > 0 && !pattern.always_matches() {
+                    next = self.failure(*register, span);
+                }
                 self.pattern(pattern, *register, next);
             }
+            next = first;
             if let Some(guard) = &arm.guard {
                 self.guard(guard, next);
             }

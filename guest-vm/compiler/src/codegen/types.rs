@@ -30,6 +30,10 @@ pub(super) fn type_desc(out: &mut ProgramBuilder, ty: &RuntimeType) -> TypeId {
             let argument = argument.as_ref().map(|argument| type_desc(out, argument));
             TypeDesc::Case(out.string(name), argument)
         }
+        RuntimeType::Expected(ty) => TypeDesc::Union(vec![type_desc(out, ty)]),
+        RuntimeType::Union { cases, nullable } if cases.len() == 1 && !nullable => {
+            return type_desc(out, &cases[0]);
+        }
         RuntimeType::Union { cases, nullable } => {
             let mut members: Vec<TypeId> = cases.iter().map(|case| type_desc(out, case)).collect();
             if *nullable {

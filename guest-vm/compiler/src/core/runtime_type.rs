@@ -54,6 +54,8 @@ pub enum RuntimeType {
         /// `null` is a written member.
         nullable: bool,
     },
+    /// What a library function expects: another kind is `ERR_EXPECTED_…`, not `RT_TYPE`.
+    Expected(Box<RuntimeType>),
 }
 
 impl std::fmt::Display for RuntimeType {
@@ -68,6 +70,7 @@ impl std::fmt::Display for RuntimeType {
             RuntimeType::Binary => f.write_str("binary"),
             RuntimeType::Token => f.write_str("token"),
             RuntimeType::Ref => f.write_str("db.ref"),
+            RuntimeType::Expected(ty) => write!(f, "{ty}"),
             RuntimeType::Array(element) => write!(f, "array({element})"),
             RuntimeType::Map(element) => write!(f, "map({element})"),
             RuntimeType::Tuple(parts) => {

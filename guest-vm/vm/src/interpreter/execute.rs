@@ -943,8 +943,14 @@ pub(super) fn execute(machine: &mut Machine, routine: &mut Routine, loaded: &Loa
                                     }
 
                                     Op::Assert { src, type_id } => {
-                                        match (loaded.program.types.get(type_id.index()), reg!(src))
+                                        let types = &loaded.program.types;
+                                        let mut wanted = types.get(type_id.index());
+                                        if let Some(TypeDesc::Union(members)) = wanted
+                                            && let [only] = members[..]
                                         {
+                                            wanted = types.get(only.index());
+                                        }
+                                        match (wanted, reg!(src)) {
                                             (
                                                 Some(TypeDesc::Number),
                                                 Value::Int(_) | Value::Float(_),

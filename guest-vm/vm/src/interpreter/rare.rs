@@ -14,6 +14,7 @@ use crate::heap::value::InstanceId;
 use crate::heap::{Callable, Function, Opaque, Stream, Value};
 use crate::machine::Machine;
 use crate::operators::{self, Relation};
+use crate::text_form;
 
 /// Performs an instruction that the loop does not handle itself.
 #[inline(never)]
@@ -119,8 +120,12 @@ pub(super) fn perform(
             let elements = &loaded.program.patterns[pattern.index()];
             access::destructure(elements, &array, places)?;
         }
-        Op::FailMatch { .. } => {
-            return Err(Failure::new("RT_MATCH", "no pattern matches"));
+        Op::FailMatch { src } => {
+            let shown = text_form::brief(&r[src.index()]);
+            return Err(
+                Failure::new("RT_MATCH", format!("no pattern matches {shown}"))
+                    .with("value", shown),
+            );
         }
 
         Op::MakeClosure {

@@ -162,6 +162,12 @@ impl Parser<'_> {
             if matches!(self.kind(), TokenKind::Error(_) | TokenKind::Assign) {
                 return self.unexpected_after_expression("`else`");
             }
+            if matches!(&then.kind, ExprKind::Name(name) if &**name == "then") {
+                let hint = "there is no `then`: write `if (c) a else b`";
+                return Err(Box::new(
+                    Issue::new(Code::SynElse, self.since(start)).hint(hint),
+                ));
+            }
             return Err(Box::new(Issue::new(Code::SynElse, self.since(start)).hint(
                 match ["elseif", "elif", "elsif", "elseIf"].contains(&self.text_of(self.span())) {
                     true => "write `else if (…)`",
