@@ -168,6 +168,8 @@ impl Disk {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 Err(FilesError::Exists("the target exists"))
             }
+            // Somebody else took it away in between.
+            Err(_) if fs::symlink_metadata(&source).is_err() => Err(FilesError::NotFound),
             Err(error) => Err(error.into()),
         }
     }

@@ -451,7 +451,7 @@ async fn admitted(
     };
     record.draft = Draft::of_request(server, &who, &route, via, pending.request_id());
     let runnable = match &place {
-        Some(place) => match runnable(server, place, &route).await {
+        Some(place) => match looked_up(server, place, &route).await {
             Ok(runnable) => runnable,
             Err(error) => return pending.refuse(error).into(),
         },
@@ -565,10 +565,25 @@ async fn admitted(
     }
 }
 
-/// Enters an app, as soon as nobody changes it.
+/// What a name of the app stands for, looked up inside the app: records that are opened while the app is deleted
+/// would stay open on a folder that is gone.
+async fn looked_up(
+    server: &Arc<Server>,
+    place: &Place,
+    route: &Route,
+) -> Result<Option<Runnable>, ApiError> {
+    if !matches!(route.action, Action::RunAgent | Action::RunQuery) {
+        return Ok(None);
+    }
+    let _presence = enter(server, &place.workspace, &place.app).await?;
+    runnable(server, place, route).await
+}
+
+/// Enters an app, or the workspace if there is none, as soon as nobody changes it.
 pub async fn enter(server: &Arc<Server>, ws: &str, app: &str) -> Result<Presence, ApiError> {
     let entered = server.occupancy.enter_soon(ws, app, PATIENCE).await;
     entered.map_err(|refused| match refused {
+        Refused::Deleted if app.is_empty() => ApiError::new(404, "no_such_ws", "no such workspace"),
         Refused::Deleted => no_such_app(),
         Refused::Busy => ApiError::new(503, "busy", "the app is being changed; try again"),
     })

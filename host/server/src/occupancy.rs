@@ -91,7 +91,7 @@ impl Occupancy {
         })
     }
 
-    /// Enters a place as soon as it is not paused any more.
+    /// Enters a place as soon as it is not paused any more, and a workspace as soon as no app of it is being deleted.
     pub async fn enter_soon(
         self: &Arc<Self>,
         ws: &str,
@@ -101,7 +101,7 @@ impl Occupancy {
         let end = Instant::now() + patience;
         loop {
             let left = self.left.notified();
-            if !self.is_paused(ws, app) {
+            if !self.is_in_flux(ws, app) {
                 return self.enter(ws, app).ok_or(Refused::Deleted);
             }
             if tokio::time::timeout_at(end.into(), left).await.is_err() {
@@ -110,7 +110,7 @@ impl Occupancy {
         }
     }
 
-    /// Lets nobody into an app for a moment; who is inside stays.
+    /// Lets nobody into an app, or into the whole workspace without one, for a moment; who is inside stays.
     pub fn pause(self: &Arc<Self>, ws: &str, app: &str) -> Paused {
         let place = (ws.to_owned(), app.to_owned());
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,12 +121,16 @@ impl Occupancy {
         }
     }
 
-    fn is_paused(&self, ws: &str, app: &str) -> bool {
+    /// It is paused; or it is a workspace of which an app is being deleted, which does not take long.
+    fn is_in_flux(&self, ws: &str, app: &str) -> bool {
         let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        rooms
-            .paused
-            .iter()
-            .any(|place| place.0 == ws && place.1 == app)
+        let mut paused = rooms.paused.iter();
+        let mut closed = rooms.closed.iter();
+        let whole = (ws.to_owned(), String::new());
+        paused.any(|place| place.0 == ws && (place.1 == app || place.1.is_empty()))
+            || (app.is_empty()
+                && closed.any(|place| place.0 == ws)
+                && !rooms.closed.contains(&whole))
     }
 
     /// Closes a workspace, or one app of it, stops what runs there and waits until it is empty.
@@ -235,6 +239,7 @@ impl Drop for Closed {
             .unwrap_or_else(PoisonError::into_inner)
             .closed
             .retain(|place| *place != self.place);
+        self.occupancy.left.notify_waiters();
     }
 }
 
@@ -260,6 +265,38 @@ mod tests {
         tokio::task::yield_now().await;
         drop(paused);
         assert!(waiting.await.expect("it entered"));
+        let whole = occupancy.pause("w", "");
+        for app in ["", "app"] {
+            let refused = occupancy.enter_soon("w", app, moment).await;
+            assert_eq!(refused.err(), Some(Refused::Busy));
+        }
+        drop(whole);
+        assert!(occupancy.enter_soon("w", "app", moment).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_workspace_is_entered_when_its_app_is_gone() {
+        let occupancy = Arc::new(Occupancy::default());
+        let closed = occupancy.close("w", "app").await.expect("nobody else");
+        let moment = Duration::from_millis(10);
+        let refused = occupancy.enter_soon("w", "app", moment).await;
+        assert_eq!(refused.err(), Some(Refused::Deleted));
+        let refused = occupancy.enter_soon("w", "", moment).await;
+        assert_eq!(refused.err(), Some(Refused::Busy));
+        let waiting = {
+            let occupancy = occupancy.clone();
+            tokio::spawn(async move {
+                let long = Duration::from_secs(60);
+                occupancy.enter_soon("w", "", long).await.is_ok()
+            })
+        };
+        tokio::task::yield_now().await;
+        drop(closed);
+        assert!(waiting.await.expect("it entered"));
+        let whole = occupancy.close("w", "").await.expect("nobody else");
+        let refused = occupancy.enter_soon("w", "", moment).await;
+        assert_eq!(refused.err(), Some(Refused::Deleted));
+        drop(whole);
     }
 
     #[tokio::test]

@@ -359,6 +359,112 @@ fn workspaces_travel_and_packages_ask_who_it_is() {
     );
 }
 
+/// Requests to a workspace while it is replaced, deleted and made again: each is answered by what is there or
+/// by nothing at all, and no records are left open on a folder that is gone.
+#[test]
+fn a_workspace_in_use_is_replaced_and_deleted() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let server = Server::mixer(&scratch.path().join("ws"), &[]);
+    let package = built(scratch.path(), "demo", &program(1));
+    std::fs::create_dir(scratch.path().join("ws/acme")).expect("a workspace");
+    assert_eq!(post(&server, "/v1/ws/acme/install", &package).status, 200);
+    let tape = server.send("GET", "/v1/ws/acme/export", &[], None).body;
+    let import = || post(&server, "/v1/ws-import?ws=copy&replace=true", &tape).status;
+    let app = "/v1/ws/copy/app/demo";
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let mut callers = Vec::new();
+        // An agent; a name that is looked for among the records; a record; all of the workspace.
+        for (method, path, body) in [
+            ("POST", format!("{app}/agent/hello/run"), Some("{}")),
+            ("POST", format!("{app}/agent/nobody/run"), Some("{}")),
+            ("GET", format!("{app}/query/nobody"), None),
+            ("POST", format!("{app}/documents"), Some(r#"{"kind":"x"}"#)),
+            ("GET", "/v1/ws/copy/export".to_owned(), None),
+        ] {
+            let (server, over) = (&server, &over);
+            callers.push(scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let body = body.map(|body| ("application/json", body));
+                    let answer = server.send(method, &path, &[], body);
+                    let is_fine = matches!(answer.status, 200 | 201 | 404 | 409 | 503);
+                    assert!(
+                        is_fine,
+                        "{method} {path}: {} {:?}",
+                        answer.status,
+                        answer.code()
+                    );
+                }
+            }));
+        }
+        for round in 0..12 {
+            let done = import();
+            assert_eq!(done, 201, "import {round}");
+            if round % 3 == 2 {
+                let gone = server.send("DELETE", "/v1/ws/copy", &[], None).status;
+                assert_eq!(gone, 204, "deletion {round}");
+            }
+            if callers.iter().any(|caller| caller.is_finished()) {
+                break;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(import(), 201);
+    let saved = Some(("application/json", r#"{"kind":"y"}"#));
+    let saved = server.send("POST", &format!("{app}/documents"), &[], saved);
+    assert_eq!(saved.status, 201);
+    let found = server.send("GET", &format!("{app}/query?query=kind"), &[], None);
+    let mut kinds: Vec<String> = serde_json::from_slice(&found.body).expect("an array");
+    kinds.sort();
+    assert_eq!(kinds, ["city", "y"]);
+    let left: Vec<_> = std::fs::read_dir(scratch.path().join("ws"))
+        .expect("a folder")
+        .map(|item| {
+            item.expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a name")
+        })
+        .filter(|name| name.starts_with(".deleted") || name.starts_with(".replaced"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// While an app of it is deleted, a workspace can be used as a whole.
+#[test]
+fn a_workspace_stays_while_its_apps_come_and_go() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let server = Server::mixer(&scratch.path().join("ws"), &[]);
+    std::fs::create_dir(scratch.path().join("ws/acme")).expect("a workspace");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (server, over) = (&server, &over);
+        let counter = scope.spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                for path in ["/v1/ws/acme/activities/count", "/v1/ws/acme/flush"] {
+                    let answer = post_json(server, path, &json!({}));
+                    assert!(
+                        matches!(answer.status, 200 | 204),
+                        "{path}: {}",
+                        answer.code()
+                    );
+                }
+            }
+        });
+        let app = "/v1/ws/acme/app/brief";
+        for _ in 0..20 {
+            let made = post_json(server, app, &json!({ "display_name": "Brief" }));
+            assert_eq!(made.status, 201, "{:?}", made.json());
+            assert_eq!(server.delete(app).0, 204);
+            if counter.is_finished() {
+                break;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
 #[test]
 fn packages_on_the_command_line() {
     let scratch = tempfile::tempdir().expect("a folder");

@@ -332,6 +332,8 @@ pub async fn import(
         Ok((built, done))
     })
     .await?;
+    // Callers of a workspace that is replaced wait for the new one.
+    let _paused = folder.exists().then(|| server.occupancy.pause(name, ""));
     let Some(_closed) = server.occupancy.close(name, "").await else {
         return Err(ApiError::new(
             409,
