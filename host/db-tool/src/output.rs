@@ -147,6 +147,11 @@ fn cell(value: &Value) -> Result<String, Failure> {
     Ok(shown)
 }
 
+/// The EscJSON of an AST, in which undefined is a value like others.
+pub(crate) fn tree(tree: &Value) -> Result<String, Failure> {
+    escjson::format_tree(tree).map_err(|error| Failure::work(format!("not_json: {error}")))
+}
+
 /// The EscJSON of a value.
 pub(crate) fn text(value: &Value) -> Result<String, Failure> {
     escjson::format(value).map_err(|error| Failure::work(format!("not_json: {error}")))

@@ -91,10 +91,11 @@ pub(crate) fn parse(args: &ParseArgs, printer: &mut Printer<'_>) -> Result<(), F
     match (&args.text, &args.ast) {
         (Some(text), None) => {
             let tree = Pipeline::parse(text)?.to_value();
-            printer.line(&crate::output::text(&tree)?)
+            // undefined has a text too, though it is no result.
+            printer.line(&crate::output::tree(&tree)?)
         }
         (None, Some(ast)) => {
-            let pipeline = Pipeline::from_value(&json("--ast", ast)?)?;
+            let pipeline = Pipeline::from_value(&ast_of(ast)?)?;
             let none = || Failure::work("no_text: no query text stands for exactly this AST");
             printer.line(&pipeline.to_text().ok_or_else(none)?)
         }
@@ -109,7 +110,7 @@ pub(crate) fn query(
 ) -> Result<(), Failure> {
     let pipeline = match (&args.text, &args.ast) {
         (Some(text), None) => Pipeline::parse(text)?,
-        (None, Some(ast)) => Pipeline::from_value(&json("--ast", ast)?)?,
+        (None, Some(ast)) => Pipeline::from_value(&ast_of(ast)?)?,
         _ => return Err(Failure::usage("give the query as text or as --ast")),
     };
     let params = match &args.params {
@@ -158,6 +159,15 @@ fn moment(text: &str) -> Result<Value, Failure> {
             "--as-of {text:?} is no watermark, no number of rows and no time (2026-01-31, 2026-01-31T12:00:00.000Z)"
         ))),
     }
+}
+
+/// A tree of a query, which may name undefined.
+fn ast_of(text: &str) -> Result<Value, Failure> {
+    let parsing = escjson::Options {
+        undefined_members: escjson::UndefinedMembers::Anywhere,
+        ..escjson::Options::default()
+    };
+    escjson::parse_with(text, &parsing).map_err(|error| Failure::usage(format!("--ast: {error}")))
 }
 
 fn json(flag: &str, text: &str) -> Result<Value, Failure> {

@@ -78,6 +78,18 @@ impl Target {
         self.open(self.options())
     }
 
+    /// One in memory, if there is none: what cannot be saved there leaves none behind.
+    pub fn rehearsal(&self) -> Result<Option<Database>, Failure> {
+        self.refuse_if_read_only()?;
+        let is_there = ["v2", "v2.new", "v2.old"]
+            .iter()
+            .any(|name| self.path.join(name).exists());
+        match is_there {
+            true => Ok(None),
+            false => Ok(Some(Database::in_memory(OpenOptions::default())?)),
+        }
+    }
+
     /// Opens it for writing; a new one if there is none.
     pub fn create(&self) -> Result<Database, Failure> {
         self.refuse_if_read_only()?;

@@ -36,6 +36,9 @@ pub(crate) fn save(
         .read_to_string(&mut text)
         .map_err(|error| Failure::io(file.display(), error))?;
     let records = records_of(unmarked(&text), file)?;
+    if let Some(rehearsal) = target.rehearsal()? {
+        rehearsal.check_save(&records, &options)?;
+    }
     let saved = target.create()?.save(records, &options)?;
     for record in saved {
         printer.line(record.id()?.as_str())?;
@@ -139,6 +142,16 @@ pub(crate) fn import(
         FileFormat::Json => Records::new(Format::Json, Box::new(input))?,
         FileFormat::Mp => Records::new(Format::Mp, Box::new(input))?,
         FileFormat::Jsonl | FileFormat::Image => Records::new(Format::Jsonl, Box::new(input))?,
+    };
+    let records = match target.rehearsal()? {
+        // Of what is saved while it is read, what is read first.
+        Some(_) if args.stream => records.begun()?,
+        Some(rehearsal) => {
+            let records: Vec<Value> = records.collect::<Result<_, _>>()?;
+            rehearsal.check_import(&records, &options)?;
+            Records::from_values(records)
+        }
+        None => records,
     };
     let database = target.create()?;
     let count = database.import(records, &options, &mut |saved| {

@@ -56,6 +56,22 @@ impl Database {
     }
 }
 
+/// Whether records could be imported as they are given.
+pub(super) fn check_exact(records: &[Value]) -> Result<()> {
+    let mut chains = Chains::default();
+    for (row, record) in (0..).zip(records) {
+        let index = row as usize;
+        let body = exact(record.clone(), row).map_err(|error| error.in_record(index))?;
+        chains
+            .check(row, &body)
+            .map_err(|what| bad(what).in_record(index))?;
+    }
+    match chains.finish().into_iter().next() {
+        Some((row, what)) => Err(bad(what).in_record(row as usize)),
+        None => Ok(()),
+    }
+}
+
 fn bad(reason: impl Into<String>) -> StoreError {
     StoreError::BadExact(reason.into())
 }

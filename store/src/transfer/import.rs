@@ -5,6 +5,7 @@ use std::io::{BufRead, Read};
 use mix_value::msgpack::{Reader, Token};
 use mix_value::{Value, escjson, msgpack};
 
+use super::exact::check_exact;
 use super::{Format, tags};
 use crate::batch::{Batch, Overlay};
 use crate::database::Database;
@@ -23,6 +24,8 @@ pub struct Records<'a> {
     /// Lines or records read.
     count: u64,
     ended: bool,
+    /// One that was read before it was asked for.
+    first: Option<Value>,
 }
 
 enum Source<'a> {
@@ -63,6 +66,7 @@ impl<'a> Records<'a> {
             source,
             count: 0,
             ended: false,
+            first: None,
         })
     }
 
@@ -72,7 +76,14 @@ impl<'a> Records<'a> {
             source: Source::Values(values.into_iter()),
             count: 0,
             ended: false,
+            first: None,
         }
+    }
+
+    /// The same, if the first one can be read.
+    pub fn begun(mut self) -> Result<Records<'a>> {
+        self.first = self.next().transpose()?;
+        Ok(self)
     }
 
     /// Where reading stands, in bytes from the start: behind the last record, or where one is malformed.
@@ -146,6 +157,9 @@ impl Iterator for Records<'_> {
     type Item = Result<Value>;
 
     fn next(&mut self) -> Option<Result<Value>> {
+        if let Some(first) = self.first.take() {
+            return Some(Ok(first));
+        }
         if self.ended {
             return None;
         }
@@ -228,7 +242,7 @@ impl Database {
             return Ok(saved);
         }
         let records: Vec<Value> = records.collect::<Result<_>>()?;
-        self.rehearse(&records, &options.save)?;
+        self.rehearse(&records, BATCH, &options.save)?;
         let mut records = records.into_iter();
         loop {
             let batch: Vec<Value> = records.by_ref().take(BATCH).collect();
@@ -254,13 +268,26 @@ impl Database {
         Ok(())
     }
 
+    /// Whether records could be saved as one batch, without saving them.
+    pub fn check_save(&self, records: &[Value], options: &SaveOptions) -> Result<()> {
+        self.rehearse(records, records.len().max(1), options)
+    }
+
+    /// Whether records could be imported into this database, were it new, without doing it.
+    pub fn check_import(&self, records: &[Value], options: &ImportOptions) -> Result<()> {
+        match options.exact {
+            true => check_exact(records),
+            false => self.rehearse(records, BATCH, &options.save),
+        }
+    }
+
     /// Builds all batches without saving them.
-    fn rehearse(&self, records: &[Value], options: &SaveOptions) -> Result<()> {
+    fn rehearse(&self, records: &[Value], size: usize, options: &SaveOptions) -> Result<()> {
         let table = self.published().table;
         let mut overlay = Overlay::new();
         let mut row = table.len();
-        for (number, records) in records.chunks(BATCH).enumerate() {
-            let first = (number * BATCH) as u64;
+        for (number, records) in records.chunks(size).enumerate() {
+            let first = (number * size) as u64;
             let mut build = || -> Result<()> {
                 let mut batch = Batch::new(&table, &overlay, row, 0, options.actor());
                 batch.save(prepare(records.to_vec())?, options)?;

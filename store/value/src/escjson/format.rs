@@ -26,12 +26,33 @@ pub fn format(value: &Value) -> Result<String, FormatError> {
 /// Appends the EscJSON text of a value. After an error there is a part of it.
 pub fn format_into(out: &mut String, value: &Value) -> Result<(), FormatError> {
     if value.is_undefined() {
-        out.push_str(r#"{"_rmx_type":"{tag}undefined"}"#);
+        out.push_str(UNDEFINED);
     } else {
-        Formatter { out, tagged: true }.value(value, 0)?;
+        Formatter {
+            out,
+            tagged: true,
+            undefined: false,
+        }
+        .value(value, 0)?;
     }
     Ok(())
 }
+
+/// The same of a value in which undefined may be anywhere, such as the tree of a query. It is read
+/// with [`UndefinedMembers::Anywhere`](super::UndefinedMembers::Anywhere).
+pub fn format_tree(value: &Value) -> Result<String, FormatError> {
+    let mut out = String::new();
+    Formatter {
+        out: &mut out,
+        tagged: true,
+        undefined: true,
+    }
+    .value(value, 0)?;
+    Ok(out)
+}
+
+/// The text of undefined.
+const UNDEFINED: &str = r#"{"_rmx_type":"{tag}undefined"}"#;
 
 /// The plain JSON text of a value.
 pub fn format_plain(value: &Value) -> Result<String, FormatError> {
@@ -39,6 +60,7 @@ pub fn format_plain(value: &Value) -> Result<String, FormatError> {
     Formatter {
         out: &mut out,
         tagged: false,
+        undefined: false,
     }
     .value(value, 0)?;
     Ok(out)
@@ -88,6 +110,8 @@ fn write_finite(out: &mut String, float: f64) {
 struct Formatter<'a> {
     out: &'a mut String,
     tagged: bool,
+    /// Undefined has a form wherever it is.
+    undefined: bool,
 }
 
 impl Formatter<'_> {
@@ -113,6 +137,7 @@ impl Formatter<'_> {
                 self.out.push(']');
             }
             Value::Map(map) => self.map(map, depth)?,
+            Value::Undefined if self.undefined => self.out.push_str(UNDEFINED),
             Value::Undefined | Value::Token(_) | Value::Handle(_) => {
                 return Err(FormatError::NotSerializable(
                     value.kind(),

@@ -10,7 +10,7 @@ mod hex_float;
 mod parser;
 mod tags;
 
-pub use format::{FormatError, format, format_into, format_plain, write_string};
+pub use format::{FormatError, format, format_into, format_plain, format_tree, write_string};
 
 use crate::{MAX_DEPTH, Value};
 
@@ -46,6 +46,8 @@ pub enum UndefinedMembers {
     /// The member is there, with the value undefined (the store's rule, which
     /// lets an upsert remove a field).
     Keep,
+    /// So is an element of an array: in the tree of a query, which may name undefined.
+    Anywhere,
 }
 
 /// How to parse.

@@ -87,7 +87,7 @@ impl<'a> Parser<'a> {
             let start = self.position;
             self.path.push(Step::Index(items.len()));
             let item = self.value(depth + 1)?;
-            if item.is_undefined() {
+            if item.is_undefined() && self.options.undefined_members != UndefinedMembers::Anywhere {
                 return Err(self.error_at(start, ParseErrorKind::Undefined));
             }
             self.path.pop();
