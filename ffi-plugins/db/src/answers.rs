@@ -16,72 +16,100 @@ pub(crate) fn record_or_null(record: Option<Record>) -> Result<Encoded, Failure>
 pub(crate) fn array<'a>(
     items: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
 ) -> Result<Encoded, Failure> {
-    let mut rows = Rows::with_room(items.clone().map(<[u8]>::len).sum(), items.len());
+    let mut rows = Rows::with_room(HEAD, items.clone().map(<[u8]>::len).sum());
     items.for_each(|item| rows.push(item));
     rows.into_array()
 }
 
-/// Encoded values, one behind the other. Each is copied once: what is left of the block in which
-/// a record was read is not kept.
+/// Encoded values, one behind the other, with room for the beginning of an array before them.
+/// Each is copied once: what is left of the block in which a record was read is not kept.
 #[derive(Debug)]
 pub(crate) struct Rows {
-    /// Begins with room for the beginning of an array.
     bytes: Vec<u8>,
-    /// Where each value ends.
-    ends: Vec<usize>,
+    /// Where the first value begins.
+    head: usize,
+    count: usize,
 }
 
 /// Length of what an array of 16 to 65,535 values begins with.
 const HEAD: usize = 3;
 
 impl Rows {
+    /// Rows of one array.
     pub fn new() -> Rows {
-        Rows::with_room(0, 0)
+        Rows::with_room(HEAD, 0)
     }
 
-    fn with_room(bytes: usize, count: usize) -> Rows {
-        let mut head = Vec::with_capacity(HEAD + bytes);
-        head.resize(HEAD, 0);
+    /// Rows of an answer in parts, probably with this mark before them.
+    pub fn behind(mark: Option<u32>) -> Rows {
+        Rows::with_room(HEAD + mark_bytes(mark).len(), 0)
+    }
+
+    fn with_room(head: usize, bytes: usize) -> Rows {
+        let mut room = Vec::with_capacity(head + bytes);
+        room.resize(head, 0);
         Rows {
-            bytes: head,
-            ends: Vec::with_capacity(count),
+            bytes: room,
+            head,
+            count: 0,
         }
     }
 
     pub fn push(&mut self, value: &[u8]) {
         self.bytes.extend_from_slice(value);
-        self.ends.push(self.bytes.len());
+        self.count += 1;
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.count
     }
 
     /// The bytes of all of them.
     pub fn size(&self) -> usize {
-        self.bytes.len() - HEAD
+        self.bytes.len() - self.head
     }
 
-    /// One by one.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(HEAD).chain(self.ends.iter().copied());
-        let places = starts.zip(self.ends.iter().copied());
-        places.map(|(start, end)| &self.bytes[start..end])
+    /// All of them as a part of an answer, behind the mark that the next part is asked with.
+    pub fn into_part(self, mark: Option<u32>) -> Result<Encoded, Failure> {
+        let mut head = array_head(self.count + 1)?;
+        head.extend_from_slice(&mark_bytes(mark));
+        Ok(self.behind_head(head))
     }
 
     /// All of them as one array.
-    pub fn into_array(mut self) -> Result<Encoded, Failure> {
-        let mut head = Vec::new();
-        Writer::new(&mut head)
-            .array(self.len())
-            .map_err(|error| Failure::new("ERR_TOO_LARGE", error.to_string()))?;
-        match head.len() {
-            HEAD => self.bytes[..HEAD].copy_from_slice(&head),
-            _ => drop(self.bytes.splice(..HEAD, head)),
-        }
-        Ok(Encoded(self.bytes))
+    pub fn into_array(self) -> Result<Encoded, Failure> {
+        let head = array_head(self.count)?;
+        Ok(self.behind_head(head))
     }
+
+    fn behind_head(mut self, head: Vec<u8>) -> Encoded {
+        if head.len() == self.head {
+            self.bytes[..self.head].copy_from_slice(&head);
+        } else {
+            drop(self.bytes.splice(..self.head, head));
+        }
+        Encoded(self.bytes)
+    }
+}
+
+fn array_head(count: usize) -> Result<Vec<u8>, Failure> {
+    let mut head = Vec::with_capacity(16);
+    Writer::new(&mut head)
+        .array(count)
+        .map_err(|error| Failure::new("ERR_TOO_LARGE", error.to_string()))?;
+    Ok(head)
+}
+
+/// A mark, or null.
+fn mark_bytes(mark: Option<u32>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8);
+    let mut writer = Writer::new(&mut bytes);
+    match mark {
+        Some(mark) => writer.int(mark.into()),
+        None => writer.null(),
+    }
+    bytes
 }
 
 /// The encoded null.
@@ -117,21 +145,28 @@ mod tests {
     fn rows_are_an_array_of_any_length() {
         for count in [0, 1, 15, 16, 300, 65_535, 65_536] {
             let values: Vec<Value> = (0..count).map(Value::Int).collect();
-            let mut rows = Rows::new();
-            for value in &values {
-                rows.push(&msgpack::encode(value).unwrap());
-            }
-            assert_eq!(rows.len(), values.len());
-            let each: Vec<Value> = rows
-                .iter()
-                .map(|row| msgpack::decode(row).unwrap())
-                .collect();
-            assert_eq!(each, values);
-            let size = rows.size();
-            let Encoded(array) = rows.into_array().unwrap();
-            let expected = msgpack::encode(&Value::Array(values)).unwrap();
+            let rows = |mut rows: Rows| {
+                for value in &values {
+                    rows.push(&msgpack::encode(value).unwrap());
+                }
+                assert_eq!(rows.len(), values.len());
+                rows
+            };
+            let array = rows(Rows::new());
+            let size = array.size();
+            let Encoded(array) = array.into_array().unwrap();
+            let expected = msgpack::encode(&Value::Array(values.clone())).unwrap();
             assert_eq!(array, expected);
             assert!(array.len() > size);
+            // The same as a part, whether its mark is the expected one or another.
+            for mark in [None, Some(7), Some(70_000)] {
+                for said in [None, Some(7)] {
+                    let Encoded(part) = rows(Rows::behind(said)).into_part(mark).unwrap();
+                    let mut items = values.clone();
+                    items.insert(0, mark.map_or(Value::Null, |mark| Value::Int(mark.into())));
+                    assert_eq!(part, msgpack::encode(&Value::Array(items)).unwrap());
+                }
+            }
         }
     }
 }

@@ -72,8 +72,10 @@ fn bad_db(message: impl Into<String>) -> Failure {
 /// What may be done to have a database.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effort {
-    /// It is opened, and what others wrote is read.
+    /// It is opened, and what others wrote is read; the main one is made if there is none.
     Whatever,
+    /// The same, but nothing is made: the main one has no records where there is none.
+    Reading,
     /// It must be open and up to date.
     None,
 }
@@ -81,6 +83,11 @@ enum Effort {
 /// The database a value names, for a run.
 pub(crate) fn resolve(session: &Session, value: &Value) -> Result<Target, Failure> {
     find(session, value, Effort::Whatever)
+}
+
+/// The same for who reads records: that makes no files.
+pub(crate) fn resolve_to_read(session: &Session, value: &Value) -> Result<Target, Failure> {
+    find(session, value, Effort::Reading)
 }
 
 /// The same if it is open and up to date; else [`Failure::waits`].
@@ -198,8 +205,11 @@ fn main(session: &Session, effort: Effort) -> Result<Database, Failure> {
         app_folder(session, name.unwrap_or("main"))?
     };
     let database = on_disk(session, folder.clone(), name, true, effort)?;
-    let evicted = OPEN.with_borrow(|open| open.evicted);
-    session.keep_main(evicted, &folder, &database);
+    let (is_open, evicted) =
+        OPEN.with_borrow(|open| (open.on_disk.contains_key(&folder), open.evicted));
+    if is_open {
+        session.keep_main(evicted, &folder, &database);
+    }
     Ok(database)
 }
 
@@ -275,7 +285,7 @@ fn on_disk(
     }
     let options = OpenOptions {
         name: name.map(str::to_owned),
-        create,
+        create: create && effort == Effort::Whatever,
         program: "mix db".into(),
         os_lock_held: std::env::var("MIXER_DB_LOCKED").is_ok_and(|set| set == "1"),
         sync: match std::env::var("MIXER_DB_SYNC") {
@@ -284,7 +294,12 @@ fn on_disk(
         },
         ..OpenOptions::default()
     };
-    let database = Database::open(&folder, options).map_err(failure)?;
+    let database = match Database::open(&folder, options) {
+        Err(StoreError::NoSuchDb(_)) if create && effort == Effort::Reading => {
+            return Database::in_memory(OpenOptions::default()).map_err(failure);
+        }
+        opened => opened.map_err(failure)?,
+    };
     tell(&database, &folder);
     session.see(&folder.to_string_lossy());
     let closed = OPEN.with_borrow_mut(|open| {

@@ -8,7 +8,7 @@ use mix_store::query::{Pipeline, PreparedQuery, QueryOptions};
 use mix_store::{Record, View, id_argument};
 
 use crate::answers::{Rows, records, refs};
-use crate::databases::resolve;
+use crate::databases::{resolve, resolve_to_read};
 use crate::failures::{bad_value, coded, failure};
 use crate::querying::{encode, moment, most_bytes, next_batch, options};
 use crate::session::Session;
@@ -38,7 +38,7 @@ pub(crate) async fn get(
     id: String,
 ) -> Result<Encoded, Failure> {
     id_argument(&Value::from(id.as_str())).map_err(failure)?;
-    let view = resolve(&session, &database)?.view()?;
+    let view = resolve_to_read(&session, &database)?.view()?;
     match view.get(&id).map_err(failure)? {
         Some(record) => Ok(Encoded(record.encoded().to_vec())),
         None => Err(absent(&view, &id)),

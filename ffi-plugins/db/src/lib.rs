@@ -10,6 +10,7 @@
 //!
 //! Reading a database that is open and up to date waits for nothing, so it has a short way
 //! (`at_once`) that a program takes without a task; it turns back where something must be opened or caught up with.
+//! Rows of a query are asked for many at a time (`parts`): to hand over an item of a stream takes longer than to find it.
 //!
 //! Where databases are: below the preopened folder `/app` if there is one (the
 //! folder of the app), else below `/ws/<workspace>/<app>`.
@@ -19,6 +20,7 @@ mod databases;
 mod failures;
 mod http;
 mod maintenance;
+mod parts;
 mod querying;
 mod reading;
 mod session;
@@ -92,6 +94,12 @@ shared_family! {
     call "$db_get_a?" = reading::get_many_at_once(Value, Vec<Value>);
     /// The short way of `$db_getWatermark`.
     call "$db_getWatermark?" = reading::watermark_at_once(Value);
-    /// The short way of `$db_fromAST_result`: where the rows are few and found soon.
-    call "$db_fromAST_result*" = querying::run_at_once(Value, Vec<Value>, Map);
+    /// `$db_fromAST_result` in parts: the first rows, and what the next ones are asked with.
+    start "$db_fromAST_result>" = parts::first(Value, Vec<Value>, Map);
+    /// The short way of `$db_fromAST_result>`.
+    call "$db_fromAST_result>?" = parts::first_at_once(Value, Vec<Value>, Map);
+    /// Further rows of `$db_fromAST_result`, at most so many; 0: no more are wanted.
+    start "$db_fromAST_result>>" = parts::next(Value, i64, i64);
+    /// The short way of `$db_fromAST_result>>`.
+    call "$db_fromAST_result>>?" = parts::next_at_once(Value, i64, i64);
 }

@@ -8,19 +8,14 @@ use mix_plugin_sdk::{Answer, Encoded, Failure, Many, Map, Value, sleep};
 use mix_store::query::{DEFAULT_MAX_BYTES, Execution, Pipeline, QueryItem, QueryOptions};
 use mix_store::{AsOf, RowBytes, StoreError, View};
 
-use crate::answers::Rows;
-use crate::databases::{Target, at_hand, resolve};
+use crate::databases::{Target, resolve_to_read};
 use crate::failures::failure;
-use crate::session::{Begun, QueryArguments, Session};
+use crate::session::Session;
 
-/// Results computed at a time while a stream is read.
-const BATCH: usize = 100;
+/// Results computed at a time.
+pub(crate) const BATCH: usize = 100;
 /// Records looked at before others have their turn: a few milliseconds.
-const LOOKS: u64 = 2_000;
-/// Most results that are answered at once, without a stream, and their bytes: to hand over an item
-/// of a stream takes longer than to find it.
-const FEW: usize = 2_000;
-const FEW_BYTES: usize = 1 << 20;
+pub(crate) const LOOKS: u64 = 2_000;
 
 /// Options of a query with what the run adds to them.
 pub(crate) fn options(session: &Session, map: &Map) -> Result<QueryOptions, Failure> {
@@ -72,39 +67,21 @@ pub(crate) fn encode(item: QueryItem) -> Result<RowBytes, Failure> {
         .map_err(|error| Failure::new("ERR_TOO_LARGE", error.to_string()))
 }
 
-/// Results as items of a stream.
-fn items<'a>(results: impl Iterator<Item = &'a [u8]>) -> Vec<Encoded> {
-    results.map(|bytes| Encoded(bytes.to_vec())).collect()
-}
-
 pub(crate) async fn run(
     session: Rc<Session>,
     database: Value,
     clauses: Vec<Value>,
     map: Map,
 ) -> Result<Answer, Failure> {
-    let arguments = arguments(database, clauses, map);
-    let (first, mut execution) = match session.take_begun(&arguments) {
-        Some(begun) => (begun.results, begun.execution),
-        None => {
-            let target = resolve(&session, &arguments.database)?;
-            (Rows::new(), execution(&session, &target, &arguments)?)
-        }
-    };
+    let target = resolve_to_read(&session, &database)?;
+    let mut execution = execution(&session, &target, clauses, &map)?;
     Ok(Answer::Many(Many::new(async move |mut sink| {
-        let first = items(first.iter());
-        if !first.is_empty() && sink.send_all(first).await.is_err() {
-            return;
-        }
         loop {
             match next_batch(&mut execution).await {
                 Ok(batch) if batch.is_empty() => return,
                 Ok(batch) => {
-                    if sink
-                        .send_all(items(batch.iter().map(|row| &**row)))
-                        .await
-                        .is_err()
-                    {
+                    let items = batch.iter().map(|row| Encoded(row.to_vec())).collect();
+                    if sink.send_all(items).await.is_err() {
                         return;
                     }
                 }
@@ -114,59 +91,16 @@ pub(crate) async fn run(
     })))
 }
 
-/// All results, where they are few and soon found. Else what was done is kept for [`run`],
-/// which is called with the same arguments then.
-pub(crate) fn run_at_once(
-    session: &Rc<Session>,
-    database: Value,
-    clauses: Vec<Value>,
-    map: Map,
-) -> Result<Encoded, Failure> {
-    let arguments = arguments(database, clauses, map);
-    let target = at_hand(session, &arguments.database)?;
-    let mut execution = execution(session, &target, &arguments)?;
-    let mut results = Rows::new();
-    while results.len() < FEW && results.size() <= FEW_BYTES {
-        // What fails is asked for again: a stream fails when it is read.
-        let slice = execution.next_slice(BATCH, LOOKS);
-        let slice = slice.map_err(|_| Failure::waits())?;
-        let found = slice.items.len();
-        for item in slice.items {
-            results.push(&encode(item).map_err(|_| Failure::waits())?);
-        }
-        if slice.finished {
-            return results.into_array();
-        }
-        if found < BATCH {
-            // There was more to look at than others can wait for.
-            break;
-        }
-    }
-    session.keep_begun(Begun {
-        arguments,
-        execution,
-        results,
-    });
-    Err(Failure::waits())
-}
-
-/// What a query is asked with.
-pub(crate) fn arguments(database: Value, clauses: Vec<Value>, options: Map) -> QueryArguments {
-    QueryArguments {
-        database,
-        clauses: Value::Array(clauses),
-        options,
-    }
-}
-
-fn execution(
+/// A query that is ready to be read.
+pub(crate) fn execution(
     session: &Session,
     target: &Target,
-    arguments: &QueryArguments,
+    clauses: Vec<Value>,
+    map: &Map,
 ) -> Result<Execution<View>, Failure> {
     let pipeline =
-        Pipeline::from_value(&arguments.clauses).map_err(|error| failure(error.into()))?;
-    let options = options(session, &arguments.options)?;
+        Pipeline::from_value(&Value::Array(clauses)).map_err(|error| failure(error.into()))?;
+    let options = options(session, map)?;
     let view = moment(target, &options)?;
     view.query(&pipeline, &options).map_err(failure)
 }

@@ -10,7 +10,7 @@ use mix_plugin_sdk::{Encoded, Failure, Value, sleep};
 use mix_store::{Subscription, id_argument};
 
 use crate::answers::{NULL, array, record_or_null};
-use crate::databases::{Target, at_hand, resolve};
+use crate::databases::{Target, at_hand, resolve, resolve_to_read};
 use crate::failures::failure;
 use crate::session::{Session, Waiting};
 
@@ -24,7 +24,7 @@ pub(crate) async fn get_one(
     database: Value,
     id: Value,
 ) -> Result<Encoded, Failure> {
-    one(&resolve(&session, &database)?, &id)
+    one(&resolve_to_read(&session, &database)?, &id)
 }
 
 pub(crate) fn get_one_at_once(
@@ -45,7 +45,7 @@ pub(crate) async fn get_many(
     database: Value,
     ids: Vec<Value>,
 ) -> Result<Encoded, Failure> {
-    many(&resolve(&session, &database)?, &ids)
+    many(&resolve_to_read(&session, &database)?, &ids)
 }
 
 pub(crate) fn get_many_at_once(

@@ -6,12 +6,11 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mix_plugin_sdk::{Caller, Failure, Map, Value};
-use mix_store::query::Execution;
-use mix_store::{Database, OpenOptions, View};
+use mix_plugin_sdk::{Caller, Failure};
+use mix_store::{Database, OpenOptions};
 
-use crate::answers::Rows;
 use crate::failures::{coded, failure};
+use crate::parts::Queries;
 
 /// Most session databases of one run.
 const MAX_DATABASES: usize = 64;
@@ -24,7 +23,8 @@ pub(crate) struct Session {
     /// Databases this run has looked at: the first look reads what others wrote.
     seen: RefCell<HashSet<String>>,
     main: RefCell<Option<Main>>,
-    begun: RefCell<Option<Begun>>,
+    /// Queries of which more is to be read.
+    pub queries: Queries,
     /// Functions of this run that wait for something to happen.
     waiting: Cell<usize>,
 }
@@ -35,29 +35,6 @@ struct Main {
     evicted: u64,
     folder: Rc<Path>,
     database: Database,
-}
-
-/// What a query was asked with.
-#[derive(Debug, PartialEq)]
-pub(crate) struct QueryArguments {
-    pub database: Value,
-    pub clauses: Value,
-    pub options: Map,
-}
-
-/// A query that has begun, and its first results.
-pub(crate) struct Begun {
-    pub arguments: QueryArguments,
-    pub execution: Execution<View>,
-    pub results: Rows,
-}
-
-impl std::fmt::Debug for Begun {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Begun")
-            .field("arguments", &self.arguments)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Counts a waiting function as long as it lives.
@@ -97,7 +74,7 @@ impl Session {
             own: RefCell::default(),
             seen: RefCell::default(),
             main: RefCell::default(),
-            begun: RefCell::default(),
+            queries: Queries::default(),
             waiting: Cell::default(),
         }
     }
@@ -142,17 +119,6 @@ impl Session {
             folder: folder.into(),
             database: database.clone(),
         });
-    }
-
-    /// Keeps a query that cannot be answered at once for the call that follows.
-    pub fn keep_begun(&self, begun: Begun) {
-        *self.begun.borrow_mut() = Some(begun);
-    }
-
-    /// The query with these arguments, if it is the one that was begun last.
-    pub fn take_begun(&self, arguments: &QueryArguments) -> Option<Begun> {
-        let begun = self.begun.borrow_mut().take()?;
-        (begun.arguments == *arguments).then_some(begun)
     }
 
     /// Who writes.

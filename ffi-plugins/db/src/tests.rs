@@ -9,7 +9,7 @@ use mix_plugin_sdk::mix_value::{Ref, escjson, msgpack};
 use mix_plugin_sdk::{Caller, Encoded, Failure, Map, Value};
 
 use crate::session::{Session, Waiting};
-use crate::{http, querying, reading, writing};
+use crate::{http, parts, querying, reading, writing};
 
 /// None of the functions under test waits for anything.
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -338,42 +338,167 @@ fn what_is_at_hand_has_a_short_way() {
     assert_eq!(codes(error), pair("ERR_EXPECTED_REF", "expected_ref"));
 }
 
+/// The items of a part, and the mark before them.
+fn part(answer: Result<Encoded, Failure>) -> (Vec<Value>, Option<i64>) {
+    let Value::Array(mut items) = decoded(answer) else {
+        panic!("a part is an array");
+    };
+    match items.remove(0) {
+        Value::Int(mark) => (items, Some(mark)),
+        Value::Null => (items, None),
+        other => panic!("{other:?} is no mark"),
+    }
+}
+
+fn clauses(text: &str) -> Vec<Value> {
+    match v(text) {
+        Value::Array(clauses) => clauses,
+        other => panic!("{other:?} are no clauses"),
+    }
+}
+
+const OF_KIND: &str = r#"[["comparison","==","kind","t"],["token","n"]]"#;
+
 #[test]
-fn few_results_come_at_once_and_many_are_begun() {
+fn a_query_in_parts_gives_all_rows_once() {
+    for count in [0, 1, 199, 200, 201, 1_200, 1_999, 2_000, 2_001, 5_000] {
+        let session = session();
+        if count > 0 {
+            now(writing::save_refs(
+                session.clone(),
+                database(),
+                titles(count),
+            ))
+            .expect("saves");
+        }
+        let expected: Vec<Value> = (0..count).map(Value::Int).collect();
+        for at_once in [true, false] {
+            let first = match at_once {
+                true => parts::first_at_once(&session, database(), clauses(OF_KIND), Map::new()),
+                false => now(parts::first(
+                    session.clone(),
+                    database(),
+                    clauses(OF_KIND),
+                    Map::new(),
+                )),
+            };
+            let (mut rows, mut mark) = part(first);
+            assert!(rows.len() <= 200, "who wants a few rows pays for few");
+            // What is committed meanwhile is of another moment.
+            let late = v(r#"{"kind":"t","n":-1}"#);
+            let late = decoded(now(writing::save_one(session.clone(), database(), late)));
+            while let Some(asked) = mark {
+                let next = match at_once {
+                    true => parts::next_at_once(&session, database(), asked, 1_000),
+                    false => now(parts::next(session.clone(), database(), asked, 1_000)),
+                };
+                let (more, then) = part(next);
+                assert!(more.len() <= 1_000);
+                rows.extend(more);
+                mark = then;
+            }
+            assert_eq!(rows, expected);
+            assert_eq!(
+                session.queries.len(),
+                0,
+                "a query that is read is no longer kept"
+            );
+            let id = late.get("_rmx_id").cloned().expect("an id");
+            now(writing::delete_one(session.clone(), database(), id)).expect("deletes");
+        }
+    }
+}
+
+#[test]
+fn a_part_ends_where_its_bytes_are_many() {
+    let session = session();
+    let text = "x".repeat(300_000);
+    let record = |_| Value::map([("kind", Value::from("t")), ("text", Value::from(&*text))]);
+    let large = (0..20).map(record).collect();
+    now(writing::save_refs(session.clone(), database(), large)).expect("saves");
+    let ask = clauses(r#"[["comparison","==","kind","t"]]"#);
+    let (mut rows, mut mark) = part(parts::first_at_once(&session, database(), ask, Map::new()));
+    assert!(rows.len() < 5, "{} records of 300 kB in a part", rows.len());
+    while let Some(asked) = mark {
+        let (more, then) = part(parts::next_at_once(&session, database(), asked, 2_000));
+        assert!((1..5).contains(&more.len()));
+        rows.extend(more);
+        mark = then;
+    }
+    assert_eq!(rows.len(), 20);
+}
+
+#[test]
+fn a_query_that_is_left_is_dropped() {
     let session = session();
     now(writing::save_refs(
         session.clone(),
         database(),
-        titles(2_500),
+        titles(3_000),
     ))
     .expect("saves");
-    let ask = |clauses: &str, options: &str| {
-        let Value::Array(clauses) = v(clauses) else {
-            panic!("clauses are a list");
-        };
-        let arguments = querying::arguments(database(), clauses.clone(), map(options));
-        let answer = querying::run_at_once(&session, database(), clauses, map(options));
-        (answer, session.take_begun(&arguments))
+    let begin = || parts::first_at_once(&session, database(), clauses(OF_KIND), Map::new());
+    let marks: Vec<i64> = (0..100).filter_map(|_| part(begin()).1).collect();
+    assert_eq!((marks.len(), session.queries.len()), (100, 100));
+    // One more is answered as a stream, which keeps nothing here.
+    assert_eq!(begin().expect_err("too many").code, "ERR_WAITS");
+    let started = parts::first(session.clone(), database(), clauses(OF_KIND), Map::new());
+    assert_eq!(now(started).expect_err("too many").code, "ERR_WAITS");
+    let (none, mark) = part(parts::next_at_once(&session, database(), marks[0], 0));
+    assert_eq!((none.len(), mark, session.queries.len()), (0, None, 99));
+    let (_, mark) = part(begin());
+    assert!(mark.is_some_and(|mark| mark == marks[0] || !marks.contains(&mark)));
+    for wrong in [marks[0], -1, 1 << 40] {
+        let left = Some(wrong).filter(|wrong| Some(*wrong) != mark);
+        let Some(left) = left else { continue };
+        let error = parts::next_at_once(&session, database(), left, 10);
+        assert_eq!(error.expect_err("has ended").code, "ERR_CANCELED");
+        // To leave what is left is nothing wrong.
+        part(now(parts::next(session.clone(), database(), left, 0)));
+    }
+    // A run that ends leaves everything.
+    let weak = Rc::downgrade(&session);
+    drop(session);
+    assert!(weak.upgrade().is_none());
+}
+
+#[test]
+fn a_query_that_fails_on_the_way_gives_the_parts_before() {
+    let session = session();
+    now(writing::save_refs(session.clone(), database(), titles(250))).expect("saves");
+    // More than 16 records one behind the other.
+    let id = |number: usize| Value::Ref(Ref::new(&format!("{number:032}")).expect("a ref"));
+    let chain = (0..20).map(|number| {
+        let next = Value::map([("_rmx_id", id(number)), ("next", id(number + 1))]);
+        now(writing::save_one(session.clone(), database(), next)).expect("saves")
+    });
+    assert_eq!(chain.count(), 20);
+    let expand = || clauses(r#"[["object",[["cloneMembersWithExpansion"]]]]"#);
+    let (rows, mark) = part(parts::first_at_once(
+        &session,
+        database(),
+        expand(),
+        Map::new(),
+    ));
+    let (mut rows, mut mark) = (rows.len(), mark.expect("a mark"));
+    let failed = loop {
+        let next = parts::next_at_once(&session, database(), mark, 1_000);
+        if next.is_err() {
+            break next;
+        }
+        let (more, then) = part(next);
+        (rows, mark) = (rows + more.len(), then.expect("a mark"));
     };
-    let (few, begun) = ask(r#"[["comparison","<","n",250],["token","n"]]"#, "{}");
-    let few = decoded(few);
-    let numbers: Vec<Value> = (0..250).map(Value::Int).collect();
-    assert_eq!(few, Value::Array(numbers));
-    assert!(begun.is_none());
-    let (none, _) = ask(r#"[["comparison","==","n",-1]]"#, "{}");
-    assert_eq!(decoded(none), Value::Array(Vec::new()));
-    // More than are answered at once go on where they were left.
-    let (many, begun) = ask(r#"[["comparison","==","kind","t"]]"#, "{}");
-    assert_eq!(many.expect_err("too many").code, "ERR_WAITS");
-    let begun = begun.expect("was begun");
-    assert_eq!(begun.results.len(), 2_000);
-    let other = querying::arguments(database(), Vec::new(), Map::new());
-    session.keep_begun(begun);
-    assert!(
-        session.take_begun(&other).is_none(),
-        "that is another query"
-    );
-    // What is wrong with a query is said at once; what fails on the way by the stream.
-    let (wrong, _) = ask(r#"[["invoke","skip",[-1]]]"#, "{}");
+    assert_eq!(rows, 200, "those of the batches before");
+    assert_eq!(codes(failed), pair("ERR_QUERY", "expansion_limit"));
+    assert_eq!(session.queries.len(), 0);
+    // Where there are no rows before, the stream says what failed when it is read.
+    let mut failing = expand();
+    failing.insert(0, v(r#"["exists","next"]"#));
+    let failed = parts::first_at_once(&session, database(), failing, Map::new());
+    assert_eq!(failed.expect_err("fails").code, "ERR_WAITS");
+    // What is wrong with a query is said at once.
+    let wrong = clauses(r#"[["invoke","skip",[-1]]]"#);
+    let wrong = parts::first_at_once(&session, database(), wrong, Map::new());
     assert_eq!(codes(wrong), pair("ERR_QUERY", "query_type"));
 }

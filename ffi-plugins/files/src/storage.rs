@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use mix_plugin_sdk::folder::names;
 use mix_plugin_sdk::{Caller, Failure, Map};
 
 use crate::info;
@@ -177,17 +178,17 @@ impl Storage {
         // Folders still to be read: a stack instead of recursion.
         let mut open = vec![(folder.clone(), place)];
         while let Some((folder, place)) = open.pop() {
-            let entries = match fs::read_dir(&place) {
-                Ok(entries) => entries,
+            let names = match names(&place, MOST_FILES + 1) {
+                Ok(names) if names.len() > MOST_FILES => return Err(too_many()),
+                Ok(names) => names,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(io_failure("listing files", &error)),
             };
-            for entry in entries {
-                let entry = entry.map_err(|error| io_failure("listing files", &error))?;
-                let Some(segment) = entry.file_name().to_str().and_then(decode) else {
+            for name in names {
+                let Some(segment) = name.to_str().and_then(decode) else {
                     continue;
                 };
-                let place = entry.path();
+                let place = place.join(&name);
                 // Links are not followed: they are neither file nor folder here.
                 let Ok(metadata) = self.stat(&place) else {
                     continue;
@@ -201,9 +202,7 @@ impl Storage {
                         continue;
                     }
                     if found.len() == MOST_FILES {
-                        let message =
-                            format!("more than {MOST_FILES} files; list a folder of them");
-                        return Err(Failure::new("ERR_TOO_LARGE", message));
+                        return Err(too_many());
                     }
                     found.push((path.text(), path, metadata));
                 }
@@ -293,6 +292,11 @@ impl Storage {
             folder = parent.parent();
         }
     }
+}
+
+fn too_many() -> Failure {
+    let message = format!("more than {MOST_FILES} files; list a folder of them");
+    Failure::new("ERR_TOO_LARGE", message)
 }
 
 /// Programs of the app are written when it is installed, not by its agents.

@@ -42,6 +42,8 @@
 //!   function may also answer [`Many`] values, as a lazy stream, by returning [`Answer`].
 //! * A `call` function named as a `start` function with `?` behind is its *short way*, with `*` that of one
 //!   that answers [`Many`]: it is called first, and says [`Failure::waits`] if it cannot answer at once.
+//! * Functions named with `>` and `>>` behind the name of one that answers [`Many`] give its items in parts
+//!   (`function.waits` in `wit/ffi`), which is cheaper where there are many.
 //! * [`functions!`] makes a table that several components have; `family! { table PATH; … }` begins with it.
 //! * `family! { bound; … }` exports `mix:ffi/binding` too; [`caller`] then says on whose
 //!   behalf the instance works.
@@ -56,6 +58,7 @@ pub mod bindings;
 mod caller;
 mod clock;
 mod failure;
+pub mod folder;
 mod function;
 mod inside;
 mod macros;

@@ -11,6 +11,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use mix_plugin_sdk::folder::names;
 use mix_plugin_sdk::mix_value::msgpack;
 use mix_plugin_sdk::{Caller, Failure, Value};
 use sha2::{Digest, Sha256};
@@ -25,6 +26,9 @@ const LONGEST_NAME: usize = 256;
 const LONGEST_VALUE: usize = 64 << 10;
 /// Most secrets of a user.
 const MOST: usize = 1000;
+
+/// Most files in the folder of a user: secrets, and what was left of writing them.
+const MOST_FILES: usize = 100 * MOST;
 
 const USER_KEY: &str = "user.key";
 
@@ -234,15 +238,14 @@ impl Vault {
 
     /// Files that hold secrets.
     fn files(&self) -> Result<Vec<String>, Failure> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(|error| io("reading", &error))? {
-            let entry = entry.map_err(|error| io("reading", &error))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name != USER_KEY && !name.starts_with(TEMPORARY) {
-                files.push(name);
-            }
+        let names = names(&self.folder, MOST_FILES + 1).map_err(|error| io("reading", &error))?;
+        if names.len() > MOST_FILES {
+            let message = format!("more than {MOST_FILES} files in the folder of the secrets");
+            return Err(Failure::new("ERR_TOO_LARGE", message));
         }
-        Ok(files)
+        let names = names.iter().map(|name| name.to_string_lossy().into_owned());
+        let is_secret = |name: &String| name != USER_KEY && !name.starts_with(TEMPORARY);
+        Ok(names.filter(is_secret).collect())
     }
 
     fn read(&self, key: &Key, file: &str) -> Result<Option<(String, String)>, Failure> {

@@ -18,7 +18,8 @@ pub struct Linked {
 /// Names of the foreign functions that are there.
 pub trait FunctionTable {
     /// The function with that name (`$db_get_one`). For one that waits its short way is looked
-    /// for too, under the same name with [`short_way::VALUE`] or [`short_way::ITEMS`] behind it.
+    /// for too, under the same name with [`short_way::VALUE`] or [`short_way::ITEMS`] behind it,
+    /// and so are the functions of [`parts`].
     fn find(&self, name: &str) -> Option<Linked>;
 }
 
@@ -30,6 +31,17 @@ pub mod short_way {
     pub const ITEMS: &str = "*";
     /// The code of its failure when the function is to be started.
     pub const CLOSED: &str = "ERR_WAITS";
+}
+
+/// The functions beside one that answers with a stream which give its items in parts (`wit/ffi`).
+pub mod parts {
+    /// Behind the name of the function; takes its arguments and gives the first part.
+    pub const FIRST: &str = ">";
+    /// Behind its name; gives a further part.
+    pub const NEXT: &str = ">>";
+    /// How many arguments that takes: the first one of the function, the mark of the part before,
+    /// and the most items wanted (0: no more are wanted).
+    pub const NEXT_PARAMS: u8 = 3;
 }
 
 /// No foreign functions at all.

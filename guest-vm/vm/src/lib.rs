@@ -47,7 +47,7 @@ pub mod wire;
 
 pub use boundary::{
     Action, Event, FunctionTable, Host, HostFailure, Issue, Linked, Location, NoFunctions, NoHost,
-    Pending, Reply, Step, TraceFrame, short_way,
+    Pending, Reply, Step, TraceFrame, parts, short_way,
 };
 pub use failure::Failure;
 pub use heap::Value;

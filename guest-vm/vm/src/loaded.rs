@@ -12,7 +12,7 @@ use std::rc::Rc;
 use mix_bytecode::{Constant, Op, PathStep, Program};
 
 use crate::base_case::BaseCase;
-use crate::boundary::{FunctionTable, Issue, Linked, short_way};
+use crate::boundary::{FunctionTable, Issue, Linked, parts, short_way};
 use crate::builtins::{self, Builtin};
 use crate::heap::{Map, Shape, Text, Value};
 use crate::interpreter::intrinsic::{self, Intrinsic};
@@ -126,6 +126,44 @@ impl Short {
     }
 }
 
+/// How a function is reached that may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    /// Its number at the host.
+    pub index: u32,
+    pub short: Option<Short>,
+}
+
+/// The functions that give the items of a stream in parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts {
+    pub first: Way,
+    pub next: Way,
+}
+
+impl Parts {
+    fn find(functions: &dyn FunctionTable, name: &str, of: &Linked) -> Option<Parts> {
+        let find = |ending: &str, params: u8| {
+            let name = format!("{name}{ending}");
+            let part = functions.find(&name)?;
+            // Those of another family would take calls that are not meant for it.
+            let fits = part.waits && part.params == params && part.family == of.family;
+            fits.then(|| Way {
+                index: part.index,
+                short: Short::find(functions, &name, &part).filter(|short| !short.is_stream),
+            })
+        };
+        // The first argument says whom the further parts are asked of.
+        if !of.waits || of.params == 0 {
+            return None;
+        }
+        Some(Parts {
+            first: find(parts::FIRST, of.params)?,
+            next: find(parts::NEXT, parts::NEXT_PARAMS)?,
+        })
+    }
+}
+
 /// How a foreign function is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Foreign {
@@ -133,6 +171,7 @@ pub(crate) enum Foreign {
         index: u32,
         waits: bool,
         short: Option<Short>,
+        parts: Option<Parts>,
     },
     /// Its replacement for this environment: a function without parameters.
     Arm(u32),
@@ -200,6 +239,7 @@ impl Loaded {
                         index: linked.index,
                         waits: linked.waits,
                         short: Short::find(functions, &import.name, &linked),
+                        parts: Parts::find(functions, &import.name, &linked),
                     });
                 }
                 let arm = import.arms.iter().find(|(name, _)| &**name == environment);

@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use crate::boundary::{Pending, TraceFrame};
 use crate::failure::Failure;
+use crate::heap::stream::Rest;
 use crate::heap::{CellId, Function, InstanceId, Stream, Value};
 use crate::interpreter::Garbage;
-use crate::loaded::Loaded;
+use crate::loaded::{Loaded, Way};
 use crate::routine::{Mutex, Resume, Scheduler};
 use crate::sheet::{Attach, Force, Instantiation, Interaction, MemoWork, Midway, Sheet};
 use crate::surroundings::Surroundings;
@@ -32,6 +33,8 @@ pub(crate) struct Machine {
     pub scheduler: Scheduler,
     /// Streams of the host that are no longer needed.
     pub dropped_streams: Rc<RefCell<Vec<u64>>>,
+    /// Streams in parts of which no more is needed.
+    pub left_parts: Rc<RefCell<Vec<Rest>>>,
     pub decoder: Decoder,
     /// Writes arguments of foreign functions.
     pub arguments: Arguments,
@@ -153,6 +156,17 @@ pub(crate) struct Handler {
     pub dst: u16,
 }
 
+/// A call whose items come in parts, before there is one.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// The function itself, for where there are no parts at present.
+    pub whole: u32,
+    pub next: Way,
+    /// Its encoded arguments.
+    pub args: Vec<u8>,
+    pub ret: Ret,
+}
+
 /// What an answer is for.
 #[derive(Debug)]
 pub(crate) enum Wait {
@@ -160,6 +174,10 @@ pub(crate) enum Wait {
     Result(Ret),
     /// Elements of a stream, one of which goes to `ret`.
     Batch(Rc<Stream>, Ret),
+    /// The first part of a stream.
+    FirstPart(Box<Opening>),
+    /// A further part of a stream, an element of which goes to `ret`.
+    Part(Rc<Stream>, Ret),
 }
 
 /// How far a routine got.

@@ -9,6 +9,11 @@ use std::collections::HashSet;
 
 /// Endings of the names of short ways: for a value, and for the items of a stream.
 const SHORT_WAYS: [&str; 2] = ["?", "*"];
+/// Endings of the names of functions that give the items of a stream in parts: the first one, and further ones.
+const FIRST_PART: &str = ">";
+const NEXT_PART: &str = ">>";
+/// How many arguments the latter take.
+const NEXT_PART_PARAMS: u8 = 3;
 /// How a short way says that the function itself is to be started.
 pub const WAITS: &str = "ERR_WAITS";
 
@@ -22,22 +27,56 @@ pub fn is_short_way(name: &str) -> bool {
     without_short_way(name).is_some()
 }
 
-/// The names that the short ways of a function can have.
-pub fn short_ways(name: &str) -> impl Iterator<Item = String> {
-    SHORT_WAYS.iter().map(move |end| format!("{name}{end}"))
+/// The name of the function beside which one with this name stands, as its short way or for its
+/// parts; of any other its own name.
+pub fn plain(name: &str) -> &str {
+    let name = without_short_way(name).unwrap_or(name);
+    let part = [NEXT_PART, FIRST_PART];
+    part.iter()
+        .find_map(|end| name.strip_suffix(end))
+        .unwrap_or(name)
 }
 
-/// The function whose short way this one is, if it is one.
-pub fn short_way_of<'a>(function: &Function, functions: &'a [Function]) -> Option<&'a Function> {
-    let name = without_short_way(&function.name)?;
-    let whole = functions.iter().find(|whole| whole.name == name)?;
-    (whole.waits && !function.waits && whole.params == function.params).then_some(whole)
+/// The names of the functions that can stand beside one that waits.
+pub fn beside(name: &str) -> impl Iterator<Item = String> {
+    ["", FIRST_PART, NEXT_PART]
+        .into_iter()
+        .flat_map(move |part| {
+            let own = (!part.is_empty()).then(|| format!("{name}{part}"));
+            let short = SHORT_WAYS
+                .iter()
+                .map(move |end| format!("{name}{part}{end}"));
+            own.into_iter().chain(short)
+        })
 }
 
-/// A short way of a function that is not beside it: it would take the calls of somebody else's function.
-fn stray_short_way(functions: &[Function]) -> Option<&Function> {
+/// The function beside which this one stands as it has to, if it does.
+pub fn whole_of<'a>(function: &Function, functions: &'a [Function]) -> Option<&'a Function> {
+    let find = |name: &str| functions.iter().find(|whole| whole.name == name);
+    if let Some(name) = without_short_way(&function.name) {
+        let long = find(name)?;
+        let fits = long.waits && !function.waits && long.params == function.params;
+        return if !fits {
+            None
+        } else if plain(name) == name {
+            Some(long)
+        } else {
+            whole_of(long, functions)
+        };
+    }
+    let whole = find(plain(&function.name))?;
+    let params = match function.name.ends_with(NEXT_PART) {
+        true => NEXT_PART_PARAMS,
+        false => whole.params,
+    };
+    (whole.waits && function.waits && function.params == params && whole.params > 0)
+        .then_some(whole)
+}
+
+/// A function that stands beside none as it has to: it would take the calls of somebody else's function.
+fn stray(functions: &[Function]) -> Option<&Function> {
     functions.iter().find(|function| {
-        without_short_way(&function.name).is_some() && short_way_of(function, functions).is_none()
+        plain(&function.name) != function.name && whole_of(function, functions).is_none()
     })
 }
 
@@ -75,16 +114,20 @@ pub fn flaw(functions: &[Function]) -> Option<String> {
             return Some(format!("function {name} twice"));
         }
     }
-    stray_short_way(functions).map(|stray| {
-        format!(
+    stray(functions).map(|stray| match without_short_way(&stray.name) {
+        Some(_) => format!(
             "{}, but no function that waits and has it as its short way (same name without the last sign, as many arguments)",
             stray.name
-        )
+        ),
+        None => format!(
+            "{}, but no function that waits and has it for its parts (same name without the last signs; > takes the same arguments, >> three)",
+            stray.name
+        ),
     })
 }
 
 fn is_name(name: &str) -> bool {
-    let plain = without_short_way(name).unwrap_or(name);
+    let plain = plain(name);
     let word = plain.strip_prefix('$').unwrap_or(plain);
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     name.len() <= MAX_NAME && !word.is_empty() && word.bytes().all(good)
@@ -181,7 +224,7 @@ mod tests {
             waits,
             doc: String::new(),
         };
-        let stray = |functions: &[Function]| stray_short_way(functions).map(|f| f.name.clone());
+        let stray = |functions: &[Function]| stray(functions).map(|f| f.name.clone());
         let beside = [function("$a_get", 1, true), function("$a_get?", 1, false)];
         assert_eq!(stray(&beside), None);
         // That of another plugin, of a function that does not wait, of another number of arguments.
@@ -189,6 +232,30 @@ mod tests {
         for of in [function("$a_get", 1, false), function("$a_get", 2, true)] {
             assert!(stray(&[of, function("$a_get?", 1, false)]).is_some());
         }
+        // Functions that give parts, and their short ways.
+        let all = [
+            function("$a_all", 2, true),
+            function("$a_all>", 2, true),
+            function("$a_all>?", 2, false),
+            function("$a_all>>", 3, true),
+            function("$a_all>>?", 3, false),
+        ];
+        assert_eq!(stray(&all), None);
+        assert!(all.iter().all(|part| plain(&part.name) == "$a_all"));
+        let beside: Vec<String> = beside("$a_all").collect();
+        assert!(all[1..].iter().all(|part| beside.contains(&part.name)));
+        for (wrong, waits, params) in [
+            ("$a_all>", true, 1),
+            ("$a_all>", false, 2),
+            ("$a_all>>", true, 2),
+            ("$a_all>>?", false, 2),
+        ] {
+            let alone = [function("$a_all", 2, true), function(wrong, params, waits)];
+            assert_eq!(stray(&alone).as_deref(), Some(wrong));
+        }
+        assert_eq!(stray(&all[1..]).as_deref(), Some("$a_all>"));
+        let none = [function("$a_all", 0, true), function("$a_all>", 0, true)];
+        assert!(stray(&none).is_some());
     }
 
     #[test]
@@ -218,6 +285,9 @@ mod tests {
             ("$a_b", "\u{1b}", "control"),
             ("$a_b", &long, "documentation"),
             ("$a_b?", "", "short way"),
+            ("$a_b>", "", "parts"),
+            ("$a_b>>>", "", "no name"),
+            ("$>", "", "no name"),
         ] {
             let told = flaw(&[function(name, doc)]).unwrap_or_default();
             assert!(told.contains(part) && told.len() < 500, "{name}: {told}");

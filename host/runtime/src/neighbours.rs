@@ -168,8 +168,7 @@ const READING: [&str; 10] = [
 
 /// Whether a function of the record store may change something.
 pub fn writes(function: &str) -> bool {
-    let function = contract::without_short_way(function).unwrap_or(function);
-    !READING.contains(&function)
+    !READING.contains(&contract::plain(function))
 }
 
 /// Where the database of a call is, if it is not the app's own or that of the

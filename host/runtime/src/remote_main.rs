@@ -87,6 +87,8 @@ impl RemoteMain {
             };
             let [first, second] = call.more;
             let value = match function {
+                // In one answer, not in parts.
+                "$db_fromAST_result>" => return Err(waits()),
                 "$db_fromAST_result" => {
                     let rows = asking.query(first, &flags(&second)).await?;
                     let rows: Result<Vec<Vec<u8>>, _> = rows.iter().map(msgpack::encode).collect();
@@ -118,7 +120,7 @@ impl RemoteMain {
     }
 }
 
-/// How the short way of a function that a server answers turns back.
+/// How what is used in the place of a function turns back that a server answers.
 pub fn waits() -> Failure {
     failure(contract::WAITS, "another server answers".to_owned())
 }

@@ -260,8 +260,11 @@ impl RunContext {
     ) -> Started {
         let span = self.trace.as_ref().and_then(|_| self.span(target));
         let started = self.start_traced(desk, target, args).await;
-        if let (Some(mut span), Err(failure)) = (span, &started) {
-            span.fail(&*failure.code);
+        match (span, &started) {
+            // Another function is started instead, and recorded there.
+            (Some(span), Err(failure)) if failure.code == contract::WAITS => span.discard(),
+            (Some(mut span), Err(failure)) => span.fail(&*failure.code),
+            _ => {}
         }
         started
     }

@@ -360,8 +360,8 @@ fn links(chosen: &[Chosen], foreign: &[String]) -> Vec<Link> {
     for (place, family) in chosen.iter().enumerate() {
         for (function, number) in family.functions.iter().zip(0..) {
             let known = links.iter().any(|link| link.name == function.name);
-            // A short way comes with its function, which is of the same family.
-            let whole = contract::short_way_of(function, &family.functions);
+            // What stands beside a function comes with it, and is of the same family.
+            let whole = contract::whole_of(function, &family.functions);
             let name = &whole.unwrap_or(function).name;
             if known || !foreign.contains(name) {
                 continue;

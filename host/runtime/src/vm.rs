@@ -308,7 +308,7 @@ impl VmCode {
         let foreign = program.foreign.iter();
         foreign
             .filter_map(|name| self.link_of(name))
-            .flat_map(|link| self.with_short_ways(link))
+            .flat_map(|link| self.with_those_beside(link))
             .cloned()
             .collect()
     }
@@ -319,11 +319,11 @@ impl VmCode {
         here.or_else(|| self.elsewhere.get()?.get(name))
     }
 
-    /// A function, and what is tried before it is started.
-    fn with_short_ways<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = &'a Link> {
-        let names = link.waits.then(|| contract::short_ways(&link.name));
-        let short = names.into_iter().flatten();
-        std::iter::once(link).chain(short.filter_map(|name| self.functions.get(&name)))
+    /// A function, and those that are used in its place.
+    fn with_those_beside<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = &'a Link> {
+        let names = link.waits.then(|| contract::beside(&link.name));
+        let beside = names.into_iter().flatten();
+        std::iter::once(link).chain(beside.filter_map(|name| self.functions.get(&name)))
     }
 
     /// Numbers of the functions of the families that are composed with the VM, and of those

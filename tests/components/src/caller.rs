@@ -13,22 +13,29 @@ use mix_sandbox::state::GuestState;
 /// The interface of `mix-test-caller`.
 const CALLER: &str = "mix:test/caller";
 
-/// The short way of a function.
-#[derive(ComponentType, Lower, Clone, Debug)]
+/// A function, and its short way if it has one.
+#[derive(ComponentType, Lower, Clone, Copy, Debug)]
 #[component(record)]
-pub struct ShortWay {
+pub struct Way {
     function: u32,
-    #[component(name = "is-stream")]
-    is_stream: bool,
+    #[component(name = "short-way")]
+    short_way: Option<u32>,
+}
+
+/// The functions that give the items of a stream in parts.
+#[derive(ComponentType, Lower, Clone, Copy, Debug)]
+#[component(record)]
+pub struct Parts {
+    first: Way,
+    next: Way,
 }
 
 /// A call, ready to be made.
 #[derive(ComponentType, Lower, Clone, Debug)]
 #[component(record)]
 pub struct Call {
-    function: u32,
-    #[component(name = "short-way")]
-    short_way: Option<ShortWay>,
+    way: Way,
+    parts: Option<Parts>,
     args: Vec<u8>,
 }
 
@@ -74,22 +81,25 @@ impl Caller {
             .with_context(|| format!("no function {function}"))
     }
 
-    /// A call by name with encoded arguments, by the short way if the function has one.
+    /// A call by name with encoded arguments, in parts if the function has them.
     pub fn call(&self, name: &str, args: Vec<u8>) -> Result<Call> {
         let find = |name: &str| {
             let mut functions = self.functions.iter().zip(0..);
             functions.find_map(|(function, number)| (function.name == name).then_some(number))
         };
-        let short = |ending: &str| find(&format!("{name}{ending}"));
-        let way = |is_stream: bool| {
-            move |function: u32| ShortWay {
+        let way = |ending: &str| {
+            let name = format!("{name}{ending}");
+            let function = find(&name)?;
+            let short_way = find(&format!("{name}?"));
+            Some(Way {
                 function,
-                is_stream,
-            }
+                short_way,
+            })
         };
+        let parts = way(">").zip(way(">>"));
         Ok(Call {
-            function: find(name).with_context(|| format!("no function {name}"))?,
-            short_way: short("?").map(way(false)).or(short("*").map(way(true))),
+            way: way("").with_context(|| format!("no function {name}"))?,
+            parts: parts.map(|(first, next)| Parts { first, next }),
             args,
         })
     }

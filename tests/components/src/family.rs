@@ -3,7 +3,7 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use mix_value::{Value, msgpack};
 use wasmtime::Store;
 use wasmtime::component::{Accessor, Instance, Linker, TypedFunc};
@@ -18,8 +18,8 @@ pub struct Family {
     store: Store<GuestState>,
     instance: Instance,
     functions: Vec<Function>,
-    /// For each of them its short way, and whether that gives the items of a stream.
-    short_ways: Vec<Option<(u32, bool)>>,
+    /// For each of them its short way.
+    short_ways: Vec<Option<u32>>,
     /// It is called on the thread of its caller, without a task.
     in_place: bool,
 }
@@ -40,8 +40,8 @@ pub enum Encoded {
     One(Vec<u8>),
     /// All items of a stream.
     Many(Vec<Vec<u8>>),
-    /// The same as one array, from a short way.
-    Items(Vec<u8>),
+    /// A part of them: an array of a mark and the items.
+    Part(Vec<u8>),
 }
 
 impl Encoded {
@@ -50,9 +50,10 @@ impl Encoded {
         Ok(match self {
             Encoded::One(_) => 1,
             Encoded::Many(items) => items.len(),
-            Encoded::Items(array) => {
+            Encoded::Part(array) => {
                 let start = msgpack::array_start(array)?;
-                start.context("the items of a stream are no array")?.0
+                let length = start.context("a part of a stream is no array")?.0;
+                length.checked_sub(1).context("a part has a mark")?
             }
         })
     }
@@ -64,12 +65,29 @@ impl Encoded {
                 let values = items.iter().map(|item| Ok(msgpack::decode(item)?));
                 Answer::Many(values.collect::<Result<_>>()?)
             }
-            Encoded::Items(array) => match msgpack::decode(&array)? {
-                Value::Array(items) => Answer::Many(items),
-                other => bail!("the items of a stream are {}", other.kind()),
-            },
+            Encoded::Part(array) => Answer::Many(items(&array)?),
         })
     }
+}
+
+/// The items of a part.
+fn items(part: &[u8]) -> Result<Vec<Value>> {
+    match msgpack::decode(part)? {
+        Value::Array(part) => Ok(part.into_iter().skip(1).collect()),
+        other => bail!("a part of a stream is a {}", other.kind()),
+    }
+}
+
+/// The mark of a part, encoded, if more follow.
+fn mark(part: &[u8]) -> Result<Option<&[u8]>> {
+    let start = msgpack::array_start(part)?;
+    let (_, at) = start.context("a part of a stream is no array")?;
+    let mark = msgpack::Reader::at(part, at).raw_value()?;
+    Ok(Some(mark).filter(|mark| *mark != [0xc0]))
+}
+
+fn told(failure: Failure) -> anyhow::Error {
+    anyhow!("{}: {}", failure.code, failure.message)
 }
 
 /// Processor time of a call in place.
@@ -262,58 +280,87 @@ impl Family {
     }
 
     /// Starts functions one after another, by number and with bytes, by their short ways where
-    /// they are open, and shows each answer, which must be a value or a stream of values.
+    /// they are open and in parts where there are parts, and shows each answer and each part.
     pub async fn start_in_turn(
         &mut self,
         calls: Vec<(u32, Vec<u8>)>,
         mut visit: impl FnMut(Encoded) -> Result<()>,
     ) -> Result<()> {
-        let start = self.starter()?;
-        type Called = Result<Vec<u8>, Failure>;
-        let short: TypedFunc<(u32, &[u8]), (Called,)> =
-            self.export("mix:ffi/family@0.1.1", "call")?;
         for (number, args) in calls {
-            let short_way = self.short_ways.get(number as usize).copied().flatten();
-            if let Some((at, is_stream)) = short_way {
-                let result = if self.in_place {
-                    let place = InPlace::within(LONGEST, None);
-                    place
-                        .call(&mut self.store, |store| short.call(store, (at, &args)))?
-                        .0
-                } else {
-                    short.call_async(&mut self.store, (at, &args)).await?.0
-                };
-                let answer = match result {
-                    Ok(items) if is_stream => Some(Encoded::Items(items)),
-                    Ok(value) => Some(Encoded::One(value)),
-                    Err(failure) if failure.code == "ERR_WAITS" => None,
-                    Err(failure) => bail!("{}: {}", failure.code, failure.message),
-                };
-                if let Some(answer) = answer {
-                    visit(answer)?;
+            let name = &self
+                .functions
+                .get(number as usize)
+                .context("a function")?
+                .name;
+            let parts = (
+                self.number(&format!("{name}>")).ok(),
+                self.number(&format!("{name}>>")).ok(),
+            );
+            let (Some(first), Some(next)) = parts else {
+                let answer = self.answer(number, args).await?;
+                visit(answer.map_err(told)?)?;
+                continue;
+            };
+            let mut subject = msgpack::Reader::new(&args);
+            subject.next()?;
+            let subject = subject.raw_value()?.to_vec();
+            let mut answer = match self.answer(first, args.clone()).await? {
+                Err(failure) if failure.code == "ERR_WAITS" => {
+                    let whole = self.answer(number, args).await?;
+                    visit(whole.map_err(told)?)?;
                     continue;
                 }
-            }
-            let started = self.store.run_concurrent(async |accessor| {
-                answer(accessor, &start, (number, args), usize::MAX).await
-            });
-            match started.await?? {
-                Ok(encoded) => visit(encoded)?,
-                Err(failure) => bail!("{}: {}", failure.code, failure.message),
+                answer => answer.map_err(told)?,
+            };
+            let mut wanted = 1_000;
+            loop {
+                let Encoded::One(bytes) = answer else {
+                    bail!("a stream in the place of a part");
+                };
+                let mark = mark(&bytes)?.map(<[u8]>::to_vec);
+                visit(Encoded::Part(bytes))?;
+                let Some(mark) = mark else { break };
+                let mut args = [&[0x93][..], &subject, &mark].concat();
+                msgpack::encode_into(&mut args, &Value::Int(wanted))?;
+                wanted = 2_000;
+                answer = self.answer(next, args).await?.map_err(told)?;
             }
         }
         Ok(())
     }
 
-    fn short_way(&self, name: &str) -> Option<(u32, bool)> {
-        let find = |ending: &str| {
-            let short = format!("{name}{ending}");
-            let mut functions = self.functions.iter().zip(0..);
-            functions.find_map(|(function, at)| (function.name == short).then_some(at))
-        };
-        find("?")
-            .map(|at| (at, false))
-            .or_else(|| find("*").map(|at| (at, true)))
+    /// What a function answers, by its short way where that is open.
+    async fn answer(&mut self, number: u32, args: Vec<u8>) -> Result<Result<Encoded, Failure>> {
+        if let Some(short) = self.short_ways.get(number as usize).copied().flatten() {
+            match self.call_at_once(short, &args).await? {
+                Err(failure) if failure.code == "ERR_WAITS" => {}
+                answer => return Ok(answer.map(Encoded::One)),
+            }
+        }
+        let start = self.starter()?;
+        let started = self.store.run_concurrent(async |accessor| {
+            answer(accessor, &start, (number, args), usize::MAX).await
+        });
+        started.await?
+    }
+
+    /// Calls a function that never waits, in place if the family is called so.
+    async fn call_at_once(&mut self, number: u32, args: &[u8]) -> Result<Result<Vec<u8>, Failure>> {
+        type Called = Result<Vec<u8>, Failure>;
+        let call: TypedFunc<(u32, &[u8]), (Called,)> =
+            self.export("mix:ffi/family@0.1.1", "call")?;
+        Ok(if self.in_place {
+            let place = InPlace::within(LONGEST, None);
+            place
+                .call(&mut self.store, |store| call.call(store, (number, args)))?
+                .0
+        } else {
+            call.call_async(&mut self.store, (number, args)).await?.0
+        })
+    }
+
+    fn short_way(&self, name: &str) -> Option<u32> {
+        self.number(&format!("{name}?")).ok()
     }
 
     /// Starts by number with bytes.

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::release::release;
 use super::value::{Array, Callable, Function, InstanceId, Value, whole};
 use crate::failure::Failure;
+use crate::loaded::Way;
 use crate::routine::Channel;
 
 /// A stream; copies of the value share the cursor.
@@ -58,6 +59,30 @@ pub(crate) enum Source {
         /// Where the end of the stream's life is reported.
         dropped: Rc<RefCell<Vec<u64>>>,
     },
+    /// Items that a function of the host gives in parts.
+    Parts {
+        /// The last part: its mark, and items behind it.
+        part: Array,
+        /// Its items from here on are left.
+        next: usize,
+        /// How the next part is had, if there is one.
+        rest: Option<Rest>,
+        /// Where the end of the stream's life is reported.
+        left: Rc<RefCell<Vec<Rest>>>,
+    },
+}
+
+/// How the next part of a stream is had.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub way: Way,
+    /// Its arguments but for the last one, encoded: the head of their array, what the stream was
+    /// asked of, the mark of the last part.
+    pub args: Vec<u8>,
+    /// Where the mark begins.
+    pub mark: usize,
+    /// Most items to ask for.
+    pub at_most: u32,
 }
 
 impl Stream {
@@ -137,6 +162,7 @@ impl Drop for Source {
                 }
                 release(std::mem::take(ready).into());
             }
+            Source::Parts { rest, left, .. } => left.borrow_mut().extend(rest.take()),
             Source::Ended | Source::Failed(_) | Source::Array { .. } | Source::Channel(_) => {}
         }
     }
@@ -212,7 +238,21 @@ impl Stream {
                 None if *ended => Some(Value::Undefined),
                 None => None,
             },
+            Source::Parts {
+                part, next, rest, ..
+            } => match part_item(part, next) {
+                Some(value) => Some(value),
+                None if rest.is_none() => Some(Value::Undefined),
+                None => None,
+            },
             _ => None,
         }
     }
+}
+
+/// The next item of a part.
+pub(crate) fn part_item(part: &Array, next: &mut usize) -> Option<Value> {
+    let item = part.items().get(*next)?.clone();
+    *next += 1;
+    Some(item)
 }

@@ -11,7 +11,8 @@ use crate::interpreter::intrinsic::Intrinsic;
 use crate::interpreter::window::NARROW;
 use crate::loaded::{Entry, Foreign, Short};
 use crate::machine::{
-    FIRST_REGISTERS, Frame, MAX_FRAMES, MAX_REGISTERS, Machine, Native, Next, Ret, Routine, Wait,
+    FIRST_REGISTERS, Frame, MAX_FRAMES, MAX_REGISTERS, Machine, Native, Next, Opening, Ret,
+    Routine, Wait,
 };
 use crate::routine::Block;
 use crate::sheet::SlotState;
@@ -318,11 +319,21 @@ impl Machine {
                 index,
                 waits: true,
                 short,
+                parts,
             } => {
                 self.surroundings.metrics.foreign_calls += 1;
                 let args = crate::wire::encode_arguments(arguments)?;
                 if self.scheduler.is_doomed() {
                     return Ok(Next::Exit);
+                }
+                if let Some(parts) = parts {
+                    let opening = Opening {
+                        whole: index,
+                        next: parts.next,
+                        args,
+                        ret,
+                    };
+                    return self.open(host, parts.first, opening);
                 }
                 // Calls begin in the order in which they are made.
                 if let Some(short) = short
@@ -356,7 +367,7 @@ impl Machine {
     }
 
     /// The answer of a function that may wait, if it has one without waiting.
-    fn by_short_way(
+    pub(super) fn by_short_way(
         &mut self,
         host: &mut dyn Host,
         short: Short,
@@ -433,6 +444,10 @@ impl Machine {
             (Wait::Result(_), Reply::Failed(failure)) => Err(host_failure(failure)),
             (Wait::Batch(stream, ret), reply) => {
                 self.accept_batch(routine, host, &stream, reply, ret)
+            }
+            (Wait::FirstPart(opening), reply) => self.opened(*opening, reply),
+            (Wait::Part(stream, ret), reply) => {
+                self.accept_part(routine, host, &stream, reply, ret)
             }
             (Wait::Result(_), Reply::Batch { .. }) => {
                 Err(Failure::internal("a batch answers a call"))

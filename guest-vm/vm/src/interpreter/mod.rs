@@ -15,12 +15,13 @@
 //! - `step`: one instruction that the loop leaves over; `data`, `place`, `rare`: those that compute
 //! - `slow`: instructions that need the whole machine; the loop is left with a [`Leave`] and entered again
 //! - `call`: function values, builtins, foreign functions, and where results go
-//! - `pull`: streams; `raise`: errors and stack traces
+//! - `pull`: streams, `parts`: those whose items a host gives many at a time; `raise`: errors and stack traces
 
 mod call;
 mod data;
 mod execute;
 pub mod intrinsic;
+mod parts;
 mod place;
 mod pull;
 mod raise;

@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use crate::boundary::{Host, Pending, Reply};
 use crate::failure::Failure;
-use crate::heap::stream::Source;
+use crate::heap::stream::{Source, part_item};
 use crate::heap::{Function, Stream, Value};
+use crate::loaded::Way;
 use crate::machine::{Machine, Native, Next, Ret, Routine, Wait};
 use crate::routine::{Block, Busy, Channel, Retry};
 
@@ -27,6 +28,7 @@ enum Plan {
     First(Rc<Stream>),
     Read(Rc<Channel>),
     Fetch(u64),
+    NextPart(Way, Vec<u8>),
 }
 
 impl Machine {
@@ -109,6 +111,16 @@ impl Machine {
                     });
                     let wait = Wait::Batch(stream, ret);
                     return Ok(self.park(Block::Call { call, wait }));
+                }
+                Plan::NextPart(way, args) => {
+                    if self.scheduler.is_doomed() {
+                        return Ok(Next::Exit);
+                    }
+                    if self.take_part_at_once(host, &stream, way, &args)? {
+                        continue;
+                    }
+                    stream.busy.set(true);
+                    return Ok(self.start_part(way, args, Wait::Part(stream, ret)));
                 }
             }
         }
@@ -261,6 +273,13 @@ fn plan(stream: &Rc<Stream>) -> Plan {
             Some(value) => Plan::Element(value),
             None if *ended => Plan::End,
             None => Plan::Fetch(*id),
+        },
+        Source::Parts {
+            part, next, rest, ..
+        } => match (part_item(part, next), rest) {
+            (Some(value), _) => Plan::Element(value),
+            (None, Some(rest)) => Plan::NextPart(rest.way, rest.arguments(rest.at_most)),
+            (None, None) => Plan::End,
         },
     }
 }

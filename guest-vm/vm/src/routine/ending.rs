@@ -232,7 +232,7 @@ impl Machine {
                 if self.requests.len() == untold {
                     self.scheduler.canceled.push(call);
                 }
-                if let Wait::Batch(stream, _) = wait {
+                if let Wait::Batch(stream, _) | Wait::Part(stream, _) = wait {
                     crate::interpreter::fail_stream(&stream, ended());
                 }
                 None
@@ -263,7 +263,7 @@ impl Machine {
         if let Reply::Many(stream) = reply {
             self.dropped_streams.borrow_mut().push(stream);
         }
-        if let Wait::Batch(stream, _) = wait {
+        if let Wait::Batch(stream, _) | Wait::Part(stream, _) = wait {
             crate::interpreter::fail_stream(&stream, ended());
         }
     }

@@ -129,6 +129,7 @@ impl Session {
         inner.space = space;
         inner.machine.next_call = space << SPACE;
         inner.machine.dropped_streams = Rc::clone(&self.machine.dropped_streams);
+        inner.machine.left_parts = Rc::clone(&self.machine.left_parts);
         let surroundings = &mut self.machine.surroundings;
         inner.set_random_seed(surroundings.random.wrapping_add(space));
         inner

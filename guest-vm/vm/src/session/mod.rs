@@ -98,6 +98,7 @@ impl Session {
                 sheet,
                 scheduler: Scheduler::default(),
                 dropped_streams: Rc::default(),
+                left_parts: Rc::default(),
                 decoder: Decoder::default(),
                 arguments: Arguments::default(),
                 requests: Vec::new(),
@@ -264,6 +265,7 @@ impl Session {
         self.machine.budget = self.machine.budget.map(|budget| budget - given);
         self.machine.fuel = given;
         let outcome = self.machine.run(&mut routine, host, start);
+        self.machine.leave_parts(host);
         let unspent = self.machine.fuel;
         self.machine.budget = self.machine.budget.map(|budget| budget + unspent);
         // Each turn counts, so that routines that only wait for each other use up the slice.

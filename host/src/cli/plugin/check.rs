@@ -54,7 +54,7 @@ fn faults(code: &PluginCode) -> Vec<String> {
     }
     let mut seen = HashSet::new();
     for function in &code.functions {
-        let whole = contract::short_way_of(function, &code.functions);
+        let whole = contract::whole_of(function, &code.functions);
         let name = &whole.unwrap_or(function).name;
         if Name::of(name).is_none() {
             faults.push(format!("{name:?} is not of the form $family_verb"));

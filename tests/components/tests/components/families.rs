@@ -181,7 +181,10 @@ const TABLE: &str = "
       start $db_delete_a da
       start $db_delete_ar da
       start $db_fromAST_result dam
-      call $db_fromAST_result* dam
+      start $db_fromAST_result> dam
+      call $db_fromAST_result>? dam
+      start $db_fromAST_result>> dnn
+      call $db_fromAST_result>>? dnn
       call  $db_parse dso
       start $db_getWatermark d
       call $db_getWatermark? d

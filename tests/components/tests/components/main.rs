@@ -5,6 +5,7 @@ mod conformance;
 mod contracts;
 mod families;
 mod machine;
+mod parts;
 mod sealed;
 mod stateful;
 mod vectors;

@@ -442,3 +442,128 @@ async fn the_record_store_syncs_its_folder() -> Result<()> {
     assert_eq!(failed.expect_err("an error of the disk").code, "ERR_IO");
     Ok(())
 }
+
+/// Makes and removes files in a folder, as fast as it can, until it is dropped.
+struct Churn {
+    ends: Arc<AtomicUsize>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Churn {
+    fn new(folder: std::path::PathBuf, prefix: &'static str) -> Churn {
+        let ends = Arc::new(AtomicUsize::new(0));
+        let over = ends.clone();
+        let work = move || {
+            for round in 0.. {
+                if over.load(Ordering::Relaxed) > 0 {
+                    return;
+                }
+                for number in 0..50 {
+                    let path = folder.join(format!("{prefix}{round}-{number}"));
+                    // A folder that is gone ends it all the same.
+                    let _ = std::fs::write(&path, "").and_then(|()| std::fs::remove_file(&path));
+                }
+            }
+        };
+        Churn {
+            ends,
+            thread: Some(std::thread::spawn(work)),
+        }
+    }
+}
+
+impl Drop for Churn {
+    fn drop(&mut self) {
+        self.ends.store(1, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_listed_while_names_in_it_come_and_go() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let surroundings = Surroundings {
+        folders: &[(folder.path(), "/files")],
+        ..Surroundings::default()
+    };
+    let mut files = Family::new(&guest("mix_plugin_files"), &surroundings).await?;
+    files.bind("shop", "ada").await?;
+    let file = [
+        Value::Null,
+        Value::string("a"),
+        Value::binary(b"x".as_slice()),
+    ];
+    one(files.start("$file_create", &file, 0).await?);
+    // What others write of the files of an app, for a moment.
+    let churn = Churn::new(folder.path().to_owned(), "%tmp-");
+    for _ in 0..300 {
+        let args = [Value::Null, Value::string("")];
+        let list = one(files.start("$file_list", &args, 0).await?);
+        assert_eq!(list.as_array().map(<[Value]>::len), Some(1));
+    }
+    drop(churn);
+
+    let folder = tempfile::tempdir()?;
+    let keys = tempfile::tempdir()?;
+    let surroundings = Surroundings {
+        folders: &[(folder.path(), "/secrets"), (keys.path(), "/keys")],
+        ..Surroundings::default()
+    };
+    let mut secrets = Family::new(&guest("mix_plugin_secrets"), &surroundings).await?;
+    secrets.bind("shop", "ada").await?;
+    let secret = [Value::string("a"), Value::string("hush")];
+    one(secrets.start("$secrets_set", &secret, 0).await?);
+    let of_user = std::fs::read_dir(folder.path())?.next().expect("a user")?;
+    let churn = Churn::new(of_user.path(), ".new-");
+    for _ in 0..300 {
+        let list = one(secrets.start("$secrets_list", &[], 0).await?);
+        assert_eq!(list, Value::Array(vec![Value::string("a")]));
+    }
+    drop(churn);
+    Ok(())
+}
+
+#[tokio::test]
+async fn reading_makes_no_database() -> Result<()> {
+    let pipeline = mix_store::query::Pipeline::parse("exists a | .a")?;
+    for (place, database) in [("/app", "v2"), ("/ws", "local/shop/v2")] {
+        let folder = tempfile::tempdir()?;
+        let surroundings = Surroundings {
+            folders: &[(folder.path(), place)],
+            ..Surroundings::default()
+        };
+        let mut db = Family::new(&guest("mix_plugin_db"), &surroundings).await?;
+        db.bind("shop", "ada").await?;
+        let query = [
+            Value::Null,
+            pipeline.to_value(),
+            Value::Map(mix_value::Map::new()),
+        ];
+        let id = Value::string("x".repeat(32));
+        let get = [Value::Null, id.clone()];
+        let get_all = [Value::Null, Value::Array(vec![id.clone()])];
+        for _ in 0..2 {
+            assert_eq!(one(db.start("$db_get_one", &get, 0).await?), Value::Null);
+            let all = one(db.start("$db_get_a", &get_all, 0).await?);
+            assert_eq!(all, Value::Array(vec![Value::Null]));
+            let part = one(db.start("$db_fromAST_result>", &query, 0).await?);
+            assert_eq!(part, Value::Array(vec![Value::Null]));
+            let stream = db.start("$db_fromAST_result", &query, 9).await?;
+            assert!(matches!(stream, Ok(Answer::Many(rows)) if rows.is_empty()));
+            let got = [Value::Null, id.clone()];
+            let absent = db.start("$db_http_get", &got, 0).await?;
+            assert_eq!(absent.expect_err("is absent").code, "ERR_NOT_FOUND");
+            let left = std::fs::read_dir(folder.path())?.count();
+            assert_eq!(left, 0, "{place}");
+        }
+        // Whoever writes makes it, and then it is read.
+        let record = Value::map([("a", Value::Int(7))]);
+        one(db.start("$db_save_one", &[Value::Null, record], 0).await?);
+        assert!(folder.path().join(database).is_dir(), "{place}");
+        let part = one(db.start("$db_fromAST_result>", &query, 0).await?);
+        assert_eq!(part, Value::Array(vec![Value::Null, Value::Int(7)]));
+    }
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! Calls the functions of a family one after another, as a program does whose VM is composed
-//! with it: the short way first, and where that is closed the function itself.
+//! with it: the short way first, and where that is closed the function itself; streams in parts
+//! where there are parts.
 
 wit_bindgen::generate!({
     path: "../../../wit/ffi",
@@ -9,16 +10,22 @@ wit_bindgen::generate!({
         interface caller {
             use mix:ffi/types@0.1.1.{value};
 
-            /// A short way, and whether it gives the items of a stream.
-            record short-way {
+            /// A function, and its short way if it has one.
+            record way {
                 function: u32,
-                is-stream: bool,
+                short-way: option<u32>,
             }
 
-            /// A call: the number of the function and, if there is one, that of its short way.
+            /// The functions that give the items of a stream in parts.
+            record parts {
+                first: way,
+                next: way,
+            }
+
+            /// A call of a function, in parts if it has them.
             record one {
-                function: u32,
-                short-way: option<short-way>,
+                way: way,
+                parts: option<parts>,
                 args: value,
             }
 
@@ -35,7 +42,7 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-use exports::mix::test::caller::{Guest, One};
+use exports::mix::test::caller::{Guest, One, Parts, Way};
 use mix::ffi::family;
 use mix::ffi::types::{Failure, Reply};
 
@@ -59,15 +66,13 @@ impl Guest for Caller {
 }
 
 async fn answer(call: &One) -> Result<u64, Failure> {
-    if let Some(short) = &call.short_way {
-        match family::call(short.function, &call.args) {
-            Ok(items) if short.is_stream => return Ok(length(&items)),
-            Ok(_) => return Ok(1),
-            Err(failure) if failure.code == "ERR_WAITS" => {}
-            Err(failure) => return Err(failure),
+    if let Some(parts) = &call.parts {
+        match in_parts(parts, &call.args).await {
+            Err(failure) if failure.code == WAITS => {}
+            counted => return counted,
         }
     }
-    match family::start(call.function, call.args.clone()).await? {
+    match reply(&call.way, &call.args).await? {
         Reply::One(_) => Ok(1),
         Reply::Many(mut items) => {
             let mut values = 0;
@@ -82,14 +87,58 @@ async fn answer(call: &One) -> Result<u64, Failure> {
     }
 }
 
-/// The length of an array in MessagePack.
-fn length(array: &[u8]) -> u64 {
-    match *array {
-        [head @ 0x90..=0x9f, ..] => u64::from(head & 0x0f),
-        [0xdc, a, b, ..] => u64::from(u16::from_be_bytes([a, b])),
-        [0xdd, a, b, c, d, ..] => u64::from(u32::from_be_bytes([a, b, c, d])),
-        _ => 0,
+/// How what is used in the place of a function turns back.
+const WAITS: &str = "ERR_WAITS";
+
+/// What a function answers, by its short way where that is open.
+async fn reply(way: &Way, args: &[u8]) -> Result<Reply, Failure> {
+    if let Some(short) = way.short_way {
+        match family::call(short, args) {
+            Err(failure) if failure.code == WAITS => {}
+            answer => return answer.map(Reply::One),
+        }
     }
+    family::start(way.function, args.to_vec()).await
+}
+
+/// Most items of the second part, and of those behind it.
+const WANTED: [&[u8]; 2] = [&[0xcd, 0x03, 0xe8], &[0xcd, 0x07, 0xd0]];
+
+/// The number of all items. The calls are about the main database: their first argument is null.
+async fn in_parts(parts: &Parts, args: &[u8]) -> Result<u64, Failure> {
+    let (mut items, mut mark) = counted(reply(&parts.first, args).await?)?;
+    let mut wanted = WANTED[0];
+    while let Some(asked) = mark {
+        let args = [&[0x93, 0xc0], &*asked, wanted].concat();
+        let (more, then) = counted(reply(&parts.next, &args).await?)?;
+        (items, mark, wanted) = (items + more, then, WANTED[1]);
+    }
+    Ok(items)
+}
+
+/// How many items a part has, and its mark, a number, if more follow.
+fn counted(part: Reply) -> Result<(u64, Option<Vec<u8>>), Failure> {
+    let malformed = || Failure {
+        code: "ERR_INTERNAL".to_string(),
+        message: "no part of a stream".to_string(),
+        detail: None,
+    };
+    let Reply::One(part) = part else {
+        return Err(malformed());
+    };
+    let (length, rest) = match *part {
+        [head @ 0x90..=0x9f, ref rest @ ..] => (u64::from(head & 0x0f), rest),
+        [0xdc, a, b, ref rest @ ..] => (u64::from(u16::from_be_bytes([a, b])), rest),
+        _ => return Err(malformed()),
+    };
+    let mark = match rest.first() {
+        Some(0xc0) => return Ok((length - 1, None)),
+        Some(0x00..=0x7f) => &rest[..1],
+        Some(0xcc) if rest.len() >= 2 => &rest[..2],
+        Some(0xcd) if rest.len() >= 3 => &rest[..3],
+        _ => return Err(malformed()),
+    };
+    Ok((length - 1, Some(mark.to_vec())))
 }
 
 export!(Caller);

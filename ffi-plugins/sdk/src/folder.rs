@@ -1,0 +1,84 @@
+//! Listing folders.
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// How often a folder is listed again whose files come and go meanwhile.
+const MAX_LOOKS: u32 = 32;
+
+/// The names in a folder, of at most so many of them. In a component a name that goes away while
+/// the folder is listed ends the list, for its system interface asks about each one: then the
+/// folder is listed again.
+pub fn names(folder: &Path, most: usize) -> io::Result<Vec<OsString>> {
+    again(
+        || {
+            let entries = std::fs::read_dir(folder)?.take(most);
+            entries.map(|entry| Ok(entry?.file_name())).collect()
+        },
+        || std::fs::metadata(folder).map(drop),
+    )
+}
+
+/// Looks again as long as something is missing, but the folder is there.
+fn again<T>(
+    mut look: impl FnMut() -> io::Result<T>,
+    is_there: impl Fn() -> io::Result<()>,
+) -> io::Result<T> {
+    let mut looks = 0;
+    loop {
+        match look() {
+            Err(error) if error.kind() == ErrorKind::NotFound && looks < MAX_LOOKS => {
+                is_there()?;
+                looks += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_vanishes_meanwhile_does_not_end_the_list() {
+        let gone = || io::Error::from(ErrorKind::NotFound);
+        let mut left = 3;
+        let look = || match left {
+            0 => Ok("names"),
+            _ => {
+                left -= 1;
+                Err(gone())
+            }
+        };
+        assert_eq!(again(look, || Ok(())).expect("is listed"), "names");
+        // Without the folder, or without end, it stays an error; so does any other.
+        let look = || -> io::Result<()> { Err(gone()) };
+        let error = again(look, || Err(ErrorKind::PermissionDenied.into()));
+        assert_eq!(
+            error.expect_err("fails").kind(),
+            ErrorKind::PermissionDenied
+        );
+        let error = again(look, || Ok(()));
+        assert_eq!(error.expect_err("fails").kind(), ErrorKind::NotFound);
+        let mut looks = 0;
+        let look = || -> io::Result<()> {
+            looks += 1;
+            Err(ErrorKind::PermissionDenied.into())
+        };
+        assert!(again(look, || Ok(())).is_err());
+        assert_eq!(looks, 1);
+    }
+
+    #[test]
+    fn names_are_those_in_the_folder() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+        let all = names(folder, 1_000).expect("lists");
+        for name in ["folder.rs", "lib.rs"] {
+            assert!(all.iter().any(|known| known == name), "{name}");
+        }
+        assert_eq!(names(folder, 2).expect("lists").len(), 2);
+        assert!(names(&folder.join("none"), 2).is_err());
+    }
+}
