@@ -242,8 +242,8 @@ mod tests {
         ];
         assert_eq!(stray(&all), None);
         assert!(all.iter().all(|part| plain(&part.name) == "$a_all"));
-        let beside: Vec<String> = beside("$a_all").collect();
-        assert!(all[1..].iter().all(|part| beside.contains(&part.name)));
+        let names: Vec<String> = super::beside("$a_all").collect();
+        assert!(all[1..].iter().all(|part| names.contains(&part.name)));
         for (wrong, waits, params) in [
             ("$a_all>", true, 1),
             ("$a_all>", false, 2),

@@ -70,6 +70,15 @@ impl Encoded {
     }
 }
 
+/// What a function that never waits answers.
+type Called = Result<Vec<u8>, Failure>;
+
+/// How functions are called and started.
+struct Entries<'a> {
+    call: TypedFunc<(u32, &'a [u8]), (Called,)>,
+    start: Start,
+}
+
 /// The items of a part.
 fn items(part: &[u8]) -> Result<Vec<Value>> {
     match msgpack::decode(part)? {
@@ -286,6 +295,10 @@ impl Family {
         calls: Vec<(u32, Vec<u8>)>,
         mut visit: impl FnMut(Encoded) -> Result<()>,
     ) -> Result<()> {
+        let entries = Entries {
+            call: self.export("mix:ffi/family@0.1.1", "call")?,
+            start: self.starter()?,
+        };
         for (number, args) in calls {
             let name = &self
                 .functions
@@ -297,16 +310,16 @@ impl Family {
                 self.number(&format!("{name}>>")).ok(),
             );
             let (Some(first), Some(next)) = parts else {
-                let answer = self.answer(number, args).await?;
+                let answer = self.answer(&entries, number, &args).await?;
                 visit(answer.map_err(told)?)?;
                 continue;
             };
             let mut subject = msgpack::Reader::new(&args);
             subject.next()?;
             let subject = subject.raw_value()?.to_vec();
-            let mut answer = match self.answer(first, args.clone()).await? {
+            let mut answer = match self.answer(&entries, first, &args).await? {
                 Err(failure) if failure.code == "ERR_WAITS" => {
-                    let whole = self.answer(number, args).await?;
+                    let whole = self.answer(&entries, number, &args).await?;
                     visit(whole.map_err(told)?)?;
                     continue;
                 }
@@ -323,40 +336,37 @@ impl Family {
                 let mut args = [&[0x93][..], &subject, &mark].concat();
                 msgpack::encode_into(&mut args, &Value::Int(wanted))?;
                 wanted = 2_000;
-                answer = self.answer(next, args).await?.map_err(told)?;
+                answer = self.answer(&entries, next, &args).await?.map_err(told)?;
             }
         }
         Ok(())
     }
 
     /// What a function answers, by its short way where that is open.
-    async fn answer(&mut self, number: u32, args: Vec<u8>) -> Result<Result<Encoded, Failure>> {
+    async fn answer<'a>(
+        &mut self,
+        entries: &Entries<'a>,
+        number: u32,
+        args: &'a [u8],
+    ) -> Result<Result<Encoded, Failure>> {
         if let Some(short) = self.short_ways.get(number as usize).copied().flatten() {
-            match self.call_at_once(short, &args).await? {
+            let call = entries.call;
+            let (result,) = if self.in_place {
+                let place = InPlace::within(LONGEST, None);
+                place.call(&mut self.store, |store| call.call(store, (short, args)))?
+            } else {
+                call.call_async(&mut self.store, (short, args)).await?
+            };
+            match result {
                 Err(failure) if failure.code == "ERR_WAITS" => {}
-                answer => return Ok(answer.map(Encoded::One)),
+                result => return Ok(result.map(Encoded::One)),
             }
         }
-        let start = self.starter()?;
+        let args = args.to_vec();
         let started = self.store.run_concurrent(async |accessor| {
-            answer(accessor, &start, (number, args), usize::MAX).await
+            answer(accessor, &entries.start, (number, args), usize::MAX).await
         });
         started.await?
-    }
-
-    /// Calls a function that never waits, in place if the family is called so.
-    async fn call_at_once(&mut self, number: u32, args: &[u8]) -> Result<Result<Vec<u8>, Failure>> {
-        type Called = Result<Vec<u8>, Failure>;
-        let call: TypedFunc<(u32, &[u8]), (Called,)> =
-            self.export("mix:ffi/family@0.1.1", "call")?;
-        Ok(if self.in_place {
-            let place = InPlace::within(LONGEST, None);
-            place
-                .call(&mut self.store, |store| call.call(store, (number, args)))?
-                .0
-        } else {
-            call.call_async(&mut self.store, (number, args)).await?.0
-        })
     }
 
     fn short_way(&self, name: &str) -> Option<u32> {
