@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Constant and file name of every embedded component.
-const GUESTS: [(&str, &str); 15] = [
+const GUESTS: [(&str, &str); 16] = [
     ("VM", "mix_vm_component.wasm"),
     ("VM_COMPOSED", "mix_vm_composed.wasm"),
     ("STANDALONE", "mix_standalone.wasm"),
@@ -19,6 +19,7 @@ const GUESTS: [(&str, &str); 15] = [
     ("FILES_MEMORY", "mix_plugin_files_memory.wasm"),
     ("HTTP", "mix_plugin_http.wasm"),
     ("DB", "mix_plugin_db.wasm"),
+    ("MAIN_DATABASE", "mix_plugin_main_database.wasm"),
     ("SECRETS", "mix_plugin_secrets.wasm"),
     ("WASM", "mix_plugin_wasm.wasm"),
 ];

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use mix_file_path::folder_name;
 use mix_plugin_sdk::{Failure, Map, Value};
+use mix_remote_database::{RemoteMain, is_main_database};
 use mix_store::{AsOf, Database, OpenOptions, SaveOptions, StoreError, Sync, View};
 
 use crate::failures::failure;
@@ -92,7 +93,20 @@ pub(crate) fn resolve_to_read(session: &Session, value: &Value) -> Result<Target
 
 /// The same if it is open and up to date; else [`Failure::waits`].
 pub(crate) fn at_hand(session: &Session, value: &Value) -> Result<Target, Failure> {
+    if is_elsewhere(session) && is_main_database(value) {
+        return Err(Failure::waits());
+    }
     find(session, value, Effort::None)
+}
+
+/// True where the variables of this instance name another server for the main database. What stands before the store
+/// asks that one, but for short ways, which come here.
+fn is_elsewhere(session: &Session) -> bool {
+    static IS: OnceLock<bool> = OnceLock::new();
+    *IS.get_or_init(|| {
+        let variables = std::env::var("MIXER_ENV").unwrap_or_default();
+        RemoteMain::of([variables.as_str()].into_iter(), &session.who.app).is_some()
+    })
 }
 
 fn find(session: &Session, value: &Value, effort: Effort) -> Result<Target, Failure> {
@@ -204,7 +218,7 @@ fn main(session: &Session, effort: Effort) -> Result<Database, Failure> {
     } else {
         app_folder(session, name.unwrap_or("main"))?
     };
-    let database = on_disk(session, folder.clone(), name, true, effort)?;
+    let database = on_disk(session, folder.clone(), name, effort)?;
     let (is_open, evicted) =
         OPEN.with_borrow(|open| (open.on_disk.contains_key(&folder), open.evicted));
     if is_open {
@@ -213,7 +227,7 @@ fn main(session: &Session, effort: Effort) -> Result<Database, Failure> {
     Ok(database)
 }
 
-/// The database of an app of the same workspace.
+/// The database of an app of the same workspace: there is that of the run's own app, others stand behind the host.
 fn app(session: &Session, name: &str, effort: Effort) -> Result<Database, Failure> {
     if name == session.who.app {
         return main(session, effort);
@@ -223,15 +237,25 @@ fn app(session: &Session, name: &str, effort: Effort) -> Result<Database, Failur
             "{name:?} within reach: this run has only the data of its own app"
         ))));
     }
-    let folder = app_folder(session, name)?;
-    on_disk(session, folder, Some(name), false, effort)
+    if !is_name(name) {
+        return Err(no_name());
+    }
+    // A composed component with a folder of workspaces: nobody there has rights beyond its app.
+    Err(Failure::new(
+        "ERR_PERMISSION",
+        format!("no rights for the records of app {name:?}"),
+    ))
+}
+
+fn no_name() -> Failure {
+    bad_db(format!(
+        "an app has a name of 1 to {MAX_NAME} characters of [A-Za-z0-9_.-]"
+    ))
 }
 
 fn app_folder(session: &Session, name: &str) -> Result<PathBuf, Failure> {
     if !is_name(name) {
-        return Err(bad_db(format!(
-            "an app has a name of 1 to {MAX_NAME} characters of [A-Za-z0-9_.-]"
-        )));
+        return Err(no_name());
     }
     Ok(workspace(session)?.join(folder_name(name)))
 }
@@ -262,7 +286,6 @@ fn on_disk(
     session: &Session,
     folder: PathBuf,
     name: Option<&str>,
-    create: bool,
     effort: Effort,
 ) -> Result<Database, Failure> {
     let known = OPEN.with_borrow_mut(|open| {
@@ -285,7 +308,7 @@ fn on_disk(
     }
     let options = OpenOptions {
         name: name.map(str::to_owned),
-        create: create && effort == Effort::Whatever,
+        create: effort == Effort::Whatever,
         program: "mix db".into(),
         os_lock_held: std::env::var("MIXER_DB_LOCKED").is_ok_and(|set| set == "1"),
         sync: match std::env::var("MIXER_DB_SYNC") {

@@ -39,9 +39,14 @@ pub async fn run(agent: &str, params: Vec<u8>, timeout_ms: Option<u64>) -> RunOu
         };
         join(send, follow(events)).await.1
     };
-    let Some(timeout_ms) = timeout_ms else {
-        return running.await;
-    };
+    match timeout_ms {
+        Some(timeout_ms) => within(timeout_ms, running).await,
+        None => running.await,
+    }
+}
+
+/// What runs, to its end or to the end of its time.
+pub async fn within(timeout_ms: u64, running: impl Future<Output = RunOutcome>) -> RunOutcome {
     let time = monotonic_clock::wait_for(timeout_ms.saturating_mul(1_000_000));
     // What loses is dropped: with its events unread the session ends too.
     match select(pin!(running), pin!(time)).await {

@@ -4,6 +4,8 @@ use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, HashMap};
 
 use mix_http_api::RunOutcome;
+use mix_http_api::described::Parameter;
+use mix_value::{Value, escjson};
 
 use crate::bindings::mix::app::contents;
 use crate::bindings::mix::ffi::types::Caller;
@@ -39,6 +41,8 @@ pub struct App {
     loaded: Cell<Option<usize>>,
     /// Numbers of the functions of the families, asked for when the first one is needed.
     functions: OnceCell<HashMap<String, u32>>,
+    /// What the agents say of themselves, read when somebody asks.
+    about: OnceCell<Value>,
 }
 
 thread_local! {
@@ -67,6 +71,7 @@ impl App {
             damage: None,
             loaded: Cell::new(None),
             functions: OnceCell::new(),
+            about: OnceCell::new(),
         };
         app.list_modules();
         app
@@ -134,6 +139,26 @@ impl App {
         Ok(())
     }
 
+    /// What an agent says of itself, and what its callers send.
+    pub fn described(&self, agent: &str) -> (String, Vec<Parameter>) {
+        let about = self.about.get_or_init(|| {
+            let text = contents::about();
+            escjson::parse_plain(&text).unwrap_or(Value::Null)
+        });
+        let named = |one: &&Value| text_of(one, "name") == agent;
+        let agents = about.as_array().unwrap_or_default();
+        let Some(agent) = agents.iter().find(named) else {
+            return (String::new(), Vec::new());
+        };
+        let params = agent.get("params").and_then(Value::as_array);
+        let params = params.unwrap_or_default().iter().map(|param| Parameter {
+            name: text_of(param, "name").to_string(),
+            kind: text_of(param, "type").to_string(),
+            optional: param.get("optional") == Some(&Value::Bool(true)),
+        });
+        (text_of(agent, "description").to_string(), params.collect())
+    }
+
     /// Number of a foreign function.
     pub fn function(&self, name: &str) -> Option<u32> {
         let functions = self.functions.get_or_init(|| {
@@ -144,6 +169,10 @@ impl App {
         });
         functions.get(name).copied()
     }
+}
+
+fn text_of<'a>(map: &'a Value, member: &str) -> &'a str {
+    map.get(member).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn not_loaded(name: &str, issue: Issue) -> RunOutcome {

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use mix_http_api::alias::Alias;
 use mix_http_api::{
-    Access, Action, ApiError, Facts, NeedsBody, Plan, Response, Route, RunOutcome, Settings, Step,
-    plan,
+    Access, Action, AgentRun, ApiError, Done, Facts, Job, NeedsBody, Plan, Response, Route,
+    RunOutcome, Settings, Step, described, plan,
 };
+use mix_value::{Map, Value};
 
 use crate::bindings::wasi::http::types::{ErrorCode, Request, Response as WasiResponse};
 use crate::exchange::{self, NoBody};
@@ -34,8 +35,8 @@ pub async fn handle(request: Request) -> Result<WasiResponse, ErrorCode> {
 }
 
 async fn answer(pending: NeedsBody, request: Request, settings: &Settings) -> Response {
-    let alias = match found(&pending.route).await {
-        Ok(alias) => alias,
+    let found = match found(&pending.route).await {
+        Ok(found) => found,
         Err(error) => return pending.refuse(error),
     };
     if let Some(flaw) = pending.flaw() {
@@ -51,6 +52,10 @@ async fn answer(pending: NeedsBody, request: Request, settings: &Settings) -> Re
     match pending.with_body(&bytes) {
         Step::Reply(response) => response,
         Step::Call(call) => records::call(*call).await,
+        Step::Manage(managed) if managed.job == Job::DescribeAgent => {
+            let told = describe(&managed.route.name, found).await;
+            managed.finish(told.map(|told| Done::Value(200, told)))
+        }
         // Of what is the server's own only files are offered here.
         Step::Manage(managed) => files::answer(*managed).await,
         Step::Run(run) if run.asynchronous => run.refuse(ApiError::new(
@@ -58,18 +63,64 @@ async fn answer(pending: NeedsBody, request: Request, settings: &Settings) -> Re
             "unauthenticated",
             "an asynchronous run needs a token",
         )),
-        Step::Run(mut run) => {
-            let agent = match alias {
-                None => run.agent.clone(),
-                Some(Alias { agent, fixed, .. }) => match run.fix(fixed) {
-                    Ok(()) => agent,
-                    Err(error) => return run.refuse(error),
-                },
-            };
-            let outcome = agent::run(&agent, run.params.clone(), Some(run.timeout_ms)).await;
-            run.finish(told(outcome, settings))
-        }
+        Step::Run(run) => execute(*run, found, settings).await,
     }
+}
+
+/// What a name stands for.
+enum Found {
+    /// An agent; or the request is about something else.
+    Own,
+    /// A further name of an agent.
+    Alias(Alias),
+    /// A registered query: its record.
+    Query(Map),
+}
+
+async fn execute(mut run: AgentRun, found: Found, settings: &Settings) -> Response {
+    let agent = match found {
+        Found::Own => run.agent.clone(),
+        Found::Alias(Alias { agent, fixed, .. }) => match run.fix(fixed) {
+            Ok(()) => agent,
+            Err(error) => return run.refuse(error),
+        },
+        Found::Query(record) => {
+            let mut refusal = None;
+            let asking = async {
+                match records::registered(&record, &run).await {
+                    Ok(output) => RunOutcome::Output(output),
+                    Err(error) => {
+                        refusal = Some(error);
+                        RunOutcome::Internal
+                    }
+                }
+            };
+            let outcome = agent::within(run.timeout_ms, asking).await;
+            return match refusal {
+                Some(error) => run.refuse(error),
+                None => run.finish(outcome),
+            };
+        }
+    };
+    let outcome = agent::run(&agent, run.params.clone(), Some(run.timeout_ms)).await;
+    run.finish(told(outcome, settings))
+}
+
+async fn describe(name: &str, found: Found) -> Result<Value, ApiError> {
+    Ok(match found {
+        Found::Own => {
+            let (description, params) = app::with(|app| app.described(name));
+            described::agent(name, "agent", &description, params, &Map::new())
+        }
+        Found::Alias(alias) => {
+            let (_, params) = app::with(|app| app.described(&alias.agent));
+            described::agent(name, "alias", &alias.description, params, &alias.fixed)
+        }
+        Found::Query(record) => {
+            let params = records::params(&record).await?;
+            described::query(name, &record, params)
+        }
+    })
 }
 
 /// An outcome as clients see it: where everybody may write, everybody may see the stack.
@@ -93,36 +144,45 @@ fn told(outcome: RunOutcome, settings: &Settings) -> RunOutcome {
     }
 }
 
-/// What a request names must be there before its body is read; the alias if its agent is one.
-async fn found(route: &Route) -> Result<Option<Alias>, ApiError> {
+/// What a request names must be there before its body is read.
+async fn found(route: &Route) -> Result<Found, ApiError> {
     if route.app.is_empty() {
-        return Ok(None);
+        return Ok(Found::Own);
     }
     // The one app of this component is the only one there is.
     let loaded = app::with(|app| {
         if app.name != route.app {
             Err(RunOutcome::NoSuchApp)
-        } else if route.action == Action::RunAgent {
+        } else if matches!(route.action, Action::RunAgent | Action::DescribeAgent) {
             app.load(&route.name)
         } else {
             Ok(())
         }
     });
-    let Err(outcome) = loaded else {
-        return Ok(None);
-    };
-    let missing = || {
+    let missing = |outcome: &RunOutcome| {
         outcome
             .error(&route.name)
             .unwrap_or_else(ApiError::internal)
     };
-    if matches!(outcome, RunOutcome::NoSuchApp) {
-        return Err(missing());
-    }
-    let alias = records::alias(&route.name).await?.ok_or_else(missing)?;
-    match app::with(|app| app.load(&alias.agent)) {
-        Ok(()) => Ok(Some(alias)),
-        Err(_) => Err(alias.leads_nowhere()),
+    match loaded {
+        Ok(()) if route.action == Action::RunQuery => {
+            let query = records::query(&route.name).await?;
+            query
+                .map(Found::Query)
+                .ok_or_else(|| ApiError::new(404, "not_found", "no registered query of that name"))
+        }
+        Ok(()) => Ok(Found::Own),
+        Err(outcome @ RunOutcome::NoSuchApp) => Err(missing(&outcome)),
+        Err(outcome) => {
+            if let Some(alias) = records::alias(&route.name).await? {
+                return match app::with(|app| app.load(&alias.agent)) {
+                    Ok(()) => Ok(Found::Alias(alias)),
+                    Err(_) => Err(alias.leads_nowhere()),
+                };
+            }
+            let query = records::query(&route.name).await?;
+            query.map(Found::Query).ok_or_else(|| missing(&outcome))
+        }
     }
 }
 

@@ -28,7 +28,7 @@
 //! * [`AgentRun`], [`RunOutcome`]: a run of an agent and what became of it.
 //! * [`FamilyCall`], [`CallFailure`]: a call of the record store.
 //! * [`Managed`], [`Job`], [`Done`]: what is the server's own.
-//! * [`alias`]: further names of agents.
+//! * [`alias`]: further names of agents; [`registered`]: queries with a name; [`described`]: what is told about either.
 //! * [`dialog`]: the messages of an interactive session.
 //! * [`Topic`], [`event`]: what is read as a stream of events.
 //! * [`Route`], [`Action`], [`Need`]: a resource, what is done with it, what that needs.
@@ -40,6 +40,7 @@ mod call_failure;
 mod conditional;
 mod control;
 mod cors;
+pub mod described;
 pub mod dialog;
 mod error;
 mod form;
@@ -52,6 +53,7 @@ mod openapi;
 mod params;
 mod plan;
 mod records;
+pub mod registered;
 mod response;
 mod route;
 mod run;

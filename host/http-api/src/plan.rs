@@ -353,7 +353,9 @@ pub(crate) fn is_offered(settings: &Settings, action: Action) -> bool {
             Action::Root
                 | Action::Health
                 | Action::OpenApi
+                | Action::DescribeAgent
                 | Action::RunAgent
+                | Action::RunQuery
                 | Action::PostDocuments
                 | Action::DeleteDocuments
                 | Action::GetDocument

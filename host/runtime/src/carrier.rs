@@ -10,11 +10,12 @@ use wit_parser::Resolve;
 
 const WIT: &str = include_str!("../../../wit/app/contents.wit");
 const READ: &str = "mix:app/contents@0.1.0#read";
+const ABOUT: &str = "mix:app/contents@0.1.0#about";
 const PAGE: usize = 64 * 1024;
 
-/// A component whose `read` gives an app with these executables (name and bytes).
-pub fn carrier(app: &str, executables: &[(&str, &[u8])]) -> Result<Vec<u8>> {
-    let mut module = core_module(app, executables);
+/// A component whose `read` gives an app with these executables (name and bytes), and whose `about` gives that text.
+pub fn carrier(app: &str, executables: &[(&str, &[u8])], about: &str) -> Result<Vec<u8>> {
+    let mut module = core_module(app, executables, about);
     let mut resolve = Resolve::default();
     let package = resolve.push_str("contents.wit", WIT)?;
     let world = resolve.select_world(&[package], Some("carrier"))?;
@@ -25,12 +26,13 @@ pub fn carrier(app: &str, executables: &[(&str, &[u8])]) -> Result<Vec<u8>> {
         .encode()
 }
 
-/// All of the result lies in the memory from the start; the function gives its place.
-fn core_module(app: &str, executables: &[(&str, &[u8])]) -> Vec<u8> {
-    // The record app, then the list of executables, then texts and code.
+/// All results lie in the memory from the start; the functions give their places.
+fn core_module(app: &str, executables: &[(&str, &[u8])], about: &str) -> Vec<u8> {
+    // The record app, the text about it, then the list of executables, then texts and code.
     const APP: usize = 16;
+    const TEXT: usize = APP + 16;
     const EXECUTABLE: usize = 16;
-    let list = APP + 16;
+    let list = TEXT + 8;
     let mut texts = Vec::new();
     let begin = list + executables.len() * EXECUTABLE;
     let mut put = |bytes: &[u8]| {
@@ -41,6 +43,7 @@ fn core_module(app: &str, executables: &[(&str, &[u8])]) -> Vec<u8> {
     let mut words = Vec::new();
     words.extend(put(app.as_bytes()));
     words.extend([list as u32, executables.len() as u32]);
+    words.extend(put(about.as_bytes()));
     for (name, code) in executables {
         words.extend(put(name.as_bytes()));
         words.extend(put(code));
@@ -51,7 +54,7 @@ fn core_module(app: &str, executables: &[(&str, &[u8])]) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], [ValType::I32]);
     let mut functions = FunctionSection::new();
-    functions.function(0);
+    functions.function(0).function(0);
     let mut memories = MemorySection::new();
     let pages = (APP + data.len()).div_ceil(PAGE) as u64;
     memories.memory(MemoryType {
@@ -64,11 +67,14 @@ fn core_module(app: &str, executables: &[(&str, &[u8])]) -> Vec<u8> {
     let mut exports = ExportSection::new();
     exports
         .export("memory", ExportKind::Memory, 0)
-        .export(READ, ExportKind::Func, 0);
+        .export(READ, ExportKind::Func, 0)
+        .export(ABOUT, ExportKind::Func, 1);
     let mut code = CodeSection::new();
-    let mut read = Function::new([]);
-    read.instructions().i32_const(APP as i32).end();
-    code.function(&read);
+    for place in [APP, TEXT] {
+        let mut gives = Function::new([]);
+        gives.instructions().i32_const(place as i32).end();
+        code.function(&gives);
+    }
     let mut segments = DataSection::new();
     segments.active(0, &ConstExpr::i32_const(APP as i32), data);
     let mut module = Module::new();

@@ -53,6 +53,12 @@ pub fn of_request(
     with_operator(members, operator)
 }
 
+/// Of the variables of a run those that the operator gives to all.
+pub fn operators(environment: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
+    let own = environment.iter().filter(|(name, _)| *name == OPERATOR);
+    own.cloned().collect()
+}
+
 /// Variables of a run that does not ask for them: what the operator says of its surroundings.
 pub fn of_operator(operator: Option<String>) -> Vec<(&'static str, String)> {
     operator.map(|text| (OPERATOR, text)).into_iter().collect()

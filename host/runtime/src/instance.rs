@@ -36,6 +36,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::AbortHandle;
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
 
 /// Time for a shared instance between two answers while guest code is spinning.
@@ -425,8 +426,19 @@ impl Instance {
     fn bury(&self, store: &Store<GuestState>, function: u32, error: wasmtime::Error) -> Failure {
         let interrupted = matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt))
             || error.is::<Overslept>();
+        let full = |error: &wasmtime::Error| {
+            let full = |cause: &(dyn std::error::Error + 'static)| {
+                matches!(cause.downcast_ref(), Some(ResourceTableError::Full))
+            };
+            error.chain().any(full)
+        };
         let (code, what) = if store.data().limits.exceeded {
             ("ERR_TOO_LARGE", "ran out of memory in")
+        } else if full(&error) {
+            (
+                "ERR_TOO_LARGE",
+                "held more files, requests and other handles of the host than a plugin may in",
+            )
         } else if interrupted {
             ("ERR_TIMEOUT", "did not answer in time in")
         } else {

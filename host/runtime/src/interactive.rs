@@ -7,6 +7,7 @@
 
 use crate::assembly::Assembly;
 use crate::bindings::{Action, Event, Issue};
+use crate::embedding;
 use crate::listener::Listener;
 use crate::neighbours::Neighbours;
 use crate::programs::Executable;
@@ -161,6 +162,13 @@ fn open(
     request: SessionRequest,
 ) -> BoxFuture<'_, anyhow::Result<Result<Opened, Issue>>> {
     Box::pin(async move {
+        if request.program.component().is_some() {
+            let message = "a component that mixer has not built has agents, but no sessions here";
+            return Ok(Err(embedding::failed(
+                "ERR_UNSUPPORTED",
+                message.to_owned(),
+            )));
+        }
         let vm = assembly.vms.of(&request.program.foreign).await?;
         let who = caller(&request.place, "", &request.user, None);
         let grants = Grants {

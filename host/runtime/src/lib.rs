@@ -36,6 +36,7 @@ pub mod compose;
 pub mod contract;
 pub mod desk;
 pub mod download;
+pub mod embedding;
 pub mod environment;
 pub mod families;
 pub mod guests;

@@ -2,6 +2,8 @@
 
 use crate::assembly::Assembly;
 use crate::bindings::{Action, AgentCall, Caller, Event, Issue};
+use crate::embedding::EmbeddingCode;
+use crate::environment;
 use crate::listener::Listener;
 use crate::neighbours::Neighbours;
 use crate::plugin::Access;
@@ -102,9 +104,12 @@ pub fn run_answering(
     Box::pin(async move {
         // The first run that needs a form of the VM waits until it is compiled, at no cost of its own time.
         let vms = &assembly.vms;
-        let vm = match vms.of_agent(&request.program, &request.agent).await {
-            Ok(vm) => vm,
-            Err(error) => return Outcome::Broken(format!("{error:#}")),
+        let guest = match request.program.component() {
+            Some(component) => Guest::Component(component),
+            None => match vms.of_agent(&request.program, &request.agent).await {
+                Ok(vm) => Guest::Vm(vm),
+                Err(error) => return Outcome::Broken(format!("{error:#}")),
+            },
         };
         let who = caller(
             &request.place,
@@ -124,7 +129,10 @@ pub fn run_answering(
         let deadline = Instant::now() + request.timeout;
         let end = End(Mutex::new(deadline));
         let grants = Grants {
-            environment: request.environment.clone(),
+            environment: match guest {
+                Guest::Vm(_) => request.environment.clone(),
+                Guest::Component(_) => environment::operators(&request.environment),
+            },
             memory: request.memory,
             ..Grants::default()
         };
@@ -134,7 +142,13 @@ pub fn run_answering(
             Ok(mut store) => {
                 store.data_mut().deadline = Some(deadline);
                 store.data_mut().owner = Some(Box::new(context.clone()));
-                let running = drive(vm, &mut store, &who, &request, early, &end);
+                let running = async {
+                    match guest {
+                        Guest::Vm(vm) => drive(vm, &mut store, &who, &request, early, &end).await,
+                        // Nothing comes after its output.
+                        Guest::Component(component) => component.run(&mut store, &request).await,
+                    }
+                };
                 let running = context.desk.serve(running);
                 let running = paced(&assembly.shares, &request.place.workspace, running);
                 match end.within(running).await {
@@ -145,6 +159,14 @@ pub fn run_answering(
             }
         }
     })
+}
+
+/// What a run is driven by.
+enum Guest<'a> {
+    /// The VM, with the program.
+    Vm(&'a VmCode),
+    /// A component that has the agent itself.
+    Component(&'a EmbeddingCode),
 }
 
 /// When a run ends that does not end by itself. What comes after its answer has a time of its own.

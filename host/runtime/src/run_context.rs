@@ -12,13 +12,14 @@ use crate::instance::{Instance, Started, failure};
 use crate::lock::Locked;
 use crate::neighbours::{self, Asked, Neighbours, Outside};
 use crate::plugin::{Access, PluginCode};
-use crate::remote_main::{self, RemoteMain};
+use crate::remote_main;
 use crate::room;
 use crate::stream::HostReply;
 use crate::tape;
 use crate::trace::{Kind, Open, Trace};
 use crate::vm::unknown;
 use crate::workspace::Place;
+use mix_remote_database::RemoteMain;
 use mix_value::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -68,7 +69,7 @@ impl RunContext {
         neighbours: Option<Arc<dyn Neighbours>>,
         environment: &[(&'static str, String)],
     ) -> Arc<RunContext> {
-        let remote = RemoteMain::of(environment, &place.app);
+        let remote = remote_main::of(environment, &place.app);
         Arc::new(RunContext {
             assembly,
             place,
@@ -281,7 +282,7 @@ impl RunContext {
         }
         if let Some(remote) = self.remote(target, &args) {
             let function = self.assembly.name_of(target);
-            return remote.start(self, function, args).await;
+            return remote_main::start(remote, self, function, args).await;
         }
         if let Some(function) = self.assembly.server_function(target)
             && let Some(neighbours) = &self.neighbours

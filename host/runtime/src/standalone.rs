@@ -24,6 +24,7 @@ use crate::guests;
 use crate::manifest::{Grant, Manifest};
 use crate::plugin::{Linkers, PluginCode, Standing};
 use crate::programs::Executable;
+use crate::signature::Parameter;
 use crate::snapshot::{component, loading};
 use anyhow::{Context, Result, anyhow, bail};
 use confine::Front;
@@ -53,6 +54,11 @@ const BUILT_IN_FAMILIES: [(&str, &[u8]); 7] = [
 /// Those that are there even if no program uses them: the front answers with them too.
 const ALWAYS: [&str; 3] = ["core", "files", "db"];
 
+/// What stands before the record store where a program uses it ([`mix_remote_database`]), and the families behind it.
+const MAIN_DATABASE: &str = "main-database";
+const STORE: &str = "db";
+const REQUESTS: &str = "http";
+
 /// What a component is made of.
 #[derive(Default)]
 pub struct Recipe {
@@ -78,6 +84,8 @@ struct Chosen<'a> {
     about: Family,
     /// What stands between it and the host.
     front: Option<Front>,
+    /// False if its short ways are those of a family behind it, which are called there.
+    has_short_ways: bool,
 }
 
 /// Composes everything. Imports that no stock host offers are named in the error.
@@ -178,11 +186,23 @@ const ENVIRONMENT: &str = "agentServerEnvironment";
 
 /// The agents of all programs; of several with one name the last one counts.
 fn agents(programs: &[(String, Executable)]) -> Vec<Agent> {
+    listed(programs, |program, name| program.params(name))
+}
+
+/// The same with what callers send, which is what the component tells its own callers.
+fn told(programs: &[(String, Executable)]) -> Vec<Agent> {
+    listed(programs, |program, name| program.arguments(name))
+}
+
+fn listed(
+    programs: &[(String, Executable)],
+    params: impl for<'a> Fn(&'a Executable, &str) -> Option<&'a [Parameter]>,
+) -> Vec<Agent> {
     let mut agents: Vec<Agent> = Vec::new();
     for (_, program) in programs {
         for (name, _) in program.modules.iter().filter(|(_, is_agent)| *is_agent) {
             agents.retain(|agent| agent.name != *name);
-            let params = program.params(name).unwrap_or_default();
+            let params = params(program, name).unwrap_or_default();
             agents.push(Agent {
                 name: name.clone(),
                 description: program.description(name).to_owned(),
@@ -226,18 +246,31 @@ async fn families(recipe: &Recipe) -> Result<Vec<Chosen<'_>>> {
     }
     let engine = engine::engine()?;
     let linkers = Linkers::new(&engine)?;
-    let mut chosen = Vec::new();
+    let mut shipped = Vec::new();
     for (name, bytes) in BUILT_IN_FAMILIES {
         let other = recipe.replaced.iter().find(|(family, _)| family == name);
         let bytes = other.map_or(Cow::Borrowed(bytes), |(_, other)| Cow::Borrowed(other));
         let family = ask(&engine, &linkers, name, bytes, other.is_some(), None).await?;
-        let used = |function: &Function| {
-            let programs = recipe.programs.iter();
-            programs
-                .flat_map(|(_, program)| &program.foreign)
-                .any(|foreign| *foreign == function.name)
-        };
-        if other.is_some() || ALWAYS.contains(&name) || family.functions.iter().any(used) {
+        shipped.push((other.is_some(), family));
+    }
+    let uses = |name: &str| {
+        let programs = recipe.programs.iter();
+        let mut foreign = programs.flat_map(|(_, program)| &program.foreign);
+        foreign.any(|foreign| foreign == name)
+    };
+    let store = shipped.iter().find(|(_, family)| family.name == STORE);
+    let asks_elsewhere = store.is_some_and(|(_, store)| {
+        let mut functions = store.functions.iter().map(|function| &*function.name);
+        functions.any(|name| mix_remote_database::concerns(name) && uses(name))
+    });
+    let mut chosen = Vec::new();
+    for (replaced, family) in shipped {
+        let name = &*family.name;
+        let used = || family.functions.iter().any(|one| uses(&one.name));
+        if name == STORE && asks_elsewhere {
+            chosen.push(before_store(&family, replaced));
+        }
+        if replaced || ALWAYS.contains(&name) || used() || name == REQUESTS && asks_elsewhere {
             chosen.push(family);
         }
     }
@@ -272,6 +305,32 @@ async fn families(recipe: &Recipe) -> Result<Vec<Chosen<'_>>> {
         );
     }
     Ok(chosen)
+}
+
+/// What stands before the record store: it has those of its functions that another server may answer.
+fn before_store(store: &Chosen, replaced: bool) -> Chosen<'static> {
+    let functions = store.functions.iter();
+    let functions: Vec<Function> = functions
+        .filter(|function| mix_remote_database::concerns(&function.name))
+        .cloned()
+        .collect();
+    let about = Family {
+        name: MAIN_DATABASE.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        functions: functions.len(),
+        plugin: false,
+        needs: Vec::new(),
+        granted: Vec::new(),
+        confined: Vec::new(),
+    };
+    Chosen {
+        name: MAIN_DATABASE.to_owned(),
+        bytes: Cow::Borrowed(guests::MAIN_DATABASE),
+        functions,
+        about,
+        front: None,
+        has_short_ways: replaced,
+    }
 }
 
 /// Takes a family in. `grants`: what plugins are given; `None` for a family of the library, or what
@@ -322,6 +381,7 @@ async fn ask<'a>(
         functions: code.functions,
         about,
         front,
+        has_short_ways: true,
     })
 }
 
@@ -362,6 +422,9 @@ fn links(chosen: &[Chosen], foreign: &[String]) -> Vec<Link> {
             let known = links.iter().any(|link| link.name == function.name);
             // What stands beside a function comes with it, and is of the same family.
             let whole = contract::whole_of(function, &family.functions);
+            if whole.is_some() && !family.has_short_ways {
+                continue;
+            }
             let name = &whole.unwrap_or(function).name;
             if known || !foreign.contains(name) {
                 continue;
@@ -450,6 +513,17 @@ fn compose(recipe: &Recipe, chosen: &[Chosen], vm: Option<&[u8]>) -> Result<(Vec
         parts.push((format!("family {}", family.about.name), family.bytes.len()));
         families.push(part);
     }
+    let placed = |name: &str| chosen.iter().position(|family| family.name == name);
+    if let (Some(front), Some(store), Some(requests)) =
+        (placed(MAIN_DATABASE), placed(STORE), placed(REQUESTS))
+    {
+        for (behind, import) in [(store, "store"), (requests, "requests")] {
+            let exports = composition.exported(&families[behind]);
+            let exports = exports.iter().map(String::as_str);
+            let export = contract::compatible(FAMILY, exports).unwrap_or(FAMILY);
+            composition.connect(&families[behind], export, &families[front], import)?;
+        }
+    }
     if recipe.open_family {
         if chosen.len() < DIRECT {
             switchboard.leave_open(&mut composition)?;
@@ -479,7 +553,8 @@ fn compose(recipe: &Recipe, chosen: &[Chosen], vm: Option<&[u8]>) -> Result<(Vec
                 .collect()
         }
     };
-    let carrier = carrier(&recipe.app, &programs)?;
+    let about = serde_json::to_string(&told(&recipe.programs))?;
+    let carrier = carrier(&recipe.app, &programs, &about)?;
     let contents = composition.add("contents", &carrier)?;
     parts.push(("programs".to_owned(), carrier.len()));
     let front = composition.add("front", guests::STANDALONE)?;

@@ -89,7 +89,7 @@ fn leave_worker() {
 
 /// Work that keeps its thread waiting; what else a worker thread has to do is done by another one
 /// meanwhile. It may wait for futures.
-pub(crate) fn while_others_work<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub fn while_others_work<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     if is_worker() {
         return tokio::task::block_in_place(work);
     }

@@ -1,12 +1,12 @@
 //! What an app offers besides its agents: aliases and registered queries, records of its database.
 
 use super::Server;
-use super::records::{Database, map};
+use super::records::Database;
 use mix_http_api::alias::{Alias, found, lookup};
 use mix_http_api::{AgentRun, ApiError, RunOutcome};
 use mix_runtime::programs::{Executable, Missing};
 use mix_runtime::workspace::Place;
-use mix_value::{Map, Value, msgpack};
+use mix_value::{Map, Value};
 use std::sync::Arc;
 
 /// What a name stands for.
@@ -72,7 +72,7 @@ pub async fn query(
     place: &Place,
     name: &str,
 ) -> Result<Option<Map>, ApiError> {
-    record(server, place, "cloud_query", name).await
+    record(server, place, mix_http_api::registered::KIND, name).await
 }
 
 /// Names of aliases and registered queries.
@@ -113,21 +113,6 @@ pub fn has_records(place: &Place) -> bool {
     place.folder().join("v2").is_dir()
 }
 
-/// Text of member `description`.
-pub fn described(record: &Map) -> String {
-    match record.get("description") {
-        Some(Value::String(text)) => text.to_string(),
-        _ => String::new(),
-    }
-}
-
-fn params(run: &AgentRun) -> Result<Map, ApiError> {
-    match msgpack::decode(&run.params) {
-        Ok(Value::Map(params)) => Ok(params),
-        _ => Err(ApiError::internal()),
-    }
-}
-
 /// Runs a registered query: no code, the rights of the app.
 pub async fn run(
     server: &Arc<Server>,
@@ -135,39 +120,11 @@ pub async fn run(
     query: &Map,
     run: &AgentRun,
 ) -> Result<RunOutcome, ApiError> {
-    let mut request = Map::new();
-    let mut put = |name: &str, value: Value| request.insert(Arc::from(name), value);
-    let Some(ast) = query.get("ast") else {
-        return Err(ApiError::new(
-            500,
-            "internal",
-            "the registered query has no ast",
-        ));
-    };
-    put("queryAST", ast.clone());
-    for (stored, wanted) in [
-        ("skip", "skip"),
-        ("limit", "limit"),
-        ("include_superseded", "includeSuperseded"),
-        ("include_deleted", "includeDeleted"),
-    ] {
-        if let Some(value) = query.get(stored) {
-            put(wanted, value.clone());
-        }
-    }
-    // Declared defaults fill the gaps.
-    let mut values = match query.get("params") {
-        Some(Value::Map(defaults)) => defaults.clone(),
-        _ => Map::new(),
-    };
-    values.extend(params(run)?);
-    put("params", Value::Map(values));
+    let request = mix_http_api::registered::request(query, run)?;
     let _slot = match server.calls.acquire(&place.workspace).await {
         Ok(slot) => slot,
         Err(none) => return Ok(none.outcome()),
     };
-    let rows = Database::new(server, place)
-        .rows(Value::Map(request))
-        .await?;
-    Ok(RunOutcome::Output(map([("result", Value::Array(rows))])))
+    let answer = Database::new(server, place).answer(request).await?;
+    mix_http_api::registered::output(answer).map(RunOutcome::Output)
 }

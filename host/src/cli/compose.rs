@@ -29,6 +29,12 @@ impl Compose {
         for path in &self.programs {
             let name = programs::name_after(path);
             let executables = Program::load(path, &[])?.executables();
+            if executables.iter().any(|one| one.component().is_some()) {
+                return Err(Exit::failed(format!(
+                    "error: {}: it carries no program of this VM; it is a component of its own already, which needs no composing",
+                    path.display()
+                )));
+            }
             programs.extend(executables.into_iter().map(|one| (name.clone(), one)));
         }
         let app = match (self.app, programs.first()) {

@@ -107,7 +107,7 @@ impl Program {
                 let executables = programs::carried(&component).map_err(wrong)?;
                 if executables.is_empty() {
                     return Err(Exit::failed(format!(
-                        "error: {}: it carries no program of this VM; `mixer build APP -o app.wasm` makes a component that does",
+                        "error: {}: it carries no program of this VM and does not export mix:embed/agents; `mixer build APP -o app.wasm` makes a component that does",
                         path.display()
                     )));
                 }

@@ -27,7 +27,7 @@ fn main() -> Result<()> {
         "mix_plugin_db",
     ];
     let families: Vec<_> = families.map(guest).into();
-    let carrier = carrier(&app, &[("main", &code)])?;
+    let carrier = carrier(&app, &[("main", &code)], "[]")?;
     std::fs::write(out, compose_app(&families, carrier)?)?;
     Ok(())
 }

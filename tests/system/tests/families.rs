@@ -827,6 +827,26 @@ fn a_server_of_files_may_say_what_it_likes() {
     assert!(wrong.starts_with("ERR_EXPECTED_ARRAY: "), "{wrong}");
 }
 
+/// What agent `own` says of a main database on another server.
+fn there_and_back() -> Value {
+    let refused = |text: &str| json!({"_rmx_type": "{tag}case:error", "_rmx_value": format!("ERR_DB: {text}")});
+    json!({
+        "numbers": [1, 2, 4],
+        "follows": 1,
+        "text": 4,
+        "read": [1, null, [true, false]],
+        "changed": [3, true],
+        "gone": [3, true, 1],
+        "then": [3, false, 4],
+        "past": refused("read_only: a database of the past cannot be written"),
+        "changes": refused("a remote database tells of no changes"),
+        // In the words of the server.
+        "refused": refused("unresolved_ref: record 0: the temporary ref \"nobody\" names no record of the batch at .of (status 400)"),
+        // By its name it is the one of this workspace.
+        "own": 0,
+    })
+}
+
 /// With variable `remoteDatabaseServer` the main database is that of the same app on another server.
 #[test]
 fn the_main_database_may_be_on_another_server() {
@@ -851,24 +871,7 @@ fn the_main_database_may_be_on_another_server() {
         agent("databases.mix", "own", &params, &arguments)
     };
     let there = ["--env", &environment, "--dangerous-http-mode"];
-    let expected = json!({
-        "numbers": [1, 2, 4],
-        "follows": 1,
-        "text": 4,
-        "read": [1, null, [true, false]],
-        "changed": [3, true],
-        "gone": [3, true, 1],
-        "then": [3, false, 4],
-        "past": {"_rmx_type": "{tag}case:error", "_rmx_value":
-            "ERR_DB: read_only: a database of the past cannot be written"},
-        "changes": {"_rmx_type": "{tag}case:error", "_rmx_value":
-            "ERR_DB: a remote database tells of no changes"},
-        // In the words of the server.
-        "refused": {"_rmx_type": "{tag}case:error", "_rmx_value": "ERR_DB: unresolved_ref: record 0: the temporary ref \"nobody\" names no record of the batch at .of (status 400)"},
-        // By its name it is the one of this workspace.
-        "own": 0,
-    });
-    assert_eq!(output(&run("shop", &there)), expected);
+    assert_eq!(output(&run("shop", &there)), there_and_back());
     let question = r#"{"query": "n == 4 | .n"}"#;
     let path = "/v1/ws/there/app/shop/query";
     let kept = server.send("POST", path, &[], Some(("application/json", question)));
@@ -881,5 +884,124 @@ fn the_main_database_may_be_on_another_server() {
         let done = run(app, more);
         assert_eq!(done.code, 1, "{}", done.stdout);
         assert!(done.stderr.contains(code), "{}", done.stderr);
+    }
+}
+
+/// So it is in a composed component under a stock host.
+#[test]
+fn the_main_database_of_a_component_may_be_on_another_server() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let there = Server::mixer(&folder.path().join("there"), &[]);
+    for (path, body) in [
+        ("/v1/ws", r#"{"name":"there"}"#),
+        ("/v1/ws/there/app/shop", "{}"),
+    ] {
+        let made = there.send("POST", path, &[], Some(("application/json", body)));
+        assert_eq!(made.status, 201, "{path}");
+    }
+    let ws_dir = folder.path().join("here");
+    std::fs::create_dir(&ws_dir).expect("a writable folder");
+    let log = std::fs::File::create(folder.path().join("log")).expect("a log");
+    // Loaded beforehand, and loaded at the start.
+    let (one, two) = (
+        folder.path().join("one.wasm"),
+        folder.path().join("two.wasm"),
+    );
+    let (databases, hash) = (program("databases.mix"), program("hash.mix"));
+    for (out, programs) in [(&one, &[&databases][..]), (&two, &[&databases, &hash])] {
+        let mut arguments = vec!["compose"];
+        arguments.extend(programs.iter().map(|path| path.as_str()));
+        let out = out.display().to_string();
+        arguments.extend(["--app", "shop", "-o", &out]);
+        let done = run_mixer(arguments);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    }
+    let base = format!("{}/v1/ws/there", there.base());
+    let environment = format!("MIXER_ENV={}", json!({"remoteDatabaseServer": base}));
+    let variables = [&*environment, "MIXER_DANGEROUS_HTTP_MODE=true"];
+    let run = "/v1/ws/local/app/shop/agent/own/run";
+    for component in [&one, &two] {
+        let server = stock_server(component, &ws_dir, &variables, &log);
+        let (status, body) = server.post(run, r#"{"app":"shop","then":4}"#);
+        let told = response_json(&body);
+        assert_eq!(status, 200, "{told}");
+        assert_eq!(told, there_and_back());
+        let question = r#"{"query":"n == 4 | .n"}"#;
+        let kept = there.post("/v1/ws/there/app/shop/query", question).1;
+        assert_eq!(response_json(&kept), json!([4]));
+        // The next one begins anew.
+        let gone = there.send("DELETE", "/v1/ws/there/app/shop", &[], None);
+        assert_eq!(gone.status, 204);
+        there.post("/v1/ws/there/app/shop", "{}");
+    }
+    // The rules about requests hold.
+    let server = stock_server(&one, &ws_dir, &variables[..1], &log);
+    let (status, body) = server.post(run, r#"{"app":"shop","then":4}"#);
+    let told = response_json(&body);
+    assert_eq!(status, 500, "{told}");
+    assert!(told.to_string().contains("ERR_URL_BLOCKED"), "{told}");
+    // By its name it is the one of this workspace. Those of other apps are out of reach, as their files are.
+    let others = |params: Value| {
+        let path = "/v1/ws/local/app/shop/agent/others/run";
+        let (_, body) = server.post(path, &params.to_string());
+        response_json(&body)
+    };
+    assert_eq!(others(json!({"app": "shop", "save": {"n": 7}})), 7);
+    assert_eq!(others(json!({"app": "shop"})), json!([7]));
+    assert!(
+        ws_dir.join("local/shop/v2").is_dir(),
+        "nothing was saved here"
+    );
+    for params in [
+        json!({"app": "other"}),
+        json!({"app": "other", "save": {"n": 7}}),
+    ] {
+        let told = others(params);
+        assert_eq!(told["error"]["details"]["code"], "ERR_PERMISSION", "{told}");
+    }
+    assert!(!ws_dir.join("local/other").exists());
+}
+
+/// A server may send a client anywhere; requests go over HTTP only.
+#[test]
+fn a_redirect_does_not_lead_to_files() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head);
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let answer = match path.strip_prefix("/to/") {
+                Some(target) => format!("302 Found\r\nlocation: {target}\r\ncontent-length: 0"),
+                None => "200 OK\r\ncontent-length: 0".to_owned(),
+            };
+            let _ = write!(stream, "HTTP/1.1 {answer}\r\nconnection: close\r\n\r\n");
+        }
+    });
+    let targets = [
+        "/end",
+        "file:///etc/passwd",
+        "file:/etc/passwd",
+        "FILE://localhost/etc/passwd",
+        "data:text/plain,x",
+        "ftp://127.0.0.1/x",
+    ];
+    let params = json!({"url": url, "targets": targets});
+    let told = output(&agent(
+        "http.mix",
+        "follows",
+        &params,
+        &["--dangerous-http-mode"],
+    ));
+    let told = told.as_array().expect("an array").clone();
+    assert_eq!(told[0], json!({"status": 200}), "{told:?}");
+    for (target, told) in targets.iter().zip(&told).skip(1) {
+        let error = told["error"].as_str().unwrap_or_default();
+        assert_eq!(error, "ERR_URL_BLOCKED: scheme", "{target}: {told}");
     }
 }

@@ -1,6 +1,7 @@
 //! Runs the agent `shop` of the embedded app, with a stock of our own. Made ready by:
 //! mixer build app --open-family -o shop.wasm
 mod machine;
+mod session;
 mod stock;
 
 use machine::Machine;
@@ -28,5 +29,10 @@ async fn main() -> Result<()> {
         .await??
         .map_err(|failure| Error::msg(format!("{}: {}", failure.code, failure.message)))?;
     println!("{output}");
-    Ok(())
+    // A view that lives on between messages.
+    let load = r#"{"type":"load","module":"basket"}"#.to_owned();
+    let input = r#"{"type":"input","cell":"items","value":["apple","pear"]}"#.to_owned();
+    store
+        .run_concurrent(async |store| session::talk(store, agents, vec![load, input]).await)
+        .await?
 }

@@ -1,5 +1,6 @@
 //! An executable with the names that it offers.
 
+use crate::embedding::EmbeddingCode;
 use crate::libraries::{self, LibraryFile};
 use crate::schema::input_schema;
 use crate::signature::{Parameter, arguments, parameters};
@@ -100,8 +101,46 @@ impl Executable {
                 })
                 .collect(),
             digest: OnceLock::new(),
+            component: None,
             bytes,
         })
+    }
+
+    /// A component of the embedding world that carries no program; `None` for any other component.
+    pub fn of_component(bytes: &[u8]) -> Result<Option<Executable>> {
+        let Some(code) = EmbeddingCode::load(bytes)? else {
+            return Ok(None);
+        };
+        let agents = code.agents.iter().map(|name| {
+            // It does not say what they take.
+            let interface = Interface {
+                description: String::new(),
+                params: Vec::new(),
+                arguments: Vec::new(),
+                schema: serde_json::json!({"type": "object"}),
+                foreign: Box::default(),
+            };
+            (name.clone(), interface)
+        });
+        Ok(Some(Executable {
+            bytes: Vec::new(),
+            modules: code
+                .agents
+                .iter()
+                .map(|name| (name.clone(), true))
+                .collect(),
+            foreign: Vec::new(),
+            debug_data: None,
+            wants_debug_data: false,
+            agents: agents.collect(),
+            digest: OnceLock::from(Digest::from(Sha256::digest(bytes))),
+            component: Some(code),
+        }))
+    }
+
+    /// The component, if it is one that is run as it is.
+    pub fn component(&self) -> Option<&EmbeddingCode> {
+        self.component.as_ref()
     }
 
     /// Parameters of an agent; `None` for a module that is none.
@@ -180,9 +219,12 @@ fn foreign(program: &Program) -> Vec<String> {
     names.collect()
 }
 
-/// The executables that a component carries.
+/// The executables that a component carries; if it carries none, the component itself if it is one of the embedding world.
 pub fn carried(component: &[u8]) -> Result<Vec<Executable>> {
     let found = mix_bytecode::component::carried(component)?;
+    if found.is_empty() {
+        return Ok(Executable::of_component(component)?.into_iter().collect());
+    }
     let read = found.into_iter().map(|bytes| {
         if bytes.len() as u64 > MAX_EXECUTABLE {
             bail!("it carries an executable that is larger than {MAX_EXECUTABLE} bytes");

@@ -264,7 +264,8 @@ fn offering<'a, E: AsRef<Executable>>(executables: &'a [E], agent: &str) -> Opti
     offered.max_by_key(|(is_agent, _)| *is_agent)
 }
 
-/// What is in a file of the folder of programs. A `.wasm` that carries none is something else, and no error.
+/// What is in a file of the folder of programs. A `.wasm` that is no component of the embedding world is something
+/// else, and no error.
 fn executables_of(
     path: &Path,
     length: u64,

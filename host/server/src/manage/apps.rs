@@ -5,7 +5,7 @@ use crate::Server;
 use crate::identity::Admitted;
 use crate::records::{Database, map, text};
 use crate::registered::{self, Runnable};
-use mix_http_api::{ApiError, Done, is_agent_name};
+use mix_http_api::{ApiError, Done, described, is_agent_name};
 use mix_identity::{Permission, Resource, Target};
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
@@ -71,7 +71,7 @@ pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiErro
 
 /// Parameters and output of what a name stands for.
 pub async fn describe(server: &Arc<Server>, place: &Place, name: &str) -> Result<Done, ApiError> {
-    let (kind, description, in_params, out) = match registered::find(server, place, name).await? {
+    let told = match registered::find(server, place, name).await? {
         Runnable::Agent {
             program,
             agent,
@@ -80,50 +80,19 @@ pub async fn describe(server: &Arc<Server>, place: &Place, name: &str) -> Result
         } => {
             let kind = if alias.is_some() { "alias" } else { "agent" };
             let arguments = program.arguments(&agent).unwrap_or_default();
-            // What an alias fixes is not the caller's to give.
-            let free = arguments
-                .iter()
-                .filter(|param| !fixed.contains_key(param.name.as_str()));
-            let described = free
-                .map(|param| parameter(&param.name, &param.kind, param.optional))
-                .collect();
+            let params = arguments.iter().map(|param| described::Parameter {
+                name: param.name.clone(),
+                kind: param.kind.clone(),
+                optional: param.optional,
+            });
             let description = alias.unwrap_or_else(|| program.description(&agent).to_owned());
-            (kind, description, described, ("output", "data"))
+            described::agent(name, kind, &description, params, &fixed)
         }
         Runnable::Query(record) => {
-            let defaults = match record.get("params") {
-                Some(Value::Map(defaults)) => defaults.clone(),
-                _ => Map::new(),
-            };
             let ast = record.get("ast").cloned().unwrap_or(Value::Null);
-            let names = Database::new(server, place.clone()).params(ast).await?;
-            let described = names
-                .iter()
-                .map(|name| parameter(name, "data", defaults.contains_key(name.as_str())))
-                .collect();
-            let description = registered::described(&record);
-            ("query", description, described, ("result", "array(data)"))
+            let params = Database::new(server, place.clone()).params(ast).await?;
+            described::query(name, &record, params)
         }
     };
-    Ok(Done::Value(
-        200,
-        map([
-            ("name", text(name)),
-            ("description", text(&description)),
-            ("kind", text(kind)),
-            ("inParams", Value::Array(in_params)),
-            (
-                "outParams",
-                Value::Array(vec![parameter(out.0, out.1, false)]),
-            ),
-        ]),
-    ))
-}
-
-fn parameter(name: &str, kind: &str, optional: bool) -> Value {
-    map([
-        ("name", text(name)),
-        ("type", text(kind)),
-        ("optional", Value::Bool(optional)),
-    ])
+    Ok(Done::Value(200, told))
 }

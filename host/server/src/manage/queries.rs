@@ -28,7 +28,7 @@ pub async fn put(
     let database = Database::new(server, place.clone());
     let ast = database.parse(Value::Map(source)).await?;
     let stored = registered::query(server, place, name).await?;
-    members.insert(Arc::from("_rmx_type"), text("cloud_query"));
+    members.insert(Arc::from("_rmx_type"), text(mix_http_api::registered::KIND));
     members.insert(Arc::from("name"), text(name));
     members.insert(Arc::from("ast"), ast);
     if let Some(id) = stored.as_ref().and_then(|record| record.get("_rmx_id")) {

@@ -68,7 +68,7 @@ impl Build {
         })?;
         if !done.status.success() {
             return Err(Exit::failed(format!(
-                "error: cargo failed; what is wrong stands above (the target {TARGET} is needed)"
+                "error: cargo failed; what is wrong stands above (where it is the target: rustup target add {TARGET})"
             )));
         }
         let lines = String::from_utf8_lossy(&done.stdout);

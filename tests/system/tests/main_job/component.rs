@@ -307,10 +307,18 @@ fn a_program_in_rust_embeds_an_app_with_a_family_of_its_own() {
         "{}",
         String::from_utf8_lossy(&ran.stderr)
     );
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let mut lines = told.lines().map(|line| response_json(line.as_bytes()));
     assert_eq!(
-        response_json(&ran.stdout),
-        json!({"item": "apples", "left": 2, "order": true})
+        lines.next(),
+        Some(json!({"item": "apples", "left": 2, "order": true}))
     );
+    // Then the answers of a session, to the end of its last message.
+    let answers: Vec<Value> = lines.collect();
+    let count = answers.iter().rev().find(|one| one["cell"] == "count");
+    assert_eq!(count.map(|one| &one["value"]), Some(&json!(2)), "{told}");
+    let last = answers.last().map(|one| &one["type"]);
+    assert_eq!(last, Some(&json!("done")), "{told}");
 }
 
 #[test]
@@ -516,6 +524,25 @@ fn a_stock_host_answers_as_the_server_does() {
         ("POST", &path("agent/again/run"), Some("{}")),
         ("POST", &agent, Some(r#"{"name":"Ada"}"#)),
         ("GET", &path("agent/nobody/run"), None),
+        // What stands behind a name, and registered queries.
+        (
+            "POST",
+            &documents,
+            Some(
+                r#"{"_rmx_type":"cloud_query","name":"films","description":"Films by number",
+                    "ast":[["comparison","==",["token","n"],["param","n"]]],"params":{"n":2}}"#,
+            ),
+        ),
+        ("GET", &path("agent/fine"), None),
+        ("GET", &path("agent/hello"), None),
+        ("GET", &path("agent/films"), None),
+        ("GET", &path("agent/nobody"), None),
+        ("POST", &path("agent/films/run"), Some("{}")),
+        ("POST", &path("agent/films/run"), Some(r#"{"n":3}"#)),
+        ("GET", &path("query/films"), None),
+        ("POST", &path("query/films"), Some(r#"{"n":4}"#)),
+        ("GET", &path("query/nothing"), None),
+        ("GET", &path("agent/films/run?field=result"), None),
         // What is not there.
         ("GET", "/v1/ws/local/app/other/documents/x", None),
         ("GET", "/v1/ws/local/app/limits/no/such/path", None),

@@ -1,0 +1,236 @@
+//! Components of the embedding world (`wit/embed`) that somebody else has made: they are run as they are.
+//!
+//! A component that `mixer build` makes carries its programs, and those are run on the VM. Any other that exports
+//! `mix:embed/agents` is asked for the names of its agents when its file is first read, and gets a fresh instance in each
+//! run, with the time and the memory of any run. It is given no folder, no outbound connection and no variable but
+//! those of the operator (`--env`). If it imports `mix:ffi/family`, the foreign functions of its run stand behind
+//! that, with the rights that a program has there: records and files of its app, requests within the rules.
+
+use crate::bindings::{AGENTS, Issue};
+use crate::contract;
+use crate::program_log;
+use crate::run::{Outcome, RunRequest};
+use crate::vm::add_family;
+use anyhow::{Context, Result, anyhow, bail};
+use mix_sandbox::engine;
+use mix_sandbox::linker::linker;
+use mix_sandbox::state::{Grants, GuestState, while_others_work};
+use mix_value::{Value, escjson, msgpack};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use wasmparser::{Encoding, Parser, Payload};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentType, InstancePre, Lift, TypedFunc,
+};
+use wasmtime::{Engine, Store};
+
+/// Largest component that is compiled.
+const MAX_COMPONENT: usize = 64 << 20;
+/// Most agents of one.
+const MAX_AGENTS: usize = 1_000;
+/// Time and memory for telling their names.
+const NAMES_LIMIT: Duration = Duration::from_secs(5);
+const NAMES_MEMORY: usize = 256 << 20;
+
+/// A component, ready to be instantiated.
+pub struct EmbeddingCode {
+    /// Names of its agents.
+    pub agents: Vec<String>,
+    pre: InstancePre<GuestState>,
+    run: ComponentExportIndex,
+}
+
+/// `mix:embed/agents.failure`
+#[derive(Debug, ComponentType, Lift)]
+#[component(record)]
+struct Failure {
+    code: String,
+    message: String,
+    stack: Vec<String>,
+}
+
+type Run = TypedFunc<(String, String), (std::result::Result<String, Failure>,)>;
+
+/// The export of a component by which it is one of the embedding world; an error for one of another version.
+pub fn export(component: &[u8]) -> Result<Option<String>> {
+    let exports = exports(component)?;
+    let interface = |name: &str| name.split('@').next().map(str::to_owned);
+    if let Some(export) = contract::compatible(AGENTS, exports.iter().map(String::as_str)) {
+        return Ok(Some(export.to_owned()));
+    }
+    match exports
+        .iter()
+        .find(|name| interface(name) == interface(AGENTS))
+    {
+        Some(other) => {
+            bail!("it exports {other}, and this version runs {AGENTS}: build it against wit/embed")
+        }
+        None => Ok(None),
+    }
+}
+
+/// Names of the exports of the component itself, not of those inside.
+fn exports(component: &[u8]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload? {
+            Payload::Version {
+                encoding: Encoding::Component | Encoding::Module,
+                ..
+            } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentExportSection(reader) if depth == 1 => {
+                for export in reader {
+                    found.push(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+impl EmbeddingCode {
+    /// Compiles a component and asks it for its agents; `None` for one that is none of the embedding world.
+    pub fn load(component: &[u8]) -> Result<Option<EmbeddingCode>> {
+        let Some(export) = export(component)? else {
+            return Ok(None);
+        };
+        if component.len() > MAX_COMPONENT {
+            bail!("it is larger than {MAX_COMPONENT} bytes");
+        }
+        // Compiling takes all processors: one at a time.
+        static COMPILING: Mutex<()> = Mutex::new(());
+        while_others_work(|| {
+            let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
+            // A thread that belongs to no runtime can have one of its own.
+            std::thread::scope(|scope| {
+                let loading = scope.spawn(|| EmbeddingCode::compile(component, &export));
+                let done = loading.join();
+                done.unwrap_or_else(|_| Err(anyhow!("it cannot be compiled")))
+            })
+        })
+        .map(Some)
+    }
+
+    fn compile(bytes: &[u8], export: &str) -> Result<EmbeddingCode> {
+        let engine = engine::engine()?;
+        let component = Component::new(&engine, bytes).map_err(first_line)?;
+        let mut linker = linker(&engine)?;
+        add_family(&mut linker)?;
+        let pre = linker.instantiate_pre(&component).map_err(first_line)?;
+        let function = |name: &str| {
+            let agents = component.get_export_index(None, export);
+            agents
+                .and_then(|agents| component.get_export_index(Some(&agents), name))
+                .with_context(|| format!("{export} has no {name}"))
+        };
+        let (names, run) = (function("names")?, function("run")?);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let agents = runtime.block_on(names_of(&engine, &pre, names, run))?;
+        Ok(EmbeddingCode { agents, pre, run })
+    }
+
+    /// Runs an agent to its end; `store` is that of the run.
+    pub async fn run(
+        &self,
+        store: &mut Store<GuestState>,
+        request: &RunRequest,
+    ) -> wasmtime::Result<Outcome> {
+        let params = match msgpack::decode(&request.params) {
+            Ok(Value::Null) => String::new(),
+            Ok(params) => escjson::format(&params).map_err(wasmtime::Error::new)?,
+            Err(error) => return Ok(Outcome::Broken(format!("parameters: {error}"))),
+        };
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let run: Run = instance.get_typed_func(&mut *store, self.run)?;
+        let call = (request.agent.clone(), params);
+        let (result,) = store
+            .run_concurrent(async |accessor| run.call_concurrent(accessor, call).await)
+            .await??;
+        for line in store.data().stderr().lines() {
+            program_log::write(line, &request.place, &request.agent);
+        }
+        Ok(match result {
+            Ok(output) => match escjson::parse(&output).map(|value| msgpack::encode(&value)) {
+                Ok(Ok(bytes)) => Outcome::Output(bytes),
+                Ok(Err(error)) => issue("ERR_NOT_SERIALIZABLE", error.to_string()),
+                Err(error) => issue(
+                    "ERR_NOT_SERIALIZABLE",
+                    format!("the output of the component is no EscJSON: {error}"),
+                ),
+            },
+            Err(failure) => issue(&failure.code, with_stack(failure.message, &failure.stack)),
+        })
+    }
+}
+
+async fn names_of(
+    engine: &Engine,
+    pre: &InstancePre<GuestState>,
+    names: ComponentExportIndex,
+    run: ComponentExportIndex,
+) -> Result<Vec<String>> {
+    let grants = Grants {
+        memory: NAMES_MEMORY,
+        ..Grants::default()
+    };
+    let mut store = GuestState::store(engine, grants)?;
+    store.data_mut().deadline = Some(Instant::now() + NAMES_LIMIT);
+    let asking = async {
+        let instance = pre.instantiate_async(&mut store).await?;
+        // Of another shape it is refused before anybody runs it.
+        let _: Run = instance.get_typed_func(&mut store, run)?;
+        let names: TypedFunc<(), (Vec<String>,)> = instance.get_typed_func(&mut store, names)?;
+        names.call_async(&mut store, ()).await
+    };
+    let asked = tokio::time::timeout(2 * NAMES_LIMIT, asking).await;
+    let told = asked.map_err(|_| anyhow!("it does not say which agents it has"))?;
+    let (names,) = told.map_err(|error| {
+        let error = first_line(error);
+        error.context("it does not say which agents it has")
+    })?;
+    if names.len() > MAX_AGENTS {
+        bail!("it has {} agents, more than {MAX_AGENTS}", names.len());
+    }
+    if let Some(bad) = names.iter().find(|name| !mix_http_api::is_agent_name(name)) {
+        let shown: String = bad.chars().take(60).collect();
+        bail!("{shown:?} is no name of an agent");
+    }
+    Ok(names)
+}
+
+/// What the engine says, without its backtrace.
+fn first_line(error: wasmtime::Error) -> anyhow::Error {
+    let text = format!("{error:#}");
+    anyhow!("{}", text.lines().next().unwrap_or_default())
+}
+
+/// Frames of a component are text, unlike those of the VM.
+fn with_stack(message: String, stack: &[String]) -> String {
+    match stack.is_empty() {
+        true => message,
+        false => format!("{message} (at {})", stack.join(" < ")),
+    }
+}
+
+/// Why there is no output.
+fn issue(code: &str, message: String) -> Outcome {
+    Outcome::Issue(Box::new(failed(code, message)))
+}
+
+/// A failure that has no place in a source.
+pub fn failed(code: &str, message: String) -> Issue {
+    Issue {
+        code: code.to_owned(),
+        class: "runtime".to_owned(),
+        message,
+        // An empty map.
+        params: vec![0x80],
+        location: None,
+        mix_stack: Vec::new(),
+    }
+}
