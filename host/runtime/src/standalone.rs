@@ -31,7 +31,7 @@ use confine::Front;
 use description::{Agent, Description, Family};
 use mix_sandbox::engine;
 use std::borrow::Cow;
-use wasmparser::{Validator, WasmFeatures};
+use wasmparser::{Parser, Validator, WasmFeatures};
 use wasmtime::{Config, Engine};
 
 /// Families that are one switchboard away from the VM; those after them are two away.
@@ -387,6 +387,9 @@ async fn ask<'a>(
 
 /// A plugin may import what a stock host offers, nothing else.
 fn refuse_imports(name: &str, bytes: &[u8]) -> Result<()> {
+    if !Parser::is_component(bytes) {
+        bail!("plugin {name}: it is no WebAssembly component");
+    }
     let mut composition = Composition::new();
     // Names of parts are package names; the file of a plugin is named in its errors.
     let family = composition

@@ -3,8 +3,10 @@
 use super::Exit;
 use super::output;
 use clap::Args;
+use mix_runtime::embedding::EmbeddingCode;
 use mix_runtime::standalone::description::{Description, capabilities};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -24,7 +26,16 @@ impl Inspect {
         let bytes =
             std::fs::read(&self.component).map_err(|error| Exit::io(format!("{path}: {error}")))?;
         let failed = |error: anyhow::Error| Exit::failed(format!("error: {path}: {error:#}"));
-        let description = Description::of(&bytes).map_err(failed)?;
+        let description = match Description::of(&bytes) {
+            Ok(description) => description,
+            Err(error) => {
+                // It may have agents all the same.
+                return match EmbeddingCode::load(&bytes) {
+                    Ok(Some(code)) => self.embedding(&code, &bytes),
+                    _ => Err(failed(error)),
+                };
+            }
+        };
         let asks = capabilities(&bytes).map_err(failed)?;
         if self.json {
             let mut about = json!(description);
@@ -86,16 +97,41 @@ impl Inspect {
                 ))?;
             }
         }
-        line("asks its host for")?;
-        for (capability, interfaces) in &asks {
-            line(format_args!("  {capability}: {}", interfaces.join(", ")))?;
-        }
+        ask(&asks)?;
         line(format_args!("size {}", size(bytes.len())))?;
         for (name, bytes) in parts {
             line(format_args!("  {}  {name}", size(bytes)))?;
         }
         Ok(())
     }
+}
+
+impl Inspect {
+    /// A component of the embedding world that was made by other means.
+    fn embedding(&self, code: &EmbeddingCode, bytes: &[u8]) -> Result<(), Exit> {
+        let asks =
+            capabilities(bytes).map_err(|error| Exit::failed(format!("error: {error:#}")))?;
+        if self.json {
+            let agents = code.agents.iter().map(|name| json!({ "name": name }));
+            let agents: Vec<_> = agents.collect();
+            return output::line(json!({"agents": agents, "size": bytes.len(), "asksFor": asks}));
+        }
+        line("a component with agents, not made by mixer")?;
+        line("agents")?;
+        for agent in &code.agents {
+            line(format_args!("  {agent}"))?;
+        }
+        ask(&asks)?;
+        line(format_args!("size {}", size(bytes.len())))
+    }
+}
+
+fn ask(capabilities: &BTreeMap<String, Vec<String>>) -> Result<(), Exit> {
+    line("asks its host for")?;
+    for (capability, interfaces) in capabilities {
+        line(format_args!("  {capability}: {}", interfaces.join(", ")))?;
+    }
+    Ok(())
 }
 
 /// A line for people: the component may be anybody's, and what it says shall not steer a terminal.

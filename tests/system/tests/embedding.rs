@@ -174,6 +174,18 @@ fn what_is_no_such_component_is_said() {
         assert_eq!(done.code, 1, "{}", done.stderr);
         assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
     }
+    // What it offers can be looked at.
+    let done = run_mixer(["inspect", &stranger()]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    for part in [
+        "a component with agents, not made by mixer",
+        "  echo\n",
+        "  functions of the embedding program: mix:ffi/family@",
+    ] {
+        assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
+    }
+    let done = run_mixer(["inspect", "--json", &stranger()]);
+    assert_eq!(output(&done)["agents"][0], json!({"name": "echo"}));
     // It is one component already.
     let done = run_mixer(["compose", &stranger(), "-o", "/nowhere.wasm"]);
     assert_eq!(done.code, 1, "{}", done.stderr);

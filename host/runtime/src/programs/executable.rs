@@ -56,6 +56,8 @@ pub struct Executable {
     /// Interfaces of the agents.
     pub(super) agents: HashMap<String, Interface>,
     digest: OnceLock<Digest>,
+    /// Set for a component that is run as it is; there is no program then.
+    component: Option<EmbeddingCode>,
 }
 
 impl Executable {
