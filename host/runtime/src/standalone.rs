@@ -425,7 +425,7 @@ fn links(chosen: &[Chosen], foreign: &[String]) -> Vec<Link> {
             let known = links.iter().any(|link| link.name == function.name);
             // What stands beside a function comes with it, and is of the same family.
             let whole = contract::whole_of(function, &family.functions);
-            if whole.is_some() && !family.has_short_ways {
+            if whole.is_some() && !function.waits && !family.has_short_ways {
                 continue;
             }
             let name = &whole.unwrap_or(function).name;
