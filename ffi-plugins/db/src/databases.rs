@@ -318,7 +318,7 @@ fn on_disk(
         ..OpenOptions::default()
     };
     let database = match Database::open(&folder, options) {
-        Err(StoreError::NoSuchDb(_)) if create && effort == Effort::Reading => {
+        Err(StoreError::NoSuchDb(_)) if effort == Effort::Reading => {
             return Database::in_memory(OpenOptions::default()).map_err(failure);
         }
         opened => opened.map_err(failure)?,
