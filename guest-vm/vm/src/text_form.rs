@@ -50,10 +50,12 @@ pub fn brief(value: &Value) -> String {
             let start: String = text.chars().take(BRIEF).collect();
             let mut shown = String::new();
             escjson::write_string(&mut shown, &start);
-            return match start.len() < text.len() {
-                true => shown.trim_end_matches('"').to_owned() + "…",
-                false => shown,
-            };
+            if start.len() < text.len() {
+                // In the place of the closing quote.
+                shown.pop();
+                shown.push('…');
+            }
+            return shown;
         }
         Value::Function(_) | Value::Stream(_) | Value::Appstate => return value.kind().into(),
         // In this mode every part has a text.
