@@ -7,7 +7,7 @@ use mix_http_api::RunOutcome;
 use mix_http_api::described::Parameter;
 use mix_value::{Value, escjson};
 
-use crate::bindings::mix::app::contents;
+use crate::bindings::mix::app::{contents, descriptions};
 use crate::bindings::mix::ffi::types::Caller;
 use crate::bindings::mix::ffi::{binding, family};
 use crate::bindings::mix::vm::types::{Issue, ModuleInfo, Summary};
@@ -142,7 +142,7 @@ impl App {
     /// What an agent says of itself, and what its callers send.
     pub fn described(&self, agent: &str) -> (String, Vec<Parameter>) {
         let about = self.about.get_or_init(|| {
-            let text = contents::about();
+            let text = descriptions::about();
             escjson::parse_plain(&text).unwrap_or(Value::Null)
         });
         let named = |one: &&Value| text_of(one, "name") == agent;

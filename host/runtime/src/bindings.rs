@@ -46,6 +46,8 @@ pub const BUILT_IN: &str = "mix:vm/built-in@0.1.0";
 
 /// Import of the front of a composed component: the programs that it carries.
 pub const CONTENTS: &str = "mix:app/contents@0.1.0";
+/// Import of the same: what those programs say of themselves.
+pub const DESCRIPTIONS: &str = "mix:app/descriptions@0.1.0";
 /// Export of a composed component: what the host of a server calls.
 pub const HANDLER: &str = "wasi:http/handler@0.3.0";
 /// Export of a composed component: what the host of a command calls.

@@ -10,7 +10,7 @@ use wit_parser::Resolve;
 
 const WIT: &str = include_str!("../../../wit/app/contents.wit");
 const READ: &str = "mix:app/contents@0.1.0#read";
-const ABOUT: &str = "mix:app/contents@0.1.0#about";
+const ABOUT: &str = "mix:app/descriptions@0.1.0#about";
 const PAGE: usize = 64 * 1024;
 
 /// A component whose `read` gives an app with these executables (name and bytes), and whose `about` gives that text.
@@ -18,7 +18,7 @@ pub fn carrier(app: &str, executables: &[(&str, &[u8])], about: &str) -> Result<
     let mut module = core_module(app, executables, about);
     let mut resolve = Resolve::default();
     let package = resolve.push_str("contents.wit", WIT)?;
-    let world = resolve.select_world(&[package], Some("carrier"))?;
+    let world = resolve.select_world(&[package], Some("described-carrier"))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     ComponentEncoder::default()
         .module(&module)?

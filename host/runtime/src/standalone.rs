@@ -15,7 +15,8 @@ pub mod description;
 mod refusal;
 
 use crate::bindings::{
-    AGENTS, BINDING, BUILT_IN, COMMAND, CONTENTS, FAMILY, Function, HANDLER, Link, PROGRAM, SESSION,
+    AGENTS, BINDING, BUILT_IN, COMMAND, CONTENTS, DESCRIPTIONS, FAMILY, Function, HANDLER, Link,
+    PROGRAM, SESSION,
 };
 use crate::carrier::carrier;
 use crate::compose::{Composition, SLOTS, Switchboard, slot_function};
@@ -567,7 +568,9 @@ fn compose(recipe: &Recipe, chosen: &[Chosen], vm: Option<&[u8]>) -> Result<(Vec
     }
     composition.connect(&switchboard.part, FAMILY, &front, FAMILY)?;
     composition.connect(&switchboard.part, BINDING, &front, BINDING)?;
-    composition.connect(&contents, CONTENTS, &front, CONTENTS)?;
+    for interface in [CONTENTS, DESCRIPTIONS] {
+        composition.connect(&contents, interface, &front, interface)?;
+    }
     for interface in [HANDLER, COMMAND, AGENTS] {
         composition.export(&front, interface)?;
     }

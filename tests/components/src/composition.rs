@@ -9,6 +9,7 @@ use crate::guest;
 const FAMILY: &str = "mix:ffi/family@0.1.1";
 const BINDING: &str = "mix:ffi/binding@0.1.1";
 const CONTENTS: &str = "mix:app/contents@0.1.0";
+const DESCRIPTIONS: &str = "mix:app/descriptions@0.1.0";
 const HANDLER: &str = "wasi:http/handler@0.3.0";
 const SLOTS: usize = 8;
 
@@ -46,7 +47,9 @@ pub fn compose_app(families: &[Vec<u8>], carrier: Vec<u8>) -> Result<Vec<u8>> {
     ] {
         plug(&mut graph, machine, interface, front, interface)?;
     }
-    plug(&mut graph, carrier, CONTENTS, front, CONTENTS)?;
+    for interface in [CONTENTS, DESCRIPTIONS] {
+        plug(&mut graph, carrier, interface, front, interface)?;
+    }
     let export = graph.alias_instance_export(front, HANDLER)?;
     graph.export(export, HANDLER)?;
     Ok(graph.encode(EncodeOptions::default())?)
