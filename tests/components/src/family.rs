@@ -20,6 +20,8 @@ pub struct Family {
     functions: Vec<Function>,
     /// For each of them its short way.
     short_ways: Vec<Option<u32>>,
+    /// For each of them those that give its items in parts, the first one and further ones.
+    parts: Vec<Option<(u32, u32)>>,
     /// It is called on the thread of its caller, without a task.
     in_place: bool,
 }
@@ -162,6 +164,7 @@ impl Family {
             instance,
             functions: Vec::new(),
             short_ways: Vec::new(),
+            parts: Vec::new(),
             in_place,
         };
         let describe = family.export::<(), (Vec<Function>,)>("mix:ffi/family@0.1.1", "describe")?;
@@ -170,6 +173,8 @@ impl Family {
         family.short_ways = all
             .map(|function| family.short_way(&function.name))
             .collect();
+        let all = family.functions.iter();
+        family.parts = all.map(|function| family.parts(&function.name)).collect();
         Ok(family)
     }
 
@@ -300,16 +305,7 @@ impl Family {
             start: self.starter()?,
         };
         for (number, args) in calls {
-            let name = &self
-                .functions
-                .get(number as usize)
-                .context("a function")?
-                .name;
-            let parts = (
-                self.number(&format!("{name}>")).ok(),
-                self.number(&format!("{name}>>")).ok(),
-            );
-            let (Some(first), Some(next)) = parts else {
+            let Some((first, next)) = self.parts.get(number as usize).copied().flatten() else {
                 let answer = self.answer(&entries, number, &args).await?;
                 visit(answer.map_err(told)?)?;
                 continue;
@@ -367,6 +363,12 @@ impl Family {
             answer(accessor, &entries.start, (number, args), usize::MAX).await
         });
         started.await?
+    }
+
+    fn parts(&self, name: &str) -> Option<(u32, u32)> {
+        let first = self.number(&format!("{name}>")).ok()?;
+        let next = self.number(&format!("{name}>>")).ok()?;
+        Some((first, next))
     }
 
     fn short_way(&self, name: &str) -> Option<u32> {
