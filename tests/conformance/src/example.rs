@@ -9,7 +9,6 @@ use crate::case_file::{self, Block};
 use crate::families;
 use crate::session::{Compiled, compiled};
 use anyhow::Result;
-use mix_bytecode::Program;
 
 /// An example of the library.
 #[derive(Debug)]
@@ -85,13 +84,13 @@ pub fn place(text: &str) -> Result<Place> {
     for block in blocks(text) {
         if let Compiled::Program(program, _) = compiled(&block)? {
             let of_server = |name: &str| OF_SERVERS.iter().any(|start| name.starts_with(start));
-            // A program brings the agents that it calls with it.
+            let mut imports = program.imports.iter().map(|import| &*import.name);
+            // A program brings the agents that it calls with it, and asks no server for others.
             let is_program = text.starts_with("module ");
-            let asks = program.imports.iter().any(|import| of_server(&import.name));
-            if asks && !is_program {
+            if !is_program && imports.clone().any(of_server) {
                 return Ok(Place::Server);
             }
-            if !has_all(&program) {
+            if !imports.all(|name| families::has(name) || of_server(name)) {
                 place = Place::Component;
             }
         }
@@ -157,11 +156,4 @@ fn in_action(function: &str, result: &str) -> String {
          #load example  //= shown = \"nothing\"\n\
          #invoke example.go $agent_environment null  //= {cell}{result}\n"
     )
-}
-
-fn has_all(program: &Program) -> bool {
-    program
-        .imports
-        .iter()
-        .all(|import| families::has(&import.name))
 }

@@ -50,14 +50,7 @@ const FUNCTIONS: &[(&str, u8, bool)] = &[
     ("$file_create", 3, true),
     ("$http_do", 1, true),
     ("$http_do_server", 1, true),
-    ("$websocket_create", 1, true),
-    ("$websocket_read", 1, true),
-    ("$websocket_write", 2, true),
-    ("$websocket_close", 1, false),
-    ("$websocket_is_down", 1, false),
 ];
-
-const NO_NETWORK: &str = "there is no network here";
 
 /// Whether the native runs have a foreign function.
 pub(crate) fn has(name: &str) -> bool {
@@ -248,12 +241,10 @@ impl Families {
             return self.query(args);
         }
         let answer = match name {
-            "$http_do" | "$http_do_server" => {
-                map(&[("error", Value::string(format!("ERR_NETWORK: {NO_NETWORK}")))])
-            }
-            name if name.starts_with("$websocket_") => {
-                return Err(failure("ERR_NETWORK", NO_NETWORK));
-            }
+            "$http_do" | "$http_do_server" => map(&[(
+                "error",
+                Value::string("ERR_NETWORK: there is no network here"),
+            )]),
             "$file_read" => {
                 let path = absolute(text_of(&args[1])?);
                 let content = self.files.get(&path);
@@ -441,10 +432,6 @@ impl Host for Families {
             }
             "$core_env_current" => environment(),
             "$core_log" => Value::Null,
-            // Of connections that were never made.
-            "$websocket_close" | "$websocket_is_down" => {
-                return Err(failure("ERR_NETWORK", NO_NETWORK));
-            }
             // 2024-02-29T13:05:09.25Z
             "$core_now" => Value::Float(1_709_211_909.25),
             "$core_monotonic" => {
