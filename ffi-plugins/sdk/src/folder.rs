@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// How often a folder is listed again whose files come and go meanwhile.
-const MAX_LOOKS: u32 = 32;
+/// How often a folder is listed again whose files come and go meanwhile: each look takes microseconds, and
+/// where others write without a pause most of them fail.
+const MAX_LOOKS: u32 = 2_000;
 
 /// The names in a folder, of at most so many of them. In a component a name that goes away while
 /// the folder is listed ends the list, for its system interface asks about each one: then the
-/// folder is listed again.
+/// folder is listed again. An error of kind [`ErrorKind::NotFound`] says that there is no such folder.
 pub fn names(folder: &Path, most: usize) -> io::Result<Vec<OsString>> {
     again(
         || {
@@ -28,9 +29,15 @@ fn again<T>(
     let mut looks = 0;
     loop {
         match look() {
-            Err(error) if error.kind() == ErrorKind::NotFound && looks < MAX_LOOKS => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 is_there()?;
                 looks += 1;
+                if looks > MAX_LOOKS {
+                    return Err(io::Error::new(
+                        ErrorKind::ResourceBusy,
+                        "its files come and go all the time; try again",
+                    ));
+                }
             }
             other => return other,
         }
@@ -61,7 +68,7 @@ mod tests {
             ErrorKind::PermissionDenied
         );
         let error = again(look, || Ok(()));
-        assert_eq!(error.expect_err("fails").kind(), ErrorKind::NotFound);
+        assert_eq!(error.expect_err("fails").kind(), ErrorKind::ResourceBusy);
         let mut looks = 0;
         let look = || -> io::Result<()> {
             looks += 1;
