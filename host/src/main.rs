@@ -3,6 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    mix_malloc::bound_arenas();
+    mix_malloc::return_memory_soon();
     ExitCode::from(mixer::cli::main())
 }

@@ -1,37 +1,30 @@
-//! What the allocator of the system is told at the start of a process.
+//! The allocator of `mixer`, and what it is told at the start of a process.
 //!
-//! The allocator of glibc gives threads arenas of their own, eight for each core, and keeps in each
-//! what was freed there. A server hands its work from thread to thread, so that after a while every
-//! arena holds as much free memory as one of them ever needed: a server whose live data are 12 MiB keeps
-//! some 200 MiB. [`bound_arenas`] leaves one arena for each core. Threads have caches of small blocks
-//! beside them, so they rarely wait for each other.
+//! A server hands its work from thread to thread: what one has allocated another one frees. The allocator of
+//! glibc takes locks for that, and keeps what was freed in arenas. mimalloc gives blocks back to the thread they came
+//! from without a lock; it is the allocator of each program that links this crate. It is built so that it does not ask
+//! the system for huge pages, because most of the regions that it begins are never filled.
+//! [`return_memory_soon`] has it give free pages back after a moment instead of some seconds, so that
+//! a server at rest holds what it uses.
 
-/// Variables with which an operator decides about arenas instead.
-const DECIDED: [&str; 2] = ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"];
+use std::ffi::c_long;
 
-/// Bounds the arenas of the allocator by the number of cores, unless the environment decides about
-/// them. To be called before there are other threads; says how many there may be, if that is known.
-pub fn bound_arenas() -> Option<usize> {
-    if DECIDED.iter().any(|name| std::env::var_os(name).is_some()) {
-        return None;
-    }
-    let cores = std::thread::available_parallelism().ok()?.get();
-    bound_to(cores).then_some(cores)
-}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn bound_to(arenas: usize) -> bool {
-    let Ok(arenas) = i32::try_from(arenas) else {
-        return false;
-    };
-    // SAFETY: `mallopt` takes two numbers and changes a limit that the allocator reads under its lock.
+/// How long free pages are kept for what is allocated next, in milliseconds; regions of many pages ten times as long.
+const PURGE_DELAY: c_long = 1;
+
+/// `mi_option_purge_delay` of mimalloc 3, which its bindings have no name for.
+const OPTION: libmimalloc_sys::mi_option_t = 15;
+
+/// Has free memory go back to the system soon, unless the environment (`MIMALLOC_PURGE_DELAY`) says
+/// when. To be called before there are other threads.
+pub fn return_memory_soon() {
+    // SAFETY: the call sets a number among the options of the allocator, if the environment has not set it. It is not to
+    // be made by two threads at once, which the caller sees to.
     #[allow(unsafe_code)]
-    let done = unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
-    done == 1
-}
-
-/// Other allocators have no such arenas.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn bound_to(_: usize) -> bool {
-    false
+    unsafe {
+        libmimalloc_sys::mi_option_set_default(OPTION, PURGE_DELAY);
+    }
 }
