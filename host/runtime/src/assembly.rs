@@ -22,6 +22,7 @@ use crate::workspace::{Place, private_folder};
 use anyhow::{Context, Result, bail};
 use mix_app_files::Shelves;
 use mix_sandbox::engine;
+use mix_sandbox::meter::processor_time_of_process;
 use mix_sandbox::outbound::traffic::{Allowances, Traffic};
 use mix_sandbox::outbound::{Egress, Outbound};
 use mix_sandbox::state::Grants;
@@ -278,6 +279,7 @@ impl Assembly {
             outbound,
             shares: Arc::new(Shares::new(
                 std::thread::available_parallelism().map_or(1, usize::from),
+                processor_time_of_process,
             )),
             variables: policy.variables.clone(),
             db_memory: policy.db_memory,

@@ -3,7 +3,8 @@
 //! A run is polled until it waits or a tick of the epoch is over. The time of each poll is booked
 //! on the account of its workspace. Who uses more than a fair share while others want theirs
 //! pauses between two polls, so that its runs together get their share; who is alone,
-//! or modest, never pauses.
+//! or modest, never pauses. What the server does around runs (connections, requests, the log) comes off
+//! before the rest is shared: it is mostly the work of those whose runs are short.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -22,6 +23,13 @@ const FORGOTTEN: Duration = Duration::from_secs(1);
 /// Time that a run may be ahead of its share before it pauses.
 const AHEAD: Duration = Duration::from_millis(10);
 
+/// Part of its share that is left to who wants more while the processors are busy: changing over to its runs
+/// costs the others time as well.
+const KEPT: f64 = 0.9;
+
+/// Part of the processors that this process uses when they are busy; clients may be on the same ones.
+const BUSY: f64 = 0.75;
+
 /// Longest pause: the others may be done sooner.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -31,12 +39,55 @@ const BOOKED_AT: Duration = Duration::from_micros(500);
 /// The accounts of all workspaces.
 pub struct Shares {
     cores: f64,
+    /// Processor time of this process so far.
+    clock: fn() -> Duration,
     accounts: Mutex<Accounts>,
 }
 
 struct Accounts {
     by_owner: HashMap<String, Account>,
     cleaned: Instant,
+    process: Process,
+}
+
+/// Processors that the server uses for runs and around them.
+struct Process {
+    total: f64,
+    /// On average, as what is done around runs comes in bursts.
+    around: f64,
+    /// When they were measured last, and the processor time of the process at that time.
+    measured: (Instant, Duration),
+    /// Time of runs since then.
+    booked: Duration,
+}
+
+impl Process {
+    /// Measures anew if it is time; `clock` tells the processor time of the process.
+    fn book(&mut self, time: Duration, now: Instant, clock: fn() -> Duration) {
+        self.booked += time;
+        let (since, before) = self.measured;
+        let passed = now.saturating_duration_since(since);
+        if passed < MEMORY {
+            return;
+        }
+        let after = clock();
+        let spent = after.saturating_sub(before);
+        let around = spent.saturating_sub(self.booked);
+        self.total = spent.div_duration_f64(passed);
+        self.around = (self.around + around.div_duration_f64(passed)) / 2.0;
+        self.measured = (now, after);
+        self.booked = Duration::ZERO;
+    }
+
+    /// Processors for who wants more than its share.
+    fn allowed(&self, cores: f64, active: usize) -> f64 {
+        // Runs have half of the processors at least.
+        let share = (cores - self.around.min(cores / 2.0)) / active as f64;
+        match self.total >= BUSY * cores {
+            true => KEPT * share,
+            false => share,
+        }
+    }
 }
 
 struct Account {
@@ -55,13 +106,21 @@ impl Account {
 }
 
 impl Shares {
-    /// Nobody has used anything of so many processors.
-    pub fn new(cores: usize) -> Shares {
+    /// Nobody has used anything of so many processors. `clock` tells the processor time of this process.
+    pub fn new(cores: usize, clock: fn() -> Duration) -> Shares {
+        let now = Instant::now();
         Shares {
             cores: cores as f64,
+            clock,
             accounts: Mutex::new(Accounts {
                 by_owner: HashMap::new(),
-                cleaned: Instant::now(),
+                cleaned: now,
+                process: Process {
+                    total: 0.0,
+                    around: 0.0,
+                    measured: (now, clock()),
+                    booked: Duration::ZERO,
+                },
             }),
         }
     }
@@ -70,6 +129,7 @@ impl Shares {
     fn book(&self, owner: &str, time: Duration, now: Instant) -> Option<Duration> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let accounts = &mut *accounts;
+        accounts.process.book(time, now, self.clock);
         if now.saturating_duration_since(accounts.cleaned) >= FORGOTTEN {
             accounts.cleaned = now;
             let is_open = |account: &Account| {
@@ -98,7 +158,7 @@ impl Shares {
         let is_active =
             |account: &&Account| now.saturating_duration_since(account.booked) < 2 * MEMORY;
         let active = accounts.by_owner.values().filter(is_active).count();
-        let allowed = self.cores / active.max(1) as f64;
+        let allowed = accounts.process.allowed(self.cores, active.max(1));
         if active <= 1 || used <= allowed {
             return None;
         }
@@ -145,6 +205,10 @@ mod tests {
     use super::*;
     use std::collections::VecDeque;
 
+    fn nothing_around() -> Duration {
+        Duration::ZERO
+    }
+
     /// Simulated time: each worker polls for its time, pauses as it is told, and waits for its turn.
     fn simulate(
         shares: &Shares,
@@ -182,7 +246,7 @@ mod tests {
 
     #[test]
     fn loops_of_one_workspace_leave_the_others_their_share() {
-        let shares = Shares::new(2);
+        let shares = Shares::new(2, nothing_around);
         let tick = Duration::from_millis(10);
         let short = Duration::from_millis(1);
         let mut workers = vec![("loops", tick); 6];
@@ -193,8 +257,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_around_runs_comes_off_before_the_rest_is_shared() {
+        let begin = Instant::now();
+        let mut process = Process {
+            total: 0.0,
+            around: 0.0,
+            measured: (begin, Duration::from_secs(5)),
+            booked: Duration::ZERO,
+        };
+        assert_eq!(process.allowed(2.0, 2), 1.0);
+        process.book(Duration::from_millis(30), begin + MEMORY / 2, || {
+            unreachable!("the clock of the process is read too soon")
+        });
+        // 120 ms of the process, 50 of them runs, in 100.
+        let clock: fn() -> Duration = || Duration::from_millis(5_120);
+        process.book(Duration::from_millis(20), begin + MEMORY, clock);
+        assert_eq!((process.total, process.around), (1.2, 0.35));
+        assert_eq!(process.allowed(2.0, 2), 0.825);
+        // Runs are booked by the clock on the wall, which may show more than the process was on a processor.
+        let clock: fn() -> Duration = || Duration::from_millis(5_280);
+        process.book(Duration::from_millis(180), begin + 2 * MEMORY, clock);
+        assert_eq!((process.total, process.around), (1.6, 0.175));
+        // The processors are busy.
+        assert_eq!(process.allowed(2.0, 2), KEPT * 0.9125);
+    }
+
+    #[test]
     fn who_is_alone_never_pauses() {
-        let shares = Shares::new(2);
+        let shares = Shares::new(2, nothing_around);
         let now = Instant::now();
         for tick in 0..100 {
             let later = now + Duration::from_millis(10 * tick);
@@ -204,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_fair_share_needs_no_pauses() {
-        let shares = Shares::new(2);
+        let shares = Shares::new(2, nothing_around);
         let mut now = Instant::now();
         let mut pauses = Duration::ZERO;
         for _ in 0..1000 {
@@ -228,7 +318,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_driven_to_its_end() {
-        let shares = Arc::new(Shares::new(1));
+        let shares = Arc::new(Shares::new(1, nothing_around));
         let work = async {
             for _ in 0..100 {
                 tokio::task::yield_now().await;

@@ -3,6 +3,7 @@
 //! On a busy machine a call takes longer than it works. So what computes is measured by the clock
 //! of its thread, and only the pauses between its turns by the clock on the wall.
 
+use rustix::time::ClockId;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -48,7 +49,16 @@ impl Meter {
 
 /// Time that this thread has been on a processor.
 pub fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time_of(ClockId::ThreadCPUTime)
+}
+
+/// Processor time of all threads of this process.
+pub fn processor_time_of_process() -> Duration {
+    time_of(ClockId::ProcessCPUTime)
+}
+
+fn time_of(clock: ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
     // Neither part is ever negative.
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
