@@ -58,8 +58,8 @@ pub enum Ended {
     /// Nobody drives it any more.
     #[error("the session was closed")]
     Closed,
-    /// The VM failed; the log says how.
-    #[error("the virtual machine failed; the log has the cause")]
+    /// The VM, or the component that was run, failed; the log says how.
+    #[error("the session broke off; the log has the cause")]
     Broken,
 }
 
@@ -147,7 +147,7 @@ impl Opened {
                 Outcome::OutOfMemory => Ended::OutOfMemory,
                 Outcome::TimedOut => Ended::TimedOut,
                 Outcome::Broken(reason) => {
-                    tracing::error!(%reason, "the session failed");
+                    tracing::error!(%reason, "the session broke off");
                     Ended::Broken
                 }
                 _ => Ended::Broken,

@@ -69,9 +69,12 @@ pub enum Outcome {
     TimedOut,
     /// Memory over.
     OutOfMemory,
-    /// The VM itself failed; the text is for the log.
+    /// The VM, or the component that was run, failed; the text is for the log.
     Broken(String),
 }
+
+/// What [`Outcome::Broken`] is called, whosever component has failed.
+pub const BROKE_OFF: &str = "the run broke off";
 
 /// The caller of a run, with its deadline.
 pub fn caller(place: &Place, agent: &str, user: &str, timeout: Option<Duration>) -> Caller {
@@ -276,7 +279,7 @@ async fn drive(
         .await?
 }
 
-/// What a trap of the VM means.
+/// What a trap means.
 pub fn judge(store: &Store<GuestState>, error: wasmtime::Error) -> Outcome {
     if store.data().limits.exceeded {
         return Outcome::OutOfMemory;

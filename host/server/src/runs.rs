@@ -19,7 +19,7 @@ use mix_runtime::environment;
 use mix_runtime::neighbours::Neighbours;
 use mix_runtime::programs::{Executable, Missing};
 use mix_runtime::progress::{self, Told};
-use mix_runtime::run::{Outcome, RunRequest};
+use mix_runtime::run::{BROKE_OFF, Outcome, RunRequest};
 use mix_runtime::trace::{Kind, Open, Trace};
 use mix_runtime::workspace::Place;
 use mix_value::{Value, escjson, msgpack};
@@ -433,7 +433,7 @@ pub fn outcome_of(outcome: Outcome, request: &str) -> RunOutcome {
         Outcome::TimedOut => RunOutcome::TimedOut,
         Outcome::OutOfMemory => RunOutcome::OutOfMemory,
         Outcome::Broken(reason) => {
-            tracing::error!(%reason, request, "the VM failed");
+            tracing::error!(%reason, request, "{BROKE_OFF}");
             RunOutcome::Internal
         }
     }
@@ -457,7 +457,7 @@ fn translate(outcome: Outcome, run: &AgentRun, shows_stack: bool) -> RunOutcome 
         Outcome::TimedOut => RunOutcome::TimedOut,
         Outcome::OutOfMemory => RunOutcome::OutOfMemory,
         Outcome::Broken(reason) => {
-            tracing::error!(%reason, request = %run.request_id, "the VM failed");
+            tracing::error!(%reason, request = %run.request_id, "{BROKE_OFF}");
             RunOutcome::Internal
         }
     }

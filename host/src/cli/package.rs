@@ -7,7 +7,7 @@ use mix_app_files::{Bucket, BucketSettings, Storage};
 use mix_install::{Request, Staging, Turn, recover};
 use mix_package::{Input, NewPackage, PackageError};
 use mix_runtime::programs::Installed;
-use mix_runtime::run::{Outcome, RunRequest};
+use mix_runtime::run::{BROKE_OFF, Outcome, RunRequest};
 use mix_runtime::workspace::{Place, private_folder};
 use mix_value::{Map, Value, escjson, msgpack};
 use std::collections::BTreeMap;
@@ -273,8 +273,8 @@ fn call_setup(
         Outcome::TimedOut => failed("RT_TIMEOUT: it ran out of time".to_owned()),
         Outcome::OutOfMemory => failed("RT_MEMORY: it ran out of memory".to_owned()),
         Outcome::Broken(reason) => {
-            tracing::error!(%reason, "the VM failed");
-            failed("RT_INTERNAL: the VM failed".to_owned())
+            tracing::error!(%reason, "{BROKE_OFF}");
+            failed(format!("RT_INTERNAL: {BROKE_OFF}"))
         }
     }))
 }

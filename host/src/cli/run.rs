@@ -10,7 +10,7 @@ use clap::Args;
 use mix_install::Request;
 use mix_runtime::bindings::Issue;
 use mix_runtime::programs::{self, Executable, Installed, Missing};
-use mix_runtime::run::{Outcome, RunRequest};
+use mix_runtime::run::{BROKE_OFF, Outcome, RunRequest};
 use mix_runtime::tape::Tape;
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson, msgpack};
@@ -226,10 +226,10 @@ pub fn print(outcome: Outcome, what: &str, raw: bool, tags: bool) -> Result<(), 
             "error RT_MEMORY: {what} ran out of memory"
         ))),
         Outcome::Broken(reason) => {
-            tracing::error!(%reason, "the VM failed");
-            Err(Exit::failed(
-                "error RT_INTERNAL: the VM failed; the log says how",
-            ))
+            tracing::error!(%reason, "{BROKE_OFF}");
+            Err(Exit::failed(format!(
+                "error RT_INTERNAL: {BROKE_OFF}; the log says how"
+            )))
         }
     }
 }

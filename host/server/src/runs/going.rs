@@ -8,7 +8,7 @@ use super::{Ready, Turn, translate};
 use crate::Server;
 use crate::activity::{Draft, Postponed};
 use mix_http_api::{AgentRun, Response, RunOutcome};
-use mix_runtime::run::{self, Early, Outcome};
+use mix_runtime::run::{self, BROKE_OFF, Early, Outcome};
 use mix_runtime::trace::Open;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -199,7 +199,7 @@ fn after(outcome: Option<Outcome>, duration: Duration) -> Option<Postponed> {
         Some(Outcome::TimedOut) => "agent_timeout".to_owned(),
         Some(Outcome::OutOfMemory) => "agent_memory".to_owned(),
         Some(Outcome::Broken(reason)) => {
-            tracing::error!(%reason, "the VM failed after the answer");
+            tracing::error!(%reason, "{BROKE_OFF} after its answer");
             "internal".to_owned()
         }
         None => "canceled".to_owned(),
