@@ -55,6 +55,11 @@ impl ApiError {
         Self::new(400, "bad_name", format!("not a valid {kind} name"))
     }
 
+    /// 404 `no_such_app`.
+    pub fn no_such_app() -> Self {
+        Self::new(404, "no_such_app", "no such app")
+    }
+
     /// 413 `body_too_large`.
     pub fn body_too_large(limit: u64) -> Self {
         Self::new(

@@ -531,7 +531,7 @@ fn names_of(pattern: &'static str, parts: &[&str]) -> Result<Route, ApiError> {
         *slot = (*found).to_owned();
     }
     if names::is_hidden_app(&route.app) {
-        return Err(ApiError::new(404, "no_such_app", "no such app"));
+        return Err(ApiError::no_such_app());
     }
     Ok(route)
 }

@@ -153,7 +153,7 @@ impl RunOutcome {
                 format!("the app was deleted while agent {agent} ran"),
             ),
             RunOutcome::NoSuchWorkspace => ApiError::new(404, "no_such_ws", "no such workspace"),
-            RunOutcome::NoSuchApp => ApiError::new(404, "no_such_app", "no such app"),
+            RunOutcome::NoSuchApp => ApiError::no_such_app(),
             RunOutcome::NoSuchAgent => ApiError::new(
                 404,
                 "no_such_agent",

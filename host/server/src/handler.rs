@@ -4,11 +4,9 @@ use super::activity::{self, Draft, Via};
 use super::encoding;
 use super::identity::{Admitted, Asking};
 use super::incoming::RequestBody;
+use super::named::{enter, enter_for, existing, looked_up};
 use super::neighbours::Inside;
-use super::occupancy::Presence;
-use super::occupancy::Refused;
 use super::rate::network;
-use super::registered::{self, Runnable};
 use super::reply::{Reply, ReplyBody};
 use super::runs::Asked;
 use super::sessions::{self, Opening};
@@ -20,7 +18,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use mix_app_files::Signer;
 use mix_http_api::{
-    Action, ApiError, Elsewhere, Facts, Job, LOGGING_APP, Managed, Need, NeedsBody, Plan, Route,
+    Action, ApiError, Elsewhere, Facts, Job, LOGGING_APP, Managed, Need, NeedsBody, Plan,
     RunOutcome, Step,
 };
 use mix_install::Request as InstallRequest;
@@ -34,9 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tempfile::TempPath;
-
-/// Longest wait for an app that is being changed.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known about a request, for the log.
 #[derive(Default)]
@@ -529,7 +524,7 @@ async fn admitted(
             }
             .into()
         }
-        (Step::Call(call), None, _) => call.refuse(no_such_app()).into(),
+        (Step::Call(call), None, _) => call.refuse(ApiError::no_such_app()).into(),
         (Step::Manage(mut managed), place, _) => match (&mut managed.job, place) {
             (Job::CreateWorkspace(name), _) => {
                 let name = match name.clone().map_or_else(manage::made_up_name, Ok) {
@@ -563,30 +558,6 @@ async fn admitted(
             _ => manage(server, who, *managed, None).await,
         },
     }
-}
-
-/// What a name of the app stands for, looked up inside the app: records that are opened while the app is deleted
-/// would stay open on a folder that is gone.
-async fn looked_up(
-    server: &Arc<Server>,
-    place: &Place,
-    route: &Route,
-) -> Result<Option<Runnable>, ApiError> {
-    if !matches!(route.action, Action::RunAgent | Action::RunQuery) {
-        return Ok(None);
-    }
-    let _presence = enter(server, &place.workspace, &place.app).await?;
-    runnable(server, place, route).await
-}
-
-/// Enters an app, or the workspace if there is none, as soon as nobody changes it.
-pub async fn enter(server: &Arc<Server>, ws: &str, app: &str) -> Result<Presence, ApiError> {
-    let entered = server.occupancy.enter_soon(ws, app, PATIENCE).await;
-    entered.map_err(|refused| match refused {
-        Refused::Deleted if app.is_empty() => ApiError::new(404, "no_such_ws", "no such workspace"),
-        Refused::Deleted => no_such_app(),
-        Refused::Busy => ApiError::new(503, "busy", "the app is being changed; try again"),
-    })
 }
 
 /// Does a job of the server itself. What a caller has begun is done to its end even if the caller
@@ -689,78 +660,6 @@ async fn given(
         (None, Some(upload)) => Ok(upload),
         (None, None) => Err(ApiError::internal()),
     }
-}
-
-/// What works in a place is there while the place is not being deleted; what makes or deletes a
-/// place sees to that itself.
-async fn enter_for(server: &Arc<Server>, managed: &Managed) -> Result<Option<Presence>, ApiError> {
-    let route = &managed.route;
-    let by_itself = matches!(
-        managed.job,
-        Job::CreateWorkspace(_) | Job::DeleteWorkspace | Job::CreateApp(_) | Job::DeleteApp
-    );
-    if by_itself || route.ws.is_empty() {
-        return Ok(None);
-    }
-    enter(server, &route.ws, &route.app).await.map(Some)
-}
-
-/// What a request to run something means; `None` for other requests.
-async fn runnable(
-    server: &Arc<Server>,
-    place: &Place,
-    route: &Route,
-) -> Result<Option<Runnable>, ApiError> {
-    match route.action {
-        Action::RunAgent => registered::find(server, place, &route.name).await.map(Some),
-        Action::RunQuery => match registered::query(server, place, &route.name).await? {
-            Some(query) => Ok(Some(Runnable::Query(query))),
-            None => Err(ApiError::new(
-                404,
-                "not_found",
-                "no registered query of that name",
-            )),
-        },
-        _ => Ok(None),
-    }
-}
-
-/// What the path names must be there before the body is read. `None`: it names no app, or one that
-/// the request makes.
-fn existing(server: &Server, route: &Route) -> Result<Option<Place>, ApiError> {
-    // Links may be made to what is not there yet, so that making one tells nothing.
-    if route.ws.is_empty() || route.action == Action::CreateLink {
-        return Ok(None);
-    }
-    let makes_app = matches!(route.action, Action::CreateApp | Action::PutAppmeta);
-    // Grants may speak of apps that are not there yet.
-    let about_grants = matches!(
-        route.action,
-        Action::ListGrants | Action::AddGrant | Action::GetGrant | Action::DeleteGrant
-    );
-    let app = if route.app.is_empty() {
-        "_rmx_none"
-    } else {
-        &route.app
-    };
-    let place =
-        Place::new(&server.ws_dir, &route.ws, app).map_err(|_| ApiError::bad_name("app"))?;
-    let has_app = !(route.app.is_empty() || makes_app || about_grants);
-    // An app is inside its workspace.
-    if has_app && place.folder().is_dir() {
-        return Ok(Some(place));
-    }
-    if !place.workspace_folder().is_dir() {
-        return Err(ApiError::new(404, "no_such_ws", "no such workspace"));
-    }
-    match has_app {
-        true => Err(no_such_app()),
-        false => Ok(None),
-    }
-}
-
-fn no_such_app() -> ApiError {
-    ApiError::new(404, "no_such_app", "no such app")
 }
 
 /// Random letters, digits, `-` and `_`.

@@ -26,6 +26,7 @@ mod manage;
 pub mod mcp;
 mod metrics;
 mod neighbours;
+mod named;
 mod occupancy;
 mod proxies;
 mod rate;

@@ -9,7 +9,7 @@ use crate::form::boolean;
 use crate::head::Head;
 use crate::json;
 use crate::multipart;
-use crate::names::is_app_name;
+use crate::names::{is_app_name, is_hidden_app};
 use crate::response::{self, Frame, Response, TEXT};
 use crate::route::Route;
 use mix_value::{Map, Value};
@@ -164,6 +164,9 @@ pub(super) fn copy(route: &Route, head: &Head) -> Result<Job, ApiError> {
     let from_app = params.text("src_app").unwrap_or_else(|| route.app.clone());
     if !is_app_name(&from_app) {
         return Err(ApiError::bad_name("app"));
+    if is_hidden_app(&from_app) {
+        return Err(ApiError::no_such_app());
+    }
     }
     Ok(Job::CopyFile {
         from_app,

@@ -186,6 +186,9 @@ pub async fn copy(
     may_change(server, who, place, &to).await?;
     let from_place = Place::new(&server.ws_dir, &place.workspace, from_app)
         .map_err(|_| ApiError::bad_name("app"))?;
+    if !from_place.folder().is_dir() {
+        return Err(ApiError::no_such_app());
+    }
     let (source, shelf) = (shelf(server, &from_place), shelf(server, place));
     let target = to.clone();
     let is_new = work({
@@ -235,7 +238,7 @@ pub async fn upload(
     let claim = work(move || files.claim(&ticket)).await?;
     let (ws, app) = (claim.workspace.clone(), claim.app.clone());
     let place = Place::new(&server.ws_dir, &ws, &app).map_err(|_| failed(FilesError::Expired))?;
-    let _presence = crate::handler::enter(server, &ws, &app).await?;
+    let _presence = crate::named::enter(server, &ws, &app).await?;
     if !place.folder().is_dir() {
         return Err(failed(FilesError::Expired));
     }
