@@ -100,6 +100,9 @@ const HEADER_BYTES: usize = 64 << 10;
 /// Connections at once; more wait in the queue of the system.
 const MAX_CONNECTIONS: usize = 4096;
 
+/// Instances of agents that one run may keep, each in a session.
+const KEPT_BY_RUN: usize = 16;
+
 /// Calls of the record store at once, for each run at once.
 const CALLS_PER_RUN: usize = 4;
 
@@ -333,12 +336,14 @@ impl Server {
             streams: Readers::new(readers::Limits {
                 user: 100,
                 address: 20,
+                runs: MAX_CONNECTIONS / 8,
                 total: MAX_CONNECTIONS / 2,
             }),
             sessions: Readers::new(readers::Limits {
                 user: 20,
                 address: 5,
-                total: 4 * options.max_runs,
+                runs: options.max_runs.max(KEPT_BY_RUN),
+                total: 4 * options.max_runs.max(KEPT_BY_RUN),
             }),
             names,
             trusted_servers: options

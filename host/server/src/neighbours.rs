@@ -326,6 +326,11 @@ impl Drop for Lent {
 }
 
 impl Inside {
+    /// The workspace of the run.
+    pub fn workspace(&self) -> &str {
+        &self.rights.agent.workspace
+    }
+
     /// Calls of agents that the request is inside of.
     fn depth(&self) -> u32 {
         self.rights.depth + 1

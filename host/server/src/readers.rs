@@ -20,6 +20,8 @@ pub struct Limits {
     pub user: usize,
     /// Of one address without a token.
     pub address: usize,
+    /// Of the runs of one workspace.
+    pub runs: usize,
     /// Of all.
     pub total: usize,
 }
@@ -28,8 +30,8 @@ pub struct Limits {
 enum Reader {
     User(String),
     Address(IpAddr),
-    /// Runs of this server, which have limits of their own.
-    Runs,
+    /// The runs of a workspace, which have limits of their own beside.
+    Runs(String),
 }
 
 /// One open connection, over when dropped.
@@ -77,9 +79,10 @@ impl Readers {
         self.seat(reader, most)
     }
 
-    /// One more for a run of this server.
-    pub fn enter_run(&self) -> Result<Seat, ApiError> {
-        self.seat(Reader::Runs, self.limits.total)
+    /// One more for a run of this workspace: each has its share, so that those of one leave room for
+    /// everybody else.
+    pub fn enter_run(&self, workspace: &str) -> Result<Seat, ApiError> {
+        self.seat(Reader::Runs(workspace.to_owned()), self.limits.runs)
     }
 
     fn seat(&self, reader: Reader, most: usize) -> Result<Seat, ApiError> {
@@ -111,6 +114,7 @@ mod tests {
         let readers = Readers::new(Limits {
             user: 2,
             address: 1,
+            runs: 1,
             total: 2,
         });
         let nobody = Caller::anonymous();
@@ -121,12 +125,29 @@ mod tests {
         let second = readers.enter(&nobody, there).expect("room");
         assert_eq!(code(IpAddr::from([10, 0, 0, 3])), Some("busy"));
         drop(second);
-        let run = readers.enter_run().expect("room");
-        assert_eq!(
-            readers.enter_run().err().map(|error| error.code),
-            Some("busy")
-        );
+        let run = readers.enter_run("one").expect("room");
+        let code = |ws| readers.enter_run(ws).err().map(|error| error.code);
+        assert_eq!(code("two"), Some("busy"));
         drop((first, run));
         assert_eq!(readers.len(), 0);
+    }
+
+    #[test]
+    fn the_runs_of_one_workspace_leave_room_for_those_of_others() {
+        let readers = Readers::new(Limits {
+            user: 1,
+            address: 1,
+            runs: 2,
+            total: 8,
+        });
+        let held: Vec<Seat> = std::iter::from_fn(|| readers.enter_run("greedy").ok()).collect();
+        assert_eq!(held.len(), 2);
+        let refused = readers.enter_run("greedy").err().map(|error| error.code);
+        assert_eq!(refused, Some("rate_limited"));
+        assert!(readers.enter_run("other").is_ok());
+        let client = IpAddr::from([10, 0, 0, 1]);
+        assert!(readers.enter(&Caller::anonymous(), client).is_ok());
+        drop(held);
+        assert!(readers.enter_run("greedy").is_ok());
     }
 }

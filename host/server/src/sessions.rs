@@ -99,7 +99,7 @@ async fn opened(
         ));
     };
     let seat = match &visit.inside {
-        Some(_) => server.sessions.enter_run()?,
+        Some(inside) => server.sessions.enter_run(inside.workspace())?,
         None => server.sessions.enter(&who.caller, visit.client)?,
     };
     let app = Target::App(place.app.clone());

@@ -23,9 +23,12 @@ pub fn subscribe(
     topic: &Topic,
     last: Option<u64>,
 ) -> Reply {
-    match following(server, topic, last)
-        .and_then(|one| Ok((server.streams.enter(&who.caller, visit.client)?, one)))
-    {
+    let seat = || match &visit.inside {
+        // Runs for nobody have no address either.
+        Some(inside) if who.caller.user.is_none() => server.streams.enter_run(inside.workspace()),
+        _ => server.streams.enter(&who.caller, visit.client),
+    };
+    match following(server, topic, last).and_then(|one| Ok((seat()?, one))) {
         Err(error) => managed.finish(Err(error)).into(),
         Ok((seat, following)) => stream(server, visit, managed, seat, following),
     }
