@@ -43,6 +43,11 @@ impl Draft {
         Ok(self.file.as_file().metadata()?.len())
     }
 
+    /// What will be known about it in its place on this machine.
+    pub(crate) fn facts(&self) -> Result<Facts> {
+        Ok(facts(&self.file.as_file().metadata()?))
+    }
+
     /// What was written, from its beginning.
     pub(crate) fn content(&mut self) -> Result<&mut File> {
         self.file.as_file_mut().seek(SeekFrom::Start(0))?;

@@ -260,6 +260,26 @@ impl Shelf {
         Ok(is_new)
     }
 
+    /// The same, with a description of what was written.
+    pub fn put_described(
+        &self,
+        path: &FilePath,
+        draft: Draft,
+        replace: bool,
+    ) -> Result<(bool, Map)> {
+        let facts = draft.facts()?;
+        let is_new = self.put(path, draft, replace)?;
+        Ok((is_new, self.written(path, &facts)?))
+    }
+
+    fn written(&self, path: &FilePath, facts: &Facts) -> Result<Map> {
+        match self.describe(path) {
+            // Somebody has deleted it since.
+            Err(FilesError::NotFound) => self.persisted(&self.signer()?, path, facts),
+            other => other,
+        }
+    }
+
     /// Deletes a file, or the registration of one that is still to come.
     pub fn remove(&self, path: &FilePath) -> Result<()> {
         let is_awaited = self.registered.get(path)?.is_some();
@@ -331,6 +351,7 @@ impl Shelf {
             claim.used();
             return Err(FilesError::Expired);
         };
+        let facts = draft.facts()?;
         match self.files.put(&path, draft, false) {
             Ok(_) => {}
             Err(error @ FilesError::Exists(_)) => {
@@ -342,11 +363,45 @@ impl Shelf {
         found.ticket = None;
         self.registered.put(&found)?;
         claim.used();
-        self.describe(&path)
+        self.written(&path, &facts)
     }
 }
 
 fn time_text(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     mix_store::time::format_time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn what_is_deleted_at_once_was_written_all_the_same() {
+        let scratch = tempfile::tempdir().expect("a scratch folder");
+        let shelves = Shelves::new(scratch.path(), Storage::default(), 0);
+        let shelf = shelves.of("acme", "shop");
+        let path = FilePath::parse("/a/b.txt").expect("a path");
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = shelf.remove(&path);
+                }
+            });
+            for _ in 0..500 {
+                let mut draft = shelf.draft(3).expect("a draft");
+                draft.write_all(b"abc").expect("written");
+                let put = shelf.put_described(&path, draft, true);
+                let size = put.map(|(_, row)| match row.get("metadata") {
+                    Some(Value::Map(metadata)) => metadata.get("size").cloned(),
+                    _ => None,
+                });
+                assert_eq!(size.expect("written"), Some(Value::Int(3)));
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
 }

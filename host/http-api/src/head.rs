@@ -22,6 +22,13 @@ impl Head {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All headers of that lower-case name as one: HTTP/2 may part cookies.
+    pub fn all(&self, name: &str, separator: &str) -> String {
+        let found = self.headers.iter().filter(|(found, _)| found == name);
+        let values: Vec<&str> = found.map(|(_, value)| value.as_str()).collect();
+        values.join(separator)
+    }
+
     /// Number of headers of that lower-case name.
     pub fn header_count(&self, name: &str) -> usize {
         self.headers
@@ -73,15 +80,40 @@ impl Head {
 
     /// A parameter of the media type, unquoted.
     pub fn media_parameter(&self, name: &str) -> Option<String> {
-        let value = self.header("content-type")?;
-        value.split(';').skip(1).find_map(|part| {
-            let (key, text) = part.split_once('=')?;
-            if !key.trim().eq_ignore_ascii_case(name) {
-                return None;
-            }
-            Some(text.trim().trim_matches('"').to_owned())
-        })
+        let found = parameters(self.header("content-type")?);
+        let mut found = found.into_iter().filter(|(found, _)| found == name);
+        found.next().map(|(_, text)| text)
     }
+}
+
+/// The parameters of a header value, `form-data; name="a;b"`: their names in lower case, their values without quotes.
+pub(crate) fn parameters(value: &str) -> Vec<(String, String)> {
+    let mut parts = vec![String::new()];
+    let (mut signs, mut is_quoted) = (value.chars().peekable(), false);
+    while let Some(sign) = signs.next() {
+        let sign = match sign {
+            '"' => {
+                is_quoted = !is_quoted;
+                continue;
+            }
+            ';' if !is_quoted => {
+                parts.push(String::new());
+                continue;
+            }
+            // Before anything else it is a sign of a name, as in paths of some systems.
+            '\\' if is_quoted => signs
+                .next_if(|next| matches!(next, '"' | '\\'))
+                .unwrap_or(sign),
+            _ => sign,
+        };
+        if let Some(last) = parts.last_mut() {
+            last.push(sign);
+        }
+    }
+    let parts = parts.iter().skip(1).filter_map(|part| part.split_once('='));
+    parts
+        .map(|(name, text)| (name.trim().to_ascii_lowercase(), text.trim().to_owned()))
+        .collect()
 }
 
 /// The host of an authority, in lower-case letters; that of IPv6 keeps its brackets.
@@ -91,4 +123,28 @@ pub(crate) fn without_port(authority: &str) -> String {
         _ => authority.find(':').unwrap_or(authority.len()),
     };
     authority[..end].to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_keep_what_is_quoted() {
+        let found = |value| parameters(value);
+        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        assert_eq!(
+            found(r#"form-data; name="a;b"; Filename="x \"y\" z=1.txt""#),
+            [pair("name", "a;b"), pair("filename", r#"x "y" z=1.txt"#)]
+        );
+        assert_eq!(
+            found(r#"x; f="C:\dir\a.txt";;y"#),
+            [pair("f", r"C:\dir\a.txt")]
+        );
+        assert_eq!(found("application/json"), []);
+        assert_eq!(
+            found(r#"x; charset = "utf-8" "#),
+            [pair("charset", "utf-8")]
+        );
+    }
 }

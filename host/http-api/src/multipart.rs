@@ -1,6 +1,8 @@
 //! `multipart/form-data` bodies.
 
 use crate::error::ApiError;
+use crate::form::twice;
+use crate::head::parameters;
 use mix_value::{Map, Value};
 use std::sync::Arc;
 
@@ -41,6 +43,17 @@ pub(crate) fn parse(body: &[u8], boundary: &str) -> Result<Vec<(String, Value)>,
     }
 }
 
+/// The parts of a form in which each has one value.
+pub(crate) fn once(body: &[u8], boundary: &str) -> Result<Map, ApiError> {
+    let mut members = Map::new();
+    for (name, value) in parse(body, boundary)? {
+        if members.insert(Arc::from(name.as_str()), value).is_some() {
+            return Err(twice(&name));
+        }
+    }
+    Ok(members)
+}
+
 fn part(headers: &[u8], content: &[u8]) -> Result<(String, Value), ApiError> {
     let headers = std::str::from_utf8(headers).map_err(|_| bad("part header is not UTF-8"))?;
     let mut name = None;
@@ -54,12 +67,8 @@ fn part(headers: &[u8], content: &[u8]) -> Result<(String, Value), ApiError> {
             media_type = value.trim();
         }
         if key.trim().eq_ignore_ascii_case("content-disposition") {
-            for attribute in value.split(';').skip(1) {
-                let Some((key, text)) = attribute.split_once('=') else {
-                    continue;
-                };
-                let text = text.trim().trim_matches('"').to_owned();
-                match key.trim() {
+            for (key, text) in parameters(value) {
+                match key.as_str() {
                     "name" => name = Some(text),
                     "filename" => filename = Some(text),
                     _ => {}

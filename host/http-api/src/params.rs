@@ -1,5 +1,6 @@
 //! Agent parameters from a query string or a body.
 
+use crate::body::{check_charset, packed};
 use crate::control::Control;
 use crate::error::ApiError;
 use crate::form::parse_pairs;
@@ -7,7 +8,7 @@ use crate::head::Head;
 use crate::json;
 use crate::multipart;
 use crate::plan::Settings;
-use mix_value::{Map, Value, msgpack};
+use mix_value::{Map, Value};
 use std::sync::Arc;
 
 /// Deepest nesting of `a[b][c]=d`.
@@ -48,6 +49,7 @@ pub(crate) fn of_body(
     }
     let value = match media_type.as_deref() {
         Some("application/json") => {
+            check_charset(head)?;
             limit(settings, body.len())?;
             if body.is_empty() {
                 return Ok(Value::Map(Map::new()));
@@ -59,11 +61,10 @@ pub(crate) fn of_body(
         }
         Some("application/msgpack") => {
             limit(settings, body.len())?;
-            msgpack::decode(body).map_err(|error| {
-                ApiError::new(400, "bad_value", format!("the body is no value: {error}"))
-            })?
+            packed(body)?
         }
         Some("application/x-www-form-urlencoded") => {
+            check_charset(head)?;
             limit(settings, body.len())?;
             let text = std::str::from_utf8(body)
                 .map_err(|_| ApiError::bad_param("the form is not UTF-8"))?;
@@ -83,14 +84,6 @@ pub(crate) fn of_body(
     match &value {
         Value::Map(_) => {}
         _ => return Err(ApiError::bad_param("agent parameters must be an object")),
-    }
-    // What a MessagePack body can carry and JSON cannot.
-    if has_opaque(&value) {
-        return Err(ApiError::new(
-            400,
-            "bad_value",
-            "tokens and handles cannot be sent",
-        ));
     }
     Ok(value)
 }
@@ -188,20 +181,6 @@ fn put(slot: &mut Value, keys: &[&str], value: Value, name: &str) -> Result<(), 
         }
         _ => Err(clash()),
     }
-}
-
-fn has_opaque(value: &Value) -> bool {
-    let mut left = vec![value];
-    while let Some(value) = left.pop() {
-        match value {
-            Value::Token(_) | Value::Handle(_) => return true,
-            Value::Array(items) => left.extend(items),
-            Value::Map(map) => left.extend(map.values()),
-            Value::Case(case) => left.extend(case.argument.as_deref()),
-            _ => {}
-        }
-    }
-    false
 }
 
 fn text(value: &str) -> Value {

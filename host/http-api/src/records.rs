@@ -3,11 +3,11 @@
 //! The shape of a request is checked here; what its members mean is the
 //! store's, reached as functions of the `db` family.
 
-use crate::body::{refuse_unknown, value as value_body};
+use crate::body::{check_charset, refuse_unknown, value as value_body};
 use crate::call_failure::CallFailure;
 use crate::conditional::is_known;
 use crate::error::ApiError;
-use crate::form::{boolean, parse_pairs};
+use crate::form::{boolean, only, parse_pairs, twice};
 use crate::head::Head;
 use crate::json;
 use crate::plan::Settings;
@@ -170,9 +170,9 @@ fn delete_documents(
     body: &[u8],
 ) -> Result<Call, ApiError> {
     let form;
-    let in_query = pairs.iter().find(|(name, _)| name == "ids");
+    let in_query = only(pairs, "ids")?;
     let ids = match in_query {
-        Some((_, ids)) => ids,
+        Some(ids) => ids,
         None => {
             if head.media_type().as_deref() != Some("application/x-www-form-urlencoded") {
                 return Err(ApiError::bad_param(
@@ -181,11 +181,10 @@ fn delete_documents(
             }
             let body = std::str::from_utf8(body)
                 .map_err(|_| ApiError::bad_param("the form is not UTF-8"))?;
+            check_charset(head)?;
             form = parse_pairs(body)?;
-            let found = form.iter().find(|(name, _)| name == "ids");
-            &found
+            only(&form, "ids")?
                 .ok_or_else(|| ApiError::bad_param("ids is missing: a JSON array of record ids"))?
-                .1
         }
     };
     let Value::Array(items) = json::body(ids.as_bytes(), true)? else {
@@ -352,9 +351,7 @@ fn members_of(
             _ => text(&value),
         };
         if members.insert(Arc::from(name.as_str()), parsed).is_some() {
-            return Err(ApiError::bad_param(format!(
-                "parameter {name} is given twice"
-            )));
+            return Err(twice(&name));
         }
     }
     if head.routed_method() == "POST" {

@@ -547,9 +547,10 @@ fn segments(path: &str) -> Result<Vec<String>, ApiError> {
         let message = "a topic has no empty parts";
         return Err(ApiError::new(400, "bad_topic", message));
     }
-    // Below `files/` it would be another name.
+    // Below `files/` of an app it would be another name.
+    let is_file = inner.split('/').nth(5) == Some("files");
     let inner = match inner.strip_suffix('/') {
-        Some(shorter) if !inner.contains("/files/") => shorter,
+        Some(shorter) if !is_file => shorter,
         _ => inner,
     };
     if inner.is_empty() {
@@ -589,6 +590,19 @@ mod tests {
             );
             assert!(found.v0);
         }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_counts_below_files_only() {
+        for path in [
+            "/v1/ws/",
+            "/v1/ws/acme/app/files/",
+            "/v1/ws/files/app/demo/",
+        ] {
+            assert!(find("GET", path).is_ok(), "{path}");
+        }
+        assert_eq!(code("/v1/ws/acme/app/demo/files/a/"), "bad_path");
+        assert_eq!(code("/v1/ws/acme/app/demo/query//"), "bad_path");
     }
 
     #[test]

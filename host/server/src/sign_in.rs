@@ -15,10 +15,10 @@ pub use configs::{Config, add, change, exported, find, get, imported, keeping, l
 pub use kept::{Kept, Lanes, NoToken, current, forget};
 
 use crate::Server;
-use crate::handler::random_text;
 use crate::identity::Admitted;
 use crate::issuing::{SignedIn, seconds_now};
 use crate::records::{map, text};
+use crate::signals::random_id;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mix_file_path::percent;
@@ -143,8 +143,8 @@ async fn begin(server: &Arc<Server>, route: &Route, redirect: &str) -> Result<Do
     }
     let provider = Provider::of(server, config).await?;
     let config = &provider.config;
-    let (state, cookie) = (random_text(32), random_text(32));
-    let (verifier, nonce) = (random_text(64), random_text(32));
+    let (state, cookie, nonce) = (random_id()?, random_id()?, random_id()?);
+    let verifier = random_id()? + &random_id()?;
     let challenge = challenge(&verifier);
     let place = return_address(server, &route.ws, config);
     let mut params = vec![

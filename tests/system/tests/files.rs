@@ -161,7 +161,7 @@ fn paths_that_lead_elsewhere_are_refused() {
     for (method, query) in [
         ("GET", "content?path="),
         ("DELETE", "content?path="),
-        ("GET", "content?path=/&after=x&recursive=true&path="),
+        ("GET", "content?after=x&recursive=true&path="),
         ("GET", "props?path="),
         ("PATCH", "props?change_path=/x&path="),
         ("PATCH", "props?path=/x&change_path="),
@@ -193,6 +193,18 @@ fn paths_that_lead_elsewhere_are_refused() {
             "{app}"
         );
     }
+    for app in ["_rmx_admin", "_rmx_secrets", "elsewhere"] {
+        let query = format!("copy?src=/x&path=/y&src_app={app}");
+        let answer = server.send("POST", &manage(&query), &[], None);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (404, "no_such_app"),
+            "{app}"
+        );
+    }
+    // Which of two paths is meant is not guessed.
+    let answer = server.send("DELETE", &manage("content?path=/x&path=/y"), &[], None);
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_param"));
     for ws in ["..", "../other", ".hidden", "a%2Fb", ""] {
         let answer = server.send_bytes(
             "POST",

@@ -3,11 +3,10 @@
 use super::Job;
 use crate::body::{object, object_or_form, refuse_unknown, take_text};
 use crate::error::ApiError;
-use crate::form::parse_pairs;
+use crate::form::Params;
 use crate::head::Head;
 use crate::names::is_agent_name;
 use mix_value::{Map, Value};
-use std::sync::Arc;
 
 /// Kinds of providers.
 const TYPES: [&str; 4] = ["oauth", "oidc", "apple", "sfdc_oauth"];
@@ -80,9 +79,7 @@ pub enum SignIn {
 
 /// `?name=`
 pub(super) fn list(head: &Head) -> Result<Job, ApiError> {
-    let pairs = parse_pairs(head.query())?;
-    let name = pairs.into_iter().find(|(name, _)| name == "name");
-    Ok(Job::ListAuthConfigs(name.map(|(_, value)| value)))
+    Ok(Job::ListAuthConfigs(Params::of(head)?.text("name")?))
 }
 
 /// A whole description of a provider.
@@ -164,7 +161,7 @@ fn is_short(value: &Value) -> bool {
 
 /// `?redirect=`
 pub(super) fn begin(head: &Head) -> Result<Job, ApiError> {
-    let redirect = take(&mut parse_pairs(head.query())?, "redirect");
+    let redirect = Params::of(head)?.text("redirect")?;
     let redirect =
         redirect.ok_or_else(|| ApiError::new(400, "bad_redirect", "redirect is missing"))?;
     Ok(Job::SignIn(SignIn::Begin { redirect }))
@@ -172,35 +169,29 @@ pub(super) fn begin(head: &Head) -> Result<Job, ApiError> {
 
 /// `?state=&code=` or `?state=&error=`
 pub(super) fn come_back(head: &Head) -> Result<Job, ApiError> {
-    let mut pairs = parse_pairs(head.query())?;
-    let Some(state) = take(&mut pairs, "state") else {
+    let params = Params::of(head)?;
+    let Some(state) = params.text("state")? else {
         return Err(ApiError::bad_param("state is missing"));
     };
     Ok(Job::SignIn(SignIn::Return {
         state,
-        code: take(&mut pairs, "code"),
-        error: take(&mut pairs, "error"),
-        cookies: head.header("cookie").unwrap_or_default().to_owned(),
+        code: params.text("code")?,
+        error: params.text("error")?,
+        cookies: head.all("cookie", "; "),
     }))
 }
 
 /// `{idToken}` or `{accessToken}`, in the query of a GET or in the body.
 pub(super) fn exchange(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
-    let mut members = if head.routed_method() == "GET" {
-        let pairs = parse_pairs(head.query())?;
-        let text = |text: String| Value::String(Arc::from(text.as_str()));
-        let known = pairs
-            .into_iter()
-            .filter(|(name, _)| name == "idToken" || name == "accessToken");
-        known
-            .map(|(name, value)| (Arc::from(name.as_str()), text(value)))
-            .collect()
+    let (id_token, access_token) = if head.routed_method() == "GET" {
+        let params = Params::of(head)?;
+        (params.text("idToken")?, params.text("accessToken")?)
     } else {
-        object_or_form(head, body)?
+        let mut members = object_or_form(head, body)?;
+        refuse_unknown(&members, &["idToken", "accessToken"])?;
+        let mut one = |name: &str| take_text(&mut members, name);
+        (one("idToken")?, one("accessToken")?)
     };
-    refuse_unknown(&members, &["idToken", "accessToken"])?;
-    let id_token = take_text(&mut members, "idToken")?;
-    let access_token = take_text(&mut members, "accessToken")?;
     if id_token.is_none() && access_token.is_none() {
         return Err(ApiError::bad_param("idToken or accessToken is missing"));
     }
@@ -216,11 +207,6 @@ pub(super) fn original(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
         refuse_unknown(&object_or_form(head, body)?, &[])?;
     }
     Ok(Job::SignIn(SignIn::Original))
-}
-
-fn take(pairs: &mut Vec<(String, String)>, wanted: &str) -> Option<String> {
-    let at = pairs.iter().position(|(name, _)| name == wanted)?;
-    Some(pairs.swap_remove(at).1)
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Requests about files, and responses with their content.
 
-use super::packages::Params;
 use super::{Conditions, Job};
 use crate::body::{object_or_form, refuse_unknown, take_text};
 use crate::conditional::{is_known, range_of};
 use crate::error::ApiError;
-use crate::form::boolean;
+use crate::form::{Params, boolean};
 use crate::head::Head;
 use crate::json;
 use crate::multipart;
@@ -33,12 +32,13 @@ pub struct Content {
 /// `_rmx_exp` and `_rmx_sig`.
 pub(crate) fn signature(head: &Head) -> Option<(String, String)> {
     let params = Params::of(head).ok()?;
-    Some((params.text("_rmx_exp")?, params.text("_rmx_sig")?))
+    let one = |name: &str| params.text(name).ok().flatten();
+    Some((one("_rmx_exp")?, one("_rmx_sig")?))
 }
 
 fn path(params: &Params, name: &str) -> Result<String, ApiError> {
     params
-        .text(name)
+        .text(name)?
         .filter(|path| !path.is_empty())
         .ok_or_else(|| ApiError::bad_param(format!("{name} is missing")))
 }
@@ -52,7 +52,7 @@ pub(super) fn content(head: &Head) -> Result<Job, ApiError> {
     Ok(Job::ListFiles {
         path,
         recursive: params.flag("recursive", false)?,
-        after: params.text("after"),
+        after: params.text("after")?,
     })
 }
 
@@ -76,8 +76,8 @@ pub(super) fn post(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
     }
     let boundary = head.media_parameter("boundary").unwrap_or_default();
     let (mut path, mut force, mut content) = (None, false, None);
-    for (name, value) in multipart::parse(body, &boundary)? {
-        match (name.as_str(), value) {
+    for (name, value) in multipart::once(body, &boundary)? {
+        match (name.as_ref(), value) {
             ("path", Value::String(text)) => path = Some(text.to_string()),
             ("force", Value::String(text)) => force = boolean("force", &text)?,
             ("data", Value::String(text)) => content = Some(text.as_bytes().to_vec()),
@@ -107,8 +107,7 @@ pub(super) fn register(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
     let mut members = match head.media_type().as_deref() {
         Some("multipart/form-data") => {
             let boundary = head.media_parameter("boundary").unwrap_or_default();
-            let parts = multipart::parse(body, &boundary)?.into_iter();
-            parts.map(|(name, value)| (name.into(), value)).collect()
+            multipart::once(body, &boundary)?
         }
         Some("application/x-www-form-urlencoded") => object_or_form(head, body)?,
         _ => {
@@ -161,12 +160,12 @@ pub(super) fn rename(head: &Head) -> Result<Job, ApiError> {
 
 pub(super) fn copy(route: &Route, head: &Head) -> Result<Job, ApiError> {
     let params = Params::of(head)?;
-    let from_app = params.text("src_app").unwrap_or_else(|| route.app.clone());
+    let from_app = params.text("src_app")?.unwrap_or_else(|| route.app.clone());
     if !is_app_name(&from_app) {
         return Err(ApiError::bad_name("app"));
+    }
     if is_hidden_app(&from_app) {
         return Err(ApiError::no_such_app());
-    }
     }
     Ok(Job::CopyFile {
         from_app,

@@ -1,8 +1,9 @@
 //! Messages of the Model Context Protocol.
 
 use super::Job;
+use crate::body::check_charset;
 use crate::error::ApiError;
-use crate::form::parse_pairs;
+use crate::form::Params;
 use crate::head::{Head, without_port};
 use crate::names;
 use crate::plan::Settings;
@@ -39,10 +40,8 @@ pub fn message(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
             "send application/json as Content-Type",
         ));
     }
-    let app = parse_pairs(head.query())?
-        .into_iter()
-        .find(|(name, _)| name == "app")
-        .map(|(_, app)| app);
+    check_charset(head)?;
+    let app = Params::of(head)?.text("app")?;
     if app.as_deref().is_some_and(|app| !names::is_app_name(app)) {
         return Err(ApiError::bad_name("app"));
     }

@@ -3,32 +3,11 @@
 use super::{Elsewhere, Job};
 use crate::body::{object, refuse_unknown, take_text};
 use crate::error::ApiError;
-use crate::form::{boolean, parse_pairs};
+use crate::form::Params;
 use crate::head::Head;
 use crate::names::is_workspace_name;
 use crate::route::Route;
 use mix_value::{Map, Value};
-
-/// Values of query parameters; the last one counts.
-pub(super) struct Params(Vec<(String, String)>);
-
-impl Params {
-    pub fn of(head: &Head) -> Result<Params, ApiError> {
-        parse_pairs(head.query()).map(Params)
-    }
-
-    pub fn text(&self, name: &str) -> Option<String> {
-        let found = self.0.iter().rev().find(|(found, _)| found == name);
-        found.map(|(_, value)| value.clone())
-    }
-
-    pub fn flag(&self, name: &str, default: bool) -> Result<bool, ApiError> {
-        match self.text(name) {
-            None => Ok(default),
-            Some(text) => boolean(name, &text),
-        }
-    }
-}
 
 /// The body must be bytes.
 fn check_type(head: &Head) -> Result<(), ApiError> {
@@ -84,7 +63,10 @@ pub(super) fn install(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
     };
     let (force, dry_run) = (flag("force")?, flag("dry_run")?);
     let mut text = |name: &str| -> Result<Option<String>, ApiError> {
-        Ok(given(take_text(&mut members, name)?).or_else(|| given(params.text(name))))
+        match given(take_text(&mut members, name)?) {
+            None => Ok(given(params.text(name)?)),
+            text => Ok(text),
+        }
     };
     Ok(Job::Install {
         from,
@@ -103,7 +85,10 @@ pub(super) fn export(head: &Head) -> Result<Job, ApiError> {
 /// The workspace that an import makes: `ws`, or `id` as older clients call it.
 pub(crate) fn import_name(head: &Head) -> Result<String, ApiError> {
     let params = Params::of(head)?;
-    let name = params.text("ws").or_else(|| params.text("id"));
+    let name = match params.text("ws")? {
+        None => params.text("id")?,
+        given => given,
+    };
     name.filter(|name| is_workspace_name(name))
         .ok_or_else(|| ApiError::bad_name("workspace"))
 }

@@ -3,7 +3,7 @@
 use super::Job;
 use crate::body::{object, refuse_unknown, take_text};
 use crate::error::ApiError;
-use crate::form::parse_pairs;
+use crate::form::Params;
 use crate::head::Head;
 use crate::names::is_agent_name;
 use crate::route::Route;
@@ -73,9 +73,6 @@ pub(super) fn put(route: &Route, head: &Head, body: &[u8]) -> Result<Job, ApiErr
 
 /// The member of `?data=…`, by default `data`.
 pub(super) fn raw(head: &Head) -> Result<Job, ApiError> {
-    let pairs = parse_pairs(head.query())?;
-    let field = pairs.into_iter().find(|(name, _)| name == "data");
-    Ok(Job::Raw(
-        field.map_or_else(|| "data".to_owned(), |(_, name)| name),
-    ))
+    let field = Params::of(head)?.text("data")?;
+    Ok(Job::Raw(field.unwrap_or_else(|| "data".to_owned())))
 }

@@ -2,7 +2,7 @@
 
 use super::Job;
 use crate::error::ApiError;
-use crate::form::{boolean, parse_pairs};
+use crate::form::Params;
 use crate::head::Head;
 use crate::json;
 use mix_value::Value;
@@ -48,18 +48,16 @@ pub(super) fn open(head: &Head) -> Result<Job, ApiError> {
         return Err(error);
     }
     let mut purpose = Purpose::View(Value::Array(Vec::new()));
-    let pairs = parse_pairs(head.query())?;
-    let given = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted);
-    if let Some((_, text)) = given("args") {
+    let params = Params::of(head)?;
+    let args = params.text("args")?;
+    if let Some(text) = &args {
         purpose = match json::body(text.as_bytes(), false)? {
             args @ Value::Array(_) => Purpose::View(args),
             _ => return Err(ApiError::bad_param("args must be a JSON array")),
         };
     }
-    if let Some((_, text)) = given("calls")
-        && boolean("calls", text)?
-    {
-        if given("args").is_some() {
+    if params.flag("calls", false)? {
+        if args.is_some() {
             return Err(ApiError::bad_param(
                 "args and calls exclude each other: an agent gets its parameters with each call",
             ));

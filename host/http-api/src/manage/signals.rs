@@ -2,8 +2,9 @@
 
 use super::Job;
 use crate::body::{object, refuse_unknown, value};
+use crate::control::{bad_timeout, timeout};
 use crate::error::ApiError;
-use crate::form::parse_pairs;
+use crate::form::Params;
 use crate::head::Head;
 use mix_value::{Map, Value, msgpack};
 
@@ -28,13 +29,9 @@ pub(super) fn create(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
 
 /// `?timeout=`
 pub(super) fn wait(head: &Head) -> Result<Job, ApiError> {
-    let pairs = parse_pairs(head.query())?;
-    let wait_ms = match pairs.iter().find(|(name, _)| name == "timeout") {
+    let wait_ms = match Params::of(head)?.text("timeout")? {
         None => WAIT_MS,
-        Some((_, text)) => match text.parse::<u64>() {
-            Ok(wanted) if wanted > 0 => wanted.min(MAX_WAIT_MS),
-            _ => return Err(bad_timeout()),
-        },
+        Some(text) => timeout(&text)?.min(MAX_WAIT_MS),
     };
     Ok(Job::AwaitSignal { wait_ms })
 }
@@ -57,8 +54,4 @@ pub(super) fn set(head: &Head, body: &[u8], limit: u64) -> Result<Job, ApiError>
         ));
     }
     Ok(Job::SetSignal(value))
-}
-
-fn bad_timeout() -> ApiError {
-    ApiError::bad_param("timeout must be a positive int (milliseconds)")
 }

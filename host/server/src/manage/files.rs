@@ -94,19 +94,16 @@ pub async fn put(
     let path = parsed(path)?;
     may_change(server, who, place, &path).await?;
     let (shelf, target) = (shelf(server, place), path.clone());
-    let is_new = work({
-        let shelf = shelf.clone();
-        move || {
-            let mut draft = shelf.draft(content.len() as u64)?;
-            draft.write_all(&content)?;
-            shelf.put(&target, draft, force)
-        }
+    let written = work(move || {
+        let mut draft = shelf.draft(content.len() as u64)?;
+        draft.write_all(&content)?;
+        shelf.put_described(&target, draft, force)
     })
     .await?;
     if path.is_code() {
         server.programs.forget(&place.folder());
     }
-    described(shelf, path, is_new).await
+    Ok(told(written))
 }
 
 pub async fn delete(
@@ -144,7 +141,7 @@ pub async fn delete(
 }
 
 pub async fn props(server: &Arc<Server>, place: &Place, path: &str) -> Result<Done, ApiError> {
-    described(shelf(server, place), parsed(path)?, false).await
+    described(shelf(server, place), parsed(path)?).await
 }
 
 pub async fn rename(
@@ -165,7 +162,7 @@ pub async fn rename(
     })
     .await?;
     server.programs.forget(&place.folder());
-    described(shelf, to, false).await
+    described(shelf, to).await
 }
 
 pub async fn copy(
@@ -191,20 +188,17 @@ pub async fn copy(
     }
     let (source, shelf) = (shelf(server, &from_place), shelf(server, place));
     let target = to.clone();
-    let is_new = work({
-        let shelf = shelf.clone();
-        move || {
-            let (opened, facts) = source.open(&from)?;
-            let mut draft = shelf.draft(facts.size)?;
-            std::io::copy(&mut opened.read(0..facts.size)?, &mut draft)?;
-            shelf.put(&target, draft, force)
-        }
+    let written = work(move || {
+        let (opened, facts) = source.open(&from)?;
+        let mut draft = shelf.draft(facts.size)?;
+        std::io::copy(&mut opened.read(0..facts.size)?, &mut draft)?;
+        shelf.put_described(&target, draft, force)
     })
     .await?;
     if to.is_code() {
         server.programs.forget(&place.folder());
     }
-    described(shelf, to, is_new).await
+    Ok(told(written))
 }
 
 pub async fn register(
@@ -243,6 +237,7 @@ pub async fn upload(
         return Err(failed(FilesError::Expired));
     }
     let shelf = shelf(server, &place);
+    let is_code = parsed(&claim.path)?.is_code();
     let row = work(move || {
         let mut file = std::fs::File::open(&content)?;
         let mut draft = shelf.draft(file.metadata()?.len())?;
@@ -250,6 +245,9 @@ pub async fn upload(
         shelf.upload(claim, draft)
     })
     .await?;
+    if is_code {
+        server.programs.forget(&place.folder());
+    }
     Ok(Done::Value(201, Value::Map(row)))
 }
 
@@ -292,10 +290,14 @@ fn shelf(server: &Server, place: &Place) -> Shelf {
     server.files.of(&place.workspace, &place.app)
 }
 
-async fn described(shelf: Shelf, path: FilePath, is_new: bool) -> Result<Done, ApiError> {
+async fn described(shelf: Shelf, path: FilePath) -> Result<Done, ApiError> {
     let row = work(move || shelf.describe(&path)).await?;
-    let status = if is_new { 201 } else { 200 };
-    Ok(Done::Value(status, Value::Map(row)))
+    Ok(Done::Value(200, Value::Map(row)))
+}
+
+/// What was written, and whether it is new.
+fn told((is_new, row): (bool, Map)) -> Done {
+    Done::Value(if is_new { 201 } else { 200 }, Value::Map(row))
 }
 
 /// Work with files, with the failures that callers see.
