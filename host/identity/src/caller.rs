@@ -31,14 +31,15 @@ impl User {
         let usable = email.filter(|email| {
             email_verified != Some(false)
                 // The name of a user without e-mail begins like this.
-                && !email.to_lowercase().starts_with("sub:")
+                && !email.to_ascii_lowercase().starts_with("sub:")
                 && email.split_once('@').is_some_and(|(local, host)| {
                     !local.is_empty() && !host.is_empty() && !host.contains('@')
                 })
                 && !email.chars().any(|c| c.is_control() || c.is_whitespace())
         });
         match usable {
-            Some(email) => User::Email(email.to_lowercase()),
+            // Other letters stay: some of them would become letters of another address (the Kelvin sign a k).
+            Some(email) => User::Email(email.to_ascii_lowercase()),
             None => User::Sub(sub.to_owned()),
         }
     }
@@ -157,6 +158,7 @@ mod tests {
         let name = |email, verified| User::of_claims("42", email, verified).name();
         assert_eq!(name(Some("Ada@Example.com"), None), "ada@example.com");
         assert_eq!(name(Some("a@x"), Some(true)), "a@x");
+        assert_ne!(name(Some("\u{212a}im@x"), None), "kim@x");
         for (email, verified) in [
             (Some("admin@x"), Some(false)),
             (Some("no-at"), None),

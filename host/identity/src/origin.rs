@@ -38,7 +38,7 @@ pub fn verify_origin(
 ) -> Result<RunningAgent, Refusal> {
     let claims = verified(token, keys)?;
     let claims: Claims = decode(claims).ok_or(Refusal::Bad("malformed claims"))?;
-    if claims.exp + LEEWAY <= now {
+    if claims.exp.saturating_add(LEEWAY) <= now {
         return Err(Refusal::Expired);
     }
     if claims.exp > now + LIFE + LEEWAY {

@@ -51,7 +51,7 @@ fn user(name: &str) -> Option<Subject> {
     }
     let (local, host) = name.split_once('@')?;
     let fits = !local.is_empty() && !host.is_empty() && !host.contains('@') && !name.contains(' ');
-    fits.then(|| Subject::Email(name.to_lowercase()))
+    fits.then(|| Subject::Email(name.to_ascii_lowercase()))
 }
 
 fn host_name(host: &str) -> Option<String> {

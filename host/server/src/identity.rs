@@ -82,6 +82,17 @@ impl Admitted {
             signed_in_at: None,
         }
     }
+
+    /// Whom it stands for: the name, and the workspace that vouches for it if one does. Whoever owns a workspace
+    /// decides who its tokens speak of, so that they are nobody else's.
+    pub fn principal(&self) -> String {
+        let name = self.caller.name();
+        match &self.signed_in_at {
+            // No address has a blank in it.
+            Some(ws) => format!("{name} of {ws}"),
+            None => name,
+        }
+    }
 }
 
 /// What a request says about who makes it.
@@ -218,7 +229,11 @@ impl Identity {
         }
         let ws = match need {
             Need::CreateOrOwn(ws) => ws,
-            _ => &route.ws,
+            // It is not asked whether the workspace of a topic is there.
+            _ => match &route.topic {
+                Some(topic) => &topic.workspace,
+                None => &route.ws,
+            },
         };
         if let Some(home) = &who.signed_in_at
             && !ws.is_empty()

@@ -44,6 +44,13 @@ pub struct Link {
     expires: Option<u64>,
 }
 
+impl Link {
+    /// Whether both have one maker.
+    fn is_of(&self, other: &Link) -> bool {
+        self.user == other.user && self.signed_in_at == other.signed_in_at
+    }
+}
+
 /// The links of a server.
 pub struct Links {
     folder: PathBuf,
@@ -87,7 +94,7 @@ impl Links {
             for (id, _) in all.extract_if(|_, link| ended(link)) {
                 let _ = fs::remove_file(self.folder.join(id));
             }
-            let mine = all.values().filter(|other| other.user == link.user).count();
+            let mine = all.values().filter(|other| other.is_of(&link)).count();
             if mine >= MOST_OF_USER || all.len() >= MOST {
                 let message = "too many links; delete some, or wait until some end";
                 return Err(ApiError::new(429, "rate_limited", message));
@@ -171,11 +178,9 @@ pub async fn create(
 /// Deletes one, for its maker or an administrator of its app.
 pub async fn delete(server: &Arc<Server>, who: &Admitted, id: &str) -> Result<Done, ApiError> {
     let link = server.links.get(id).ok_or_else(no_such_link)?;
-    let is_mine = who
-        .caller
-        .user
-        .as_ref()
-        .is_some_and(|user| user.name() == link.user);
+    let user = who.caller.user.as_ref().map(User::name);
+    let is_mine =
+        user.is_some_and(|user| user == link.user) && who.signed_in_at == link.signed_in_at;
     let app = Target::App(link.app.clone());
     let admin = Permission::GrantPermissions;
     if !is_mine && !manage::may(server, who, &link.ws, admin, &app).await? {

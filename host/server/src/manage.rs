@@ -70,7 +70,7 @@ pub async fn perform(
         Job::Swagger(path) => swagger::file(path),
         Job::Raw(member) => queries::raw(server, &place(server, managed)?, &route.id, member).await,
         Job::CreateSignal { life_ms } => {
-            signals::create(server, &who.caller.name(), Duration::from_millis(*life_ms))
+            signals::create(server, &who.principal(), Duration::from_millis(*life_ms))
         }
         Job::AwaitSignal { wait_ms } => {
             let longest = Duration::from_millis(*wait_ms);
@@ -161,7 +161,7 @@ pub async fn perform(
         | Job::GetFile(_)
         | Job::Subscribe { .. }
         | Job::Session { .. } => Err(ApiError::internal()),
-        Job::CancelSignal => server.signals.cancel(&route.id, &who.caller.name()),
+        Job::CancelSignal => server.signals.cancel(&route.id, &who.principal()),
     }
 }
 
@@ -195,6 +195,9 @@ pub async fn may(
     if who.everything {
         return Ok(true);
     }
+    if !is_believed(server, who, ws).await? {
+        return Ok(false);
+    }
     let rights = server.grants.of(ws).await?;
     Ok(allow(
         &who.caller,
@@ -203,6 +206,14 @@ pub async fn may(
         target,
         &[],
     ))
+}
+
+/// Whether a workspace believes who the caller is: others of their organisation do, if a workspace says so.
+async fn is_believed(server: &Server, who: &Admitted, ws: &str) -> Result<bool, ApiError> {
+    match &who.signed_in_at {
+        Some(home) => server.grants.are_related(home, ws).await,
+        None => Ok(true),
+    }
 }
 
 /// Whether any grant of the caller reaches into the target.
@@ -214,6 +225,9 @@ async fn sees(
 ) -> Result<bool, ApiError> {
     if who.everything {
         return Ok(true);
+    }
+    if !is_believed(server, who, ws).await? {
+        return Ok(false);
     }
     let rights = server.grants.of(ws).await?;
     Ok(touches(&who.caller, &rights.workspace, target, &[]))

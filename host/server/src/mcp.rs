@@ -105,7 +105,7 @@ pub async fn answer(
     app: Option<&str>,
     text: &[u8],
 ) -> Result<Done, ApiError> {
-    let user = who.caller.name();
+    let user = who.principal();
     let done = |status, session, text| {
         Ok(Done::Message {
             status,

@@ -1,7 +1,7 @@
 //! How many connections that last somebody has open: event streams, sessions.
 
+use super::identity::Admitted;
 use mix_http_api::ApiError;
-use mix_identity::Caller;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,9 +71,9 @@ impl Readers {
     }
 
     /// One more for this caller.
-    pub fn enter(&self, caller: &Caller, client: IpAddr) -> Result<Seat, ApiError> {
-        let (reader, most) = match &caller.user {
-            Some(user) => (Reader::User(user.name()), self.limits.user),
+    pub fn enter(&self, who: &Admitted, client: IpAddr) -> Result<Seat, ApiError> {
+        let (reader, most) = match &who.caller.user {
+            Some(_) => (Reader::User(who.principal()), self.limits.user),
             None => (Reader::Address(client), self.limits.address),
         };
         self.seat(reader, most)
@@ -117,7 +117,7 @@ mod tests {
             runs: 1,
             total: 2,
         });
-        let nobody = Caller::anonymous();
+        let nobody = Admitted::anonymous(false);
         let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let first = readers.enter(&nobody, here).expect("room");
         let code = |client| readers.enter(&nobody, client).err().map(|error| error.code);
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(refused, Some("rate_limited"));
         assert!(readers.enter_run("other").is_ok());
         let client = IpAddr::from([10, 0, 0, 1]);
-        assert!(readers.enter(&Caller::anonymous(), client).is_ok());
+        assert!(readers.enter(&Admitted::anonymous(false), client).is_ok());
         drop(held);
         assert!(readers.enter_run("greedy").is_ok());
     }

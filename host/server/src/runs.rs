@@ -371,7 +371,7 @@ fn begin(
         ));
     }
     let life = signals::LIFE + ready.request.timeout + server.run_queue_wait;
-    let id = match server.signals.create(&who.caller.name(), life) {
+    let id = match server.signals.create(&who.principal(), life) {
         Ok(id) => id,
         Err(error) => return ready.run.refuse(error),
     };

@@ -100,7 +100,7 @@ async fn opened(
     };
     let seat = match &visit.inside {
         Some(inside) => server.sessions.enter_run(inside.workspace())?,
-        None => server.sessions.enter(&who.caller, visit.client)?,
+        None => server.sessions.enter(&who, visit.client)?,
     };
     let app = Target::App(place.app.clone());
     let shows = manage::may(server, &who, &place.workspace, Permission::Write, &app).await?;

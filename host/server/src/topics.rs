@@ -26,7 +26,7 @@ pub fn subscribe(
     let seat = || match &visit.inside {
         // Runs for nobody have no address either.
         Some(inside) if who.caller.user.is_none() => server.streams.enter_run(inside.workspace()),
-        _ => server.streams.enter(&who.caller, visit.client),
+        _ => server.streams.enter(who, visit.client),
     };
     match following(server, topic, last).and_then(|one| Ok((seat()?, one))) {
         Err(error) => managed.finish(Err(error)).into(),

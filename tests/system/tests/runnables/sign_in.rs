@@ -513,3 +513,56 @@ fn programs_use_the_token_of_a_provider_without_seeing_it() {
     }
     assert_eq!(site.with_token(&bob, "GET", ORIGINAL).status, 404);
 }
+
+#[test]
+fn a_token_of_a_workspace_stands_for_its_user_in_its_organisation_only() {
+    let bob = "bob@example.com";
+    let (site, _provider, _) = Site::with_provider("oidc");
+    site.expect(bob, "POST", "/v1/ws", json!({ "name": "other" }), 201);
+    // Whoever owns a workspace may have its provider say anything.
+    let token = site.signed_in(bob);
+    let server = site.server.base().trim_start_matches("http://");
+    let topic =
+        |ws: &str, kind: &str| format!("/v1/subscribe/cloud/{server}/ws/{ws}/app/shop/{kind}/news");
+    let user = format!("user/{bob}");
+    for kind in [user.as_str(), "shared/application", "public/application"] {
+        let own = site.with_token(&token, "HEAD", &topic("acme", kind));
+        assert_eq!(own.status, 200, "{kind}");
+        for ws in ["other", "nowhere"] {
+            let answer = site.with_token(&token, "HEAD", &topic(ws, kind));
+            assert_eq!(answer.status, 401, "{ws} {kind}");
+        }
+        let answer = site.send(bob, "HEAD", &topic("other", kind), &Value::Null);
+        assert_eq!(answer.status, 200, "{kind}");
+    }
+    // What the user has made otherwise is not that token's.
+    let link = json!({ "endpoint": "agent/fine/run" });
+    let made = site.expect(bob, "POST", "/v1/ws/other/app/shop/link", link, 201);
+    let link = made["url"].as_str().expect("an address");
+    let made = site.expect(bob, "POST", "/v1/signals", Value::Null, 201);
+    let signal = format!("/v1/signals/{}", made["id"].as_str().expect("an id"));
+    for place in [link, &signal] {
+        let answer = site.with_token(&token, "DELETE", place);
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"));
+        site.expect(bob, "DELETE", place, Value::Null, 204);
+    }
+    // And the other way round.
+    let mine = site.with_token(&token, "POST", "/v1/signals").json();
+    let mine = format!("/v1/signals/{}", mine["id"].as_str().expect("an id"));
+    site.expect(bob, "DELETE", &mine, Value::Null, 403);
+    assert_eq!(site.with_token(&token, "DELETE", &mine).status, 204);
+}
+
+#[test]
+fn a_browser_may_send_its_cookies_in_several_lines() {
+    let (site, _provider, _) = Site::with_provider("oidc");
+    let (state, place, cookie) = site.begin("corp");
+    let code = format!("bob@example.com/{}", param(&place, "nonce"));
+    let cookies = format!("theme=dark\r\ncookie: {cookie}");
+    let (status, head) = site.come_back(&state, &code, &cookies);
+    assert_eq!(status, 302, "{head}");
+    param(header(&head, "location"), "token");
+    // A state is given once.
+    let twice = format!("/v1/ws/acme/auth/corp/callback?state=a&state=b&code={code}");
+    assert_eq!(visit(&site, &twice, &cookie).0, 400);
+}

@@ -159,6 +159,15 @@ fn topics_are_read_by_those_they_are_for() {
         assert_eq!((event.name.as_str(), event.id.is_some()), ("message", true));
         assert_eq!(event.json(), json!({ "from": kind }));
     }
+    // A sign in the name of a user is none of the topic.
+    let lists = "ada+lists@example.com";
+    site.grant(&format!("user/{lists}"), "db/streams");
+    let topic = site.topic("user/ada%2Blists%40example.com", "in/box");
+    let (status, mut own) = site.open(lists, "GET", &topic, &[], &Value::Null);
+    assert_eq!(status, 200);
+    let message = json!({ "kind": "user", "key": "in/box", "value": 7 });
+    site.publish(lists, message);
+    assert_eq!(own.next_named().expect("a message").json(), 7);
     for (user, topic, expected) in [
         ("", site.topic("shared/application", "all"), 401),
         ("", site.topic("user/ada@example.com", "x"), 401),
