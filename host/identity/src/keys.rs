@@ -36,7 +36,7 @@ pub enum BadKeySet {
     /// Not JSON of the right shape.
     #[error("the key set is malformed: {0}")]
     Malformed(String),
-    /// No key that can be used.
+    /// Keys, and none that can be used.
     #[error("the key set has no RSA (2048 bits or more), P-256 or Ed25519 signing key")]
     NoUsableKey,
 }
@@ -61,23 +61,30 @@ struct KeyText {
 }
 
 impl KeySet {
-    /// Reads a key set; keys of other kinds, weak ones and encryption keys are left out.
+    /// Reads a key set; keys of other kinds, weak ones and encryption keys are left out. One that is empty
+    /// verifies nothing: a service that takes back its last key has none.
     pub fn parse(bytes: &[u8]) -> Result<KeySet, BadKeySet> {
         if bytes.len() > MAX_BYTES {
             return Err(BadKeySet::TooLarge);
         }
         let set: SetText = serde_json::from_slice(bytes)
             .map_err(|error| BadKeySet::Malformed(error.to_string()))?;
+        let is_empty = set.keys.is_empty();
         let keys: Vec<Key> = set
             .keys
             .into_iter()
             .filter_map(|key| serde_json::from_value(key).ok().and_then(usable))
             .take(MAX_KEYS)
             .collect();
-        if keys.is_empty() {
+        if keys.is_empty() && !is_empty {
             return Err(BadKeySet::NoUsableKey);
         }
         Ok(KeySet { keys })
+    }
+
+    /// True if no token can be verified.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// Adds the keys of another set.

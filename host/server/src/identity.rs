@@ -137,8 +137,10 @@ impl Identity {
             return Ok(Admitted::anonymous(false));
         };
         let verified = match self.verify(server, token) {
-            // The service may have changed its keys.
-            Err(Refusal::UnknownKey) if self.keys.fetch_again().await => self.verify(server, token),
+            // The service may have changed its keys, or be there again.
+            Err(Refusal::UnknownKey | Refusal::NoKeys) if self.keys.fetch_again().await => {
+                self.verify(server, token)
+            }
             other => other,
         };
         match verified {

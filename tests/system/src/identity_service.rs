@@ -6,14 +6,15 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The service; its thread ends with the test process.
 pub struct IdentityService {
     port: u16,
     generation: Arc<AtomicU8>,
+    instead: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl IdentityService {
@@ -24,6 +25,8 @@ impl IdentityService {
         let port = listener.local_addr().map_or(0, |address| address.port());
         let generation = Arc::new(AtomicU8::new(1));
         let served = generation.clone();
+        let instead: Arc<Mutex<Option<&'static str>>> = Arc::default();
+        let said = instead.clone();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let Ok(reading) = stream.try_clone() else {
@@ -31,7 +34,11 @@ impl IdentityService {
                 };
                 let lines = BufReader::new(reading).lines().map_while(Result::ok);
                 let _head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-                let text = key_set(served.load(Ordering::SeqCst)).to_string();
+                let said = *said.lock().unwrap_or_else(PoisonError::into_inner);
+                let text = match said {
+                    Some(text) => text.to_owned(),
+                    None => key_set(served.load(Ordering::SeqCst)).to_string(),
+                };
                 let _ = write!(
                     stream,
                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
@@ -39,7 +46,16 @@ impl IdentityService {
                 );
             }
         });
-        IdentityService { port, generation }
+        IdentityService {
+            port,
+            generation,
+            instead,
+        }
+    }
+
+    /// From now on it answers with this instead of its keys; `None`: with its keys again.
+    pub fn say(&self, instead: Option<&'static str>) {
+        *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = instead;
     }
 
     /// Where the keys are.

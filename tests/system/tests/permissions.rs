@@ -442,6 +442,46 @@ fn a_new_key_of_the_service_is_fetched_when_a_token_names_it() {
 }
 
 #[test]
+fn keys_come_late_stay_while_they_cannot_be_fetched_and_are_taken_back() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let service = IdentityService::start();
+    service.say(Some("<html>back in a minute</html>"));
+    let url = service.key_url();
+    let server = Server::mixer(&folder.path().join("first"), &["--jwks-url", &url]);
+    let status = |token: &str| server.get(&format!("/v1/ws?token={token}")).0;
+    let ready = || server.send("GET", "/v1/health/ready", &[], None);
+    assert_eq!(ready().json()["checks"]["jwks"], "unavailable");
+    // The first token that needs them is a reason to ask again.
+    service.say(None);
+    let old = service.token(OWNER);
+    assert_eq!(status(&old), 200);
+    assert_eq!(ready().status, 200);
+
+    let server = Server::mixer(&folder.path().join("second"), &["--jwks-url", &url]);
+    let status = |token: &str| server.get(&format!("/v1/ws?token={token}")).0;
+    assert_eq!(status(&old), 200);
+    service.rotate();
+    service.say(Some(
+        "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}",
+    ));
+    assert_eq!(status(&service.token(OWNER)), 401);
+    assert_eq!(status(&old), 200, "what was fetched last counts");
+
+    service.say(None);
+    let server = Server::mixer(&folder.path().join("third"), &["--jwks-url", &url]);
+    let status = |token: &str| server.get(&format!("/v1/ws?token={token}")).0;
+    let last = service.token(OWNER);
+    assert_eq!(status(&last), 200);
+    // A service that takes back its last key has none.
+    service.rotate();
+    service.say(Some("{\"keys\":[]}"));
+    assert_eq!(status(&service.token(OWNER)), 401);
+    assert_eq!(status(&last), 401);
+    let ready = server.send("GET", "/v1/health/ready", &[], None);
+    assert_eq!(ready.json()["checks"]["jwks"], "no_keys");
+}
+
+#[test]
 fn without_any_flag_of_identity_a_loopback_server_is_open() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let server = Server::mixer(folder.path(), &[]);

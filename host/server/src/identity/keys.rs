@@ -5,10 +5,13 @@ use mix_identity::KeySet;
 use mix_runtime::download::Downloads;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 /// Between two fetches.
 const INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Before the next fetch where one has failed.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// Between two fetches because of an unknown key.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(300);
@@ -32,6 +35,8 @@ struct Shared {
     all: RwLock<Option<Arc<KeySet>>>,
     /// When an unknown key was last a reason to fetch.
     asked: Mutex<Option<Instant>>,
+    /// A fetch because of an unknown key has failed.
+    failed: Notify,
 }
 
 struct Service {
@@ -51,17 +56,22 @@ impl Keys {
             services: urls.into_iter().map(service).collect(),
             all: RwLock::new(None),
             asked: Mutex::new(None),
+            failed: Notify::new(),
         });
         if shared.services.is_empty() {
             *shared.all.write().unwrap_or_else(PoisonError::into_inner) =
                 Some(Arc::new(KeySet::default()));
         } else {
-            shared.fetch().await;
+            let mut all = shared.fetch().await;
             let kept = shared.clone();
             tokio::spawn(async move {
                 loop {
-                    tokio::time::sleep(INTERVAL).await;
-                    kept.fetch().await;
+                    tokio::select! {
+                        () = tokio::time::sleep(if all { INTERVAL } else { RETRY }) => {
+                            all = kept.fetch().await;
+                        }
+                        () = kept.failed.notified() => all = false,
+                    }
                 }
             });
         }
@@ -90,19 +100,25 @@ impl Keys {
         {
             return last >= begin;
         }
-        self.0.fetch().await;
+        if !self.0.fetch().await {
+            self.0.failed.notify_one();
+        }
         *asked = Some(Instant::now());
         true
     }
 
-    /// `unavailable` if no set is there.
+    /// `unavailable` if no set is there, `no_keys` if there is no key in any.
     pub fn trouble(&self) -> Option<&'static str> {
-        self.current().is_none().then_some("unavailable")
+        match self.current() {
+            None => Some("unavailable"),
+            Some(all) => (all.is_empty() && !self.0.services.is_empty()).then_some("no_keys"),
+        }
     }
 }
 
 impl Shared {
-    async fn fetch(&self) {
+    /// False if a set cannot be fetched.
+    async fn fetch(&self) -> bool {
         let fetching = self.services.iter().map(|service| async move {
             let fetched = self.downloads.get(&service.url, MAX_BYTES, FETCH_LIMIT).await;
             let set = fetched
@@ -112,15 +128,19 @@ impl Shared {
                 Ok(set) => set,
                 Err(error) => {
                     tracing::error!(url = %service.url, error = %format!("{error:#}"), "keys cannot be fetched");
-                    return;
+                    return false;
                 }
             };
+            if set.is_empty() {
+                tracing::error!(url = %service.url, "there is no key in the key set");
+            }
             *service
                 .fetched
                 .write()
                 .unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), set));
+            true
         });
-        futures::future::join_all(fetching).await;
+        let fetched = futures::future::join_all(fetching).await;
         let mut all: Option<KeySet> = None;
         for service in &self.services {
             let fetched = service
@@ -132,5 +152,6 @@ impl Shared {
             }
         }
         *self.all.write().unwrap_or_else(PoisonError::into_inner) = all.map(Arc::new);
+        fetched.into_iter().all(|fetched| fetched)
     }
 }
