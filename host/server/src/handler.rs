@@ -321,7 +321,7 @@ async fn planned(
         let message = "too many requests without a token; send them more slowly";
         return pending.refuse(rate_limited(message, wait)).into();
     }
-    if pending.route.action == Action::Subscribe {
+    if matches!(pending.route.action, Action::Subscribe | Action::Session) {
         visit.token = pending.token.clone();
     }
     if let Some(inside) = &visit.inside

@@ -40,6 +40,7 @@ mod sign_in;
 mod signals;
 mod slots;
 mod static_files;
+mod standing;
 mod swagger;
 mod telemetry;
 mod tls;

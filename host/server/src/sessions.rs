@@ -12,6 +12,7 @@ use super::occupancy::Presence;
 use super::readers::Seat;
 use super::reply::Reply;
 use super::runs::Turn;
+use super::standing::Standing;
 use super::{Server, runs};
 use hyper::upgrade::OnUpgrade;
 use mix_http_api::dialog::{self, Ask, Asked};
@@ -139,11 +140,15 @@ async fn opened(
     };
     let dialog = Dialog {
         server: server.clone(),
-        who,
         place,
         shows,
         presence,
         inside: visit.inside,
+        standing: Standing {
+            who,
+            token: visit.token,
+            route: managed.route.clone(),
+        },
         called: first.is_none().then_some(module),
         _seat: seat,
     };
@@ -154,11 +159,12 @@ async fn opened(
 /// One connection.
 struct Dialog {
     server: Arc<Server>,
-    who: Admitted,
     place: Place,
     /// True if the client sees logs and stacks.
     shows: bool,
     presence: Presence,
+    /// Who is there, and whether they still may be.
+    standing: Standing,
     /// The run that is the client.
     inside: Option<Inside>,
     /// The agent that a session for calls is for.
@@ -178,6 +184,9 @@ impl Dialog {
         let over = tokio::select! {
             over = self.talk(&connection, request, first) => over,
             () = self.presence.stopped() => (GOING_AWAY, "the app is deleted".to_owned()),
+            () = self.standing.lost(&self.server) => {
+                (POLICY, "the session is not permitted any more".to_owned())
+            }
             _ = ending.wait_for(|ending| *ending) => {
                 (GOING_AWAY, "the server is shutting down".to_owned())
             }
@@ -296,7 +305,7 @@ impl Dialog {
         if let Some(module) = ask.module() {
             let target = Target::Agent(self.place.app.clone(), module.to_owned());
             let server = &self.server;
-            if !manage::may(server, &self.who, ws, Permission::Run, &target).await? {
+            if !manage::may(server, &self.standing.who, ws, Permission::Run, &target).await? {
                 let message = format!("this needs run on agent/{}/{module}", self.place.app);
                 return Err(ApiError::new(403, "forbidden", message));
             }

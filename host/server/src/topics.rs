@@ -3,16 +3,13 @@
 use super::Server;
 use super::events::Events;
 use super::handler::Visit;
-use super::identity::{Admitted, Asking};
+use super::identity::Admitted;
 use super::readers::Seat;
 use super::reply::Reply;
-use mix_http_api::{ApiError, Managed, Need, RETRY, Topic, event};
+use super::standing::Standing;
+use mix_http_api::{ApiError, Managed, RETRY, Topic, event};
 use mix_runtime::families::mqtt::broker::{BrokerError, Following};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often it is looked whether a reader may still read.
-const CHECKED_EVERY: Duration = Duration::from_secs(60);
 
 /// The messages of a topic, until the reader leaves or may not read any more.
 pub fn subscribe(
@@ -30,7 +27,7 @@ pub fn subscribe(
     };
     match following(server, topic, last).and_then(|one| Ok((seat()?, one))) {
         Err(error) => managed.finish(Err(error)).into(),
-        Ok((seat, following)) => stream(server, visit, managed, seat, following),
+        Ok((seat, following)) => stream(server, who, visit, managed, (seat, following)),
     }
 }
 
@@ -57,20 +54,25 @@ fn following(
 
 fn stream(
     server: &Arc<Server>,
+    who: &Admitted,
     visit: Visit,
     managed: Managed,
-    seat: Seat,
-    following: Following,
+    (seat, following): (Seat, Following),
 ) -> Reply {
     let (events, reply) = Events::begin(managed.events());
     let server = server.clone();
+    let standing = Standing {
+        who: who.clone(),
+        token: visit.token,
+        route: managed.route,
+    };
     tokio::spawn(async move {
         let _seat = seat;
         let mut ending = server.ending.subscribe();
         tokio::select! {
             () = tell(&events, following) => {}
             () = events.left() => {}
-            () = refused(&server, &visit, &managed) => {}
+            () = standing.lost(&server) => {}
             // The sender is part of the server.
             _ = ending.wait_for(|ending| *ending) => {}
         }
@@ -99,26 +101,6 @@ async fn tell(events: &Events, following: Following) {
     while let Some(Some(message)) = events.wait(following.subscription.next()).await {
         let text = event("message", Some(message.id), &message.payload);
         if !events.write(text).await {
-            return;
-        }
-    }
-}
-
-/// Returns when the reader may not read any more: its token is over, for instance.
-async fn refused(server: &Arc<Server>, visit: &Visit, managed: &Managed) {
-    let Some(identity) = &server.identity else {
-        return std::future::pending().await;
-    };
-    let need = Need::of(&managed.route);
-    loop {
-        tokio::time::sleep(CHECKED_EVERY).await;
-        let asking = Asking {
-            token: visit.token.as_deref(),
-            origin: None,
-            inside: visit.inside.as_ref(),
-        };
-        let admitted = identity.admit(server, &asking, &need, &managed.route).await;
-        if admitted.is_err_and(|error| matches!(error.status, 401 | 403)) {
             return;
         }
     }
