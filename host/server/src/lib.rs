@@ -20,14 +20,15 @@ mod handler;
 mod identity;
 mod incoming;
 mod issuing;
+mod lanes;
 mod links;
 mod maintained;
 mod manage;
 pub mod mcp;
 mod metrics;
 mod named;
-mod occupancy;
 mod neighbours;
+mod occupancy;
 mod proxies;
 mod rate;
 mod readers;
@@ -39,8 +40,8 @@ mod sessions;
 mod sign_in;
 mod signals;
 mod slots;
-mod static_files;
 mod standing;
+mod static_files;
 mod swagger;
 mod telemetry;
 mod tls;
@@ -60,6 +61,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use identity::Identity;
+use lanes::Lanes;
 use links::Links;
 use maintained::Maintained;
 use mcp::Conversations;
@@ -74,7 +76,7 @@ use mix_runtime::trace::Tracer;
 use occupancy::Occupancy;
 use rate::Rate;
 use readers::Readers;
-use sign_in::{Lanes, UnderWay};
+use sign_in::UnderWay;
 use signals::Signals;
 use slots::{Limits, Slots};
 use static_files::StaticFiles;
@@ -223,6 +225,8 @@ pub struct Server {
     under_way: UnderWay,
     /// Turns of those who refresh tokens of providers.
     refreshing: Lanes,
+    /// Turns of those who change what an app says of itself.
+    describing: Lanes,
     links: Links,
     conversations: Conversations,
     run_queue_wait: Duration,
@@ -309,6 +313,7 @@ impl Server {
             signals: Signals::default(),
             under_way: UnderWay::default(),
             refreshing: Lanes::default(),
+            describing: Lanes::default(),
             links: Links::of(&options.ws_dir),
             conversations: Conversations::default(),
             run_queue_wait: options.run_queue_wait,

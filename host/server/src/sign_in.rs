@@ -12,7 +12,7 @@ mod kept;
 mod provider;
 
 pub use configs::{Config, add, change, exported, find, get, imported, keeping, list, remove};
-pub use kept::{Kept, Lanes, NoToken, current, forget};
+pub use kept::{Kept, NoToken, current, forget};
 
 use crate::Server;
 use crate::identity::Admitted;

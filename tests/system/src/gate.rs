@@ -54,6 +54,16 @@ impl Gate {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Waits until so many requests have come in.
+    pub fn wait_for(&self, count: usize) {
+        self.seen.wait(|_| (), |seen| seen.others >= count);
+    }
+
+    /// Lets all pass, with one request more.
+    pub fn pass(&self) {
+        self.seen.wait(|seen| seen.others += 1, |_| true);
+    }
+
     /// Waits until `/held` was asked for.
     pub fn wait_for_held(&self) {
         self.seen.wait(|_| (), |seen| seen.held > 0);

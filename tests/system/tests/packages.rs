@@ -1,7 +1,7 @@
 //! Packages and whole workspaces over HTTP and on the command line.
 
 use mix_package::Packer;
-use mix_system_tests::{Answer, IdentityService, Server, run_mixer};
+use mix_system_tests::{Answer, Gate, IdentityService, Server, run_mixer};
 use serde_json::{Value, json};
 use std::io::Cursor;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -41,6 +41,36 @@ fn built(folder: &std::path::Path, app: &str, source: &str) -> Vec<u8> {
 
 fn program(answer: u32) -> String {
     format!("module hello(p:data)\n  cell output = {answer}\nmodule end\n")
+}
+
+#[test]
+fn an_app_is_deleted_when_its_install_is_done() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let gate = Gate::start(2);
+    let source = format!(
+        "module _rmx_setup(p:data)\n  var cell m_params = p\n  var cell output : data = null\n  \
+         on m_params do {{ http.get(\"{}/one\", null); db.saveOne(appstate, db.mainDB, {{kind: \"late\"}}); output = true }}\n\
+         module end\n",
+        gate.url()
+    );
+    let package = built(scratch.path(), "demo", &source);
+    let ws_dir = scratch.path().join("ws");
+    let server = Server::mixer(&ws_dir, &["--dangerous-http-mode"]);
+    assert_eq!(server.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
+    std::thread::scope(|scope| {
+        let installing = scope.spawn(|| post(&server, "/v1/ws/acme/install", &package));
+        // The setup is at work in the app.
+        gate.wait_for(1);
+        let deleting = scope.spawn(|| server.delete("/v1/ws/acme/app/demo").0);
+        // Time to go wrong in.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        gate.pass();
+        let done = installing.join().expect("an answer");
+        assert_eq!(done.json()["setup"]["ok"], true, "{:?}", done.json());
+        assert_eq!(deleting.join().expect("an answer"), 204);
+    });
+    assert_eq!(server.get("/v1/ws/acme/app/demo").0, 404);
+    assert!(!ws_dir.join("acme/demo").exists());
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Apps and what they offer.
 
-use super::{may, metadata, names, workspaces};
+use super::{may, metadata, names, packages, workspaces};
 use crate::Server;
 use crate::identity::Admitted;
+use crate::named::enter;
 use crate::records::{Database, map, text};
 use crate::registered::{self, Runnable};
 use mix_http_api::{ApiError, Done, described, is_agent_name};
@@ -36,6 +37,7 @@ pub async fn create(server: &Arc<Server>, place: &Place, members: Map) -> Result
         .occupancy
         .enter(&place.workspace, &place.app)
         .ok_or_else(|| ApiError::new(409, "exists", "the app is being deleted"))?;
+    let _turn = metadata::turn(server, place).await;
     if !metadata::make(place).await? {
         return Err(ApiError::new(409, "exists", "the app exists"));
     }
@@ -44,18 +46,17 @@ pub async fn create(server: &Arc<Server>, place: &Place, members: Map) -> Result
 }
 
 pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiError> {
-    let missing = || ApiError::new(404, "no_such_app", "no such app");
+    // The workspace stays meanwhile, and no install is at work in the app.
+    let _presence = enter(server, &place.workspace, "").await?;
+    let _turn = packages::turn(place.workspace_folder()).await?;
     let Some(_closed) = server.occupancy.close(&place.workspace, &place.app).await else {
-        return Err(missing());
+        return Err(ApiError::no_such_app());
     };
     server.assembly.close(&place.folder()).await;
     server.programs.forget(&place.folder());
     let _held = workspaces::clear(server, &place.workspace, Some(&place.app)).await?;
     server.files.usage.forget(&place.workspace);
-    if !workspaces::remove(&server.ws_dir, place.folder()).await? {
-        return Err(missing());
-    }
-    server.links.forget(&place.workspace, Some(&place.app));
+    // Before the app: if this breaks off, no grants wait for another app of its name.
     let rights = server.grants.of(&place.workspace).await?;
     let of_app: Vec<String> = rights
         .grants()
@@ -66,7 +67,11 @@ pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiErro
         .map(|(id, _)| id.to_owned())
         .collect();
     server.grants.remove(&place.workspace, &of_app).await?;
-    Ok(Done::Nothing)
+    server.links.forget(&place.workspace, Some(&place.app));
+    match workspaces::remove(&server.ws_dir, place.folder()).await? {
+        true => Ok(Done::Nothing),
+        false => Err(ApiError::no_such_app()),
+    }
 }
 
 /// Parameters and output of what a name stands for.

@@ -11,6 +11,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
+use tokio::sync::MutexGuard;
 
 /// Largest `runtime.json`.
 const MAX_RUNTIME: u64 = 4 << 20;
@@ -29,6 +30,7 @@ pub async fn list(server: &Arc<Server>, who: &Admitted, ws: &str) -> Result<Done
 }
 
 pub async fn put(server: &Arc<Server>, place: &Place, members: Map) -> Result<Done, ApiError> {
+    let _turn = turn(server, place).await;
     let is_new = make(place).await?;
     let saved = save(server, place, members).await?;
     let status = if is_new { 201 } else { 200 };
@@ -36,6 +38,7 @@ pub async fn put(server: &Arc<Server>, place: &Place, members: Map) -> Result<Do
 }
 
 pub async fn patch(server: &Arc<Server>, place: &Place, changes: Map) -> Result<Done, ApiError> {
+    let _turn = turn(server, place).await;
     let mut members = of(server, place).await?.unwrap_or_default();
     for (name, value) in changes {
         match value {
@@ -62,7 +65,12 @@ pub async fn make(place: &Place) -> Result<bool, ApiError> {
     .await
 }
 
-/// Saves metadata over what there is.
+/// The turn at the metadata of an app: two changes at once would each leave out the other.
+pub async fn turn<'a>(server: &'a Server, place: &Place) -> MutexGuard<'a, ()> {
+    server.describing.of(place.folder()).await
+}
+
+/// Saves metadata over what there is; called with the turn taken.
 pub async fn save(server: &Arc<Server>, place: &Place, mut members: Map) -> Result<Map, ApiError> {
     let stored = of(server, place).await?;
     members.retain(|name, _| !name.starts_with("_rmx_"));

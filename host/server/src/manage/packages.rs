@@ -19,7 +19,7 @@ use mix_runtime::workspace::{Place, private_folder};
 use mix_value::{Map, Value, msgpack};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempPath;
@@ -86,6 +86,11 @@ pub async fn install(
         }
     }
     Ok(Done::Value(200, report.to_value(setup)))
+}
+
+/// The turn at the apps of a workspace: installs have it, and who deletes one.
+pub async fn turn(workspace: PathBuf) -> Result<Turn, ApiError> {
+    blocking(move || Turn::take(&workspace)).await
 }
 
 /// Changes one app while nobody works in it.

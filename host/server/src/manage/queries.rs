@@ -25,6 +25,7 @@ pub async fn put(
             ));
         }
     }
+    let _turn = server.describing.of((place.folder(), name)).await;
     let database = Database::new(server, place.clone());
     let ast = database.parse(Value::Map(source)).await?;
     let stored = registered::query(server, place, name).await?;

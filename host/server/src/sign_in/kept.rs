@@ -12,9 +12,7 @@ use crate::records;
 use mix_http_api::ApiError;
 use mix_runtime::workspace::Place;
 use serde_json::{Map, Value, json};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use tokio::sync::{Mutex, MutexGuard};
 
 /// The app in whose name the secrets are asked.
 const APP: &str = "_rmx_secrets";
@@ -24,9 +22,6 @@ const PREFIX: &str = "\u{1}token/";
 
 /// How long before its end a token is refreshed, in seconds.
 const MARGIN: i64 = 60;
-
-/// Refreshes that can go on at once.
-const LANES: usize = 64;
 
 /// A token of a provider.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,28 +118,6 @@ impl Kept {
     }
 }
 
-/// Turns of those who refresh: no token is refreshed twice at once.
-pub struct Lanes {
-    hasher: RandomState,
-    lanes: [Mutex<()>; LANES],
-}
-
-impl Default for Lanes {
-    fn default() -> Lanes {
-        Lanes {
-            hasher: RandomState::new(),
-            lanes: std::array::from_fn(|_| Mutex::new(())),
-        }
-    }
-}
-
-impl Lanes {
-    async fn of(&self, ws: &str, user: &str, id: &str) -> MutexGuard<'_, ()> {
-        let lane = self.hasher.hash_one((ws, user, id)) as usize % LANES;
-        self.lanes[lane].lock().await
-    }
-}
-
 /// Keeps the token with which a user has signed in.
 pub async fn keep(
     server: &Arc<Server>,
@@ -153,7 +126,7 @@ pub async fn keep(
     user: &str,
     kept: &Kept,
 ) -> Result<(), NoToken> {
-    let _turn = server.refreshing.of(ws, user, &config.id).await;
+    let _turn = server.refreshing.of((ws, user, &config.id)).await;
     write(server, ws, config, user, kept).await
 }
 
@@ -189,7 +162,7 @@ async fn refresh(
     config: &Config,
     user: &str,
 ) -> Result<Kept, NoToken> {
-    let _turn = server.refreshing.of(ws, user, &config.id).await;
+    let _turn = server.refreshing.of((ws, user, &config.id)).await;
     let now = seconds_now();
     // Somebody else may have had the turn before.
     let kept = read(server, ws, config, user).await?;
@@ -231,7 +204,7 @@ pub async fn forget(
     config: &Config,
     user: &str,
 ) -> Result<(), NoToken> {
-    let _turn = server.refreshing.of(ws, user, &config.id).await;
+    let _turn = server.refreshing.of((ws, user, &config.id)).await;
     ask(server, ws, user, "$secrets_delete", &[&name(config)]).await?;
     Ok(())
 }
