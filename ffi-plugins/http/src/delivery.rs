@@ -245,7 +245,14 @@ impl<B: Body> Parts<B> {
             Wanted::Perhaps(other) => {
                 let mut held = hold(bytes, &mut self.reader).await?;
                 let mut form = match is_utf8(&held) {
-                    true => Form::Utf8(Vec::new()),
+                    true => {
+                        if let Some(rest) = held.first_mut()
+                            && rest.starts_with(media::MARK)
+                        {
+                            rest.drain(..media::MARK.len());
+                        }
+                        Form::Utf8(Vec::new())
+                    }
                     false => other,
                 };
                 bytes = held.pop().unwrap_or_default();
@@ -489,6 +496,16 @@ mod tests {
         let packed = [("content-encoding", "gzip"), ("content-type", "text/plain")];
         let body = gzip(bytes);
         assert!(joined(&packed, pieces(&body, 65_536), wishes()).0 == Value::string(text));
+    }
+
+    #[test]
+    fn the_mark_of_utf_8_is_no_part_of_a_large_text() {
+        let text = "x".repeat(2 * PIECE);
+        let marked = [media::MARK, text.as_bytes()].concat();
+        for headers in [&[("content-type", "text/plain")][..], &[]] {
+            let (body, _) = joined(headers, pieces(&marked, 1000), wishes());
+            assert!(body == Value::string(text.as_str()), "{headers:?}");
+        }
     }
 
     #[test]

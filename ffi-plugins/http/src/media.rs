@@ -97,6 +97,9 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
+/// What marks a text as UTF-8 at its beginning; it is no part of it.
+pub const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Decodes text: the character set of the media type if it is known, else UTF-8, else
 /// ISO-8859-1.
 pub fn text(content_type: &str, bytes: &[u8]) -> String {
@@ -104,7 +107,7 @@ pub fn text(content_type: &str, bytes: &[u8]) -> String {
         let (text, _) = encoding.decode_with_bom_removal(bytes);
         return text.into_owned();
     }
-    match std::str::from_utf8(bytes) {
+    match std::str::from_utf8(bytes.strip_prefix(MARK).unwrap_or(bytes)) {
         Ok(text) => text.to_string(),
         Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
     }
@@ -207,5 +210,14 @@ mod tests {
         assert_eq!(text("text/plain", "ü".as_bytes()), "ü");
         assert_eq!(text("text/plain; charset=klingon", b"\xfc"), "ü");
         assert_eq!(text("text/plain; charset=utf-8", b"\xff"), "\u{fffd}");
+        // The mark at the beginning is no part of the text, named or not.
+        for content_type in ["application/json", "application/json; charset=utf-8", ""] {
+            assert_eq!(
+                text(content_type, b"\xef\xbb\xbf{}"),
+                "{}",
+                "{content_type}"
+            );
+        }
+        assert_eq!(text("text/plain", b"a\xef\xbb\xbf"), "a\u{feff}");
     }
 }

@@ -38,8 +38,9 @@ impl Head {
 
     /// Whether the body is compressed.
     pub fn is_gzip(&self) -> bool {
+        // The second one is an old name of the first.
         self.header("content-encoding")
-            .is_some_and(|it| it.trim().eq_ignore_ascii_case("gzip"))
+            .is_some_and(|it| ["gzip", "x-gzip"].contains(&it.trim().to_ascii_lowercase().as_str()))
     }
 
     /// Leaves headers out.
@@ -133,5 +134,11 @@ mod tests {
         assert_eq!(headers["Set-Cookie"], Value::string("a\nb"));
         assert_eq!(headers["Etag"], Value::string("\"e\""));
         assert_eq!(map["requested_url"], Value::string("https://e.com/"));
+        let packed = |how: &str| {
+            let headers = vec![("Content-Encoding".to_owned(), how.as_bytes().to_vec())];
+            let status = 200;
+            Head { status, headers }.is_gzip()
+        };
+        assert!(packed("gzip") && packed(" X-GZIP ") && !packed("gzip, gzip") && !packed("br"));
     }
 }

@@ -45,10 +45,10 @@ type Upload = Pin<Box<dyn Future<Output = ()>>>;
 /// Sends a request; the body of the response is yet to be read.
 pub async fn send(request: &Request) -> Result<(Head, WireBody), Refusal> {
     let mut headers = request.headers.clone();
-    if let Some(body) = &request.body {
+    if let Some(length) = length(request) {
         headers.push((
             "content-length".to_string(),
-            body.len().to_string().into_bytes(),
+            length.to_string().into_bytes(),
         ));
     }
     if let Some(number) = request.token {
@@ -82,6 +82,16 @@ pub async fn send(request: &Request) -> Result<(Head, WireBody), Refusal> {
         }
     };
     receive(response, upload)
+}
+
+/// What is said about the length of the body. Methods that may have a body say so if they have none, or
+/// it would go out in chunks, of which there is none: many servers refuse that.
+fn length(request: &Request) -> Option<usize> {
+    match (&request.body, request.method.as_str()) {
+        (Some(body), _) => Some(body.len()),
+        (None, "GET" | "HEAD" | "CONNECT") => None,
+        (None, _) => Some(0),
+    }
 }
 
 async fn upload(body: Option<Bytes>, mut writer: StreamWriter<u8>, trailers: FutureWriter<End>) {
@@ -255,5 +265,35 @@ fn told(text: &str) -> Refusal {
     match named {
         Some((code, text)) => Refusal::new(code, text),
         None => Refusal::new("ERR_NETWORK", "the exchange failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mix_plugin_sdk::{Map, Value};
+
+    use super::*;
+
+    #[test]
+    fn lengths_are_said_where_there_may_be_a_body() {
+        for (method, body, expected) in [
+            ("GET", None, None),
+            ("HEAD", None, None),
+            ("GET", Some("ab"), Some(2)),
+            ("POST", Some("ü"), Some(2)),
+            ("POST", None, Some(0)),
+            ("DELETE", None, Some(0)),
+            ("PROPFIND", None, Some(0)),
+        ] {
+            let mut map = Map::from([
+                ("url".into(), Value::string("https://e.com/")),
+                ("method".into(), Value::string(method)),
+            ]);
+            if let Some(body) = body {
+                map.insert("body".into(), Value::string(body));
+            }
+            let request = Request::parse(&map).unwrap().unwrap();
+            assert_eq!(length(&request), expected, "{method}");
+        }
     }
 }

@@ -637,6 +637,127 @@ fn bodies_go_out_and_come_in_in_pieces() {
     }
 }
 
+/// Answers as the path says, word for word, and closes the connection; `/head` shows what came.
+fn says(answers: &'static [(&'static str, &'static [u8])]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+            let path = text.split(' ').nth(1).unwrap_or_default();
+            let answer = answers.iter().find(|(of, _)| *of == path);
+            let _ = match answer {
+                Some((_, answer)) => stream.write_all(answer),
+                None => write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n{text}"
+                ),
+            };
+        }
+    });
+    url
+}
+
+#[test]
+fn odd_answers_are_understood_or_say_what_is_wrong() {
+    let many = (0..300).map(|number| format!("x-{number}: y\r\n"));
+    let many = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n{}\r\nok",
+        many.collect::<String>()
+    );
+    let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(2 << 20));
+    let answers: Vec<(&str, &[u8])> = vec![
+        ("/nothing", b""),
+        (
+            "/short",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort",
+        ),
+        (
+            "/cut",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel",
+        ),
+        (
+            "/garbage",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
+        ),
+        ("/none", b"SSH-2.0-x\r\n\r\n"),
+        (
+            "/folded",
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx: a\r\n b\r\n\r\nok",
+        ),
+        (
+            "/marked",
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n\xef\xbb\xbf{}",
+        ),
+        ("/many", many.leak().as_bytes()),
+        ("/endless", endless.leak().as_bytes()),
+    ];
+    let url = says(answers.leak());
+    let tries: [(&str, &str, std::result::Result<&str, &str>); 9] = [
+        (
+            "GET",
+            "/nothing",
+            Err("ERR_NETWORK: the connection broke off"),
+        ),
+        ("GET", "/short", Err("ERR_NETWORK: the response broke off")),
+        ("GET", "/cut", Err("ERR_NETWORK: the response broke off")),
+        (
+            "GET",
+            "/garbage",
+            Err("ERR_NETWORK: the host does not speak HTTP"),
+        ),
+        (
+            "GET",
+            "/none",
+            Err("ERR_NETWORK: the host does not speak HTTP"),
+        ),
+        ("GET", "/folded", Ok("ok")),
+        ("GET", "/marked", Ok("{}")),
+        ("GET", "/many", Ok("ok")),
+        (
+            "GET",
+            "/endless",
+            Err("ERR_TOO_LARGE: the response is too large"),
+        ),
+    ];
+    let mut requests: Vec<[&str; 2]> = tries
+        .iter()
+        .map(|(method, path, _)| [*method, path])
+        .collect();
+    let shown = ["POST", "PUT", "DELETE", "GET"];
+    requests.extend(shown.iter().map(|method| [*method, "/head"]));
+    let params = json!({"url": url, "requests": requests});
+    let done = output(&agent(
+        "http.mix",
+        "odd",
+        &params,
+        &["--dangerous-http-mode"],
+    ));
+    for (number, (_, path, expected)) in tries.iter().enumerate() {
+        let found = match &done[number]["error"] {
+            Value::String(error) => Err(error.as_str()),
+            _ => Ok(done[number]["body"].as_str().unwrap_or_default()),
+        };
+        assert_eq!(found, *expected, "{path}");
+    }
+    for (method, answer) in shown
+        .iter()
+        .zip(&done.as_array().expect("a list")[tries.len()..])
+    {
+        let head = answer["body"].as_str().unwrap_or_default();
+        let length = head.contains("content-length: 0");
+        assert!(
+            !head.contains("chunked") && length == (*method != "GET"),
+            "{head}"
+        );
+    }
+}
+
 #[test]
 fn databases_of_other_apps_are_those_of_the_workspace() {
     let folder = tempfile::tempdir().expect("a scratch folder");

@@ -43,6 +43,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// Time to the first byte if the guest sets none.
 const ANSWER_LIMIT: Duration = Duration::from_secs(300);
 
+/// Headers of an answer; how long they may be together is up to whoever reads them.
+const MOST_HEADERS: usize = 1_000;
+
 /// Connections that are kept for further requests to the same host.
 const POOL_SIZE: usize = 64;
 
@@ -103,6 +106,8 @@ impl Outbound {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_AGE / 2)
             .pool_max_idle_per_host(idle)
+            .http1_max_headers(MOST_HEADERS)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
             .build(self.connector(identity)?))
     }
 
@@ -182,7 +187,7 @@ impl Outbound {
             Ok(Err(error)) => return Err(translate(error)),
             Err(_) => return Err(Error::HttpResponseTimeout),
         };
-        Ok(response.map(|body| body.map_err(Error::from).boxed_unsync()))
+        Ok(response.map(|body| body.map_err(broken).boxed_unsync()))
     }
 
     /// Judges a target by what can be told without resolving its name.
@@ -241,6 +246,14 @@ fn translate(error: hyper_util::client::legacy::Error) -> Error {
         if at.is::<rustls::Error>() {
             return Error::TlsCertificateError;
         }
+        if let Some(http) = at.downcast_ref::<hyper::Error>() {
+            if http.is_parse_too_large() {
+                return Error::HttpResponseHeaderSectionSize(None);
+            }
+            if http.is_incomplete_message() {
+                return Error::ConnectionTerminated;
+            }
+        }
         if let Some(io) = at.downcast_ref::<std::io::Error>() {
             match io.kind() {
                 std::io::ErrorKind::ConnectionRefused => return Error::ConnectionRefused,
@@ -264,6 +277,28 @@ fn translate(error: hyper_util::client::legacy::Error) -> Error {
     } else {
         Error::HttpProtocolError
     }
+}
+
+/// Why a body does not go on.
+fn broken(error: hyper::Error) -> Error {
+    use std::io::ErrorKind;
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+    while let Some(at) = cause {
+        let ended = match at.downcast_ref::<std::io::Error>() {
+            Some(io) => matches!(
+                io.kind(),
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            ),
+            None => at
+                .downcast_ref::<hyper::Error>()
+                .is_some_and(hyper::Error::is_incomplete_message),
+        };
+        if ended {
+            return Error::HttpResponseIncomplete;
+        }
+        cause = at.source();
+    }
+    error.into()
 }
 
 /// The outbound requests that one guest may send.
