@@ -1,21 +1,21 @@
 //! Recording and replaying what family `http` does, so that a run is repeatable.
 //!
-//! A tape is a text file with one JSON object a line: the request as the program gave it, with
-//! credentials blotted out, and the response. A replayed run sends nothing. An exchange is
-//! found by its request; the same request made several times gets its responses in the
-//! order in which they were recorded.
+//! A tape is a text file with one EscJSON object a line: the request as the program gave it, with
+//! credentials blotted out, and the response, or the failure of a request that is none. A replayed run
+//! sends nothing. An exchange is found by its request; the same request made several times gets its
+//! responses in the order in which it was made, which their numbers tell: what is answered first stands first.
 
 use crate::bindings::Failure;
 use crate::instance::{Started, failure};
 use crate::remote_main::whole;
 use crate::stream::HostReply;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use mix_value::{Map, Value, escjson, msgpack};
-use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The family whose exchanges are recorded.
@@ -46,19 +46,79 @@ impl std::fmt::Debug for Tape {
 }
 
 enum Mode {
-    Record(Mutex<File>),
-    Replay(Mutex<HashMap<String, VecDeque<String>>>),
+    Record {
+        file: Mutex<File>,
+        /// Requests so far.
+        begun: AtomicI64,
+    },
+    Replay(Mutex<HashMap<String, VecDeque<Reply>>>),
 }
 
+/// What a request came to: a response, or code and message of a failure.
+type Reply = Result<Value, (String, String)>;
+
 /// One line of a tape.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, PartialEq)]
 struct Exchange {
+    /// Place among the requests of the run.
+    number: i64,
     function: String,
-    /// EscJSON.
-    request: serde_json::Value,
-    /// EscJSON.
-    response: serde_json::Value,
+    request: Value,
+    reply: Reply,
+}
+
+impl Exchange {
+    fn line(&self) -> Result<String, escjson::FormatError> {
+        let mut map = Map::from([
+            ("number".into(), Value::Int(self.number)),
+            ("function".into(), Value::string(self.function.as_str())),
+            ("request".into(), self.request.clone()),
+        ]);
+        match &self.reply {
+            Ok(response) => map.insert("response".into(), response.clone()),
+            Err((code, message)) => {
+                let texts = [code, message].map(|text| Value::string(text.as_str()));
+                map.insert("failure".into(), Value::Array(texts.to_vec()))
+            }
+        };
+        escjson::format(&Value::Map(map)).map(|line| line + "\n")
+    }
+
+    fn read(line: &str) -> Result<Exchange> {
+        let Value::Map(mut map) = escjson::parse(line)? else {
+            bail!("it is no object");
+        };
+        let number = match map.remove("number") {
+            // Tapes were without numbers once, and in order.
+            None => 0,
+            Some(number) => number.as_int().context("its number is none")?,
+        };
+        let function = map.remove("function");
+        let function = function.as_ref().and_then(Value::as_str);
+        let reply = match (map.remove("response"), map.remove("failure")) {
+            (Some(response), None) => Ok(response),
+            (None, Some(Value::Array(texts))) => {
+                let mut texts = texts.iter().map(Value::as_str);
+                match (texts.next(), texts.next(), texts.next()) {
+                    (Some(Some(code)), Some(Some(message)), None) => {
+                        Err((code.to_owned(), message.to_owned()))
+                    }
+                    _ => bail!("its failure is no code and message"),
+                }
+            }
+            _ => bail!("it has neither response nor failure"),
+        };
+        let exchange = Exchange {
+            number,
+            function: function.context("it names no function")?.to_owned(),
+            request: map.remove("request").context("it has no request")?,
+            reply,
+        };
+        match map.keys().next() {
+            Some(other) => bail!("{other:?} is no member of it"),
+            None => Ok(exchange),
+        }
+    }
 }
 
 impl Tape {
@@ -67,7 +127,10 @@ impl Tape {
         let file =
             File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
         Ok(Tape {
-            mode: Mode::Record(Mutex::new(file)),
+            mode: Mode::Record {
+                file: Mutex::new(file),
+                begun: AtomicI64::new(0),
+            },
         })
     }
 
@@ -75,31 +138,25 @@ impl Tape {
     pub fn replay(path: &Path) -> Result<Tape> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{} cannot be read", path.display()))?;
-        let mut exchanges: HashMap<String, VecDeque<String>> = HashMap::new();
+        let mut replies: BTreeMap<String, Vec<(i64, Reply)>> = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {
             if line.trim().is_empty() {
                 continue;
             }
-            let Exchange {
-                function,
-                request,
-                response,
-            } = serde_json::from_str(line)
-                .with_context(|| format!("{}:{number} is no exchange", path.display()))?;
-            let request = escjson::parse(&request.to_string());
-            let Ok(request) = request.map_err(|error| error.to_string()) else {
-                bail!("{}:{number}: the request is no EscJSON", path.display());
-            };
-            let Some(key) = key(&function, &request) else {
-                bail!("{}:{number}: the request has no text form", path.display());
-            };
-            exchanges
-                .entry(key)
-                .or_default()
-                .push_back(response.to_string());
+            let place = || format!("{}:{number} is no exchange", path.display());
+            let exchange = Exchange::read(line).with_context(place)?;
+            let key = key(&exchange.function, &exchange.request)
+                .ok_or_else(|| anyhow!("the request has no text form"))
+                .with_context(place)?;
+            let reply = (exchange.number, exchange.reply);
+            replies.entry(key).or_default().push(reply);
         }
+        let in_order = |(key, mut replies): (String, Vec<(i64, Reply)>)| {
+            replies.sort_by_key(|(number, _)| *number);
+            (key, replies.into_iter().map(|(_, reply)| reply).collect())
+        };
         Ok(Tape {
-            mode: Mode::Replay(Mutex::new(exchanges)),
+            mode: Mode::Replay(Mutex::new(replies.into_iter().map(in_order).collect())),
         })
     }
 
@@ -113,42 +170,51 @@ impl Tape {
         let arguments = msgpack::decode(&args).map_err(|error| broken(&error.to_string()))?;
         let request = blotted(&arguments);
         match &self.mode {
-            Mode::Replay(exchanges) => {
+            Mode::Replay(replies) => {
                 let key = key(function, &request).ok_or_else(|| broken("a request has no text"))?;
-                let mut exchanges = exchanges.lock().unwrap_or_else(PoisonError::into_inner);
-                let next = exchanges.get_mut(&key).and_then(VecDeque::pop_front);
-                let response = next.ok_or_else(|| missing(&request))?;
-                let value =
-                    escjson::parse(&response).map_err(|error| broken(&error.to_string()))?;
-                let bytes = msgpack::encode(&value).map_err(|error| broken(&error.to_string()))?;
+                let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
+                let next = replies.get_mut(&key).and_then(VecDeque::pop_front);
+                let response = next
+                    .ok_or_else(|| missing(&request))?
+                    .map_err(|(code, message)| failure(&code, message))?;
+                let bytes =
+                    msgpack::encode(&response).map_err(|error| broken(&error.to_string()))?;
                 Ok(HostReply::One(bytes))
             }
-            Mode::Record(file) => {
-                let bytes = match run(args).await? {
-                    HostReply::One(bytes) => bytes,
-                    HostReply::Many(parts) => whole(parts.collect().await?)?,
+            Mode::Record { file, begun } => {
+                let number = begun.fetch_add(1, Ordering::Relaxed);
+                let reply = match run(args).await {
+                    Ok(HostReply::One(bytes)) => Ok(bytes),
+                    Ok(HostReply::Many(parts)) => parts.collect().await.and_then(whole),
+                    Err(failure) => Err(failure),
                 };
-                keep(file, function, &request, &bytes)?;
-                Ok(HostReply::One(bytes))
+                let kept = match &reply {
+                    Ok(bytes) => {
+                        let response = msgpack::decode(bytes);
+                        Ok(blotted(
+                            &response.map_err(|error| broken(&error.to_string()))?,
+                        ))
+                    }
+                    Err(failure) => Err((failure.code.clone(), failure.message.clone())),
+                };
+                let exchange = Exchange {
+                    number,
+                    function: function.to_owned(),
+                    request,
+                    reply: kept,
+                };
+                keep(file, &exchange)?;
+                reply.map(HostReply::One)
             }
         }
     }
 }
 
 /// Writes an exchange down.
-fn keep(file: &Mutex<File>, function: &str, request: &Value, reply: &[u8]) -> Result<(), Failure> {
-    let json = |value: &Value| -> Result<serde_json::Value, Failure> {
-        let text = escjson::format(value).map_err(|error| broken(&error.to_string()))?;
-        serde_json::from_str(&text).map_err(|error| broken(&error.to_string()))
-    };
-    let response = msgpack::decode(reply).map_err(|error| broken(&error.to_string()))?;
-    let exchange = Exchange {
-        function: function.to_owned(),
-        request: json(request)?,
-        response: json(&blotted(&response))?,
-    };
-    let mut line = serde_json::to_string(&exchange).map_err(|error| broken(&error.to_string()))?;
-    line.push('\n');
+fn keep(file: &Mutex<File>, exchange: &Exchange) -> Result<(), Failure> {
+    let line = exchange
+        .line()
+        .map_err(|error| broken(&error.to_string()))?;
     file.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .write_all(line.as_bytes())
@@ -271,6 +337,77 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_was_asked_first_is_answered_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tape");
+        let tape = Tape::record(&path).unwrap();
+        let ask = |text: &'static str, answered: tokio::sync::oneshot::Receiver<()>| {
+            tape.start("$http_do", request("https://a/", ""), async move |_| {
+                let _ = answered.await;
+                Ok(HostReply::One(answer(text)))
+            })
+        };
+        let ((first, one), (second, two)) = (
+            tokio::sync::oneshot::channel(),
+            tokio::sync::oneshot::channel(),
+        );
+        // The first request gets its answer when the second one has its own.
+        let late = async {
+            let done = ask("two", two).await;
+            let _ = first.send(());
+            done
+        };
+        let _ = second.send(());
+        let (one, two) = tokio::join!(ask("one", one), late);
+        assert!(one.is_ok() && two.is_ok());
+        let tape = Tape::replay(&path).unwrap();
+        for text in ["one", "two"] {
+            let reply = tape.start("$http_do", request("https://a/", ""), never);
+            let reply = reply.await;
+            assert!(matches!(reply, Ok(HostReply::One(bytes)) if bytes == answer(text)));
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_that_fail_fail_again_and_numbers_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tape");
+        let tape = Tape::record(&path).unwrap();
+        let timeout = Value::map([
+            ("timeout", Value::Float(0.1 + 0.2)),
+            ("n", Value::Float(1.0)),
+        ]);
+        let odd = msgpack::encode(&Value::Array(vec![timeout])).unwrap();
+        let refused = tape
+            .start("$http_do", odd.clone(), async |_| {
+                Err(failure("ERR_EXPECTED_STRING", "url\nis none".to_owned()))
+            })
+            .await;
+        assert!(refused.is_err());
+        let tape = Tape::replay(&path).unwrap();
+        let Err(failure) = tape.start("$http_do", odd, never).await else {
+            panic!("it failed before");
+        };
+        assert_eq!(
+            (failure.code.as_str(), failure.message.as_str()),
+            ("ERR_EXPECTED_STRING", "url\nis none")
+        );
+    }
+
+    #[test]
+    fn a_tape_without_numbers_is_read() {
+        let line = r#"{"function":"$http_do","request":[1],"response":{"status":200}}"#;
+        let exchange = Exchange::read(line).unwrap();
+        assert_eq!(exchange.number, 0);
+        assert_eq!(
+            exchange.reply,
+            Ok(Value::map([("status", Value::Int(200))]))
+        );
+        let again = Exchange::read(&exchange.line().unwrap()).unwrap();
+        assert_eq!(again, exchange);
+    }
+
     #[test]
     fn a_file_that_is_no_tape_is_refused() {
         let folder = tempfile::tempdir().unwrap();
@@ -278,7 +415,11 @@ mod tests {
         for bad in [
             "{",
             "{}",
-            r#"{"function":"f","request":{"{tag}x":1},"response":1,"more":1}"#,
+            r#"{"function":"f","request":[1],"response":1,"more":1}"#,
+            r#"{"function":"f","request":[1]}"#,
+            r#"{"function":"f","request":[1],"failure":["ERR_X"]}"#,
+            r#"{"function":"f","response":1}"#,
+            r#"{"function":1,"request":[1],"response":1}"#,
         ] {
             std::fs::write(&path, format!("\n{bad}\n")).unwrap();
             let error = format!("{:#}", Tape::replay(&path).err().unwrap());
