@@ -192,6 +192,40 @@ mod tests {
     }
 
     #[test]
+    fn what_the_host_does_for_a_program_takes_of_its_time() {
+        let program = |call: &str| {
+            let text = format!(
+                r#"(module
+                    (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+                    (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+                    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+                    (memory (export "memory") 64)
+                    (func (export "_start") (local $left i32)
+                        (local.set $left (i32.const 2000))
+                        (loop $more
+                            (drop {call})
+                            (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"#
+            );
+            Sandbox::command(&wat::parse_str(text).unwrap()).unwrap()
+        };
+        for call in [
+            "(call $random (i32.const 0) (i32.const 100000))",
+            "(call $args (i32.const 0) (i32.const 1000))",
+            // No bytes, in many pieces.
+            "(call $write (i32.const 1) (i32.const 65536) (i32.const 1024) (i32.const 0))",
+        ] {
+            let arguments = vec!["x".repeat(100_000)];
+            let mut live = program(call)
+                .instantiate(World::new(Vec::new(), arguments, Vec::new()))
+                .unwrap();
+            let start = live.function("_start", &[], &[]).unwrap();
+            // Where the time is over, it is noticed at the first look at the clock.
+            let ended = Clock::ended().run(&mut live.store, start, &[], &mut []);
+            assert!(matches!(ended, Err(Stopped::TooSlow)), "{call}");
+        }
+    }
+
+    #[test]
     fn what_goes_wrong_says_so() {
         let fail = |argument: &str| start("", &[], &[argument]).unwrap_err();
         let exit = fail("x");

@@ -23,6 +23,9 @@ mod errno {
     pub const SPIPE: i32 = 70;
 }
 
+/// Bytes of the place and size of a piece.
+const PIECE: usize = 8;
+
 /// Most pieces of one read or write, and most random bytes at once.
 const MOST_PIECES: u32 = 1024;
 const MOST_RANDOM: u32 = 1 << 20;
@@ -68,6 +71,13 @@ type Here<'a> = Caller<'a, World>;
 
 /// A number of [`errno`], or the end of the program.
 type Outcome = Result<i32, Error>;
+
+/// Bytes that a function moves cost the module as if it moved them itself. Otherwise it could keep busy for hours
+/// between two looks at the clock.
+fn charge(here: &mut Here<'_>, bytes: usize) -> Result<(), Error> {
+    let left = here.get_fuel()?;
+    here.set_fuel(left.saturating_sub(bytes as u64))
+}
 
 /// Gives a module what it imports, and refuses what nobody offers.
 pub fn add_to(linker: &mut Linker<World>, module: &Module) -> Result<(), Failure> {
@@ -174,10 +184,11 @@ fn define(linker: &mut Linker<World>) -> Result<(), Error> {
     linker.func_wrap(
         WASI,
         "random_get",
-        |here: Here<'_>, place: u32, size: u32| -> Outcome {
+        |mut here: Here<'_>, place: u32, size: u32| -> Outcome {
             if size > MOST_RANDOM {
                 return Ok(errno::INVAL);
             }
+            charge(&mut here, size as usize)?;
             let mut bytes = vec![0; size as usize];
             match getrandom::getrandom(&mut bytes) {
                 Ok(()) => put(here, place, &bytes),
@@ -245,7 +256,7 @@ fn read(mut here: Here<'_>, descriptor: u32, pieces: u32, count: u32, place: u32
     if descriptor != 0 {
         return Ok(errno::BADF);
     }
-    let Some(pieces) = pieces_of(&here, pieces, count) else {
+    let Some(pieces) = pieces_of(&mut here, pieces, count)? else {
         return Ok(errno::FAULT);
     };
     let Some(memory) = memory(&here) else {
@@ -263,6 +274,7 @@ fn read(mut here: Here<'_>, descriptor: u32, pieces: u32, count: u32, place: u32
         world.read += size;
         total += size as u32;
     }
+    charge(&mut here, total as usize)?;
     put(here, place, &total.to_le_bytes())
 }
 
@@ -270,7 +282,7 @@ fn write(mut here: Here<'_>, descriptor: u32, pieces: u32, count: u32, place: u3
     if !(1..=2).contains(&descriptor) {
         return Ok(errno::BADF);
     }
-    let Some(pieces) = pieces_of(&here, pieces, count) else {
+    let Some(pieces) = pieces_of(&mut here, pieces, count)? else {
         return Ok(errno::FAULT);
     };
     let Some(memory) = memory(&here) else {
@@ -294,6 +306,7 @@ fn write(mut here: Here<'_>, descriptor: u32, pieces: u32, count: u32, place: u3
         output.extend_from_slice(source);
         total = total.saturating_add(size);
     }
+    charge(&mut here, total as usize)?;
     put(here, place, &total.to_le_bytes())
 }
 
@@ -317,16 +330,19 @@ fn put(mut here: Here<'_>, place: u32, bytes: &[u8]) -> Outcome {
 }
 
 /// Places and sizes of the pieces of a read or a write.
-fn pieces_of(here: &Here<'_>, list: u32, count: u32) -> Option<Vec<(u32, u32)>> {
+fn pieces_of(here: &mut Here<'_>, list: u32, count: u32) -> Result<Option<Vec<(u32, u32)>>, Error> {
     if count > MOST_PIECES {
-        return None;
+        return Ok(None);
     }
-    let bytes = memory(here)?.data(here);
-    let list = bytes.get(span(list, count as usize * 8)?)?;
-    let word = |bytes: &[u8]| Some(u32::from_le_bytes(bytes.try_into().ok()?));
-    list.chunks_exact(8)
-        .map(|piece| Some((word(&piece[..4])?, word(&piece[4..])?)))
-        .collect()
+    charge(here, count as usize * PIECE)?;
+    Ok(memory(here).and_then(|memory| {
+        let bytes = memory.data(&*here);
+        let list = bytes.get(span(list, count as usize * PIECE)?)?;
+        let word = |bytes: &[u8]| Some(u32::from_le_bytes(bytes.try_into().ok()?));
+        list.chunks_exact(PIECE)
+            .map(|piece| Some((word(&piece[..4])?, word(&piece[4..])?)))
+            .collect()
+    }))
 }
 
 /// Texts one after another, each with a NUL, and where each of them is.
@@ -337,6 +353,7 @@ fn put_texts(mut here: Here<'_>, texts: &[String], list: u32, text: u32) -> Outc
         content.extend(one.as_bytes());
         content.push(0);
     }
+    charge(&mut here, places.len() + content.len())?;
     let Some(memory) = memory(&here) else {
         return Ok(errno::FAULT);
     };
@@ -351,6 +368,7 @@ fn put_texts(mut here: Here<'_>, texts: &[String], list: u32, text: u32) -> Outc
 
 fn put_sizes(mut here: Here<'_>, texts: &[String], count: u32, size: u32) -> Outcome {
     let total: usize = texts.iter().map(|text| text.len() + 1).sum();
+    charge(&mut here, total)?;
     let Some(memory) = memory(&here) else {
         return Ok(errno::FAULT);
     };
