@@ -19,10 +19,7 @@ pub enum Designator {
 
 impl FromArgument for Designator {
     fn from_argument(value: Value) -> Result<Designator, Mismatch> {
-        let mismatch = Mismatch {
-            code: "ERR_EXPECTED_CASE",
-            expected: "null, some(app) or workspace_app(app)",
-        };
+        let mismatch = Mismatch::new("ERR_EXPECTED_CASE", "null, some(app) or workspace_app(app)");
         match value {
             Value::Null => Ok(Designator::Current),
             Value::Case(Case {

@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn public_functions_become_foreign_ones() {
         let text = expanded(
-            "name = \"text\", caller, needs(\"http\", \"env:REGION\")",
+            "name = \"text\", caller, needs(\"http:*.example.com:8443\", \"env:_REGION\")",
             "mod words {
                 /// Counts.
                 pub fn count(text: String, all: Option<bool>) -> Result<i64, Failure> { Ok(1) }
@@ -121,13 +121,13 @@ mod tests {
         for part in [
             "bound ;",
             "call \"$text_count\" = words :: count (String , Option < bool >)",
-            "Type: string -> data -> number",
+            "Type: string -> bool -> number",
             "start \"$text_each\" = words :: each (String)",
             "Type: string -> stream(string)",
             "Type: null -> null",
             // That of the crate whose plugin it is, here of this one.
             concat!("\\\"version\\\":\\\"", env!("CARGO_PKG_VERSION")),
-            "\\\"needs\\\":[\\\"http\\\",\\\"env:REGION\\\"]",
+            "\\\"needs\\\":[\\\"http:*.example.com:8443\\\",\\\"env:_REGION\\\"]",
         ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
@@ -138,11 +138,11 @@ mod tests {
     fn types_have_names_in_mix() {
         let text = expanded(
             "",
-            "mod m { pub fn f(a: Vec<u8>, b: Bytes, c: Vec<Value>, d: Map, e: f64, g: Arc<str>) -> Vec<String> { vec![] } }",
+            "mod m { pub fn f(a: Vec<u8>, b: Bytes, c: Vec<Value>, d: Map, e: f64, g: Arc<str>, h: Handle, i: Option<Handle>) -> Option<Vec<String>> { None } }",
         )
         .unwrap();
         assert!(text.contains(
-            "Type: binary -> binary -> array(data) -> map(data) -> number -> string -> array(string)"
+            "Type: binary -> binary -> array(data) -> map(data) -> number -> string -> data -> data -> array(string)"
         ), "{text}");
     }
 
@@ -186,6 +186,8 @@ mod tests {
                 "begins with a letter",
             ),
             ("needs(\"disk\")", "mod m { pub fn f() {} }", "a need is"),
+            ("needs(\"http:\")", "mod m { pub fn f() {} }", "a need is"),
+            ("needs(\"env:A B\")", "mod m { pub fn f() {} }", "a need is"),
         ] {
             let text = error(options, module);
             assert!(text.contains(part), "{module}: {text}");

@@ -62,16 +62,33 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// What a host is in full is looked at when the plugin is loaded: a name or an address, `*.` before it, `:PORT` behind it.
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._*:[]".contains(&byte))
+}
+
+fn is_variable(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn checked_need(need: &LitStr) -> Result<String> {
     let text = need.value();
     let known = match text.split_once(':') {
         None => matches!(text.as_str(), "http" | "folder"),
-        Some((kind, name)) => kind == "env" && is_name(name),
+        Some(("http", host)) => is_host(host),
+        Some(("env", name)) => is_variable(name),
+        Some(_) => false,
     };
     if !known {
         return Err(Error::new(
             need.span(),
-            "a need is `http` (outbound requests), `folder` (a folder of its own) or `env:NAME` (a variable)",
+            "a need is `http` (outbound requests), `http:HOST` (to that host only), `folder` (a folder of its own) or `env:NAME` (a variable)",
         ));
     }
     Ok(text)

@@ -164,7 +164,7 @@ fn one(of: &Type) -> String {
     let name = last.ident.to_string();
     match (name.as_str(), inner.as_slice()) {
         ("String" | "str", _) => "string".to_owned(),
-        ("i64" | "f64", _) => "number".to_owned(),
+        ("i64" | "f64" | "u8", _) => "number".to_owned(),
         ("bool", _) => "bool".to_owned(),
         ("Bytes", _) => "binary".to_owned(),
         ("Vec", [of]) if of.to_token_stream().to_string() == "u8" => "binary".to_owned(),
@@ -173,7 +173,9 @@ fn one(of: &Type) -> String {
         ("Result", [of, ..]) => one(of),
         ("Map", _) => "map(data)".to_owned(),
         ("Many", _) => "stream(data)".to_owned(),
-        // An option is null or the value, which is no type of its own in Mix.
+        // Null is a value of all types of data.
+        ("Option", [of]) => one(of),
+        // Of handles too, which have no type of their own in programs.
         _ => "data".to_owned(),
     }
 }

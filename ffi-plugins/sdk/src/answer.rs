@@ -28,7 +28,7 @@ pub enum Answer {
 #[diagnostic::on_unimplemented(
     message = "a foreign function cannot return `{Self}`",
     label = "this type is no value of Mix",
-    note = "return (), bool, i64, f64, String, Vec<u8>, Vec<Value>, Map, Value, Many for a stream, alone or in a Result with mix_plugin_sdk::Failure"
+    note = "return (), bool, i64, f64, String, Vec<u8>, Map, Value, Handle, an Option or a Vec of one of these, Many for a stream, alone or in a Result with mix_plugin_sdk::Failure"
 )]
 pub trait IntoAnswer {
     /// The answer, or why there is none.
@@ -71,11 +71,23 @@ into_answer!(
     i64,
     f64,
     String,
-    Vec<u8>,
+    &str,
+    std::sync::Arc<str>,
     crate::Bytes,
-    Vec<mix_value::Value>,
     mix_value::Map
 );
+
+impl<T: IntoValue> IntoAnswer for Vec<T> {
+    fn into_answer(self) -> Result<Answer, Failure> {
+        self.encode().map(Answer::One)
+    }
+}
+
+impl<T: IntoValue> IntoAnswer for Option<T> {
+    fn into_answer(self) -> Result<Answer, Failure> {
+        self.encode().map(Answer::One)
+    }
+}
 
 type Producer = Box<dyn FnOnce(Sink) -> Pin<Box<dyn Future<Output = ()>>>>;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mix_value::msgpack::{self, DecodeError, DecodeErrorKind, Reader, Token};
 use mix_value::{Map, Ref, Value};
 
-use crate::Failure;
+use crate::{Failure, Handle};
 
 /// The bytes of a `binary`.
 pub type Bytes = Arc<[u8]>;
@@ -17,13 +17,26 @@ pub struct Mismatch {
     pub code: &'static str,
     /// What is expected, for people: "a string".
     pub expected: &'static str,
+    /// Where in an array it is, counted from 0, and of what kind; none if it is the argument itself.
+    pub item: Option<(usize, &'static str)>,
+}
+
+impl Mismatch {
+    /// An argument of the wrong kind.
+    pub fn new(code: &'static str, expected: &'static str) -> Mismatch {
+        Mismatch {
+            code,
+            expected,
+            item: None,
+        }
+    }
 }
 
 /// A type that an argument can be read as.
 #[diagnostic::on_unimplemented(
     message = "a foreign function cannot take `{Self}`",
     label = "no argument of Mix is read as this type",
-    note = "take String, bool, i64, f64, Bytes, Vec<Value>, Map, Value, an Option of one of these, or implement FromArgument"
+    note = "take String, bool, i64, f64, Bytes, Map, Value, Handle, an Option or a Vec of one of these, or implement FromArgument"
 )]
 pub trait FromArgument: Sized {
     /// The argument as this type, or what was expected.
@@ -32,6 +45,27 @@ pub trait FromArgument: Sized {
     /// A shortcut for values that hold no others, straight from the wire form. None: the
     /// argument becomes a [`Value`] first, and [`from_argument`](Self::from_argument) decides.
     fn from_token(token: &Token<'_>) -> Option<Self> {
+        let _ = token;
+        None
+    }
+
+    /// A list of them, an array unless such a list has a form of its own.
+    fn list_from_argument(value: Value) -> Result<Vec<Self>, Mismatch> {
+        let Value::Array(values) = value else {
+            return Err(Mismatch::new("ERR_EXPECTED_ARRAY", "an array"));
+        };
+        let item = |(index, value): (usize, Value)| {
+            let kind = value.kind();
+            Self::from_argument(value).map_err(|mismatch| Mismatch {
+                item: Some((index, mismatch.item.map_or(kind, |(_, inner)| inner))),
+                ..mismatch
+            })
+        };
+        values.into_iter().enumerate().map(item).collect()
+    }
+
+    /// As [`from_token`](Self::from_token), for a list of them.
+    fn list_from_token(token: &Token<'_>) -> Option<Vec<Self>> {
         let _ = token;
         None
     }
@@ -137,11 +171,15 @@ impl Arguments {
             ));
         }
         let found = value.kind();
-        T::from_argument(value).map_err(|Mismatch { code, expected }| {
-            Failure::new(
-                code,
-                format!("argument {position} of {function} must be {expected}, not {found}"),
-            )
+        T::from_argument(value).map_err(|mismatch| {
+            let expected = mismatch.expected;
+            let message = match mismatch.item {
+                None => format!("argument {position} of {function} must be {expected}, not {found}"),
+                Some((index, found)) => format!(
+                    "item {index} of argument {position} of {function} must be {expected}, not {found}"
+                ),
+            };
+            Failure::new(mismatch.code, message)
         })
     }
 
@@ -189,6 +227,13 @@ impl FromArgument for Value {
         })
     }
 
+    fn list_from_argument(value: Value) -> Result<Vec<Value>, Mismatch> {
+        match value {
+            Value::Array(values) => Ok(values),
+            _ => Err(Mismatch::new("ERR_EXPECTED_ARRAY", "an array")),
+        }
+    }
+
     const ACCEPTS_UNDEFINED: bool = true;
 }
 
@@ -199,7 +244,7 @@ macro_rules! from_argument {
             fn from_argument(value: Value) -> Result<$type, Mismatch> {
                 match value {
                     $pattern => Ok($result),
-                    _ => Err(Mismatch { code: $code, expected: $expected }),
+                    _ => Err(Mismatch::new($code, $expected)),
                 }
             }
 
@@ -218,7 +263,7 @@ from_argument! {
     Arc<str>, "ERR_EXPECTED_STRING", "a string", Value::String(text) => text, Token::Str(text) => text.into();
     String, "ERR_EXPECTED_STRING", "a string", Value::String(text) => String::from(&*text), Token::Str(text) => text.into();
     Bytes, "ERR_EXPECTED_BINARY", "a binary", Value::Binary(bytes) => bytes, Token::Bin(bytes) => bytes.into();
-    Vec<Value>, "ERR_EXPECTED_ARRAY", "an array", Value::Array(values) => values;
+    Handle, "ERR_EXPECTED_OPAQUE", "a handle", Value::Handle(number) => Handle(number);
     Map, "ERR_EXPECTED_MAP", "a map", Value::Map(map) => map;
     Ref, "ERR_EXPECTED_REF", "a ref", Value::Ref(reference) => reference;
 }
@@ -229,10 +274,7 @@ impl FromArgument for f64 {
             // Rounds to the nearest float, as arithmetic of the language does.
             Value::Int(number) => Ok(number as f64),
             Value::Float(number) => Ok(number),
-            _ => Err(Mismatch {
-                code: "ERR_EXPECTED_NUMBER",
-                expected: "a number",
-            }),
+            _ => Err(Mismatch::new("ERR_EXPECTED_NUMBER", "a number")),
         }
     }
 
@@ -249,14 +291,12 @@ impl FromArgument for f64 {
 impl FromArgument for i64 {
     fn from_argument(value: Value) -> Result<i64, Mismatch> {
         let is_number = matches!(value, Value::Int(_) | Value::Float(_) | Value::BigInt(_));
-        value.as_int().ok_or(Mismatch {
-            code: if is_number {
-                "ERR_RANGE"
-            } else {
-                "ERR_EXPECTED_NUMBER"
-            },
-            expected: "an integral number",
-        })
+        let code = match is_number {
+            true => "ERR_RANGE",
+            false => "ERR_EXPECTED_NUMBER",
+        };
+        let mismatch = Mismatch::new(code, "an integral number");
+        value.as_int().ok_or(mismatch)
     }
 
     fn from_token(token: &Token<'_>) -> Option<i64> {
@@ -264,6 +304,36 @@ impl FromArgument for i64 {
             Token::Int(number) => Some(number),
             _ => None,
         }
+    }
+}
+
+/// A byte is a whole number up to 255; a list of bytes is a `binary`.
+impl FromArgument for u8 {
+    fn from_argument(value: Value) -> Result<u8, Mismatch> {
+        let number = i64::from_argument(value)?;
+        u8::try_from(number).map_err(|_| Mismatch::new("ERR_RANGE", "a number from 0 to 255"))
+    }
+
+    fn list_from_argument(value: Value) -> Result<Vec<u8>, Mismatch> {
+        Bytes::from_argument(value).map(|bytes| bytes.to_vec())
+    }
+
+    fn list_from_token(token: &Token<'_>) -> Option<Vec<u8>> {
+        match *token {
+            Token::Bin(bytes) => Some(bytes.to_vec()),
+            _ => None,
+        }
+    }
+}
+
+/// An array whose items all fit.
+impl<T: FromArgument> FromArgument for Vec<T> {
+    fn from_argument(value: Value) -> Result<Vec<T>, Mismatch> {
+        T::list_from_argument(value)
+    }
+
+    fn from_token(token: &Token<'_>) -> Option<Vec<T>> {
+        T::list_from_token(token)
     }
 }
 
@@ -327,6 +397,47 @@ mod tests {
         assert_eq!(code(arguments.take::<i64>()), "ERR_EXPECTED_NUMBER");
         assert_eq!(code(arguments.take::<bool>()), "ERR_UNDEFINED");
         assert_eq!(code(arguments.take::<i64>()), "ERR_RANGE");
+    }
+
+    #[test]
+    fn lists_are_taken_item_by_item() {
+        let texts =
+            |texts: &[&str]| Value::Array(texts.iter().copied().map(Value::string).collect());
+        let mut arguments = arguments(
+            8,
+            &[
+                texts(&["a", "b"]),
+                Value::Array(vec![texts(&["c"]), texts(&[])]),
+                Value::binary(vec![1, 255]),
+                Value::Array(vec![Value::Null, Value::Int(4)]),
+                Value::Array(vec![Value::string("x"), Value::Int(4)]),
+                Value::Array(vec![texts(&["x"]), Value::Array(vec![Value::Null])]),
+                Value::Array(vec![Value::Int(1)]),
+                Value::Int(256),
+            ],
+        );
+        let list = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(arguments.take(), Ok(list(&["a", "b"])));
+        assert_eq!(arguments.take(), Ok(vec![list(&["c"]), list(&[])]));
+        assert_eq!(arguments.take(), Ok(vec![1u8, 255]));
+        assert_eq!(arguments.take(), Ok(vec![None, Some(4.0)]));
+        let failure = arguments.take::<Vec<String>>().unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "ERR_EXPECTED_STRING: item 1 of argument 5 of $test must be a string, not number"
+        );
+        let failure = arguments.take::<Vec<Vec<String>>>().unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "ERR_EXPECTED_STRING: item 1 of argument 6 of $test must be a string, not null"
+        );
+        assert_eq!(code(arguments.take::<Vec<u8>>()), "ERR_EXPECTED_BINARY");
+        assert_eq!(code(arguments.take::<u8>()), "ERR_RANGE");
     }
 
     #[test]

@@ -15,11 +15,28 @@ pub struct Encoded(pub Vec<u8>);
 #[diagnostic::on_unimplemented(
     message = "a foreign function cannot return `{Self}`",
     label = "this type is no value of Mix",
-    note = "return (), bool, i64, f64, String, Vec<u8>, Vec<Value>, Map, Value, alone or in a Result with mix_plugin_sdk::Failure"
+    note = "return (), bool, i64, f64, String, Vec<u8>, Map, Value, Handle, an Option or a Vec of one of these, alone or in a Result with mix_plugin_sdk::Failure"
 )]
 pub trait IntoValue {
     /// The wire form.
     fn encode(self) -> Result<Encoded, Failure>;
+
+    /// The wire form of a list of them, an array unless such a list has a form of its own.
+    fn encode_list(list: Vec<Self>) -> Result<Encoded, Failure>
+    where
+        Self: Sized,
+    {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out);
+        writer
+            .array(list.len())
+            .map_err(|error| not_encodable(&error))?;
+        for item in list {
+            let Encoded(item) = item.encode()?;
+            writer.raw(&item);
+        }
+        Ok(Encoded(out))
+    }
 }
 
 impl IntoValue for Encoded {
@@ -33,6 +50,10 @@ impl IntoValue for Value {
         msgpack::encode(&self)
             .map(Encoded)
             .map_err(|error| not_encodable(&error))
+    }
+
+    fn encode_list(list: Vec<Value>) -> Result<Encoded, Failure> {
+        Value::Array(list).encode()
     }
 }
 
@@ -116,18 +137,69 @@ into_value! {
     String, text, writer: text_room(text.len()) => writer.str(&text);
     &str, text, writer: text_room(text.len()) => writer.str(text);
     Arc<str>, text, writer: text_room(text.len()) => writer.str(&text);
-    Vec<u8>, bytes, writer: binary_room(bytes.len()) => writer.bin(&bytes);
     Arc<[u8]>, bytes, writer: binary_room(bytes.len()) => writer.bin(&bytes);
 }
 
-impl IntoValue for Vec<Value> {
+/// A byte is a number; a list of bytes is a `binary`.
+impl IntoValue for u8 {
     fn encode(self) -> Result<Encoded, Failure> {
-        Value::Array(self).encode()
+        i64::from(self).encode()
+    }
+
+    #[inline]
+    fn encode_list(bytes: Vec<u8>) -> Result<Encoded, Failure> {
+        written(binary_room(bytes.len()), |writer| writer.bin(&bytes))
+    }
+}
+
+impl<T: IntoValue> IntoValue for Vec<T> {
+    #[inline]
+    fn encode(self) -> Result<Encoded, Failure> {
+        T::encode_list(self)
     }
 }
 
 impl IntoValue for Map {
     fn encode(self) -> Result<Encoded, Failure> {
         Value::Map(self).encode()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(of: impl IntoValue) -> Value {
+        let Encoded(bytes) = of.encode().unwrap();
+        msgpack::decode(&bytes).unwrap()
+    }
+
+    #[test]
+    fn lists_are_arrays_and_lists_of_bytes_binaries() {
+        let texts =
+            |texts: &[&str]| Value::Array(texts.iter().copied().map(Value::string).collect());
+        assert_eq!(
+            value(vec!["a".to_owned(), "b".to_owned()]),
+            texts(&["a", "b"])
+        );
+        assert_eq!(
+            value(vec![Some(1.5), None]),
+            Value::Array(vec![Value::Float(1.5), Value::Null])
+        );
+        assert_eq!(
+            value(vec![vec!["x"], vec![]]),
+            Value::Array(vec![texts(&["x"]), texts(&[])])
+        );
+        assert_eq!(value(vec![1u8, 2]), Value::binary(vec![1, 2]));
+        assert_eq!(
+            value(vec![Value::Null, Value::Int(3)]),
+            Value::Array(vec![Value::Null, Value::Int(3)])
+        );
+        assert_eq!(
+            value(vec![7i64; 70_000]).as_array().map(<[_]>::len),
+            Some(70_000)
+        );
+        let failed = vec![Ok(1i64), Err(Failure::range("two"))].encode();
+        assert_eq!(failed.unwrap_err().code, "ERR_RANGE");
     }
 }

@@ -20,8 +20,7 @@ mod loaded;
 mod sandbox;
 mod wasi;
 
-use loaded::Handle;
-use mix_plugin_sdk::{Bytes, Failure, Map, Value, family};
+use mix_plugin_sdk::{Bytes, Failure, Handle, Map, Value, family};
 
 async fn load(module: Bytes) -> Result<Handle, Failure> {
     loaded::add(sandbox::Sandbox::library(&module)?)

@@ -3,32 +3,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use mix_plugin_sdk::{Answer, Failure, FromArgument, IntoAnswer, IntoValue, Mismatch, Value};
+use mix_plugin_sdk::{Failure, Handle};
 
 use crate::limits::{MOST_MODULES, wasm};
 use crate::sandbox::Sandbox;
-
-/// Names a loaded module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Handle(u64);
-
-impl FromArgument for Handle {
-    fn from_argument(value: Value) -> Result<Handle, Mismatch> {
-        match value {
-            Value::Handle(number) => Ok(Handle(number)),
-            _ => Err(Mismatch {
-                code: "ERR_EXPECTED_OPAQUE",
-                expected: "a loaded module",
-            }),
-        }
-    }
-}
-
-impl IntoAnswer for Handle {
-    fn into_answer(self) -> Result<Answer, Failure> {
-        Value::Handle(self.0).encode().map(Answer::One)
-    }
-}
 
 #[derive(Default)]
 struct Table {
@@ -74,9 +52,6 @@ pub fn remove(handle: Handle) {
 
 #[cfg(test)]
 mod tests {
-    use mix_plugin_sdk::Encoded;
-    use mix_plugin_sdk::mix_value::msgpack;
-
     use super::*;
 
     #[test]
@@ -87,11 +62,6 @@ mod tests {
         remove(handle);
         remove(handle);
         assert_eq!(with(handle, |_| Ok(())).unwrap_err().code, "ERR_WASM");
-        let encoded = Handle(7).into_answer().unwrap();
-        let Answer::One(Encoded(bytes)) = encoded else {
-            panic!("one value");
-        };
-        assert_eq!(msgpack::decode(&bytes).unwrap(), Value::Handle(7));
     }
 
     #[test]

@@ -29,6 +29,34 @@ const WIT: [(&str, &str); 2] = [
     ("wit/plugin.wit", include_str!("../scaffold/plugin.wit")),
 ];
 
+/// Interfaces of WASI that a plugin in such a language may import, with those that they name.
+const WASI: [(&str, &str); 6] = [
+    (
+        "wit/deps/cli.wit",
+        include_str!("../../../wit/deps/cli.wit"),
+    ),
+    (
+        "wit/deps/clocks.wit",
+        include_str!("../../../wit/deps/clocks.wit"),
+    ),
+    (
+        "wit/deps/filesystem.wit",
+        include_str!("../../../wit/deps/filesystem.wit"),
+    ),
+    (
+        "wit/deps/http.wit",
+        include_str!("../../../wit/deps/http.wit"),
+    ),
+    (
+        "wit/deps/random.wit",
+        include_str!("../../../wit/deps/random.wit"),
+    ),
+    (
+        "wit/deps/sockets.wit",
+        include_str!("../../../wit/deps/sockets.wit"),
+    ),
+];
+
 const RUST: [(&str, &str); 5] = [
     (
         "Cargo.toml",
@@ -81,11 +109,12 @@ pub fn project(language: Language, name: &str) -> Project {
         Language::Python => &PYTHON,
         Language::C => &C,
     };
-    let common: &[(&str, &str)] = match language {
-        Language::Rust => &[TESTS],
-        _ => &[TESTS, WIT[0], WIT[1]],
+    let wit = match language {
+        Language::Rust => Vec::new(),
+        Language::C => WIT.to_vec(),
+        Language::JavaScript | Language::Python => [&WIT[..], &WASI].concat(),
     };
-    let mut project = Project::of(name, &[own, common].concat());
+    let mut project = Project::of(name, &[own, &[TESTS], &wit].concat());
     if language == Language::Rust {
         let sdk = sdk::SDK.iter();
         let files = sdk.map(|(path, text)| (format!("sdk/{path}"), for_others(path, text)));

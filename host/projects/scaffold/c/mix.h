@@ -21,7 +21,8 @@ typedef enum {
   MIX_ARRAY,
   MIX_MAP,
   MIX_CASE,   // some(1): its name, then its argument if it has one
-  MIX_OTHER,  // tokens, handles, big integers: passed on untouched
+  MIX_HANDLE, // names something that the plugin keeps, by a number of its own; programs can only pass it back
+  MIX_OTHER,  // tokens, big integers: passed on untouched
   MIX_FAILURE,
   MIX_STREAM,
 } mix_kind;
@@ -39,6 +40,7 @@ struct mix_value {
     bool boolean;
     int64_t integer;
     double number;
+    uint64_t handle;
     struct { // MIX_STRING, MIX_BINARY, MIX_REF, MIX_OTHER
       const char *bytes;
       size_t length;
@@ -89,6 +91,7 @@ mix_value mix_array(mix_value *items, size_t count);
 mix_value mix_map(mix_value *keys_and_values, size_t count); // count: entries
 mix_value mix_case(const char *name);
 mix_value mix_case_of(const char *name, mix_value argument);
+mix_value mix_handle(uint64_t handle);
 mix_value mix_stream(mix_next next, void *state);
 
 // A runtime error of Mix, for instance mix_failure("ERR_RANGE", "the number is too large").

@@ -5,7 +5,7 @@
 
 #define DEEPEST 128
 
-enum { UNDEFINED = 1, REF = 2, CASE = 3 }; // types of extensions
+enum { UNDEFINED = 1, REF = 2, CASE = 3, HANDLE = 6 }; // types of extensions
 
 // ---- memory
 
@@ -70,6 +70,8 @@ mix_value mix_case_of(const char *name, mix_value argument) {
   items[1] = argument;
   return (mix_value){.kind = MIX_CASE, .items = items, .count = 2};
 }
+
+mix_value mix_handle(uint64_t handle) { return (mix_value){.kind = MIX_HANDLE, .handle = handle}; }
 
 mix_value mix_stream(mix_next next, void *state) {
   return (mix_value){.kind = MIX_STREAM, .next = next, .state = state};
@@ -158,8 +160,13 @@ static bool read_extension(reader *from, uint64_t size, mix_value *value, int de
     from->at = end;
     return true;
   }
+  case HANDLE: {
+    uint64_t handle;
+    if (size != 8 || !big_endian(from, 8, &handle)) return false;
+    *value = mix_handle(handle);
+    return true;
+  }
   default:
-    value->type = (int8_t)type;
     if (!read_bytes(from, MIX_OTHER, size, value)) return false;
     value->type = (int8_t)type;
     return true;
@@ -338,6 +345,9 @@ static bool put_value(wire_buffer *out, const mix_value *value, int depth) {
     return put_head(out, value->length, 0, 0, 0xc4, 0xc5, 0xc6) && (append(out, value->bytes, value->length), true);
   case MIX_REF:
     return put_extension(out, REF, value->bytes, value->length);
+  case MIX_HANDLE:
+    wire_put(out, 0xd7), wire_put(out, HANDLE), put_big_endian(out, 8, value->handle);
+    return true;
   case MIX_OTHER:
     return put_extension(out, value->type, value->bytes, value->length);
   case MIX_ARRAY:

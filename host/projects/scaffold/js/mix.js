@@ -1,7 +1,8 @@
 // Values of Mix in JavaScript, and the interface of a plugin.
 //
-// null, booleans, numbers, strings, Uint8Array (binary), arrays and plain objects (maps) are what they look
-// like; undefined, refs, cases and further kinds have classes of their own here.
+// null, undefined, booleans, numbers, strings, Uint8Array (binary), arrays and plain objects (maps) are what they look
+// like; refs, cases, handles and further kinds have classes of their own here. A whole number that a JavaScript number
+// cannot hold exactly, from 2^53 on, is a BigInt.
 
 /** A failure with a stable code; the program sees `CODE: message`. */
 export class Failure extends Error {
@@ -27,7 +28,14 @@ export class Case {
   }
 }
 
-/** A kind of value that is passed on untouched: tokens, handles, big integers. */
+/** Names something that the plugin keeps, by a number of its own; programs can only pass it back. */
+export class Handle {
+  constructor(number) {
+    this.number = number;
+  }
+}
+
+/** A kind of value that is passed on untouched: tokens, numbers beyond 64 bits. */
 export class Other {
   constructor(type, bytes) {
     this.type = type;
@@ -35,24 +43,85 @@ export class Other {
   }
 }
 
-const UNDEFINED = 1, REF = 2, CASE = 3;
+const UNDEFINED = 1, REF = 2, CASE = 3, HANDLE = 6;
 const DEEPEST = 128;
 
-function fromUtf8(bytes) {
-  let escaped = "";
-  for (const byte of bytes) escaped += "%" + byte.toString(16).padStart(2, "0");
-  return decodeURIComponent(escaped);
+/** The bytes of a text; half of a pair of units, which is no character, becomes U+FFFD. */
+function toUtf8(text) {
+  const bytes = new Uint8Array(3 * text.length);
+  let size = 0;
+  for (let at = 0; at < text.length; at++) {
+    let code = text.charCodeAt(at);
+    if (code >= 0xd800 && code < 0xe000) {
+      const next = code < 0xdc00 ? text.charCodeAt(at + 1) : NaN;
+      if (next >= 0xdc00 && next < 0xe000) {
+        code = 0x10000 + ((code - 0xd800) << 10) + (next - 0xdc00);
+        at++;
+      } else code = 0xfffd;
+    }
+    if (code < 0x80) bytes[size++] = code;
+    else {
+      if (code < 0x800) bytes[size++] = 0xc0 | (code >> 6);
+      else {
+        if (code < 0x10000) bytes[size++] = 0xe0 | (code >> 12);
+        else {
+          bytes[size++] = 0xf0 | (code >> 18);
+          bytes[size++] = 0x80 | ((code >> 12) & 63);
+        }
+        bytes[size++] = 0x80 | ((code >> 6) & 63);
+      }
+      bytes[size++] = 0x80 | (code & 63);
+    }
+  }
+  return bytes.subarray(0, size);
 }
 
-function toUtf8(text) {
-  const escaped = encodeURIComponent(text), bytes = [];
-  for (let at = 0; at < escaped.length; at++) {
-    if (escaped[at] === "%") {
-      bytes.push(parseInt(escaped.slice(at + 1, at + 3), 16));
-      at += 2;
-    } else bytes.push(escaped.charCodeAt(at));
+/** The text of bytes that are UTF-8. */
+function fromUtf8(bytes) {
+  let text = "", units = [];
+  for (let at = 0; at < bytes.length; ) {
+    const first = bytes[at++], more = () => bytes[at++] & 63;
+    if (first < 0x80) units.push(first);
+    else if (first < 0xe0) units.push(((first & 31) << 6) | more());
+    else if (first < 0xf0) units.push(((first & 15) << 12) | (more() << 6) | more());
+    else {
+      const code = (((first & 7) << 18) | (more() << 12) | (more() << 6) | more()) - 0x10000;
+      units.push(0xd800 | (code >> 10), 0xdc00 | (code & 1023));
+    }
+    if (units.length > 4000) {
+      text += String.fromCharCode.apply(null, units);
+      units = [];
+    }
   }
-  return bytes;
+  return text + String.fromCharCode.apply(null, units);
+}
+
+/** Bytes that grow. */
+class Buffer {
+  constructor() {
+    this.bytes = new Uint8Array(64);
+    this.view = new DataView(this.bytes.buffer);
+    this.length = 0;
+  }
+
+  /** Room for more; gives where it begins. */
+  room(size) {
+    const begin = this.length;
+    this.length += size;
+    if (this.length > this.bytes.length) {
+      const grown = new Uint8Array(Math.max(this.length, 2 * this.bytes.length));
+      grown.set(this.bytes.subarray(0, begin));
+      this.bytes = grown;
+      this.view = new DataView(grown.buffer);
+    }
+    return begin;
+  }
+
+  // What may move comes first.
+  put(bytes) { const at = this.room(bytes.length); this.bytes.set(bytes, at); }
+  byte(value) { const at = this.room(1); this.bytes[at] = value; }
+  number(size, write, value) { const at = this.room(size); write.call(this.view, at, value); }
+  whole() { return this.bytes.slice(0, this.length); }
 }
 
 /** One value from its wire form. */
@@ -70,6 +139,7 @@ export function decode(bytes) {
     if (at + size > bytes.length) throw new Failure("ERR_INTERNAL", "the arguments are cut off");
     return bytes.subarray(at, (at += size));
   };
+  const whole = (big) => (Number.isSafeInteger(Number(big)) ? Number(big) : big);
   const list = (count, depth) => Array.from({ length: count }, () => value(depth));
   const map = (count, depth) => {
     const object = {};
@@ -83,6 +153,7 @@ export function decode(bytes) {
     const type = u8(), end = at + size;
     if (type === UNDEFINED) return undefined;
     if (type === REF) return new Ref(fromUtf8(take(size)));
+    if (type === HANDLE && size === 8) return new Handle(Number(number(8, view.getBigUint64)));
     if (type === CASE) {
       const name = value(depth);
       return at < end ? new Case(name, value(depth)) : new Case(name);
@@ -112,11 +183,11 @@ export function decode(bytes) {
       case 0xcc: return u8();
       case 0xcd: return u16();
       case 0xce: return u32();
-      case 0xcf: return Number(number(8, view.getBigUint64));
+      case 0xcf: return whole(number(8, view.getBigUint64));
       case 0xd0: return number(1, view.getInt8);
       case 0xd1: return number(2, view.getInt16);
       case 0xd2: return number(4, view.getInt32);
-      case 0xd3: return Number(number(8, view.getBigInt64));
+      case 0xd3: return whole(number(8, view.getBigInt64));
       case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: return extension(1 << (marker - 0xd4), inner);
       case 0xd9: return fromUtf8(take(u8()));
       case 0xda: return fromUtf8(take(u16()));
@@ -133,58 +204,69 @@ export function decode(bytes) {
 
 /** The wire form of a value. */
 export function encode(value) {
-  const out = [];
-  const big = (size, number) => {
-    for (let shift = size - 1; shift >= 0; shift--) out.push(Math.floor(number / 2 ** (8 * shift)) & 255);
+  const out = new Buffer();
+  const head = (size, short, limit, one, two, four) => {
+    if (size < limit) out.byte(short | size);
+    else if (size < 256 && one) { out.byte(one); out.byte(size); }
+    else if (size < 65536) { out.byte(two); out.number(2, out.view.setUint16, size); }
+    else { out.byte(four); out.number(4, out.view.setUint32, size); }
   };
-  const head = (size, short, limit, first, markers) => {
-    if (size < limit) out.push(short | size);
-    else if (size < 256 && first) out.push(markers[0], size);
-    else if (size < 65536) { out.push(markers[1]); big(2, size); }
-    else { out.push(markers[2]); big(4, size); }
-  };
-  const text = (string) => {
-    const bytes = toUtf8(string);
-    head(bytes.length, 0xa0, 32, true, [0xd9, 0xda, 0xdb]);
-    for (const byte of bytes) out.push(byte);
-  };
-  const extension = (type, bytes) => {
-    head(bytes.length, 0, 0, true, [0xc7, 0xc8, 0xc9]);
-    out.push(type);
-    for (const byte of bytes) out.push(byte);
+  const string = (bytes) => { head(bytes.length, 0xa0, 32, 0xd9, 0xda, 0xdb); out.put(bytes); };
+  const extension = (type, bytes) => { head(bytes.length, 0, 0, 0xc7, 0xc8, 0xc9); out.byte(type); out.put(bytes); };
+  const integer = (big) => {
+    if (BigInt.asIntN(64, big) !== big) throw new Failure("ERR_NOT_SERIALIZABLE", "the number has more than 64 bits");
+    out.byte(0xd3);
+    out.number(8, out.view.setBigInt64, big);
   };
   const put = (one, depth) => {
     if (depth > DEEPEST) throw new Failure("ERR_NOT_SERIALIZABLE", "the result is nested too deeply");
     if (one === undefined) extension(UNDEFINED, []);
-    else if (one === null) out.push(0xc0);
-    else if (one === false) out.push(0xc2);
-    else if (one === true) out.push(0xc3);
+    else if (one === null) out.byte(0xc0);
+    else if (typeof one === "boolean") out.byte(one ? 0xc3 : 0xc2);
+    else if (typeof one === "bigint") integer(one);
     else if (typeof one === "number") {
-      if (Number.isSafeInteger(one) && !Object.is(one, -0)) {
-        if (one >= 0 && one < 128) out.push(one);
-        else { out.push(0xd3); const view = new DataView(new ArrayBuffer(8)); view.setBigInt64(0, BigInt(one)); out.push(...new Uint8Array(view.buffer)); }
-      } else { out.push(0xcb); const view = new DataView(new ArrayBuffer(8)); view.setFloat64(0, one); out.push(...new Uint8Array(view.buffer)); }
-    } else if (typeof one === "string") text(one);
-    else if (one instanceof Uint8Array) {
-      head(one.length, 0, 0, true, [0xc4, 0xc5, 0xc6]);
-      for (const byte of one) out.push(byte);
-    } else if (Array.isArray(one)) {
-      head(one.length, 0x90, 16, false, [0, 0xdc, 0xdd]);
+      if (!Number.isSafeInteger(one) || Object.is(one, -0)) { out.byte(0xcb); out.number(8, out.view.setFloat64, one); }
+      else if (one >= 0 && one < 128) out.byte(one);
+      else integer(BigInt(one));
+    } else if (typeof one === "string") string(toUtf8(one));
+    else if (one instanceof Uint8Array) { head(one.length, 0, 0, 0xc4, 0xc5, 0xc6); out.put(one); }
+    else if (Array.isArray(one)) {
+      head(one.length, 0x90, 16, 0, 0xdc, 0xdd);
       for (const item of one) put(item, depth + 1);
     } else if (one instanceof Ref) extension(REF, toUtf8(one.id));
-    else if (one instanceof Case) extension(CASE, one.hasArgument ? [...encode(one.name), ...encode(one.argument)] : encode(one.name));
-    else if (one instanceof Other) extension(one.type, one.bytes);
-    else if (typeof one === "object") {
+    else if (one instanceof Handle) {
+      const bytes = new Uint8Array(8);
+      new DataView(bytes.buffer).setBigUint64(0, BigInt(one.number));
+      extension(HANDLE, bytes);
+    } else if (one instanceof Case) {
+      const inner = new Buffer();
+      inner.put(encode(one.name));
+      if (one.hasArgument) inner.put(encode(one.argument));
+      extension(CASE, inner.whole());
+    } else if (one instanceof Other) extension(one.type, one.bytes);
+    else if (isPlain(one)) {
       const keys = Object.keys(one).filter((key) => one[key] !== undefined);
       const named = keys.map((key) => [key, toUtf8(key)]);
       // Keys stand in the order of their bytes.
       named.sort(([, a], [, b]) => { for (let at = 0; ; at++) { if (a[at] === b[at] && at < a.length) continue; return (a[at] ?? -1) - (b[at] ?? -1); } });
-      head(named.length, 0x80, 16, false, [0, 0xde, 0xdf]);
-      for (const [key] of named) { text(key); put(one[key], depth + 1); }
-    } else throw new Failure("ERR_NOT_SERIALIZABLE", `a ${typeof one} is no value of Mix`);
+      head(named.length, 0x80, 16, 0, 0xde, 0xdf);
+      for (const [key, bytes] of named) { string(bytes); put(one[key], depth + 1); }
+    } else throw new Failure("ERR_NOT_SERIALIZABLE", `${article(one)} is no value of Mix${one instanceof Promise ? ": a function that waits is `async`" : ""}`);
   };
   put(value, 0);
-  return new Uint8Array(out);
+  return out.whole();
+}
+
+/** An object that is nothing but its members: what a Date or a Map holds would be lost. */
+function isPlain(one) {
+  if (typeof one !== "object") return false;
+  const of = Object.getPrototypeOf(one);
+  return of === null || of === Object.prototype;
+}
+
+function article(one) {
+  const name = typeof one === "object" ? (one.constructor?.name ?? "object") : typeof one;
+  return `a ${name}`;
 }
 
 function failure(error) {

@@ -1,9 +1,10 @@
 """Values of Mix in Python, and the interface of a plugin.
 
-None, bool, int, float, str, bytes, list and dict are what they look like; undefined, refs, cases and further kinds have
-classes of their own here.
+None, bool, int, float, str, bytes, list and dict are what they look like; undefined, refs, cases, handles and further
+kinds have classes of their own here.
 """
 
+import contextlib
 import inspect
 import struct
 
@@ -11,7 +12,12 @@ import componentize_py_async_support
 import componentize_py_types
 import wit_world
 from wit_world import exports
-from wit_world.imports import types
+
+try:
+    # Its name where the world imports another interface `types`, for instance that of wasi:http.
+    from wit_world.imports import mix_ffi_types as types
+except ImportError:
+    from wit_world.imports import types
 
 DEEPEST = 128
 
@@ -44,8 +50,15 @@ class Case:
         self.arguments = arguments
 
 
+class Handle:
+    """Names something that the plugin keeps, by a number of its own; programs can only pass it back."""
+
+    def __init__(self, number):
+        self.number = number
+
+
 class Other:
-    """A kind of value that is passed on untouched: tokens, handles, big integers."""
+    """A kind of value that is passed on untouched: tokens, big integers."""
 
     def __init__(self, type, content):
         self.type = type
@@ -85,6 +98,8 @@ class _Reader:
         if kind == 3:
             name = self.value(depth)
             return Case(name, self.value(depth)) if self.at < end else Case(name)
+        if kind == 6 and size == 8:
+            return Handle(self.number("Q"))
         return Other(kind, self.take(size))
 
     def value(self, depth=0):
@@ -164,6 +179,9 @@ def encode(value, depth=0):
         items = b"".join(encode(item, inner) for item in value)
         return _head(len(value), 0x90, 16, (0, 0xDC, 0xDD)) + items
     if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise Failure("ERR_NOT_SERIALIZABLE", f"the keys of a map are strings, not {type(key).__name__}")
         # Keys stand in the order of their bytes.
         pairs = sorted((key.encode("utf-8"), key, item) for key, item in value.items())
         items = b"".join(encode(key) + encode(item, inner) for _, key, item in pairs)
@@ -175,6 +193,8 @@ def encode(value, depth=0):
     if isinstance(value, Case):
         parts = [encode(value.name)] + [encode(one, inner) for one in value.arguments]
         return _extension(3, b"".join(parts))
+    if isinstance(value, Handle):
+        return _extension(6, struct.pack(">Q", value.number))
     if isinstance(value, Other):
         return _extension(value.type, value.content)
     raise Failure("ERR_NOT_SERIALIZABLE", f"{type(value).__name__} is no value of Mix")
@@ -195,12 +215,25 @@ def _item(failure):
     return b"\xc1" + encode({"code": failure.code, "message": failure.message})
 
 
+async def _each(items):
+    """The items of a generator of either kind."""
+    if inspect.isasyncgen(items):
+        async with contextlib.aclosing(items):
+            async for item in items:
+                yield item
+    else:
+        with contextlib.closing(items):
+            for item in items:
+                yield item
+
+
 async def _feed(writer, items):
     with writer:
         try:
-            async for item in items:
-                if await writer.write([encode(item)]) == 0:
-                    return
+            async with contextlib.aclosing(_each(items)) as each:
+                async for item in each:
+                    if await writer.write([encode(item)]) == 0:
+                        return
         except Exception as error:
             await writer.write([_item(_failure(error))])
 
@@ -209,14 +242,14 @@ def plugin(name, *functions):
     """The interface of a plugin from its functions.
 
     The names in Mix are `$name_function`. What the docstring says is what programmers read, its line `Type:` the type. An
-    `async` function may wait; an async generator gives a stream.
+    `async` function may wait; a generator, `async` or not, gives a stream.
     """
 
     def params(function):
         return len(inspect.signature(function).parameters)
 
     def many(function):
-        return inspect.isasyncgenfunction(function)
+        return inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
 
     def waits(function):
         return many(function) or inspect.iscoroutinefunction(function)

@@ -24,7 +24,7 @@ def twice(number):
     return 2 * number
 
 
-# An async function may wait; an async generator gives a stream.
+# An async function may wait; a generator, async or not, gives a stream.
 async def words(text):
     """The words of a text, one by one.
 

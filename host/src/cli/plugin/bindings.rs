@@ -53,13 +53,7 @@ impl Name<'_> {
     /// The parts of a foreign name that can be those of a module and a function.
     pub fn of(name: &str) -> Option<Name<'_>> {
         let (family, verb) = name.strip_prefix('$')?.split_once('_')?;
-        let word = |text: &str| {
-            text.starts_with(|first: char| first.is_ascii_alphabetic())
-                && text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
-        (word(family) && word(verb)).then_some(Name { family, verb })
+        (is_word(family) && is_word(verb)).then_some(Name { family, verb })
     }
 }
 
@@ -81,6 +75,43 @@ pub fn type_of(function: &Function) -> (String, String) {
             (format!("{parameters} -> data"), doc)
         }
     }
+}
+
+/// How many parameters a function of this type has: `null -> T` has none.
+fn arity(of: &str) -> usize {
+    let mut depth = 0usize;
+    let mut ends = Vec::new();
+    let mut before = ' ';
+    for (at, letter) in of.char_indices() {
+        match letter {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '>' if before == '-' && depth == 0 => ends.push(at - 1),
+            _ => {}
+        }
+        before = letter;
+    }
+    match ends.as_slice() {
+        [one] if of[..*one].trim() == "null" => 0,
+        ends => ends.len(),
+    }
+}
+
+/// Why a function cannot have the type that it gives, if that is so.
+pub fn misfit(function: &Function) -> Option<String> {
+    let (of, _) = type_of(function);
+    let (name, params) = (&function.name, usize::from(function.params));
+    let typed = arity(&of);
+    (typed != params).then(|| {
+        format!("{name} takes {params} arguments, but its type ({of}) has {typed}: say both alike")
+    })
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The modules of a plugin, one for each family of names in it.
@@ -127,12 +158,35 @@ pub fn compiled(code: &PluginCode) -> Result<String, Exit> {
     let checked = programs::check(&[file], &CompileOptions::default())?;
     // A quotation mark would end the type and name another function.
     let quotes = |function: &Function| type_of(function).0.contains('"');
+    if let Some(misfit) = code.functions.iter().find_map(misfit) {
+        return Err(Exit::failed(format!("error: {misfit}")));
+    }
     if checked.errors > 0 || code.functions.iter().any(quotes) {
         output::messages(&checked.text);
         return Err(Exit::failed(format!(
-            "error: the types that plugin {} gives for its functions (`Type:` in their documentation) are not those of a Mix module",
+            "error: the names of the functions of plugin {} and their types (`Type:` in their documentation) make no Mix module",
             code.name
         )));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_counted() {
+        for (of, params) in [
+            ("null -> number", 0),
+            ("string -> number", 1),
+            ("null -> null -> number", 2),
+            ("{a: string} -> array([number, data]) -> map(data)", 2),
+            ("(data -> data) -> data", 1),
+            ("data -> xml.node -> file.file", 2),
+            ("number", 0),
+        ] {
+            assert_eq!(arity(of), params, "{of}");
+        }
+    }
 }
