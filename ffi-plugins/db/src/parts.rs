@@ -224,30 +224,15 @@ fn begin(session: &Session, execution: Execution<View>) -> Result<Encoded, Failu
     part.rows.into_part(Some(mark))
 }
 
-/// How many rows are asked for, unless no more are wanted.
-fn wanted(most: i64) -> Option<usize> {
-    let most = usize::try_from(most).unwrap_or(0).min(MOST);
-    (most > 0).then_some(most)
-}
-
 pub(crate) async fn next(
     session: Rc<Session>,
     _database: Value,
     mark: i64,
     most: i64,
 ) -> Result<Encoded, Failure> {
-    let Some(most) = wanted(most) else {
-        session.queries.remove(mark);
-        return Rows::behind(None).into_part(None);
-    };
-    let mut taken = session.queries.take(mark)?;
     loop {
-        let part = taken.part(most)?;
-        if part.is_last {
-            return part.rows.into_part(None);
-        }
-        if part.rows.len() > 0 {
-            return part.rows.into_part(Some(taken.put_back()));
+        if let Some(part) = step(&session.queries, mark, most)? {
+            return Ok(part);
         }
         // A long search lets other runs have their turn now and then.
         sleep(Duration::ZERO).await;
@@ -260,18 +245,25 @@ pub(crate) fn next_at_once(
     mark: i64,
     most: i64,
 ) -> Result<Encoded, Failure> {
-    let Some(most) = wanted(most) else {
-        session.queries.remove(mark);
-        return Rows::behind(None).into_part(None);
-    };
-    let mut taken = session.queries.take(mark)?;
+    step(&session.queries, mark, most)?.ok_or_else(Failure::waits)
+}
+
+/// The next part of a query, of at most so many rows; none if it is empty and more may follow.
+/// Who wants no rows gives the query up.
+fn step(queries: &Queries, mark: i64, most: i64) -> Result<Option<Encoded>, Failure> {
+    let most = usize::try_from(most).unwrap_or(0).min(MOST);
+    if most == 0 {
+        queries.remove(mark);
+        return Rows::behind(None).into_part(None).map(Some);
+    }
+    let mut taken = queries.take(mark)?;
     let part = taken.part(most)?;
     if part.is_last {
-        return part.rows.into_part(None);
+        return part.rows.into_part(None).map(Some);
     }
     let mark = taken.put_back();
     match part.rows.len() {
-        0 => Err(Failure::waits()),
-        _ => part.rows.into_part(Some(mark)),
+        0 => Ok(None),
+        _ => part.rows.into_part(Some(mark)).map(Some),
     }
 }
