@@ -26,8 +26,14 @@ impl Dice {
     }
 }
 
-pub const FIELDS: [&str; 6] = ["a", "b", "tags", "sub", "link", "when"];
-const PATHS: [&str; 14] = [
+/// A name that no index has.
+const LONG: &str = match std::str::from_utf8(&[b'x'; 600]) {
+    Ok(name) => name,
+    Err(_) => "x",
+};
+
+pub const FIELDS: [&str; 9] = ["a", "b", "tags", "sub", "link", "when", "", "a\0", LONG];
+const PATHS: [&str; 21] = [
     "a",
     "b",
     "tags",
@@ -40,6 +46,13 @@ const PATHS: [&str; 14] = [
     "link.a",
     "link.sub.b",
     "missing",
+    "",
+    "a\0",
+    LONG,
+    ".",
+    "sub.",
+    ".a\0",
+    "link.",
     "_rmx_id",
     "_rmx_deleted",
 ];
@@ -110,7 +123,7 @@ pub fn value(dice: &mut Dice, ids: &[String], depth: u32) -> Value {
 fn map(dice: &mut Dice, ids: &[String], depth: u32) -> Value {
     let mut map = Map::new();
     for _ in 0..dice.below(3) {
-        let name = ["a", "b", "dotted.name"][dice.below(3) as usize];
+        let name = ["a", "b", "dotted.name", "", "a\0"][dice.below(5) as usize];
         map.insert(name.into(), value(dice, ids, depth));
     }
     Value::Map(map)
