@@ -332,9 +332,7 @@ impl<'a> Batch<'a> {
         let start = self.framed.len();
         write_row(&mut self.framed, &self.body);
         if self.framed.len() > MAX_BATCH {
-            return Err(StoreError::TooLarge(format!(
-                "a batch has at most {MAX_BATCH} bytes"
-            )));
+            return Err(StoreError::BatchTooLarge(MAX_BATCH));
         }
         let body: Arc<[u8]> = self.body.as_slice().into();
         let framed = &self.framed[start..];

@@ -69,6 +69,9 @@ pub enum StoreError {
     /// A record or batch beyond its limit.
     #[error("{0}")]
     TooLarge(String),
+    /// A batch with more bytes than one may have, of records that are not too large.
+    #[error("a batch has at most {0} bytes")]
+    BatchTooLarge(usize),
     /// The id of an input is a revision.
     #[error("{0} is a revision, not a record")]
     IdConflict(String),
@@ -181,7 +184,7 @@ impl StoreError {
             StoreError::UnresolvedRef { .. } => "unresolved_ref",
             StoreError::TooDeep { .. } => "too_deep",
             StoreError::NotStorable { .. } => "not_storable",
-            StoreError::TooLarge(_) => "too_large",
+            StoreError::TooLarge(_) | StoreError::BatchTooLarge(_) => "too_large",
             StoreError::IdConflict(_) => "id_conflict",
             StoreError::ReadOnly => "read_only",
             StoreError::NoSuchDb(_) => "no_such_db",
@@ -208,6 +211,11 @@ impl StoreError {
     /// True if a file was missing.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// True if fewer records at a time may do.
+    pub(crate) fn is_batch_too_large(&self) -> bool {
+        matches!(self.innermost(), StoreError::BatchTooLarge(_))
     }
 
     fn innermost(&self) -> &StoreError {

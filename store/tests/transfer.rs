@@ -3,7 +3,7 @@
 use std::io::BufReader;
 
 use mix_store::transfer::{ExportOptions, Format, ImportOptions, Records};
-use mix_store::{Database, OpenOptions, SaveOptions};
+use mix_store::{Database, OpenOptions, SaveOptions, StoreError};
 use mix_value::{Case, Ref, Value, escjson};
 
 fn memory() -> Database {
@@ -281,4 +281,65 @@ fn query_results_are_exported_too() {
         escjson::parse("[\n\n]").is_ok(),
         "an empty export is a JSON array"
     );
+}
+
+#[test]
+fn records_that_are_too_many_for_a_batch_are_imported_in_smaller_ones() -> Result<(), StoreError> {
+    let folder = tempfile::tempdir().expect("scratch");
+    let open = || Database::open(folder.path(), OpenOptions::default());
+    let db = open()?;
+    // 75 MB: more than one commit may have.
+    let text = "x".repeat(15_000_000);
+    let record =
+        |number: i64| Value::map([("n", Value::Int(number)), ("text", Value::from(&*text))]);
+    let records = || (0..5).map(record).collect::<Vec<Value>>();
+    let error = db.save(records(), &SaveOptions::default());
+    assert_eq!(error.expect_err("too large").code(), "too_large");
+    let mut heard = Vec::new();
+    let options = ImportOptions::default();
+    let count = db.import(Records::from_values(records()), &options, &mut |saved| {
+        heard.push(saved)
+    })?;
+    assert_eq!((count, heard), (5, vec![2, 5]));
+    // Content that is there already counts too.
+    let changes = |stream: bool| -> Result<u64, StoreError> {
+        let rows = db.view().rows(0, usize::MAX)?;
+        let change = |row: &u32| -> Result<Value, StoreError> {
+            let id = db.view().record(*row)?.id()?;
+            Ok(Value::map([
+                ("_rmx_id", Value::Ref(id)),
+                ("more", Value::Bool(stream)),
+            ]))
+        };
+        let changes: Vec<Value> = rows.iter().map(change).collect::<Result<_, _>>()?;
+        let save = SaveOptions {
+            upsert: true,
+            ..SaveOptions::default()
+        };
+        let options = ImportOptions {
+            save,
+            stream,
+            ..ImportOptions::default()
+        };
+        db.import(Records::from_values(changes), &options, &mut |_| {})
+    };
+    assert_eq!((changes(false)?, changes(true)?), (5, 5));
+    // One that is too large by itself is named, and nothing is saved.
+    let mut records = records();
+    records.push(Value::map([("text", Value::from("x".repeat(17 << 20)))]));
+    let error = db.import(Records::from_values(records), &options, &mut |_| {});
+    let error = error.expect_err("too large");
+    assert_eq!(error.code(), "too_large");
+    assert!(error.to_string().starts_with("record 5:"), "{error}");
+    drop(db);
+    let db = open()?;
+    assert_eq!(db.view().bound(), 15);
+    let rows = db.view().rows(0, usize::MAX)?;
+    for (number, row) in rows.iter().enumerate() {
+        let record = db.view().record(*row)?.value()?;
+        assert_eq!(record.get("n"), Some(&Value::Int(number as i64)));
+        assert_eq!(record.get("text").and_then(Value::as_str), Some(&*text));
+        assert_eq!(record.get("more"), Some(&Value::Bool(true)));
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Reading records from a file and saving them.
 
 use std::io::{BufRead, Read};
+use std::sync::Arc;
 
 use mix_value::msgpack::{Reader, Token};
 use mix_value::{Value, escjson, msgpack};
@@ -12,8 +13,9 @@ use crate::database::Database;
 use crate::error::{Doing, Result, StoreError};
 use crate::options::SaveOptions;
 use crate::prepare::prepare;
+use crate::table::Table;
 
-/// Records of one commit of an import.
+/// Records of one commit of an import, unless they have too many bytes for one.
 const BATCH: usize = 1_000;
 /// Longest line: the text of the greatest record, generously.
 const MAX_LINE: u64 = 128 << 20;
@@ -217,9 +219,9 @@ pub struct ImportOptions {
 }
 
 impl Database {
-    /// Saves records in batches of 1000 and gives their number. Unless they are
-    /// streamed, a bad one is found before anything is saved. `progress` hears
-    /// how many are saved so far.
+    /// Saves records in batches of 1000, or smaller ones where these would be too large, and
+    /// gives their number. Unless they are streamed, a bad one is found before anything is saved.
+    /// `progress` hears how many are saved so far.
     pub fn import(
         &self,
         records: Records<'_>,
@@ -235,69 +237,107 @@ impl Database {
             for record in records {
                 batch.push(record?);
                 if batch.len() == BATCH {
-                    self.import_batch(std::mem::take(&mut batch), options, &mut saved, progress)?;
+                    self.import_batch(&batch, options, &mut saved, progress)?;
+                    batch.clear();
                 }
             }
-            self.import_batch(batch, options, &mut saved, progress)?;
+            self.import_batch(&batch, options, &mut saved, progress)?;
             return Ok(saved);
         }
         let records: Vec<Value> = records.collect::<Result<_>>()?;
-        self.rehearse(&records, BATCH, &options.save)?;
-        let mut records = records.into_iter();
-        loop {
-            let batch: Vec<Value> = records.by_ref().take(BATCH).collect();
-            if batch.is_empty() {
-                return Ok(saved);
-            }
+        self.rehearse(&records, &options.save)?;
+        for batch in records.chunks(BATCH) {
             self.import_batch(batch, options, &mut saved, progress)?;
         }
+        Ok(saved)
     }
 
     fn import_batch(
         &self,
-        batch: Vec<Value>,
+        batch: &[Value],
         options: &ImportOptions,
         saved: &mut u64,
         progress: &mut dyn FnMut(u64),
     ) -> Result<()> {
-        let count = batch.len() as u64;
-        self.save(batch, &options.save)
-            .map_err(|error| later(error, *saved))?;
-        *saved += count;
-        progress(*saved);
-        Ok(())
+        each_part(batch, &mut |part| {
+            self.save(part.to_vec(), &options.save)
+                .map_err(|error| later(error, *saved))?;
+            *saved += part.len() as u64;
+            progress(*saved);
+            Ok(())
+        })
     }
 
     /// Whether records could be saved as one batch, without saving them.
     pub fn check_save(&self, records: &[Value], options: &SaveOptions) -> Result<()> {
-        self.rehearse(records, records.len().max(1), options)
+        Rehearsal::new(self, options).save(records)
     }
 
     /// Whether records could be imported into this database, were it new, without doing it.
     pub fn check_import(&self, records: &[Value], options: &ImportOptions) -> Result<()> {
         match options.exact {
             true => check_exact(records),
-            false => self.rehearse(records, BATCH, &options.save),
+            false => self.rehearse(records, &options.save),
         }
     }
 
     /// Builds all batches without saving them.
-    fn rehearse(&self, records: &[Value], size: usize, options: &SaveOptions) -> Result<()> {
-        let table = self.published().table;
-        let mut overlay = Overlay::new();
-        let mut row = table.len();
-        for (number, records) in records.chunks(size).enumerate() {
-            let first = (number * size) as u64;
-            let mut build = || -> Result<()> {
-                let mut batch = Batch::new(&table, &overlay, row, 0, options.actor());
-                batch.save(prepare(records.to_vec())?, options)?;
-                let (rows, _, pending) = batch.finish();
-                row = row.saturating_add(rows.len() as u32);
-                overlay.extend(pending);
-                Ok(())
-            };
-            build().map_err(|error| later(error, first))?;
+    fn rehearse(&self, records: &[Value], options: &SaveOptions) -> Result<()> {
+        let mut rehearsal = Rehearsal::new(self, options);
+        for batch in records.chunks(BATCH) {
+            each_part(batch, &mut |part| rehearsal.save(part))?;
         }
+        Ok(())
+    }
+}
+
+/// Saves `batch` by `save`, in halves where that is too large for a commit.
+fn each_part(batch: &[Value], save: &mut dyn FnMut(&[Value]) -> Result<()>) -> Result<()> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    match save(batch) {
+        Err(error) if error.is_batch_too_large() && batch.len() > 1 => {
+            let (first, second) = batch.split_at(batch.len() / 2);
+            each_part(first, save)?;
+            each_part(second, save)
+        }
+        other => other,
+    }
+}
+
+/// Batches that are built one after the other and not saved.
+struct Rehearsal<'a> {
+    table: Arc<Table>,
+    options: &'a SaveOptions,
+    overlay: Overlay,
+    rows: u32,
+    records: u64,
+}
+
+impl Rehearsal<'_> {
+    fn new<'a>(database: &Database, options: &'a SaveOptions) -> Rehearsal<'a> {
+        let table = database.published().table;
+        Rehearsal {
+            rows: table.len(),
+            table,
+            options,
+            overlay: Overlay::new(),
+            records: 0,
+        }
+    }
+
+    fn save(&mut self, records: &[Value]) -> Result<()> {
+        let actor = self.options.actor();
+        let mut batch = Batch::new(&self.table, &self.overlay, self.rows, 0, actor);
+        let prepared = prepare(records.to_vec());
+        prepared
+            .and_then(|records| batch.save(records, self.options))
+            .map_err(|error| later(error, self.records))?;
+        let (rows, _, pending) = batch.finish();
+        self.rows = self.rows.saturating_add(rows.len() as u32);
+        self.records += records.len() as u64;
+        self.overlay.extend(pending);
         Ok(())
     }
 }
