@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::disk::{Disk, LIVE, Previous, Snapshot, enter, process_id, read_only, salvage};
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_to_end};
+use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_whole};
 use crate::ids::draw;
 use crate::notice::Listeners;
 use crate::options::OpenOptions;
@@ -380,10 +380,9 @@ fn is_database(app: &dyn AppFolder) -> Result<bool> {
 
 /// The name in `name.txt` is the app's, whatever the folder is called.
 fn check_name(folder: &dyn Folder, expected: Option<&str>) -> Result<Option<String>> {
-    let Ok(file) = folder.open("name.txt", false) else {
+    let Some(bytes) = read_whole(folder, "name.txt")? else {
         return Ok(expected.map(str::to_owned));
     };
-    let bytes = read_to_end(&*file, 0).doing(|| "reading name.txt".into())?;
     let found = String::from_utf8_lossy(&bytes);
     let found = found.trim_end_matches('\n');
     let found: String = found.chars().take(200).collect();
@@ -397,7 +396,7 @@ fn check_name(folder: &dyn Folder, expected: Option<&str>) -> Result<Option<Stri
 }
 
 /// The exclusive lock of the operating system; none where there are none.
-fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::fs::File>> {
+pub(crate) fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::fs::File>> {
     use std::io::{Read, Seek, Write};
     const POLL: u64 = 20;
     /// Longest note of a holder that is shown.

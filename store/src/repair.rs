@@ -1,18 +1,20 @@
 //! Verifying, recovering and copying whole databases.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::data;
-use crate::database::Database;
+use crate::database::{Database, os_lock};
 use crate::disk::{
     self, About, COMPLETE, Finding, Fixed, LIVE, NEW, OLD, Rewrite, found, read_state,
     write_first_log,
 };
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_to_end};
+use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_whole};
 use crate::log::{Frame, FrameKind, HEADER_LEN, Header, read_frames};
 use crate::maintenance::new_flags;
+use crate::options::OpenOptions;
 use crate::view::View;
 
 /// A check beside a running writer looks so often whether a finding stays.
@@ -47,47 +49,62 @@ pub fn check_in(folder: &dyn Folder) -> Result<Vec<Finding>> {
 /// the one in `from`, log included. The original is left as it is.
 pub fn fix(from: &Path, to: &Path) -> Result<Fixed> {
     let from = damaged_folder(from)?;
-    disk::fix(&*from, new_folder(to)?)
+    build_new(to, |folder| disk::fix(&*from, folder))
 }
 
 /// The folder that counts, of an app folder that nobody mends.
 fn damaged_folder(path: &Path) -> Result<Arc<dyn Folder>> {
     let app = NativeAppFolder::new(path);
-    let find = || -> std::io::Result<Option<Arc<dyn Folder>>> {
-        if app.exists(LIVE)? {
-            return app.folder(LIVE).map(Some);
-        }
-        if app.exists(NEW)? && app.folder(NEW)?.exists(COMPLETE)? {
-            return app.folder(NEW).map(Some);
-        }
-        if app.exists(OLD)? {
-            return app.folder(OLD).map(Some);
-        }
-        Ok(None)
+    let find = || -> io::Result<Option<Arc<dyn Folder>>> {
+        let name = database_name(&app)?;
+        name.map(|name| app.folder(name)).transpose()
     };
     find()
         .doing(|| format!("looking for {}", path.display()))?
         .ok_or_else(|| StoreError::NoSuchDb(path.display().to_string()))
 }
 
-/// The folder for a new database, in an app folder that has none.
-fn new_folder(path: &Path) -> Result<Arc<dyn Folder>> {
-    let inner = path.join(LIVE);
-    if inner
-        .try_exists()
-        .doing(|| format!("looking for {}", inner.display()))?
-    {
-        return Err(StoreError::Exists(inner.display().to_string()));
+/// Under which name the database of an app folder lies, if there is one: a compaction that was
+/// interrupted leaves it under another one.
+fn database_name(app: &NativeAppFolder) -> io::Result<Option<&'static str>> {
+    Ok(if app.exists(LIVE)? {
+        Some(LIVE)
+    } else if app.exists(NEW)? && app.folder(NEW)?.exists(COMPLETE)? {
+        Some(NEW)
+    } else {
+        app.exists(OLD)?.then_some(OLD)
+    })
+}
+
+/// Builds a database in an app folder that has none. It is there under its name when it is
+/// whole: what is left of a build that was interrupted is taken for no database.
+fn build_new<T>(path: &Path, build: impl FnOnce(Arc<dyn Folder>) -> Result<T>) -> Result<T> {
+    NativeFolder::create(path).doing(|| format!("creating {}", path.display()))?;
+    let _lock = os_lock(path, &OpenOptions::default())?;
+    let app = NativeAppFolder::new(path);
+    if let Some(name) = database_name(&app).doing(|| format!("looking for {}", path.display()))? {
+        return Err(StoreError::Exists(path.join(name).display().to_string()));
     }
-    let folder = NativeFolder::create(&inner).doing(|| format!("creating {}", inner.display()))?;
-    Ok(Arc::new(folder))
+    let preparing = || format!("preparing {NEW}");
+    app.remove_all(NEW).doing(preparing)?;
+    let built = build(app.create(NEW).doing(preparing)?);
+    if built.is_err() {
+        let _ = app.remove_all(NEW);
+        return built;
+    }
+    app.rename(NEW, LIVE)
+        .and_then(|()| app.sync())
+        .doing(|| format!("renaming {NEW}"))?;
+    built
 }
 
 impl Database {
     /// Copies the rows of this moment into the app folder `to`, as a database
     /// of the same generation. Every row is verified on its way.
     pub fn copy_to(&self, to: &Path) -> Result<()> {
-        copy(&self.view(), new_folder(to)?, self.name_file(), false)
+        build_new(to, |folder| {
+            copy(&self.view(), folder, self.name_file(), false)
+        })
     }
 
     /// Writes an image of this moment into the folder `to`: the files of a
@@ -123,30 +140,13 @@ pub fn import_image(image: &Path, to: &Path) -> Result<u64> {
     let source = NativeFolder::new(image);
     let state = read_state(&source)?
         .ok_or_else(|| StoreError::NoSuchDb(format!("image in {}", image.display())))?;
-    let app = NativeAppFolder::new(to);
-    NativeFolder::create(to).doing(|| format!("creating {}", to.display()))?;
-    if app.exists(LIVE).doing(|| format!("looking for {LIVE}"))? {
-        return Err(StoreError::Exists(to.join(LIVE).display().to_string()));
-    }
-    let what = || format!("preparing {NEW}");
-    app.remove_all(NEW).doing(what)?;
-    let new = app.create(NEW).doing(what)?;
-    let imported = copy_image(&source, &*new, &state).and_then(|()| {
-        let mut findings = disk::check(&*new)?;
-        if findings.is_empty() {
-            return Ok(());
+    build_new(to, |new| {
+        copy_image(&source, &*new, &state)?;
+        match disk::check(&*new)?.first() {
+            Some(first) => Err(StoreError::Corrupt(format!("the image: {first}"))),
+            None => Ok(u64::from(state.rows)),
         }
-        let first = findings.swap_remove(0);
-        Err(StoreError::Corrupt(format!("the image: {first}")))
-    });
-    if let Err(error) = imported {
-        let _ = app.remove_all(NEW);
-        return Err(error);
-    }
-    app.rename(NEW, LIVE)
-        .and_then(|()| app.sync())
-        .doing(|| format!("renaming {NEW}"))?;
-    Ok(u64::from(state.rows))
+    })
 }
 
 fn copy_image(from: &dyn Folder, to: &dyn Folder, state: &crate::state::State) -> Result<()> {
@@ -184,8 +184,7 @@ fn copy_image(from: &dyn Folder, to: &dyn Folder, state: &crate::state::State) -
         names.push(&state.flags);
     }
     for name in names {
-        if let Ok(file) = from.open(name, false) {
-            let bytes = read_to_end(&*file, 0).doing(|| format!("reading {name}"))?;
+        if let Some(bytes) = read_whole(from, name)? {
             disk::write_whole(to, name, &bytes)?;
         }
     }

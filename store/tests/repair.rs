@@ -469,6 +469,62 @@ fn copies_and_images_are_the_database_again() {
 }
 
 /// Small, seeded, good enough to choose damage.
+#[test]
+fn nothing_new_takes_the_place_of_a_database_under_another_name() {
+    let folder = tempfile::tempdir().expect("scratch");
+    build(folder.path());
+    let db = open(folder.path());
+    let image = tempfile::tempdir().expect("scratch");
+    db.export_image(image.path()).expect("exports");
+    // As a compaction leaves it that was interrupted between its two renames.
+    for (name, is_complete) in [("v2.old", false), ("v2.new", true)] {
+        let target = tempfile::tempdir().expect("scratch");
+        build(target.path());
+        let sound = rows(&open(target.path()));
+        let renamed = target.path().join(name);
+        fs::rename(target.path().join("v2"), &renamed).expect("renames");
+        if is_complete {
+            fs::write(renamed.join("COMPLETE"), "").expect("writes");
+        }
+        let refused = [
+            import_image(image.path(), target.path()).map(drop),
+            db.copy_to(target.path()),
+            fix(folder.path(), target.path()).map(drop),
+        ];
+        for refused in refused {
+            assert_eq!(refused.expect_err("is there").code(), "exists", "{name}");
+        }
+        assert_eq!(rows(&open(target.path())), sound, "{name}");
+    }
+}
+
+#[test]
+fn a_copy_that_was_interrupted_is_no_database() {
+    let folder = tempfile::tempdir().expect("scratch");
+    build(folder.path());
+    let db = open(folder.path());
+    let target = tempfile::tempdir().expect("scratch");
+    let part = target.path().join("v2.new");
+    fs::create_dir(&part).expect("creates");
+    for name in ["db.dat", "db.off", "db.crc"] {
+        fs::copy(folder.path().join("v2").join(name), part.join(name)).expect("copies");
+    }
+    // It may be the work of another program that goes on.
+    assert!(read_only(target.path()).is_err());
+    db.copy_to(target.path()).expect("copies");
+    assert_eq!(check(target.path()).expect("checks"), []);
+    assert_eq!(rows(&open(target.path())), rows(&db));
+    assert!(!part.exists());
+    // Nobody else may be at work there.
+    let other = tempfile::tempdir().expect("scratch");
+    let lock = fs::File::create(other.path().join("LOCK")).expect("creates");
+    lock.lock().expect("locks");
+    assert_eq!(
+        db.copy_to(other.path()).expect_err("locked").code(),
+        "db_locked"
+    );
+}
+
 fn below(state: &mut u64, limit: usize) -> usize {
     *state ^= *state << 13;
     *state ^= *state >> 7;

@@ -1,7 +1,6 @@
 //! Reading the files: recovery when a database is opened, and what others
 //! wrote since the last turn.
 
-use std::io;
 use std::sync::Arc;
 
 use mix_value::msgpack;
@@ -10,13 +9,13 @@ use roaring::RoaringBitmap;
 
 use super::lease::Pulse;
 use super::previous::{Previous, read_previous};
-use super::seal::read_state;
+use super::seal::{newest_begun, read_state};
 use super::{COMPLETE, DataFiles, Disk, Open, newest, read_header};
 use crate::base::{self, Base};
 use crate::data;
 use crate::error::{Doing, Result, StoreError};
 use crate::fields;
-use crate::folder::{Folder, FolderFile, read_to_end};
+use crate::folder::{Folder, FolderFile, read_to_end, read_whole};
 use crate::ids::{Id, id_of};
 use crate::log::{Frame, FrameKind, HEADER_LEN, Header, log_name, read_frames};
 use crate::state::{State, state_name};
@@ -180,13 +179,7 @@ impl Disk {
 
     /// Takes over `db.off` and `db.dat` without a state and checksums.
     fn adopt(&mut self, header: &Header) -> Result<Option<State>> {
-        let read = |name: &str| -> Result<Vec<u8>> {
-            match self.folder.open(name, false) {
-                Ok(file) => read_to_end(&*file, 0).doing(|| format!("reading {name}")),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-                Err(error) => Err(error).doing(|| format!("opening {name}")),
-            }
-        };
+        let read = |name| read_whole(&*self.folder, name).map(Option::unwrap_or_default);
         let (offsets, data) = (read(data::OFF)?, read(data::DAT)?);
         if data.is_empty() && offsets.len() <= 4 {
             return Ok(None);
@@ -235,6 +228,14 @@ impl Disk {
             file.and_then(|file| file.sync())
                 .doing(|| format!("syncing {name}"))?;
         }
+        // They are there if an adoption ended before its state was written. Others show that more
+        // is missing than a state: then nobody knows which rows are.
+        let known = read(data::CRC)?;
+        if !known.is_empty() && known != sums {
+            return Err(StoreError::Corrupt(
+                "there are checksums of other rows, and no state".into(),
+            ));
+        }
         self.write_whole(data::CRC, &sums)?;
         let state = State {
             fence: header.fence,
@@ -280,25 +281,16 @@ pub(crate) fn read_only(folder: &dyn Folder) -> Result<Snapshot> {
 /// The rows of a state and of the newest log that is not empty.
 fn snapshot(folder: &dyn Folder, state: &State, newest: u64) -> Result<Snapshot> {
     let (table, mut warnings) = load_stored(folder, state, &mut Pulse::silent())?;
-    let mut fence = newest;
-    while fence > 0 {
-        let name = log_name(fence);
-        let Ok(file) = folder.open(&name, false) else {
-            break;
-        };
-        if let Some(header) = read_header(&*file, fence)? {
-            let bytes =
-                read_to_end(&*file, HEADER_LEN as u64).doing(|| format!("reading {name}"))?;
-            let (end, _) = load_log(&table, state, &header, &bytes)?;
-            if end < bytes.len() {
-                warnings.push(format!(
-                    "{} bytes of an unfinished commit were ignored",
-                    bytes.len() - end
-                ));
-            }
-            break;
+    if let Some((header, file)) = newest_begun(folder, newest)? {
+        let bytes = read_to_end(&*file, HEADER_LEN as u64)
+            .doing(|| format!("reading {}", log_name(header.fence)))?;
+        let (end, _) = load_log(&table, state, &header, &bytes)?;
+        if end < bytes.len() {
+            warnings.push(format!(
+                "{} bytes of an unfinished commit were ignored",
+                bytes.len() - end
+            ));
         }
-        fence -= 1;
     }
     let previous = read_previous(folder, &mut warnings);
     Ok(Snapshot {
@@ -320,7 +312,7 @@ fn load_stored(
     base::load(&table, state.rows, state.dat_len, &mut || pulse.beat())?;
     warnings.extend(table.take_warnings());
     if !state.flags.is_empty() {
-        match read_flags(folder, &state.flags) {
+        match read_flags(folder, &state.flags)? {
             Some((superseded, deleted)) => {
                 table.add_overrides(differences(&table, &superseded, &deleted)?)
             }
@@ -471,9 +463,11 @@ fn row_facts(body: &[u8]) -> Option<Facts> {
 pub(super) fn read_flags(
     folder: &dyn Folder,
     name: &str,
-) -> Option<(RoaringBitmap, RoaringBitmap)> {
-    let file = folder.open(name, false).ok()?;
-    let bytes = read_to_end(&*file, 0).ok()?;
+) -> Result<Option<(RoaringBitmap, RoaringBitmap)>> {
+    Ok(read_whole(folder, name)?.and_then(|bytes| decode_flags(&bytes)))
+}
+
+fn decode_flags(bytes: &[u8]) -> Option<(RoaringBitmap, RoaringBitmap)> {
     let (checked, crc) = bytes.split_last_chunk::<4>()?;
     let rest = checked.strip_prefix(&super::checkpoint::FLAGS_HEADER)?;
     if crc32c::crc32c(checked) != u32::from_le_bytes(*crc) {

@@ -21,12 +21,15 @@ pub(crate) fn read_state(folder: &dyn Folder) -> Result<Option<State>> {
     State::decode(&bytes, fence).map(Some)
 }
 
-/// The newest log below `fence` that has a header.
-fn predecessor(folder: &dyn Folder, fence: u64) -> Result<Option<(Header, Box<dyn FolderFile>)>> {
+/// The newest log up to that of `fence` that has a header.
+pub(super) fn newest_begun(
+    folder: &dyn Folder,
+    fence: u64,
+) -> Result<Option<(Header, Box<dyn FolderFile>)>> {
     for candidate in numbered(folder, "write.log.")?
         .into_iter()
         .rev()
-        .filter(|number| *number < fence)
+        .filter(|number| *number <= fence)
     {
         let name = log_name(candidate);
         match folder.open(&name, false) {
@@ -47,7 +50,7 @@ impl Disk {
     pub(super) fn seal(&mut self, fence: u64, flags: u32) -> Result<()> {
         loop {
             let state = read_state(&*self.folder)?;
-            let Some((previous, file)) = predecessor(&*self.folder, fence)? else {
+            let Some((previous, file)) = newest_begun(&*self.folder, fence - 1)? else {
                 if state.is_some() {
                     return Err(StoreError::Corrupt(
                         "there is a state without a write log".into(),

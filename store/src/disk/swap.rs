@@ -15,7 +15,7 @@ use super::previous::{PREV, Previous};
 use super::rewrite::{Rewrite, flags_file};
 use super::{Disk, Open, newest, numbered, write_whole};
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::{AppFolder, Folder, read_to_end};
+use crate::folder::{AppFolder, Folder, read_whole};
 use crate::log::{Header, SWAP, log_name};
 use crate::state::state_name;
 use crate::table::Table;
@@ -244,8 +244,7 @@ impl Disk {
         next.sync()?;
         let folder = Arc::clone(&next.folder);
         let (fence, sequence) = (open.header.fence, open.sequence);
-        if let Ok(file) = self.folder.open("name.txt", false) {
-            let name = read_to_end(&*file, 0).doing(|| "reading name.txt".into())?;
+        if let Some(name) = read_whole(&*self.folder, "name.txt")? {
             write_whole(&*folder, "name.txt", &name)?;
         }
         // One sequence further than any file of the old generation, so that no two files of

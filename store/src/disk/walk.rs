@@ -251,7 +251,7 @@ fn next_frame(bytes: &[u8], sequence: Option<u64>) -> usize {
 fn other_files(folder: &dyn Folder, walked: &mut Walked) -> Result<()> {
     let flags = walked.state.as_ref().map(|state| state.flags.clone());
     if let Some(name) = flags.filter(|name| !name.is_empty()) {
-        walked.flags = read_flags(folder, &name);
+        walked.flags = read_flags(folder, &name)?;
         if walked.flags.is_none() {
             walked.find(&name, None, "is missing or damaged", false);
         }

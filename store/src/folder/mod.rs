@@ -8,9 +8,11 @@ mod native;
 use std::io;
 use std::time::SystemTime;
 
+use std::sync::Arc;
+
 pub use native::{NativeAppFolder, NativeFolder};
 
-use std::sync::Arc;
+use crate::error::{Doing, Result};
 
 /// The folder of an app, in which the folder of the database lies. Compaction
 /// writes a new one beside it and exchanges the two.
@@ -111,6 +113,18 @@ pub(crate) fn read_exact_at(
         }
     }
     Ok(())
+}
+
+/// Everything in a file; nothing if there is no such file. One that cannot be read is not taken
+/// for one that is not there.
+pub(crate) fn read_whole(folder: &dyn Folder, name: &str) -> Result<Option<Vec<u8>>> {
+    match folder.open(name, false) {
+        Ok(file) => read_to_end(&*file, 0)
+            .map(Some)
+            .doing(|| format!("reading {name}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).doing(|| format!("opening {name}")),
+    }
 }
 
 /// Reads a file from `offset` to its end.

@@ -8,6 +8,7 @@ mod full;
 mod handover;
 mod kill;
 mod processes;
+mod reading;
 mod schedules;
 mod stalled;
 mod undone;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use disk::{Dice, Fault, ForgetfulApp, ForgetfulFolder};
+use mix_store::folder::Folder;
 use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::time::Clock;
 use mix_store::{Database, OpenOptions, SaveOptions, StoreError};
@@ -433,6 +435,14 @@ fn bare_files_are_adopted() {
         revisions(&open(&cut, &clock).expect("adopts")),
         expected[..4]
     );
+    // With checksums they are no bare files, but a database of which something was lost.
+    let sums = folder.content("db.crc").expect("checksums");
+    let lost = bare.with_content("db.crc", sums[..sums.len() - 4].to_vec());
+    for name in ["db.state.1", "write.log.1"] {
+        Folder::remove(&lost, name).expect("removes");
+    }
+    let error = open(&lost, &clock).expect_err("rows may be missing");
+    assert_eq!(error.code(), "db_corrupt");
 }
 
 #[test]
