@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 
 use mix_value::{Map, Value, escjson};
 
+use crate::csv_quotes::Quotes;
 use crate::failure::Failure;
 use crate::output::text;
 
@@ -101,8 +102,11 @@ fn meaning(cell: &str) -> Option<Value> {
 
 /// Reads records; with `all_text` every cell is text.
 pub(crate) fn read(input: impl Read, all_text: bool) -> Result<Vec<Value>, Failure> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(input);
+    let mut reader = csv::ReaderBuilder::new().from_reader(Quotes::new(input));
     let bad = |error: csv::Error| match error.into_kind() {
+        csv::ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Failure::work(format!("bad_value: {error}"))
+        }
         csv::ErrorKind::Io(error) => Failure::io("reading CSV", error),
         kind => {
             let position = match &kind {
@@ -178,7 +182,11 @@ mod tests {
 
     #[test]
     fn bad_lines_are_named() {
-        for (text, expected) in [("a,b\n1\n", "line 2"), ("a,a\n1,2\n", "line 1")] {
+        for (text, expected) in [
+            ("a,b\n1\n", "line 2"),
+            ("a,a\n1,2\n", "line 1"),
+            ("a\n1\n\"2\n3\n", "line 3: the quote"),
+        ] {
             let failure = read(text.as_bytes(), false).expect_err(text);
             assert!(failure.message.contains(expected), "{failure}");
             assert_eq!(failure.code, 1);

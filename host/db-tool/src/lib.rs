@@ -11,6 +11,7 @@
 //! ```
 
 mod args;
+mod csv_quotes;
 mod csv_records;
 mod failure;
 mod files;

@@ -59,7 +59,8 @@ fn records_of(text: &str, file: &Path) -> Result<Vec<Value>, Failure> {
         Err(error) => error,
     };
     let bad = |what: String| Failure::work(format!("bad_value: {}: {what}", file.display()));
-    if text.lines().filter(|line| !line.trim().is_empty()).count() < 2 {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    if text.trim_start().starts_with('[') || lines.count() < 2 {
         return Err(bad(whole.to_string()));
     }
     let lines = Records::new(Format::Jsonl, Box::new(text.as_bytes()))?;
