@@ -348,6 +348,10 @@ fn members_of(
                 Ok(number) => Value::Int(number),
                 Err(_) => return Err(ApiError::bad_param(format!("{name} must be an int"))),
             },
+            // A number of rows; a watermark or a time has more than digits.
+            "asOf" => value
+                .parse::<u32>()
+                .map_or_else(|_| text(&value), |rows| Value::Int(rows.into())),
             _ => text(&value),
         };
         if members.insert(Arc::from(name.as_str()), parsed).is_some() {

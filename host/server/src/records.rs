@@ -185,10 +185,16 @@ pub async fn perform(
         message: format!("no plugin offers {function}"),
         detail: None,
     })?;
-    let args = msgpack::encode(args).map_err(|_| CallFailure {
-        code: "ERR_VALUE".to_owned(),
-        message: "the request has a value that cannot be stored".to_owned(),
-        detail: Some(map([("code", text("not_storable"))])),
+    let args = msgpack::encode(args).map_err(|error| {
+        let code = match error {
+            msgpack::EncodeError::TooDeep => "too_deep",
+            msgpack::EncodeError::TooLarge => "too_large",
+        };
+        CallFailure {
+            code: "ERR_VALUE".to_owned(),
+            message: format!("the request cannot be handed to the record store: {error}"),
+            detail: Some(map([("code", text(code))])),
+        }
     })?;
     let who = run::caller(&place, "", user, Some(time));
     let context = RunContext::new(assembly.clone(), place, who, None, None, &[]);
@@ -200,7 +206,15 @@ pub async fn perform(
         }),
         Ok(Err(failure)) => Err(call_failure(failure)),
         Ok(Ok(HostReply::One(bytes))) => {
-            msgpack::decode(&bytes).map_err(|error| unusable(function, &error.to_string()))
+            msgpack::decode(&bytes).map_err(|error| match error.kind {
+                // Records as deep as may be, in a list.
+                msgpack::DecodeErrorKind::TooDeep => CallFailure {
+                    code: "ERR_TOO_LARGE".to_owned(),
+                    message: "the answer is nested too deep".to_owned(),
+                    detail: None,
+                },
+                _ => unusable(function, &error.to_string()),
+            })
         }
         Ok(Ok(HostReply::Many(_))) => Err(unusable(function, "a stream instead of a value")),
     }

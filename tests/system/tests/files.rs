@@ -500,6 +500,81 @@ fn pages_of_users_run_at_an_origin_without_an_interface() {
 }
 
 #[test]
+fn queries_look_at_a_moment_of_the_past() {
+    let (_scratch, server) = site(&["--db-sync", "off"]);
+    let query = |more: &str| {
+        let path = format!("{APP}/query?query=.n&{more}");
+        server.send("GET", &path, &[], None)
+    };
+    let save = |number: u64| {
+        let record = json!({ "record": { "n": number } }).to_string();
+        assert_eq!(server.post(&format!("{APP}/save"), &record).0, 200);
+        let answer = query("");
+        let mark = answer.header("x-watermark").expect("a watermark");
+        mark.to_owned()
+    };
+    let marks = [save(1), save(2), save(3)];
+    for (count, mark) in (1..).zip(&marks) {
+        let expected: Vec<u64> = (1..=count).collect();
+        let (_, rows) = mark.split_once('.').expect("a watermark");
+        for moment in [mark, rows] {
+            let answer = query(&format!("asOf={moment}"));
+            assert_eq!(answer.status, 200, "{moment}: {:?}", answer.json());
+            assert_eq!(answer.json(), json!(expected), "{moment}");
+        }
+        let rows: u64 = rows.parse().expect("a number of rows");
+        let posted = json!({ "query": ".n", "asOf": rows }).to_string();
+        let (status, body) = server.post(&format!("{APP}/query"), &posted);
+        assert_eq!((status, response_json(&body)), (200, json!(expected)));
+    }
+    assert_eq!(query("asOf=2001-02-03T04:05:06.000Z").json(), json!([]));
+    for wrong in ["-1", "99999999999", "soon"] {
+        let answer = query(&format!("asOf={wrong}"));
+        assert_eq!((answer.status, answer.code().as_str()), (400, "query_type"));
+    }
+}
+
+#[test]
+fn records_that_are_nested_too_deep_are_told_so() {
+    let (scratch, server) = site(&["--db-sync", "off"]);
+    let record = |levels: usize| {
+        let (open, close) = (r#"{"a":"#.repeat(levels - 1), "}".repeat(levels - 1));
+        format!("{open}{{}}{close}")
+    };
+    let save = |levels: usize| {
+        let body = record(levels);
+        let path = format!("{APP}/documents");
+        server.send("POST", &path, &[], Some(("application/json", &body)))
+    };
+    assert_eq!(save(120).status, 201);
+    for levels in [127, 128] {
+        let answer = save(levels);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "too_deep"),
+            "{levels}"
+        );
+    }
+    // One that came another way is too deep in a list.
+    assert_eq!(server.get(&format!("{APP}/query?query=true")).0, 200);
+    server.kill();
+    let file = scratch.path().join("deep.jsonl");
+    std::fs::write(&file, record(128)).expect("writes");
+    let path = scratch.path().join("acme/demo");
+    let [file, path] = [&file, &path].map(|path| path.display().to_string());
+    let saved = run_mixer(["db", "save", &file, "--path", &path]);
+    assert_eq!(saved.code, 0, "{}", saved.stderr);
+    let server = Server::mixer(scratch.path(), &[]);
+    let answer = server.send("GET", &format!("{APP}/query?query=true"), &[], None);
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (413, "result_too_large")
+    );
+    let one = server.get(&format!("{APP}/documents/{}", saved.stdout.trim()));
+    assert_eq!(one.0, 200);
+}
+
+#[test]
 fn a_query_takes_no_more_than_the_operator_says() {
     let (_scratch, server) = site(&["--query-max-bytes", "4096", "--db-sync", "off"]);
     let save = |text: &str| {
