@@ -159,7 +159,21 @@ fn an_exact_import_reproduces_history() {
     ))
     .expect("text");
     let lines: Vec<&str> = text.lines().collect();
+    let name = |line: &str, field: &str| {
+        let record = escjson::parse(line).expect("a record");
+        let name = record.get(field).and_then(Value::as_ref_value);
+        name.expect("a name").as_str().to_owned()
+    };
+    let (id, rev) = (name(lines[0], "_rmx_id"), name(lines[1], "_rmx_rev"));
     let wrong = [
+        (
+            [lines[0], &lines[1].replace(&rev, &id)].join("\n"),
+            "a revision that is an id",
+        ),
+        (
+            [&lines[0].replace(&id, &rev), lines[1]].join("\n"),
+            "an id that is a revision",
+        ),
         (
             text.replace("\"n\":2", "\"n\":7"),
             "another content than its hash",

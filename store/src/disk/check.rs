@@ -49,21 +49,31 @@ pub(crate) fn check(folder: &dyn Folder) -> Result<Vec<Finding>> {
 }
 
 impl Chains {
-    /// What only the end shows: versions named as previous ones that are not.
+    /// What only the end shows: versions named as previous ones that are not, and revisions that
+    /// are ids, so that one name would stand for two things.
     pub fn finish(&self) -> Vec<(u32, String)> {
         let wrong = self
             .dangling
             .iter()
             .filter(|(_, rev)| self.revisions.contains_key(rev));
-        wrong
-            .map(|(row, _)| {
-                let what = format!(
-                    "{} names a version that is not the one before",
-                    fields::PREVIOUS
-                );
-                (*row, what)
-            })
-            .collect()
+        let wrong = wrong.map(|(row, _)| {
+            let what = format!(
+                "{} names a version that is not the one before",
+                fields::PREVIOUS
+            );
+            (*row, what)
+        });
+        let shared = self
+            .revisions
+            .iter()
+            .filter(|(rev, _)| self.newest.contains_key(*rev));
+        let shared = shared.map(|(rev, row)| {
+            let what = format!("has the revision {}, which is an id too", text_of(rev));
+            (*row, what)
+        });
+        let mut found: Vec<(u32, String)> = wrong.chain(shared).collect();
+        found.sort_unstable();
+        found
     }
 
     /// Checks the next row by itself and against those before it.
