@@ -51,14 +51,24 @@ fn unpack(name: &str, data: &[u8], largest: u64) -> Result<Vec<u8>, Failure> {
     let mut plain = Vec::new();
     // One byte more than allowed tells "too large" from "just fits".
     let limit = largest + 1;
+    // How much of the data the end of the stream leaves over; gzip goes on with what follows.
+    let mut left = 0;
     let done = match format(name)? {
         Format::Gzip => MultiGzDecoder::new(data)
             .take(limit)
             .read_to_end(&mut plain),
-        Format::Zlib => ZlibDecoder::new(data).take(limit).read_to_end(&mut plain),
-        Format::Raw => DeflateDecoder::new(data)
-            .take(limit)
-            .read_to_end(&mut plain),
+        Format::Zlib => {
+            let mut decoder = ZlibDecoder::new(data);
+            let done = decoder.by_ref().take(limit).read_to_end(&mut plain);
+            left = data.len() as u64 - decoder.total_in();
+            done
+        }
+        Format::Raw => {
+            let mut decoder = DeflateDecoder::new(data);
+            let done = decoder.by_ref().take(limit).read_to_end(&mut plain);
+            left = data.len() as u64 - decoder.total_in();
+            done
+        }
     };
     done.map_err(|error| Failure::new("ERR_PARSE", format!("not valid {name} data: {error}")))?;
     if plain.len() as u64 > largest {
@@ -66,6 +76,10 @@ fn unpack(name: &str, data: &[u8], largest: u64) -> Result<Vec<u8>, Failure> {
             "ERR_TOO_LARGE",
             format!("decompressed data is larger than {largest} bytes"),
         ));
+    }
+    if left > 0 {
+        let message = format!("not valid {name} data: {left} bytes follow its end");
+        return Err(Failure::new("ERR_PARSE", message));
     }
     Ok(plain)
 }
@@ -105,8 +119,19 @@ mod tests {
         for name in ["gzip", "deflate"] {
             assert_eq!(code(name, b"garbage"), "ERR_PARSE");
         }
+        for name in ["gzip", "deflate", "deflate-raw"] {
+            let packed = compress(name.into(), vec![0; 1000].into()).unwrap();
+            assert_eq!(code(name, &packed), "ERR_TOO_LARGE", "{name}");
+            assert_eq!(unpack(name, &packed, 1000).unwrap().len(), 1000, "{name}");
+            let more = [&packed[..], b"junk"].concat();
+            assert_eq!(
+                unpack(name, &more, 1000).unwrap_err().code,
+                "ERR_PARSE",
+                "{name}"
+            );
+            assert_eq!(code(name, b""), "ERR_PARSE", "{name}");
+        }
         let packed = compress("gzip".into(), vec![0; 1000].into()).unwrap();
-        assert_eq!(code("gzip", &packed), "ERR_TOO_LARGE");
         let cut = &packed[..packed.len() - 4];
         assert_eq!(unpack("gzip", cut, 1000).unwrap_err().code, "ERR_PARSE");
     }
