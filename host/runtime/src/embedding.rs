@@ -91,6 +91,26 @@ fn exports(component: &[u8]) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// Fails if an instance would take more room than there is for a run: enough of them, and the runs of others had none.
+fn check_room(component: &Component) -> Result<()> {
+    let (most, most_tables) = (
+        engine::INSTANCES_OF_RUN,
+        engine::INSTANCES_OF_RUN * engine::INNER_INSTANCES,
+    );
+    // What imports modules or components cannot be linked anyway.
+    let Some(needed) = component.resources_required() else {
+        return Ok(());
+    };
+    if needed.num_memories > most || needed.num_tables > most_tables {
+        bail!(
+            "it has {} memories and {} tables, and {most} and {most_tables} are allowed",
+            needed.num_memories,
+            needed.num_tables
+        );
+    }
+    Ok(())
+}
+
 impl EmbeddingCode {
     /// Compiles a component and asks it for its agents; `None` for one that is none of the embedding world.
     pub fn load(component: &[u8]) -> Result<Option<EmbeddingCode>> {
@@ -117,6 +137,7 @@ impl EmbeddingCode {
     fn compile(bytes: &[u8], export: &str) -> Result<EmbeddingCode> {
         let engine = engine::engine()?;
         let component = Component::new(&engine, bytes).map_err(first_line)?;
+        check_room(&component)?;
         let mut linker = linker(&engine)?;
         add_family(&mut linker)?;
         let pre = linker.instantiate_pre(&component).map_err(first_line)?;
@@ -232,5 +253,32 @@ pub fn failed(code: &str, message: String) -> Issue {
         params: vec![0x80],
         location: None,
         mix_stack: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_has_the_room_of_a_run() {
+        let engine = engine::engine().expect("an engine");
+        let room = |what: &str, number: usize| {
+            let instances = "(core instance (instantiate $m))".repeat(number);
+            let text = format!("(component (core module $m {what}) {instances})");
+            let bytes = wat::parse_str(text).expect("a text of a component");
+            let component = Component::new(&engine, bytes).expect("a component");
+            check_room(&component).map_err(|error| error.to_string())
+        };
+        assert_eq!(room("(memory 1)", 8), Ok(()));
+        assert_eq!(room("(table 1 funcref)", 32), Ok(()));
+        let refused = room("(memory 1) (table 1 funcref)", 9);
+        assert!(
+            refused
+                .as_ref()
+                .is_err_and(|text| text.contains("9 memories")),
+            "{refused:?}"
+        );
+        assert!(room("(table 1 funcref)", 33).is_err());
     }
 }

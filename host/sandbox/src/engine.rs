@@ -26,7 +26,10 @@ const POOL: u32 = 1_000;
 
 /// Instances of a run that does much: its VM, the plugins that serve it alone, and those of the run
 /// that may go on behind it after its answer.
-const INSTANCES_OF_RUN: u32 = 8;
+pub const INSTANCES_OF_RUN: u32 = 8;
+
+/// Core instances, and tables, that there is room for beside each instance.
+pub const INNER_INSTANCES: u32 = 4;
 
 /// Most runs at once that the engine can be made for: each instance has its range of addresses, and
 /// half of the addresses of a process are enough for these.
@@ -59,9 +62,9 @@ fn pool() -> PoolingAllocationConfig {
     let instances = POOL.max(INSTANCES_OF_RUN * RUNS.load(Ordering::Relaxed));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances);
-    pool.total_core_instances(instances * 4);
+    pool.total_core_instances(instances * INNER_INSTANCES);
     pool.total_memories(instances);
-    pool.total_tables(instances * 4);
+    pool.total_tables(instances * INNER_INSTANCES);
     pool.total_stacks(instances);
     // A composed component counts all of its inner instances, adapters included.
     pool.max_core_instances_per_component(200);
