@@ -13,7 +13,7 @@
 use std::fmt;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// Longest text of keys.
@@ -21,6 +21,9 @@ const LONGEST: u64 = 4096;
 
 /// Time for a command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+
+/// Time for the end of its output once it has ended.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(1);
 
 /// One or more keys, separated by commas.
 #[derive(Clone)]
@@ -107,21 +110,31 @@ fn output(command: &str) -> Result<String, KeyError> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| failed(format!("cannot be started: {error}")))?;
-    let stdout = child.stdout.take();
     // Read on the side: a command may print more than a pipe holds, or nothing for ever.
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        let read = stdout.map(|stdout| stdout.take(LONGEST).read_to_string(&mut text));
-        read.and_then(Result::ok).map(|_| text)
-    });
+    let printed = Arc::new(Mutex::new(Vec::new()));
+    let (ending, ended) = mpsc::channel::<()>();
+    if let Some(mut stdout) = child.stdout.take() {
+        let printed = printed.clone();
+        std::thread::spawn(move || {
+            let _ending = ending;
+            let mut piece = [0; 512];
+            while let Ok(read @ 1..) = stdout.read(&mut piece) {
+                let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+                printed.extend_from_slice(&piece[..read]);
+                if printed.len() >= LONGEST as usize {
+                    return;
+                }
+            }
+        });
+    }
     let status = wait(&mut child).map_err(failed)?;
     if !status.success() {
         return Err(failed(format!("failed: {status}")));
     }
-    match reader.join() {
-        Ok(Some(text)) => Ok(text),
-        _ => Err(failed("printed no text".to_owned())),
-    }
+    // What the command has left running may hold its output open: what there is counts.
+    let _ = ended.recv_timeout(OUTPUT_LIMIT);
+    let printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+    String::from_utf8(printed.clone()).map_err(|_| failed("printed no text".to_owned()))
 }
 
 fn wait(child: &mut Child) -> Result<std::process::ExitStatus, String> {
@@ -184,6 +197,14 @@ mod tests {
         let base64 = "A".repeat(43) + "=";
         let keys = read(&format!("command:echo {base64}")).unwrap();
         assert_eq!(keys.as_text(), base64);
+        // What a command leaves running keeps nobody waiting: it is there still.
+        let left = folder.path().join("left");
+        let command = format!("sleep 600 & echo $! > '{}'; echo {base64}", left.display());
+        let keys = read(&format!("command:{command}")).unwrap();
+        assert_eq!(keys.as_text(), base64);
+        let left = std::fs::read_to_string(left).unwrap();
+        let ended = Command::new("kill").arg(left.trim()).status().unwrap();
+        assert!(ended.success());
     }
 
     #[test]

@@ -23,10 +23,10 @@ impl Place {
     /// An app by its names, which are checked.
     pub fn new(ws_dir: &Path, workspace: &str, app: &str) -> Result<Place> {
         if !is_workspace_name(workspace) {
-            bail!("{workspace:?} is no workspace name");
+            bail!("{workspace:?} is no workspace name: 1 to 64 letters, digits, `_` or `-`");
         }
         if !is_app_name(app) {
-            bail!("{app:?} is no app name");
+            bail!("{app:?} is no app name: 2 to 128 letters, digits, `_`, `-` or `.`");
         }
         Ok(Place {
             ws_dir: std::path::absolute(ws_dir)?,

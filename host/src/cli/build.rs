@@ -194,7 +194,9 @@ impl Build {
     fn app_name(&self) -> Result<String, Exit> {
         match &self.app {
             Some(app) if mix_http_api::is_app_name(app) => Ok(app.clone()),
-            Some(app) => Err(Exit::usage(format!("{app:?} is no app name"))),
+            Some(app) => Err(Exit::usage(format!(
+                "{app:?} is no app name: 2 to 128 letters, digits, `_`, `-` or `.`"
+            ))),
             None => Ok(programs::name_after(&self.paths[0])),
         }
     }
