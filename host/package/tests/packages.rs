@@ -413,6 +413,10 @@ fn version_2_with_something_wrong() {
         (with(&[("filesets/fs/root/e\u{301}", b"")]), "unsafe_entry"),
     ] {
         assert_eq!(code(&entries), expected, "{:?}", entries.first());
+        if expected != "unsupported_version" {
+            let error = open(&entries).err().expect("refused");
+            assert!(error.entry.is_some(), "{error}");
+        }
     }
 }
 

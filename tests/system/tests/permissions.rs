@@ -10,6 +10,8 @@ use std::time::Duration;
 
 #[path = "permissions/endpoints.rs"]
 mod endpoints;
+#[path = "permissions/roles.rs"]
+mod roles;
 
 const ADMIN: &str = "root@example.com";
 const OWNER: &str = "ada@example.com";

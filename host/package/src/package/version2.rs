@@ -270,7 +270,8 @@ fn fileset<R: Source>(reading: &mut Reading<R>, set: &str, app: &mut App) -> Res
     app.has_code |= has_code;
     for (number, text) in meta.texts("onUpdateDelete")?.into_iter().enumerate() {
         let place = meta.path(&format!("onUpdateDelete[{number}]"));
-        app.deletions.push(Pattern::parse(text, &place)?);
+        let pattern = Pattern::parse(text, &place).map_err(|error| error.at(&about))?;
+        app.deletions.push(pattern);
     }
     let root = format!("{prefix}root/");
     for entry in reading.below(&root) {

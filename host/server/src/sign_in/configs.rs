@@ -192,10 +192,12 @@ fn extends(address: &str, known: &str) -> bool {
         Some(rest) => rest.is_empty() || rest.starts_with('/'),
         None => false,
     };
-    let climbs = found
-        .path()
+    // Some servers read encoded separators as if they were none.
+    let path = found.path().to_ascii_lowercase();
+    let path = path.replace("%2f", "/").replace("%5c", "/");
+    let climbs = path
         .split('/')
-        .any(|part| part == ".." || part.to_ascii_lowercase().contains("%2e"));
+        .any(|part| part == ".." || part.contains("%2e"));
     is_plain(&found)
         && is_plain(&wanted)
         && matches!(found.scheme_str(), Some("https" | "http"))
@@ -468,6 +470,9 @@ mod tests {
             ("https://app.example.com/", false),
             ("https://app.example.com/in/../out", false),
             ("https://app.example.com/in/%2e%2e/out", false),
+            ("https://app.example.com/in/..%2Fout", false),
+            ("https://app.example.com/in/x%5c..%5c..%5cout", false),
+            ("https://app.example.com/in/a%2Fb..c", true),
             ("http://app.example.com/in", false),
             ("https://app.example.com:444/in", false),
             ("https://app.example.com.evil.com/in", false),
