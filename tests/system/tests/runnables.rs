@@ -362,3 +362,25 @@ fn an_agent_knows_who_calls() {
     );
     assert_eq!(site.expect("", "POST", &path, Value::Null, 200)["user"], "");
 }
+
+#[test]
+fn changes_of_metadata_at_once_lose_nothing() {
+    let site = Site::start();
+    let path = "/v1/ws/acme/appmeta/limits";
+    site.expect(OWNER, "PUT", path, json!({}), 200);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let site = &site;
+            scope.spawn(move || {
+                for number in 0..5 {
+                    let mut change = serde_json::Map::new();
+                    change.insert(format!("m{thread}{number}"), json!(number));
+                    site.expect(OWNER, "PATCH", path, Value::Object(change), 200);
+                }
+            });
+        }
+    });
+    let kept = site.expect(OWNER, "GET", path, Value::Null, 200);
+    let kept = kept.as_object().expect("an object").keys();
+    assert_eq!(kept.filter(|name| name.starts_with('m')).count(), 40);
+}
