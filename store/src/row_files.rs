@@ -199,7 +199,7 @@ impl RowFiles {
 
     /// Keeps a row of a block that is not kept, in memory of its own.
     pub fn keep(&self, row: u32, body: &RowBytes) {
-        let cached = Cached::Bytes(RowBytes::from(body.to_vec()));
+        let cached = Cached::Bytes(Arc::<[u8]>::from(&**body).into());
         self.cache
             .put(self.alone, u64::from(row), cached, body.len());
     }
