@@ -270,7 +270,8 @@ impl PluginCode {
     /// Its functions, and what it needs beside what its manifest says.
     async fn describe(&self, engine: &Engine) -> Result<(Vec<Function>, Vec<String>)> {
         let grants = Grants {
-            memory: 64 << 20,
+            // Nothing is granted yet.
+            memory: self.allowance.limits.memory,
             ..Grants::default()
         };
         let mut store = GuestState::store(engine, grants)?;
