@@ -8,6 +8,7 @@
 
 use crate::bindings::{AGENTS, Issue};
 use crate::contract;
+use crate::interfaces::Interfaces;
 use crate::program_log;
 use crate::run::{Outcome, RunRequest};
 use crate::vm::add_family;
@@ -18,7 +19,7 @@ use mix_sandbox::state::{Grants, GuestState, while_others_work};
 use mix_value::{Value, escjson, msgpack};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use wasmparser::{Encoding, Parser, Payload};
+use tokio::sync::Semaphore;
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentType, InstancePre, Lift, TypedFunc,
 };
@@ -31,6 +32,8 @@ const MAX_AGENTS: usize = 1_000;
 /// Time and memory for telling their names.
 const NAMES_LIMIT: Duration = Duration::from_secs(5);
 const NAMES_MEMORY: usize = 256 << 20;
+/// Most components that tell them at a time.
+const MAX_ASKED: usize = 8;
 
 /// A component, ready to be instantiated.
 pub struct EmbeddingCode {
@@ -53,7 +56,7 @@ type Run = TypedFunc<(String, String), (std::result::Result<String, Failure>,)>;
 
 /// The export of a component by which it is one of the embedding world; an error for one of another version.
 pub fn export(component: &[u8]) -> Result<Option<String>> {
-    let exports = exports(component)?;
+    let exports = Interfaces::of(component)?.exports;
     let interface = |name: &str| name.split('@').next().map(str::to_owned);
     if let Some(export) = contract::compatible(AGENTS, exports.iter().map(String::as_str)) {
         return Ok(Some(export.to_owned()));
@@ -67,28 +70,6 @@ pub fn export(component: &[u8]) -> Result<Option<String>> {
         }
         None => Ok(None),
     }
-}
-
-/// Names of the exports of the component itself, not of those inside.
-fn exports(component: &[u8]) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    let mut depth = 0;
-    for payload in Parser::new(0).parse_all(component) {
-        match payload? {
-            Payload::Version {
-                encoding: Encoding::Component | Encoding::Module,
-                ..
-            } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ComponentExportSection(reader) if depth == 1 => {
-                for export in reader {
-                    found.push(export?.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(found)
 }
 
 /// Fails if an instance would take more room than there is for a run: enough of them, and the runs of others had none.
@@ -120,13 +101,10 @@ impl EmbeddingCode {
         if component.len() > MAX_COMPONENT {
             bail!("it is larger than {MAX_COMPONENT} bytes");
         }
-        // Compiling takes all processors: one at a time.
-        static COMPILING: Mutex<()> = Mutex::new(());
         while_others_work(|| {
-            let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
             // A thread that belongs to no runtime can have one of its own.
             std::thread::scope(|scope| {
-                let loading = scope.spawn(|| EmbeddingCode::compile(component, &export));
+                let loading = scope.spawn(|| EmbeddingCode::ready(component, &export));
                 let done = loading.join();
                 done.unwrap_or_else(|_| Err(anyhow!("it cannot be compiled")))
             })
@@ -134,13 +112,10 @@ impl EmbeddingCode {
         .map(Some)
     }
 
-    fn compile(bytes: &[u8], export: &str) -> Result<EmbeddingCode> {
+    fn ready(bytes: &[u8], export: &str) -> Result<EmbeddingCode> {
         let engine = engine::engine()?;
-        let component = Component::new(&engine, bytes).map_err(first_line)?;
-        check_room(&component)?;
-        let mut linker = linker(&engine)?;
-        add_family(&mut linker)?;
-        let pre = linker.instantiate_pre(&component).map_err(first_line)?;
+        let pre = compiled(&engine, bytes)?;
+        let component = pre.component();
         let function = |name: &str| {
             let agents = component.get_export_index(None, export);
             agents
@@ -189,12 +164,26 @@ impl EmbeddingCode {
     }
 }
 
+/// The component with what it imports.
+fn compiled(engine: &Engine, bytes: &[u8]) -> Result<InstancePre<GuestState>> {
+    // Compiling takes all processors: one at a time. What a component does by itself afterwards keeps nobody else.
+    static COMPILING: Mutex<()> = Mutex::new(());
+    let mut linker = linker(engine)?;
+    add_family(&mut linker)?;
+    let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
+    let component = Component::new(engine, bytes).map_err(first_line)?;
+    check_room(&component)?;
+    linker.instantiate_pre(&component).map_err(first_line)
+}
+
 async fn names_of(
     engine: &Engine,
     pre: &InstancePre<GuestState>,
     names: ComponentExportIndex,
     run: ComponentExportIndex,
 ) -> Result<Vec<String>> {
+    static ASKED: Semaphore = Semaphore::const_new(MAX_ASKED);
+    let _seat = ASKED.acquire().await?;
     let grants = Grants {
         memory: NAMES_MEMORY,
         ..Grants::default()

@@ -43,6 +43,7 @@ pub mod guests;
 pub mod home;
 pub mod instance;
 pub mod interactive;
+mod interfaces;
 pub mod libraries;
 pub mod listener;
 pub mod lock;

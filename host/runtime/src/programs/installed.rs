@@ -8,12 +8,13 @@ use crate::workspace::{Place, write_atomically};
 use anyhow::{Context, Result, bail};
 use mix_bytecode::Program;
 use mix_bytecode::component::CarriedError;
+use mix_sandbox::state::while_others_work;
 use mix_value::{Value, escjson};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Largest component that is looked at for the executables that it carries.
@@ -53,12 +54,16 @@ struct File {
 pub struct Installed {
     limit: u64,
     entries: Mutex<Entries>,
+    /// Told when a file has been read.
+    loaded: Condvar,
 }
 
 #[derive(Default)]
 struct Entries {
     bytes: u64,
     by_path: HashMap<PathBuf, Entry>,
+    /// Files that are being read.
+    loading: HashSet<PathBuf>,
     listings: HashMap<PathBuf, Listing>,
 }
 
@@ -87,7 +92,12 @@ impl Installed {
         Installed {
             limit,
             entries: Mutex::new(Entries::default()),
+            loaded: Condvar::new(),
         }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The executable that offers the agent; the one installed last, if several do.
@@ -136,7 +146,7 @@ impl Installed {
 
     /// Drops what is kept of the apps in or below a folder.
     pub fn forget(&self, folder: &Path) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries();
         let entries = &mut *entries;
         entries.by_path.retain(|path, entry| {
             let keep = !path.starts_with(folder);
@@ -179,7 +189,7 @@ impl Installed {
     fn list(&self, folder: &Path) -> io::Result<Arc<[PathBuf]>> {
         let modified = fs::metadata(folder)?.modified()?;
         {
-            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let entries = self.entries();
             if let Some(listing) = entries.listings.get(folder)
                 && listing.modified == modified
             {
@@ -195,7 +205,7 @@ impl Installed {
             })
             .collect();
         if modified.elapsed().is_ok_and(|age| age > SETTLED) {
-            let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut entries = self.entries();
             if entries.listings.len() >= MAX_LISTINGS {
                 // Rare, and all of them can be read again.
                 entries.listings.clear();
@@ -210,15 +220,26 @@ impl Installed {
     }
 
     fn load(&self, path: &Path, modified: SystemTime, length: u64) -> Result<Executables, String> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.by_path.get(path)
-            && entry.modified == modified
-            && entry.length == length
-        {
-            return entry.executables.clone();
+        loop {
+            let mut entries = self.entries();
+            if let Some(entry) = entries.by_path.get(path)
+                && entry.modified == modified
+                && entry.length == length
+            {
+                return entry.executables.clone();
+            }
+            if entries.loading.insert(path.to_owned()) {
+                break;
+            }
+            // Somebody else reads it, and what it holds may have to be compiled.
+            drop(entries);
+            while_others_work(|| self.wait_for(path));
         }
         // Reading and verifying take long for others to wait.
-        drop(entries);
+        let _loading = Loading {
+            installed: self,
+            path,
+        };
         let mut uses_libraries = false;
         let executables = executables_of(path, length, &mut |_| {
             uses_libraries = true;
@@ -239,7 +260,7 @@ impl Installed {
             // What is missing may be there the next time.
             return executables;
         }
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries();
         if entries.bytes + length > self.limit {
             // Rare, and everything in it can be read again.
             entries.by_path.clear();
@@ -253,6 +274,28 @@ impl Installed {
         };
         entries.by_path.insert(path.to_owned(), entry);
         executables
+    }
+
+    /// Until nobody reads that file.
+    fn wait_for(&self, path: &Path) {
+        let mut entries = self.entries();
+        while entries.loading.contains(path) {
+            let woken = self.loaded.wait(entries);
+            entries = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A file that is being read, until this is dropped.
+struct Loading<'a> {
+    installed: &'a Installed,
+    path: &'a Path,
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        self.installed.entries().loading.remove(self.path);
+        self.installed.loaded.notify_all();
     }
 }
 
@@ -337,6 +380,7 @@ mod tests {
     use crate::programs::{Digest, compile};
     use mix_compiler::{CompileOptions, SourceFile};
     use sha2::{Digest as _, Sha256};
+    use std::sync::Barrier;
 
     #[test]
     fn a_component_offers_the_programs_that_it_carries() {
@@ -389,6 +433,29 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_read_once_for_all_who_ask_at_a_time() {
+        let scratch = tempfile::tempdir().unwrap();
+        let place = Place::new(scratch.path(), "local", "app").unwrap();
+        place.create().unwrap();
+        let file = SourceFile::new("a.mix", "module a()\n  cell output = 1\nmodule end\n");
+        let compiled = compile(&[file], &CompileOptions::default()).unwrap();
+        let executable = compiled.executable.expect("a program");
+        fs::write(place.code().join("one.mixexe"), executable).unwrap();
+        let installed = Installed::new(1 << 20);
+        let start = Barrier::new(8);
+        let found: Vec<_> = std::thread::scope(|scope| {
+            let asking = || {
+                start.wait();
+                installed.find(&place, "a").unwrap()
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(asking)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(found.iter().all(|one| Arc::ptr_eq(one, &found[0])));
+        assert!(installed.entries().loading.is_empty());
+    }
+
+    #[test]
     fn a_listing_follows_its_folder() {
         let folder = tempfile::tempdir().unwrap();
         let installed = Installed::new(1 << 20);
@@ -402,7 +469,7 @@ mod tests {
             names
         };
         let is_kept = || {
-            let entries = installed.entries.lock().unwrap();
+            let entries = installed.entries();
             entries.listings.contains_key(folder.path())
         };
         fs::write(folder.path().join("a.mixexe"), "").unwrap();

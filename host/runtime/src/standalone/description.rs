@@ -3,12 +3,13 @@
 //! The description is a custom section `mix-app` of the component: JSON. What the component will
 //! ask its host for is read from its imports instead, which cannot be wrong.
 
+use crate::interfaces::Interfaces;
 use crate::signature::Parameter;
 use crate::snapshot::sections;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::Parser;
 
 /// Name of the section.
 pub const SECTION: &str = "mix-app";
@@ -120,32 +121,10 @@ impl Description {
 /// What a component asks its host for: capabilities with their interfaces.
 pub fn capabilities(component: &[u8]) -> Result<BTreeMap<String, Vec<String>>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for import in imports(component)? {
+    for import in Interfaces::of(component)?.imports {
         let capability = capability(&import);
         if !capability.is_empty() {
             found.entry(capability.to_owned()).or_default().push(import);
-        }
-    }
-    Ok(found)
-}
-
-/// Names of the imports of the component itself, not of those inside.
-fn imports(component: &[u8]) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    let mut depth = 0;
-    for payload in Parser::new(0).parse_all(component) {
-        match payload? {
-            Payload::Version {
-                encoding: Encoding::Component | Encoding::Module,
-                ..
-            } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            Payload::ComponentImportSection(reader) if depth == 1 => {
-                for import in reader {
-                    found.push(import?.name.name.to_owned());
-                }
-            }
-            _ => {}
         }
     }
     Ok(found)
