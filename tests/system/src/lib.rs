@@ -5,13 +5,15 @@
 //! and stops it when dropped; [`Console`] runs the commands of a documentation
 //! page in one shell and compares what they print; [`Sink`] is an HTTP server
 //! that keeps what is posted to it, [`Socket`] a WebSocket client, [`Events`] reads a stream of events, [`Gate`] one that holds requests back; [`IdentityService`] signs
-//! tokens and serves its keys, [`Provider`] is one of sign-in; [`broker`] is a message broker, [`peer`] the server's side of WebSocket.
+//! tokens and serves its keys, [`Provider`] is one of sign-in; [`broker`] is a message broker, [`peer`] the server's side of WebSocket,
+//! [`loopback`] a server that answers as a function says.
 
 pub mod broker;
 mod console;
 mod events;
 mod gate;
 mod identity_service;
+pub mod loopback;
 pub mod peer;
 mod provider;
 mod server;
@@ -29,8 +31,10 @@ pub use sink::Sink;
 pub use socket::Socket;
 pub use stock::{composed, stock_server};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use serde_json::Value;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {
@@ -97,6 +101,20 @@ pub fn run_mixer_with<S: AsRef<std::ffi::OsStr>>(
     }
 }
 
+/// `mixer run` of an agent of a program with parameters and further arguments.
+pub fn run_agent(program: &str, agent: &str, params: &Value, more: &[&str]) -> Finished {
+    let params = params.to_string();
+    let first = ["run", program, agent, "--params", &params];
+    run_mixer(first.into_iter().chain(more.iter().copied()))
+}
+
+/// What a command that ended well printed, as JSON.
+#[track_caller]
+pub fn output(done: &Finished) -> Value {
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    response_json(done.stdout.as_bytes())
+}
+
 /// A component with a manifest in front of its own.
 pub fn declared(component: &[u8], manifest: &str) -> Vec<u8> {
     /// Magic number and version.
@@ -119,4 +137,15 @@ pub fn declared(component: &[u8], manifest: &str) -> Vec<u8> {
     bytes.extend(section);
     bytes.extend(&component[HEAD..]);
     bytes
+}
+
+/// `mixer install` of a program or an app into an app of a workspace.
+#[track_caller]
+pub fn install(program: impl AsRef<Path>, ws_dir: impl AsRef<Path>, workspace: &str, app: &str) {
+    let program = program.as_ref().display().to_string();
+    let ws_dir = ws_dir.as_ref().display().to_string();
+    let done = run_mixer([
+        "install", &program, "--ws-dir", &ws_dir, "--ws", workspace, "--app", app,
+    ]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
 }

@@ -6,15 +6,12 @@ use std::net::TcpStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::loopback;
+
 /// Takes the request that asks for the upgrade, accepts it and gives its head. A path with `no-upgrade`
 /// is refused, one with `forged` gets a wrong answer.
 pub fn accept(stream: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
+    let head = loopback::head(stream);
     if head.contains("no-upgrade") {
         let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
         return None;

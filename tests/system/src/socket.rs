@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::loopback;
 use serde_json::Value;
 
 /// A connection.
@@ -31,12 +32,7 @@ impl Socket {
         stream
             .write_all(request.as_bytes())
             .unwrap_or_else(|error| panic!("{error}"));
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-            head.push(byte[0]);
-        }
-        let head = String::from_utf8_lossy(&head).into_owned();
+        let head = loopback::head(&mut stream);
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
         match status.unwrap_or_default() {
             101 => {

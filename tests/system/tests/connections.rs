@@ -4,7 +4,8 @@ use std::net::{TcpListener, TcpStream};
 
 use mix_system_tests::peer::{accept, frame, send};
 use mix_system_tests::{
-    Finished, Server, broker, repository, response_json, run_mixer, stock_server,
+    Finished, Server, broker, install, output, repository, response_json, run_agent, run_mixer,
+    stock_server,
 };
 use serde_json::{Value, json};
 
@@ -14,15 +15,7 @@ fn program(name: &str) -> String {
 }
 
 fn agent(file: &str, agent: &str, params: &Value, more: &[&str]) -> Finished {
-    let (file, params) = (program(file), params.to_string());
-    let first = ["run", &file, agent, "--params", &params];
-    run_mixer(first.into_iter().chain(more.iter().copied()))
-}
-
-#[track_caller]
-fn output(done: &Finished) -> Value {
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    response_json(done.stdout.as_bytes())
+    run_agent(&program(file), agent, params, more)
 }
 
 fn serve(mut stream: TcpStream) {
@@ -154,19 +147,8 @@ fn connections_keep_the_rules_about_addresses() {
 #[test]
 fn topics_join_the_runs_of_a_server() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let ws_dir = folder.path().display().to_string();
     for app in ["one", "two"] {
-        let done = run_mixer([
-            "install",
-            &program("topics.mix"),
-            "--ws-dir",
-            &ws_dir,
-            "--ws",
-            "local",
-            "--app",
-            app,
-        ]);
-        assert_eq!(done.code, 0, "{}", done.stderr);
+        install(program("topics.mix"), &folder, "local", app);
     }
     let server = Server::mixer(folder.path(), &[]);
     let tell = |app: &str, value: i64| {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use mix_system_tests::{Finished, Server, components, response_json, run_mixer};
-use serde_json::{Value, json};
+use mix_system_tests::{Finished, Server, components, output, response_json, run_mixer};
+use serde_json::json;
 
 fn stranger() -> String {
     components()
@@ -16,12 +16,6 @@ fn run(agent: &str, more: &[&str]) -> Finished {
     let stranger = stranger();
     let first = ["run", &stranger, agent];
     run_mixer(first.into_iter().chain(more.iter().copied()))
-}
-
-#[track_caller]
-fn output(done: &Finished) -> Value {
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    response_json(done.stdout.as_bytes())
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use mix_system_tests::{Finished, Server, components, mixer, repository, response_json, run_mixer};
+use mix_system_tests::{
+    Finished, Server, components, install, mixer, repository, response_json, run_mixer,
+};
 use serde_json::json;
 
 fn program(name: &str) -> String {
@@ -310,35 +312,29 @@ fn a_corrupt_executable_is_refused_whatever_was_changed() {
     }
 }
 
+/// A server with the agents of both programs and the hostile plugin, of which a call may take `time`.
+fn server_with_hostile_agents(ws_dir: &Path, time: &str, timeout: &str) -> Server {
+    for app in ["limits", "hostile"] {
+        install(program(app), ws_dir, "local", app);
+    }
+    let grant = format!("mix_test_plugin_hostile=time:{time}");
+    let plugin = hostile_plugin();
+    let arguments = [
+        "--plugin",
+        &plugin,
+        "--grant",
+        &grant,
+        "--agent-timeout",
+        timeout,
+    ];
+    Server::mixer(ws_dir, &arguments)
+}
+
 #[test]
 fn the_server_keeps_serving_whatever_its_agents_do() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let ws_dir = folder.path().display().to_string();
-    for (source, app) in [("limits", "limits"), ("hostile", "hostile")] {
-        let done = run(&[
-            "install",
-            &program(source),
-            "--ws-dir",
-            &ws_dir,
-            "--ws",
-            "local",
-            "--app",
-            app,
-        ]);
-        assert_eq!(done.code, 0, "{}", done.stderr);
-    }
-    let server = Server::mixer(
-        folder.path(),
-        &[
-            "--plugin",
-            &hostile_plugin(),
-            "--grant",
-            // Of processor time: well below that of a run, even where others use the processors too.
-            "mix_test_plugin_hostile=time:200ms",
-            "--agent-timeout",
-            "4s",
-        ],
-    );
+    // Of processor time: well below that of a run, even where others use the processors too.
+    let server = server_with_hostile_agents(folder.path(), "200ms", "4s");
     let run = |app: &str, agent: &str, body: &str| {
         let (status, body) =
             server.post(&format!("/v1/ws/local/app/{app}/agent/{agent}/run"), body);
@@ -431,31 +427,7 @@ fn a_plugin_that_hangs_in_place_does_not_hold_up_others() {
     /// More than there are threads to run them on a small machine.
     const HANGING: usize = 4;
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let ws_dir = folder.path().display().to_string();
-    for app in ["limits", "hostile"] {
-        let done = run(&[
-            "install",
-            &program(app),
-            "--ws-dir",
-            &ws_dir,
-            "--ws",
-            "local",
-            "--app",
-            app,
-        ]);
-        assert_eq!(done.code, 0, "{}", done.stderr);
-    }
-    let server = Server::mixer(
-        folder.path(),
-        &[
-            "--plugin",
-            &hostile_plugin(),
-            "--grant",
-            "mix_test_plugin_hostile=time:2s",
-            "--agent-timeout",
-            "60s",
-        ],
-    );
+    let server = server_with_hostile_agents(folder.path(), "2s", "60s");
     std::thread::scope(|scope| {
         let hanging: Vec<_> = (0..HANGING)
             .map(|_| {
@@ -514,17 +486,7 @@ fn agents_see_who_runs_them_and_the_variables_of_the_operator() {
 fn a_record_store_that_died_is_replaced_and_has_what_was_acknowledged() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let ws_dir = folder.path().display().to_string();
-    let done = run(&[
-        "install",
-        &program("limits"),
-        "--ws-dir",
-        &ws_dir,
-        "--ws",
-        "local",
-        "--app",
-        "limits",
-    ]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
+    install(program("limits"), &ws_dir, "local", "limits");
     let server = Server::mixer(folder.path(), &["--db-memory", "32MiB"]);
     let documents = "/v1/ws/local/app/limits/documents";
     let save = |n: i64| {

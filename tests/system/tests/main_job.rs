@@ -11,21 +11,16 @@ mod component;
 #[path = "main_job/snapshots.rs"]
 mod snapshots;
 
-use mix_system_tests::{Server, Sink, repository, response_json, run_mixer};
+use mix_system_tests::{Server, Sink, install, repository, response_json, run_mixer};
 use serde_json::{Value, json};
 
-fn install(ws_dir: &Path) {
-    let done = run_mixer([
-        "install",
-        &repository().join("examples/movies").display().to_string(),
-        "--ws-dir",
-        &ws_dir.display().to_string(),
-        "--ws",
+fn install_movies(ws_dir: &Path) {
+    install(
+        repository().join("examples/movies"),
+        ws_dir,
         "local",
-        "--app",
         "movies",
-    ]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
+    );
 }
 
 fn run_report(ws_dir: &Path, parameters: &Value, more: &[&str]) -> Value {
@@ -128,7 +123,7 @@ fn assert_is_the_report(report: &Value, films: &[Value]) {
 #[test]
 fn the_agent_reports_what_is_in_the_data_and_a_second_run_adds_nothing() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    install(folder.path());
+    install_movies(folder.path());
     let films = films();
     let first = run_report(folder.path(), &json!({}), &[]);
     assert_is_the_report(&first, &films);
@@ -165,7 +160,7 @@ fn the_agent_reports_what_is_in_the_data_and_a_second_run_adds_nothing() {
 #[test]
 fn the_report_is_posted_with_its_signature() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    install(folder.path());
+    install_movies(folder.path());
     let sink = Sink::start();
     let parameters = json!({ "url": sink.url(), "key": "k" });
     let report = run_report(folder.path(), &parameters, &["--dangerous-http-mode"]);
@@ -213,10 +208,10 @@ fn stock_host(folder: &Path) -> Server {
 fn both_assemblies_answer_with_the_same_bytes() {
     let path = "/v1/ws/local/app/movies/agent/report/run";
     let in_mixer = tempfile::tempdir().expect("a scratch folder");
-    install(in_mixer.path());
+    install_movies(in_mixer.path());
     let mixer = Server::mixer(in_mixer.path(), &[]);
     let in_component = tempfile::tempdir().expect("a scratch folder");
-    install(in_component.path());
+    install_movies(in_component.path());
     let component = stock_host(in_component.path());
     for (name, got) in [
         (
@@ -269,7 +264,7 @@ fn both_assemblies_answer_with_the_same_bytes() {
 #[test]
 fn saved_records_survive_a_killed_server() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    install(folder.path());
+    install_movies(folder.path());
     let documents = "/v1/ws/local/app/movies/documents";
     let mut ids = Vec::new();
     for round in 0..3 {

@@ -11,7 +11,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mix_system_tests::{Server, composed, repository, response_json, run_mixer, stock_server};
+use mix_system_tests::{
+    Server, composed, install, repository, response_json, run_mixer, stock_server,
+};
 use serde_json::{Value, json};
 
 const DOCUMENTS: &str = "/v1/ws/local/app/limits/documents";
@@ -248,19 +250,8 @@ fn the_lease_of_a_dead_server_is_taken_over_and_the_repair_is_named() {
 #[test]
 fn a_server_names_what_it_repairs() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let ws_dir = folder.path().display().to_string();
     let program = repository().join("tests/system/programs/limits");
-    let done = run_mixer([
-        "install",
-        &program.display().to_string(),
-        "--ws-dir",
-        &ws_dir,
-        "--ws",
-        "local",
-        "--app",
-        "limits",
-    ]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
+    install(program, &folder, "local", "limits");
     let server = Server::mixer(folder.path(), &[]);
     assert_eq!(server.post(DOCUMENTS, r#"{"n":1}"#).0, 201);
     server.kill();

@@ -1,7 +1,7 @@
 //! Who may do what over HTTP: every endpoint as anonymous, as a user of another workspace, as a
 //! user of the workspace, and as an administrator of the server.
 
-use mix_system_tests::{Answer, IdentityService, Server, now, repository, run_mixer};
+use mix_system_tests::{Answer, IdentityService, Server, install, now, repository, run_mixer};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::TcpStream;
@@ -89,17 +89,12 @@ impl Site {
     fn furnish(&self) {
         self.expect(OWNER, "POST", "/v1/ws", json!({ "name": "acme" }), 201);
         self.expect(STRANGER, "POST", "/v1/ws", json!({ "name": "other" }), 201);
-        let done = run_mixer([
-            "install",
-            &repository().join("examples/movies").display().to_string(),
-            "--ws-dir",
-            &self.folder().display().to_string(),
-            "--ws",
+        install(
+            repository().join("examples/movies"),
+            self.folder(),
             "acme",
-            "--app",
             "movies",
-        ]);
-        assert_eq!(done.code, 0, "{}", done.stderr);
+        );
     }
 
     fn grant(&self, user: &str, subject: &str, role: &str, resource: &str) -> String {
@@ -548,17 +543,7 @@ fn databases_of_other_apps_need_a_right_of_the_caller_or_of_the_agent() {
     let site = Site::start(&[]);
     site.furnish();
     let program = repository().join("tests/system/programs/families/databases.mix");
-    let done = run_mixer([
-        "install",
-        &program.display().to_string(),
-        "--ws-dir",
-        &site.folder().display().to_string(),
-        "--ws",
-        "acme",
-        "--app",
-        "front",
-    ]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
+    install(program, site.folder(), "acme", "front");
     let agent = "/run-agent/acme/front/others";
     const BOB: &str = "bob@example.com";
     site.grant(

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use mix_system_tests::{Gate, Server, repository, response_json, run_mixer};
+use mix_system_tests::{Gate, Server, install, repository, response_json, run_mixer};
 use serde_json::{Value, json};
 
 /// Requests of one agent that have to be under way at once.
@@ -63,17 +63,7 @@ fn a_thousand_requests_of_a_hundred_agents_overlap() {
     const EACH: usize = 10;
     raise_connection_limit();
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let done = run_mixer([
-        "install",
-        &program(),
-        "--ws-dir",
-        &text(folder.path()),
-        "--ws",
-        "local",
-        "--app",
-        "routines",
-    ]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
+    install(program(), folder.path(), "local", "routines");
     let runs = AGENTS.to_string();
     let server = Server::mixer(
         folder.path(),
@@ -135,17 +125,7 @@ fn they_overlap_in_the_composed_component() {
 #[test]
 fn what_is_under_way_when_the_run_ends_is_cancelled() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let done = run_mixer([
-        "install",
-        &program(),
-        "--ws-dir",
-        &text(folder.path()),
-        "--ws",
-        "local",
-        "--app",
-        "routines",
-    ]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
+    install(program(), folder.path(), "local", "routines");
     let server = Server::mixer(folder.path(), &["--dangerous-http-mode"]);
     let gate = Gate::start(0);
     let (status, body) = server.post(

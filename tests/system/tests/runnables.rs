@@ -1,7 +1,7 @@
 //! What runs beside agents, and beside the request: aliases, registered queries, asynchronous
 //! runs and the signals that tell how they ended; the bytes of a record.
 
-use mix_system_tests::{Answer, IdentityService, Server, repository, run_mixer};
+use mix_system_tests::{Answer, IdentityService, Server, install, repository};
 use serde_json::{Value, json};
 
 #[path = "runnables/activities.rs"]
@@ -74,18 +74,7 @@ impl Site {
     }
 
     fn install_as(&self, program: &std::path::Path, app: &str) {
-        let ws_dir = self._folder.path().display().to_string();
-        let done = run_mixer([
-            "install",
-            &program.display().to_string(),
-            "--ws-dir",
-            &ws_dir,
-            "--ws",
-            "acme",
-            "--app",
-            app,
-        ]);
-        assert_eq!(done.code, 0, "{}", done.stderr);
+        install(program, &self._folder, "acme", app);
     }
 
     fn send(&self, user: &str, method: &str, path: &str, body: &Value) -> Answer {

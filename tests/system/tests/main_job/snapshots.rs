@@ -3,23 +3,11 @@
 
 use std::path::Path;
 
-use mix_system_tests::{Server, repository, run_mixer};
+use mix_system_tests::{Server, install, repository};
 use serde_json::{Value, json};
 
 /// Runs before an image is there at the latest: it is made beside the others.
 const PATIENCE: usize = 500;
-
-fn install(ws_dir: &Path, app: &str, source: &Path) {
-    let done = run_mixer([
-        "install",
-        &source.display().to_string(),
-        "--ws-dir",
-        &ws_dir.display().to_string(),
-        "--app",
-        app,
-    ]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
-}
 
 /// A server whose user is an administrator with secrets of their own.
 fn started(ws_dir: &Path) -> Server {
@@ -77,7 +65,7 @@ fn runs_of_a_loaded_program_know_nothing_of_each_other() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let source = repository().join("tests/system/programs/snapshots");
     for app in ["one", "two"] {
-        install(folder.path(), app, &source);
+        install(&source, &folder, "local", app);
     }
     let server = started(folder.path());
     let get = json!({"do": "get"});
@@ -145,12 +133,12 @@ fn a_run_after_an_install_is_one_of_the_new_program() {
     };
     let ws_dir = folder.path().join("ws");
     write(1);
-    install(&ws_dir, "app", &source);
+    install(&source, &ws_dir, "local", "app");
     let server = started(&ws_dir);
     for version in 1..4 {
         if version > 1 {
             write(version);
-            install(&ws_dir, "app", &source);
+            install(&source, &ws_dir, "local", "app");
         }
         let first = run(&server, "app", "told", &json!({}));
         assert_eq!(first, version, "at once");
@@ -163,11 +151,8 @@ fn a_run_after_an_install_is_one_of_the_new_program() {
 #[test]
 fn agents_of_one_program_have_what_each_of_them_asks_for() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    install(
-        folder.path(),
-        "mixed",
-        &repository().join("tests/system/programs/mixed"),
-    );
+    let mixed = repository().join("tests/system/programs/mixed");
+    install(mixed, &folder, "local", "mixed");
     let region = r#"{"region": "north"}"#;
     let server = Server::mixer(folder.path(), &["--dev-token", "ada", "--env", region]);
     let ask =

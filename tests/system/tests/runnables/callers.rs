@@ -11,12 +11,7 @@ impl Site {
         let site = Site::start_with(more);
         site.install("callers");
         let program = repository().join("tests/system/programs/callers");
-        let ws_dir = site._folder.path().display().to_string();
-        let program = program.display().to_string();
-        let done = run_mixer([
-            "install", &program, "--ws-dir", &ws_dir, "--ws", "acme", "--app", "back",
-        ]);
-        assert_eq!(done.code, 0, "{}", done.stderr);
+        install(program, &site._folder, "acme", "back");
         site
     }
 

@@ -57,9 +57,7 @@ fn a_member_is_sent_in_the_type_that_its_caller_knows() {
     let source = folder.path().join("pages.mix");
     std::fs::write(&source, SHOWN).expect("written");
     let ws_dir = folder.path().join("ws");
-    let (source, at) = (source.display().to_string(), ws_dir.display().to_string());
-    let done = run_mixer(["install", &source, "--ws-dir", &at, "--app", "pages"]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
+    install(source, &ws_dir, "local", "pages");
     let server = Server::mixer(&ws_dir, &[]);
     let app = "/v1/ws/local/app/pages/agent";
     let get = |field: &str, accept: &str| {
