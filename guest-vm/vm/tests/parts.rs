@@ -1,10 +1,12 @@
 //! Streams whose items come in parts.
 
-use mix_compiler::{CompileOptions, SourceFile};
-use mix_value::{Value, msgpack};
-use mix_vm::{Action, Event, Host, HostFailure, Linked, Options, Pending, Reply, Step, Vm};
+mod support;
 
-const FUNCTIONS: [(&str, u8, bool); 9] = [
+use mix_value::{Value, msgpack};
+use mix_vm::{Event, Host, HostFailure, Pending, Reply, Step};
+use support::{Signature, arguments, asking, failed};
+
+const FUNCTIONS: [Signature; 9] = [
     ("$t_all", 2, true),
     ("$t_all>", 2, true),
     ("$t_all>?", 2, false),
@@ -50,14 +52,6 @@ fn int(value: &Value) -> i64 {
     }
 }
 
-fn failed(code: &str) -> HostFailure {
-    HostFailure {
-        code: code.into(),
-        message: "it failed".into(),
-        detail: None,
-    }
-}
-
 impl Family {
     /// A part from `from` on, at most so many items of `count` ones.
     fn part(&self, count: i64, from: i64, most: i64) -> Result<Vec<u8>, HostFailure> {
@@ -77,9 +71,7 @@ impl Family {
 
     /// What a function answers, whether it is called or started.
     fn answer(&mut self, name: &str, args: &[u8]) -> Result<Vec<u8>, HostFailure> {
-        let Ok(Value::Array(args)) = msgpack::decode(args) else {
-            panic!("arguments are an array");
-        };
+        let args = arguments(args);
         let subject = args[0].as_str().unwrap_or("?").to_owned();
         assert_eq!(subject, "of", "what the stream was asked of");
         if name.contains(">>") {
@@ -113,42 +105,10 @@ impl Host for Family {
 
 /// Runs a program whose output is an expression over `all` and `odd`; gives the result and what was asked.
 fn run(expression: &str, how: How) -> (String, Vec<String>) {
-    let source = format!(
-        r#"
-module t
+    let declarations = r#"
   foreign def all : data -> data -> stream(data) = "$t_all"
-  foreign def odd : data -> stream(data) = "$t_odd"
-module end
-module main(p:data)
-  import t
-  import stream
-  var cell m_params = p
-  cell output = {expression}
-module end
-"#
-    );
-    let files = [SourceFile::new("test.mix", source)];
-    let compilation = mix_compiler::compile(&files, &CompileOptions::default());
-    let Some(program) = compilation.program else {
-        panic!("{}", compilation.text())
-    };
-    let find = |name: &str| {
-        let mut functions = FUNCTIONS.iter().zip(0..);
-        let ((_, params, waits), index) = functions.find(|((known, ..), _)| *known == name)?;
-        Some(Linked {
-            index,
-            params: *params,
-            waits: *waits,
-            family: 0,
-        })
-    };
-    let bytes = mix_bytecode::encode(&program);
-    let vm = Vm::load(&bytes, &find, &Options::default()).expect("loads");
-    let mut session = vm.session();
-    session.act(Action::RunAgent {
-        agent: "main".into(),
-        params: vec![0xc0],
-    });
+  foreign def odd : data -> stream(data) = "$t_odd""#;
+    let mut session = asking(declarations, expression, &FUNCTIONS, |_| 0);
     let mut family = Family {
         how,
         calls: Vec::new(),

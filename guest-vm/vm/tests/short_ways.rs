@@ -1,11 +1,13 @@
 //! Foreign functions that may wait and need not always.
 
-use mix_compiler::{CompileOptions, SourceFile};
+mod support;
+
 use mix_value::{Value, msgpack};
-use mix_vm::{Action, Event, Host, HostFailure, Linked, Options, Pending, Reply, Step, Vm};
+use mix_vm::{Event, Host, HostFailure, Pending, Reply, Step};
+use support::{Signature, arguments, asking, failed};
 
 /// A family in which `$t_get` and `$t_all` have short ways.
-const FUNCTIONS: [(&str, u8, bool); 8] = [
+const FUNCTIONS: [Signature; 8] = [
     ("$t_get", 1, true),
     ("$t_get?", 1, false),
     ("$t_all", 1, true),
@@ -33,10 +35,7 @@ fn name_of(function: u32) -> &'static str {
 }
 
 fn argument(args: &[u8]) -> Value {
-    let Ok(Value::Array(mut args)) = msgpack::decode(args) else {
-        panic!("arguments are an array");
-    };
-    args.remove(0)
+    arguments(args).remove(0)
 }
 
 impl Host for Family {
@@ -44,11 +43,6 @@ impl Host for Family {
         let name = name_of(function);
         let argument = argument(args);
         self.calls.push(format!("{name}{argument:?}"));
-        let failed = |code: &str| HostFailure {
-            code: code.into(),
-            message: "it failed".into(),
-            detail: None,
-        };
         match argument {
             _ if self.closed => Err(failed("ERR_WAITS")),
             Value::String(code) => Err(failed(&code)),
@@ -64,44 +58,13 @@ impl Host for Family {
 /// Runs a program whose output is an expression over `get`, `all` and `slow`; gives the result,
 /// the calls that were made at once, and the functions that were started.
 fn run(expression: &str, closed: bool) -> (String, Vec<String>, Vec<&'static str>) {
-    let source = format!(
-        r#"
-module t
+    let declarations = r#"
   foreign def get : data -> data = "$t_get"
   foreign def all : data -> stream(data) = "$t_all"
   foreign def slow : data -> data = "$t_slow"
-  foreign def own : data -> data = "$t_own"
-module end
-module main(p:data)
-  import t
-  import stream
-  var cell m_params = p
-  cell output = {expression}
-module end
-"#
-    );
-    let files = [SourceFile::new("test.mix", source)];
-    let compilation = mix_compiler::compile(&files, &CompileOptions::default());
-    let Some(program) = compilation.program else {
-        panic!("{}", compilation.text())
-    };
-    let find = |name: &str| {
-        let mut functions = FUNCTIONS.iter().zip(0..);
-        let ((_, params, waits), index) = functions.find(|((known, ..), _)| *known == name)?;
-        Some(Linked {
-            index,
-            params: *params,
-            waits: *waits,
-            family: u32::from(name == FOREIGN),
-        })
-    };
-    let bytes = mix_bytecode::encode(&program);
-    let vm = Vm::load(&bytes, &find, &Options::default()).expect("loads");
-    let mut session = vm.session();
-    session.act(Action::RunAgent {
-        agent: "main".into(),
-        params: vec![0xc0],
-    });
+  foreign def own : data -> data = "$t_own""#;
+    let family = |name: &str| u32::from(name == FOREIGN);
+    let mut session = asking(declarations, expression, &FUNCTIONS, family);
     let mut family = Family {
         closed,
         ..Family::default()

@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use mix_compiler::{CompileOptions, SourceFile};
-use mix_vm::{Action, Event, NoFunctions, NoHost, Options, Session, Step, Vm};
+use mix_value::{Value, msgpack};
+use mix_vm::{Action, Event, HostFailure, Linked, NoFunctions, NoHost, Options, Session, Step, Vm};
 
 /// Fuel of a slice; small, so that interrupted runs are tested everywhere.
 const SLICE: u64 = 50;
@@ -43,6 +44,72 @@ pub fn load(source: &str) -> Session {
     match Vm::load(&bytes, &NoFunctions, &Options::default()) {
         Ok(vm) => vm.session(),
         Err(issue) => panic!("{issue}"),
+    }
+}
+
+/// A foreign function: its name, how many arguments it takes, whether it may wait.
+pub type Signature = (&'static str, u8, bool);
+
+/// A session that runs an agent whose output is an expression. Module `t` has the declarations, whose functions are
+/// these; `family` tells the number of the family of one.
+pub fn asking(
+    declarations: &str,
+    expression: &str,
+    functions: &[Signature],
+    family: impl Fn(&str) -> u32,
+) -> Session {
+    let source = format!(
+        r#"
+module t
+{declarations}
+module end
+module main(p:data)
+  import t
+  import stream
+  var cell m_params = p
+  cell output = {expression}
+module end
+"#
+    );
+    let files = [SourceFile::new("test.mix", source)];
+    let compilation = mix_compiler::compile(&files, &CompileOptions::default());
+    let Some(program) = compilation.program else {
+        panic!("{}", compilation.text())
+    };
+    let find = |name: &str| {
+        let mut functions = functions.iter().zip(0..);
+        let ((_, params, waits), index) = functions.find(|((known, ..), _)| *known == name)?;
+        Some(Linked {
+            index,
+            params: *params,
+            waits: *waits,
+            family: family(name),
+        })
+    };
+    let bytes = mix_bytecode::encode(&program);
+    let vm = Vm::load(&bytes, &find, &Options::default()).expect("loads");
+    let mut session = vm.session();
+    session.act(Action::RunAgent {
+        agent: "main".into(),
+        params: vec![0xc0],
+    });
+    session
+}
+
+/// The arguments of a call.
+pub fn arguments(args: &[u8]) -> Vec<Value> {
+    match msgpack::decode(args) {
+        Ok(Value::Array(args)) => args,
+        other => panic!("arguments are an array: {other:?}"),
+    }
+}
+
+/// A failure of a foreign function.
+pub fn failed(code: &str) -> HostFailure {
+    HostFailure {
+        code: code.into(),
+        message: "it failed".into(),
+        detail: None,
     }
 }
 
