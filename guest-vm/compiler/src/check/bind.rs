@@ -129,6 +129,9 @@ impl Checker<'_> {
                         let count = lambda.params.len();
                         self.function().arities.insert(local, count);
                     }
+                    if self.is_of_library(&expr) {
+                        self.function().of_library.insert(local);
+                    }
                     if matches!(self.types.node(value_ty), Node::Appstate) {
                         self.function().appstates.push(name);
                     }

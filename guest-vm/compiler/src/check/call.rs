@@ -7,9 +7,8 @@
 use super::Checker;
 use super::env::Checked;
 use super::lookup::Found;
-use super::reference::ModuleRef;
 use super::types::{Node, Ty};
-use crate::core::{Check, Constant, Expr, ExprKind, RuntimeType};
+use crate::core::{Constant, Expr, ExprKind};
 use crate::issue::{Code, Issue};
 use crate::syntax::ast;
 use crate::syntax::span::Span;
@@ -157,76 +156,6 @@ impl Checker<'_> {
         outcome.map_err(|stop| self.explain_call(stop, callee, args, &places))
     }
 
-    /// Whether it is a function of the library module `string`.
-    fn reads_refs(&mut self, callee: &ast::Expr) -> bool {
-        match &callee.kind {
-            ast::ExprKind::Field { base, .. } => self.is_library(base, &["string"]),
-            _ => false,
-        }
-    }
-
-    /// Whether it is one of the functions that give `undefined` for arguments of any wrong kind.
-    fn looks_up_safely(&mut self, callee: &ast::Expr) -> bool {
-        let ast::ExprKind::Field { base, name, .. } = &callee.kind else {
-            return false;
-        };
-        match &*name.text {
-            "safeGet" => self.is_library(base, &["array", "map", "container"]),
-            "descend" => self.is_library(base, &["container"]),
-            _ => false,
-        }
-    }
-
-    fn is_library(&mut self, module: &ast::Expr, names: &[&str]) -> bool {
-        match &module.kind {
-            ast::ExprKind::Name(name) if names.contains(&&**name) => matches!(
-                self.module_named(module),
-                Ok(Some(ModuleRef::Module { id, .. })) if self.program.modules[id.0 as usize].library
-            ),
-            _ => false,
-        }
-    }
-
-    /// Whether it is such a function as a value, with its first arguments or without.
-    fn is_reader_of_refs(&mut self, arg: &ast::Expr) -> bool {
-        match &arg.kind {
-            ast::ExprKind::Call { callee, .. } => self.reads_refs(callee),
-            _ => self.reads_refs(arg),
-        }
-    }
-
-    /// Refs work as texts, their ids, in the functions of module `string`, in its arrays too.
-    fn admit_refs(&mut self, args: &mut [Expr]) {
-        let texts = || RuntimeType::Union {
-            cases: vec![RuntimeType::String, RuntimeType::Ref],
-            nullable: false,
-        };
-        for arg in args {
-            let check = match &mut arg.kind {
-                ExprKind::Assert { check, .. } => check,
-                ExprKind::Array(elements) => {
-                    self.admit_refs(elements);
-                    continue;
-                }
-                _ => continue,
-            };
-            let Check::Conforms(RuntimeType::Expected(expected)) =
-                &self.cur.checks[check.0 as usize]
-            else {
-                continue;
-            };
-            let wider = match &**expected {
-                RuntimeType::String => texts(),
-                RuntimeType::Array(of) if **of == RuntimeType::String => {
-                    RuntimeType::Array(Box::new(texts()))
-                }
-                _ => continue,
-            };
-            let wider = RuntimeType::Expected(Box::new(wider));
-            *check = self.new_check(Check::Conforms(wider));
-        }
-    }
-
     /// Applies a function of a known type to arguments.
     pub(super) fn apply(
         &mut self,
@@ -346,15 +275,6 @@ impl Checker<'_> {
             ));
         }
         Ok((call(function, exprs, span), ty))
-    }
-
-    /// Whether it is a function of a library module, called from elsewhere.
-    fn is_of_library(&self, function: &Expr) -> bool {
-        let module = match &function.kind {
-            ExprKind::Static { module, .. } => *module,
-            _ => return false,
-        };
-        !self.cur.library && self.program.modules[module.0 as usize].library
     }
 
     pub(super) fn infer_arg(&mut self, arg: Arg) -> Checked<(Expr, Ty)> {

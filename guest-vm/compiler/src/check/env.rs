@@ -181,6 +181,8 @@ pub struct FunctionScope {
     pub locals: Vec<core::Local>,
     /// Numbers of parameters of the locals that are known functions.
     pub arities: HashMap<LocalId, usize>,
+    /// Locals that are other names of functions of the library.
+    pub of_library: HashSet<LocalId>,
     /// Its captures so far.
     pub captures: Vec<core::Capture>,
     /// Visible names, innermost last.
@@ -212,6 +214,7 @@ impl FunctionScope {
         FunctionScope {
             locals: Vec::new(),
             arities: HashMap::default(),
+            of_library: HashSet::default(),
             captures: Vec::new(),
             scope: super::scope::Scope::default(),
             place,

@@ -388,6 +388,7 @@ impl Checker<'_> {
                     if shared {
                         self.cur.functions[inner - 1].locals[at.0 as usize].boxed = true;
                     }
+                    let of_library = self.cur.functions[inner - 1].of_library.contains(&at);
                     let function = &mut self.cur.functions[inner];
                     function.locals.push(Local {
                         name: outer_local.name.clone(),
@@ -395,6 +396,9 @@ impl Checker<'_> {
                         boxed: shared,
                     });
                     let local = LocalId(function.locals.len() as u32 - 1);
+                    if of_library {
+                        function.of_library.insert(local);
+                    }
                     function.captures.push(Capture {
                         outer: at,
                         inner: local,

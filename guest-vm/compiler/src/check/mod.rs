@@ -8,7 +8,7 @@
 //!
 //! - [`load`], [`module`], [`definition`], [`cell_phrase`]: which modules there are, and the
 //!   phrases of one; [`cycles`] between its cells
-//! - [`expr`], [`literal`], [`arithmetic`], [`access`], [`call`], [`pipe`], [`extract`], [`lambda`],
+//! - [`expr`], [`literal`], [`arithmetic`], [`access`], [`call`], [`library_call`], [`pipe`], [`extract`], [`lambda`],
 //!   [`bind`], [`pattern`], [`block`], [`cells`]: the walk over expressions and statements
 //! - [`lookup`], [`reference`], [`scope`]: what names stand for; [`type_expr`]: written types
 //! - [`types`], [`type_walk`]: the arena of types, with undo; [`relation`]: unification,
@@ -42,6 +42,7 @@ mod extract;
 mod familiar;
 mod interface;
 mod lambda;
+mod library_call;
 mod literal;
 mod load;
 mod lookup;
