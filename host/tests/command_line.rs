@@ -78,6 +78,52 @@ fn missing_input_exits_with_three() {
 }
 
 #[test]
+fn what_is_no_component_or_name_is_said_in_one_line() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let text = scratch.path().join("text.wasm");
+    std::fs::write(&text, "text").expect("written");
+    let source = scratch.path().join("agent.mix");
+    let agent = "module agent(p:data)\n  cell output = 1\nmodule end\n";
+    std::fs::write(&source, agent).expect("written");
+    let [text, source, folder] =
+        [&text, &source, scratch.path()].map(|path| path.display().to_string());
+    for (arguments, code, told) in [
+        (
+            &["wasm", "inspect", &text][..],
+            1,
+            "text.wasm: it is no WebAssembly module",
+        ),
+        (
+            &["plugin", "check", &text],
+            1,
+            "plugin text is no WebAssembly component",
+        ),
+        (
+            &["install", &source, "--ws-dir", &folder, "--app", "a"],
+            2,
+            "\"a\" is no app name: 2 to 128 letters",
+        ),
+        (
+            &["install", &source, "--ws-dir", &folder, "--ws", "a.b"],
+            2,
+            "\"a.b\" is no workspace name: 1 to 64 letters",
+        ),
+        (
+            &["build", &source, "-o", &folder],
+            3,
+            "cannot be written: Is a directory",
+        ),
+    ] {
+        let (found, stdout, stderr) = mixer(arguments);
+        assert_eq!((found, &*stdout), (code, ""), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.contains(told) && stderr.lines().count() == 1,
+            "{arguments:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
 fn whoever_stops_reading_ends_a_command_quietly() {
     for arguments in [
         &["--help"][..],

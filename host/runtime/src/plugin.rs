@@ -10,6 +10,7 @@ use mix_sandbox::state::{Grants, GuestState};
 use mix_sandbox::{blocking, immediate};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
+use wasmparser::Parser;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc};
 use wasmtime::{Engine, Store, Trap};
 
@@ -152,6 +153,9 @@ impl PluginCode {
         bytes: &[u8],
         standing: Standing<'_>,
     ) -> Result<PluginCode> {
+        if !Parser::is_component(bytes) {
+            bail!("plugin {name} is no WebAssembly component");
+        }
         // The record store works on the thread of whoever calls it, so that reading takes no task.
         let keeps_its_thread = matches!(standing, Standing::BuiltIn(Access::Records));
         let bytes = match keeps_its_thread {

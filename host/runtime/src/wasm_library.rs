@@ -83,6 +83,9 @@ impl WasmLibrary {
         if Parser::is_component(module) {
             bail!("it is a component; a function library is a core module");
         }
+        if !Parser::is_core_wasm(module) {
+            bail!("it is no WebAssembly module");
+        }
         Validator::new_with_features(WasmFeatures::default()).validate_all(module)?;
         let found = Found::of(module)?;
         let mut flaws = Vec::new();

@@ -134,6 +134,7 @@ fn replace(path: &Path, folder: &Path, mode: u32, content: &[u8]) -> Result<()> 
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path)
+        .map_err(|error| error.error)
         .with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(())
 }
