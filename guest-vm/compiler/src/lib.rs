@@ -32,6 +32,7 @@ pub mod core;
 pub mod documentation;
 mod fetched;
 pub mod issue;
+mod large_stack;
 mod libraries;
 mod pipeline;
 pub mod session;

@@ -1,6 +1,11 @@
 //! Everything that runs share: the VM, the plugins, the table of functions.
 
-use crate::bindings::{Caller, FAMILY, Function, copy};
+mod replacement;
+mod shared;
+
+pub use replacement::Replacement;
+
+use crate::bindings::{Caller, Function, copy};
 use crate::compose::Hostless;
 use crate::families::HostFamily;
 use crate::families::files::Files;
@@ -9,7 +14,6 @@ use crate::families::mqtt::broker::Broker;
 use crate::families::websocket::WebSocket;
 use crate::guests;
 use crate::instance::Instance;
-use crate::instance::job::Address;
 use crate::lock;
 use crate::manifest::{Allowance, Grant};
 use crate::neighbours::{Neighbours, ServerFunction};
@@ -26,10 +30,10 @@ use mix_sandbox::meter::processor_time_of_process;
 use mix_sandbox::outbound::traffic::{Allowances, Traffic};
 use mix_sandbox::outbound::{Egress, Outbound};
 use mix_sandbox::state::Grants;
-use std::collections::HashMap;
+use replacement::{compose_in_place, refuse_clashes, replace};
+use shared::Slots;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
-use tokio::sync::Mutex;
+use std::sync::{Arc, Mutex as StdMutex};
 use wasmtime::Engine;
 
 /// Linear memory of a plugin instance.
@@ -47,12 +51,6 @@ const BEHIND_HOST: [(&str, &[u8], Access); 5] = [
     ("secrets", guests::SECRETS, Access::Secrets),
     ("wasm", guests::WASM, Access::Nothing),
 ];
-
-/// Time for the calls that are under way when the records of an app are closed.
-const RETIREMENT: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// Apps whose record instance is kept.
-const MAX_SHARED: usize = 256;
 
 /// What the operator decides about guests.
 #[derive(Debug, Clone, Default)]
@@ -81,15 +79,6 @@ pub struct Policy {
     pub wasm_memory: usize,
     /// Keys that the users' secrets are sealed under; `None`: each workspace has its own.
     pub secrets_keys: Option<Keys>,
-}
-
-/// What stands in the place of a family.
-#[derive(Debug, Clone)]
-pub enum Replacement {
-    /// The one that keeps everything in memory.
-    Memory,
-    /// A component.
-    File(PathBuf),
 }
 
 /// Prepared once, used by every run.
@@ -124,25 +113,8 @@ pub struct Assembly {
     secrets_keys: Option<Keys>,
     /// Where the exchanges of family `http` are kept or taken from.
     pub tape: Option<Arc<Tape>>,
-    shared: StdMutex<HashMap<(usize, PathBuf), Arc<Shared>>>,
-}
-
-/// The place of an app's instance: locked while one is made, so that only its own app waits.
-struct Shared {
-    instance: Mutex<Option<Arc<Instance>>>,
-    last_used: StdMutex<std::time::Instant>,
-    /// Nothing of it is on disk, so it stays until the process ends.
-    in_memory: bool,
-}
-
-impl Shared {
-    fn note_use(&self, now: std::time::Instant) {
-        let mut last_used = self
-            .last_used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last_used = now;
-    }
+    /// Instances of apps.
+    shared: StdMutex<Slots>,
 }
 
 /// A family of the host, with its functions.
@@ -225,32 +197,7 @@ impl Assembly {
         if !policy.plugins.is_empty() || !policy.families.is_empty() {
             refuse_clashes(&engine, &linkers, &hostless, &own, &plugins).await?;
         }
-        let mut functions = Vec::new();
-        let mut targets = Vec::new();
-        for (number, plugin) in plugins.iter().enumerate() {
-            for (function, described) in (0u32..).zip(&plugin.functions) {
-                functions.push(copy(described));
-                targets.push(Target {
-                    plugin: number,
-                    function,
-                });
-            }
-        }
-        let mut host_families = Vec::new();
-        for family in own {
-            let described = family.describe();
-            for (function, described) in (0u32..).zip(&described) {
-                functions.push(copy(described));
-                targets.push(Target {
-                    plugin: plugins.len() + host_families.len(),
-                    function,
-                });
-            }
-            host_families.push(OwnFamily {
-                family,
-                functions: described,
-            });
-        }
+        let (host_families, functions, targets) = numbered(&plugins, own);
         let vms = Vms::new(&engine, policy, hostless, &functions);
         if policy.vm.is_some() {
             // Whoever brings a VM wants to know at once whether it fits.
@@ -422,170 +369,6 @@ impl Assembly {
         Ok(Instance::new(code.clone(), live, lock))
     }
 
-    /// The instance that all runs of an app share.
-    pub async fn shared(
-        &self,
-        plugin: usize,
-        place: &Place,
-        who: &Caller,
-    ) -> Result<Arc<Instance>> {
-        let slot = self.slot(plugin, place);
-        let mut instance = slot.instance.lock().await;
-        if let Some(found) = instance.as_ref().filter(|found| !found.is_dead()) {
-            return Ok(found.clone());
-        }
-        // The dead one first: it may hold what the new one needs.
-        *instance = None;
-        // What it serves is of many runs.
-        let made = self.instantiate(plugin, place, who, None).await?;
-        *instance = Some(made.clone());
-        Ok(made)
-    }
-
-    /// The same if it is there, and nobody makes or closes it.
-    pub fn shared_at_hand(&self, plugin: usize, place: &Place) -> Option<Arc<Instance>> {
-        let slot = self.slots().get(&(plugin, place.folder()))?.clone();
-        slot.note_use(std::time::Instant::now());
-        let instance = slot.instance.try_lock().ok()?;
-        instance.clone().filter(|found| !found.is_dead())
-    }
-
-    fn slots(&self) -> MutexGuard<'_, HashMap<(usize, PathBuf), Arc<Shared>>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn slot(&self, plugin: usize, place: &Place) -> Arc<Shared> {
-        let now = std::time::Instant::now();
-        let mut shared = self.slots();
-        if shared.len() >= MAX_SHARED {
-            // Only what nobody holds may go.
-            let idle = |entry: &Arc<Shared>| {
-                !entry.in_memory
-                    && Arc::strong_count(entry) == 1
-                    && entry.instance.try_lock().is_ok_and(|instance| {
-                        instance
-                            .as_ref()
-                            .is_none_or(|instance| Arc::strong_count(instance) == 1)
-                    })
-            };
-            let oldest = shared
-                .iter()
-                .filter(|(_, entry)| idle(entry))
-                .min_by_key(|(_, entry)| {
-                    *entry
-                        .last_used
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                })
-                .map(|(key, _)| key.clone());
-            if let Some(oldest) = oldest {
-                shared.remove(&oldest);
-            }
-        }
-        let slot = shared.entry((plugin, place.folder())).or_insert_with(|| {
-            Arc::new(Shared {
-                instance: Mutex::new(None),
-                last_used: StdMutex::new(now),
-                in_memory: place.is_memory(),
-            })
-        });
-        slot.note_use(now);
-        slot.clone()
-    }
-
-    /// Flushes and drops all shared instances; the program is about to end.
-    pub async fn flush(&self) {
-        self.close(Path::new("")).await;
-    }
-
-    /// Flushes and drops the shared instances of the apps in or below a folder.
-    pub async fn close(&self, folder: &Path) {
-        let slots: Vec<(usize, Arc<Shared>)> = self
-            .slots()
-            .extract_if(|(_, place), _| place.starts_with(folder))
-            .map(|((plugin, _), slot)| (plugin, slot))
-            .collect();
-        for (plugin, slot) in slots {
-            if let Some(instance) = slot.instance.lock().await.take() {
-                if !slot.in_memory {
-                    self.flush_one(plugin, &instance).await;
-                }
-                if !instance.is_dead() {
-                    instance.settle().await;
-                }
-            }
-        }
-    }
-
-    /// Does work for which nobody else may have the records of an app open. Runs that want them
-    /// wait.
-    pub async fn closed<T>(&self, place: &Place, work: impl Future<Output = T>) -> T {
-        let mut slots = Vec::new();
-        for (plugin, code) in self.plugins.iter().enumerate() {
-            if code.is_shared() {
-                slots.push((plugin, self.slot(plugin, place)));
-            }
-        }
-        let mut held = Vec::new();
-        for (plugin, slot) in &slots {
-            let mut instance = slot.instance.lock().await;
-            if let Some(instance) = instance.take() {
-                self.flush_one(*plugin, &instance).await;
-                instance.retire(RETIREMENT).await;
-            }
-            held.push(instance);
-        }
-        work.await
-    }
-
-    /// Makes the records of the apps in or below a folder durable; they stay open.
-    pub async fn checkpoint(&self, folder: &Path) {
-        let slots: Vec<(usize, Arc<Shared>)> = self
-            .slots()
-            .iter()
-            .filter(|((_, place), slot)| place.starts_with(folder) && !slot.in_memory)
-            .map(|((plugin, _), slot)| (*plugin, slot.clone()))
-            .collect();
-        for (plugin, slot) in slots {
-            let instance = slot.instance.lock().await.clone();
-            if let Some(instance) = instance {
-                self.flush_one(plugin, &instance).await;
-            }
-        }
-    }
-
-    async fn flush_one(&self, plugin: usize, instance: &Arc<Instance>) {
-        let flush = self.plugins[plugin]
-            .functions
-            .iter()
-            .position(|function| function.name == "$db_flush");
-        let (Some(function), false) = (flush, instance.is_dead()) else {
-            return;
-        };
-        let who = Caller {
-            workspace: String::new(),
-            app: String::new(),
-            agent: String::new(),
-            user: "_rmx_system".to_owned(),
-            deadline: 0,
-        };
-        let Ok(session) = instance.open(who).await else {
-            return;
-        };
-        let address = Address {
-            session,
-            function: function as u32,
-            // An array with null: the app's own database.
-            args: vec![0x91, 0xc0],
-        };
-        let started = instance.start(address, None).await;
-        let flushed = started.unwrap_or_else(|_| Err(instance.failure(function as u32)));
-        if let Err(failure) = flushed {
-            tracing::error!(code = %failure.code, "records are not flushed: {}", failure.message);
-        }
-        instance.close(session).await;
-    }
-
     /// What a workspace has sent and received, if that is limited.
     fn traffic(&self, place: &Place) -> Option<Arc<Traffic>> {
         let allowances = self.allowances.as_ref()?;
@@ -605,32 +388,6 @@ impl Assembly {
     }
 }
 
-/// The component that an operator put in the place of a family.
-async fn replace(
-    engine: &Engine,
-    linkers: &Linkers,
-    name: &str,
-    access: Access,
-    replacement: &Replacement,
-) -> Result<PluginCode> {
-    match replacement {
-        Replacement::Memory => {
-            let bytes = guests::in_memory(name)
-                .with_context(|| format!("family {name} has no form that lives in memory"))?;
-            let standing = Standing::BuiltIn(Access::Nothing);
-            PluginCode::load(engine, linkers, name, bytes, standing).await
-        }
-        Replacement::File(path) => {
-            let label = || path.display().to_string();
-            let bytes = std::fs::read(path).with_context(label)?;
-            let standing = Standing::InPlaceOf(access);
-            PluginCode::load(engine, linkers, name, &bytes, standing)
-                .await
-                .with_context(label)
-        }
-    }
-}
-
 /// Name of a plugin in messages to programs: no path.
 pub fn plugin_name(path: &Path) -> String {
     match path.file_stem() {
@@ -639,79 +396,24 @@ pub fn plugin_name(path: &Path) -> String {
     }
 }
 
-/// The component that an operator put in the place of a family that is composed with the VM.
-/// It is told who calls and given the variables of its run, as the VM is, and nothing else.
-async fn compose_in_place(
-    engine: &Engine,
-    linkers: &Linkers,
-    hostless: &mut Hostless,
-    name: &str,
-    replacement: &Replacement,
-) -> Result<()> {
-    if hostless.iter().all(|(family, _)| family != name) {
-        let behind = BEHIND_HOST.iter().map(|(name, ..)| *name);
-        let names: Vec<&str> = hostless
-            .iter()
-            .map(|(name, _)| name)
-            .chain(behind)
-            .chain(["mqtt", "websocket"])
-            .collect();
-        bail!(
-            "there is no family {name} to be replaced: {}",
-            names.join(", ")
-        );
-    }
-    let path = match replacement {
-        Replacement::File(path) => path,
-        Replacement::Memory => bail!("family {name} has no form that lives in memory"),
-    };
-    let label = || path.display().to_string();
-    let bytes = std::fs::read(path).with_context(label)?;
-    let standing = Standing::InPlaceOf(Access::Nothing);
-    let code = PluginCode::load(engine, linkers, name, &bytes, standing)
-        .await
-        .with_context(label)?;
-    if code.is_shared() {
-        bail!(
-            "{}: family {name} is composed with the VM, so it must export {FAMILY} itself",
-            label()
-        );
-    }
-    hostless.replace(name, bytes);
-    Ok(())
-}
-
-/// Two plugins with a function of the same name cannot be linked.
-async fn refuse_clashes(
-    engine: &Engine,
-    linkers: &Linkers,
-    hostless: &Hostless,
-    own: &[Arc<dyn HostFamily>],
+/// All functions one after another, those of the plugins first, with what each of them is.
+fn numbered(
     plugins: &[PluginCode],
-) -> Result<()> {
-    let mut composed = Vec::new();
-    for (name, bytes) in hostless.iter() {
-        let standing = Standing::InPlaceOf(Access::Nothing);
-        composed.push(PluginCode::load(engine, linkers, name, bytes, standing).await?);
-    }
-    let described: Vec<_> = own
-        .iter()
-        .map(|family| (family.name(), family.describe()))
-        .collect();
-    let mut owners: HashMap<&str, &str> = HashMap::new();
-    for (name, functions) in &described {
-        owners.extend(functions.iter().map(|function| (&*function.name, *name)));
-    }
-    for plugin in composed.iter().chain(plugins) {
-        for function in &plugin.functions {
-            if let Some(other) = owners.insert(&function.name, &plugin.name) {
-                bail!(
-                    "function {} is offered by two plugins: {other} and {}",
-                    function.name,
-                    plugin.name
-                );
-            }
+    own: Vec<Arc<dyn HostFamily>>,
+) -> (Vec<OwnFamily>, Vec<Function>, Vec<Target>) {
+    let described = own.into_iter().map(|family| OwnFamily {
+        functions: family.describe(),
+        family,
+    });
+    let host_families: Vec<OwnFamily> = described.collect();
+    let of_plugins = plugins.iter().map(|plugin| &plugin.functions);
+    let of_host = host_families.iter().map(|own| &own.functions);
+    let (mut functions, mut targets) = (Vec::new(), Vec::new());
+    for (plugin, described) in of_plugins.chain(of_host).enumerate() {
+        for (function, described) in (0u32..).zip(described) {
+            functions.push(copy(described));
+            targets.push(Target { plugin, function });
         }
     }
-    Ok(())
+    (host_families, functions, targets)
 }

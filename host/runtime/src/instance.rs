@@ -12,6 +12,7 @@
 //! the functions that had begun fail with a stable code, those that had not come back to their
 //! callers ([`job`]), which have them done by a new instance.
 
+mod death;
 mod in_place;
 pub mod job;
 mod task;
@@ -24,9 +25,9 @@ use crate::lock::AppLock;
 use crate::pace::Pace;
 use crate::plugin::{CallResult, Entry, Live, PluginCode};
 use crate::stream::{self, HostReply};
+use death::Death;
 use futures::FutureExt;
-use mix_sandbox::meter::{Meter, Overslept, metered};
-use mix_sandbox::state::GuestState;
+use mix_sandbox::meter::{Meter, metered};
 use mix_value::{Value, msgpack};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -36,8 +37,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::AbortHandle;
-use wasmtime::component::ResourceTableError;
-use wasmtime::{Store, Trap};
 
 /// Time for a shared instance between two answers while guest code is spinning.
 const SPIN_LIMIT: Duration = Duration::from_secs(60);
@@ -80,14 +79,6 @@ enum State {
     Dead,
 }
 
-/// Why an instance is gone.
-#[derive(Clone)]
-struct Death {
-    code: &'static str,
-    what: &'static str,
-    function: u32,
-}
-
 impl Instance {
     /// An instance that was just made.
     pub fn new(code: Arc<PluginCode>, live: Live, lock: Option<AppLock>) -> Arc<Instance> {
@@ -100,14 +91,6 @@ impl Instance {
             lock: StdMutex::new(lock),
             in_flight: AtomicUsize::new(0),
         })
-    }
-
-    /// True if it can be used no more.
-    pub fn is_dead(&self) -> bool {
-        self.death
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
     }
 
     /// Calls a function that never waits.
@@ -422,102 +405,6 @@ impl Instance {
         Ok(value)
     }
 
-    /// Notes why the instance died.
-    fn bury(&self, store: &Store<GuestState>, function: u32, error: wasmtime::Error) -> Failure {
-        let interrupted = matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt))
-            || error.is::<Overslept>();
-        let full = |error: &wasmtime::Error| {
-            let full = |cause: &(dyn std::error::Error + 'static)| {
-                matches!(cause.downcast_ref(), Some(ResourceTableError::Full))
-            };
-            error.chain().any(full)
-        };
-        let (code, what) = if store.data().limits.exceeded {
-            ("ERR_TOO_LARGE", "ran out of memory in")
-        } else if full(&error) {
-            (
-                "ERR_TOO_LARGE",
-                "held more files, requests and other handles of the host than a plugin may in",
-            )
-        } else if interrupted {
-            ("ERR_TIMEOUT", "did not answer in time in")
-        } else {
-            ("ERR_INTERNAL", "trapped in")
-        };
-        tracing::warn!(
-            plugin = %self.code.name,
-            function = %self.function_name(function),
-            stderr = %store.data().stderr(),
-            error = %error.root_cause(),
-            "plugin instance dropped"
-        );
-        *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(Death {
-            code,
-            what,
-            function,
-        });
-        self.failure(function)
-    }
-
-    /// Waits until the death of the instance is noted, so that the next call of the same
-    /// caller finds it dead and gets another one.
-    async fn buried(&self) {
-        for _ in 0..1_000 {
-            if self.is_dead() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// Lets another instance have the app; the store is gone.
-    fn unlock(&self) {
-        self.lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-    }
-
-    /// The task of the instance ended without a word: it is dead all the same.
-    fn lost(&self) {
-        let mut death = self.death.lock().unwrap_or_else(PoisonError::into_inner);
-        if death.is_none() {
-            *death = Some(Death {
-                code: "ERR_INTERNAL",
-                what: "was lost in",
-                function: u32::MAX,
-            });
-            drop(death);
-            self.unlock();
-        }
-    }
-
-    /// What a caller is told whose call died with the instance.
-    pub fn failure(&self, function: u32) -> Failure {
-        let death = self
-            .death
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let death = death.unwrap_or(Death {
-            code: "ERR_INTERNAL",
-            what: "was stopped in",
-            function,
-        });
-        let at = if death.function == u32::MAX {
-            function
-        } else {
-            death.function
-        };
-        let message = format!(
-            "plugin {} {} {}",
-            self.code.name,
-            death.what,
-            self.function_name(at)
-        );
-        failure(death.code, message)
-    }
-
     /// True if it serves many runs.
     pub fn is_shared(&self) -> bool {
         self.code.is_shared()
@@ -526,11 +413,6 @@ impl Instance {
     /// True if replies have to be checked.
     pub fn is_untrusted(&self) -> bool {
         !self.code.trusted
-    }
-
-    /// Why the instance died, for somebody who waits for function number `function`.
-    pub fn death_of(&self, function: u32) -> Option<Failure> {
-        self.is_dead().then(|| self.failure(function))
     }
 
     fn label(&self, function: u32) -> String {

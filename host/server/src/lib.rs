@@ -1,17 +1,21 @@
-//! The HTTP interface: connections, limits, start and end of the server.
+//! The HTTP interface: what the operator decides, what requests share, and how the server starts.
 //!
 //! What a request means and what its answer looks like is decided by
 //! `mix-http-api`; this module does the input and output.
 //!
-//! Requests become answers in `handler`; runs wait for a slot (`slots`), and tell what happens as
+//! `connections` come in, requests become answers in `handler`; runs wait for a slot (`slots`), and tell what happens as
 //! `events` if they are asked to. What lasts longer than a request has rooms of its own: `topics`,
 //! `sessions`, `signals`.
 //!
 //! Without any flag of identity, and on a loopback address, nobody is known and everything is
 //! open; otherwise `identity` asks for a token and decides by the grants of the workspace.
 
+// The futures of requests are nested deeply, from the connection to the call of a plugin.
+#![recursion_limit = "256"]
+
 mod activity;
 mod bodies;
+mod connections;
 mod elsewhere;
 mod encoding;
 mod events;
@@ -54,12 +58,7 @@ pub use tls::TlsFiles;
 use activity::Activities;
 use anyhow::{Context, Result};
 use bodies::Bodies;
-use futures::future::BoxFuture;
 use grants::Grants;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use identity::Identity;
 use lanes::Lanes;
 use links::Links;
@@ -83,25 +82,12 @@ use static_files::StaticFiles;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tls::Tls;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-
-/// Time for runs to end after the signal to stop.
-const FAREWELL: Duration = Duration::from_secs(30);
-
-/// Time for the headers of a request.
-const HEADER_LIMIT: Duration = Duration::from_secs(10);
-
-/// Largest head of a request.
-const HEADER_BYTES: usize = 64 << 10;
-
-/// Connections at once; more wait in the queue of the system.
-const MAX_CONNECTIONS: usize = 4096;
+use tokio::sync::{Semaphore, watch};
 
 /// Instances of agents that one run may keep, each in a session.
 const KEPT_BY_RUN: usize = 16;
@@ -342,8 +328,8 @@ impl Server {
             streams: Readers::new(readers::Limits {
                 user: 100,
                 address: 20,
-                runs: MAX_CONNECTIONS / 8,
-                total: MAX_CONNECTIONS / 2,
+                runs: connections::MAX_CONNECTIONS / 8,
+                total: connections::MAX_CONNECTIONS / 2,
             }),
             sessions: Readers::new(readers::Limits {
                 user: 20,
@@ -458,7 +444,7 @@ pub async fn serve(
         writeln!(std::io::stdout(), "dev token {token}").context("standard output")?;
     }
     listening(&format!("{scheme}://{address}"));
-    accept(&server, listener, tls).await
+    connections::accept(&server, listener, tls).await
 }
 
 /// The addresses under which the server is reached: those of all interfaces if it listens on all.
@@ -481,120 +467,4 @@ fn own_addresses(listening: SocketAddr) -> Vec<SocketAddr> {
 fn host_of(url: &str) -> Option<String> {
     let uri: http::Uri = url.parse().ok()?;
     Some(uri.host()?.to_ascii_lowercase())
-}
-
-/// Serves a connection to its end.
-async fn talk(
-    connection: impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
-    _place: Option<OwnedSemaphorePermit>,
-) {
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "connection ended");
-    }
-}
-
-/// Limits of connections.
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_LIMIT)
-        .max_buf_size(HEADER_BYTES);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(HEADER_BYTES as u32)
-        .max_concurrent_streams(128);
-    builder
-}
-
-/// Serves connections until a signal comes. The future is boxed so that all code that serves is
-/// compiled with this crate, once, and not with each program that polls it.
-fn accept(
-    server: &Arc<Server>,
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
-) -> BoxFuture<'_, Result<()>> {
-    Box::pin(async move {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let graceful = GracefulShutdown::new();
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        loop {
-            let accepting = async {
-                // The semaphore is never closed.
-                let place = places.clone().acquire_owned().await.ok();
-                listener
-                    .accept()
-                    .await
-                    .map(|(stream, peer)| (stream, peer, place))
-            };
-            tokio::select! {
-                accepted = accepting => match accepted {
-                    Ok((stream, peer, place)) => {
-                        // Small answers shall not wait for more.
-                        let _ = stream.set_nodelay(true);
-                        let server = server.clone();
-                        let client = peer.ip();
-                        let service = service_fn(move |request| handler::handle(server.clone(), request, client));
-                        let watcher = graceful.watcher();
-                        match &tls {
-                            None => {
-                                let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-                                tokio::spawn(talk(watcher.watch(connection), place));
-                            }
-                            Some(tls) => {
-                                let acceptor = tls.acceptor();
-                                tokio::spawn(async move {
-                                    let shaking = tokio::time::timeout(HEADER_LIMIT, acceptor.accept(stream));
-                                    let Ok(Ok(stream)) = shaking.await else {
-                                        tracing::debug!("no TLS connection");
-                                        return;
-                                    };
-                                    let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-                                    talk(watcher.watch(connection), place).await;
-                                });
-                            }
-                        }
-                    }
-                    Err(error) => {
-                        // Out of file handles, most likely: pause instead of spinning.
-                        tracing::warn!(%error, "a connection cannot be accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
-                },
-                _ = hangup.recv() => {
-                    if let Some(tls) = &tls {
-                        tls.reload();
-                    }
-                }
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-            }
-        }
-        tracing::info!("shutting down");
-        server.stopping.store(true, Ordering::Release);
-        server.ending.send_replace(true);
-        drop(listener);
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            std::process::exit(1);
-        });
-        let farewell = async {
-            graceful.shutdown().await;
-            // Asynchronous runs have no connection.
-            server.occupancy.emptied().await;
-        };
-        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
-            tracing::warn!("some runs did not end in time");
-        }
-        server.activities.written().await;
-        server.assembly.flush().await;
-        Ok(())
-    })
 }

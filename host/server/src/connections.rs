@@ -1,0 +1,144 @@
+//! Connections: how many there may be, what they may take, and how they end when the server does.
+
+use crate::tls::Tls;
+use crate::{Server, handler};
+use anyhow::Result;
+use futures::future::BoxFuture;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Time for runs to end after the signal to stop.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// Time for the headers of a request.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Largest head of a request.
+const HEADER_BYTES: usize = 64 << 10;
+
+/// Connections at once; more wait in the queue of the system.
+pub(crate) const MAX_CONNECTIONS: usize = 4096;
+
+/// Serves a connection to its end.
+async fn talk(
+    connection: impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
+    _place: Option<OwnedSemaphorePermit>,
+) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Limits of connections.
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT)
+        .max_buf_size(HEADER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEADER_BYTES as u32)
+        .max_concurrent_streams(128);
+    builder
+}
+
+/// Serves connections until a signal comes. The future is boxed so that all code that serves is
+/// compiled with this crate, once, and not with each program that polls it.
+pub(crate) fn accept(
+    server: &Arc<Server>,
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+) -> BoxFuture<'_, Result<()>> {
+    Box::pin(async move {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let graceful = GracefulShutdown::new();
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let accepting = async {
+                // The semaphore is never closed.
+                let place = places.clone().acquire_owned().await.ok();
+                listener
+                    .accept()
+                    .await
+                    .map(|(stream, peer)| (stream, peer, place))
+            };
+            tokio::select! {
+                accepted = accepting => match accepted {
+                    Ok((stream, peer, place)) => {
+                        // Small answers shall not wait for more.
+                        let _ = stream.set_nodelay(true);
+                        let server = server.clone();
+                        let client = peer.ip();
+                        let service = service_fn(move |request| handler::handle(server.clone(), request, client));
+                        let watcher = graceful.watcher();
+                        match &tls {
+                            None => {
+                                let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+                                tokio::spawn(talk(watcher.watch(connection), place));
+                            }
+                            Some(tls) => {
+                                let acceptor = tls.acceptor();
+                                tokio::spawn(async move {
+                                    let shaking = tokio::time::timeout(HEADER_LIMIT, acceptor.accept(stream));
+                                    let Ok(Ok(stream)) = shaking.await else {
+                                        tracing::debug!("no TLS connection");
+                                        return;
+                                    };
+                                    let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+                                    talk(watcher.watch(connection), place).await;
+                                });
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        // Out of file handles, most likely: pause instead of spinning.
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                _ = hangup.recv() => {
+                    if let Some(tls) = &tls {
+                        tls.reload();
+                    }
+                }
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        tracing::info!("shutting down");
+        server.stopping.store(true, Ordering::Release);
+        server.ending.send_replace(true);
+        drop(listener);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(1);
+        });
+        let farewell = async {
+            graceful.shutdown().await;
+            // Asynchronous runs have no connection.
+            server.occupancy.emptied().await;
+        };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!("some runs did not end in time");
+        }
+        server.activities.written().await;
+        server.assembly.flush().await;
+        Ok(())
+    })
+}
