@@ -113,6 +113,8 @@ fn what_is_no_component_or_name_is_said_in_one_line() {
             3,
             "cannot be written: Is a directory",
         ),
+        (&["run", &source], 2, "the agent is missing: mixer run"),
+        (&["run", "agent"], 2, "needs --ws-dir and --app"),
     ] {
         let (found, stdout, stderr) = mixer(arguments);
         assert_eq!((found, &*stdout), (code, ""), "{arguments:?}: {stderr}");
@@ -121,6 +123,8 @@ fn what_is_no_component_or_name_is_said_in_one_line() {
             "{arguments:?}: {stderr}"
         );
     }
+    let (code, _, stderr) = mixer(&["check", &source, &source]);
+    assert_eq!(code, 0, "given twice it is meant once: {stderr}");
 }
 
 #[test]
@@ -129,6 +133,7 @@ fn whoever_stops_reading_ends_a_command_quietly() {
         &["--help"][..],
         &["check", "--json", "absent.mix"],
         &["plugin", "--help"],
+        &["eval", "\"a\""],
     ] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mixer"))
             .args(arguments)
@@ -144,6 +149,10 @@ fn whoever_stops_reading_ends_a_command_quietly() {
         assert!(
             done.status.code().is_some_and(|code| code < 100),
             "{arguments:?}"
+        );
+        assert!(
+            !errors.contains("standard output"),
+            "{arguments:?}: {errors}"
         );
     }
 }

@@ -60,7 +60,11 @@ pub fn options(files: &[SourceFile], libraries: &[LibraryFile]) -> Result<Compil
 /// The texts of files and folders, and the libraries among them.
 pub fn sources(paths: &[PathBuf]) -> Result<Sources, Exit> {
     let mut sources = Sources::default();
-    for path in paths {
+    for (number, path) in paths.iter().enumerate() {
+        // Given twice it is meant once.
+        if paths[..number].contains(path) {
+            continue;
+        }
         match programs::read(path).map_err(|error| Exit::io(format!("{error:#}")))? {
             Source::Texts(found, libraries) => {
                 sources.files.extend(found);

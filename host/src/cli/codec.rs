@@ -1,9 +1,10 @@
 //! `mixer codec`.
 
 use super::Exit;
+use super::output;
 use clap::{Args, ValueEnum};
 use mix_value::{Value, escjson, msgpack};
-use std::io::{Read, Write};
+use std::io::Read;
 
 /// Converts one value.
 #[derive(Debug, Args)]
@@ -30,10 +31,7 @@ impl Codec {
             .read_to_end(&mut input)
             .map_err(|error| Exit::io(format!("standard input: {error}")))?;
         let value = decode(self.from, &input)?;
-        let output = encode(self.to, &value)?;
-        std::io::stdout()
-            .write_all(&output)
-            .map_err(|error| Exit::io(format!("standard output: {error}")))
+        output::bytes(&encode(self.to, &value)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Exit;
 use super::output;
 use clap::Args;
-use mix_runtime::embedding::EmbeddingCode;
+use mix_runtime::embedding::{self, EmbeddingCode};
 use mix_runtime::standalone::description::{Description, capabilities};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -30,8 +30,10 @@ impl Inspect {
             Ok(description) => description,
             Err(error) => {
                 // It may have agents all the same.
+                let has_agents = embedding::export(&bytes).is_ok_and(|export| export.is_some());
                 return match EmbeddingCode::load(&bytes) {
                     Ok(Some(code)) => self.embedding(&code, &bytes),
+                    Err(why) if has_agents => Err(failed(why)),
                     _ => Err(failed(error)),
                 };
             }

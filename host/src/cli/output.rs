@@ -9,10 +9,21 @@ use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 pub fn text(text: impl fmt::Display) -> Result<(), Exit> {
     let mut out = io::stdout().lock();
     let written = write!(out, "{text}").and_then(|()| out.flush());
-    written.map_err(|error| match error.kind() {
+    written.map_err(unwritten)
+}
+
+/// Writes bytes.
+pub fn bytes(bytes: &[u8]) -> Result<(), Exit> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written.map_err(unwritten)
+}
+
+fn unwritten(error: io::Error) -> Exit {
+    match error.kind() {
         ErrorKind::BrokenPipe => Exit::with_code(0, ""),
         _ => Exit::io(format!("standard output: {error}")),
-    })
+    }
 }
 
 /// Writes a line.

@@ -3,6 +3,7 @@
 use super::Exit;
 use super::execution;
 use super::install::Program;
+use super::output;
 use super::package;
 use super::select::GuestFlags;
 use super::units;
@@ -14,7 +15,7 @@ use mix_runtime::run::{BROKE_OFF, Outcome, RunRequest};
 use mix_runtime::tape::Tape;
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson, msgpack};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,15 @@ pub struct Run {
     guests: GuestFlags,
 }
 
+/// True for what stands for sources or a program rather than for an installed agent.
+fn names_a_program(what: &str) -> bool {
+    let path = Path::new(what);
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    what.contains('/')
+        || matches!(ending, Some("mix" | "mixexe" | "remix" | "wasm"))
+        || path.exists()
+}
+
 impl Run {
     pub fn execute(self) -> Result<(), Exit> {
         let params = params(&self.params)?;
@@ -68,9 +78,10 @@ impl Run {
         let (place, agent, program) = match self.what.as_slice() {
             [agent] => {
                 let (Some(ws_dir), Some(app)) = (&self.ws_dir, &self.app) else {
-                    return Err(Exit::usage(
-                        "running an installed agent needs --ws-dir and --app (or give PATH AGENT)",
-                    ));
+                    return Err(Exit::usage(match names_a_program(agent) {
+                        true => format!("the agent is missing: mixer run {agent} AGENT"),
+                        false => "running an installed agent needs --ws-dir and --app (or give PATH AGENT)".to_owned(),
+                    }));
                 };
                 let place = Place::new(ws_dir, &self.ws, app).map_err(Exit::usage)?;
                 let program = Installed::new(u64::MAX)
@@ -209,10 +220,7 @@ pub fn print(outcome: Outcome, what: &str, raw: bool, tags: bool) -> Result<(), 
                         .into_bytes()
                 }
             };
-            let mut out = std::io::stdout().lock();
-            out.write_all(&text)
-                .and_then(|()| out.flush())
-                .map_err(|error| Exit::io(format!("standard output: {error}")))
+            output::bytes(&text)
         }
         Outcome::Issue(issue) if issue.code == "RT_TIMEOUT" => {
             Err(Exit::timed_out(describe(&issue)))

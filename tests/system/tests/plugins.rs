@@ -411,8 +411,8 @@ fn tests_of_a_plugin_fail_where_it_is_wrong() {
 #[test]
 fn what_is_no_plugin_is_named() {
     for (bytes, part) in [
-        (&b""[..], "not a component"),
-        (&b"\0asm\x01\0\0\0"[..], "not a component"),
+        (&b""[..], "no WebAssembly component"),
+        (&b"\0asm\x01\0\0\0"[..], "no WebAssembly component"),
         (
             &b"\0asm\x0d\0\x01\0"[..],
             "does not export mix:ffi/family@0.1.1",
