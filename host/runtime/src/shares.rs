@@ -30,8 +30,9 @@ const KEPT: f64 = 0.9;
 /// Part of the processors that this process uses when they are busy; clients may be on the same ones.
 const BUSY: f64 = 0.75;
 
-/// Longest pause: the others may be done sooner.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause: the others may be done sooner. Each of sixteen endless loops pauses for a fifth of a second where
+/// its workspace has a processor.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Polls are booked together until they are as long as this.
 const BOOKED_AT: Duration = Duration::from_micros(500);
