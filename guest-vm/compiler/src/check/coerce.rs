@@ -197,10 +197,13 @@ impl Checker<'_> {
             // A sum that is still open: its value is checked.
             self.types.make_data_range(from);
         } else {
+            // Where data does not fit, what is known of the value tells the variables.
             let fits = self.types.attempt(|types| {
                 types.data_vars(to);
                 types.subtype(to, from)
-            });
+            }) || self
+                .types
+                .attempt(|types| types.make_data_range(to) && types.subtype(to, from));
             if !fits {
                 return None;
             }
