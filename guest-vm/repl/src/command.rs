@@ -171,6 +171,22 @@ impl Repl {
             out.push(Output::Text(format!("debug: interaction #{name} {rest}")));
         }
         let events = machine.act(session, action);
+        let failed = events.iter().any(|event| matches!(event, Event::Issue(_)));
+        self.show(events, out);
+        if opened.is_some() {
+            // The views that were there stay if there are no new ones.
+            let over = match failed {
+                false => self.views.replace(session),
+                true => opened,
+            };
+            if let Some(over) = over {
+                machine.close(over);
+            }
+        }
+    }
+
+    /// What an interaction tells: cells, then lines of the log, then errors.
+    fn show(&self, events: Vec<Event>, out: &mut Vec<Output>) {
         let (mut logs, mut failures) = (Vec::new(), Vec::new());
         for event in events {
             match event {
@@ -192,18 +208,16 @@ impl Repl {
                 event => out.extend(for_client(&event)),
             }
         }
-        if opened.is_some() {
-            // The views that were there stay if there are no new ones.
-            let over = match failures.is_empty() {
-                true => self.views.replace(session),
-                false => opened,
-            };
-            if let Some(over) = over {
-                machine.close(over);
-            }
-        }
         out.append(&mut logs);
         out.append(&mut failures);
+    }
+
+    /// The interactions of the views that nothing was entered for, those of live cells.
+    pub(crate) fn overhear(&self, machine: &mut dyn Machine, out: &mut Vec<Output>) {
+        if let Some(session) = self.views {
+            let events = machine.told(session);
+            self.show(events, out);
+        }
     }
 
     /// Starts a session with all modules there are, for a new view stack.

@@ -13,6 +13,10 @@ pub trait Machine {
     /// Does one action and gives what the session tells until it is done, the event `Done` left out.
     fn act(&mut self, session: u64, action: Action) -> Vec<Event>;
 
+    /// What the session has told by itself since: live cells, routines in the background. Waits no
+    /// longer than it takes to see that nothing follows.
+    fn told(&mut self, session: u64) -> Vec<Event>;
+
     /// Ends a session.
     fn close(&mut self, session: u64);
 }

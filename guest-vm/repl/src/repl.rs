@@ -129,6 +129,7 @@ impl Repl {
             if failed {
                 break;
             }
+            self.overhear(machine, &mut out);
         }
         out
     }

@@ -45,6 +45,18 @@ impl Machine for Native {
         }
     }
 
+    fn told(&mut self, session: u64) -> Vec<Event> {
+        let session = self.sessions.get_mut(&session).expect("an open session");
+        let mut events = Vec::new();
+        loop {
+            match session.run(&mut NoHost, 10_000) {
+                Step::Event(event) => events.push(event),
+                Step::Ready => {}
+                Step::Idle | Step::Listening(_) | Step::Waiting(_) => return events,
+            }
+        }
+    }
+
     fn close(&mut self, session: u64) {
         self.sessions.remove(&session);
     }
@@ -530,4 +542,21 @@ fn values_without_a_text_form_are_named() {
     s.says("1 ++ 2", "<stream>");
     s.says("auth.emptyToken()", "<token>");
     s.says("~regex \"a+\"", "<opaque>");
+}
+
+#[test]
+fn live_cells_are_told_without_a_further_command() {
+    let mut s = Loop::new(&[]);
+    let module = "module ticks
+  def channel = co.channelCreate()
+  live cell latest = co.consume(co.channelToStream(channel))
+  private cell push = action (x) { co.channelEmit(channel, x); co.channelEmit(channel, x + 1) }
+module end";
+    s.says(module, "");
+    s.says("#load ticks", "latest = null");
+    s.says(
+        "#invoke ticks.push \"$agent_environment\" 5",
+        "latest = 5 ; latest = 6",
+    );
+    s.says("1 + 1", "2");
 }

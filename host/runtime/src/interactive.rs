@@ -1,9 +1,8 @@
 //! A session of the VM that is driven action by action.
 //!
-//! The store lives in a task. A [`Session`] sends it commands and blocks until each is answered; a
-//! [`Driven`] one takes actions and gives events as they come, those of live cells between two
-//! actions too. A trap, or an interaction that takes too long, ends the session: every later
-//! command answers [`Ended`].
+//! The store lives in a task. [`Driven`] takes actions and gives events as they come, those of live
+//! cells between two actions too. A trap, or an interaction that takes too long, ends the session:
+//! the last event is then why it [`Ended`].
 
 use crate::assembly::Assembly;
 use crate::bindings::{Action, Event, Issue};
@@ -24,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use wasmtime::component::{Destination, StreamProducer, StreamReader, StreamResult, VecBuffer};
 use wasmtime::{Store, StoreContextMut};
 
@@ -73,19 +72,6 @@ impl Ended {
             Ended::Broken => "RT_INTERNAL",
         }
     }
-}
-
-/// A session that runs; dropped, it ends.
-pub struct Session {
-    commands: mpsc::UnboundedSender<Command>,
-    /// Filled when the task ends.
-    end: Arc<std::sync::OnceLock<Ended>>,
-}
-
-/// One action, and where its events go.
-struct Command {
-    action: Action,
-    reply: oneshot::Sender<Vec<Event>>,
 }
 
 /// A session whose events come by themselves; dropped, it ends.
@@ -201,68 +187,6 @@ fn open(
     })
 }
 
-impl Session {
-    /// Loads the program and opens a session of it.
-    pub async fn open(
-        assembly: &Arc<Assembly>,
-        request: SessionRequest,
-    ) -> anyhow::Result<Result<Session, Issue>> {
-        let timeout = request.timeout;
-        let opened = match open(assembly, request).await? {
-            Ok(opened) => opened,
-            Err(issue) => return Ok(Err(issue)),
-        };
-        let (commands, receiver) = mpsc::unbounded_channel();
-        let end = Arc::new(std::sync::OnceLock::new());
-        let told = end.clone();
-        tokio::spawn(async move {
-            let work = async |store: &mut Store<GuestState>, run| {
-                serve(store, run, receiver, timeout).await
-            };
-            let _ = told.set(opened.drive(work).await);
-        });
-        Ok(Ok(Session { commands, end }))
-    }
-
-    /// Runs one action to its end; its events up to `done`.
-    ///
-    /// Blocks: not to be called from an asynchronous task.
-    pub fn act(&self, action: Action) -> Result<Vec<Event>, Ended> {
-        let (reply, answer) = oneshot::channel();
-        // If the task is gone the command is dropped, and with it the sender of the answer.
-        let _ = self.commands.send(Command { action, reply });
-        answer.blocking_recv().map_err(|_| *self.end.wait())
-    }
-}
-
-/// Serves commands one after another; the end of the commands is the end of the session.
-async fn serve(
-    store: &mut Store<GuestState>,
-    run: Run,
-    mut commands: mpsc::UnboundedReceiver<Command>,
-    timeout: Duration,
-) -> wasmtime::Result<Ended> {
-    store
-        .run_concurrent(async |accessor| {
-            let (mut send, receiver) = actions::channel(1);
-            let stream = accessor.with(|access| StreamReader::new(access, Actions(receiver)))?;
-            let (events,) = run.call_concurrent(accessor, (stream,)).await?;
-            let (listener, mut received) = Listener::new();
-            accessor.with(|access| events.pipe(access, listener))?;
-            while let Some(command) = commands.recv().await {
-                let deadline = Instant::now() + timeout;
-                accessor.with(|mut access| access.data_mut().deadline = Some(deadline));
-                let work = perform(command, &mut send, &mut received);
-                match tokio::time::timeout_at(deadline.into(), work).await {
-                    Ok(worked) => worked?,
-                    Err(_) => return Ok(Ended::TimedOut),
-                }
-            }
-            Ok(Ended::Broken)
-        })
-        .await?
-}
-
 /// Passes actions on one after another, and events as they come. An interaction has its time; in
 /// between the session may take as long as it likes.
 async fn tell(
@@ -289,8 +213,8 @@ async fn tell(
                     }
                 };
                 let event = tokio::select! {
+                    // Live cells that tell without end do not keep back an action.
                     biased;
-                    event = received.recv() => event,
                     action = actions.recv(), if until.is_none() => {
                         let Some(action) = action else {
                             return Ok(Ended::Closed);
@@ -302,6 +226,7 @@ async fn tell(
                         }
                         continue;
                     }
+                    event = received.recv() => event,
                     () = over => return Ok(Ended::TimedOut),
                 };
                 let Some(event) = event else {
@@ -317,27 +242,6 @@ async fn tell(
             }
         })
         .await?
-}
-
-async fn perform(
-    command: Command,
-    send: &mut actions::Sender<Action>,
-    received: &mut mpsc::UnboundedReceiver<Event>,
-) -> wasmtime::Result<()> {
-    send.send(command.action)
-        .await
-        .map_err(|_| wasmtime::Error::msg("the session takes no actions any more"))?;
-    let mut events = Vec::new();
-    loop {
-        match received.recv().await {
-            Some(Event::Done(_)) => break,
-            Some(event) => events.push(event),
-            None => return Err(wasmtime::Error::msg("the session ended by itself")),
-        }
-    }
-    // Nobody waits any more if the session was dropped.
-    let _ = command.reply.send(events);
-    Ok(())
 }
 
 /// The stream of actions, from a channel.

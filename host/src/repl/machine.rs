@@ -3,7 +3,7 @@
 use mix_repl::Machine;
 use mix_runtime::assembly::Assembly;
 use mix_runtime::bindings as wit;
-use mix_runtime::interactive::{Ended, Session, SessionRequest};
+use mix_runtime::interactive::{Driven, Ended, SessionRequest};
 use mix_runtime::neighbours;
 use mix_runtime::programs::Executable;
 use mix_runtime::workspace::Place;
@@ -12,6 +12,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+
+/// A session that has told nothing for so long has nothing to tell at the moment.
+const QUIET: Duration = Duration::from_millis(25);
+
+/// Events of live cells that are shown at once; the others come with the next input.
+const MOST_TOLD: usize = 1_000;
 
 /// Where and for whom phrases run.
 pub struct Setting {
@@ -32,8 +38,9 @@ pub struct VmMachine {
     setting: Setting,
     program: Option<Arc<Executable>>,
     /// Opened by `load`, which must know whether the program links.
-    fresh: Option<Session>,
-    sessions: HashMap<u64, Session>,
+    fresh: Option<Driven>,
+    /// Those that ended say why until they are closed.
+    sessions: HashMap<u64, Result<Driven, Ended>>,
     next: u64,
 }
 
@@ -51,7 +58,7 @@ impl VmMachine {
         }
     }
 
-    fn start(&self) -> Result<Session, Box<Issue>> {
+    fn start(&self) -> Result<Driven, Box<Issue>> {
         // No program was loaded: the loop asks for a session only after one was.
         let program = self
             .program
@@ -66,10 +73,7 @@ impl VmMachine {
             environment: self.setting.environment.clone(),
             neighbours: Some(std::sync::Arc::new(neighbours::All)),
         };
-        match self
-            .runtime
-            .block_on(Session::open(&self.assembly, request))
-        {
+        match self.runtime.block_on(Driven::open(&self.assembly, request)) {
             Ok(opened) => opened.map_err(|found| Box::new(issue(found))),
             Err(error) => {
                 tracing::error!(error = %format!("{error:#}"), "no session");
@@ -94,7 +98,7 @@ impl Machine for VmMachine {
         self.next += 1;
         // A session that cannot start is missed, and said so, at its first action.
         if let Some(session) = self.fresh.take().or_else(|| self.start().ok()) {
-            self.sessions.insert(self.next, session);
+            self.sessions.insert(self.next, Ok(session));
         }
         self.next
     }
@@ -103,17 +107,49 @@ impl Machine for VmMachine {
         let Some(action) = wit_action(action) else {
             return vec![Event::Issue(ended(Ended::Broken))];
         };
-        let acted = match self.sessions.get(&session) {
-            Some(session) => session.act(action),
-            None => Err(Ended::Broken),
+        let mut events = Vec::new();
+        let Some(open) = self.sessions.get_mut(&session) else {
+            return vec![Event::Issue(ended(Ended::Broken))];
         };
-        match acted {
-            Ok(events) => events.into_iter().map(event).collect(),
-            Err(why) => {
-                self.sessions.remove(&session);
-                vec![Event::Issue(ended(why))]
+        let driven = match open {
+            Ok(driven) => driven,
+            Err(why) => return vec![Event::Issue(ended(*why))],
+        };
+        // Why a session takes no actions any more is among its events.
+        let _ = driven.actions.blocking_send(action);
+        loop {
+            match driven.events.blocking_recv() {
+                Some(Ok(wit::Event::Done(_))) => return events,
+                Some(Ok(told)) => events.push(event(told)),
+                over => {
+                    let why = over.and_then(Result::err).unwrap_or(Ended::Broken);
+                    *open = Err(why);
+                    events.push(Event::Issue(ended(why)));
+                    return events;
+                }
             }
         }
+    }
+
+    fn told(&mut self, session: u64) -> Vec<Event> {
+        let mut events = Vec::new();
+        let Some(open) = self.sessions.get_mut(&session) else {
+            return events;
+        };
+        while events.len() < MOST_TOLD {
+            let Ok(driven) = open else { break };
+            let next = async { tokio::time::timeout(QUIET, driven.events.recv()).await };
+            match self.runtime.block_on(next) {
+                Err(_) => break,
+                Ok(Some(Ok(told))) => events.push(event(told)),
+                Ok(over) => {
+                    let why = over.and_then(Result::err).unwrap_or(Ended::Broken);
+                    *open = Err(why);
+                    events.push(Event::Issue(ended(why)));
+                }
+            }
+        }
+        events
     }
 
     fn close(&mut self, session: u64) {

@@ -154,6 +154,42 @@ fn last<'a>(printed: &'a [String], cell: &str) -> Option<&'a str> {
 }
 
 #[test]
+fn live_cells_go_on_while_nothing_is_entered() {
+    let (timeout, pause) = ("5s", std::time::Duration::from_millis(6_500));
+    let mut child = Command::new(mixer())
+        .args(["repl", "--timeout", timeout])
+        .env("RUST_LOG", "off")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("mixer can be started");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    let module = "module ticks
+  def beats = co.channelFrom(emit -> do { for (let k in array.enumerate(1000)) { emit(k); co.sleep(0.1) } return null })
+  live cell beat = co.consume(co.channelToStream(beats))
+  var cell n = 0
+module end
+#load ticks
+";
+    let enter = |stdin: &mut std::process::ChildStdin, text: &str| {
+        stdin
+            .write_all(text.as_bytes())
+            .expect("the REPL reads its input");
+    };
+    enter(&mut stdin, module);
+    // Longer than an interaction may take.
+    std::thread::sleep(pause);
+    enter(&mut stdin, "#mark later\n#input ticks.n 4\n");
+    drop(stdin);
+    let output = child.wait_with_output().expect("the REPL ends");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let (_, after) = text.split_once("--- later\n").expect("the mark");
+    assert!(after.contains("beat = "), "{text}");
+    assert!(after.contains("n = 4\n"), "{text}");
+    assert!(!text.contains("error"), "{text}");
+}
+
+#[test]
 fn live_cells_over_queries_follow_the_commits() {
     for database in ["null", "db.localInMemDB(\"more\")", "minidb.DB"] {
         let mut input = format!(
