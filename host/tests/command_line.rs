@@ -59,6 +59,11 @@ fn a_flag_that_this_server_cannot_honour_is_refused() {
         (&["--files-origin", "files.example.com"], "HOST"),
         (&["--db-sync", "sometimes"], "full"),
         (&["--max-runs", "2001"], "at most 2000"),
+        (&["--max-runs", "0"], "from 1 on"),
+        (&["--base-url", "mix.example.com"], "HOST"),
+        (&["--base-url", "https://u:p@mix.example.com"], "HOST"),
+        (&["--server-name", "mix/example"], "letters"),
+        (&["--cors-origin", "https://a.example.com/path"], "SCHEME"),
     ] {
         let all = [&["serve", "--ws-dir", "/nowhere/ws"], arguments].concat();
         let (code, stdout, stderr) = mixer(&all);
@@ -68,6 +73,38 @@ fn a_flag_that_this_server_cannot_honour_is_refused() {
             "{arguments:?}: {stderr}"
         );
     }
+}
+
+#[test]
+fn a_variable_of_a_flag_without_value_is_a_switch() {
+    for (value, code, told) in [
+        ("1", 2, "no sandbox"),
+        ("true", 2, "no sandbox"),
+        // The next thing that is wrong.
+        ("0", 3, "/nowhere/ws"),
+        ("yes", 2, "true, false, 1 or 0"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_mixer"))
+            .args(["serve", "--ws-dir", "/dev/null/nowhere/ws"])
+            .env("MIXER_ENABLE_COMMANDS", value)
+            .output()
+            .expect("the program was built for this test");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{value}: {stderr}");
+        assert!(stderr.contains(told), "{value}: {stderr}");
+    }
+}
+
+#[test]
+fn passwords_are_not_shown_with_the_configuration() {
+    let proxy = "http://ada:parole@proxy.example.com:3128";
+    let shown = ["--print-config", "--http-proxy", proxy];
+    let (code, stdout, stderr) = mixer(&[&["serve", "--ws-dir", "ws"][..], &shown].concat());
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("http-proxy") && !stdout.contains("parole"),
+        "{stdout}"
+    );
 }
 
 #[test]
@@ -97,6 +134,11 @@ fn what_is_no_component_or_name_is_said_in_one_line() {
             &["plugin", "check", &text],
             1,
             "plugin text is no WebAssembly component",
+        ),
+        (
+            &["serve", "--ws-dir", &folder, "--mixrt-wasm", &text],
+            2,
+            "text.wasm is no WebAssembly component",
         ),
         (
             &["install", &source, "--ws-dir", &folder, "--app", "a"],

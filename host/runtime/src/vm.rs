@@ -26,7 +26,7 @@ use crate::snapshot::images::{Counts, Images};
 use crate::snapshot::parts::Parts;
 use crate::snapshot::shape::Shape;
 use crate::stream::{HostReply, Offered};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mix_sandbox::linker::linker;
 use mix_sandbox::state::{Grants, GuestState};
 use std::borrow::Cow;
@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
+use wasmparser::Parser;
 use wasmtime::component::{
     Component, ComponentExportIndex, Instance, InstancePre, Linker, StreamReader, TypedFunc,
 };
@@ -374,6 +375,9 @@ fn vm_bytes(replacement: Option<&Path>, own: &'static [u8]) -> Result<Cow<'stati
         Some(path) => {
             let bytes = std::fs::read(path);
             let bytes = bytes.with_context(|| format!("{} cannot be read", path.display()))?;
+            if !Parser::is_component(&bytes) {
+                bail!("{} is no WebAssembly component", path.display());
+            }
             Ok(Cow::Owned(bytes))
         }
     }

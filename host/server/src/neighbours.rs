@@ -287,7 +287,17 @@ async fn apart<T: Send + 'static>(asking: impl Future<Output = T> + Send + 'stat
         .ok()
 }
 
-/// Whether an address belongs to an origin, which is a URL without a path.
+/// An address without the path of the public URL, as a proxy passes it on; `None`: it has none.
+pub fn without_base(uri: &Uri, base: &str) -> Option<Uri> {
+    let base = base.parse::<Uri>().ok()?;
+    let path = Some(base.path().trim_end_matches('/')).filter(|path| !path.is_empty())?;
+    let rest = uri.path_and_query()?.as_str().strip_prefix(path)?;
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(rest.parse().ok().filter(|_| rest.starts_with('/'))?);
+    Uri::from_parts(parts).ok()
+}
+
+/// Whether an address belongs to an origin, which is a URL whose path does not matter.
 pub fn is_origin(uri: &Uri, origin: &str) -> bool {
     fn parts(uri: &Uri) -> Option<(&str, &str, u16)> {
         let scheme = uri.scheme_str()?;
@@ -398,6 +408,26 @@ mod tests {
         ] {
             let uri: Uri = uri.parse().expect("an address");
             assert_eq!(is_origin(&uri, origin), same, "{uri} {origin}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_the_public_url_is_taken_off() {
+        for (uri, base, rest) in [
+            (
+                "https://h/mix/v1/ws?a=b",
+                "https://h/mix",
+                Some("/v1/ws?a=b"),
+            ),
+            ("/mix/v1/ws", "https://h/mix", Some("/v1/ws")),
+            ("https://h/v1/ws", "https://h/mix", None),
+            ("https://h/mixer/v1", "https://h/mix", None),
+            ("https://h/v1/ws", "https://h", None),
+        ] {
+            let uri: Uri = uri.parse().expect("an address");
+            let taken = without_base(&uri, base);
+            let path = taken.as_ref().and_then(Uri::path_and_query);
+            assert_eq!(path.map(|path| path.as_str()), rest, "{uri} {base}");
         }
     }
 }

@@ -15,7 +15,7 @@ const FLAG: &str = "config";
 /// Its environment variable.
 const VARIABLE: &str = "MIXER_CONFIG";
 /// Flags whose values are not shown.
-const SECRET: [&str; 1] = ["secrets-key"];
+const SECRET: [&str; 2] = ["secrets-key", "http-proxy"];
 
 /// The arguments with what the configuration file adds, and the names that it decided.
 pub fn with_file(

@@ -1,5 +1,6 @@
 //! The command line: flags, exit codes, one module per command.
 
+mod addresses;
 mod build;
 mod check;
 mod codec;

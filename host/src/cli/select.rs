@@ -37,7 +37,7 @@ pub struct GuestFlags {
     #[arg(long, value_name = "FILE", env = "MIXER_MIXRT_WASM")]
     pub mixrt_wasm: Option<PathBuf>,
     /// Lifts the rules about addresses and schemes of outbound requests.
-    #[arg(long, env = "MIXER_DANGEROUS_HTTP_MODE")]
+    #[arg(long, env = "MIXER_DANGEROUS_HTTP_MODE", value_parser = units::switch)]
     pub dangerous_http_mode: bool,
     /// Time of an outbound request.
     #[arg(long, value_name = "D", env = "MIXER_HTTP_TIMEOUT", default_value = "60s", value_parser = units::duration)]
@@ -154,7 +154,7 @@ impl GuestFlags {
         let mut variables = vec![
             (
                 "MIXER_HTTP_TIMEOUT".to_owned(),
-                self.http_timeout.as_secs().max(1).to_string(),
+                format!("{}ms", self.http_timeout.as_millis().max(1)),
             ),
             (
                 "MIXER_HTTP_RESPONSE_LIMIT".to_owned(),

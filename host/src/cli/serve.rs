@@ -1,5 +1,6 @@
 //! `mixer serve`.
 
+use super::addresses;
 use super::runtime;
 use super::select::{GuestFlags, OfServer};
 use super::units;
@@ -40,10 +41,10 @@ pub struct Serve {
     #[arg(long, value_name = "N", env = "MIXER_PORT", default_value_t = 8000)]
     port: u16,
     /// Public URL.
-    #[arg(long, value_name = "URL", env = "MIXER_BASE_URL")]
+    #[arg(long, value_name = "URL", env = "MIXER_BASE_URL", value_parser = addresses::base)]
     base_url: Option<String>,
     /// Name of the server in topics and subjects of agents; the host of the public URL without it.
-    #[arg(long, value_name = "NAME", env = "MIXER_SERVER_NAME")]
+    #[arg(long, value_name = "NAME", env = "MIXER_SERVER_NAME", value_parser = addresses::name)]
     server_name: Option<String>,
     /// Run time of an agent.
     #[arg(long, value_name = "D", env = "MIXER_AGENT_TIMEOUT", default_value = "60s", value_parser = units::duration)]
@@ -51,20 +52,20 @@ pub struct Serve {
     /// Greatest run time that a caller can ask for.
     #[arg(long, value_name = "D", env = "MIXER_AGENT_TIMEOUT_MAX", default_value = "300s", value_parser = units::duration)]
     agent_timeout_max: Duration,
-    /// Run time of an asynchronous run.
+    /// Run time of an asynchronous run, and of work after an answer.
     #[arg(long, value_name = "D", env = "MIXER_POSTPONE_TIMEOUT", default_value = "60s", value_parser = units::duration)]
     postpone_timeout: Duration,
-    /// Greatest run time of an asynchronous run that a caller can ask for.
+    /// Greatest run time of these that can be asked for.
     #[arg(long, value_name = "D", env = "MIXER_POSTPONE_TIMEOUT_MAX", default_value = "1h", value_parser = units::duration)]
     postpone_timeout_max: Duration,
     /// Executables kept in memory.
     #[arg(long, value_name = "SIZE", env = "MIXER_AGENT_CACHE_SIZE", default_value = "512MiB", value_parser = units::size)]
     agent_cache_size: u64,
     /// Runs at once; 4 per core without it.
-    #[arg(long, value_name = "N", env = "MIXER_MAX_RUNS")]
+    #[arg(long, value_name = "N", env = "MIXER_MAX_RUNS", value_parser = units::at_least_one)]
     max_runs: Option<usize>,
     /// Runs of one workspace at once; all without it.
-    #[arg(long, value_name = "N", env = "MIXER_WS_MAX_RUNS")]
+    #[arg(long, value_name = "N", env = "MIXER_WS_MAX_RUNS", value_parser = units::at_least_one)]
     ws_max_runs: Option<usize>,
     /// Runs that may wait.
     #[arg(long, value_name = "N", env = "MIXER_RUN_QUEUE", default_value_t = 256)]
@@ -90,7 +91,8 @@ pub struct Serve {
         value_name = "O",
         env = "MIXER_CORS_ORIGIN",
         value_delimiter = ',',
-        default_value = "*"
+        default_value = "*",
+        value_parser = addresses::origin_or_any
     )]
     cors_origins: Vec<String>,
     /// Who sees the description of the interface (OpenAPI).
@@ -152,10 +154,10 @@ pub struct Serve {
     #[arg(long, value_name = "SIZE", env = "MIXER_WS_EGRESS_LIMIT", value_parser = units::size)]
     ws_egress_limit: Option<u64>,
     /// Separate origin (URL) at which only files of apps are served, pages and scripts among them as they are.
-    #[arg(long, value_name = "URL", env = "MIXER_FILES_ORIGIN", value_parser = origin)]
+    #[arg(long, value_name = "URL", env = "MIXER_FILES_ORIGIN", value_parser = addresses::origin)]
     files_origin: Option<String>,
     /// Not offered: programs of the host run in no sandbox of this server.
-    #[arg(long, env = "MIXER_ENABLE_COMMANDS", hide = true)]
+    #[arg(long, env = "MIXER_ENABLE_COMMANDS", hide = true, value_parser = units::switch)]
     enable_commands: bool,
     /// Not offered: this server compiles nothing for its agents.
     #[arg(
@@ -242,22 +244,6 @@ impl IdentityFlags {
     }
 }
 
-/// A URL without a path.
-fn origin(text: &str) -> Result<String, String> {
-    let text = text.trim_end_matches('/');
-    let uri: http::Uri = text.parse().map_err(|_| format!("{text:?} is no URL"))?;
-    let is_origin = matches!(uri.scheme_str(), Some("http" | "https"))
-        && uri.path() == "/"
-        && uri.query().is_none()
-        && uri
-            .authority()
-            .is_some_and(|authority| !authority.as_str().contains('@'));
-    match is_origin {
-        true => Ok(text.to_ascii_lowercase()),
-        false => Err("it must be http://HOST[:PORT] or https://HOST[:PORT]".to_owned()),
-    }
-}
-
 fn subject(text: &str) -> Result<Subject, String> {
     Subject::parse(text).ok_or_else(|| {
         format!("{text:?} is none of user/…, domain/…, agent/…, all-users, anonymous")
@@ -302,7 +288,7 @@ impl Serve {
             ));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let max_runs = self.max_runs.unwrap_or(4 * cores).max(1);
+        let max_runs = self.max_runs.unwrap_or(4 * cores);
         if max_runs > engine::MOST_RUNS {
             let most = engine::MOST_RUNS;
             return Err(Exit::usage(format!("--max-runs is at most {most}")));
@@ -320,7 +306,7 @@ impl Serve {
                 ws_dir.display()
             )));
         };
-        let workspace_runs = self.ws_max_runs.unwrap_or(max_runs).clamp(1, max_runs);
+        let workspace_runs = self.ws_max_runs.unwrap_or(max_runs).min(max_runs);
         let runtime = runtime()?;
         let storage = {
             // The bucket uses its tasks.
@@ -335,9 +321,7 @@ impl Serve {
             ws_dir,
             files: files.clone(),
             address: SocketAddr::new(ip, self.port),
-            base_url: self
-                .base_url
-                .map(|url| url.trim_end_matches('/').to_owned()),
+            base_url: self.base_url,
             server_name: self.server_name,
             settings: Settings {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -346,7 +330,10 @@ impl Serve {
                 package_limit: self.package_limit,
                 agent_timeout_ms: self.agent_timeout.min(self.agent_timeout_max).as_millis() as u64,
                 agent_timeout_max_ms: self.agent_timeout_max.as_millis() as u64,
-                postpone_timeout_ms: self.postpone_timeout.as_millis() as u64,
+                postpone_timeout_ms: self
+                    .postpone_timeout
+                    .min(self.postpone_timeout_max)
+                    .as_millis() as u64,
                 postpone_timeout_max_ms: self.postpone_timeout_max.as_millis() as u64,
                 cors_origins: self.cors_origins,
                 files_origin: self.files_origin,

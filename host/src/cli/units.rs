@@ -1,4 +1,4 @@
-//! Durations and sizes on the command line.
+//! Durations, sizes, counts and switches on the command line.
 
 use std::time::Duration;
 
@@ -45,6 +45,23 @@ pub fn size_or_none(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number of which there has to be one.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("it must be a number from 1 on".to_owned()),
+    }
+}
+
+/// What a variable says of a flag without a value.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("it must be true, false, 1 or 0".to_owned()),
+    }
+}
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text
@@ -65,6 +82,8 @@ mod tests {
         assert_eq!(size("256MiB"), Ok(256 << 20));
         assert_eq!(size("7"), Ok(7));
         assert_eq!((size_or_none("0"), size_or_none("7")), (Ok(0), Ok(7)));
+        assert_eq!((at_least_one("1"), switch("1")), (Ok(1), Ok(true)));
+        assert!(at_least_one("0").is_err() && switch("yes").is_err());
         for bad in ["", "x", "0", "-1s", "1y", "99999999999999h"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
