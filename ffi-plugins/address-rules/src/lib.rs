@@ -51,7 +51,7 @@ pub fn is_refused(address: IpAddr) -> bool {
 }
 
 /// The IPv4 address inside of `::ffff:0:0/96` and `64:ff9b::/96`.
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+pub fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let parts = address.segments();
     let mapped = parts[..5] == [0; 5] && parts[5] == 0xffff;
     let translated = parts[..6] == [0x64, 0xff9b, 0, 0, 0, 0];

@@ -28,7 +28,7 @@
 //! All of it together, from the outside: `tests/system/tests/sandbox.rs`.
 
 use http::Uri;
-use mix_address_rules::{is_local_name, is_refused};
+use mix_address_rules::{embedded_v4, is_local_name, is_refused};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -82,7 +82,7 @@ pub fn check_uri(uri: &Uri, dangerous: bool, own: &[SocketAddr]) -> Result<(), R
     let host = authority.host().to_ascii_lowercase();
     let host = host.strip_suffix('.').unwrap_or(&host);
     if let Some(address) = literal(host) {
-        if is_refused(address) || own.iter().any(|mine| mine.ip() == address) {
+        if is_refused(address) || own.iter().any(|mine| is_same(mine.ip(), address)) {
             return Err(Reason::Address);
         }
         return Ok(());
@@ -92,6 +92,15 @@ pub fn check_uri(uri: &Uri, dangerous: bool, own: &[SocketAddr]) -> Result<(), R
     } else {
         Ok(())
     }
+}
+
+/// Whether an address is that of the server, as itself or inside of one of IPv6.
+pub(super) fn is_same(own: IpAddr, address: IpAddr) -> bool {
+    let plain = |address: IpAddr| match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(inner) => embedded_v4(inner).map_or(address, IpAddr::V4),
+    };
+    plain(own) == plain(address)
 }
 
 /// An address in any spelling that a URL parser takes: dotted, short, decimal, hexadecimal, octal, IPv6.

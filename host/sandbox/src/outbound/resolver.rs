@@ -2,6 +2,7 @@
 //! Behind a proxy the judged address is what the proxy is asked for.
 
 use super::CONNECT_LIMIT;
+use super::guard::is_same;
 use super::proxy::Proxy;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -75,7 +76,7 @@ fn judged(
 }
 
 fn is_refused(address: IpAddr, own: &[IpAddr]) -> bool {
-    mix_address_rules::is_refused(address) || own.contains(&address)
+    mix_address_rules::is_refused(address) || own.iter().any(|own| is_same(*own, address))
 }
 
 /// Connections whose peer is judged once more.
@@ -184,6 +185,8 @@ mod tests {
             &["169.254.169.254", "8.8.8.8"],
             // The address of this server itself.
             &["93.184.216.34"],
+            &["::ffff:93.184.216.34"],
+            &["64:ff9b::93.184.216.34"],
         ] {
             assert!(
                 matches!(judge(refused), Err(Refused::Address)),

@@ -347,6 +347,7 @@ fn check_addresses(outbound: &Outbound, members: &Map) -> Result<(), ApiError> {
                 "url_blocked",
                 format!("{name} is not allowed: {reason}"),
             )
+            .with_detail("reason", Value::from(reason))
         };
         let uri: http::Uri = address.parse().map_err(|_| blocked("no address"))?;
         let judged = outbound.judge(&uri);
