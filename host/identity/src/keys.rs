@@ -11,6 +11,9 @@ const MAX_BYTES: usize = 512 << 10;
 /// Most keys of a set that are kept.
 const MAX_KEYS: usize = 256;
 
+/// Most keys of one id that a token is tried with.
+const MAX_SAME_ID: usize = 8;
+
 /// Smallest RSA modulus in bytes (2048 bits).
 const MIN_MODULUS: usize = 256;
 
@@ -98,15 +101,19 @@ impl KeySet {
         self.keys.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
-    /// The key for a token: by id, or the only one that fits the algorithm.
-    pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
-        let mut fitting = self
+    /// The keys that may have signed a token: those of its id, which services may have in common, or
+    /// the only one that fits the algorithm.
+    pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Vec<&DecodingKey> {
+        let fitting = self
             .keys
             .iter()
             .filter(|key| key.algorithm == algorithm && (id.is_none() || key.id.as_deref() == id));
-        let found = fitting.next()?;
+        let mut found: Vec<_> = fitting.map(|key| &key.key).take(MAX_SAME_ID).collect();
         // Two keys that fit leave open which one was meant.
-        fitting.next().is_none().then_some(&found.key)
+        if id.is_none() && found.len() > 1 {
+            found.clear();
+        }
+        found
     }
 }
 

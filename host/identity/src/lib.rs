@@ -44,5 +44,5 @@ pub use signing::{OwnKey, SigningKey};
 pub use subject::Subject;
 #[cfg(feature = "tokens")]
 pub use token::{
-    Issuers, PROCESS_KEY_ID, Refusal, Verifier, claims, issuer, key_id, process_token,
+    Issuers, PROCESS_KEY_ID, Refusal, Verifier, claims, issuer, key_id, process_token, valid_until,
 };

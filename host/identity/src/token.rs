@@ -118,23 +118,20 @@ impl Verifier<'_> {
             _ => return Err(Refusal::Bad("algorithm")),
         };
         let process_key;
-        let key = if kind == TokenKind::Process {
+        let keys = if kind == TokenKind::Process {
             if header.kid.as_deref() != Some(PROCESS_KEY_ID) {
                 return Err(Refusal::Bad("unknown key"));
             }
             process_key = DecodingKey::from_secret(self.process_key);
-            &process_key
+            vec![&process_key]
         } else if let Some(own) = own {
-            &own.key
+            vec![&own.key]
         } else {
             let keys = self.keys.ok_or(Refusal::NoKeys)?;
             keys.find(header.kid.as_deref(), algorithm)
-                .ok_or(Refusal::UnknownKey)?
         };
-        match crypto::verify(signature, signed.as_bytes(), key, algorithm) {
-            Ok(true) => self.judge(claims, kind),
-            Ok(false) | Err(_) => Err(Refusal::Bad("signature")),
-        }
+        check_signature(signature, signed, &keys, algorithm)?;
+        self.judge(claims, kind)
     }
 
     fn judge(&self, claims: &str, kind: TokenKind) -> Result<Caller, Refusal> {
@@ -219,6 +216,13 @@ pub fn issuer(token: &str) -> Option<String> {
     decode::<Claims>(token.split('.').nth(1)?)?.iss
 }
 
+/// The second from which a token that was verified does not count any more.
+pub fn valid_until(token: &str) -> Option<i64> {
+    let end = decode::<Claims>(token.split('.').nth(1)?)?.exp?;
+    // Saturates.
+    Some((end.ceil() as i64).saturating_add(LEEWAY))
+}
+
 /// The claims of a token that was verified.
 pub fn claims(token: &str) -> Option<Value> {
     decode(token.split('.').nth(1)?)
@@ -238,12 +242,24 @@ pub(crate) fn verified<'a>(token: &'a str, keys: &KeySet) -> Result<&'a str, Ref
     if header.crit.is_some() || header.alg != "EdDSA" {
         return Err(Refusal::Bad("algorithm"));
     }
-    let key = keys
-        .find(header.kid.as_deref(), Algorithm::EdDSA)
-        .ok_or(Refusal::UnknownKey)?;
-    match crypto::verify(signature, signed.as_bytes(), key, Algorithm::EdDSA) {
-        Ok(true) => Ok(claims),
-        Ok(false) | Err(_) => Err(Refusal::Bad("signature")),
+    let keys = keys.find(header.kid.as_deref(), Algorithm::EdDSA);
+    check_signature(signature, signed, &keys, Algorithm::EdDSA)?;
+    Ok(claims)
+}
+
+/// One of the keys must have signed.
+fn check_signature(
+    signature: &str,
+    signed: &str,
+    keys: &[&DecodingKey],
+    algorithm: Algorithm,
+) -> Result<(), Refusal> {
+    let is_signer =
+        |key: &&DecodingKey| crypto::verify(signature, signed.as_bytes(), key, algorithm);
+    match keys {
+        [] => Err(Refusal::UnknownKey),
+        keys if keys.iter().any(|key| is_signer(key).unwrap_or(false)) => Ok(()),
+        _ => Err(Refusal::Bad("signature")),
     }
 }
 

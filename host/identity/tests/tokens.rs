@@ -70,6 +70,37 @@ fn a_token_without_key_id_needs_exactly_one_key_that_fits() {
 }
 
 #[test]
+fn services_may_have_the_id_of_a_key_in_common() {
+    let id = key_id(&token("ed"));
+    let mut other = signing(1).public_set();
+    other["keys"][0]["kid"] = json!(id);
+    let other = KeySet::parse(other.to_string().as_bytes()).expect("a key set");
+    for mut sets in [[keys(), other.clone()], [other.clone(), keys()]] {
+        let [all, more] = &mut sets;
+        all.extend(more.clone());
+        let verifier = Verifier {
+            keys: Some(all),
+            process_key: &PROCESS_KEY,
+            own: None,
+            issuers: &Issuers::default(),
+            now: NOW,
+        };
+        assert!(verifier.verify(&token("ed")).is_ok());
+    }
+    let verifier = Verifier {
+        keys: Some(&other),
+        process_key: &PROCESS_KEY,
+        own: None,
+        issuers: &Issuers::default(),
+        now: NOW,
+    };
+    assert_eq!(
+        verifier.verify(&token("ed")),
+        Err(Refusal::Bad("signature"))
+    );
+}
+
+#[test]
 fn unknown_weak_and_foreign_keys_are_refused() {
     for name in ["weak", "unknown_kid", "wrong_kid"] {
         assert_eq!(verify(&token(name)), Err(Refusal::UnknownKey), "{name}");

@@ -14,10 +14,11 @@ use super::issuing::{self, seconds_now};
 use super::neighbours::Inside;
 use mix_http_api::{ApiError, Need, Route};
 use mix_identity::{
-    Caller, Issuers, Permission, Refusal, Subject, Target, TokenKind, Verifier, Workspace, allow,
-    is_server_admin, issuer, key_id, process_token, touches,
+    Caller, Issuers, KeySet, Permission, Refusal, Subject, Target, TokenKind, Verifier, Workspace,
+    allow, is_server_admin, issuer, key_id, process_token, touches,
 };
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What the operator says about identity.
 #[derive(Debug, Clone, Default)]
@@ -129,6 +130,11 @@ impl Identity {
     /// What is wrong with the keys, for the readiness of the server.
     pub fn trouble(&self) -> Option<&'static str> {
         self.keys.trouble()
+    }
+
+    /// Tells when tokens may have lost their keys.
+    pub fn key_changes(&self) -> watch::Receiver<Option<Arc<KeySet>>> {
+        self.keys.changes()
     }
 
     /// The caller behind a token; none is the anonymous one.

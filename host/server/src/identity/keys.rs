@@ -5,7 +5,7 @@ use mix_identity::KeySet;
 use mix_runtime::download::Downloads;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 
 /// Between two fetches.
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -32,7 +32,7 @@ struct Shared {
     downloads: Downloads,
     services: Vec<Service>,
     /// All sets together; `None` until one was fetched.
-    all: RwLock<Option<Arc<KeySet>>>,
+    all: watch::Sender<Option<Arc<KeySet>>>,
     /// When an unknown key was last a reason to fetch.
     asked: Mutex<Option<Instant>>,
     /// A fetch because of an unknown key has failed.
@@ -54,13 +54,12 @@ impl Keys {
         let shared = Arc::new(Shared {
             downloads: Downloads::new()?,
             services: urls.into_iter().map(service).collect(),
-            all: RwLock::new(None),
+            all: watch::Sender::new(None),
             asked: Mutex::new(None),
             failed: Notify::new(),
         });
         if shared.services.is_empty() {
-            *shared.all.write().unwrap_or_else(PoisonError::into_inner) =
-                Some(Arc::new(KeySet::default()));
+            shared.all.send_replace(Some(Arc::default()));
         } else {
             let mut all = shared.fetch().await;
             let kept = shared.clone();
@@ -80,11 +79,12 @@ impl Keys {
 
     /// The keys that tokens are verified with; `None`: no set could be fetched.
     pub fn current(&self) -> Option<Arc<KeySet>> {
-        self.0
-            .all
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.all.borrow().clone()
+    }
+
+    /// Tells when sets were fetched again.
+    pub fn changes(&self) -> watch::Receiver<Option<Arc<KeySet>>> {
+        self.0.all.subscribe()
     }
 
     /// Fetches all sets because a key is unknown, unless that was done lately; true if it was done now
@@ -151,7 +151,7 @@ impl Shared {
                 all.get_or_insert_with(KeySet::default).extend(set.clone());
             }
         }
-        *self.all.write().unwrap_or_else(PoisonError::into_inner) = all.map(Arc::new);
+        self.all.send_replace(all.map(Arc::new));
         fetched.into_iter().all(|fetched| fetched)
     }
 }

@@ -1,7 +1,7 @@
 //! Interactive sessions over WebSocket connections.
 
 use super::*;
-use mix_system_tests::Socket;
+use mix_system_tests::{Events, Socket, now};
 
 const APP: &str = "/v1/ws/acme/app/streams";
 
@@ -161,4 +161,43 @@ fn a_session_has_limits_and_ends_with_its_app() {
     socket.until_done();
     site.expect(OWNER, "DELETE", APP, Value::Null, 204);
     assert_eq!(socket.end().0, 1001);
+}
+
+/// What stays open as long as its token counts: a session, and a stream of a topic.
+fn opened(site: &Site, token: &str) -> (Socket, Events) {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    let counter = format!("{APP}/agent/counter/session");
+    let mut socket = Socket::open(site.server.base(), &counter, &headers).expect("a session");
+    socket.until_done();
+    let topic = site.topic("shared/application", "news");
+    let (status, events) = site.server.open("GET", &topic, &headers, None);
+    assert_eq!(status, 200);
+    (socket, events)
+}
+
+fn assert_over((mut socket, mut events): (Socket, Events)) {
+    assert_eq!(socket.end().0, 1008);
+    assert_eq!(events.next_named(), None);
+}
+
+#[test]
+fn what_is_open_ends_with_its_token() {
+    let site = start(&[]);
+    // Tokens count for a minute after their end, for clocks that differ.
+    let over = json!({ "sub": OWNER, "email": OWNER, "exp": now() - 50 });
+    assert_over(opened(&site, &site.service.token_with(over)));
+}
+
+#[test]
+fn what_is_open_ends_when_the_key_of_its_token_is_taken_back() {
+    let site = start(&[]);
+    let old = opened(&site, &site.service.token(OWNER));
+    site.service.rotate();
+    // The first token with the new key is a reason to look at the keys.
+    let mut new = opened(&site, &site.service.token(OWNER));
+    assert_over(old);
+    new.0
+        .send(&json!({ "type": "input", "cell": "count", "value": 5, "id": 1 }));
+    assert_eq!(new.0.until_done().1, 1);
 }

@@ -32,7 +32,7 @@ impl Site {
         site
     }
 
-    fn topic(&self, kind: &str, key: &str) -> String {
+    pub(super) fn topic(&self, kind: &str, key: &str) -> String {
         let server = self
             .server
             .base()
