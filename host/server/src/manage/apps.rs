@@ -7,7 +7,7 @@ use crate::named::enter;
 use crate::records::{Database, map, text};
 use crate::registered::{self, Runnable};
 use mix_http_api::{ApiError, Done, described, is_agent_name};
-use mix_identity::{Permission, Resource, Target};
+use mix_identity::{Permission, Resource, Subject, Target};
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
 use std::sync::Arc;
@@ -60,9 +60,8 @@ pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiErro
     let rights = server.grants.of(&place.workspace).await?;
     let of_app: Vec<String> = rights
         .grants()
-        .filter(|(_, grant)| match &grant.resource {
-            Resource::Db(app) | Resource::Agent(app, _) => *app == place.app,
-            Resource::Workspace | Resource::Command(_) => false,
+        .filter(|(_, grant)| {
+            is_inside(&grant.resource, &place.app) || is_agent_of(server, &grant.subject, place)
         })
         .map(|(id, _)| id.to_owned())
         .collect();
@@ -71,6 +70,26 @@ pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiErro
     match workspaces::remove(&server.ws_dir, place.folder()).await? {
         true => Ok(Done::Nothing),
         false => Err(ApiError::no_such_app()),
+    }
+}
+
+fn is_inside(resource: &Resource, of: &str) -> bool {
+    match resource {
+        Resource::Db(app) | Resource::Agent(app, _) => app == of,
+        Resource::Workspace | Resource::Command(_) => false,
+    }
+}
+
+/// Whether a subject is an agent of the app, on this server.
+fn is_agent_of(server: &Server, subject: &Subject, place: &Place) -> bool {
+    match subject {
+        Subject::Agent {
+            server: name,
+            workspace,
+            app,
+            ..
+        } => server.is_called(name) && *workspace == place.workspace && *app == place.app,
+        _ => false,
     }
 }
 
