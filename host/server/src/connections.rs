@@ -1,5 +1,6 @@
 //! Connections: how many there may be, what they may take, and how they end when the server does.
 
+use crate::incoming::MAX_HEADERS;
 use crate::tls::Tls;
 use crate::{Server, handler};
 use anyhow::Result;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Time for runs to end after the signal to stop.
@@ -21,8 +22,8 @@ const FAREWELL: Duration = Duration::from_secs(30);
 /// Time for the headers of a request.
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Largest head of a request.
-const HEADER_BYTES: usize = 64 << 10;
+/// Largest head of a request that is read at all; of those that are, the greater ones are told so.
+const HEADER_BYTES: usize = 2 * MAX_HEADERS;
 
 /// Connections at once; more wait in the queue of the system.
 pub(crate) const MAX_CONNECTIONS: usize = 4096;
@@ -53,17 +54,37 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// The signals that a server minds. They are minded from the moment they are made.
+pub(crate) struct Minded {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Minded {
+    pub(crate) fn new() -> Result<Minded> {
+        Ok(Minded {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// Serves connections until a signal comes. The future is boxed so that all code that serves is
 /// compiled with this crate, once, and not with each program that polls it.
 pub(crate) fn accept(
     server: &Arc<Server>,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    signals: Minded,
 ) -> BoxFuture<'_, Result<()>> {
     Box::pin(async move {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let Minded {
+            mut hangup,
+            mut terminate,
+            mut interrupt,
+        } = signals;
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
@@ -130,8 +151,10 @@ pub(crate) fn accept(
             std::process::exit(1);
         });
         let farewell = async {
+            // Connections are kept as long as there are runs, to say that nothing new is begun.
+            server.occupancy.emptied().await;
             graceful.shutdown().await;
-            // Asynchronous runs have no connection.
+            // What the last requests left at work: asynchronous runs have no connection.
             server.occupancy.emptied().await;
         };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {

@@ -5,7 +5,7 @@ use super::encoding;
 use super::identity::{Admitted, Asking};
 use super::incoming::RequestBody;
 use super::named::{enter, enter_for, existing, looked_up};
-use super::neighbours::Inside;
+use super::neighbours::{Inside, without_base};
 use super::rate::network;
 use super::reply::{Reply, ReplyBody};
 use super::runs::Asked;
@@ -105,10 +105,15 @@ async fn connected(
 
 async fn respond(
     server: Arc<Server>,
-    request: Request<RequestBody>,
+    mut request: Request<RequestBody>,
     mut visit: Visit,
 ) -> Response<ReplyBody> {
     let start = Instant::now();
+    if visit.inside.is_some()
+        && let Some(uri) = without_base(request.uri(), &server.base_url)
+    {
+        *request.uri_mut() = uri;
+    }
     let span = span_of(&server, &request, &visit);
     visit.trace = span.as_ref().map(|span| span.place().clone());
     let method = request.method().as_str().to_owned();
@@ -243,9 +248,12 @@ async fn answer(
             _ => Vec::new(),
         },
     };
-    let Some(mut head) = incoming::head(&parts) else {
-        let error = ApiError::new(431, "headers_too_large", "the request line is too long");
-        return mix_http_api::refuse(&server.settings, &facts, error).into();
+    let mut head = match incoming::head(&parts) {
+        Ok(head) => head,
+        Err(message) => {
+            let error = ApiError::new(431, "headers_too_large", message);
+            return mix_http_api::refuse(&server.settings, &facts, error).into();
+        }
     };
     encoding::without_marks(&mut head);
     let packs = encoding::accepts_gzip(&head);
@@ -307,7 +315,8 @@ async fn planned(
         Plan::Body(pending) => pending,
     };
     record.route = pending.route.pattern;
-    if server.stopping.load(Ordering::Acquire) {
+    // What a run asks for while it ends is part of its run.
+    if server.stopping.load(Ordering::Acquire) && visit.inside.is_none() {
         let error = ApiError::new(503, "shutting_down", "the server is shutting down");
         return pending.refuse(error).into();
     }

@@ -17,6 +17,9 @@ use tokio::io::AsyncWriteExt;
 /// Longest request line.
 const MAX_TARGET: usize = 16 << 10;
 
+/// Longest headers of a request, all together.
+pub const MAX_HEADERS: usize = 64 << 10;
+
 /// Time for a body without regard to its size.
 const BODY_GRACE: Duration = Duration::from_secs(10);
 
@@ -81,13 +84,22 @@ impl Body for RequestBody {
     }
 }
 
-/// The head; `None` if the request line is too long.
-pub fn head(parts: &http::request::Parts) -> Option<Head> {
+/// The head; the error says what of it is too long.
+pub fn head(parts: &http::request::Parts) -> Result<Head, &'static str> {
     let target = match parts.uri.path_and_query() {
         Some(target) => target.as_str(),
         None => "/",
     };
-    (target.len() <= MAX_TARGET).then(|| Head {
+    if target.len() > MAX_TARGET {
+        return Err("the request line is longer than 16 KiB");
+    }
+    // As they are sent, with `: ` and the end of the line.
+    let lengths = parts.headers.iter();
+    let lengths = lengths.map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if lengths.sum::<usize>() > MAX_HEADERS {
+        return Err("the headers are longer than 64 KiB");
+    }
+    Ok(Head {
         method: parts.method.as_str().to_owned(),
         target: target.to_owned(),
         headers: parts

@@ -443,8 +443,10 @@ pub async fn serve(
         // Without it nobody gets in: a closed standard output ends the start.
         writeln!(std::io::stdout(), "dev token {token}").context("standard output")?;
     }
+    // Whoever reads that it listens may end it.
+    let signals = connections::Minded::new()?;
     listening(&format!("{scheme}://{address}"));
-    connections::accept(&server, listener, tls).await
+    connections::accept(&server, listener, tls, signals).await
 }
 
 /// The addresses under which the server is reached: those of all interfaces if it listens on all.

@@ -245,6 +245,20 @@ impl Server {
         let _ = self.child.wait();
     }
 
+    /// Asks the process to stop, as an operator does.
+    pub fn terminate(&self) {
+        let asked = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        asked.unwrap_or_else(|error| panic!("kill: {error}"));
+    }
+
+    /// Waits for the end of the process: its exit code.
+    pub fn wait(mut self) -> Option<i32> {
+        let ended = self.child.wait();
+        ended.unwrap_or_else(|error| panic!("wait: {error}")).code()
+    }
+
     /// The process id.
     pub fn process(&self) -> u32 {
         self.child.id()

@@ -16,6 +16,8 @@ mod examples;
 mod instances;
 #[path = "runnables/interface.rs"]
 mod interface;
+#[path = "runnables/postponed.rs"]
+mod postponed;
 #[path = "runnables/sessions.rs"]
 mod sessions;
 #[path = "runnables/sign_in.rs"]

@@ -202,8 +202,13 @@ fn oversized_parts_are_refused() {
         answers(&text).iter().all(|status| *status == "431"),
         "{text}"
     );
-    let text = get(&format!("/v1/{}", &long[..20 << 10]), "x");
-    assert_eq!(answers(&text), ["431"], "{text}");
+    for text in [
+        get(&format!("/v1/{}", &long[..20 << 10]), "x"),
+        get("/v1/health", &long[..66 << 10]),
+    ] {
+        assert_eq!(answers(&text), ["431"], "{text}");
+        assert!(text.contains("headers_too_large"), "{text}");
+    }
     let run = format!("{APP}/agent/fine/run");
     for (body, code) in [
         (json!({ "name": &long[..5 << 10] }), "params_too_large"),
