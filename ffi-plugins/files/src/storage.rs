@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use mix_plugin_sdk::folder::names;
+use mix_folder_listing::names;
 use mix_plugin_sdk::{Caller, Failure, Map};
 
 use crate::info;

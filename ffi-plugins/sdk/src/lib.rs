@@ -58,7 +58,6 @@ pub mod bindings;
 mod caller;
 mod clock;
 mod failure;
-pub mod folder;
 mod function;
 mod handle;
 mod inside;

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use mix_plugin_sdk::folder::names;
+use mix_folder_listing::names;
 use mix_plugin_sdk::mix_value::msgpack;
 use mix_plugin_sdk::{Caller, Failure, Value};
 use sha2::{Digest, Sha256};

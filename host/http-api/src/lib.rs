@@ -68,7 +68,9 @@ pub use manage::{
     ACTIVITIES, ActivityFilter, Content, Done, Elsewhere, HIDDEN, Job, Maintenance, Managed,
     Purpose, SignIn, checked_provider, is_inside, is_linkable,
 };
-pub use names::{LOGGING_APP, is_agent_name, is_app_name, is_workspace_name};
+pub use names::{
+    APP_NAME, LOGGING_APP, WORKSPACE_NAME, is_agent_name, is_app_name, is_workspace_name,
+};
 pub use plan::{Docs, Facts, NeedsBody, Plan, Settings, Step, plan, refuse};
 pub use records::FamilyCall;
 pub use response::{Response, is_files_origin};

@@ -1,5 +1,11 @@
 //! Names and identifiers in paths.
 
+/// What a workspace name is, for people.
+pub const WORKSPACE_NAME: &str = "1 to 64 letters, digits, `_` or `-`";
+
+/// What an app name is, for people.
+pub const APP_NAME: &str = "2 to 128 letters, digits, `_`, `-` or `.`";
+
 /// True for a workspace name: `[A-Za-z0-9_][A-Za-z0-9_-]{0,63}`.
 pub fn is_workspace_name(text: &str) -> bool {
     let bytes = text.as_bytes();

@@ -179,9 +179,9 @@ fn delete_documents(
                     "ids is missing: a JSON array of record ids",
                 ));
             }
+            check_charset(head)?;
             let body = std::str::from_utf8(body)
                 .map_err(|_| ApiError::bad_param("the form is not UTF-8"))?;
-            check_charset(head)?;
             form = parse_pairs(body)?;
             only(&form, "ids")?
                 .ok_or_else(|| ApiError::bad_param("ids is missing: a JSON array of record ids"))?

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use mix_app_files::{app_of_folder, folder_name};
-use mix_http_api::{is_app_name, is_workspace_name};
+use mix_http_api::{APP_NAME, WORKSPACE_NAME, is_app_name, is_workspace_name};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -23,10 +23,10 @@ impl Place {
     /// An app by its names, which are checked.
     pub fn new(ws_dir: &Path, workspace: &str, app: &str) -> Result<Place> {
         if !is_workspace_name(workspace) {
-            bail!("{workspace:?} is no workspace name: 1 to 64 letters, digits, `_` or `-`");
+            bail!("{workspace:?} is no workspace name: {WORKSPACE_NAME}");
         }
         if !is_app_name(app) {
-            bail!("{app:?} is no app name: 2 to 128 letters, digits, `_`, `-` or `.`");
+            bail!("{app:?} is no app name: {APP_NAME}");
         }
         Ok(Place {
             ws_dir: std::path::absolute(ws_dir)?,

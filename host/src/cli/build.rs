@@ -195,7 +195,8 @@ impl Build {
         match &self.app {
             Some(app) if mix_http_api::is_app_name(app) => Ok(app.clone()),
             Some(app) => Err(Exit::usage(format!(
-                "{app:?} is no app name: 2 to 128 letters, digits, `_`, `-` or `.`"
+                "{app:?} is no app name: {}",
+                mix_http_api::APP_NAME
             ))),
             None => Ok(programs::name_after(&self.paths[0])),
         }

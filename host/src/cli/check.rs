@@ -6,6 +6,7 @@ use clap::Args;
 use mix_compiler::{CompileOptions, SourceFile};
 use mix_runtime::libraries::LibraryFile;
 use mix_runtime::programs::{self, Source};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// Checks sources.
@@ -60,9 +61,10 @@ pub fn options(files: &[SourceFile], libraries: &[LibraryFile]) -> Result<Compil
 /// The texts of files and folders, and the libraries among them.
 pub fn sources(paths: &[PathBuf]) -> Result<Sources, Exit> {
     let mut sources = Sources::default();
-    for (number, path) in paths.iter().enumerate() {
-        // Given twice it is meant once.
-        if paths[..number].contains(path) {
+    let mut given = HashSet::new();
+    for path in paths {
+        // Given twice it is meant once, however it is written.
+        if !given.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
             continue;
         }
         match programs::read(path).map_err(|error| Exit::io(format!("{error:#}")))? {

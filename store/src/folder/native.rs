@@ -46,39 +46,6 @@ impl NativeFolder {
     }
 }
 
-/// How often a folder is listed again whose files come and go meanwhile: each look takes
-/// microseconds, and where others write without a pause most of them fail.
-const MAX_LOOKS: u32 = 2_000;
-
-fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        // Names that are not UTF-8 are none of the store's.
-        if let Ok(name) = entry?.file_name().into_string() {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
-/// Looks again as long as something is missing, but the folder is there. What stays missing is
-/// nothing that is not there: whoever waits for an exchange of folders shall not take it for one.
-fn again<T>(
-    mut look: impl FnMut() -> io::Result<T>,
-    is_there: impl Fn() -> io::Result<()>,
-) -> io::Result<T> {
-    for _ in 0..=MAX_LOOKS {
-        match look() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => is_there()?,
-            other => return other,
-        }
-    }
-    Err(io::Error::new(
-        io::ErrorKind::ResourceBusy,
-        "its files come and go all the time; try again",
-    ))
-}
-
 impl Folder for NativeFolder {
     fn open(&self, name: &str, write: bool) -> io::Result<Box<dyn FolderFile>> {
         let file = NativeFolder::options()
@@ -106,10 +73,10 @@ impl Folder for NativeFolder {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        // In a component a name that goes away while the folder is listed ends the list: its
-        // system interface asks about each one.
-        let is_there = || fs::metadata(&self.path).map(drop);
-        again(|| names(&self.path), is_there)
+        let names = mix_folder_listing::names(&self.path, usize::MAX)?;
+        // Names that are not UTF-8 are none of the store's.
+        let names = names.into_iter().filter_map(|name| name.into_string().ok());
+        Ok(names.collect())
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {
@@ -285,31 +252,6 @@ impl FolderFile for NativeFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_list_goes_on_until_nothing_vanishes_meanwhile() {
-        let gone = || io::Error::from(io::ErrorKind::NotFound);
-        let mut looks = 0;
-        let look = || {
-            looks += 1;
-            if looks < 100 { Err(gone()) } else { Ok(looks) }
-        };
-        assert_eq!(again(look, || Ok(())).expect("is listed"), 100);
-        // A folder that is not there is told from one that is never quiet.
-        let never = || -> io::Result<()> { Err(gone()) };
-        let error = again(never, || Err(gone())).expect_err("no folder");
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        let error = again(never, || Ok(())).expect_err("never quiet");
-        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
-        // Anything else is said at once.
-        let mut looks = 0;
-        let refused = || -> io::Result<()> {
-            looks += 1;
-            Err(io::ErrorKind::PermissionDenied.into())
-        };
-        assert!(again(refused, || Ok(())).is_err());
-        assert_eq!(looks, 1);
-    }
 
     #[test]
     fn a_folder_that_is_not_there_has_no_list() {

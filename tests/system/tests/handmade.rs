@@ -172,6 +172,22 @@ fn a_plugin_written_by_hand_works() {
 }
 
 #[test]
+fn a_plugin_that_begins_with_much_memory_works() {
+    // 80 MiB: to describe itself it may add to what it has from the start, to run it may have more.
+    let parts = Parts {
+        memory: "1280",
+        ..Parts::default()
+    };
+    let evil = parts.written();
+    let check = evil.check();
+    assert_eq!(check.code, 0, "{}", check.stderr);
+    let done = evil.run("evil", "go", &[]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let output = response_json(done.stdout.as_bytes());
+    assert_eq!(output, json!({"caught": "ok", "then": "ok"}));
+}
+
+#[test]
 fn a_plugin_that_describes_itself_badly_is_refused() {
     // Each function is described by 20 bytes that begin at 32, its name by the first 8 of them.
     for (parts, told) in [
