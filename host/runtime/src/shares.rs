@@ -1,45 +1,51 @@
 //! Processor time, shared between workspaces.
 //!
-//! A run is polled until it waits or a tick of the epoch is over. The time of each poll is booked
-//! on the account of its workspace. Who uses more than a fair share while others want theirs
-//! pauses between two polls, so that its runs together get their share; who is alone,
-//! or modest, never pauses. What the server does around runs (connections, requests, the log) comes off
-//! before the rest is shared: it is mostly the work of those whose runs are short.
+//! A run is polled until it waits or a tick of the epoch is over. The time for which a poll keeps its thread is booked
+//! on the account of its workspace. While others are at work too, a workspace that uses more than the *level*
+//! (processors for each that wants more than its share) gets ahead of it, and its runs wait in a [`Line`] until
+//! it is not ahead any more, one after the other. Long runs wait there for each other too, so that however many there are,
+//! no more of them than there are processors stand in the way of others. Who is alone, or modest, never waits for others.
+//!
+//! What others have used does not show what they want: who waits for a processor uses none. So a part of the processors
+//! is left free for them to grow into, until all have the same. What the server does around runs (connections, requests,
+//! the log) comes off before the rest is shared: it is mostly the work of those whose runs are short.
+//!
+//! * [`Shares`]: the accounts of all workspaces.
+//! * [`paced`]: drives the work of a run, and lets it wait.
 
+mod line;
+
+pub use line::paced;
+
+use line::Line;
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::time::Sleep;
 
 /// How far back use is remembered: what was used before counts a third.
 const MEMORY: Duration = Duration::from_millis(100);
 
-/// After so long without a poll an account is closed.
-const FORGOTTEN: Duration = Duration::from_secs(1);
+/// A workspace that has had no run for so long leaves its share to the others.
+const ACTIVE: Duration = Duration::from_secs(1);
 
-/// Time that a run may be ahead of its share before it pauses.
-const AHEAD: Duration = Duration::from_millis(10);
+/// How often the level is found anew, and whether others are at work at all.
+const LOOK: Duration = Duration::from_millis(10);
 
-/// Part of its share that is left to who wants more while the processors are busy: changing over to its runs
-/// costs the others time as well.
-const KEPT: f64 = 0.9;
+/// Time that a workspace may be ahead of its share before its runs wait.
+const AHEAD: Duration = Duration::from_millis(20);
 
-/// Part of the processors that this process uses when they are busy; clients may be on the same ones.
+/// Part of an equal share that is left to who wants more while others want less: changing over to its runs
+/// costs them time as well.
+const KEPT: f64 = 0.8;
+
+/// Part of the processors that are given away while there are workspaces that do not want more; the rest
+/// is for them to grow into, and for clients on the same machine.
 const BUSY: f64 = 0.75;
-
-/// Longest pause: the others may be done sooner. Each of sixteen endless loops pauses for a fifth of a second where
-/// its workspace has a processor.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Polls are booked together until they are as long as this.
-const BOOKED_AT: Duration = Duration::from_micros(500);
 
 /// The accounts of all workspaces.
 pub struct Shares {
     cores: f64,
+    begin: Instant,
     /// Processor time of this process so far.
     clock: fn() -> Duration,
     accounts: Mutex<Accounts>,
@@ -47,13 +53,37 @@ pub struct Shares {
 
 struct Accounts {
     by_owner: HashMap<String, Account>,
-    cleaned: Instant,
+    /// Processors for each who wants more than its share; `None`: nobody else is at work.
+    level: Option<f64>,
+    looked: Instant,
     process: Process,
 }
 
-/// Processors that the server uses for runs and around them.
+/// Processors for each of several who wants more than its share (max-min fairness); `None`: there are no others.
+fn level(mut wanted: Vec<f64>, cores: f64, around: f64) -> Option<f64> {
+    if wanted.len() <= 1 {
+        return None;
+    }
+    let equal = (cores - around) / wanted.len() as f64;
+    if wanted.iter().all(|wants| wants.is_infinite()) {
+        return Some(equal);
+    }
+    wanted.sort_unstable_by(f64::total_cmp);
+    let mut left = BUSY * cores - around;
+    let mut highest = 0.0;
+    for (done, wants) in wanted.iter().enumerate() {
+        let each = left / (wanted.len() - done) as f64;
+        if *wants > each {
+            return Some(each.max(KEPT * equal));
+        }
+        left -= wants;
+        highest = *wants;
+    }
+    Some((highest + left).max(KEPT * equal))
+}
+
+/// Processors that the server uses around runs.
 struct Process {
-    total: f64,
     /// On average, as what is done around runs comes in bursts.
     around: f64,
     /// When they were measured last, and the processor time of the process at that time.
@@ -72,22 +102,10 @@ impl Process {
             return;
         }
         let after = clock();
-        let spent = after.saturating_sub(before);
-        let around = spent.saturating_sub(self.booked);
-        self.total = spent.div_duration_f64(passed);
+        let around = after.saturating_sub(before).saturating_sub(self.booked);
         self.around = (self.around + around.div_duration_f64(passed)) / 2.0;
         self.measured = (now, after);
         self.booked = Duration::ZERO;
-    }
-
-    /// Processors for who wants more than its share.
-    fn allowed(&self, cores: f64, active: usize) -> f64 {
-        // Runs have half of the processors at least.
-        let share = (cores - self.around.min(cores / 2.0)) / active as f64;
-        match self.total >= BUSY * cores {
-            true => KEPT * share,
-            false => share,
-        }
     }
 }
 
@@ -97,12 +115,68 @@ struct Account {
     booked: Instant,
     /// Up to when its share is used up.
     used_up: Instant,
+    /// How long its runs are polled at a time, on average.
+    turn: Duration,
+    line: Arc<Line>,
 }
 
 impl Account {
+    fn new(now: Instant, cores: f64) -> Account {
+        Account {
+            used: 0.0,
+            booked: now,
+            used_up: now,
+            turn: Duration::ZERO,
+            line: Arc::new(Line::new(cores as usize)),
+        }
+    }
+
     fn used_at(&self, now: Instant) -> f64 {
         let passed = now.saturating_duration_since(self.booked).as_secs_f64();
         self.used * (-passed / MEMORY.as_secs_f64()).exp()
+    }
+
+    fn is_active(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.booked) < ACTIVE || self.used_up > now
+    }
+
+    /// Whether it uses more than it may.
+    fn is_ahead(&self, now: Instant) -> bool {
+        self.used_up > now + AHEAD / 2
+    }
+}
+
+impl Accounts {
+    /// Closes the accounts of those who are gone, and finds the level anew.
+    fn look(&mut self, now: Instant, cores: f64) {
+        self.looked = now;
+        self.by_owner
+            .retain(|_, account| account.is_active(now) || Arc::strong_count(&account.line) > 1);
+        let active = self
+            .by_owner
+            .values()
+            .filter(|account| account.is_active(now));
+        // Who is ahead wants more than there is.
+        let wanted = active.map(|account| match account.is_ahead(now) {
+            true => f64::INFINITY,
+            false => account.used_at(now),
+        });
+        // Runs have half of the processors at least.
+        let around = self.process.around.min(cores / 2.0);
+        self.level = level(wanted.collect(), cores, around);
+    }
+
+    /// The account of an owner, at a level that is not old.
+    fn account(&mut self, owner: &str, now: Instant, cores: f64) -> (&mut Account, Option<f64>) {
+        if now.saturating_duration_since(self.looked) >= LOOK {
+            self.look(now, cores);
+        }
+        if !self.by_owner.contains_key(owner) {
+            self.by_owner
+                .insert(owner.to_owned(), Account::new(now, cores));
+        }
+        let account = self.by_owner.get_mut(owner).expect("it is there by now");
+        (account, self.level)
     }
 }
 
@@ -112,12 +186,13 @@ impl Shares {
         let now = Instant::now();
         Shares {
             cores: cores as f64,
+            begin: now,
             clock,
             accounts: Mutex::new(Accounts {
                 by_owner: HashMap::new(),
-                cleaned: now,
+                level: None,
+                looked: now,
                 process: Process {
-                    total: 0.0,
                     around: 0.0,
                     measured: (now, clock()),
                     booked: Duration::ZERO,
@@ -126,206 +201,62 @@ impl Shares {
         }
     }
 
-    /// Books time that was used up to now; how long its user has to pause.
-    fn book(&self, owner: &str, time: Duration, now: Instant) -> Option<Duration> {
+    /// Where the runs of an owner wait, who is at work from now on.
+    fn line(&self, owner: &str, now: Instant) -> Arc<Line> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let accounts = &mut *accounts;
+        let (account, _) = accounts.account(owner, now, self.cores);
+        account.line.clone()
+    }
+
+    /// Books time that was used up to now, of which so much was booked in advance.
+    fn book(&self, owner: &str, time: Duration, advance: Duration, now: Instant) {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.process.book(time, now, self.clock);
-        if now.saturating_duration_since(accounts.cleaned) >= FORGOTTEN {
-            accounts.cleaned = now;
-            let is_open = |account: &Account| {
-                now.saturating_duration_since(account.booked.max(account.used_up)) < FORGOTTEN
-            };
-            accounts.by_owner.retain(|_, account| is_open(account));
-        }
-        let used = match accounts.by_owner.get_mut(owner) {
-            Some(account) => {
-                account.used = account.used_at(now) + time.as_secs_f64() / MEMORY.as_secs_f64();
-                account.booked = now;
-                account.used
+        let (account, level) = accounts.account(owner, now, self.cores);
+        account.used = account.used_at(now) + time.div_duration_f64(MEMORY);
+        account.booked = now;
+        account.turn = (3 * account.turn + time) / 4;
+        account.used_up = match level {
+            None => now,
+            Some(level) if time >= advance => {
+                account.used_up.max(now) + (time - advance).div_f64(level)
             }
-            None => {
-                let used = time.as_secs_f64() / MEMORY.as_secs_f64();
-                let account = Account {
-                    used,
-                    booked: now,
-                    used_up: now,
-                };
-                accounts.by_owner.insert(owner.to_owned(), account);
-                used
+            Some(level) => {
+                let given_back = (advance - time).div_f64(level);
+                account.used_up.checked_sub(given_back).unwrap_or(now)
             }
         };
-        // What others have used does not show what they want: who waits for a processor uses none.
-        let is_active =
-            |account: &&Account| now.saturating_duration_since(account.booked) < 2 * MEMORY;
-        let active = accounts.by_owner.values().filter(is_active).count();
-        let allowed = accounts.process.allowed(self.cores, active.max(1));
-        if active <= 1 || used <= allowed {
-            return None;
-        }
-        let account = accounts.by_owner.get_mut(owner)?;
-        account.used_up = account.used_up.max(now) + time.div_f64(allowed);
-        let ahead = account.used_up.saturating_duration_since(now);
-        (ahead > AHEAD).then(|| (ahead - AHEAD).min(LONGEST_PAUSE))
+        self.open(account, level);
     }
-}
 
-/// Drives work of a workspace, with pauses where others want their share.
-pub async fn paced<F: Future>(shares: &Arc<Shares>, owner: &str, work: F) -> F::Output {
-    let mut work = pin!(work);
-    let mut pause: Option<Pin<Box<Sleep>>> = None;
-    let mut time = Duration::ZERO;
-    poll_fn(|context| {
-        if let Some(sleep) = &mut pause {
-            ready!(sleep.as_mut().poll(context));
-            pause = None;
+    /// Whether a run may go on now: how much was booked in advance for it, or how long it waits before it asks again.
+    fn ask(&self, owner: &str, now: Instant) -> Result<Duration, Duration> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (account, level) = accounts.account(owner, now, self.cores);
+        let Some(processors) = level else {
+            account.used_up = now;
+            self.open(account, level);
+            return Ok(Duration::ZERO);
+        };
+        let ahead = account.used_up.saturating_duration_since(now);
+        if ahead > AHEAD {
+            return Err((ahead - AHEAD).min(LOOK));
         }
-        let begin = Instant::now();
-        let polled = work.as_mut().poll(context);
-        let now = Instant::now();
-        time += now.duration_since(begin);
-        if polled.is_ready() || time >= BOOKED_AT {
-            let longer = shares.book(owner, std::mem::take(&mut time), now);
-            if let (true, Some(longer)) = (polled.is_pending(), longer) {
-                let mut sleep = Box::pin(tokio::time::sleep(longer));
-                // It asks to be woken; work that has asked as well is polled after the pause.
-                pause = sleep.as_mut().poll(context).is_pending().then_some(sleep);
-                if pause.is_none() {
-                    context.waker().wake_by_ref();
-                }
-                return Poll::Pending;
-            }
-        }
-        polled
-    })
-    .await
+        let advance = account.turn;
+        account.used_up = account.used_up.max(now) + advance.div_f64(processors);
+        self.open(account, level);
+        Ok(advance)
+    }
+
+    /// Tells the runs of an account from when on they need not wait.
+    fn open(&self, account: &Account, level: Option<f64>) {
+        let used_up = account.used_up.saturating_duration_since(self.begin);
+        let of_turn = self.cores / level.unwrap_or(self.cores).clamp(1.0, self.cores);
+        account
+            .line
+            .set(used_up.saturating_sub(AHEAD), of_turn as u32);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::VecDeque;
-
-    fn nothing_around() -> Duration {
-        Duration::ZERO
-    }
-
-    /// Simulated time: each worker polls for its time, pauses as it is told, and waits for its turn.
-    fn simulate(
-        shares: &Shares,
-        workers: &[(&str, Duration)],
-        cores: usize,
-    ) -> HashMap<String, f64> {
-        let start = Instant::now();
-        let mut queue: VecDeque<usize> = (0..workers.len()).collect();
-        // Until when each of these is on a processor, or pauses.
-        let mut busy: Vec<(Instant, usize)> = Vec::new();
-        let mut pausing: Vec<(Instant, usize)> = Vec::new();
-        let mut used: HashMap<String, f64> = HashMap::new();
-        for tick in 0..3000 {
-            let now = start + Duration::from_millis(tick);
-            for (_, worker) in busy.extract_if(.., |(until, _)| *until <= now) {
-                let (owner, time) = workers[worker];
-                match shares.book(owner, time, now) {
-                    Some(pause) => pausing.push((now + pause, worker)),
-                    None => queue.push_back(worker),
-                }
-                if tick > 1000 {
-                    *used.entry(owner.to_owned()).or_default() += time.as_secs_f64();
-                }
-            }
-            let awake = pausing.extract_if(.., |(until, _)| *until <= now);
-            queue.extend(awake.map(|(_, worker)| worker));
-            while busy.len() < cores
-                && let Some(worker) = queue.pop_front()
-            {
-                busy.push((now + workers[worker].1, worker));
-            }
-        }
-        used
-    }
-
-    #[test]
-    fn loops_of_one_workspace_leave_the_others_their_share() {
-        let shares = Shares::new(2, nothing_around);
-        let tick = Duration::from_millis(10);
-        let short = Duration::from_millis(1);
-        let mut workers = vec![("loops", tick); 6];
-        workers.extend([("modest", short); 2]);
-        let used = simulate(&shares, &workers, 2);
-        let (loops, modest) = (used["loops"], used["modest"]);
-        assert!(modest > 0.9 * (loops + modest) / 2.0, "{used:?}");
-    }
-
-    #[test]
-    fn what_is_done_around_runs_comes_off_before_the_rest_is_shared() {
-        let begin = Instant::now();
-        let mut process = Process {
-            total: 0.0,
-            around: 0.0,
-            measured: (begin, Duration::from_secs(5)),
-            booked: Duration::ZERO,
-        };
-        assert_eq!(process.allowed(2.0, 2), 1.0);
-        process.book(Duration::from_millis(30), begin + MEMORY / 2, || {
-            unreachable!("the clock of the process is read too soon")
-        });
-        // 120 ms of the process, 50 of them runs, in 100.
-        let clock: fn() -> Duration = || Duration::from_millis(5_120);
-        process.book(Duration::from_millis(20), begin + MEMORY, clock);
-        assert_eq!((process.total, process.around), (1.2, 0.35));
-        assert_eq!(process.allowed(2.0, 2), 0.825);
-        // Runs are booked by the clock on the wall, which may show more than the process was on a processor.
-        let clock: fn() -> Duration = || Duration::from_millis(5_280);
-        process.book(Duration::from_millis(180), begin + 2 * MEMORY, clock);
-        assert_eq!((process.total, process.around), (1.6, 0.175));
-        // The processors are busy.
-        assert_eq!(process.allowed(2.0, 2), KEPT * 0.9125);
-    }
-
-    #[test]
-    fn who_is_alone_never_pauses() {
-        let shares = Shares::new(2, nothing_around);
-        let now = Instant::now();
-        for tick in 0..100 {
-            let later = now + Duration::from_millis(10 * tick);
-            assert_eq!(shares.book("w", Duration::from_millis(20), later), None);
-        }
-    }
-
-    #[test]
-    fn a_fair_share_needs_no_pauses() {
-        let shares = Shares::new(2, nothing_around);
-        let mut now = Instant::now();
-        let mut pauses = Duration::ZERO;
-        for _ in 0..1000 {
-            // One processor in use; the other workspace needs a hundredth of one.
-            shares.book("small", Duration::from_micros(100), now);
-            now += Duration::from_millis(10);
-            let pause = shares.book("large", Duration::from_millis(10), now);
-            pauses += pause.unwrap_or_default();
-        }
-        assert_eq!(pauses, Duration::ZERO);
-        assert_eq!(
-            shares.accounts.lock().expect("unpoisoned").by_owner.len(),
-            2
-        );
-        shares.book("later", Duration::ZERO, now + Duration::from_secs(60));
-        assert_eq!(
-            shares.accounts.lock().expect("unpoisoned").by_owner.len(),
-            1
-        );
-    }
-
-    #[tokio::test]
-    async fn work_is_driven_to_its_end() {
-        let shares = Arc::new(Shares::new(1, nothing_around));
-        let work = async {
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
-            }
-            7
-        };
-        assert_eq!(paced(&shares, "w", work).await, 7);
-    }
-}
+mod tests;
