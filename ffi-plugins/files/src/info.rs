@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mix_plugin_sdk::mix_value::time::format_time;
 use mix_plugin_sdk::{Caller, Map, Value};
 
 use mix_file_path::{FilePath, percent};
@@ -52,33 +53,10 @@ fn url(who: &Caller, path: &str) -> String {
 
 /// `YYYY-MM-DDThh:mm:ss.mmmZ`.
 fn timestamp(time: SystemTime) -> String {
-    let millis = match time.duration_since(UNIX_EPOCH) {
+    format_time(match time.duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_millis() as i64,
         Err(before) => -(before.duration().as_millis() as i64),
-    };
-    let (day, millis) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
-    let (year, month, date) = civil(day);
-    let (seconds, millis) = (millis / 1000, millis % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-}
-
-/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar
-/// (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, date)
+    })
 }
 
 #[cfg(test)]

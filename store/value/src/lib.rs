@@ -9,7 +9,7 @@
 //! * a text form, EscJSON ([`escjson`]): what people and HTTP clients see;
 //! * equality, relational order and the total sort order ([`order`]);
 //! * number texts by the ECMAScript rule ([`number`]), simple case folding
-//!   ([`fold`]) and the variable-length integers of the store ([`varcode`]).
+//!   ([`fold`]), dates and the text of times ([`time`]), and the variable-length integers of the store ([`varcode`]).
 //!
 //! ```
 //! use mix_value::{escjson, msgpack, Value};
@@ -40,6 +40,7 @@ pub mod number;
 mod numeric;
 pub mod order;
 mod reference;
+pub mod time;
 mod token;
 mod value;
 pub mod varcode;
