@@ -1,5 +1,6 @@
 //! Apps whose records are being worked on as a whole.
 
+use mix_http_api::ApiError;
 use mix_runtime::workspace::Place;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,14 @@ pub struct Occupied {
 }
 
 impl Maintained {
+    /// Whether somebody is at an app.
+    pub fn is_at(&self, ws: &str, app: &str) -> bool {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places
+            .iter()
+            .any(|place| place.workspace == ws && place.app == app)
+    }
+
     /// None: somebody else is at it.
     pub fn enter(self: &Arc<Self>, place: &Place) -> Option<Occupied> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
@@ -25,6 +34,15 @@ impl Maintained {
             place: place.clone(),
         })
     }
+}
+
+/// Tells whoever comes second.
+pub fn refused() -> ApiError {
+    ApiError::new(
+        409,
+        "busy_app",
+        "other work of this kind is under way in the app",
+    )
 }
 
 impl Drop for Occupied {

@@ -1,6 +1,7 @@
 //! What a request names: that it is there, and that it stays there while the request is answered.
 
 use super::Server;
+use super::maintained;
 use super::occupancy::{Presence, Refused};
 use super::registered::{self, Runnable};
 use mix_http_api::{Action, ApiError, Job, Managed, Route};
@@ -91,6 +92,10 @@ pub async fn enter_for(
     );
     if by_itself || route.ws.is_empty() {
         return Ok(None);
+    }
+    // Work on the records as a whole keeps others out, who wait; more of its kind does not.
+    if matches!(managed.job, Job::Modify(_)) && server.maintained.is_at(&route.ws, &route.app) {
+        return Err(maintained::refused());
     }
     enter(server, &route.ws, &route.app).await.map(Some)
 }

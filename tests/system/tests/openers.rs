@@ -273,3 +273,32 @@ fn a_server_names_what_it_repairs() {
         "{logged}"
     );
 }
+
+#[test]
+fn work_on_all_records_of_an_app_is_done_one_at_a_time() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let program = repository().join("tests/system/programs/limits");
+    install(program, folder.path(), "local", "limits");
+    let server = Server::mixer(folder.path(), &[]);
+    let modify = || {
+        let body = Some(("application/json", "{\"op\":\"flush\"}"));
+        server.send("POST", "/v1/ws/local/app/limits/modify", &[], body)
+    };
+    assert_eq!(server.post(DOCUMENTS, "{\"n\":1}").0, 201);
+    // From here on nobody has the records open.
+    assert_eq!(modify().status, 200);
+    let lock = std::fs::File::open(folder.path().join("local/limits/LOCK")).expect("a lock");
+    lock.lock().expect("nobody holds it");
+    let (sender, answers) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let (sender, modify) = (sender.clone(), &modify);
+            scope.spawn(move || sender.send(modify()));
+        }
+        // One waits for the lock, so that the other is the first to be answered.
+        let refused = answers.recv().expect("an answer");
+        assert_eq!((refused.status, refused.code().as_str()), (409, "busy_app"));
+        lock.unlock().expect("unlocked");
+        assert_eq!(answers.recv().expect("an answer").status, 200);
+    });
+}

@@ -1,6 +1,7 @@
 //! Work on the records of an app as a whole, with nobody else at them.
 
 use crate::Server;
+use crate::maintained;
 use crate::records::map;
 use mix_http_api::{ApiError, CallFailure, Done, Maintenance};
 use mix_runtime::workspace::Place;
@@ -17,11 +18,7 @@ pub async fn modify(
     work: Maintenance,
 ) -> Result<Done, ApiError> {
     let Some(_turn) = server.maintained.enter(place) else {
-        return Err(ApiError::new(
-            409,
-            "busy_app",
-            "other work of this kind is under way in the app",
-        ));
+        return Err(maintained::refused());
     };
     if !place.folder().join("v2").is_dir() {
         return Ok(Done::Value(200, map([("rows", Value::Int(0))])));
