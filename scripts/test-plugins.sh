@@ -10,6 +10,7 @@ shift 2
 languages=("${@:-rust js python c}")
 read -ra languages <<<"${languages[*]}"
 tutorials=$(realpath "$(dirname "$0")/../docs/plugins")
+answers=$(realpath "$(dirname "$0")/../tests/plugins/answers")
 work=${MIX_PLUGIN_WORK:-$(mktemp -d)}
 mkdir -p "$work/bin"
 ln -sf "$mixer" "$work/bin/mixer"
@@ -51,6 +52,19 @@ need_variable() {
     python) sed -i 's/^Needs = needs()/Needs = needs("env:DEMO_REGION")/' plugin.py ;;
     c) sed -i 's/mix_needs\[\] = {NULL}/mix_needs[] = {"env:DEMO_REGION", NULL}/' plugin.c ;;
     esac
+}
+
+# The plugin answers at the edge of what a value can be, in languages whose projects carry that with them.
+answers() {
+    case $1 in
+    js) cp "$answers/plugin.js" . ;;
+    python) cp "$answers/plugin.py" . ;;
+    c) cp "$answers/plugin.c" . ;;
+    *) return 0 ;;
+    esac
+    bash -euo pipefail -c "$(build "$1")"
+    mixer plugin check "$component"
+    mixer plugin test "$component" "$answers/all.mix" "$answers/$1.mix"
 }
 
 # The agent that both assemblies run.
@@ -115,4 +129,6 @@ for language in "${languages[@]}"; do
     grep -qF -- '--grant demo=env:DEMO_REGION' <<<"$refused" || fail "the missing grant is not named: $refused"
     composed --grant demo=env:DEMO_REGION
     same "with its grant" "$(DEMO_REGION=eu run --grant demo=env:DEMO_REGION)"
+
+    answers "$language"
 done

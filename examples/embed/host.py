@@ -1,5 +1,5 @@
 """Runs the agent `shop` of the embedded app, with a stock of our own, and a session. Made ready by:
-mixer build app --sync -o shop.wasm"""
+mixer build app --sync -o shop.wasm; pip install wasmtime==48.0.0 msgpack"""
 
 import json
 

@@ -1,4 +1,5 @@
 // Runs the agent `shop` of the embedded app, with a stock of our own. Made ready by:
+//   npm install @bytecodealliance/jco @bytecodealliance/preview2-shim @msgpack/msgpack
 //   mixer build app --sync -o shop.wasm
 //   npx jco transpile shop.wasm -o shop --instantiation async
 import { readFile } from "node:fs/promises";

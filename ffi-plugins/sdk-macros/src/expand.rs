@@ -2,10 +2,11 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Error, Item, ItemMod, LitByteStr, LitStr, Result, Visibility};
+use syn::{Error, Ident, Item, ItemMod, LitByteStr, LitStr, Result, Visibility};
 
-use crate::options::Options;
+use crate::options::{Options, is_name};
 use crate::signature;
 
 /// Behind `#[plugin]`.
@@ -24,7 +25,13 @@ pub fn plugin(options: TokenStream, module: TokenStream) -> Result<TokenStream> 
             "the functions of a plugin stand in the module itself: `mod words { … }`, not `mod words;`",
         ));
     };
-    let family = options.name.unwrap_or_else(|| module.ident.to_string());
+    let family = match options.name {
+        Some(name) => name,
+        None => foreign_part(
+            &module.ident,
+            "the functions are named after their module, so its name has letters a to z, digits and `_` and begins with a letter: rename it, or `#[plugin(name = \"…\")]`",
+        )?,
+    };
     let inside = &module.ident;
     let mut functions = Vec::new();
     for item in items {
@@ -44,7 +51,11 @@ pub fn plugin(options: TokenStream, module: TokenStream) -> Result<TokenStream> 
             true => quote!(start),
             false => quote!(call),
         };
-        let foreign = LitStr::new(&format!("${family}_{name}"), name.span());
+        let verb = foreign_part(
+            name,
+            "the name of a foreign function has letters a to z, digits and `_` and begins with a letter",
+        )?;
+        let foreign = LitStr::new(&format!("${family}_{verb}"), name.span());
         let (doc, parameters) = (&read.doc, &read.parameters);
         let mix = format!("Type: {}", read.mix);
         functions.push(quote! {
@@ -64,6 +75,16 @@ pub fn plugin(options: TokenStream, module: TokenStream) -> Result<TokenStream> 
         ::mix_plugin_sdk::family! { #bound #(#functions)* }
         #manifest
     })
+}
+
+/// A name of Rust as a part of names in Mix; the error is `rule` if it cannot be one.
+fn foreign_part(name: &Ident, rule: &str) -> Result<String> {
+    // `r#type` is called `type`.
+    let text = name.unraw().to_string();
+    match is_name(&text) {
+        true => Ok(text),
+        false => Err(Error::new(name.span(), rule)),
+    }
 }
 
 /// Name, version of the crate and needs, as a custom section of the component (`mix-plugin`).
@@ -113,6 +134,7 @@ mod tests {
                 #[mix(\"string -> stream(string)\")]
                 pub async fn each(text: String) -> Many { split(text) }
                 pub fn now() {}
+                pub fn r#type() {}
                 fn helper<T>(of: &T) {}
                 const X: u8 = 1;
             }",
@@ -125,6 +147,7 @@ mod tests {
             "start \"$text_each\" = words :: each (String)",
             "Type: string -> stream(string)",
             "Type: null -> null",
+            "call \"$text_type\" = words :: r#type ()",
             // That of the crate whose plugin it is, here of this one.
             concat!("\\\"version\\\":\\\"", env!("CARGO_PKG_VERSION")),
             "\\\"needs\\\":[\\\"http:*.example.com:8443\\\",\\\"env:_REGION\\\"]",
@@ -179,6 +202,13 @@ mod tests {
                 "mod m { #[mix(\"null -> null\")] fn f() {} }",
                 "is not `pub`",
             ),
+            (
+                "",
+                "mod größen { pub fn f() {} }",
+                "named after their module",
+            ),
+            ("", "mod m { pub fn _f() {} }", "begins with a letter"),
+            ("", "mod m { pub fn größe() {} }", "letters a to z"),
             ("color = 1", "mod m { pub fn f() {} }", "unknown option"),
             (
                 "name = \"a b\"",

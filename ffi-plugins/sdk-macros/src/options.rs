@@ -55,11 +55,14 @@ impl Parse for Options {
     }
 }
 
-fn is_name(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+/// Whether it can be a part of the names of foreign functions.
+pub fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && is_word(text)
+}
+
+fn is_word(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 /// What a host is in full is looked at when the plugin is loaded: a name or an address, `*.` before it, `:PORT` behind it.
@@ -70,19 +73,12 @@ fn is_host(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._*:[]".contains(&byte))
 }
 
-fn is_variable(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
 fn checked_need(need: &LitStr) -> Result<String> {
     let text = need.value();
     let known = match text.split_once(':') {
         None => matches!(text.as_str(), "http" | "folder"),
         Some(("http", host)) => is_host(host),
-        Some(("env", name)) => is_variable(name),
+        Some(("env", name)) => is_word(name),
         Some(_) => false,
     };
     if !known {

@@ -26,6 +26,7 @@ use crate::workspace::{Place, private_folder};
 use anyhow::{Context, Result, bail};
 use mix_app_files::Shelves;
 use mix_sandbox::engine;
+use mix_sandbox::messages::Lines;
 use mix_sandbox::meter::processor_time_of_process;
 use mix_sandbox::outbound::traffic::{Allowances, Traffic};
 use mix_sandbox::outbound::{Egress, Outbound};
@@ -306,7 +307,7 @@ impl Assembly {
                 grants.memory = self.db_memory;
                 grants.own_thread = true;
                 about = folder.display().to_string();
-                grants.logged_about = Some(&about);
+                grants.logged = Lines::Warnings(&about);
                 grants.environment.push(("MIXER_DB_LOCKED", "1".to_owned()));
                 lock = Some(lock::take(&folder).await?);
             }
@@ -346,6 +347,7 @@ impl Assembly {
                 } = &code.allowance;
                 grants.memory = limits.memory;
                 grants.handles = Some(PLUGIN_HANDLES);
+                grants.logged = Lines::OfPlugin(&code.name);
                 grants.outbound = http.clone().map(|hosts| Egress {
                     outbound: self.outbound.clone(),
                     hosts,

@@ -396,11 +396,14 @@ impl Instance {
             );
             return Err(failure("ERR_TOO_LARGE", message));
         }
-        if !self.code.trusted && !stream::is_value(&value) {
-            return Err(failure(
-                "ERR_INTERNAL",
-                format!("the reply of {} is no Mix value", self.label(function)),
-            ));
+        if !self.code.trusted
+            && let Err(error) = stream::check_value(&value)
+        {
+            let message = format!(
+                "the reply of {} is no Mix value: {error}",
+                self.label(function)
+            );
+            return Err(failure("ERR_INTERNAL", message));
         }
         Ok(value)
     }

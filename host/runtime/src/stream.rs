@@ -8,7 +8,8 @@ use crate::bindings::Failure;
 use crate::instance::{Instance, MAX_VALUE, failure};
 use futures::Stream;
 use futures::channel::mpsc;
-use mix_value::{Map, Value, msgpack};
+use mix_value::msgpack::{self, DecodeError, DecodeErrorKind};
+use mix_value::{Map, Value};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -141,11 +142,11 @@ fn check(items: Vec<Vec<u8>>, thorough: bool) -> Batch {
         let message = format!("an item of a stream is larger than {MAX_VALUE} bytes");
         return Err(failure("ERR_TOO_LARGE", message));
     }
-    let fits = |item: &[u8]| is_value(item.strip_prefix(&[FAILED]).unwrap_or(item));
-    if thorough && !items.iter().all(|item| fits(item)) {
+    let fits = |item: &Vec<u8>| check_value(item.strip_prefix(&[FAILED]).unwrap_or(item));
+    if thorough && let Err(error) = items.iter().try_for_each(fits) {
         return Err(failure(
             "ERR_INTERNAL",
-            "an item of a stream is no Mix value".to_owned(),
+            format!("an item of a stream is no Mix value: {error}"),
         ));
     }
     Ok(items)
@@ -168,9 +169,15 @@ fn failure_item(failure: Failure) -> Vec<u8> {
     item
 }
 
-/// True if the bytes are one encoded value and nothing else.
-pub fn is_value(bytes: &[u8]) -> bool {
-    matches!(msgpack::skip(bytes), Ok(length) if length == bytes.len())
+/// Whether the bytes are one encoded value and nothing else, or what is wrong with them.
+pub fn check_value(bytes: &[u8]) -> Result<(), DecodeError> {
+    match msgpack::skip(bytes)? {
+        length if length == bytes.len() => Ok(()),
+        offset => Err(DecodeError {
+            offset,
+            kind: DecodeErrorKind::TrailingBytes,
+        }),
+    }
 }
 
 /// The reading end, outside of any store.

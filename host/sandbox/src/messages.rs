@@ -1,5 +1,5 @@
-//! What a guest writes to its standard error: kept for when it dies, and, of a guest that
-//! says what an operator should know, put into the log line by line.
+//! What a guest writes to its standard output and error: kept for when it dies, and put into the log line by
+//! line, if it says what an operator should know or is a plugin, whose author looks for it there.
 
 use std::future::{Future, ready};
 use std::io;
@@ -19,11 +19,30 @@ const LINE: usize = 2 << 10;
 /// Most lines in the log; a guest that says more repeats itself.
 const LINES: usize = 200;
 
+/// Which lines of a guest go into the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lines<'a> {
+    /// None.
+    #[default]
+    None,
+    /// All, as warnings about that.
+    Warnings(&'a str),
+    /// All, as information of the plugin of that name.
+    OfPlugin(&'a str),
+}
+
+/// [`Lines`], as long as the guest lives.
+#[derive(Clone)]
+enum Logged {
+    None,
+    Warnings(Arc<str>),
+    OfPlugin(Arc<str>),
+}
+
 /// The standard output and error of one guest; clones are the same one.
 #[derive(Clone)]
 pub struct Messages {
-    /// What the lines in the log are about; none if they do not go there.
-    about: Option<Arc<str>>,
+    logged: Logged,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -35,10 +54,14 @@ struct Inner {
 }
 
 impl Messages {
-    /// Of a guest whose lines go into the log if it is known what they are `about`.
-    pub fn new(about: Option<&str>) -> Messages {
+    /// Of a guest of whom these lines go into the log.
+    pub fn new(lines: Lines<'_>) -> Messages {
         Messages {
-            about: about.map(Arc::from),
+            logged: match lines {
+                Lines::None => Logged::None,
+                Lines::Warnings(about) => Logged::Warnings(about.into()),
+                Lines::OfPlugin(name) => Logged::OfPlugin(name.into()),
+            },
             inner: Arc::default(),
         }
     }
@@ -58,7 +81,9 @@ impl Messages {
         let mut inner = self.inner();
         let room = KEPT.saturating_sub(inner.kept.len()).min(bytes.len());
         inner.kept.extend_from_slice(&bytes[..room]);
-        let Some(about) = &self.about else { return };
+        if matches!(self.logged, Logged::None) {
+            return;
+        }
         for byte in bytes {
             if *byte != b'\n' {
                 if inner.line.len() < LINE {
@@ -67,9 +92,22 @@ impl Messages {
                 continue;
             }
             let line = std::mem::take(&mut inner.line);
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
             inner.lines += 1;
             if inner.lines <= LINES {
-                tracing::warn!(about = %about, "{}", String::from_utf8_lossy(&line));
+                self.log(&String::from_utf8_lossy(&line));
+            }
+        }
+    }
+
+    fn log(&self, line: &str) {
+        match &self.logged {
+            Logged::None => {}
+            Logged::Warnings(about) => tracing::warn!(about = %about, "{line}"),
+            Logged::OfPlugin(name) => {
+                tracing::info!(target: "mix-plugin", plugin = %name, "{line}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What every guest store holds: its WASI context, its limits, its deadline.
 
 use crate::engine::TICK;
-use crate::messages::Messages;
+use crate::messages::{Lines, Messages};
 use crate::meter::{Meter, processor_time};
 use crate::outbound::{Egress, OutboundHooks};
 use std::any::Any;
@@ -116,8 +116,8 @@ pub struct Grants<'a> {
     pub memory: usize,
     /// WASI handles (files, requests, ...) that may be alive; `None`: 10,000.
     pub handles: Option<usize>,
-    /// What its standard error is about, if that goes into the log.
-    pub logged_about: Option<&'a str>,
+    /// What it writes to its standard output and error that goes into the log.
+    pub logged: Lines<'a>,
     /// True if file operations may block the thread, because it is the store's own.
     pub own_thread: bool,
 }
@@ -133,7 +133,7 @@ pub struct Limits {
 impl GuestState {
     /// A store for one guest.
     pub fn store(engine: &Engine, grants: Grants<'_>) -> anyhow::Result<Store<GuestState>> {
-        let stderr = Messages::new(grants.logged_about);
+        let stderr = Messages::new(grants.logged);
         let mut wasi = WasiCtxBuilder::new();
         wasi.stderr(stderr.clone());
         wasi.stdout(stderr.clone());

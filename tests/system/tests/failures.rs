@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use mix_system_tests::{
     Finished, Server, components, install, mixer, repository, response_json, run_mixer,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn program(name: &str) -> String {
     repository()
@@ -118,6 +118,41 @@ fn a_plugin_on_the_command_line_is_linked_like_a_built_in_one() {
     );
 }
 
+/// What the agent says of a call that a plugin may take so much time for.
+fn survivor(what: &str, time: &str) -> Value {
+    let parameters = json!({ "what": what }).to_string();
+    let grant = format!("mix_test_plugin_hostile=time:{time}");
+    let done = run(&[
+        "run",
+        &program("hostile"),
+        "survives",
+        "--plugin",
+        &hostile_plugin(),
+        "--params",
+        &parameters,
+        "--grant",
+        &grant,
+    ]);
+    assert_eq!(done.code, 0, "{what}: {}", done.stderr);
+    response_json(done.stdout.as_bytes())
+}
+
+#[test]
+fn a_reply_that_is_no_value_is_told_with_what_is_wrong() {
+    for (what, reply, wrong) in [
+        ("garbage", "$hostile_garbage", "invalid marker at byte 0"),
+        ("delve", "$hostile_delve", "nested too deeply at byte 128"),
+    ] {
+        let caught = survivor(what, "1m")["caught"].clone();
+        let caught = caught.as_str().unwrap_or_default();
+        let said = format!("the reply of {reply} (plugin mix_test_plugin_hostile) is no Mix value");
+        assert!(
+            caught.contains(&said) && caught.ends_with(wrong),
+            "{caught}"
+        );
+    }
+}
+
 #[test]
 fn a_misbehaving_plugin_ends_its_call_only() {
     // What fills memory has the time for it, on a slow machine too.
@@ -132,21 +167,7 @@ fn a_misbehaving_plugin_ends_its_call_only() {
         ("rave", "1m", "ERR_INTERNAL: "),
         ("delve", "1m", "ERR_INTERNAL: "),
     ] {
-        let parameters = json!({ "what": what }).to_string();
-        let grant = format!("mix_test_plugin_hostile=time:{time}");
-        let done = run(&[
-            "run",
-            &program("hostile"),
-            "survives",
-            "--plugin",
-            &hostile_plugin(),
-            "--params",
-            &parameters,
-            "--grant",
-            &grant,
-        ]);
-        assert_eq!(done.code, 0, "{what}: {}", done.stderr);
-        let output = response_json(done.stdout.as_bytes());
+        let output = survivor(what, time);
         let caught = output["caught"].as_str().unwrap_or_default();
         assert!(caught.starts_with(code), "{what}: {caught}");
         assert!(

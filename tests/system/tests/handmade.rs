@@ -3,16 +3,18 @@
 
 use std::path::PathBuf;
 
-use mix_system_tests::{Finished, Server, repository, response_json, run_mixer};
+use mix_system_tests::{Finished, Server, repository, response_json, run_mixer, run_mixer_with};
 use serde_json::{Value, json};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// The parts of a plugin that a test writes; the others do what they should.
 struct Parts {
-    /// Imports, globals and data.
+    imports: &'static str,
+    /// Globals and data.
     more: &'static str,
     memory: &'static str,
+    realloc: &'static str,
     describe: &'static str,
     call: &'static str,
     start: &'static str,
@@ -32,8 +34,10 @@ const FOR_EVER: &str = "(loop $l (br $l)) (unreachable)";
 impl Default for Parts {
     fn default() -> Parts {
         Parts {
+            imports: "",
             more: "",
             memory: "1",
+            realloc: "(i32.const 4096)",
             describe: LIST,
             call: NULL,
             start: ANSWER,
@@ -65,19 +69,22 @@ const DATA: &str = r#"
 "#;
 
 impl Parts {
-    fn component(&self) -> Vec<u8> {
+    /// The core module, with the type of its component.
+    fn module(&self) -> Vec<u8> {
         let Parts {
+            imports,
             more,
             memory,
+            realloc,
             describe,
             call,
             start,
             callback,
         } = self;
         let text = format!(
-            r#"(module {IMPORTS}
+            r#"(module {IMPORTS} {imports}
                 (memory (export "memory") {memory}) {DATA} {more}
-                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
+                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
                 (func (export "mix:ffi/family@0.1.1#describe") (result i32) {describe})
                 (func (export "mix:ffi/family@0.1.1#call") (param i32 i32 i32) (result i32) {call})
                 (func (export "[async-lift]mix:ffi/family@0.1.1#start")
@@ -93,7 +100,11 @@ impl Parts {
         let world = world.expect("the world of plugins");
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
             .expect("its type");
-        let component = ComponentEncoder::default().module(&module);
+        module
+    }
+
+    fn component(&self) -> Vec<u8> {
+        let component = ComponentEncoder::default().module(&self.module());
         let component = component.and_then(|mut encoder| encoder.encode());
         component.unwrap_or_else(|error| panic!("{error:#}"))
     }
@@ -137,12 +148,23 @@ impl Evil {
     }
 
     fn run(&self, agent: &str, what: &str, more: &[&str]) -> Finished {
+        self.run_with(&[], agent, what, more)
+    }
+
+    /// The same with variables in its environment.
+    fn run_with(
+        &self,
+        variables: &[(&str, &str)],
+        agent: &str,
+        what: &str,
+        more: &[&str],
+    ) -> Finished {
         let (program, plugin) = (self.program(), self.plugin.display().to_string());
         let params = json!({ "what": what }).to_string();
         let first = [
             "run", &program, agent, "--plugin", &plugin, "--params", &params,
         ];
-        run_mixer(first.into_iter().chain(more.iter().copied()))
+        run_mixer_with(variables, first.into_iter().chain(more.iter().copied()))
     }
 }
 
@@ -185,6 +207,55 @@ fn a_plugin_that_begins_with_much_memory_works() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     let output = response_json(done.stdout.as_bytes());
     assert_eq!(output, json!({"caught": "ok", "then": "ok"}));
+}
+
+#[test]
+fn what_a_plugin_writes_is_in_the_log() {
+    // It writes with the functions of WASI 0.1, as a libc does; a component is made of it as in projects of C.
+    let parts = Parts {
+        imports: r#"(import "wasi_snapshot_preview1" "fd_write"
+            (func $write (param i32 i32 i32 i32) (result i32)))"#,
+        // One text at 440, of 19 bytes.
+        more: r#"(global $top (mut i32) (i32.const 65536))
+            (data (i32.const 400) "\b8\01\00\00\13\00\00\00")
+            (data (i32.const 440) "so \1b[2J far\nno line")"#,
+        memory: "32",
+        realloc: "(global.set $top (i32.add (global.get $top) (i32.const 65536)))
+            (i32.sub (global.get $top) (i32.const 65536))",
+        call: "(drop (call $write (i32.const 1) (i32.const 400) (i32.const 1) (i32.const 420)))
+            (i32.const 200)",
+        ..Parts::default()
+    };
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (module, plugin) = (
+        folder.path().join("core.wasm"),
+        folder.path().join("evil.wasm"),
+    );
+    std::fs::write(&module, parts.module()).expect("a writable folder");
+    let paths = [&module, &plugin].map(|path| path.display().to_string());
+    let made = run_mixer(["plugin", "component", &paths[0], "-o", &paths[1]]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let evil = Evil { folder, plugin };
+    let run = |filter: &str, form: &str| {
+        let variables = [("RUST_LOG", filter)];
+        let done = evil.run_with(&variables, "evil", "ping", &["--log-format", form]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let output = response_json(done.stdout.as_bytes());
+        assert_eq!(output, json!({"caught": "ok", "then": "ok"}));
+        done.stderr
+    };
+    let log = run("info", "json");
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let said: Vec<Value> = lines
+        .filter(|line| line["target"] == "mix-plugin")
+        .collect();
+    assert_eq!(said.len(), 2, "{log}");
+    assert_eq!(said[0]["message"], "so \u{1b}[2J far");
+    assert_eq!(said[0]["plugin"], "evil");
+    assert_eq!(run("info,mix-plugin=warn", "json"), "");
+    assert!(!run("info", "pretty").contains('\u{1b}'));
 }
 
 #[test]

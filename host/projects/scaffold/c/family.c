@@ -41,9 +41,10 @@ static mix_value run(uint32_t number, const exports_mix_ffi_family_value_t *args
 // The wire form of a value that is no stream; the failure is in `failure` if there is none.
 static bool encoded(const mix_value *value, wire_buffer *out, mix_value *failure) {
   *out = (wire_buffer){0};
+  const char *why = NULL;
   if (value->kind == MIX_FAILURE) *failure = *value;
-  else if (wire_encode(out, value)) return true;
-  else *failure = mix_failure("ERR_NOT_SERIALIZABLE", "the result has no wire form");
+  else if ((why = wire_encode(out, value))) *failure = mix_failure("ERR_NOT_SERIALIZABLE", why);
+  else return true;
   free(out->bytes);
   *out = (wire_buffer){0};
   return false;

@@ -29,8 +29,8 @@ typedef enum {
 
 typedef struct mix_value mix_value;
 
-// Gives the next item of a stream, or false at its end. What it allocates lives until the item has left; the state
-// lives as long as the stream.
+// Gives the next item of a stream, or false at its end; an item that is a failure ends the stream with it. What it
+// allocates lives until the item has left; the state lives as long as the stream.
 typedef bool (*mix_next)(void *state, mix_value *item);
 
 struct mix_value {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEEPEST 128
+#define DEEPEST 128 // arrays, maps and cases in one another
 
 enum { UNDEFINED = 1, REF = 2, CASE = 3, HANDLE = 6 }; // types of extensions
 
@@ -305,69 +305,101 @@ static int by_key(const void *a, const void *b) {
   return order ? order : (left->length > right->length) - (left->length < right->length);
 }
 
-static bool put_value(wire_buffer *out, const mix_value *value, int depth);
+// Appends a value; gives why it has no wire form, or null.
+static const char *put_value(wire_buffer *out, const mix_value *value, int depth);
+
+static const char *const too_large = "the result is too large";
 
 // Keys stand in the order of their bytes, each once.
-static bool put_map(wire_buffer *out, const mix_value *map, int depth) {
+static const char *put_map(wire_buffer *out, const mix_value *map, int depth) {
   size_t count = map->count / 2;
   mix_value(*entries)[2] = mix_alloc(count * sizeof *entries);
   if (count) memcpy(entries, map->items, count * sizeof *entries);
+  for (size_t at = 0; at < count; at++)
+    if (entries[at][0].kind != MIX_STRING) return "a key of a map is no string";
   qsort(entries, count, sizeof *entries, by_key);
-  if (!put_head(out, count, 0x80, 16, 0, 0xde, 0xdf)) return false;
+  if (!put_head(out, count, 0x80, 16, 0, 0xde, 0xdf)) return too_large;
   for (size_t at = 0; at < count; at++) {
-    if (entries[at][0].kind != MIX_STRING || (at && by_key(entries[at - 1], entries[at]) == 0)) return false;
-    if (!put_value(out, &entries[at][0], depth) || !put_value(out, &entries[at][1], depth)) return false;
+    if (at && by_key(entries[at - 1], entries[at]) == 0) return "a map has a key twice";
+    const char *why = put_value(out, &entries[at][0], depth);
+    if (!why) why = put_value(out, &entries[at][1], depth);
+    if (why) return why;
   }
-  return true;
+  return NULL;
 }
 
-static bool put_value(wire_buffer *out, const mix_value *value, int depth) {
-  if (depth > DEEPEST) return false;
+static const char *put_array(wire_buffer *out, const mix_value *array, int depth) {
+  if (!put_head(out, array->count, 0x90, 16, 0, 0xdc, 0xdd)) return too_large;
+  for (size_t at = 0; at < array->count; at++) {
+    if (array->items[at].kind == MIX_UNDEFINED) return "an array has no undefined items";
+    const char *why = put_value(out, &array->items[at], depth);
+    if (why) return why;
+  }
+  return NULL;
+}
+
+static const char *put_case(wire_buffer *out, const mix_value *value, int depth) {
+  wire_buffer inner = {0};
+  const char *why = NULL;
+  for (size_t at = 0; !why && at < value->count; at++) why = put_value(&inner, &value->items[at], depth);
+  if (!why && !put_extension(out, CASE, inner.bytes, inner.length)) why = too_large;
+  free(inner.bytes);
+  return why;
+}
+
+static const char *put_value(wire_buffer *out, const mix_value *value, int depth) {
+  bool holds_others = value->kind == MIX_ARRAY || value->kind == MIX_MAP || value->kind == MIX_CASE;
+  if (holds_others && depth >= DEEPEST) return "the result is nested more than 128 levels deep";
+  bool good = true;
   switch (value->kind) {
   case MIX_UNDEFINED:
-    return put_extension(out, UNDEFINED, NULL, 0);
+    good = put_extension(out, UNDEFINED, NULL, 0);
+    break;
   case MIX_NULL:
-    return wire_put(out, 0xc0), true;
+    wire_put(out, 0xc0);
+    break;
   case MIX_BOOL:
-    return wire_put(out, value->boolean ? 0xc3 : 0xc2), true;
+    wire_put(out, value->boolean ? 0xc3 : 0xc2);
+    break;
   case MIX_INT:
     if (value->integer >= 0 && value->integer < 128) wire_put(out, (uint8_t)value->integer);
     else wire_put(out, 0xd3), put_big_endian(out, 8, (uint64_t)value->integer);
-    return true;
+    break;
   case MIX_FLOAT: {
     uint64_t bits;
     memcpy(&bits, &value->number, sizeof bits);
-    return wire_put(out, 0xcb), put_big_endian(out, 8, bits), true;
+    wire_put(out, 0xcb), put_big_endian(out, 8, bits);
+    break;
   }
   case MIX_STRING:
-    return put_head(out, value->length, 0xa0, 32, 0xd9, 0xda, 0xdb) && (append(out, value->bytes, value->length), true);
+    good = put_head(out, value->length, 0xa0, 32, 0xd9, 0xda, 0xdb);
+    if (good) append(out, value->bytes, value->length);
+    break;
   case MIX_BINARY:
-    return put_head(out, value->length, 0, 0, 0xc4, 0xc5, 0xc6) && (append(out, value->bytes, value->length), true);
+    good = put_head(out, value->length, 0, 0, 0xc4, 0xc5, 0xc6);
+    if (good) append(out, value->bytes, value->length);
+    break;
   case MIX_REF:
-    return put_extension(out, REF, value->bytes, value->length);
+    good = put_extension(out, REF, value->bytes, value->length);
+    break;
   case MIX_HANDLE:
     wire_put(out, 0xd7), wire_put(out, HANDLE), put_big_endian(out, 8, value->handle);
-    return true;
+    break;
   case MIX_OTHER:
-    return put_extension(out, value->type, value->bytes, value->length);
+    good = put_extension(out, value->type, value->bytes, value->length);
+    break;
   case MIX_ARRAY:
-    if (!put_head(out, value->count, 0x90, 16, 0, 0xdc, 0xdd)) return false;
-    for (size_t at = 0; at < value->count; at++)
-      if (!put_value(out, &value->items[at], depth + 1)) return false;
-    return true;
+    return put_array(out, value, depth + 1);
   case MIX_MAP:
     return put_map(out, value, depth + 1);
-  case MIX_CASE: {
-    wire_buffer inner = {0};
-    bool good = true;
-    for (size_t at = 0; good && at < value->count; at++) good = put_value(&inner, &value->items[at], depth + 1);
-    good = good && put_extension(out, CASE, inner.bytes, inner.length);
-    free(inner.bytes);
-    return good;
+  case MIX_CASE:
+    return put_case(out, value, depth + 1);
+  case MIX_FAILURE:
+    return "a failure is no part of a value";
+  case MIX_STREAM:
+    return "a stream is no part of a value, and the row of a function that gives one says `true`: it may wait";
   }
-  default:
-    return false;
-  }
+  return good ? NULL : too_large;
 }
 
-bool wire_encode(wire_buffer *out, const mix_value *value) { return put_value(out, value, 0); }
+const char *wire_encode(wire_buffer *out, const mix_value *value) { return put_value(out, value, 0); }

@@ -23,8 +23,8 @@ typedef struct {
   size_t length, room;
 } wire_buffer;
 
-// Appends a value; false if it has no wire form.
-bool wire_encode(wire_buffer *out, const mix_value *value);
+// Appends a value; gives why it has no wire form, or null.
+const char *wire_encode(wire_buffer *out, const mix_value *value);
 // Appends one byte.
 void wire_put(wire_buffer *out, uint8_t byte);
 

@@ -44,6 +44,7 @@ export class Other {
 }
 
 const UNDEFINED = 1, REF = 2, CASE = 3, HANDLE = 6;
+/** Most arrays, maps and cases in one another. */
 const DEEPEST = 128;
 
 /** The bytes of a text; half of a pair of units, which is no character, becomes U+FFFD. */
@@ -204,6 +205,11 @@ export function decode(bytes) {
 
 /** The wire form of a value. */
 export function encode(value) {
+  return encodeAt(value, 0);
+}
+
+/** The wire form of what stands that deep in others. */
+function encodeAt(value, outside) {
   const out = new Buffer();
   const head = (size, short, limit, one, two, four) => {
     if (size < limit) out.byte(short | size);
@@ -218,8 +224,11 @@ export function encode(value) {
     out.byte(0xd3);
     out.number(8, out.view.setBigInt64, big);
   };
+  const deeper = (depth) => {
+    if (depth >= DEEPEST) throw new Failure("ERR_NOT_SERIALIZABLE", `the result is nested more than ${DEEPEST} levels deep`);
+    return depth + 1;
+  };
   const put = (one, depth) => {
-    if (depth > DEEPEST) throw new Failure("ERR_NOT_SERIALIZABLE", "the result is nested too deeply");
     if (one === undefined) extension(UNDEFINED, []);
     else if (one === null) out.byte(0xc0);
     else if (typeof one === "boolean") out.byte(one ? 0xc3 : 0xc2);
@@ -231,29 +240,34 @@ export function encode(value) {
     } else if (typeof one === "string") string(toUtf8(one));
     else if (one instanceof Uint8Array) { head(one.length, 0, 0, 0xc4, 0xc5, 0xc6); out.put(one); }
     else if (Array.isArray(one)) {
+      const inner = deeper(depth);
       head(one.length, 0x90, 16, 0, 0xdc, 0xdd);
-      for (const item of one) put(item, depth + 1);
+      for (const item of one) {
+        if (item === undefined) throw new Failure("ERR_NOT_SERIALIZABLE", "an array has no undefined items");
+        put(item, inner);
+      }
     } else if (one instanceof Ref) extension(REF, toUtf8(one.id));
     else if (one instanceof Handle) {
       const bytes = new Uint8Array(8);
       new DataView(bytes.buffer).setBigUint64(0, BigInt(one.number));
       extension(HANDLE, bytes);
     } else if (one instanceof Case) {
-      const inner = new Buffer();
-      inner.put(encode(one.name));
-      if (one.hasArgument) inner.put(encode(one.argument));
-      extension(CASE, inner.whole());
+      const inner = deeper(depth), parts = new Buffer();
+      parts.put(encode(one.name));
+      if (one.hasArgument) parts.put(encodeAt(one.argument, inner));
+      extension(CASE, parts.whole());
     } else if (one instanceof Other) extension(one.type, one.bytes);
     else if (isPlain(one)) {
+      const inner = deeper(depth);
       const keys = Object.keys(one).filter((key) => one[key] !== undefined);
       const named = keys.map((key) => [key, toUtf8(key)]);
       // Keys stand in the order of their bytes.
       named.sort(([, a], [, b]) => { for (let at = 0; ; at++) { if (a[at] === b[at] && at < a.length) continue; return (a[at] ?? -1) - (b[at] ?? -1); } });
       head(named.length, 0x80, 16, 0, 0xde, 0xdf);
-      for (const [key, bytes] of named) { string(bytes); put(one[key], depth + 1); }
+      for (const [key, bytes] of named) { string(bytes); put(one[key], inner); }
     } else throw new Failure("ERR_NOT_SERIALIZABLE", `${article(one)} is no value of Mix${one instanceof Promise ? ": a function that waits is `async`" : ""}`);
   };
-  put(value, 0);
+  put(value, outside);
   return out.whole();
 }
 
@@ -271,7 +285,14 @@ function article(one) {
 
 function failure(error) {
   if (error instanceof Failure) return { code: error.code, message: error.message };
-  return { code: "ERR_INTERNAL", message: String(error?.message ?? error) };
+  return { code: "ERR_INTERNAL", message: String(error?.message ?? error) + place(error) };
+}
+
+/** Where the plugin made a mistake, for its author: the innermost line of its own files. */
+function place(error) {
+  const lines = String(error?.stack ?? "").match(/[\w.-]+\.js:\d+:\d+/g) ?? [];
+  const own = lines.find((line) => !line.startsWith("mix.js")) ?? lines[0];
+  return own ? ` (${own})` : "";
 }
 
 const kinds = (f) => Object.getPrototypeOf(f)?.constructor?.name ?? "Function";

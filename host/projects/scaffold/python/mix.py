@@ -6,7 +6,9 @@ kinds have classes of their own here.
 
 import contextlib
 import inspect
+import os
 import struct
+import traceback
 
 import componentize_py_async_support
 import componentize_py_types
@@ -19,6 +21,7 @@ try:
 except ImportError:
     from wit_world.imports import types
 
+# Most arrays, maps and cases in one another.
 DEEPEST = 128
 
 
@@ -46,6 +49,8 @@ class Case:
     """A case with its arguments, none or one: `some(1)` is `Case("some", 1)`."""
 
     def __init__(self, name, *arguments):
+        if len(arguments) > 1:
+            raise TypeError(f"case {name} has one argument at the most; several are a list")
         self.name = name
         self.arguments = arguments
 
@@ -151,10 +156,10 @@ def _head(size, short, limit, markers):
 
 
 def encode(value, depth=0):
-    """The wire form of a value."""
-    if depth > DEEPEST:
-        raise Failure("ERR_NOT_SERIALIZABLE", "the result is nested too deeply")
+    """The wire form of a value that stands that deep in others."""
     inner = depth + 1
+    if inner > DEEPEST and isinstance(value, (list, tuple, dict, Case)):
+        raise Failure("ERR_NOT_SERIALIZABLE", f"the result is nested more than {DEEPEST} levels deep")
     if value is None:
         return b"\xc0"
     if value is False:
@@ -176,6 +181,8 @@ def encode(value, depth=0):
     if isinstance(value, (bytes, bytearray)):
         return _head(len(value), 0, 0, (0xC4, 0xC5, 0xC6)) + bytes(value)
     if isinstance(value, (list, tuple)):
+        if any(isinstance(item, Undefined) for item in value):
+            raise Failure("ERR_NOT_SERIALIZABLE", "an array has no undefined items")
         items = b"".join(encode(item, inner) for item in value)
         return _head(len(value), 0x90, 16, (0, 0xDC, 0xDD)) + items
     if isinstance(value, dict):
@@ -207,7 +214,17 @@ def _extension(kind, content):
 def _failure(error):
     if isinstance(error, Failure):
         return types.Failure(error.code, error.message, None)
-    return types.Failure("ERR_INTERNAL", f"{type(error).__name__}: {error}", None)
+    return types.Failure("ERR_INTERNAL", f"{type(error).__name__}: {error}{_place(error)}", None)
+
+
+def _place(error):
+    """Where the plugin made a mistake, for its author: the innermost line of its own files."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        folder, name = os.path.split(frame.f_code.co_filename)
+        if not place or (folder == os.path.dirname(__file__) and name != "mix.py"):
+            place = f" ({name}:{line})"
+    return place
 
 
 def _item(failure):
