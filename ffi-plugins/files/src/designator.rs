@@ -1,12 +1,7 @@
 //! Whose files are meant.
 
-use std::path::{Path, PathBuf};
-
-use mix_file_path::folder_name;
 use mix_plugin_sdk::mix_value::Case;
-use mix_plugin_sdk::{Failure, FromArgument, Mismatch, Value, caller};
-
-use crate::storage::Storage;
+use mix_plugin_sdk::{Caller, Failure, FromArgument, Mismatch, Value};
 
 /// The first argument of every function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,43 +36,16 @@ impl FromArgument for Designator {
 }
 
 impl Designator {
-    /// The files of that app.
-    pub fn storage(&self) -> Result<Storage, Failure> {
-        let who = caller();
+    /// Refuses all apps but the one that runs.
+    pub fn check(&self, who: &Caller) -> Result<(), Failure> {
         match self {
-            Designator::Current => {}
-            Designator::App(app) if *app == who.app => {}
-            Designator::App(app) => {
-                return Err(Failure::new(
-                    "ERR_PERMISSION",
-                    format!("no rights for the files of app {app:?}"),
-                ));
-            }
+            Designator::App(app) if *app != who.app => Err(Failure::new(
+                "ERR_PERMISSION",
+                format!("no rights for the files of app {app:?}"),
+            )),
+            _ => Ok(()),
         }
-        let granted = Path::new("/files");
-        if granted.is_dir() {
-            return Ok(Storage::new(granted.to_path_buf(), who));
-        }
-        let workspace = match std::env::var("MIXER_WS") {
-            Ok(name) if !name.is_empty() => name,
-            _ if !who.workspace.is_empty() => who.workspace.clone(),
-            _ => "local".to_string(),
-        };
-        if Path::new("/ws").is_dir() && is_workspace(&workspace) && !who.app.is_empty() {
-            let folder: PathBuf = ["/ws", &workspace, &folder_name(&who.app), "files"]
-                .iter()
-                .collect();
-            return Ok(Storage::new(folder, who));
-        }
-        Err(Failure::unsupported(
-            "this run is given no folder for files",
-        ))
     }
-}
-
-fn is_workspace(name: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    name.len() <= 64 && !name.starts_with('-') && name.bytes().all(word)
 }
 
 #[cfg(test)]
@@ -116,14 +84,13 @@ mod tests {
 
     #[test]
     fn other_apps_are_refused() {
-        let other = Designator::App("other".into());
-        assert_eq!(other.storage().unwrap_err().code, "ERR_PERMISSION");
-    }
-
-    #[test]
-    fn folders_of_apps() {
-        assert_eq!(folder_name("my.app_1-x"), "my%2Eapp_1-x");
-        assert_eq!(folder_name("../x"), "%2E%2E%2Fx");
-        assert!(is_workspace("local") && !is_workspace("../x") && !is_workspace("-x"));
+        let who = Caller {
+            app: "own".into(),
+            ..Caller::default()
+        };
+        assert_eq!(Designator::Current.check(&who), Ok(()));
+        assert_eq!(Designator::App("own".into()).check(&who), Ok(()));
+        let refused = Designator::App("other".into()).check(&who).unwrap_err();
+        assert_eq!(refused.code, "ERR_PERMISSION");
     }
 }

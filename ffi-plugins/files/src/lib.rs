@@ -8,41 +8,43 @@
 //!
 //! * [`path`]: what a path may be, and its form on disk;
 //! * [`designator`]: whose files are meant;
+//! * [`granted`]: the folder that holds them;
 //! * [`storage`]: files of one app on disk;
 //! * [`info`]: what a program is told about a file.
 
 mod designator;
+mod granted;
 mod info;
 mod path;
 mod storage;
 
 use designator::Designator;
+use granted::storage;
 use mix_plugin_sdk::{Bytes, Failure, Map, Value, family};
 
 async fn get(app: Designator, path: String) -> Result<Map, Failure> {
-    app.storage()?.get(&path::file(&path)?)
+    storage(&app)?.get(&path::file(&path)?)
 }
 
 async fn read(app: Designator, path: String) -> Result<Vec<u8>, Failure> {
-    app.storage()?.read(&path::file(&path)?)
+    storage(&app)?.read(&path::file(&path)?)
 }
 
 async fn list(app: Designator, folder: String) -> Result<Vec<Value>, Failure> {
-    let files = app.storage()?.list(&path::folder(&folder)?)?;
+    let files = storage(&app)?.list(&path::folder(&folder)?)?;
     Ok(files.into_iter().map(Value::Map).collect())
 }
 
 async fn create(app: Designator, path: String, content: Bytes) -> Result<Map, Failure> {
-    app.storage()?.create(&path::file(&path)?, &content)
+    storage(&app)?.create(&path::file(&path)?, &content)
 }
 
 async fn delete(app: Designator, path: String) -> Result<(), Failure> {
-    app.storage()?.delete(&path::file(&path)?)
+    storage(&app)?.delete(&path::file(&path)?)
 }
 
 async fn rename(app: Designator, from: String, to: String) -> Result<Map, Failure> {
-    app.storage()?
-        .rename(&path::file(&from)?, &path::file(&to)?)
+    storage(&app)?.rename(&path::file(&from)?, &path::file(&to)?)
 }
 
 async fn copy(
@@ -52,8 +54,8 @@ async fn copy(
     to: String,
 ) -> Result<Map, Failure> {
     let (from, to) = (path::file(&from)?, path::file(&to)?);
-    let content = from_app.storage()?.read(&from)?;
-    to_app.storage()?.create(&to, &content)
+    let content = storage(&from_app)?.read(&from)?;
+    storage(&to_app)?.create(&to, &content)
 }
 
 async fn register(
