@@ -133,34 +133,23 @@ async fn steps(
     let mut requests = Requests::default();
     let mut patience = Patience::default();
     let mut incoming = Incoming::At(actions);
+    let mut told = 0;
     loop {
         let step = session.run(&mut Family, SLICE);
         requests.drop_streams(session);
         requests.cancel(session);
         match step {
-            Step::Event(event) => events.put(wire::event(event)).await?,
+            Step::Event(event) => {
+                events.put(wire::event(event)).await?;
+                told += 1;
+                // A live cell that never pauses has something to tell after every step.
+                if told == EVENTS {
+                    told = 0;
+                    look_around(session, &mut requests, &mut incoming, events).await?;
+                }
+            }
             Step::Ready => {
-                events.flush().await?;
-                events.check().await?;
-                // Routines that go on do not keep back the requests of those that wait.
-                for request in session.take_requests() {
-                    requests.begin(request, session);
-                }
-                // Other sessions of the instance get their turn. The host brings one answer at a
-                // time; as long as they come, they are taken before the next slice.
-                for _ in 0..ANSWERS {
-                    wit_bindgen::yield_async().await;
-                    if !requests.settle_ready(session) {
-                        break;
-                    }
-                }
-                // Background routines do not keep back actions.
-                if !session.is_busy()
-                    && let Some(reading) = incoming.reading()
-                    && let Some(read) = reading.now_or_never()
-                {
-                    incoming.take(read, session);
-                }
+                look_around(session, &mut requests, &mut incoming, events).await?;
             }
             Step::Waiting(begun) => {
                 let refused = !begun.is_empty();
@@ -217,6 +206,37 @@ async fn steps(
             }
         }
     }
+}
+
+/// What else there is to do while the machine could go on.
+async fn look_around(
+    session: &mut Session,
+    requests: &mut Requests,
+    incoming: &mut Incoming,
+    events: &mut Events,
+) -> Result<(), Abandoned> {
+    events.flush().await?;
+    events.check().await?;
+    // Routines that go on do not keep back the requests of those that wait.
+    for request in session.take_requests() {
+        requests.begin(request, session);
+    }
+    // Other sessions of the instance get their turn. The host brings one answer at a
+    // time; as long as they come, they are taken before the next slice.
+    for _ in 0..ANSWERS {
+        wit_bindgen::yield_async().await;
+        if !requests.settle_ready(session) {
+            break;
+        }
+    }
+    // Background routines and live cells do not keep back actions.
+    if !session.is_busy()
+        && let Some(reading) = incoming.reading()
+        && let Some(read) = reading.now_or_never()
+    {
+        incoming.take(read, session);
+    }
+    Ok(())
 }
 
 /// Actions that were read, and the stream they came from unless it has ended.

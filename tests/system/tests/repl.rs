@@ -1,6 +1,6 @@
 //! `mixer repl` with its phrases on standard input.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
 use mix_system_tests::mixer;
@@ -177,16 +177,33 @@ module end
             .expect("the REPL reads its input");
     };
     enter(&mut stdin, module);
+    let mut printed = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    let mut text = String::new();
+    while !text.contains("beat = 0") {
+        let read = printed.read_line(&mut text).expect("text");
+        assert_ne!(read, 0, "{text}");
+    }
     // Longer than an interaction may take.
     std::thread::sleep(pause);
     enter(&mut stdin, "#mark later\n#input ticks.n 4\n");
     drop(stdin);
-    let output = child.wait_with_output().expect("the REPL ends");
-    let text = String::from_utf8(output.stdout).expect("text");
+    printed.read_to_string(&mut text).expect("text");
+    child.wait().expect("the REPL ends");
     let (_, after) = text.split_once("--- later\n").expect("the mark");
     assert!(after.contains("beat = "), "{text}");
     assert!(after.contains("n = 4\n"), "{text}");
     assert!(!text.contains("error"), "{text}");
+}
+
+#[test]
+fn a_live_cell_that_never_pauses_keeps_nothing_back() {
+    let printed = lines(
+        "module counts\n  live cell k = co.consume(stream.enumUnbound())\n  var cell n = 0\nmodule end\n#load counts\n#input counts.n 4\n",
+    );
+    assert_eq!(last(&printed, "n"), Some("4"), "{printed:?}");
+    assert!(last(&printed, "k") > Some("0"), "{printed:?}");
+    let failed = printed.iter().any(|line| line.contains("error"));
+    assert!(!failed, "{printed:?}");
 }
 
 #[test]
