@@ -40,9 +40,9 @@ impl Rows {
         Rows::with_room(HEAD, 0)
     }
 
-    /// Rows of an answer in parts, probably with this mark before them.
-    pub fn behind(mark: Option<u32>) -> Rows {
-        Rows::with_room(HEAD + mark_bytes(mark).len(), 0)
+    /// Rows of an answer in parts, probably with this mark before them and with so many bytes.
+    pub fn behind(mark: Option<u32>, bytes: usize) -> Rows {
+        Rows::with_room(HEAD + mark_bytes(mark).len(), bytes)
     }
 
     fn with_room(head: usize, bytes: usize) -> Rows {
@@ -161,7 +161,7 @@ mod tests {
             // The same as a part, whether its mark is the expected one or another.
             for mark in [None, Some(7), Some(70_000)] {
                 for said in [None, Some(7)] {
-                    let Encoded(part) = rows(Rows::behind(said)).into_part(mark).unwrap();
+                    let Encoded(part) = rows(Rows::behind(said, 100)).into_part(mark).unwrap();
                     let mut items = values.clone();
                     items.insert(0, mark.map_or(Value::Null, |mark| Value::Int(mark.into())));
                     assert_eq!(part, msgpack::encode(&Value::Array(items)).unwrap());
