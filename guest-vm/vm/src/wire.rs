@@ -9,7 +9,7 @@ use crate::heap::{Case, Map, MapIter, Shape, Text, Value};
 use crate::text_form::not_serializable;
 
 /// Deepest nesting that is written; the same limit holds when reading.
-const DEPTH: usize = mix_value::MAX_DEPTH;
+const DEPTH: usize = mix_value::MAX_WIRE_DEPTH;
 
 /// Longest wire form that is written, in bytes. A value whose parts are shared is longer there than in memory.
 const LONGEST: usize = 256 << 20;

@@ -206,15 +206,7 @@ pub async fn perform(
         }),
         Ok(Err(failure)) => Err(call_failure(failure)),
         Ok(Ok(HostReply::One(bytes))) => {
-            msgpack::decode(&bytes).map_err(|error| match error.kind {
-                // Records as deep as may be, in a list.
-                msgpack::DecodeErrorKind::TooDeep => CallFailure {
-                    code: "ERR_TOO_LARGE".to_owned(),
-                    message: "the answer is nested too deep".to_owned(),
-                    detail: None,
-                },
-                _ => unusable(function, &error.to_string()),
-            })
+            msgpack::decode(&bytes).map_err(|error| unusable(function, &error.to_string()))
         }
         Ok(Ok(HostReply::Many(_))) => Err(unusable(function, "a stream instead of a value")),
     }

@@ -25,7 +25,7 @@
 //! # Hostile input
 //!
 //! Decoders never allocate from a claimed length, never recurse deeper than
-//! [`MAX_DEPTH`] (or a limit given by the caller, at most
+//! [`MAX_WIRE_DEPTH`], for texts [`MAX_DEPTH`] (or a limit given by the caller, at most
 //! [`escjson::MAX_PARSE_DEPTH`]), and turn every malformed input into an
 //! error with its place. Values built by hand may be deeper than that; the
 //! encoders refuse them, and whoever builds such a value must be able to drop
@@ -53,8 +53,12 @@ pub use reference::{Ref, WELL_FORMED_LEN};
 pub use token::Token;
 pub use value::{Map, Value};
 
-/// Deepest nesting of arrays, maps and cases in one encoded value.
+/// Deepest nesting of arrays, maps and cases in one value.
 pub const MAX_DEPTH: usize = 128;
+
+/// The same on the wire, where values of [`MAX_DEPTH`] lie in the arguments of a call, or in its answer: in an array, a map and a list
+/// of them, for instance.
+pub const MAX_WIRE_DEPTH: usize = MAX_DEPTH + 4;
 
 /// A part that cannot be made into a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

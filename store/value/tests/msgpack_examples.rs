@@ -1,7 +1,7 @@
 //! The byte examples of the wire form, each written and read.
 
 use mix_value::msgpack::{DecodeErrorKind, Reader, decode, encode, short};
-use mix_value::{BigInt, Case, Ref, Token, Value};
+use mix_value::{BigInt, Case, MAX_DEPTH, MAX_WIRE_DEPTH, Ref, Token, Value};
 
 const ID: &str = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF";
 
@@ -233,14 +233,16 @@ fn depth_is_limited_in_both_directions() {
         |v| case("c", Some(v)),
     ] {
         let mut value = Value::Null;
-        for _ in 0..128 {
+        for _ in 0..MAX_WIRE_DEPTH {
             value = wrap(value);
         }
-        let bytes = encode(&value).expect("128 levels are allowed");
-        assert_eq!(decode(&bytes).expect("128 levels are allowed"), value);
-        assert!(encode(&wrap(value)).is_err(), "129 levels are not");
+        let bytes = encode(&value).expect("so many levels are allowed");
+        assert_eq!(decode(&bytes).expect("so many levels are allowed"), value);
+        assert!(encode(&wrap(value)).is_err(), "one more is not");
     }
-    let mut bytes = vec![0x91; 129];
+    // A value as deep as may be has room for what it is handed over in.
+    const { assert!(MAX_WIRE_DEPTH >= MAX_DEPTH + 3) };
+    let mut bytes = vec![0x91; MAX_WIRE_DEPTH + 1];
     bytes.push(0xc0);
     assert_eq!(
         decode(&bytes).expect_err("too deep").kind,

@@ -535,7 +535,7 @@ fn queries_look_at_a_moment_of_the_past() {
 }
 
 #[test]
-fn records_that_are_nested_too_deep_are_told_so() {
+fn records_are_nested_as_deep_as_may_be() {
     let (scratch, server) = site(&["--db-sync", "off"]);
     let record = |levels: usize| {
         let (open, close) = (r#"{"a":"#.repeat(levels - 1), "}".repeat(levels - 1));
@@ -546,32 +546,46 @@ fn records_that_are_nested_too_deep_are_told_so() {
         let path = format!("{APP}/documents");
         server.send("POST", &path, &[], Some(("application/json", &body)))
     };
-    assert_eq!(save(120).status, 201);
-    for levels in [127, 128] {
-        let answer = save(levels);
-        assert_eq!(
-            (answer.status, answer.code().as_str()),
-            (400, "too_deep"),
-            "{levels}"
-        );
+    for levels in [120, 127, 128] {
+        assert_eq!(save(levels).status, 201, "{levels}");
     }
-    // One that came another way is too deep in a list.
+    let answer = save(129);
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_json"));
     assert_eq!(server.get(&format!("{APP}/query?query=true")).0, 200);
     server.kill();
-    let file = scratch.path().join("deep.jsonl");
-    std::fs::write(&file, record(128)).expect("writes");
-    let path = scratch.path().join("acme/demo");
-    let [file, path] = [&file, &path].map(|path| path.display().to_string());
-    let saved = run_mixer(["db", "save", &file, "--path", &path]);
-    assert_eq!(saved.code, 0, "{}", saved.stderr);
-    let server = Server::mixer(scratch.path(), &[]);
-    let answer = server.send("GET", &format!("{APP}/query?query=true"), &[], None);
+    // Programs read and write them too, many at a time.
+    let program = scratch.path().join("deep.mix");
+    let source = r#"module deep()
+  var cell output : data = null
+  initializer {
+    var deepest : data = [];
+    for (let i in array.initialize(126, i -> i)) { deepest = [deepest] };
+    let ids = db.saveArrayGetIDs(appstate, null, [{n: 1, a: deepest}, {n: 2, a: deepest}]);
+    output = {
+      all: db.query(null, "exists a") |> db.toArray |> array.length,
+      got: db.getArray(null, ids) |> array.map(.n),
+      one: db.upsertOne(appstate, null, {_rmx_id: ids[0], b: deepest}).a == deepest,
+      gone: db.deleteArray(appstate, null, ids) |> array.map(.n)
+    }
+  }
+module end
+"#;
+    std::fs::write(&program, source).expect("writes");
+    let [program, folder] = [&program, scratch.path()].map(|path| path.display().to_string());
+    let place = ["--ws-dir", &folder, "--ws", "acme", "--app", "demo"];
+    let done = run_mixer(["run", &program, "deep"].into_iter().chain(place));
+    assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(
-        (answer.status, answer.code().as_str()),
-        (413, "result_too_large")
+        done.stdout.trim(),
+        r#"{"all":5,"gone":[1,2],"got":[1,2],"one":true}"#
     );
-    let one = server.get(&format!("{APP}/documents/{}", saved.stdout.trim()));
-    assert_eq!(one.0, 200);
+    // One level more is refused.
+    let source = source.replace("initialize(126", "initialize(127");
+    std::fs::write(&program, source).expect("writes");
+    let done = run_mixer(["run", &program, "deep"].into_iter().chain(place));
+    assert_eq!(done.code, 1);
+    let said = "ERR_DB: too_deep: record 0: nested deeper than 128 levels";
+    assert!(done.stderr.contains(said), "{}", done.stderr);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{DecodeError, EncodeError, Reader, Token, Writer};
-use crate::{Case, MAX_DEPTH, Map, Ref, Value};
+use crate::{Case, MAX_WIRE_DEPTH, Map, Ref, Value};
 
 /// Upper bound for allocations made before the elements have been seen.
 const PREALLOCATED: usize = 1024;
@@ -21,7 +21,8 @@ pub fn encode_into(out: &mut Vec<u8>, value: &Value) -> Result<(), EncodeError> 
 }
 
 fn write(writer: &mut Writer<'_>, value: &Value, depth: usize) -> Result<(), EncodeError> {
-    if depth >= MAX_DEPTH && matches!(value, Value::Array(_) | Value::Map(_) | Value::Case(_)) {
+    if depth >= MAX_WIRE_DEPTH && matches!(value, Value::Array(_) | Value::Map(_) | Value::Case(_))
+    {
         return Err(EncodeError::TooDeep);
     }
     match value {

@@ -39,8 +39,8 @@ pub(crate) const NAN_BITS: u64 = 0x7ff8_0000_0000_0000;
 /// Why a value has no binary form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// Deeper than [`crate::MAX_DEPTH`].
-    #[error("value is nested deeper than {} levels", crate::MAX_DEPTH)]
+    /// Deeper than [`crate::MAX_WIRE_DEPTH`].
+    #[error("value is nested deeper than {} levels", crate::MAX_WIRE_DEPTH)]
     TooDeep,
     /// A string, binary, array or map beyond 2^32-1 bytes or elements.
     #[error("value is too large")]
@@ -66,7 +66,7 @@ pub enum DecodeErrorKind {
     /// Bytes follow the value.
     #[error("bytes follow the value")]
     TrailingBytes,
-    /// Deeper than [`crate::MAX_DEPTH`].
+    /// Deeper than [`crate::MAX_WIRE_DEPTH`].
     #[error("value is nested too deeply")]
     TooDeep,
     /// The byte `c1`, which MessagePack never uses.

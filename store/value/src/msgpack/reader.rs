@@ -6,7 +6,7 @@ use super::{
     DecodeError, DecodeErrorKind, EXT_BIGINT, EXT_CASE, EXT_HANDLE, EXT_REF, EXT_TOKEN,
     EXT_UNDEFINED, NAN_BITS, TOKEN_REFERENCE, TOKEN_SEALED,
 };
-use crate::{BigInt, Case, MAX_DEPTH, Value};
+use crate::{BigInt, Case, MAX_WIRE_DEPTH, Value};
 
 /// One event of a [`Reader`].
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +53,7 @@ pub enum Token<'a> {
 /// Reads one value event by event, borrowing from the input.
 ///
 /// Every rule of the form is checked: lengths against the input, nesting
-/// against [`MAX_DEPTH`], UTF-8, unique map keys, extension payloads. The
+/// against [`MAX_WIRE_DEPTH`], UTF-8, unique map keys, extension payloads. The
 /// reader itself never allocates more than in proportion to the input.
 pub struct Reader<'a> {
     input: &'a [u8],
@@ -239,7 +239,7 @@ impl<'a> Reader<'a> {
     }
 
     fn push(&mut self, frame: Frame<'a>, start: usize) -> Result<(), DecodeError> {
-        if self.frames.len() >= MAX_DEPTH {
+        if self.frames.len() >= MAX_WIRE_DEPTH {
             return Err(self.error_at(start, DecodeErrorKind::TooDeep));
         }
         self.frames.push(frame);
@@ -396,7 +396,7 @@ impl<'a> Reader<'a> {
                 },
                 start,
             )?;
-        } else if self.frames.len() >= MAX_DEPTH {
+        } else if self.frames.len() >= MAX_WIRE_DEPTH {
             return Err(self.error_at(start, DecodeErrorKind::TooDeep));
         }
         Ok(Token::CaseStart { name, has_argument })
