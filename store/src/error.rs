@@ -36,7 +36,9 @@ pub enum StoreError {
         found: String,
     },
     /// An option that does not exist.
-    #[error("unknown option {0:?}")]
+    #[error(
+        "unknown option {0:?}: there are KeepOriginal, OriginalIdAlways, DontUseId, Upsert and TryToUseId"
+    )]
     BadOption(String),
     /// Something that names no database.
     #[error("no database: {0}")]

@@ -256,6 +256,32 @@ fn a_bad_record_is_named_and_nothing_is_saved() {
 }
 
 #[test]
+fn what_is_nested_too_deeply_has_its_own_code() {
+    let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    // In a record that is the first level.
+    for (levels, fits) in [(127, true), (128, false), (129, false), (5_000, false)] {
+        let line = format!("{{\"a\":{}}}\n", nested(levels));
+        let list = format!("[{line}]");
+        let packed = [&b"\x91\x81\xa1a"[..], &vec![0x91; levels], &[1]].concat();
+        for (format, bytes) in [
+            (Format::Jsonl, line.as_bytes()),
+            (Format::Json, list.as_bytes()),
+            (Format::Mp, &packed),
+        ] {
+            match import(&memory(), format, bytes, &ImportOptions::default()) {
+                Ok(saved) => assert!(fits && saved == 1, "{format:?}, {levels} levels"),
+                Err(error) => {
+                    assert!(!fits, "{format:?}, {levels} levels: {error}");
+                    assert_eq!(error.code(), "too_deep", "{format:?}, {levels} levels");
+                    let said = error.to_string();
+                    assert!(said.contains("nested deeper than 128 levels"), "{said}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_mark_of_the_byte_order_is_no_text() {
     for (format, text) in [
         (Format::Jsonl, "\u{feff}{\"n\":1}\r\n{\"n\":2}\r\n"),

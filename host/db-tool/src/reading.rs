@@ -46,20 +46,25 @@ pub(crate) fn get(
         id_argument(&Value::from(id.as_str()))?;
     }
     let database = target.read()?;
-    let found = database.get_many(ids.iter().map(String::as_str))?;
-    let mut missing = Vec::new();
+    let view = database.view();
+    let (mut missing, mut deleted) = (Vec::new(), Vec::new());
     let mut values = Vec::new();
-    for (id, record) in ids.iter().zip(found) {
-        match record {
+    for id in ids {
+        match view.get(id)? {
             Some(record) => values.push(Ok(record.value()?)),
-            None => missing.push(id.as_str()),
+            None if view.versions(id)?.is_empty() => missing.push(id.as_str()),
+            None => deleted.push(id.as_str()),
         }
     }
     printer.values(values.into_iter())?;
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::work(format!("not_found: {}", missing.join(", "))))
+    let said = [("not_found", missing), ("deleted", deleted)]
+        .into_iter()
+        .filter(|(_, ids)| !ids.is_empty())
+        .map(|(what, ids)| format!("{what}: {}", ids.join(", ")))
+        .collect::<Vec<_>>();
+    match said.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::work(said.join("; "))),
     }
 }
 
@@ -218,7 +223,7 @@ pub(crate) fn export(
         Some(file) => {
             // Whoever reads the file sees it whole or not at all.
             let part = part_name(file);
-            let writing = |error| Failure::io(part.display(), error);
+            let writing = |error| Failure::io(file.display(), error);
             let mut out = BufWriter::new(File::create(&part).map_err(writing)?);
             let count = write_export(&database, format, &options, &mut out, &mut advance).and_then(
                 |count| {

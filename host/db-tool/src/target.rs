@@ -21,7 +21,11 @@ pub(crate) struct Target {
 impl Target {
     pub fn new(args: &DbArgs) -> Result<Target, Failure> {
         let (path, name) = match (&args.path, &args.ws_dir, &args.app) {
-            (Some(path), _, _) => (path.clone(), None),
+            // The parser of arguments does not see it if one stands before the command and one behind it.
+            (Some(_), _, Some(_)) => {
+                return Err(Failure::usage("--path cannot be used with --app"));
+            }
+            (Some(path), _, None) => (path.clone(), None),
             (None, Some(ws_dir), Some(app)) => {
                 let folder = ws_dir.join(folder(&args.ws)?).join(folder(app)?);
                 (folder, Some(app.clone()))

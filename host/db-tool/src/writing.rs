@@ -1,11 +1,11 @@
 //! Commands that write records.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use mix_store::transfer::{Format, ImportOptions, Records, unmarked};
-use mix_store::{SaveOptions, id_argument, import_image};
+use mix_store::{SaveOptions, StoreError, id_argument, import_image};
 use mix_value::{Ref, Value, escjson};
 
 use crate::Terminal;
@@ -20,7 +20,10 @@ use crate::target::Target;
 fn save_options(names: &[String]) -> Result<SaveOptions, Failure> {
     let options = SaveOptions::default()
         .with_names(names.iter().map(String::as_str))
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .map_err(|error| Failure {
+            code: 2,
+            ..Failure::from(error)
+        })?;
     Ok(options.with_actor("_rmx_system"))
 }
 
@@ -34,7 +37,12 @@ pub(crate) fn save(
     let mut text = String::new();
     open(file)?
         .read_to_string(&mut text)
-        .map_err(|error| Failure::io(file.display(), error))?;
+        .map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => {
+                Failure::work(format!("bad_value: {}: is not UTF-8", file.display()))
+            }
+            _ => Failure::io(file.display(), error),
+        })?;
     let records = records_of(unmarked(&text), file)?;
     if let Some(rehearsal) = target.rehearsal()? {
         rehearsal.check_save(&records, &options)?;
@@ -58,14 +66,23 @@ fn records_of(text: &str, file: &Path) -> Result<Vec<Value>, Failure> {
         Ok(record) => return Ok(vec![record]),
         Err(error) => error,
     };
-    let bad = |what: String| Failure::work(format!("bad_value: {}: {what}", file.display()));
+    let bad =
+        |code: &str, what: String| Failure::work(format!("{code}: {}: {what}", file.display()));
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     if text.trim_start().starts_with('[') || lines.count() < 2 {
-        return Err(bad(whole.to_string()));
+        return Err(match whole.kind {
+            escjson::ParseErrorKind::TooDeep(_) => {
+                let error = StoreError::TooDeep {
+                    path: String::new(),
+                };
+                bad(error.code(), error.to_string())
+            }
+            _ => bad("bad_value", whole.to_string()),
+        });
     }
     let lines = Records::new(Format::Jsonl, Box::new(text.as_bytes()))?;
     lines
-        .map(|record| record.map_err(|error| bad(error.to_string())))
+        .map(|record| record.map_err(|error| bad(error.code(), error.to_string())))
         .collect()
 }
 
@@ -120,12 +137,17 @@ pub(crate) fn import(
         None if is_stdin => FileFormat::Jsonl,
         None => format_of(&args.file)?,
     };
-    if format == FileFormat::Image {
-        let rows = import_image(&args.file, target.path())?;
-        return printer.line(&format!("{rows} rows imported"));
-    }
     if args.text && format != FileFormat::Csv {
         return Err(Failure::usage("--text is for CSV"));
+    }
+    if format == FileFormat::Image {
+        if args.stream || args.exact || !args.options.is_empty() {
+            return Err(Failure::usage(
+                "an image is taken as it is: no --stream, --exact or --options",
+            ));
+        }
+        let rows = import_image(&args.file, target.path())?;
+        return printer.line(&format!("{rows} rows imported"));
     }
     let options = ImportOptions {
         save: save_options(&args.options)?,

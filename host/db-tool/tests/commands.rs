@@ -133,7 +133,9 @@ fn records_are_saved_read_and_deleted() {
     let gone = db(&app, &["delete", &ids[2]]).expect_err("is gone");
     assert_eq!(gone.code, 1);
     assert!(gone.message.contains("not_found"), "{gone}");
-    assert_eq!(db(&app, &["get", &ids[2]]).expect_err("is gone").code, 1);
+    let gone = db(&app, &["get", &ids[2], "nosuch"]).expect_err("is gone");
+    let said = format!("error not_found: nosuch; deleted: {}", ids[2]);
+    assert_eq!((gone.code, gone.message), (1, said));
     assert!(ok(&app, &["stat"]).contains("\"live\":2"));
     assert_eq!(ok(&app, &["history", &ids[2]]).lines().count(), 2);
     assert_eq!(ok(&app, &["query", "count()", "--deleted"]), "3\n");
@@ -225,6 +227,13 @@ fn files_are_exported_and_imported() {
     assert_eq!(unknown.code, 2);
     let missing = db(&fresh, &["import", "missing.jsonl"]).expect_err("not there");
     assert_eq!(missing.code, 3);
+    let nowhere = folder.path().join("nowhere/out.csv").display().to_string();
+    let failure = db(&app, &["export", &nowhere]).expect_err("no such folder");
+    assert_eq!(failure.code, 3);
+    assert!(
+        failure.message.starts_with(&format!("error: {nowhere}: ")),
+        "{failure}"
+    );
 }
 
 #[test]
@@ -426,4 +435,58 @@ fn a_query_that_names_undefined_has_a_tree() {
         assert_eq!(ok(&app, &["query", "--ast", tree.trim()]), query, "{tree}");
     }
     assert_eq!(ok(&app, &["query", "age == undefined"]), "");
+}
+
+#[test]
+fn what_is_wrong_with_the_input_is_said() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let app = folder.path().join("app");
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).expect("writes");
+        path.display().to_string()
+    };
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(500), "]".repeat(500));
+    let one = file("deep.json", deep.as_bytes());
+    let lines = file("deep.jsonl", format!("{{}}\n{deep}\n").as_bytes());
+    let bytes = file("bytes.json", b"{\"a\":\"\xff\"}");
+    let map = file("map.json", b"{\"a\":1}");
+    let cases: [(&[&str], u8, &str); 9] = [
+        (
+            &["import", &map, "--format", "image", "--exact"],
+            2,
+            "error: an image is taken as it is",
+        ),
+        (
+            &["--app", "b", "watermark"],
+            2,
+            "error: --path cannot be used with --app",
+        ),
+        (&["save", &one], 1, "error too_deep: "),
+        (&["save", &lines], 1, "at line 2"),
+        (&["import", &lines], 1, "error too_deep: "),
+        (&["save", &bytes], 1, "error bad_value: "),
+        (
+            &["import", &map],
+            1,
+            "error bad_value: the file is no array of records",
+        ),
+        (
+            &["save", &map, "--options", "Foo"],
+            2,
+            "error bad_option: unknown option \"Foo\": there are KeepOriginal",
+        ),
+        (
+            &["parse", "--ast", "5"],
+            1,
+            "error query_type: a pipeline is an array of nodes",
+        ),
+    ];
+    for (args, code, said) in cases {
+        let failure = db(&app, args).expect_err("is refused");
+        assert_eq!(failure.code, code, "{args:?}: {failure}");
+        assert!(failure.message.contains(said), "{args:?}: {failure}");
+        assert_eq!(failure.message.trim_end(), failure.message, "{args:?}");
+    }
+    assert!(!app.exists());
 }

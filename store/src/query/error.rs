@@ -138,9 +138,13 @@ impl QueryError {
         message: impl fmt::Display,
     ) -> QueryError {
         let path: String = path.iter().map(|index| format!("[{index}]")).collect();
+        let place = match path.is_empty() {
+            true => String::new(),
+            false => format!(" at {path}"),
+        };
         QueryError {
             code,
-            message: format!("{message} at {path}"),
+            message: format!("{message}{place}"),
             place: Place::Json(path),
         }
     }

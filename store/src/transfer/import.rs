@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read};
 use std::sync::Arc;
 
-use mix_value::msgpack::{Reader, Token};
+use mix_value::msgpack::{DecodeErrorKind, Reader, Token};
 use mix_value::{Value, escjson, msgpack};
 
 use super::exact::check_exact;
@@ -58,7 +58,7 @@ impl<'a> Records<'a> {
                 let bytes = all(&mut *input)?;
                 let mut reader = Reader::new(&bytes);
                 let Ok(Token::ArrayStart(left)) = reader.next() else {
-                    return Err(malformed("the file".into(), "is no MessagePack array"));
+                    return Err(malformed(String::new(), "the file is no MessagePack array"));
                 };
                 let at = reader.position();
                 Source::Packed { bytes, at, left }
@@ -126,7 +126,7 @@ impl<'a> Records<'a> {
                     continue;
                 }
                 let value = parse(text)
-                    .map_err(|reason| malformed(format!("line {}", self.count), &reason))?;
+                    .map_err(|error| unreadable(&error, format!("line {}", self.count)))?;
                 return Ok(Some(value));
             },
             Source::Packed { bytes, at, left } => {
@@ -144,7 +144,10 @@ impl<'a> Records<'a> {
                     .map_err(|mut error| {
                         *at += error.offset;
                         error.offset = *at;
-                        malformed(place(), &error.to_string())
+                        match error.kind {
+                            DecodeErrorKind::TooDeep => StoreError::TooDeep { path: place() },
+                            _ => malformed(place(), &error.to_string()),
+                        }
                     })?;
                 *at += reader.position();
                 *left -= 1;
@@ -183,17 +186,25 @@ fn malformed(place: String, reason: &str) -> StoreError {
     }
 }
 
-fn parse(text: &str) -> std::result::Result<Value, String> {
+/// A text that is no value; `place` says which.
+fn unreadable(error: &escjson::ParseError, place: String) -> StoreError {
+    match error.kind {
+        escjson::ParseErrorKind::TooDeep(_) => StoreError::TooDeep { path: place },
+        _ => malformed(place, &error.to_string()),
+    }
+}
+
+fn parse(text: &str) -> std::result::Result<Value, escjson::ParseError> {
     let options = escjson::Options {
         undefined_members: escjson::UndefinedMembers::Keep,
         ..escjson::Options::default()
     };
-    escjson::parse_with(text, &options).map_err(|error| error.to_string())
+    escjson::parse_with(text, &options)
 }
 
 fn json(bytes: &[u8]) -> Result<Vec<Value>> {
-    let place = || "the file".to_owned();
-    let text = std::str::from_utf8(bytes).map_err(|_| malformed(place(), "is not UTF-8"))?;
+    let whole = |reason| malformed(String::new(), reason);
+    let text = std::str::from_utf8(bytes).map_err(|_| whole("the file is not UTF-8"))?;
     // An array of many records is nested one level deeper than each of them.
     let options = escjson::Options {
         undefined_members: escjson::UndefinedMembers::Keep,
@@ -202,8 +213,8 @@ fn json(bytes: &[u8]) -> Result<Vec<Value>> {
     };
     match escjson::parse_with(unmarked(text), &options) {
         Ok(Value::Array(records)) => Ok(records),
-        Ok(_) => Err(malformed(place(), "is no array of records")),
-        Err(error) => Err(malformed(place(), &error.to_string())),
+        Ok(_) => Err(whole("the file is no array of records")),
+        Err(error) => Err(unreadable(&error, String::new())),
     }
 }
 
