@@ -1,29 +1,22 @@
-//! One request: plan, token and permission, existence, body, what it asks for, response.
+//! One request: plan, token and permission, what it asks for ([`dispatch`]), response.
 
-use super::activity::{self, Draft, Via};
+use super::activity::Draft;
 use super::encoding;
 use super::identity::{Admitted, Asking};
 use super::incoming::RequestBody;
-use super::named::{enter, enter_for, existing, looked_up};
 use super::neighbours::{Inside, without_base};
 use super::rate::network;
 use super::reply::{Reply, ReplyBody};
-use super::runs::Asked;
-use super::sessions::{self, Opening};
-use super::{Server, elsewhere, incoming, links, manage, proxies, records, runs, topics};
+use super::{Server, dispatch, incoming, links, manage, proxies};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use mix_app_files::Signer;
-use mix_http_api::{
-    Action, ApiError, Elsewhere, Facts, Job, LOGGING_APP, Managed, Need, NeedsBody, Plan,
-    RunOutcome, Step,
-};
-use mix_install::Request as InstallRequest;
+use mix_http_api::{Action, ApiError, Facts, Need, NeedsBody, Plan};
 use mix_runtime::home::InsideBody;
-use mix_runtime::trace::{Kind, Open, Trace};
+use mix_runtime::trace::{Open, Trace};
 use mix_runtime::workspace::Place;
 use std::convert::Infallible;
 use std::io::{ErrorKind, Write};
@@ -31,18 +24,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tempfile::TempPath;
 
 /// What is known about a request, for the log.
 #[derive(Default)]
-struct Record {
+pub struct Record {
     route: &'static str,
     place: String,
     user: String,
     /// The entry in the activity log, unless a run has taken it over.
-    draft: Option<Draft>,
+    pub draft: Option<Draft>,
     /// The workspace of the entry is the one that the request is to make.
-    makes_workspace: bool,
+    pub makes_workspace: bool,
 }
 
 /// Where a request comes from.
@@ -54,7 +46,7 @@ pub struct Visit {
     /// The connection after the response, if the request asks for that.
     pub upgrade: Option<OnUpgrade>,
     /// The client sends its body without waiting for a sign to do so.
-    sends_at_once: bool,
+    pub sends_at_once: bool,
     /// The run that makes the request.
     pub inside: Option<Inside>,
     /// Its place in a trace.
@@ -342,7 +334,8 @@ async fn planned(
         Ok(who) => {
             record.user = who.caller.name();
             record.place = format!("{}/{}", pending.route.ws, pending.route.app);
-            admitted(server, *pending, body, who, visit, record).await
+            let caller = dispatch::Caller { who, visit, record };
+            dispatch::dispatch(server, *pending, body, caller).await
         }
         Err(error) => pending.refuse(error).into(),
     }
@@ -355,7 +348,8 @@ fn static_path(server: &Server, head: &mix_http_api::Head) -> Option<String> {
     (reads && is_here).then(|| head.path().to_owned())
 }
 
-fn rate_limited(message: &str, wait: Duration) -> ApiError {
+/// Too many requests: when to come again.
+pub fn rate_limited(message: &str, wait: Duration) -> ApiError {
     let mut error = ApiError::new(429, "rate_limited", message);
     let seconds = wait.as_secs() + 1;
     error.headers = vec![("retry-after", seconds.to_string())];
@@ -418,256 +412,6 @@ async fn admit(
                 other => other,
             }
         }
-    }
-}
-
-async fn admitted(
-    server: &Arc<Server>,
-    pending: NeedsBody,
-    body: RequestBody,
-    who: Admitted,
-    visit: Visit,
-    record: &mut Record,
-) -> Reply {
-    let route = pending.route.clone();
-    if !route.ws.is_empty()
-        && let Err(wait) = server
-            .workspace_rate
-            .count(|| route.ws.clone(), Instant::now())
-    {
-        let message = "too many requests to this workspace; send them more slowly";
-        let error = rate_limited(message, wait).with_detail("limit", "workspace".into());
-        return pending.refuse(error).into();
-    }
-    if route.app == LOGGING_APP
-        && let Err(error) = activity::make(server, &route.ws).await
-    {
-        return pending.refuse(error).into();
-    }
-    let place = match existing(server, &route) {
-        Ok(place) => place,
-        Err(error) => return pending.refuse(error).into(),
-    };
-    record.makes_workspace = route.ws.is_empty();
-    let via = match visit.inside {
-        None => Via::Http,
-        Some(_) => Via::Agent,
-    };
-    record.draft = Draft::of_request(server, &who, &route, via, pending.request_id());
-    let runnable = match &place {
-        Some(place) => match looked_up(server, place, &route).await {
-            Ok(runnable) => runnable,
-            Err(error) => return pending.refuse(error).into(),
-        },
-        None => None,
-    };
-    if let Some(flaw) = pending.flaw() {
-        if visit.sends_at_once {
-            incoming::let_pass(body).await;
-        }
-        return flaw.into();
-    }
-    if route.action == Action::Upload
-        && let Err(error) = manage::files::check_ticket(server, &route.id).await
-    {
-        return pending.refuse(error).into();
-    }
-    if pending.is_spooled() {
-        let upload = match incoming::spool(server, &pending, body).await {
-            Ok(upload) => upload,
-            Err(reply) => return reply.into(),
-        };
-        if let Some(draft) = &mut record.draft {
-            draft.set_bytes_in(std::fs::metadata(&upload).map_or(0, |file| file.len()));
-        }
-        return match pending.with_body(&[]) {
-            Step::Manage(managed) => {
-                if let (Some(draft), Job::Import { name, .. }) = (&mut record.draft, &managed.job) {
-                    draft.set_workspace(name);
-                }
-                manage(server, who, *managed, Some(upload)).await
-            }
-            Step::Reply(reply) => reply.into(),
-            Step::Run(run) => run.finish(RunOutcome::Internal).into(),
-            Step::Call(call) => call.refuse(ApiError::internal()).into(),
-        };
-    }
-    let (bytes, _reserved) = match incoming::body(server, &pending, body).await {
-        Ok(read) => read,
-        Err(reply) => return reply.into(),
-    };
-    if let Some(draft) = &mut record.draft {
-        draft.set_bytes_in(bytes.len() as u64);
-    }
-    match (pending.with_body(&bytes), place, runnable) {
-        (Step::Reply(reply), ..) => reply.into(),
-        (Step::Run(run), Some(place), Some(runnable)) => {
-            match enter(server, &place.workspace, &place.app).await {
-                Ok(presence) => {
-                    let asked = Asked {
-                        place,
-                        who: &who,
-                        run: *run,
-                        inside: visit.inside,
-                        trace: visit.trace,
-                    };
-                    runs::answer(server, asked, runnable, presence, &mut record.draft).await
-                }
-                Err(error) if error.code == "busy" => run.refuse(error).into(),
-                Err(_) => run.finish(RunOutcome::Canceled).into(),
-            }
-        }
-        (Step::Run(run), ..) => run.finish(RunOutcome::NoSuchAgent).into(),
-        (Step::Call(call), Some(place), _) => {
-            match enter(server, &place.workspace, &place.app).await {
-                Ok(_presence) => {
-                    let span = visit.trace.as_ref();
-                    let span = span.and_then(|place| place.begin(call.function, Kind::Internal));
-                    let response = records::answer(server, place, &who.caller.name(), *call).await;
-                    if let Some(mut span) = span.filter(|_| response.status >= 400) {
-                        span.fail(response.code);
-                    }
-                    response
-                }
-                Err(error) => call.refuse(error),
-            }
-            .into()
-        }
-        (Step::Call(call), None, _) => call.refuse(ApiError::no_such_app()).into(),
-        (Step::Manage(mut managed), place, _) => match (&mut managed.job, place) {
-            (Job::CreateWorkspace(name), _) => {
-                let name = match name.clone().map_or_else(manage::made_up_name, Ok) {
-                    Ok(made_up) => name.insert(made_up).clone(),
-                    Err(error) => return managed.finish(Err(error)).into(),
-                };
-                if let Some(draft) = &mut record.draft {
-                    draft.set_workspace(&name);
-                }
-                manage(server, who, *managed, None).await
-            }
-            (Job::Subscribe { topic, last }, _) => {
-                let (topic, last) = (topic.clone(), *last);
-                topics::subscribe(server, &who, visit, *managed, &topic, last)
-            }
-            (Job::Session { purpose, key }, Some(place)) => {
-                let (purpose, key) = (purpose.clone(), key.clone());
-                let presence = match enter(server, &place.workspace, &place.app).await {
-                    Ok(presence) => presence,
-                    Err(error) => return managed.finish(Err(error)).into(),
-                };
-                let opening = Opening {
-                    place,
-                    who,
-                    presence,
-                    purpose,
-                    key,
-                };
-                sessions::begin(server, visit, *managed, opening).await
-            }
-            _ => manage(server, who, *managed, None).await,
-        },
-    }
-}
-
-/// Does a job of the server itself. What a caller has begun is done to its end even if the caller
-/// leaves: half of it would leave records, folders and what is known of them apart.
-async fn manage(
-    server: &Arc<Server>,
-    who: Admitted,
-    managed: Managed,
-    upload: Option<TempPath>,
-) -> Reply {
-    let managed = Arc::new(managed);
-    let work = {
-        let (server, managed) = (server.clone(), managed.clone());
-        async move {
-            let _presence = enter_for(&server, &managed).await?;
-            perform(&server, &who, &managed, upload).await
-        }
-    };
-    // Nobody is served by waiting for a signal when the caller has left.
-    let result = if matches!(managed.job, Job::AwaitSignal { .. }) {
-        work.await
-    } else {
-        tokio::spawn(work).await.unwrap_or_else(|error| {
-            tracing::error!(request = %managed.request_id, %error, "a job broke off");
-            Err(ApiError::internal())
-        })
-    };
-    result.unwrap_or_else(|error| managed.finish(Err(error)).into())
-}
-
-/// Jobs that come with a body in a file, or answer with one, and all others.
-async fn perform(
-    server: &Arc<Server>,
-    who: &Admitted,
-    managed: &Managed,
-    upload: Option<TempPath>,
-) -> Result<Reply, ApiError> {
-    let done = match (&managed.job, upload) {
-        (
-            Job::Install {
-                from,
-                force,
-                dry_run,
-                platform,
-                surface,
-            },
-            upload,
-        ) => {
-            let upload = given(server, upload, from.as_ref(), "").await?;
-            let request = InstallRequest {
-                force: *force,
-                platform: platform.clone(),
-                surface: surface.clone(),
-                actor: who.caller.name(),
-            };
-            let ws = &managed.route.ws;
-            manage::packages::install(server, who, ws, upload, request, *dry_run).await
-        }
-        (
-            Job::Import {
-                from,
-                remote,
-                name,
-                replace,
-                grants,
-            },
-            upload,
-        ) => {
-            let path = format!("/v1/ws/{remote}/export");
-            let upload = given(server, upload, from.as_ref(), &path).await?;
-            manage::packages::import(server, who, name, upload, *replace, *grants).await
-        }
-        (Job::Upload, Some(upload)) => {
-            manage::files::upload(server, &managed.route.id, upload).await
-        }
-        (Job::PushExport { to, ws }, _) => {
-            manage::packages::push(server, &managed.route.ws, to, ws).await
-        }
-        (Job::Export { history }, _) => {
-            return manage::packages::export(server, managed, *history).await;
-        }
-        (Job::GetFile(path), _) => {
-            let is_served = managed.route.action == Action::GetFile;
-            return manage::files::serve(server, managed, path, is_served).await;
-        }
-        _ => manage::perform(server, who, managed).await,
-    };
-    Ok(managed.finish(done).into())
-}
-
-/// The package of a request: its body, or what lies at an address.
-async fn given(
-    server: &Arc<Server>,
-    upload: Option<TempPath>,
-    from: Option<&Elsewhere>,
-    path: &str,
-) -> Result<TempPath, ApiError> {
-    match (from, upload) {
-        (Some(from), _) => elsewhere::fetch(server, from, path).await,
-        (None, Some(upload)) => Ok(upload),
-        (None, None) => Err(ApiError::internal()),
     }
 }
 

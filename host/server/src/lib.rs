@@ -3,7 +3,8 @@
 //! What a request means and what its answer looks like is decided by
 //! `mix-http-api`; this module does the input and output.
 //!
-//! `connections` come in, requests become answers in `handler`; runs wait for a slot (`slots`), and tell what happens as
+//! `connections` come in, requests become answers in `handler`, which asks who may, and `dispatch`, which has it done; `jobs` are
+//! those of the server itself; runs wait for a slot (`slots`), and tell what happens as
 //! `events` if they are asked to. What lasts longer than a request has rooms of its own: `topics`,
 //! `sessions`, `signals`.
 //!
@@ -16,6 +17,7 @@
 mod activity;
 mod bodies;
 mod connections;
+mod dispatch;
 mod elsewhere;
 mod encoding;
 mod events;
@@ -24,6 +26,7 @@ mod handler;
 mod identity;
 mod incoming;
 mod issuing;
+mod jobs;
 mod lanes;
 mod links;
 mod maintained;
