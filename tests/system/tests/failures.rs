@@ -141,7 +141,7 @@ fn survivor(what: &str, time: &str) -> Value {
 fn a_reply_that_is_no_value_is_told_with_what_is_wrong() {
     for (what, reply, wrong) in [
         ("garbage", "$hostile_garbage", "invalid marker at byte 0"),
-        ("delve", "$hostile_delve", "nested too deeply at byte 128"),
+        ("delve", "$hostile_delve", "nested too deeply at byte 132"),
     ] {
         let caught = survivor(what, "1m")["caught"].clone();
         let caught = caught.as_str().unwrap_or_default();
