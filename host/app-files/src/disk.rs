@@ -136,7 +136,10 @@ impl Disk {
             Err(error) => return Err(error),
         };
         let place = self.make_parents(path)?;
-        if fs::symlink_metadata(&place).is_ok_and(|there| there.is_dir()) {
+        // An empty folder is none.
+        if fs::symlink_metadata(&place).is_ok_and(|there| there.is_dir())
+            && fs::remove_dir(&place).is_err()
+        {
             return Err(FilesError::Exists("a folder is there"));
         }
         fs::rename(&source, &place)?;

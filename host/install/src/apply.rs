@@ -5,7 +5,7 @@ use crate::journal::{self, Journal, Step};
 use crate::libraries;
 use crate::plan::{Setup, doomed, files_failed};
 use crate::report::Report;
-use crate::staging::{INSTALLS, LOCK, Staging, Turn, private_folder};
+use crate::staging::{INSTALLS, LOCK, NEW, Staging, Turn, private_folder};
 use mix_app_files::{AppFiles, FilePath, Storage};
 use mix_package::{PackageError, Result};
 use mix_store::query::Pipeline;
@@ -14,6 +14,7 @@ use mix_value::{Map, Ref, Value, msgpack};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Ids that are deleted in one commit.
 const DELETIONS: usize = 10_000;
@@ -22,29 +23,29 @@ const PARTS: [&str; 3] = ["v2", "files", "plugins"];
 
 /// An install that is ready to be done.
 pub struct Commit {
-    staging: Staging,
-    journal: Journal,
+    changes: Arc<Changes>,
     report: Report,
     setup: Setup,
+}
+
+/// What an install changes; every change may be made again.
+pub struct Changes {
+    staging: Staging,
+    journal: Journal,
 }
 
 impl Commit {
     pub(crate) fn new(staging: Staging, journal: Journal, report: Report, setup: Setup) -> Commit {
         Commit {
-            staging,
-            journal,
+            changes: Arc::new(Changes { staging, journal }),
             report,
             setup,
         }
     }
 
-    /// The apps that are changed, in the order in which that is done.
-    pub fn apps(&self) -> Vec<String> {
-        self.journal
-            .steps
-            .iter()
-            .map(|step| step.app.clone())
-            .collect()
+    /// What it changes.
+    pub fn changes(&self) -> &Arc<Changes> {
+        &self.changes
     }
 
     /// What is done.
@@ -55,6 +56,17 @@ impl Commit {
     /// Apps whose agent `_rmx_setup` is called afterwards, and its parameters.
     pub fn setup(&self) -> (&[String], &Map) {
         (&self.setup.apps, &self.setup.params)
+    }
+}
+
+impl Changes {
+    /// The apps that are changed, in the order in which that is done.
+    pub fn apps(&self) -> Vec<String> {
+        self.journal
+            .steps
+            .iter()
+            .map(|step| step.app.clone())
+            .collect()
     }
 
     /// Fails if another process has the records of an app open that is changed.
@@ -69,9 +81,12 @@ impl Commit {
     }
 
     /// The point of no return.
-    pub fn begin(&mut self) -> Result<()> {
-        self.journal.committing = true;
-        journal::write(&self.staging.folder, &self.journal)
+    pub fn begin(&self) -> Result<()> {
+        let journal = Journal {
+            committing: true,
+            ..self.journal.clone()
+        };
+        journal::write(&self.staging.folder, &journal)
     }
 
     /// Changes one app. May be repeated.
@@ -84,7 +99,7 @@ impl Commit {
     }
 
     /// Removes what is left of the install.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(&self) -> Result<()> {
         fs::remove_dir_all(&self.staging.folder)?;
         Ok(())
     }
@@ -92,13 +107,29 @@ impl Commit {
 
 /// Finishes or removes what interrupted installs left in a workspace. Nobody else works on it.
 pub fn recover(workspace: &Path, storage: &Storage) -> Result<()> {
+    if !workspace.join(INSTALLS).is_dir() {
+        return Ok(());
+    }
+    let _turn = Turn::take(workspace)?;
+    for changes in unfinished(workspace, storage)? {
+        for app in changes.apps() {
+            changes.apply(&app)?;
+        }
+        changes.finish()?;
+    }
+    Ok(())
+}
+
+/// Installs that passed the point of no return and were not finished, and removes what others left.
+/// The caller has the turn: they come before any new one, which they would undo later.
+pub fn unfinished(workspace: &Path, storage: &Storage) -> Result<Vec<Changes>> {
     let installs = workspace.join(INSTALLS);
     let folders = match fs::read_dir(&installs) {
         Ok(folders) => folders,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let _turn = Turn::take(workspace)?;
+    let mut found = Vec::new();
     for item in folders {
         let item = item?;
         if item.file_name() == LOCK {
@@ -118,13 +149,10 @@ pub fn recover(workspace: &Path, storage: &Storage) -> Result<()> {
                 install = %item.file_name().to_string_lossy(),
                 "an interrupted install is finished"
             );
-            for step in &journal.steps {
-                apply(step, &staging, &journal.actor)?;
-            }
-            fs::remove_dir_all(&staging.folder)?;
+            found.push(Changes { staging, journal });
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn apply(step: &Step, staging: &Staging, actor: &str) -> Result<()> {
@@ -166,7 +194,7 @@ fn apply(step: &Step, staging: &Staging, actor: &str) -> Result<()> {
 
 /// Puts a whole new app in the place of the old one.
 fn exchange(step: &Step, staging: &Staging, target: &Path) -> Result<()> {
-    let new = staging.folder.join("new").join(&step.folder);
+    let new = staging.folder.join(NEW).join(&step.folder);
     if !new.is_dir() {
         // Done before.
         return Ok(());

@@ -79,7 +79,11 @@ pub(crate) fn assign<R: Source>(
     let mut seen: HashSet<Ref> = HashSet::new();
     package.each_record(set, &mut |entry, index, record| {
         let own = id_of(&record);
-        let twin = known.iter().find_map(|known| known.of(&record));
+        let entity = record.get("entity").and_then(Value::as_str);
+        let rule = known
+            .iter()
+            .find(|known| Some(known.check.entity.as_str()) == entity);
+        let twin = rule.and_then(|rule| rule.of(&record));
         let bad = |message: String| {
             Err(PackageError::new("bad_record", message)
                 .at(entry)
@@ -245,6 +249,7 @@ fn exists(database: &Database, id: &Ref) -> Result<Option<Found>> {
 /// Live records of an entity, by the values of the fields; the first of several.
 fn duplicates(database: &Database, check: &Check) -> Result<HashMap<Vec<u8>, Ref>> {
     let mut found = HashMap::new();
+    // No fields never match.
     if check.fields.is_empty() {
         return Ok(found);
     }
@@ -262,9 +267,6 @@ fn duplicates(database: &Database, check: &Check) -> Result<HashMap<Vec<u8>, Ref
 impl Known<'_> {
     /// The duplicate of a record, and whether it is saved over.
     fn of(&self, record: &Map) -> Option<(Ref, bool)> {
-        if record.get("entity").and_then(Value::as_str) != Some(self.check.entity.as_str()) {
-            return None;
-        }
         let id = self.by_fields.get(&key(self.check, record)?)?;
         Some((id.clone(), self.check.replace))
     }

@@ -1,10 +1,12 @@
 //! Databases of apps, opened natively.
 
-use mix_package::{PackageError, Result};
+use crate::staging::private_folder;
+use mix_package::{Package, PackageError, RecordSet, RecordSource, Result, Source};
 use mix_store::query::{Pipeline, QueryItem, QueryOptions};
-use mix_store::{Database, OpenOptions, StoreError};
+use mix_store::{Database, OpenOptions, StoreError, import_image};
 use mix_value::{Map, Ref, Value};
-use std::fs::{File, OpenOptions as FileOptions, TryLockError};
+use std::fs::{self, File, OpenOptions as FileOptions, TryLockError};
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -120,6 +122,31 @@ pub(crate) fn newest(database: &Database, kind: &str) -> Result<Option<Map>> {
         Ok(())
     })?;
     Ok(found)
+}
+
+/// Unpacks an image in a package and makes it the database of an app folder that has none yet.
+pub(crate) fn unpack_image<R: Source>(
+    package: &mut Package<R>,
+    set: &RecordSet,
+    aside: &Path,
+    folder: &Path,
+) -> Result<()> {
+    let RecordSource::Image(entry) = &set.source else {
+        return Ok(());
+    };
+    private_folder(aside)?;
+    package.unpack_image(set, &mut |name| {
+        let file = File::create_new(aside.join(name))?;
+        Ok(Box::new(BufWriter::new(file)) as Box<dyn Write>)
+    })?;
+    import_image(aside, folder).map_err(|error| match error {
+        // Its text names the folder in which it was unpacked.
+        StoreError::NoSuchDb(_) => PackageError::corrupt(entry, "the image has no valid state"),
+        error if matches!(error.code(), "disk_full" | "db_full") => failed(error),
+        error => PackageError::corrupt(entry, error.to_string()),
+    })?;
+    fs::remove_dir_all(aside)?;
+    Ok(())
 }
 
 pub(crate) fn parsed(query: &str) -> Result<Pipeline> {

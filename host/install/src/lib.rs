@@ -10,16 +10,16 @@
 //!   Staging ── upload ── <ws>/.install/<id>/
 //!     plan ── read and check the package, conditions, ids, duplicates ──► Plan (report: dry run ends here)
 //!       stage ── new apps and files completely, journal "prepared"
-//!         commit ── journal "committing": the point of no return
-//!           Commit::apply(app) for each app, repeated until it is done, also after a crash (recover)
+//!         begin ── journal "committing": the point of no return
+//!           Changes::apply(app) for each app, repeated until it is done, also after a crash (recover)
 //!         finish ── journal and staging removed
 //! ```
 //!
 //! # Main types
 //!
-//! * [`Staging`], [`Plan`], [`Commit`]: the stages of an install.
+//! * [`Staging`], [`Plan`], [`Commit`], [`Changes`]: the stages of an install.
 //! * [`Request`]: what the caller wants; [`Report`]: what became of it.
-//! * [`recover`]: finishes what a crash left.
+//! * [`recover`]: finishes what a crash left; [`unfinished`]: the same app by app, before the next install.
 //! * [`export`], [`import`]: whole workspaces.
 
 mod apply;
@@ -33,7 +33,7 @@ mod plan;
 mod report;
 mod staging;
 
-pub use apply::{Commit, recover};
+pub use apply::{Changes, Commit, recover, unfinished};
 pub use mastertape::{Exported, Imported, Keep, export, import};
 pub use plan::{Plan, Request};
 pub use report::{AppReport, Report};

@@ -1,6 +1,6 @@
 //! Whole workspaces: export while others work, import all or nothing.
 
-use crate::database::{SYSTEM, failed, fresh_id, lock, look, open};
+use crate::database::{SYSTEM, failed, fresh_id, lock, look, open, unpack_image};
 use crate::plan::files_failed;
 use crate::staging::private_folder;
 use mix_app_files::{AppFiles, FilesError, FolderPath, Item, Storage, app_of_folder, folder_name};
@@ -8,11 +8,10 @@ use mix_package::{
     Format, Input, Limits, Package, PackageError, RecordSource, Result, Tape, Warning, is_internal,
     write,
 };
-use mix_store::{SaveOptions, import_image};
+use mix_store::SaveOptions;
 use mix_value::{Map, Value, escjson};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// The app that holds owner, org and grants.
@@ -245,16 +244,7 @@ pub fn import(
                 let message = "records of a whole workspace are images of databases";
                 return Err(PackageError::bad_manifest("$.apps", message).found(app.name.as_str()));
             }
-            let image = into.join(".image");
-            private_folder(&image)?;
-            package.unpack_image(&set, &mut |name| {
-                let file = File::create_new(image.join(name))?;
-                Ok(Box::new(BufWriter::new(file)) as Box<dyn Write>)
-            })?;
-            import_image(&image, &folder).map_err(|error| {
-                PackageError::corrupt("image", error.to_string()).found(app.name.as_str())
-            })?;
-            fs::remove_dir_all(&image)?;
+            unpack_image(&mut package, &set, &into.join(".image"), &folder)?;
         }
         let files = AppFiles::new(folder.join("files"));
         for file in &app.files {

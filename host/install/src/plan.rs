@@ -3,20 +3,19 @@
 use crate::apply::Commit;
 use crate::assign::{Renamed, assign, write};
 use crate::conditions::{Action, Circumstances, Target, target};
-use crate::database::{failed, find, fresh_id, id_of, lock, look, newest, open};
+use crate::database::{failed, find, fresh_id, id_of, lock, look, newest, open, unpack_image};
 use crate::journal::{self, Journal, SetStep, Step};
 use crate::report::{AppReport, Report};
-use crate::staging::{Staging, private_folder};
+use crate::staging::{NEW, Staging, private_folder};
 use mix_app_files::{AppFiles, FilePath, FilesError, FolderPath, Item, folder_name};
 use mix_package::{
     App, Format, Limits, Package, PackageError, Pattern, RecordSource, Result, Warning,
 };
-use mix_store::import_image;
 use mix_value::{Map, Ref, Value, msgpack};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Most refs that the agent `_rmx_setup` is told.
@@ -187,6 +186,12 @@ impl Plan {
                     let message = "an image of a database is for a new app only";
                     return Err(PackageError::bad_manifest("$", message).found(set.app.as_str()));
                 }
+                // Verified by being unpacked.
+                let folder = folder_name(&set.app);
+                let aside = self.staging.folder.join("image");
+                let new = self.staging.folder.join(NEW).join(&folder);
+                private_folder(&new)?;
+                unpack_image(&mut self.package, set, &aside, &new)?;
                 continue;
             }
             let done = assign(
@@ -313,7 +318,14 @@ impl Plan {
             0
         } else {
             let files = self.staging.storage.files(&target.folder);
-            doomed(&files, step)?.len() as u64
+            let going = doomed(&files, step)?;
+            if let Some(there) = obstacle(&files, step, &going)? {
+                let message = "what is there leaves no place for a file of the package";
+                return Err(PackageError::new("exists", message)
+                    .at(&there)
+                    .found(app.name.as_str()));
+            }
+            going.len() as u64
         };
         if let Some(report) = self
             .report
@@ -372,10 +384,10 @@ impl Plan {
         self.setup = Setup {
             apps: self
                 .package
-                .apps
+                .setup
                 .iter()
-                .filter(|app| app.setup && self.steps.iter().any(|step| step.app == app.name))
-                .map(|app| app.name.clone())
+                .filter(|app| self.is_there(app))
+                .cloned()
                 .collect(),
             params: Map::from([
                 ("apps".into(), names(installed)),
@@ -386,13 +398,23 @@ impl Plan {
         };
     }
 
+    /// Whether an app is there when the install is done.
+    fn is_there(&self, app: &str) -> bool {
+        let target = self.targets.get(app).map(|target| &target.folder);
+        let folder = target.cloned();
+        folder
+            .unwrap_or_else(|| self.staging.workspace.join(folder_name(app)))
+            .is_dir()
+            || self.steps.iter().any(|step| step.app == app)
+    }
+
     /// Writes new apps and files completely and gets ready for the point of no return.
     pub fn stage(mut self) -> Result<Commit> {
         let apps = self.package.apps.clone();
         for number in 0..self.steps.len() {
             let step = self.steps[number].clone();
             let base = if step.is_whole {
-                self.staging.folder.join("new").join(&step.folder)
+                self.staging.folder.join(NEW).join(&step.folder)
             } else {
                 self.staging.folder.join("changed").join(&step.folder)
             };
@@ -420,22 +442,7 @@ impl Plan {
     }
 
     /// The records of a new app.
-    fn build(&mut self, step: &Step, base: &Path) -> Result<()> {
-        for set in self.package.records.clone() {
-            if set.app != step.app || !matches!(set.source, RecordSource::Image(_)) {
-                continue;
-            }
-            let image = self.staging.folder.join(format!("image-{}", step.folder));
-            private_folder(&image)?;
-            self.package.unpack_image(&set, &mut |name| {
-                let file = File::create_new(image.join(name))?;
-                Ok(Box::new(BufWriter::new(file)) as Box<dyn Write>)
-            })?;
-            import_image(&image, base).map_err(|error| {
-                PackageError::corrupt("image", error.to_string()).found(set.app.as_str())
-            })?;
-            fs::remove_dir_all(&image)?;
-        }
+    fn build(&self, step: &Step, base: &Path) -> Result<()> {
         let _lock = lock(base)?;
         let database = open(base, &step.app)?;
         crate::apply::save(&database, step, &self.staging.folder, &self.actor)?;
@@ -453,7 +460,7 @@ pub(crate) fn doomed(files: &AppFiles, step: &Step) -> Result<Vec<FilePath>> {
     if patterns.is_empty() && !step.replaces_code {
         return Ok(Vec::new());
     }
-    let coming: std::collections::HashSet<&str> = step.files.iter().map(String::as_str).collect();
+    let coming: HashSet<&str> = step.files.iter().map(String::as_str).collect();
     let replaced = |path: &str| {
         let folders = ["/code/", "/public/_rmx_resources/", "/_rmx_resources/"];
         step.replaces_code && folders.iter().any(|folder| path.starts_with(folder))
@@ -473,6 +480,33 @@ pub(crate) fn doomed(files: &AppFiles, step: &Step) -> Result<Vec<FilePath>> {
                 && (replaced(&text) || patterns.iter().any(|pattern| pattern.matches(&text)))
         })
         .collect())
+}
+
+/// A stored file that stays where a folder of a coming file must be, or below a coming file.
+fn obstacle(files: &AppFiles, step: &Step, going: &[FilePath]) -> Result<Option<String>> {
+    let going: HashSet<String> = going.iter().map(FilePath::text).collect();
+    let mut looked_at = HashSet::new();
+    for text in &step.files {
+        for (end, _) in text.match_indices('/').skip(1) {
+            let parent = &text[..end];
+            if going.contains(parent) || !looked_at.insert(parent) {
+                continue;
+            }
+            let path = FilePath::parse(parent).map_err(|bad| files_failed(bad.into()))?;
+            if files.disk().stat(&path).is_ok() {
+                return Ok(Some(parent.to_owned()));
+            }
+        }
+        let below =
+            FolderPath::parse(&format!("{text}/")).map_err(|bad| files_failed(bad.into()))?;
+        let listing = files.disk().list(&below, true, None, usize::MAX);
+        let stays = |path: &String| !going.contains(path);
+        let items = listing.map_err(files_failed)?.items;
+        if let Some(path) = items.iter().map(Item::path).find(stays) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 pub(crate) fn files_failed(error: FilesError) -> PackageError {

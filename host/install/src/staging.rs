@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Name of the folder of installs in a workspace.
 pub(crate) const INSTALLS: &str = ".install";
+/// Folder of whole new apps in that of an install.
+pub(crate) const NEW: &str = "new";
 /// Name of the lock in it.
 pub(crate) const LOCK: &str = "LOCK";
 /// Longest wait for another install.

@@ -48,13 +48,14 @@ impl Site {
         request: &Request,
     ) -> Result<Value, PackageError> {
         let _turn = Turn::take(&self.workspace())?;
-        let mut commit = self.stage(entries).plan(request)?.stage()?;
-        commit.begin()?;
-        for app in commit.apps() {
-            commit.apply(&app)?;
+        let commit = self.stage(entries).plan(request)?.stage()?;
+        let changes = commit.changes();
+        changes.begin()?;
+        for app in changes.apps() {
+            changes.apply(&app)?;
         }
         let report = commit.report().to_value(Value::Null);
-        commit.finish()?;
+        changes.finish()?;
         Ok(report)
     }
 
@@ -421,17 +422,17 @@ fn an_interrupted_install_is_finished_or_gone() {
                 ];
                 site.install(&old).expect("installed");
             }
-            let mut commit = site
+            let commit = site
                 .stage(&update)
                 .plan(&Request::default())
                 .expect("a plan")
                 .stage()
                 .expect("staged");
             if begun {
-                commit.begin().expect("begun");
+                commit.changes().begin().expect("begun");
             }
             for _ in 0..applied {
-                commit.apply("demo").expect("applied");
+                commit.changes().apply("demo").expect("applied");
             }
             // The process dies: nothing is dropped.
             std::mem::forget(commit);
@@ -546,4 +547,142 @@ fn a_workspace_travels() {
         let owner = &target.rows("_rmx_admin", "_rmx_type == \"workspace\"")[0]["owner"];
         assert_eq!(owner, &Value::from("ada@example.com"));
     }
+}
+
+/// What an update cannot make room for is refused before anything is changed.
+#[test]
+fn a_file_does_not_take_the_place_of_a_folder() {
+    let site = Site::new();
+    let package = |sets: &'static str| -> Vec<(&'static str, &'static [u8])> {
+        vec![
+            (
+                "manifest_v2.json",
+                br#"{"version":"2.1","id":"line","updates":"*","name":"demo","app":{"filesets":["fs"]}}"#,
+            ),
+            ("filesets/fs/fsMeta.json", sets.as_bytes()),
+        ]
+    };
+    let with = |sets, files: &[(&'static str, &'static [u8])]| {
+        let mut entries = package(sets);
+        entries.extend_from_slice(files);
+        entries
+    };
+    let first = with(
+        "{}",
+        &[
+            ("filesets/fs/root/a", b"a file"),
+            ("filesets/fs/root/b/c", b"below a folder"),
+        ],
+    );
+    site.install(&first).expect("installed");
+    let before = site.everything();
+    let files: [(&str, &[u8]); 2] = [
+        ("filesets/fs/root/0", b"first of all"),
+        ("filesets/fs/root/a/x", b"below the file"),
+    ];
+    let error = site.install(&with("{}", &files)).expect_err("refused");
+    assert_eq!((error.code, error.status()), ("exists", 409));
+    assert_eq!(error.entry.as_deref(), Some("/a"));
+    let error = site
+        .install(&with("{}", &[("filesets/fs/root/b", b"the folder")]))
+        .expect_err("refused");
+    assert_eq!(error.entry.as_deref(), Some("/b/c"));
+    assert_eq!(site.everything(), before);
+    // What goes first is not in the way.
+    let sets = r#"{"onUpdateDelete":["/a","/b/"]}"#;
+    let mut entries = with(sets, &files);
+    entries.push(("filesets/fs/root/b", b"the folder"));
+    site.install(&entries).expect("updated");
+    assert_eq!(
+        site.file("demo", "/a/x").as_deref(),
+        Some(&b"below the file"[..])
+    );
+    assert_eq!(site.file("demo", "/b").as_deref(), Some(&b"the folder"[..]));
+    // Two that come cannot be both.
+    let both: [(&str, &[u8]); 3] = [
+        ("filesets/other/fsMeta.json", b"{}"),
+        ("filesets/fs/root/d", b"a file"),
+        ("filesets/other/root/d/e", b"below it"),
+    ];
+    let mut entries = with("{}", &both);
+    entries[0].1 = br#"{"version":"2.1","id":"line","updates":"*","name":"demo","app":{"filesets":["fs","other"]}}"#;
+    let error = site.install(&entries).expect_err("refused");
+    assert_eq!(error.code, "unsafe_entry");
+}
+
+/// An install that was not finished comes before the next one, not after it.
+#[test]
+fn an_unfinished_install_does_not_undo_a_later_one() {
+    let site = Site::new();
+    let any = manifest("line", "*");
+    let package = |content: &'static [u8]| -> Vec<(&'static str, &'static [u8])> {
+        vec![RS, FS, ("filesets/fs/root/data/a.txt", content)]
+    };
+    let staged = |content| {
+        let mut entries: Vec<(&str, &[u8])> = vec![("manifest_v2.json", any.as_bytes())];
+        entries.extend(package(content));
+        let plan = site.stage(&entries).plan(&Request::default());
+        plan.expect("a plan").stage().expect("staged")
+    };
+    let first = staged(b"first");
+    first.changes().begin().expect("begun");
+    std::mem::forget(first);
+    let storage = Storage::default();
+    for changes in mix_install::unfinished(&site.workspace(), &storage).expect("what is left") {
+        assert_eq!(changes.apps(), ["demo"]);
+        changes.apply("demo").expect("applied");
+        changes.finish().expect("finished");
+    }
+    let second = staged(b"second");
+    second.changes().begin().expect("begun");
+    second.changes().apply("demo").expect("applied");
+    second.changes().finish().expect("finished");
+    recover(&site.workspace(), &storage).expect("recovered");
+    assert_eq!(
+        site.file("demo", "/data/a.txt").as_deref(),
+        Some(&b"second"[..])
+    );
+}
+
+/// What is wrong with an image is said by a dry run too, with the entry and no place of the host.
+#[test]
+fn a_damaged_image_is_no_plan() {
+    let site = Site::new();
+    let entries: Vec<(&str, &[u8])> = vec![
+        (
+            "manifest_v2.json",
+            br#"{"version":"2.1","id":"line","updates":"*","name":"demo","app":{"recordsets":["rs"]}}"#,
+        ),
+        (
+            "recordsets/rs/rsMeta.json",
+            br#"{"representationType":"db-image"}"#,
+        ),
+        ("recordsets/rs/image/db.dat", b"garbage"),
+    ];
+    let plan = site.stage(&entries).plan(&Request::default());
+    let error = plan.err().expect("refused");
+    assert_eq!(error.code, "corrupt_entry");
+    assert_eq!(error.entry.as_deref(), Some("recordsets/rs/image/"));
+    assert!(!error.to_string().contains(".install"), "{error}");
+    assert!(site.everything().is_empty());
+}
+
+/// Of several rules for an entity the first one is asked only.
+#[test]
+fn the_first_rule_for_duplicates_applies() {
+    let site = Site::new();
+    let package = |manifest: &'static str, records: &'static str| -> Vec<(&str, &[u8])> {
+        vec![
+            ("manifest_v2.json", manifest.as_bytes()),
+            ("recordsets/rs/rsMeta.json", b"{}"),
+            ("recordsets/rs/a.json", records.as_bytes()),
+        ]
+    };
+    const RULES: &str = r#"{"version":"2.1","id":"line","updates":"*","name":"demo","app":{"recordsets":["rs"],"metadata":{"duplicate_checks":[
+        {"entities":[{"entity":"city","fields":[]},{"entity":"city","fields":["name"],"rule":"replace"}]}]}}}"#;
+    let records = r#"[{"entity":"city","name":"Ulm"}]"#;
+    site.install(&package(RULES, records)).expect("installed");
+    let report = site.install(&package(RULES, records)).expect("updated");
+    assert_eq!(count(&report, 0, "records", "saved"), 1);
+    assert_eq!(site.rows("demo", "entity == \"city\"").len(), 2);
 }

@@ -66,8 +66,6 @@ pub struct App {
     pub rule: Rule,
     /// New metadata, with the name.
     pub metadata: Option<Map>,
-    /// Whether `_rmx_setup` is called after the install.
-    pub setup: bool,
     /// Files, programs and settings.
     pub files: Vec<PackedFile>,
     /// Existing files that match are deleted by an update first.

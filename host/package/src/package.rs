@@ -40,6 +40,8 @@ pub struct Package<R> {
     pub checks: Vec<Check>,
     /// Where the client goes afterwards.
     pub navigate: Option<Value>,
+    /// Apps whose agent `_rmx_setup` is called after the install.
+    pub setup: Vec<String>,
     /// Of a mastertape.
     pub tape: Option<Tape>,
     /// What is not as it should be.
@@ -81,6 +83,7 @@ impl<R: Source> Package<R> {
                 records: Vec::new(),
                 checks: Vec::new(),
                 navigate: None,
+                setup: Vec::new(),
                 tape: None,
                 warnings: Vec::new(),
             },
@@ -91,6 +94,9 @@ impl<R: Source> Package<R> {
             version2::read(&mut reading, &members)?;
         } else {
             version1::read(&mut reading, &members)?;
+        }
+        for app in &reading.package.apps {
+            check_paths(app)?;
         }
         reading.verify_rest()?;
         Ok(reading.package)
@@ -248,6 +254,18 @@ impl<R: Source> Reading<R> {
         Ok(file)
     }
 
+    /// A `metadata` member; `own` is the app that it is about.
+    fn metadata(&mut self, metadata: &Members<'_>, own: Option<&str>) -> Result<()> {
+        self.duplicate_checks(metadata, own)?;
+        metadata.members("record_counts")?;
+        metadata.objects("projects")?;
+        metadata.members("navigate")?;
+        if let Some(navigate) = metadata.value("navigate") {
+            self.package.navigate = Some(navigate.clone());
+        }
+        Ok(())
+    }
+
     /// `duplicate_checks` of a `metadata` member.
     fn duplicate_checks(&mut self, metadata: &Members<'_>, own: Option<&str>) -> Result<()> {
         for check in metadata.objects("duplicate_checks")? {
@@ -321,6 +339,26 @@ impl<R: Source> Reading<R> {
         }
         Ok(())
     }
+}
+
+/// No file of an app comes twice, and none is a folder of another one.
+fn check_paths(app: &App) -> Result<()> {
+    let wrong = |text: &str, message| Err(PackageError::unsafe_entry(text, message));
+    let mut paths = HashSet::new();
+    for file in &app.files {
+        let text = file.path.text();
+        if paths.contains(&text) {
+            return wrong(&text, "two entries bring the same file");
+        }
+        paths.insert(text);
+    }
+    for text in &paths {
+        let mut parents = text.match_indices('/').map(|(end, _)| &text[..end]);
+        if parents.any(|parent| paths.contains(parent)) {
+            return wrong(text, "a folder of the file is a file of the package too");
+        }
+    }
+    Ok(())
 }
 
 /// The path of a file that an entry becomes.

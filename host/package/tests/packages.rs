@@ -70,7 +70,8 @@ fn version_1_with_everything() {
     let mut package = open(&entries).expect("a package");
     assert_eq!(package.format, Format::V1);
     assert_eq!(package.apps[0].rule, Rule::Replace);
-    assert!(package.apps[0].setup && package.checks[0].replace && package.navigate.is_some());
+    assert_eq!(package.setup, ["demo"]);
+    assert!(package.checks[0].replace && package.navigate.is_some());
     assert!(package.manifest.contains_key("future"));
     let paths: Vec<String> = package.apps[0]
         .files
@@ -126,6 +127,22 @@ fn version_1_with_something_wrong() {
             "bad_manifest",
         ),
         (vec![app, manifest(r#"{"apps":[]}"#)], "bad_manifest"),
+        (
+            vec![app, manifest(r#"{"apps":{},"metadata":{"navigate":[]}}"#)],
+            "bad_manifest",
+        ),
+        (
+            vec![app, manifest(r#"{"apps":{},"metadata":{"projects":{}}}"#)],
+            "bad_manifest",
+        ),
+        (
+            vec![app, manifest(r#"{"apps":{},"builderAssets":{}}"#)],
+            "bad_manifest",
+        ),
+        (
+            vec![app, manifest(r#"{"apps":{},"records":{"demo":[1]}}"#)],
+            "bad_manifest",
+        ),
         (vec![app, manifest(r#"[]"#)], "bad_manifest"),
         (
             vec![app, manifest(r#"{"apps":{},"apps":{}}"#)],

@@ -204,15 +204,16 @@ pub fn install(
             app,
         });
     }
-    let mut commit = plan.stage().map_err(exit)?;
-    commit.check_free().map_err(exit)?;
-    commit.begin().map_err(exit)?;
-    for app in commit.apps() {
-        commit.apply(&app).map_err(exit)?;
+    let commit = plan.stage().map_err(exit)?;
+    let changes = commit.changes();
+    changes.check_free().map_err(exit)?;
+    changes.begin().map_err(exit)?;
+    for app in changes.apps() {
+        changes.apply(&app).map_err(exit)?;
     }
     let (apps, params) = commit.setup();
     let (apps, params) = (apps.to_vec(), params.clone());
-    commit.finish().map_err(exit)?;
+    changes.finish().map_err(exit)?;
     for app in apps {
         let place = Place::new(ws_dir, ws, &app).map_err(Exit::usage)?;
         if let Some(guests) = guests

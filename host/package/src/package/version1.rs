@@ -36,10 +36,13 @@ pub(super) fn read<R: Source>(reading: &mut Reading<R>, manifest: &Members<'_>) 
     SaveOptions::default()
         .with_names(options.iter().map(String::as_str))
         .map_err(|error| manifest.wrong("save_options", &error.to_string()))?;
-    let setup = manifest.text("setup")?.unwrap_or("");
+    let setup = manifest.text("setup")?.filter(|app| !app.is_empty());
+    reading.package.setup.extend(setup.map(str::to_owned));
+    for informational in ["builderAssets", "bare"] {
+        manifest.texts(informational)?;
+    }
     if let Some(metadata) = manifest.members("metadata")? {
-        reading.duplicate_checks(&metadata, None)?;
-        reading.package.navigate = metadata.value("navigate").cloned();
+        reading.metadata(&metadata, None)?;
     }
     let Some(apps) = manifest.members("apps")? else {
         return Err(manifest.wrong("apps", "an object is expected"));
@@ -50,7 +53,7 @@ pub(super) fn read<R: Source>(reading: &mut Reading<R>, manifest: &Members<'_>) 
             Some(true) => Rule::Replace,
             _ => Rule::IfAbsent,
         };
-        let app = read_app(reading, name, rule, &options, setup == name)?;
+        let app = read_app(reading, name, rule, &options)?;
         reading.package.apps.push(app);
     }
     more_records(reading, manifest, &options)
@@ -61,7 +64,6 @@ fn read_app<R: Source>(
     name: &str,
     rule: Rule,
     options: &[String],
-    setup: bool,
 ) -> Result<App> {
     let entry = format!("apps/{name}.mp");
     let bytes = reading.take(&entry, MAX_MP)?;
@@ -86,7 +88,6 @@ fn read_app<R: Source>(
         name: name.to_owned(),
         rule,
         metadata: Some(metadata),
-        setup,
         files: Vec::new(),
         deletions: Vec::new(),
         has_code: true,
@@ -204,15 +205,17 @@ fn more_records<R: Source>(
     manifest: &Members<'_>,
     options: &[String],
 ) -> Result<()> {
-    let wanted = manifest.members("records")?;
-    let is_needed = wanted
-        .as_ref()
-        .is_some_and(|wanted| wanted.iter().next().is_some());
+    let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
+    if let Some(records) = manifest.members("records")? {
+        for (app, _) in records.iter() {
+            wanted.push((app, records.texts(app)?));
+        }
+    }
     if !reading.package.archive.has(RECORDS) {
-        return if is_needed {
-            Err(PackageError::missing(RECORDS))
-        } else {
+        return if wanted.is_empty() {
             Ok(())
+        } else {
+            Err(PackageError::missing(RECORDS))
         };
     }
     let bytes = reading.take(RECORDS, MAX_MP)?;
@@ -234,13 +237,15 @@ fn more_records<R: Source>(
             count: found.len() as u64,
         });
     }
-    let Some(wanted) = wanted else { return Ok(()) };
-    for (app, _) in wanted.iter() {
-        for id in wanted.texts(app)? {
+    for (app, ids) in wanted {
+        for id in ids {
             let id = id.strip_prefix("{ref}").unwrap_or(id);
             let there = Ref::new(id).is_ok_and(|id| present.contains(&(app.to_owned(), id)));
             if !there {
-                return Err(PackageError::missing(RECORDS).found(format!("{app} {id}")));
+                let message =
+                    format!("record {id} of app {app}, which the manifest names, is not in it");
+                let error = PackageError::new("missing_entry", message).at(RECORDS);
+                return Err(error.found(format!("{app} {id}")));
             }
         }
     }

@@ -38,6 +38,7 @@ pub(super) fn read<R: Source>(reading: &mut Reading<R>, manifest: &Members<'_>) 
         }
     };
     reading.package.format = format;
+    manifest.members("created")?;
     let id = manifest.text("id")?;
     match id {
         Some(id) if is_set_name(id) => reading.package.id = Some(id.to_owned()),
@@ -108,7 +109,6 @@ fn read_app<R: Source>(
         name: name.to_owned(),
         rule,
         metadata: None,
-        setup: false,
         files: Vec::new(),
         deletions: Vec::new(),
         has_code: false,
@@ -116,16 +116,12 @@ fn read_app<R: Source>(
         surfaces: owned(about.texts("surfaces")?),
     };
     if let Some(metadata) = about.members("metadata")? {
-        reading.duplicate_checks(&metadata, Some(name))?;
-        app.setup = match metadata.value("setup") {
-            None => false,
-            Some(Value::Bool(flag)) => *flag,
-            Some(Value::String(text)) => &**text == name,
-            Some(_) => return Err(metadata.wrong("setup", "a string is expected")),
+        reading.metadata(&metadata, Some(name))?;
+        let setup = match metadata.value("setup") {
+            Some(Value::Bool(flag)) => flag.then_some(name),
+            _ => metadata.text("setup")?.filter(|app| !app.is_empty()),
         };
-        if let Some(navigate) = metadata.value("navigate") {
-            reading.package.navigate = Some(navigate.clone());
-        }
+        reading.package.setup.extend(setup.map(str::to_owned));
     }
     let entry = format!("apps/{name}/appMeta.json");
     app.metadata = reading.take_object(&entry)?.map(|mut metadata| {
@@ -152,17 +148,6 @@ fn read_app<R: Source>(
             } else {
                 fileset(reading, set, &mut app)?;
             }
-        }
-    }
-    let mut seen = HashSet::new();
-    for file in &app.files {
-        // Two sets may not bring one file.
-        if !seen.insert(file.path.text()) {
-            let text = file.path.text();
-            return Err(PackageError::unsafe_entry(
-                &text,
-                "two sets bring the same file",
-            ));
         }
     }
     reading.package.apps.push(app.clone());

@@ -10,7 +10,7 @@ use crate::sign_in;
 use mix_app_files::{FilesError, Shelves, Storage};
 use mix_http_api::{ApiError, Content, Done, Elsewhere, Managed, RunOutcome};
 use mix_identity::Grant;
-use mix_install::{Commit, Keep, Request, Staging, Turn};
+use mix_install::{Changes, Keep, Request, Staging, Turn};
 use mix_package::{PackageError, Tape, Warning};
 use mix_runtime::environment;
 use mix_runtime::programs::Missing;
@@ -46,8 +46,19 @@ pub async fn install(
     let files = server.files.clone();
     let name = ws.to_owned();
     // Held to the end: one install of a workspace at a time.
-    let (_turn, plan) = blocking(move || {
-        let turn = Turn::take(&workspace)?;
+    let (_turn, left) = {
+        let (workspace, files) = (workspace.clone(), files.clone());
+        blocking(move || {
+            let turn = Turn::take(&workspace)?;
+            let left = mix_install::unfinished(&workspace, files.storage())?;
+            Ok((turn, left))
+        })
+        .await?
+    };
+    for changes in left {
+        make(server, ws, Arc::new(changes)).await?;
+    }
+    let plan = blocking(move || {
         let staging = Staging::new(&workspace, files.storage().clone())?;
         upload
             .persist(staging.upload())
@@ -56,27 +67,24 @@ pub async fn install(
             let size = std::fs::metadata(staging.upload())?.len();
             room(&files, &name, size)?;
         }
-        Ok((turn, staging.plan(&request)?))
+        staging.plan(&request)
     })
     .await?;
     let not_called = || map([("called", Value::Bool(false))]);
     if dry_run {
         return Ok(Done::Value(200, plan.report().to_value(not_called())));
     }
-    let mut commit = blocking(move || {
-        let mut commit = plan.stage()?;
-        commit.begin()?;
+    let commit = blocking(move || {
+        let commit = plan.stage()?;
+        commit.changes().begin()?;
         Ok(commit)
     })
     .await?;
-    for app in commit.apps() {
-        commit = apply(server, ws, &app, commit).await?;
-    }
+    make(server, ws, commit.changes().clone()).await?;
     let mut setup = not_called();
     let (apps, params) = commit.setup();
     let (apps, params) = (apps.to_vec(), params.clone());
     let report = commit.report().clone();
-    blocking(move || commit.finish()).await?;
     server.files.usage.forget(ws);
     super::files::settle(server, ws);
     for app in apps {
@@ -93,20 +101,33 @@ pub async fn turn(workspace: PathBuf) -> Result<Turn, ApiError> {
     blocking(move || Turn::take(&workspace)).await
 }
 
+/// Makes the changes of an install.
+async fn make(server: &Arc<Server>, ws: &str, changes: Arc<Changes>) -> Result<(), ApiError> {
+    for app in changes.apps() {
+        apply(server, ws, &app, &changes).await?;
+    }
+    blocking(move || changes.finish()).await
+}
+
 /// Changes one app while nobody works in it.
 async fn apply(
     server: &Arc<Server>,
     ws: &str,
     app: &str,
-    mut commit: Commit,
-) -> Result<Commit, ApiError> {
+    changes: &Arc<Changes>,
+) -> Result<(), ApiError> {
     let place = Place::new(&server.ws_dir, ws, app).map_err(|_| ApiError::internal())?;
     let _paused = server.occupancy.pause(ws, app);
     for attempt in 1.. {
-        let name = app.to_owned();
-        let work = blocking_with(commit, move |commit| commit.apply(&name));
-        let (back, result) = server.assembly.closed(&place, work).await?;
-        commit = back;
+        let (name, changes) = (app.to_owned(), changes.clone());
+        let work = tokio::task::spawn_blocking(move || changes.apply(&name));
+        let result = match server.assembly.closed(&place, work).await {
+            Ok(result) => result,
+            Err(error) => {
+                tracing::error!(%error, app, "a step of an install broke off");
+                return Err(ApiError::internal());
+            }
+        };
         server.programs.forget(&place.folder());
         match result {
             Ok(()) => break,
@@ -114,12 +135,12 @@ async fn apply(
                 tracing::warn!(%error, app, "a step of an install is tried again");
             }
             Err(error) => {
-                tracing::error!(%error, app, "an install is finished at the next start");
+                tracing::error!(%error, app, "an install is finished before the next one, or at the next start");
                 return Err(failed(error));
             }
         }
     }
-    Ok(commit)
+    Ok(())
 }
 
 /// Runs the agent `_rmx_setup` as the installer; none if there is no such agent.
@@ -435,16 +456,4 @@ async fn blocking<T: Send + 'static>(
             Err(ApiError::internal())
         }
     }
-}
-
-/// The same for work on something that is given back.
-async fn blocking_with<S: Send + 'static>(
-    subject: S,
-    work: impl FnOnce(&S) -> Result<(), PackageError> + Send + 'static,
-) -> Result<(S, Result<(), PackageError>), ApiError> {
-    blocking(move || {
-        let result = work(&subject);
-        Ok((subject, result))
-    })
-    .await
 }
