@@ -10,6 +10,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mix_folder_listing::names;
 use mix_plugin_sdk::mix_value::msgpack;
@@ -31,6 +32,14 @@ const MOST: usize = 1000;
 const MOST_FILES: usize = 100 * MOST;
 
 const USER_KEY: &str = "user.key";
+
+/// Nobody writes a file for so long.
+const LONGEST_WRITE: Duration = Duration::from_secs(3600);
+
+const DAMAGED: &str = "a secret is damaged and cannot be opened";
+const KEY_DAMAGED: &str = "the key of this user's secrets is damaged: user.key of an earlier copy of their folder opens them";
+const KEY_MISSING: &str = "the key of this user's secrets is missing: user.key of an earlier copy of their folder opens them";
+const OTHER_DATA_KEY: &str = "a secret was sealed under another user.key than the one beside it";
 
 /// Begin of the names under which the host itself keeps what belongs to a user.
 const OF_HOST: char = '\u{1}';
@@ -181,10 +190,11 @@ impl Vault {
     /// The data key of the user, sealed anew if that was done under an earlier workspace key.
     fn data_key(&self) -> Result<Option<Key>, Failure> {
         let path = self.folder.join(USER_KEY);
-        let sealed = match fs::read(&path) {
-            Ok(sealed) => sealed,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io("reading", &error)),
+        let sealed = match contents(&path)? {
+            Some(sealed) => sealed,
+            None if self.files()?.is_empty() => return Ok(None),
+            // Another run may have made it meanwhile, and been the first to keep something.
+            None => contents(&path)?.ok_or_else(|| unopened(KEY_MISSING))?,
         };
         let context = self.user_context();
         let context = self.context("user key", &context);
@@ -193,7 +203,7 @@ impl Vault {
             match key.open(context, &sealed) {
                 Ok(opened) => {
                     let bytes = <[u8; KEY]>::try_from(opened.as_slice())
-                        .map_err(|_| closed(Closed::Damaged))?;
+                        .map_err(|_| unopened(KEY_DAMAGED))?;
                     if number > 0 {
                         let sealed = self.keys.present().seal(context, &bytes)?;
                         source::replace(&path, &sealed).map_err(|error| io("writing", &error))?;
@@ -204,7 +214,12 @@ impl Vault {
                 Err(other) => reason = reason.or(Some(other)),
             }
         }
-        Err(closed(reason.unwrap_or(Closed::Damaged)))
+        Err(match reason {
+            Some(Closed::OtherKey(id)) => unopened(&format!(
+                "the secrets are sealed under another workspace key (id {id:08x}): give that key too, after the present one"
+            )),
+            Some(Closed::Damaged) | None => unopened(KEY_DAMAGED),
+        })
     }
 
     fn new_data_key(&self) -> Result<Key, Failure> {
@@ -236,16 +251,26 @@ impl Vault {
         self.folder.join(self.file_name(key, name))
     }
 
-    /// Files that hold secrets.
+    /// Files that hold secrets. What a write that was cut off has left goes.
     fn files(&self) -> Result<Vec<String>, Failure> {
-        let names = names(&self.folder, MOST_FILES + 1).map_err(|error| io("reading", &error))?;
+        let names = match names(&self.folder, MOST_FILES + 1) {
+            Ok(names) => names,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io("reading", &error)),
+        };
         if names.len() > MOST_FILES {
             let message = format!("more than {MOST_FILES} files in the folder of the secrets");
             return Err(Failure::new("ERR_TOO_LARGE", message));
         }
-        let names = names.iter().map(|name| name.to_string_lossy().into_owned());
-        let is_secret = |name: &String| name != USER_KEY && !name.starts_with(TEMPORARY);
-        Ok(names.filter(is_secret).collect())
+        let mut files = Vec::with_capacity(names.len());
+        for name in names.iter().map(|name| name.to_string_lossy()) {
+            if name.starts_with(TEMPORARY) {
+                forget(&self.folder.join(&*name));
+            } else if name != USER_KEY {
+                files.push(name.into_owned());
+            }
+        }
+        Ok(files)
     }
 
     fn read(&self, key: &Key, file: &str) -> Result<Option<(String, String)>, Failure> {
@@ -253,28 +278,47 @@ impl Vault {
         match fs::symlink_metadata(&path) {
             // Room for name and value in their sealed form.
             Ok(metadata) if metadata.is_file() && metadata.len() <= 2 * LONGEST_VALUE as u64 => {}
-            Ok(_) => return Err(closed(Closed::Damaged)),
+            Ok(_) => return Err(unopened(DAMAGED)),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io("reading", &error)),
         }
-        let sealed = match fs::read(&path) {
-            Ok(sealed) => sealed,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io("reading", &error)),
+        let Some(sealed) = contents(&path)? else {
+            return Ok(None);
         };
         let place = [self.workspace.as_str(), &self.user, file];
-        let opened = key
-            .open(self.context("secret", &place), &sealed)
-            .map_err(closed)?;
+        let opened =
+            key.open(self.context("secret", &place), &sealed)
+                .map_err(|why| match why {
+                    Closed::OtherKey(_) => unopened(OTHER_DATA_KEY),
+                    Closed::Damaged => unopened(DAMAGED),
+                })?;
         let Ok(Value::Array(content)) = msgpack::decode(&opened) else {
-            return Err(closed(Closed::Damaged));
+            return Err(unopened(DAMAGED));
         };
         match content.as_slice() {
             [Value::String(name), Value::String(value)] => {
                 Ok(Some((name.to_string(), value.to_string())))
             }
-            _ => Err(closed(Closed::Damaged)),
+            _ => Err(unopened(DAMAGED)),
         }
+    }
+}
+
+/// The content of a file; nothing if there is no such file.
+fn contents(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io("reading", &error)),
+    }
+}
+
+/// Removes a file that nobody is writing any longer.
+fn forget(path: &Path) {
+    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let age = written.ok().and_then(|written| written.elapsed().ok());
+    if age.is_some_and(|age| age > LONGEST_WRITE) {
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -292,14 +336,8 @@ fn missing() -> Failure {
     Failure::new("ERR_NOT_FOUND", "no secret of that name")
 }
 
-fn closed(why: Closed) -> Failure {
-    let message = match why {
-        Closed::OtherKey(id) => format!(
-            "the secrets are sealed under another workspace key (id {id:08x}): give that key too, after the present one"
-        ),
-        Closed::Damaged => "a secret is damaged and cannot be opened".to_owned(),
-    };
-    Failure::new("ERR_IO", message)
+fn unopened(why: &str) -> Failure {
+    Failure::new("ERR_IO", why)
 }
 
 /// The kind of an error, not its text, which may hold places of the host.
@@ -467,7 +505,52 @@ mod tests {
         assert_eq!(vault.get("a").unwrap_err().code, "ERR_IO");
         assert_eq!(vault.list().unwrap_err().code, "ERR_IO");
         fs::write(vault.folder.join(USER_KEY), b"garbage").unwrap();
-        assert_eq!(vault.set("b", "2").unwrap_err().code, "ERR_IO");
+        assert_eq!(vault.set("b", "2").unwrap_err().message, KEY_DAMAGED);
+    }
+
+    #[test]
+    fn a_user_whose_key_is_gone_gets_no_other_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(folder.path(), "ada", &[ONE]);
+        vault.set("a", "1").unwrap();
+        let path = vault.folder.join(USER_KEY);
+        let kept = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        for failure in [
+            vault.set("b", "2").unwrap_err(),
+            vault.get("a").unwrap_err(),
+            vault.list().unwrap_err(),
+        ] {
+            assert_eq!(failure.message, KEY_MISSING);
+        }
+        fs::write(&path, kept).unwrap();
+        assert_eq!(vault.get("a").unwrap(), "1");
+        // A key of the same user that did not seal what is there.
+        let kept = fs::read(vault.path(&vault.data_key().unwrap().unwrap(), "a")).unwrap();
+        fs::remove_dir_all(&vault.folder).unwrap();
+        vault.set("c", "3").unwrap();
+        let key = vault.data_key().unwrap().unwrap();
+        fs::write(vault.path(&key, "a"), kept).unwrap();
+        assert_eq!(vault.get("a").unwrap_err().message, OTHER_DATA_KEY);
+        assert_eq!(vault.get("c").unwrap(), "3");
+    }
+
+    #[test]
+    fn what_a_write_that_was_cut_off_has_left_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(folder.path(), "ada", &[ONE]);
+        vault.set("a", "1").unwrap();
+        let left = |name: &str, age: Duration| {
+            let path = vault.folder.join(format!("{TEMPORARY}{name}"));
+            let file = fs::File::create(&path).unwrap();
+            file.set_modified(std::time::SystemTime::now() - age)
+                .unwrap();
+            path
+        };
+        let old = left("old", 2 * LONGEST_WRITE);
+        let new = left("new", Duration::ZERO);
+        assert_eq!(vault.list().unwrap(), ["a"]);
+        assert!(!old.exists() && new.exists());
     }
 
     #[test]

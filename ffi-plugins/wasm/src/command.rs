@@ -105,6 +105,8 @@ mod tests {
                 (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
             (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32 i32) (result i32)))
             (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_tell" (func $tell (param i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_filestat_get" (func $status (param i32 i32) (result i32)))
             (memory (export "memory") 2)
             (data (i32.const 5000) "complaint")
             (func $say (param $fd i32) (param $at i32) (param $size i32)
@@ -143,6 +145,13 @@ mod tests {
                     (i32.store8 (i32.const 301) (call $accept (i32.const 3) (i32.const 0) (i32.const 0)))
                     (i32.store8 (i32.const 302) (call $prestat (i32.const 3) (i32.const 0)))
                     (call $say (i32.const 1) (i32.const 300) (i32.const 3))))
+                ;; s: what its standard streams are; errors, and the type of a file
+                (if (i32.eq (local.get $letter) (i32.const 115)) (then
+                    (i32.store8 (i32.const 300) (call $tell (i32.const 1) (i32.const 400)))
+                    (i32.store8 (i32.const 301) (call $status (i32.const 0) (i32.const 400)))
+                    (i32.store8 (i32.const 302) (i32.load8_u (i32.const 416)))
+                    (i32.store8 (i32.const 303) (call $status (i32.const 3) (i32.const 400)))
+                    (call $say (i32.const 1) (i32.const 300) (i32.const 4))))
                 ;; b: bytes that are no text
                 (if (i32.eq (local.get $letter) (i32.const 98)) (then
                     (i32.store8 (i32.const 300) (i32.const 255))
@@ -189,6 +198,8 @@ mod tests {
     fn there_are_no_files_and_no_sockets() {
         let (out, _) = start("", &[], &["f"]).unwrap();
         assert_eq!(out.as_bytes(), [52, 52, 8]);
+        let (out, _) = start("", &[], &["s"]).unwrap();
+        assert_eq!(out.as_bytes(), [70, 0, 2, 8]);
     }
 
     #[test]

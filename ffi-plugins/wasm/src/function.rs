@@ -253,6 +253,37 @@ mod tests {
         assert_eq!(stopped.unwrap_err().failure("spin").code, "ERR_TIMEOUT");
     }
 
+    /// More nops than there is fuel between two looks at the clock, for all that is done with them.
+    fn long_function(head: &str, tail: &str) -> String {
+        format!("{head} {} {tail}", "nop ".repeat(1_450_000))
+    }
+
+    #[test]
+    fn long_functions_are_called_however_much_ran_before() {
+        let rest = "(i64.or (i64.shl (i64.const 8) (i64.const 32)) (i64.const 8)))";
+        let text = format!(
+            r#"(module
+                (type $long (func (result i64)))
+                (memory (export "memory") 1)
+                (data (i32.const 8) "{{\"ok\":1}}")
+                (table funcref (elem $far))
+                (func (export "mix_alloc") (param i32) (result i32) (i32.const 1024))
+                {}
+                {}
+                (func (export "indirect") (param i32 i32) (result i64) (local $count i32)
+                    (loop $more
+                        (local.set $count (i32.add (local.get $count) (i32.const 1)))
+                        (br_if $more (i32.lt_u (local.get $count) (i32.const 400000))))
+                    (call_indirect (type $long) (i32.const 0))))"#,
+            long_function("(func $far (type $long)", rest),
+            long_function("(func (export \"near\") (param i32 i32) (result i64)", rest),
+        );
+        let mut sandbox = Sandbox::library(&wat::parse_str(text).unwrap()).unwrap();
+        for name in ["near", "indirect"] {
+            assert_eq!(call(&mut sandbox, name, vec![]).unwrap(), Value::Int(1));
+        }
+    }
+
     #[test]
     fn only_modules_are_loaded() {
         let refuse = |bytes: &[u8]| Sandbox::library(bytes).err().unwrap().to_string();
@@ -266,10 +297,22 @@ mod tests {
             foreign.contains("env") && foreign.contains('f'),
             "{foreign}"
         );
-        assert!(refuse(&module("(module (memory 65536))")).starts_with("ERR_WASM"));
+        let large = refuse(&module("(module (memory 65536))"));
         assert!(
-            refuse(&module("(module (func $s (loop (br 0))) (start $s))"))
-                .starts_with("ERR_TIMEOUT")
+            large.starts_with("ERR_WASM: the module cannot be instantiated"),
+            "{large}"
+        );
+        let started =
+            |body: &str| refuse(&module(&format!("(module (func $s {body}) (start $s))")));
+        let slow = started("(loop (br 0))");
+        assert!(
+            slow.starts_with("ERR_TIMEOUT: the start function"),
+            "{slow}"
+        );
+        let trapped = started("unreachable");
+        assert!(
+            trapped.starts_with("ERR_WASM: instantiating the module trapped"),
+            "{trapped}"
         );
         // An instance without the functions for passing values.
         let mut bare = Sandbox::library(&module(

@@ -6,7 +6,7 @@ use wasmi::{
     Store, ValType,
 };
 
-use crate::limits::{self, Clock, LARGEST_MODULE, START_FUEL, first_line, wasm};
+use crate::limits::{Clock, LARGEST_MODULE, START_FUEL, Stopped, first_line, wasm};
 use crate::wasi::{self, World};
 
 /// A loaded module.
@@ -68,14 +68,12 @@ impl Sandbox {
         let engine = self.module.engine().clone();
         let mut store = Store::new(&engine, world);
         store.limiter(|world| &mut world.limits);
-        let failed =
-            |error: wasmi::Error| limits::Stopped::from(error).failure("instantiating the module");
-        store.set_fuel(START_FUEL).map_err(failed)?;
+        store.set_fuel(START_FUEL).map_err(unusable)?;
         let mut linker = Linker::new(&engine);
         wasi::add_to(&mut linker, &self.module)?;
         let instance = linker
             .instantiate_and_start(&mut store, &self.module)
-            .map_err(failed)?;
+            .map_err(unusable)?;
         let mut live = Live { store, instance };
         // Libraries of WASI set themselves up here.
         if let Some(initialize) = live.function("_initialize", &[], &[]) {
@@ -123,6 +121,21 @@ impl Live {
     }
 }
 
+/// Why a module has no instance.
+fn unusable(error: wasmi::Error) -> Failure {
+    let ran = error.as_trap_code().is_some() || error.i32_exit_status().is_some();
+    match Stopped::from(error) {
+        Stopped::TooSlow => Failure::new(
+            "ERR_TIMEOUT",
+            "the start function of the module takes too long: what takes longer belongs into _initialize",
+        ),
+        Stopped::Trap(reason) if !ran => {
+            wasm(format!("the module cannot be instantiated: {reason}"))
+        }
+        stopped => stopped.failure("instantiating the module"),
+    }
+}
+
 /// `(ptr, len) -> ptr << 32 | len`
 fn value_function() -> FuncType {
     FuncType::new([ValType::I32, ValType::I32], [ValType::I64])
@@ -133,7 +146,8 @@ fn engine() -> Engine {
     config
         .consume_fuel(true)
         .ignore_custom_sections(true)
-        // Checked at once, translated function by function when it is first called.
-        .compilation_mode(CompilationMode::LazyTranslation);
+        // All functions at once: translating one when it is first called takes fuel, and where that
+        // ends in the middle of a translation the interpreter cannot go on.
+        .compilation_mode(CompilationMode::Eager);
     Engine::new(&config)
 }

@@ -23,6 +23,9 @@ mod errno {
     pub const SPIPE: i32 = 70;
 }
 
+/// The file type of standard streams.
+const CHARACTER_DEVICE: u8 = 2;
+
 /// Bytes of the place and size of a piece.
 const PIECE: usize = 8;
 
@@ -107,7 +110,7 @@ pub fn add_to(linker: &mut Linker<World>, module: &Module) -> Result<(), Failure
 }
 
 /// Functions that do something.
-const OFFERED: [&str; 17] = [
+const OFFERED: [&str; 19] = [
     "args_get",
     "args_sizes_get",
     "environ_get",
@@ -119,6 +122,8 @@ const OFFERED: [&str; 17] = [
     "fd_write",
     "fd_close",
     "fd_seek",
+    "fd_tell",
+    "fd_filestat_get",
     "fd_fdstat_get",
     "fd_fdstat_set_flags",
     "fd_prestat_get",
@@ -204,9 +209,25 @@ fn define(linker: &mut Linker<World>) -> Result<(), Error> {
     linker.func_wrap(
         WASI,
         "fd_seek",
-        |_: Here<'_>, descriptor: u32, _offset: i64, _whence: u32, _place: u32| match descriptor {
-            0..=2 => errno::SPIPE,
-            _ => errno::BADF,
+        |_: Here<'_>, descriptor: u32, _offset: i64, _whence: u32, _place: u32| {
+            no_place(descriptor)
+        },
+    )?;
+    linker.func_wrap(
+        WASI,
+        "fd_tell",
+        |_: Here<'_>, descriptor: u32, _place: u32| no_place(descriptor),
+    )?;
+    linker.func_wrap(
+        WASI,
+        "fd_filestat_get",
+        |here: Here<'_>, descriptor: u32, place: u32| -> Outcome {
+            if descriptor > 2 {
+                return Ok(errno::BADF);
+            }
+            let mut status = [0; 64];
+            status[16] = CHARACTER_DEVICE;
+            put(here, place, &status)
         },
     )?;
     linker.func_wrap(
@@ -216,9 +237,9 @@ fn define(linker: &mut Linker<World>) -> Result<(), Error> {
             if descriptor > 2 {
                 return Ok(errno::BADF);
             }
-            // File type "character device", no flags, the rights to read and write.
+            // No flags, the rights to read and write.
             let mut status = [0; 24];
-            status[0] = 2;
+            status[0] = CHARACTER_DEVICE;
             status[8] = 0b100_0010;
             put(here, place, &status)
         },
@@ -248,6 +269,14 @@ fn define(linker: &mut Linker<World>) -> Result<(), Error> {
 fn standard(descriptor: u32) -> i32 {
     match descriptor {
         0..=2 => errno::SUCCESS,
+        _ => errno::BADF,
+    }
+}
+
+/// Standard streams have no place that one could go to.
+fn no_place(descriptor: u32) -> i32 {
+    match descriptor {
+        0..=2 => errno::SPIPE,
         _ => errno::BADF,
     }
 }

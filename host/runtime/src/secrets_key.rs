@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// Longest text of keys.
 const LONGEST: u64 = 4096;
 
+/// Most keys of a source: the family that seals takes no more.
+const MOST_KEYS: usize = 16;
+
 /// Time for a command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 
@@ -52,6 +55,9 @@ pub enum KeyError {
     /// No keys.
     #[error("{0} holds no key: 64 hexadecimal digits or 44 characters of Base64")]
     Malformed(&'static str),
+    /// Too many keys, or far too much text.
+    #[error("{0} holds more than {MOST_KEYS} keys, or more than {LONGEST} bytes")]
+    TooMany(&'static str),
     /// Not there.
     #[error("{0} cannot be read: {1}")]
     Unreadable(&'static str, String),
@@ -156,6 +162,9 @@ fn wait(child: &mut Child) -> Result<std::process::ExitStatus, String> {
 
 /// The shape of keys; whether they fit is found when something is opened.
 fn check(what: &'static str, text: &str) -> Result<Keys, KeyError> {
+    if text.len() as u64 >= LONGEST {
+        return Err(KeyError::TooMany(what));
+    }
     let keys: Vec<&str> = text
         .split([',', '\n'])
         .map(str::trim)
@@ -175,6 +184,9 @@ fn check(what: &'static str, text: &str) -> Result<Keys, KeyError> {
             .all(|key| key.is_ascii() && (digits(key) || base64(key)))
     {
         return Err(KeyError::Malformed(what));
+    }
+    if keys.len() > MOST_KEYS {
+        return Err(KeyError::TooMany(what));
     }
     Ok(Keys(keys.join(",").into()))
 }
@@ -211,12 +223,15 @@ mod tests {
     fn what_goes_wrong_is_said_without_the_key() {
         let wrong = "0f".repeat(31) + "zz";
         let echo = format!("command:echo {wrong}");
+        let many = format!("command:echo {}", vec!["0f".repeat(32); 17].join(","));
         for (source, part) in [
             ("x", "a source is"),
             ("file:/nowhere/key", "the file cannot be read"),
             ("env:MIX_NO_SUCH_VARIABLE", "not set"),
             ("command:exit 3", "failed"),
             ("command:true", "holds no key"),
+            (many.as_str(), "more than 16 keys"),
+            ("command:yes | head -c 100000", "more than 16 keys"),
             (echo.as_str(), "holds no key"),
         ] {
             let text = read(source).unwrap_err().to_string();

@@ -329,7 +329,9 @@ pub fn component(recipe: &Recipe) -> Result<Vec<u8>, Exit> {
 
 fn key_exit(error: KeyError) -> Exit {
     match error {
-        KeyError::Source | KeyError::Malformed(_) => Exit::usage(format!("--secrets-key: {error}")),
+        KeyError::Source | KeyError::Malformed(_) | KeyError::TooMany(_) => {
+            Exit::usage(format!("--secrets-key: {error}"))
+        }
         KeyError::Unreadable(..) | KeyError::Command(..) => {
             Exit::io(format!("--secrets-key: {error}"))
         }
