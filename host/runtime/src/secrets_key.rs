@@ -22,6 +22,9 @@ const LONGEST: u64 = 4096;
 /// Most keys of a source: the family that seals takes no more.
 const MOST_KEYS: usize = 16;
 
+/// What a command prints, in messages.
+const OUTPUT: &str = "the output of the command";
+
 /// Time for a command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 
@@ -75,7 +78,7 @@ pub fn read(source: &str) -> Result<Keys, KeyError> {
                 .map_err(|_| KeyError::Unreadable("the variable", "it is not set".to_owned()))?;
             check("the variable", &text)
         }
-        Some(("command", command)) => check("the output of the command", &output(command)?),
+        Some(("command", command)) => check(OUTPUT, &output(command)?),
         _ => Err(KeyError::Source),
     }
 }
@@ -134,12 +137,16 @@ fn output(command: &str) -> Result<String, KeyError> {
         });
     }
     let status = wait(&mut child).map_err(failed)?;
-    if !status.success() {
-        return Err(failed(format!("failed: {status}")));
-    }
     // What the command has left running may hold its output open: what there is counts.
     let _ = ended.recv_timeout(OUTPUT_LIMIT);
     let printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+    // One that prints more than is read fails for that reason.
+    if printed.len() as u64 >= LONGEST {
+        return Err(KeyError::TooMany(OUTPUT));
+    }
+    if !status.success() {
+        return Err(failed(format!("failed: {status}")));
+    }
     String::from_utf8(printed.clone()).map_err(|_| failed("printed no text".to_owned()))
 }
 
