@@ -65,6 +65,14 @@ impl Usage {
         Err(FilesError::Full { limit })
     }
 
+    /// Makes sure that what lies in a folder is not more than a workspace may store.
+    pub fn fits(&self, folder: &Path) -> Result<()> {
+        match self.limit {
+            Some(limit) if on_disk(folder)? > limit => Err(FilesError::Full { limit }),
+            _ => Ok(()),
+        }
+    }
+
     /// As [`Usage::add`], as far as that is known without looking at files; false: it has to be asked.
     pub fn add_at_once(&self, workspace: &str, more: u64) -> bool {
         let Some(limit) = self.limit else {
@@ -151,6 +159,15 @@ mod tests {
         fs::remove_file(&file).expect("removed");
         usage.forget("w");
         usage.add("w", 1000).expect("empty again");
+        let other = root.path().join(".other");
+        fs::create_dir(&other).expect("a folder");
+        fs::write(other.join("x"), [0; 1000]).expect("written");
+        usage.fits(&other).expect("just fits");
+        fs::write(other.join("y"), [0]).expect("written");
+        assert!(matches!(
+            usage.fits(&other),
+            Err(FilesError::Full { limit: 1000 })
+        ));
         let unlimited = Usage::new(root.path().to_owned(), Storage::default(), 0);
         unlimited.add("w", u64::MAX).expect("no limit");
         assert!(unlimited.add_at_once("w", u64::MAX));

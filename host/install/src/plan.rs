@@ -438,6 +438,8 @@ impl Plan {
             steps: self.steps,
         };
         journal::write(&self.staging.folder, &journal)?;
+        // Everything in it is staged.
+        fs::remove_file(self.staging.upload())?;
         Ok(Commit::new(self.staging, journal, self.report, self.setup))
     }
 

@@ -738,3 +738,44 @@ fn debug_data_go_with_a_package_and_decode_errors() {
         decoded.stdout
     );
 }
+
+/// What a package or a workspace unpacks to counts, not what it is packed to.
+#[test]
+fn packages_bring_no_more_than_a_workspace_may_store() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let limited = Server::mixer(&scratch.path().join("a"), &["--ws-disk-limit", "1MiB"]);
+    let free = Server::mixer(&scratch.path().join("b"), &[]);
+    let content = vec![b'x'; 600 << 10];
+    let of = |files: usize| {
+        let names: Vec<String> = (0..files)
+            .map(|number| format!("filesets/fs/root/{number}"))
+            .collect();
+        let mut entries: Vec<(&str, &[u8])> = vec![
+            (
+                "manifest_v2.json",
+                br#"{"version":"2.1","id":"line","updates":"*","name":"demo","app":{"filesets":["fs"]}}"#,
+            ),
+            ("filesets/fs/fsMeta.json", b"{}"),
+        ];
+        entries.extend(names.iter().map(|name| (name.as_str(), content.as_slice())));
+        zip(&entries)
+    };
+    for server in [&limited, &free] {
+        assert_eq!(server.post("/v1/ws", r#"{"name":"acme"}"#).0, 201);
+    }
+    let install = |server: &Server, files: usize| {
+        let body = of(files);
+        assert!(body.len() < 64 << 10, "{}", body.len());
+        post(server, "/v1/ws/acme/install", &body)
+    };
+    let full = install(&limited, 2);
+    assert_eq!((full.status, full.code().as_str()), (507, "disk_full"));
+    assert_eq!(full.header("retry-after"), Some("60"));
+    assert_eq!(limited.get("/v1/ws/acme/app/demo").0, 404);
+    assert_eq!(install(&limited, 1).status, 200);
+    assert_eq!(install(&free, 2).status, 200);
+    let tape = free.send_bytes("GET", "/v1/ws/acme/export", &[], None).body;
+    let full = post(&limited, "/v1/ws-import?ws=other", &tape);
+    assert_eq!((full.status, full.code().as_str()), (507, "disk_full"));
+    assert_eq!(limited.get("/v1/ws/other").0, 404);
+}

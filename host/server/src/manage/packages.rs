@@ -74,12 +74,23 @@ pub async fn install(
     if dry_run {
         return Ok(Done::Value(200, plan.report().to_value(not_called())));
     }
-    let commit = blocking(move || {
-        let commit = plan.stage()?;
-        commit.changes().begin()?;
-        Ok(commit)
-    })
-    .await?;
+    let commit = {
+        let (files, name) = (server.files.clone(), ws.to_owned());
+        blocking(move || {
+            let commit = plan.stage()?;
+            // What was unpacked lies in the workspace, too.
+            files.usage.forget(&name);
+            let counted = room(&files, &name, 0);
+            if counted.is_err() {
+                // It goes again.
+                files.usage.forget(&name);
+            }
+            counted?;
+            commit.changes().begin()?;
+            Ok(commit)
+        })
+        .await?
+    };
     make(server, ws, commit.changes().clone()).await?;
     let mut setup = not_called();
     let (apps, params) = commit.setup();
@@ -264,7 +275,11 @@ async fn taped(
 
 /// Whether the workspace may store so much more.
 fn room(files: &Shelves, ws: &str, more: u64) -> Result<(), PackageError> {
-    match files.usage.add(ws, more) {
+    stored(files.usage.add(ws, more))
+}
+
+fn stored(counted: Result<(), FilesError>) -> Result<(), PackageError> {
+    match counted {
         Ok(()) => Ok(()),
         Err(FilesError::Full { limit }) => {
             let message = "the workspace stores as much as it may";
@@ -331,6 +346,7 @@ pub async fn import(
         server.name().to_owned(),
     );
     let outbound = server.assembly.outbound.clone();
+    let files = server.files.clone();
     let (built, mut done) = blocking(move || {
         let built = tempfile::Builder::new()
             .prefix(TRANSFER)
@@ -355,6 +371,7 @@ pub async fn import(
             auth_config: &auth_config,
         };
         let done = mix_install::import(&upload, built.path(), owner.as_deref(), &ws, &keep)?;
+        stored(files.usage.fits(built.path()))?;
         Ok((built, done))
     })
     .await?;
