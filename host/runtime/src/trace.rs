@@ -81,9 +81,15 @@ impl Tracer {
         (Arc::new(tracer), receiver)
     }
 
-    /// Spans that found no room so far.
+    /// Spans that found no room so far, or were lost behind it.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Who takes the spans out could not send so many of them.
+    pub fn lost(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 
     /// The span of a request. `header`: the value of its `traceparent`, if it has one.

@@ -161,6 +161,9 @@ pub(crate) fn accept(
             tracing::warn!("some runs did not end in time");
         }
         server.activities.written().await;
+        if let Some(telemetry) = server.telemetry.get() {
+            telemetry.sent().await;
+        }
         server.assembly.flush().await;
         Ok(())
     })

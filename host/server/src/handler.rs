@@ -113,7 +113,12 @@ async fn respond(
     let reply = answer(&server, request, visit, &mut record).await;
     let head = &reply.head;
     let time = start.elapsed();
-    let bytes = head.body.len();
+    let bytes = match &reply.stream {
+        _ if method == "HEAD" => 0,
+        // How long a stream of events gets is not known yet.
+        Some(streamed) => streamed.length().unwrap_or(0),
+        None => head.body.len() as u64,
+    };
     if let Some(span) = span {
         finish_span(span, &method, &record, head.status, head.code);
     }
@@ -122,12 +127,12 @@ async fn respond(
         if record.makes_workspace && head.status >= 400 {
             draft.discard();
         } else {
-            draft.finish(head.status, head.code, bytes as u64);
+            draft.finish(head.status, head.code, bytes);
         }
     }
     server
         .metrics
-        .request(record.route, &method, head.status, time, bytes as u64);
+        .request(record.route, &method, head.status, time, bytes);
     tracing::info!(
         target: "mixer::access",
         method = %method,
@@ -146,7 +151,7 @@ async fn respond(
 
 /// The span of a request, if requests are traced and its caller wants it.
 fn span_of(server: &Server, request: &Request<RequestBody>, visit: &Visit) -> Option<Open> {
-    let tracer = server.tracer.get()?;
+    let tracer = &server.telemetry.get()?.tracer;
     let by_run = visit.inside.as_ref().and_then(Inside::traceparent);
     let header = request.headers().get("traceparent");
     let header = by_run.or_else(|| Some(header?.to_str().ok()?.to_owned()));

@@ -74,7 +74,6 @@ use mix_http_api::{Access, Settings};
 use mix_runtime::assembly::Assembly;
 use mix_runtime::environment::Hosted;
 use mix_runtime::programs::Installed;
-use mix_runtime::trace::Tracer;
 use occupancy::Occupancy;
 use rate::Rate;
 use readers::Readers;
@@ -202,7 +201,7 @@ pub struct Server {
     metrics: Metrics,
     activities: Arc<Activities>,
     /// Where spans go; not set: nothing is traced.
-    tracer: OnceLock<Arc<Tracer>>,
+    telemetry: OnceLock<telemetry::Telemetry>,
     /// Places of runs that have answered and go on.
     background: Arc<Semaphore>,
     /// How often those may ask who have no token.
@@ -295,7 +294,7 @@ impl Server {
             maintained: Arc::default(),
             metrics: Metrics::default(),
             activities: Arc::default(),
-            tracer: OnceLock::new(),
+            telemetry: OnceLock::new(),
             background: Arc::new(Semaphore::new(options.max_runs)),
             anonymous: Rate::new(options.anonymous_rate),
             workspace_rate: Rate::new(options.workspace_rate),
@@ -429,7 +428,7 @@ pub async fn serve(
     manage::files::settle_all(&options.ws_dir, &options.files);
     options.settings = settings;
     let retention = options.activity_retention;
-    let tracer = match &options.collector {
+    let telemetry = match &options.collector {
         Some(collector) => Some(telemetry::start(collector, &options.settings.version)?),
         None => None,
     };
@@ -439,8 +438,8 @@ pub async fn serve(
     if let Some(files) = static_files {
         let _ = server.static_files.set(files);
     }
-    if let Some(tracer) = tracer {
-        let _ = server.tracer.set(tracer);
+    if let Some(telemetry) = telemetry {
+        let _ = server.telemetry.set(telemetry);
     }
     if let Some(token) = dev_token {
         // Without it nobody gets in: a closed standard output ends the start.

@@ -160,7 +160,10 @@ impl Metrics {
             (
                 "mixer_span_drops",
                 "Spans that were not sent.",
-                server.tracer.get().map_or(0, |tracer| tracer.dropped()),
+                server
+                    .telemetry
+                    .get()
+                    .map_or(0, |telemetry| telemetry.tracer.dropped()),
             ),
             (
                 "process_open_fds",

@@ -5,9 +5,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use mix_runtime::download::{self, Client};
 use mix_runtime::trace::{Kind, Span, Tracer, hex};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Spans that wait to be sent.
 const QUEUE: usize = 16_384;
@@ -21,52 +22,107 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Time of one message.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 
+/// Time of the last messages, when the server stops.
+const LAST_LIMIT: Duration = Duration::from_secs(5);
+
 /// Most bytes of an answer that are read.
 const ANSWER: usize = 64 << 10;
 
+/// What spans are given to, and what sends them.
+pub struct Telemetry {
+    /// Takes spans.
+    pub tracer: Arc<Tracer>,
+    asked: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+impl Telemetry {
+    /// Waits until what is there now was sent, or could not be.
+    pub async fn sent(&self) {
+        let (done, is_done) = oneshot::channel();
+        if self.asked.send(done).await.is_ok() {
+            let _ = tokio::time::timeout(LAST_LIMIT, is_done).await;
+        }
+    }
+}
+
 /// Begins to send spans to the collector at this address.
-pub fn start(collector: &http::Uri, version: &str) -> anyhow::Result<Arc<Tracer>> {
+pub fn start(collector: &http::Uri, version: &str) -> anyhow::Result<Telemetry> {
     let (tracer, spans) = Tracer::new(QUEUE);
+    let (asked, asks) = mpsc::channel(1);
     let address = format!("{}/v1/traces", collector.to_string().trim_end_matches('/')).parse()?;
     let exporter = Exporter {
         client: download::client()?,
         address,
         version: version.to_owned(),
+        tracer: Arc::downgrade(&tracer),
     };
-    tokio::spawn(exporter.run(spans));
-    Ok(tracer)
+    tokio::spawn(exporter.run(spans, asks));
+    Ok(Telemetry { tracer, asked })
 }
 
 struct Exporter {
     client: Client<Full<Bytes>>,
     address: http::Uri,
     version: String,
+    /// Counts what is lost.
+    tracer: Weak<Tracer>,
+}
+
+/// Why spans are sent now.
+enum Cause {
+    /// There are enough of them, or the time is over.
+    Due,
+    /// Somebody waits until they are sent.
+    Asked(oneshot::Sender<()>),
+    /// No more will come.
+    End,
 }
 
 impl Exporter {
-    async fn run(self, mut spans: mpsc::Receiver<Span>) {
+    async fn run(
+        self,
+        mut spans: mpsc::Receiver<Span>,
+        mut asks: mpsc::Receiver<oneshot::Sender<()>>,
+    ) {
         let mut batch = Vec::new();
-        while let Some(first) = spans.recv().await {
-            batch.push(first);
-            let end = tokio::time::Instant::now() + PERIOD;
-            while batch.len() < BATCH {
-                match tokio::time::timeout_at(end, spans.recv()).await {
-                    Ok(Some(span)) => batch.push(span),
-                    Ok(None) | Err(_) => break,
+        loop {
+            let cause = gather(&mut spans, &mut asks, &mut batch).await;
+            self.deliver(&mut batch).await;
+            match cause {
+                Cause::Due => {}
+                Cause::End => return,
+                Cause::Asked(done) => {
+                    for _ in 0..QUEUE.div_ceil(BATCH) {
+                        while batch.len() < BATCH
+                            && let Ok(span) = spans.try_recv()
+                        {
+                            batch.push(span);
+                        }
+                        self.deliver(&mut batch).await;
+                    }
+                    // Whoever asked may have left.
+                    let _ = done.send(());
                 }
             }
-            let text = self.message(&batch).to_string();
-            match tokio::time::timeout(SEND_LIMIT, self.send(text)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    let lost = batch.len();
-                    tracing::warn!(collector = %self.address, error = %format!("{error:#}"), lost, "spans are not taken");
-                }
-                Err(_) => {
-                    tracing::warn!(collector = %self.address, lost = batch.len(), "the collector is too slow")
-                }
-            }
-            batch.clear();
+        }
+    }
+
+    /// Sends a batch, which is empty then.
+    async fn deliver(&self, batch: &mut Vec<Span>) {
+        if batch.is_empty() {
+            return;
+        }
+        let text = self.message(batch).to_string();
+        let lost = batch.len();
+        batch.clear();
+        let error = match tokio::time::timeout(SEND_LIMIT, self.send(text)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_) => "it is too slow".to_owned(),
+        };
+        tracing::warn!(collector = %self.address, error, lost, "spans are not taken");
+        if let Some(tracer) = self.tracer.upgrade() {
+            tracer.lost(lost);
         }
     }
 
@@ -95,6 +151,30 @@ impl Exporter {
             }],
         }] })
     }
+}
+
+/// Gathers spans for a period from the first one on.
+async fn gather(
+    spans: &mut mpsc::Receiver<Span>,
+    asks: &mut mpsc::Receiver<oneshot::Sender<()>>,
+    batch: &mut Vec<Span>,
+) -> Cause {
+    let mut end: Option<Instant> = None;
+    while batch.len() < BATCH {
+        let over = tokio::time::sleep_until(end.unwrap_or_else(Instant::now));
+        tokio::select! {
+            Some(done) = asks.recv() => return Cause::Asked(done),
+            span = spans.recv() => match span {
+                Some(span) => {
+                    batch.push(span);
+                    end.get_or_insert_with(|| Instant::now() + PERIOD);
+                }
+                None => return Cause::End,
+            },
+            () = over, if end.is_some() => return Cause::Due,
+        }
+    }
+    Cause::Due
 }
 
 fn span(span: &Span) -> Value {

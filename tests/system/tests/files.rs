@@ -1051,3 +1051,25 @@ fn agents_of_a_workspace_send_and_receive_no_more_than_it_may() {
     );
     assert_eq!(ask("other")["status"], 200);
 }
+
+/// Bytes of files are measured as what was sent of them.
+#[test]
+fn what_is_sent_of_files_is_measured() {
+    let (_scratch, server) = site(&[]);
+    let text = "x".repeat(600);
+    let body = Some(("application/octet-stream", text.as_str()));
+    let put = server.send("PUT", &manage("content?path=/public/x.txt"), &[], body);
+    assert_eq!(put.status, 201);
+    let path = format!("{APP}/files/public/x.txt");
+    assert_eq!(server.get(&path).1.len(), 600);
+    let part = server.send("GET", &path, &[("range", "bytes=0-9")], None);
+    assert_eq!(part.body.len(), 10);
+    assert_eq!(server.send("HEAD", &path, &[], None).status, 200);
+    let metrics = String::from_utf8(server.get("/v1/metrics").1).expect("text");
+    for (method, status, bytes) in [("GET", 200, 600), ("GET", 206, 10), ("HEAD", 200, 0)] {
+        let line = format!(
+            r#"mixer_http_response_bytes_total{{route="/v1/ws/{{ws}}/app/{{app}}/files/{{path..}}",method="{method}",status="{status}"}} {bytes}"#
+        );
+        assert!(metrics.lines().any(|found| found == line), "{line}");
+    }
+}

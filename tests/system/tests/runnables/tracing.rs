@@ -94,3 +94,39 @@ fn a_trace_goes_through_requests_runs_plugins_and_further_requests() {
     let seen = other.next();
     assert!(seen.headers.iter().all(|(name, _)| name != "traceparent"));
 }
+
+#[test]
+fn the_last_spans_are_sent_before_a_server_ends() {
+    let collector = Sink::start();
+    let origin = collector.url().replace("/inbox", "");
+    let scratch = tempfile::tempdir().expect("a folder");
+    let server = Server::mixer(scratch.path(), &["--otlp-endpoint", &origin]);
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let asked = server.send("GET", "/v1/health", &[("traceparent", &parent)], None);
+    assert_eq!(asked.status, 200);
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    spans(&collector, &["GET /v1/health"]);
+}
+
+#[test]
+fn spans_that_nobody_takes_are_counted() {
+    let nobody = format!("http://127.0.0.1:{}", Server::free_port());
+    let scratch = tempfile::tempdir().expect("a folder");
+    let server = Server::mixer(scratch.path(), &["--otlp-endpoint", &nobody]);
+    let lost = || {
+        let (status, text) = server.get("/v1/metrics");
+        assert_eq!(status, 200);
+        let text = String::from_utf8(text).expect("text");
+        let count = text
+            .lines()
+            .find_map(|line| line.strip_prefix("mixer_span_drops "));
+        count
+            .and_then(|count| count.parse::<u64>().ok())
+            .expect("a count")
+    };
+    assert_eq!(lost(), 0);
+    while lost() == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
