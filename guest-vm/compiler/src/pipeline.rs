@@ -18,7 +18,7 @@ use crate::syntax::ast::{
 use crate::syntax::parser::{self, NodeIds};
 use crate::syntax::source::SourceMap;
 use crate::syntax::span::Span;
-use crate::tables::HashMap;
+use crate::tables::{HashMap, HashSet};
 use mix_bytecode::library::{self, Library};
 use parsing::load_library;
 use std::collections::BTreeMap;
@@ -178,6 +178,9 @@ pub struct Documented {
 /// The name of the module that stands for a session.
 pub(crate) const SESSION: &str = "";
 
+/// The name of the module of what the modules of a session see of it. No program can use the name.
+pub(crate) const GLOBALS: &str = "$session";
+
 /// The def that holds the value of the expression of a session. No program can use the name.
 pub(crate) const RESULT: &str = "$expression";
 
@@ -203,7 +206,9 @@ pub(crate) struct Build<'o> {
     uses: Vec<NameUse>,
     candidates: Vec<Candidate>,
     /// Modules whose text could not be had, and why.
-    unloaded: HashMap<String, String>,
+    pub unloaded: HashMap<String, String>,
+    /// Modules that see the definitions of a session, which are those of [`GLOBALS`].
+    pub session_modules: HashSet<Symbol>,
 }
 
 impl<'o> Build<'o> {
@@ -218,6 +223,7 @@ impl<'o> Build<'o> {
             uses: Vec::new(),
             candidates: Vec::new(),
             unloaded: HashMap::default(),
+            session_modules: HashSet::default(),
         }
     }
 
@@ -441,6 +447,7 @@ impl<'o> Build<'o> {
             agents: self.options.agents.clone(),
             session,
             linked,
+            session_modules: std::mem::take(&mut self.session_modules),
             unloaded: std::mem::take(&mut self.unloaded),
             record: self.record,
         }

@@ -5,6 +5,7 @@
 //! phrase does not touch is not evaluated again: the program holds its value as a constant.
 //! Touched is what the phrase defines and what reads it, directly or not (`touched`).
 
+mod globals;
 mod input;
 mod touched;
 
@@ -87,6 +88,8 @@ impl Build<'_> {
         types: &mut Vec<(String, String)>,
     ) -> Compilation {
         let mut units = self.parse(files);
+        let mut texts: Vec<&str> = earlier.iter().map(String::as_str).collect();
+        texts.insert(at.unwrap_or(texts.len()).min(texts.len()), phrase);
         let mut phrases = Vec::new();
         let mut modules = Vec::new();
         let source = self.sources.add("<input>", phrase);
@@ -137,6 +140,10 @@ impl Build<'_> {
             phrases,
             span: whole,
         };
+        let globals = self.globals(&texts, names_of_modules(&modules), &units);
+        // They come first: modules see them when they are checked themselves.
+        has_module |= globals.is_some();
+        units.splice(..0, globals);
         units.push(Unit { items: modules });
         units.push(Unit {
             items: vec![UnitItem::Module(Rc::new(session))],
@@ -160,6 +167,37 @@ impl Build<'_> {
             .unwrap_or_default();
         self.finish(core, Some(Goal::Phrase(&goal)))
     }
+}
+
+/// Compiles the modules of files and those that were entered in a session, whose texts are in
+/// `entered` and whose other phrases are in `phrases`.
+pub fn compile_modules(
+    files: &[SourceFile],
+    entered: &[SourceFile],
+    phrases: &[String],
+    options: &CompileOptions,
+) -> Compilation {
+    let work = || {
+        let mut build = Build::new(options);
+        let mut units = build.parse(files);
+        let modules = build.parse(entered);
+        let texts: Vec<&str> = phrases.iter().map(String::as_str).collect();
+        let names = names_of_modules(modules.iter().flat_map(|unit| &unit.items));
+        let globals = build.globals(&texts, names, &units);
+        units.splice(..0, globals);
+        units.extend(modules);
+        let core = build.check(&units, None);
+        build.finish(core, Some(Goal::Modules(&options.entries)))
+    };
+    on_large_stack(work, failed)
+}
+
+fn names_of_modules<'a>(items: impl IntoIterator<Item = &'a UnitItem>) -> HashSet<Symbol> {
+    let names = items.into_iter().map(|item| match item {
+        UnitItem::Module(module) => module.name.text.clone(),
+        UnitItem::ModuleAlias(alias) => alias.name.text.clone(),
+    });
+    names.collect()
 }
 
 fn ident(text: &str, span: Span) -> Ident {

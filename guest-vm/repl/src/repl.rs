@@ -332,13 +332,14 @@ impl Repl {
 
     /// The program of all modules, for `#load`.
     pub(crate) fn modules(&self) -> Compilation {
-        let mut files: Vec<SourceFile> = self.files.clone();
+        let (mut entered, mut phrases) = (Vec::new(), Vec::new());
         for earlier in &self.earlier {
-            if let Some(name) = &earlier.module {
-                files.push(SourceFile::new(name.as_str(), earlier.text.as_str()));
+            match &earlier.module {
+                Some(name) => entered.push(SourceFile::new(name.as_str(), earlier.text.as_str())),
+                None => phrases.push(earlier.text.clone()),
             }
         }
-        mix_compiler::compile(&files, &self.options)
+        session::compile_modules(&self.files, &entered, &phrases, &self.options)
     }
 }
 

@@ -177,6 +177,61 @@ fn cells_join_one_spreadsheet() {
 }
 
 #[test]
+fn modules_see_the_definitions_of_the_session() {
+    let mut s = Loop::new(&[("given.mix", "module given def k = 9 module end")]);
+    s.says("def vat = 0.5", "");
+    s.says("def gross(n) = n * (1 + vat)", "");
+    s.says("case red | green(number)", "");
+    s.says("type colour = red | green", "");
+    s.says("def k = 4", "");
+    s.says(
+        "module till
+           var cell net = 10  cell sum = gross(net)
+           def k = 5  cell both = [k, global.k]
+           cell tint : colour = green(3)
+           cell seen = (global.red -> 1 | green(n) -> n)(tint)  cell taken = green^(tint)
+         module end",
+        "",
+    );
+    let first = r#"net = 10 ; sum = 15 ; both = [5,4] ; tint = {"_rmx_type":"{tag}case:green","_rmx_value":3} ; seen = 3 ; taken = 3"#;
+    s.says("#load till", first);
+    s.says("#input till.net 20", "net = 20 ; sum = 30");
+    // A value has the same cases inside and outside.
+    s.says("(green(n) -> n | _ -> 0)(contents(till.tint))", "3");
+    s.says(
+        "[(global.red -> 1 | _ -> 2)(red), global.green^(green(7))]",
+        "[1,7]",
+    );
+    // What is defined again holds in modules too.
+    s.says("def vat = 1", "warning WARN_REDEFINED");
+    s.says("contents(till.sum)", "20");
+    // A name of the session that hides one of the library does so in modules.
+    s.says(r#"def floor(x) = "mine""#, "");
+    s.says("module low cell h = floor(2.5) module end", "");
+    s.says("#load low", r#"h = "mine""#);
+}
+
+#[test]
+fn what_modules_do_not_see_of_the_session() {
+    let mut s = Loop::new(&[("given.mix", "module given def k = 9 module end")]);
+    s.says("def free = 1", "");
+    s.says("var cell q = 1", "q = 1");
+    s.says("def reader = link(q)", "");
+    s.says("module first cell n = free module end", "");
+    s.says("def user = contents(first.n)", "");
+    for hidden in ["q", "reader", "user"] {
+        let whole = s.whole(&format!("module second cell a = {hidden} module end"));
+        assert!(whole.contains("NAME_UNBOUND"), "{whole}");
+        assert!(whole.contains("give the module a parameter"), "{whole}");
+    }
+    s.says("module second cell a = free + 1 module end", "");
+    s.says("#load second", "a = 2");
+    // Files have nothing to do with the session.
+    let mut s = Loop::new(&[("given.mix", "module given def k = free module end")]);
+    s.says("def free = 1", "error NAME_UNBOUND");
+}
+
+#[test]
 fn modules_and_commands() {
     let mut s = Loop::new(&[("given.mix", "module given cell g = 4 def k = 9 module end")]);
     s.says(

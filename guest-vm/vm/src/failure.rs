@@ -38,6 +38,13 @@ impl Failure {
         self
     }
 
+    /// The same error, its message beginning with what it is about.
+    #[must_use]
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
     /// The error as it was raised first: its stack comes before that of where it is raised again.
     pub(crate) fn after(mut self, trace: Vec<TraceFrame>, location: Option<Location>) -> Self {
         self.0.first = Some((trace, location));

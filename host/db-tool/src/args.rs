@@ -200,7 +200,7 @@ pub struct QueryArgs {
 pub struct ExportArgs {
     /// The file, or for an image the folder (default: standard output).
     pub file: Option<PathBuf>,
-    /// The format (default: by the ending of the file, else jsonl).
+    /// The format (default: by the ending of the file; without a file jsonl).
     #[arg(long, value_enum)]
     pub format: Option<FileFormat>,
     /// Only the results of a query.
@@ -222,7 +222,7 @@ pub struct ExportArgs {
 pub struct ImportArgs {
     /// The file, or for an image the folder; `-` is standard input.
     pub file: PathBuf,
-    /// The format (default: by the ending of the file, else jsonl).
+    /// The format (default: by the ending of the file; from standard input jsonl).
     #[arg(long, value_enum)]
     pub format: Option<FileFormat>,
     /// Save while reading; a bad record then ends the import in the middle.

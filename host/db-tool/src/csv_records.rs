@@ -131,9 +131,10 @@ pub(crate) fn read(input: impl Read, all_text: bool) -> Result<Vec<Value>, Failu
         .iter()
         .map(str::to_owned)
         .collect();
-    let distinct: HashSet<&String> = names.iter().collect();
-    if distinct.len() != names.len() {
-        return Err(Failure::work("bad_value: line 1: a name occurs twice"));
+    let mut known = HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !known.insert(*name)) {
+        let what = format!("bad_value: line 1: the name {twice:?} stands over two columns");
+        return Err(Failure::work(what));
     }
     let mut records = Vec::new();
     for row in reader.records() {
@@ -184,7 +185,7 @@ mod tests {
     fn bad_lines_are_named() {
         for (text, expected) in [
             ("a,b\n1\n", "line 2"),
-            ("a,a\n1,2\n", "line 1"),
+            ("a,a\n1,2\n", "line 1: the name \"a\""),
             ("a\n1\n\"2\n3\n", "line 3: the quote"),
         ] {
             let failure = read(text.as_bytes(), false).expect_err(text);

@@ -1,6 +1,7 @@
 //! How a command ends when it does not end well.
 
 use std::fmt;
+use std::path::Path;
 
 use mix_store::StoreError;
 use mix_store::query::QueryError;
@@ -46,6 +47,23 @@ impl Failure {
             code: 3,
             message: format!("error: {what}: {error}"),
         }
+    }
+
+    /// A database that cannot be opened.
+    pub(crate) fn opening(path: &Path, error: StoreError) -> Failure {
+        let mend = match error.code() {
+            "db_corrupt" => {
+                "; `mixer db check` says where, `--read-only` shows and `mixer db fix --out DIR` saves what is intact"
+            }
+            _ => "",
+        };
+        let mut failure = Failure::from(error);
+        let path = path.display().to_string();
+        if !failure.message.contains(&path) {
+            failure.message.push_str(&format!(" (in {path})"));
+        }
+        failure.message.push_str(mend);
+        failure
     }
 }
 

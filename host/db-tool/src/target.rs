@@ -112,7 +112,8 @@ impl Target {
     }
 
     fn open(&self, options: OpenOptions) -> Result<Database, Failure> {
-        let database = Database::open(&self.path, options)?;
+        let database = Database::open(&self.path, options)
+            .map_err(|error| Failure::opening(&self.path, error))?;
         for warning in database.take_warnings() {
             say(format_args!("warning: {warning}"));
         }

@@ -38,9 +38,10 @@ pub(crate) fn save(
     open(file)?
         .read_to_string(&mut text)
         .map_err(|error| match error.kind() {
-            ErrorKind::InvalidData => {
-                Failure::work(format!("bad_value: {}: is not UTF-8", file.display()))
-            }
+            ErrorKind::InvalidData => Failure::work(format!(
+                "bad_value: {}: the text is not UTF-8",
+                file.display()
+            )),
             _ => Failure::io(file.display(), error),
         })?;
     let records = records_of(unmarked(&text), file)?;

@@ -102,18 +102,19 @@ impl<'a> Records<'a> {
             Source::Values(values) => Ok(values.next()),
             Source::Lines(input) => loop {
                 let mut line = String::new();
-                let read =
-                    input.by_ref().take(MAX_LINE).read_line(&mut line).map_err(
-                        |error| match error.kind() {
-                            std::io::ErrorKind::InvalidData => {
-                                malformed(format!("line {}", self.count + 1), "is not UTF-8")
-                            }
-                            _ => StoreError::Io {
-                                doing: format!("reading line {}", self.count + 1),
-                                source: error,
-                            },
+                let read = input
+                    .by_ref()
+                    .take(MAX_LINE)
+                    .read_line(&mut line)
+                    .map_err(|error| match error.kind() {
+                        std::io::ErrorKind::InvalidData => {
+                            malformed(format!("line {}", self.count + 1), "the text is not UTF-8")
+                        }
+                        _ => StoreError::Io {
+                            doing: format!("reading line {}", self.count + 1),
+                            source: error,
                         },
-                    )?;
+                    })?;
                 if read == 0 {
                     return Ok(None);
                 }

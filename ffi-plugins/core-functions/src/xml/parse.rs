@@ -1,7 +1,7 @@
 //! XML text to the nodes of module `xml`.
 
 use mix_value::{Case, Map, Value};
-use roxmltree::{Document, Node, NodeType, ParsingOptions};
+use roxmltree::{Attribute, Document, Node, NodeType, ParsingOptions};
 
 use super::{ELEMENT_NODE, MAX_DEPTH, TEXT_NODE, prolog, references};
 use crate::Refusal;
@@ -103,19 +103,12 @@ impl Reader<'_> {
             local: tag.name(),
         };
         let mut props = Map::new();
-        for attribute in node.attributes() {
-            let space = attribute.namespace().unwrap_or("");
-            let written = self.text.get(attribute.range_qname()).unwrap_or("");
-            let prefix = if space.is_empty() {
-                String::new()
-            } else {
-                self.prefix(space, written)
-            };
-            let name = Name {
-                space,
-                prefix,
-                local: attribute.name(),
-            };
+        // Those without a prefix first: they have no other name to give way to.
+        let (plain, prefixed): (Vec<_>, Vec<_>) = node
+            .attributes()
+            .partition(|attribute| attribute.namespace().is_none());
+        for attribute in plain.into_iter().chain(prefixed) {
+            let name = self.attribute_name(&attribute, &props);
             let mut fields = name.fields();
             fields.push(("value", Value::string(attribute.value())));
             props.insert(name.full().into(), Value::map(fields));
@@ -124,6 +117,31 @@ impl Reader<'_> {
         fields.push(("children", Value::Array(self.children(node, depth)?)));
         fields.push(("props", Value::Map(props)));
         case(ELEMENT_NODE, Value::map(fields))
+    }
+
+    /// The name of an attribute: with the preferred prefix, or one of its own if another attribute
+    /// has that name already.
+    fn attribute_name<'a>(&'a self, attribute: &Attribute<'a, '_>, taken: &Map) -> Name<'a> {
+        let space = attribute.namespace().unwrap_or("");
+        let mut name = Name {
+            space,
+            prefix: String::new(),
+            local: attribute.name(),
+        };
+        if space.is_empty() {
+            return name;
+        }
+        let written = self.text.get(attribute.range_qname()).unwrap_or("");
+        let own = written.split_once(':').map_or("", |(prefix, _)| prefix);
+        let numbered = (1..).map(|number| format!("ns{number}"));
+        let prefixes = [self.prefix(space, written), own.to_owned()];
+        for prefix in prefixes.into_iter().chain(numbered) {
+            name.prefix = prefix;
+            if !taken.contains_key(name.full().as_str()) {
+                break;
+            }
+        }
+        name
     }
 
     /// Elements and texts; texts that are only parted by what is dropped are one.
@@ -184,6 +202,25 @@ mod tests {
         let node = shown("<p:a xmlns:p='u' p:b='2'/>", &[("u", "")]);
         assert!(node.contains(r#""name":"a","prefix":"""#), "{node}");
         assert!(node.contains(r#""b":{"local":"b","name":"b","prefix":"","space":"u""#));
+    }
+
+    #[test]
+    fn preferred_prefixes_lose_no_attribute() {
+        let names = |text: &str, namespaces: &[(&str, &str)]| {
+            let node = shown(text, namespaces);
+            let names = node.split(r#""name":""#).skip(1);
+            let names = names.filter_map(|rest| rest.split('"').next());
+            names.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let text = "<a xmlns:p='u' p:q='1' q='2'/>";
+        assert_eq!(names(text, &[("u", "")]), ["a", "p:q", "q"]);
+        let text = "<a xmlns:k='u' xmlns:l='v' k:q='1' l:q='2'/>";
+        assert_eq!(names(text, &[("u", "p"), ("v", "p")]), ["a", "l:q", "p:q"]);
+        let text = "<a xmlns:k='u' xmlns:l='v' k:q='1' l:q='2'/>";
+        assert_eq!(
+            names(text, &[("u", "l"), ("v", "l")]),
+            ["a", "l:q", "ns1:q"]
+        );
     }
 
     #[test]

@@ -172,7 +172,7 @@ pub(super) enum Bound {
 
 impl Checker<'_> {
     fn names_a_case(&self, name: &str) -> bool {
-        self.predefined_cases.contains_key(name)
+        self.global_case(name).is_some()
             || self
                 .own_member(name)
                 .is_some_and(|member| matches!(member.kind, MemberKind::Case(_)))

@@ -259,9 +259,9 @@ impl Checker<'_> {
             let (expr, _) = self.infer_name(name, e.span)?;
             let ty = match self.lookup(name, e.span)? {
                 super::lookup::Found::Local { ty, .. } => Some(ty),
-                super::lookup::Found::Own(_, member) | super::lookup::Found::Prelude(_, member) => {
-                    Some(member.ty)
-                }
+                super::lookup::Found::Own(_, member)
+                | super::lookup::Found::Prelude(_, member)
+                | super::lookup::Found::Entered(_, member) => Some(member.ty),
                 _ => None,
             };
             if let Some(ty) = ty {

@@ -131,6 +131,11 @@ impl Checker<'_> {
             }
             (Node::Bool, Node::String) => "compare it, as in `s != \"\"`".to_string(),
             (Node::Bool, Node::Array(_)) => "compare it, as in `array.length(a) > 0`".to_string(),
+            (Node::Appstate, _) => {
+                "what changes something takes `appstate` first, which is there in actions, observers, \
+                 initializers and functions with a parameter appstate"
+                    .to_string()
+            }
             (Node::Null, _) => {
                 "nothing but null fits: give the value a wider type where it is defined, \
                  as in `var cell x : number = null`"

@@ -40,7 +40,7 @@ impl Checker<'_> {
                     _ => None,
                 }
             }
-            ast::ExprKind::GlobalName(name) => self.predefined_cases.get(&*name.text).cloned(),
+            ast::ExprKind::GlobalName(name) => self.global_case(&name.text),
             ast::ExprKind::Field { base, name, .. } => match self.module_named(base)? {
                 Some(super::reference::ModuleRef::Module {
                     id,

@@ -7,6 +7,7 @@ use super::types::{Range, Ty, Types};
 use super::{Checker, suggest::suggest};
 use crate::core::{self, Capture, Expr, ExprKind, Local, LocalId, ModuleId};
 use crate::issue::{Code, Issue};
+use crate::pipeline::GLOBALS;
 use crate::syntax::ast::Symbol;
 use crate::syntax::span::Span;
 use crate::tables::HashMap;
@@ -74,6 +75,8 @@ pub enum Found {
     Form(&'static str),
     /// A predefined function.
     Prelude(ModuleId, Member),
+    /// A definition of the session, seen from a module that was entered there.
+    Entered(ModuleId, Member),
     /// A library module.
     Module(ModuleId),
 }
@@ -132,7 +135,64 @@ impl Checker<'_> {
 
     /// Whether the module being checked stands for a session.
     pub(super) fn is_session(&self) -> bool {
-        self.cur.name.is_empty() || self.options.session.as_deref() == Some(&*self.cur.name)
+        self.cur.name.is_empty()
+            || &*self.cur.name == GLOBALS
+            || self.options.session.as_deref() == Some(&*self.cur.name)
+    }
+
+    /// The module with the definitions of the session, if the module being checked was entered there.
+    pub(super) fn session_globals(&self) -> Option<ModuleId> {
+        let entered = &self.options.session_modules;
+        if entered.is_empty() || self.cur.library || self.cur.linked.is_some() {
+            return None;
+        }
+        if !entered.contains(&self.cur.name) {
+            return None;
+        }
+        match self
+            .states
+            .get(&(super::Origin::Given, Symbol::from(GLOBALS)))
+        {
+            // A module with a state of its own has no instance here.
+            Some(super::ModuleState::Done(id))
+                if self.infos[id.0 as usize].instancing == core::Instancing::Shared =>
+            {
+                Some(*id)
+            }
+            _ => None,
+        }
+    }
+
+    /// A definition of the session around the module being checked.
+    pub(super) fn session_member(&self, name: &str) -> Option<(ModuleId, Member)> {
+        let id = self.session_globals()?;
+        let member = self.infos[id.0 as usize].members.get(name)?;
+        let is_global = matches!(member.kind, MemberKind::Def | MemberKind::Case(_));
+        (is_global && !member.private).then(|| (id, member.clone()))
+    }
+
+    /// Whether the session around the module being checked defines a name that is not global.
+    fn is_hidden_in_session(&self, name: &str) -> bool {
+        let session = self.options.session.as_deref().map(Symbol::from);
+        let state = session.and_then(|name| self.states.get(&(super::Origin::Given, name)));
+        let Some(super::ModuleState::Waiting(session)) = state else {
+            return false;
+        };
+        let mut defined = session.phrases.iter().flat_map(super::defined_names);
+        self.options.session_modules.contains(&self.cur.name)
+            && defined.any(|(defined, ..)| *defined.text == *name)
+    }
+
+    /// The case that is global under a name: one of a session, or a predefined one.
+    pub(super) fn global_case(&self, name: &str) -> Option<CaseInfo> {
+        let of_session = match self.is_session() {
+            true => self.own_member(name),
+            false => self.session_member(name).map(|(_, member)| member),
+        };
+        match of_session.map(|member| member.kind) {
+            Some(MemberKind::Case(case)) => Some(case),
+            _ => self.predefined_cases.get(name).cloned(),
+        }
     }
 
     /// A name of the module being checked.
@@ -194,6 +254,12 @@ impl Checker<'_> {
 
     /// What `global.name` stands for.
     pub(super) fn lookup_predefined(&mut self, name: &str, span: Span) -> Checked<Option<Found>> {
+        if let Some((id, member)) = self.session_member(name) {
+            return Ok(Some(match member.kind {
+                MemberKind::Case(case) => Found::Case(case),
+                _ => Found::Entered(id, member),
+            }));
+        }
         if let Some(case) = self.predefined_cases.get(name) {
             return Ok(Some(Found::Case(case.clone())));
         }
@@ -274,6 +340,11 @@ impl Checker<'_> {
         if self.is_session() && matches!(&**name, "exit" | "quit" | "help") {
             let command = if &**name == "help" { "help" } else { "quit" };
             return issue.hint(format!("write `#{command}`")).into();
+        }
+        if self.is_hidden_in_session(name) {
+            return issue
+                .hint("modules do not see the cells of the session, nor what uses cells or modules: give the module a parameter")
+                .into();
         }
         if let Some(hint) = super::familiar::name(name) {
             return issue.hint(hint).into();

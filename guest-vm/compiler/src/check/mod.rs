@@ -89,6 +89,8 @@ pub struct CheckOptions {
     pub agents: Vec<String>,
     /// A module standing for a REPL session: its cases have plain names.
     pub session: Option<String>,
+    /// Modules that were entered in the session: its definitions ([`GLOBALS`]) are global names there.
+    pub session_modules: HashSet<Symbol>,
     /// Compiled libraries whose modules may be imported.
     pub linked: Vec<Linked>,
     /// Modules whose text could not be had, and why.

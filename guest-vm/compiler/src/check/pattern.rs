@@ -250,11 +250,7 @@ impl Checker<'_> {
         };
         let member = match qualifier {
             Some(Qualifier::Global) => {
-                return self
-                    .predefined_cases
-                    .get(&*name.text)
-                    .cloned()
-                    .ok_or_else(not_a_case);
+                return self.global_case(&name.text).ok_or_else(not_a_case);
             }
             Some(Qualifier::Module(module)) => {
                 let expr = ast::Expr {
@@ -292,8 +288,8 @@ impl Checker<'_> {
                     member
                 }
                 other => {
-                    if let Some(case) = self.predefined_cases.get(&*name.text) {
-                        return Ok(case.clone());
+                    if let Some(case) = self.global_case(&name.text) {
+                        return Ok(case);
                     }
                     match other {
                         Some(_) => return Err(not_a_case()),
@@ -404,7 +400,7 @@ impl Checker<'_> {
             Some(MemberKind::Case(_)) => "self",
             Some(_) => return,
             // Names like `ok` and `error` are taken for what they say; nobody calls a value `unset`.
-            None => match self.predefined_cases.get(&**name) {
+            None => match self.global_case(name) {
                 Some(case) if case.argument.is_none() => "global",
                 _ => return,
             },

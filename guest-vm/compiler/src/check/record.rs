@@ -82,7 +82,9 @@ impl Checker<'_> {
                 self.push_use(name, span, NameKind::Local, None, Some(Ty::APPSTATE));
             }
             Found::Own(name, member) => self.record_member(self.cur.id, name, member, span),
-            Found::Prelude(id, member) => self.record_member(*id, name, member, span),
+            Found::Prelude(id, member) | Found::Entered(id, member) => {
+                self.record_member(*id, name, member, span)
+            }
             Found::Case(case) => {
                 let ty = match case.argument {
                     Some(argument) => {

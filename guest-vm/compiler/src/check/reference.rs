@@ -69,7 +69,7 @@ impl Checker<'_> {
             Found::Own(name, member) => self.use_own(&name, &member, span),
             Found::Case(case) => self.use_case(&case, span),
             Found::Form(form) => self.use_form(form, span),
-            Found::Prelude(id, member) => {
+            Found::Prelude(id, member) | Found::Entered(id, member) => {
                 let ty = self.instantiate(member.ty, span);
                 Ok((
                     Expr {

@@ -312,11 +312,15 @@ impl Checker<'_> {
             }
             _ => {}
         }
-        if let Some(found) = self.predefined_types.get(&*name.text).cloned() {
+        let of_session = self
+            .session_globals()
+            .and_then(|id| self.infos[id.0 as usize].types.get(&name.text).cloned());
+        if let Some(found) = of_session.or_else(|| self.predefined_types.get(&*name.text).cloned())
+        {
             let args = self.type_args(name, args, found.params.len(), mode)?;
             return Ok(self.expand(&found, &args, &[]));
         }
-        if let Some(case) = self.predefined_cases.get(&*name.text).cloned() {
+        if let Some(case) = self.global_case(&name.text) {
             return self.case_type(&case.full_name, case.argument, name, args, mode);
         }
         // A variable stands alone: with arguments it is the name of some type.

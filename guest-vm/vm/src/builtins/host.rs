@@ -59,77 +59,81 @@ fn http_request(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failu
 }
 
 fn check_config(config: &Map) -> Result<(), Failure> {
-    let given = |key: &str| {
-        config
-            .get(key)
-            .filter(|value| !matches!(value, Value::Null))
-    };
-    if let Some(params) = given("params") {
-        args::map(params)?;
-    }
-    if let Some(headers) = given("headers") {
-        for value in args::map(headers)?.values() {
-            match value {
-                Value::Array(values) => {
-                    for value in values.items() {
-                        args::text(value)?;
-                    }
-                }
-                value => {
-                    args::text(value)?;
-                }
-            }
+    for (key, value) in config.iter() {
+        if !matches!(value, Value::Null) {
+            let about = |failure: Failure| failure.about(&format!("member {key} of a request"));
+            check_member(key, value).map_err(about)?;
         }
     }
-    if let Some(auth) = given("basicAuth") {
-        for key in ["username", "password"] {
-            let part = args::map(auth)?.get(key).cloned().unwrap_or_default();
-            args::text(&part)?;
-        }
-        if given("oauthToken").is_some() {
-            return Err(Failure::range(
-                "basicAuth and oauthToken exclude each other",
-            ));
-        }
-    }
-    if let Some(token) = given("oauthToken")
-        && !matches!(token, Value::Token(_))
-    {
-        args::text(token)?;
-    }
-    if let Some(tls) = given("clientTLS") {
-        for key in ["key", "certificate"] {
-            let part = args::map(tls)?.get(key).cloned().unwrap_or_default();
-            args::text(&part)?;
-        }
-    }
-    if let Some(timeout) = given("timeout") {
-        let seconds = args::number(timeout)?.float();
-        if seconds.is_nan() || seconds < 0.0 {
-            return Err(Failure::range("timeout is a number of seconds, 0 or more"));
-        }
-    }
-    if let Some(from) = given("sendFrom")
-        && !matches!(args::text(from)?.as_str(), "auto" | "server" | "client")
-    {
+    let given = |key: &str| !matches!(config.get(key), None | Some(Value::Null));
+    if given("basicAuth") && given("oauthToken") {
         return Err(Failure::range(
-            "sendFrom is \"auto\", \"server\" or \"client\"",
+            "basicAuth and oauthToken exclude each other",
         ));
     }
-    if let Some(flag) = given("returnBinaryResponseBody") {
-        args::boolean(flag)?;
-    }
-    if let Some(types) = given("mediaTypes") {
-        for mode in args::map(types)?.values() {
-            match mode {
-                Value::Case(case)
-                    if matches!(case.name().as_str(), "http.textMode" | "http.binaryMode") => {}
-                other => {
-                    let what = "http.textMode or http.binaryMode";
-                    return Err(Failure::expected("ERR_EXPECTED_CASE", what, other));
+    Ok(())
+}
+
+/// Members that are not known are nobody's concern.
+fn check_member(key: &str, value: &Value) -> Result<(), Failure> {
+    match key {
+        "params" => {
+            args::map(value)?;
+        }
+        "headers" => {
+            for value in args::map(value)?.values() {
+                match value {
+                    Value::Array(values) => texts(values.items())?,
+                    value => texts([value])?,
                 }
             }
         }
+        "basicAuth" => {
+            let auth = args::map(value)?;
+            texts(
+                ["username", "password"].map(|part| auth.get(part).unwrap_or(&Value::Undefined)),
+            )?;
+        }
+        "clientTLS" => {
+            let tls = args::map(value)?;
+            texts(["key", "certificate"].map(|part| tls.get(part).unwrap_or(&Value::Undefined)))?;
+        }
+        "oauthToken" if !matches!(value, Value::Token(_)) => texts([value])?,
+        "timeout" => {
+            let seconds = args::number(value)?.float();
+            if seconds.is_nan() || seconds < 0.0 {
+                return Err(Failure::range("must be a number of seconds, 0 or more"));
+            }
+        }
+        "sendFrom" => {
+            let from = args::text(value)?;
+            if !matches!(from.as_str(), "auto" | "server" | "client") {
+                return Err(Failure::range("must be \"auto\", \"server\" or \"client\""));
+            }
+        }
+        "returnBinaryResponseBody" => {
+            args::boolean(value)?;
+        }
+        "mediaTypes" => {
+            for mode in args::map(value)?.values() {
+                match mode {
+                    Value::Case(case)
+                        if matches!(case.name().as_str(), "http.textMode" | "http.binaryMode") => {}
+                    other => {
+                        let what = "http.textMode or http.binaryMode";
+                        return Err(Failure::expected("ERR_EXPECTED_CASE", what, other));
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn texts<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<(), Failure> {
+    for value in values {
+        args::text(value)?;
     }
     Ok(())
 }

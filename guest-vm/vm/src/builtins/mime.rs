@@ -201,11 +201,14 @@ fn next_delimiter(body: &[u8], from: usize, finder: &memmem::Finder<'_>) -> Opti
     }
 }
 
-/// Head and content of a part.
+/// Head and content of a part. Without an empty line the part is its head only.
 fn split_part(part: &[u8]) -> Option<(&str, &[u8])> {
     let mut at = 0;
     loop {
-        let line_end = at + memchr::memchr(b'\n', &part[at..])?;
+        let Some(length) = memchr::memchr(b'\n', &part[at..]) else {
+            return Some((std::str::from_utf8(part).ok()?, &[]));
+        };
+        let line_end = at + length;
         let line = &part[at..line_end];
         if matches!(line, [] | [b'\r']) {
             return Some((

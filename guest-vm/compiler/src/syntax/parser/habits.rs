@@ -106,6 +106,11 @@ impl Parser<'_> {
             (_, TokenKind::DotDot) => {
                 "the rest of an array is matched by `~multiple rest`; other keys of a record are ignored"
             }
+            (TokenKind::Ident, TokenKind::Dot)
+                if matches!(self.kind_before(2), TokenKind::BraceOpen | TokenKind::Comma) =>
+            {
+                "an entry has a key: `name: r.name`"
+            }
             (TokenKind::Ident, TokenKind::If) => "a condition of an arm is written `when`",
             (_, TokenKind::In) => "`array.contains(x, list)` asks whether x is in a list",
             (_, TokenKind::Not) if self.kind_after(1) == TokenKind::In => {

@@ -136,7 +136,9 @@ impl Parser<'_> {
             }
             (TokenKind::Ident, Some(TokenKind::Assign)) if issue.code == Code::SynStatement => {
                 let name = self.text_of(first.span);
-                format!("`def {name} = …` defines a name, `var cell {name} = …` a cell")
+                format!(
+                    "`def {name} = …` defines a name, `var cell {name} = …` a cell, `#input {name} …` assigns one"
+                )
             }
             _ => return issue,
         };
@@ -374,6 +376,13 @@ impl Parser<'_> {
         if previous == Some(TokenKind::ParenClose) {
             let hint = "arguments stand in one pair of parentheses: `f(a, b)`";
             return Some(hint.to_string());
+        }
+        let word = self.text_of(before);
+        if matches!(word, "const" | "val" | "final" | "mut") && self.kind() == TokenKind::Ident {
+            let name = self.text_of(self.span());
+            return Some(format!(
+                "`let {name} = …` binds a name, `var {name} = …` one that is assigned again"
+            ));
         }
         (previous == Some(TokenKind::Ident)).then(|| {
             format!(
