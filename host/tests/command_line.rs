@@ -63,6 +63,8 @@ fn a_flag_that_this_server_cannot_honour_is_refused() {
         (&["--base-url", "mix.example.com"], "HOST"),
         (&["--base-url", "https://u:p@mix.example.com"], "HOST"),
         (&["--server-name", "mix/example"], "letters"),
+        (&["--workspace-creator", "domain/com"], "public suffix"),
+        (&["--server-admin", "domain/com"], "public suffix"),
         (&["--cors-origin", "https://a.example.com/path"], "SCHEME"),
     ] {
         let all = [&["serve", "--ws-dir", "/nowhere/ws"], arguments].concat();

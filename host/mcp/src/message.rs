@@ -1,5 +1,6 @@
 //! JSON-RPC 2.0 messages.
 
+use mix_value::escjson::{self, Duplicates, Mode, Options};
 use serde_json::{Value, json};
 
 /// The text is no JSON.
@@ -42,6 +43,9 @@ pub enum Incoming {
 pub fn parse(bytes: &[u8]) -> Result<Incoming, String> {
     let message: Value = serde_json::from_slice(bytes)
         .map_err(|fault| error(&Value::Null, PARSE_ERROR, &format!("no JSON: {fault}")))?;
+    if let Some(fault) = twofold(bytes) {
+        return Err(error(&Value::Null, PARSE_ERROR, &fault));
+    }
     let Value::Object(mut members) = message else {
         let what = if message.is_array() {
             "send one message at a time: batches are not taken"
@@ -85,6 +89,19 @@ pub fn parse(bytes: &[u8]) -> Result<Incoming, String> {
     }
 }
 
+/// Why a JSON text is none that all readers understand alike: a member of an object comes twice.
+fn twofold(bytes: &[u8]) -> Option<String> {
+    let options = Options {
+        mode: Mode::Plain,
+        duplicates: Duplicates::Refuse,
+        ..Options::default()
+    };
+    let text = std::str::from_utf8(bytes).ok()?;
+    escjson::parse_with(text, &options)
+        .err()
+        .map(|fault| fault.to_string())
+}
+
 /// The answer to a request.
 pub fn result(id: &Value, result: Value) -> String {
     json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string()
@@ -109,6 +126,8 @@ mod tests {
     fn what_is_no_message_is_refused_with_its_code() {
         assert_eq!(code("{"), PARSE_ERROR);
         assert_eq!(code("\u{0}"), PARSE_ERROR);
+        let twice = r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":{"b":1,"b":2}}}"#;
+        assert_eq!(code(twice), PARSE_ERROR);
         assert_eq!(code("[]"), INVALID_REQUEST);
         assert_eq!(code("7"), INVALID_REQUEST);
         assert_eq!(code(r#"{"id":1,"method":"ping"}"#), INVALID_REQUEST);

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// User name of the server's own calls.
 const SYSTEM: &str = "_rmx_system";
 
+/// Time of what the server asks for itself, whatever callers have.
+pub const OWN_TIME: Duration = Duration::from_secs(30);
+
 /// Answers a request to the record store.
 pub async fn answer(
     server: &Arc<Server>,
@@ -53,8 +56,13 @@ impl Database {
         Database {
             assembly: server.assembly.clone(),
             place,
-            time: server.query_timeout,
+            time: OWN_TIME,
         }
+    }
+
+    /// The same for a query of a caller, who has so much time.
+    pub fn within(self, time: Duration) -> Database {
+        Database { time, ..self }
     }
 
     /// All rows of a query.

@@ -125,6 +125,7 @@ pub async fn run(
         Ok(slot) => slot,
         Err(none) => return Ok(none.outcome()),
     };
-    let answer = Database::new(server, place).answer(request).await?;
+    let database = Database::new(server, place).within(server.query_timeout);
+    let answer = database.answer(request).await?;
     mix_http_api::registered::output(answer).map(RunOutcome::Output)
 }

@@ -245,9 +245,15 @@ impl IdentityFlags {
 }
 
 fn subject(text: &str) -> Result<Subject, String> {
-    Subject::parse(text).ok_or_else(|| {
-        format!("{text:?} is none of user/…, domain/…, agent/…, all-users, anonymous")
-    })
+    match Subject::parse(text) {
+        Some(Subject::Domain(host)) if !host.contains('.') => {
+            Err(format!("the domain {host:?} is a public suffix"))
+        }
+        Some(subject) => Ok(subject),
+        None => Err(format!(
+            "{text:?} is none of user/…, domain/…, agent/…, all-users, anonymous"
+        )),
+    }
 }
 
 fn user(text: &str) -> Result<String, String> {

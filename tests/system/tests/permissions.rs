@@ -667,3 +667,21 @@ fn databases_of_other_apps_need_a_right_of_the_caller_or_of_the_agent() {
         assert!(text.contains("no_such_db"), "{app}: {text}");
     }
 }
+
+/// What the server asks for itself does not have the time of callers' queries.
+#[test]
+fn a_short_time_for_queries_closes_nobody_out() {
+    let site = Site::start(&["--query-timeout", "1ms"]);
+    let made = json!({ "name": "acme" });
+    assert_eq!(site.send(OWNER, "POST", "/v1/ws", Some(&made)).status, 201);
+    let grant = json!({ "subject": "user/bob@example.com", "role": "editor" });
+    let path = "/v1/ws/acme/permissions";
+    let granted = site.send(OWNER, "POST", path, Some(&grant));
+    assert_eq!(granted.status, 201, "{:?}", granted.json());
+    let metadata = json!({ "display_name": "Notes" });
+    let path = "/v1/ws/acme/appmeta/notes";
+    let saved = site.send(OWNER, "PUT", path, Some(&metadata));
+    assert_eq!(saved.status, 201, "{:?}", saved.json());
+    let bob = site.send("bob@example.com", "GET", path, None);
+    assert_eq!(bob.status, 200, "{:?}", bob.json());
+}

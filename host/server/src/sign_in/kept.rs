@@ -252,7 +252,7 @@ async fn ask(
         user,
         function,
         &args,
-        server.query_timeout,
+        records::OWN_TIME,
     );
     asked.await.map_err(|failure| match failure.code.as_str() {
         "ERR_NOT_FOUND" => NoToken::None,
