@@ -85,3 +85,5 @@ pub mod private {
 }
 
 pub use wit_bindgen::spawn_local;
+/// Lets other functions of the instance go on, for one that computes for long.
+pub use wit_bindgen::yield_async as yield_now;

@@ -10,8 +10,8 @@ use crate::wasi::World;
 const TAIL: usize = 2000;
 
 /// Runs the command in a fresh instance; gives standard output and standard error.
-pub fn run(
-    sandbox: &mut Sandbox,
+pub async fn run(
+    sandbox: &Sandbox,
     stdin: String,
     environment: &Map,
     arguments: &[Value],
@@ -34,11 +34,14 @@ pub fn run(
         return Err(Failure::range("arguments and environment are too long"));
     }
 
-    let mut live = sandbox.instantiate(World::new(stdin.into_bytes(), given, variables))?;
+    let world = World::new(stdin.into_bytes(), given, variables);
+    let mut live = sandbox.instantiate(world).await?;
     let start = live
         .function("_start", &[], &[])
         .ok_or_else(|| wasm("the function _start of a command takes and gives nothing"))?;
-    let ended = Clock::start().run(&mut live.store, start, &[], &mut []);
+    let ended = Clock::start()
+        .run(&mut live.store, start, &[], &mut [])
+        .await;
     let world = live.store.into_data();
     match ended {
         Ok(()) | Err(Stopped::Exit(0)) => Ok((
@@ -91,6 +94,7 @@ fn tail(stderr: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::finished;
 
     /// Copies its input to its output in small pieces, then behaves as its first argument says.
     const PROGRAM: &str = r#"
@@ -172,13 +176,13 @@ mod tests {
         variables: &[(&str, &str)],
         arguments: &[&str],
     ) -> Result<(String, String), Failure> {
-        let mut sandbox = Sandbox::command(&wat::parse_str(PROGRAM).unwrap()).unwrap();
+        let sandbox = Sandbox::command(&wat::parse_str(PROGRAM).unwrap()).unwrap();
         let environment = variables
             .iter()
             .map(|(name, value)| ((*name).into(), Value::string(*value)))
             .collect();
         let arguments: Vec<Value> = arguments.iter().map(|text| Value::string(*text)).collect();
-        run(&mut sandbox, stdin.to_owned(), &environment, &arguments)
+        finished(run(&sandbox, stdin.to_owned(), &environment, &arguments))
     }
 
     #[test]
@@ -226,12 +230,11 @@ mod tests {
             "(call $write (i32.const 1) (i32.const 65536) (i32.const 1024) (i32.const 0))",
         ] {
             let arguments = vec!["x".repeat(100_000)];
-            let mut live = program(call)
-                .instantiate(World::new(Vec::new(), arguments, Vec::new()))
-                .unwrap();
+            let world = World::new(Vec::new(), arguments, Vec::new());
+            let mut live = finished(program(call).instantiate(world)).unwrap();
             let start = live.function("_start", &[], &[]).unwrap();
             // Where the time is over, it is noticed at the first look at the clock.
-            let ended = Clock::ended().run(&mut live.store, start, &[], &mut []);
+            let ended = finished(Clock::ended().run(&mut live.store, start, &[], &mut []));
             assert!(matches!(ended, Err(Stopped::TooSlow)), "{call}");
         }
     }

@@ -11,7 +11,11 @@ use crate::limits::{Clock, LONGEST_TEXT, Stopped, wasm};
 use crate::sandbox::{Live, Sandbox};
 
 /// Calls a function and gives its value.
-pub fn call(sandbox: &mut Sandbox, name: &str, arguments: Vec<Value>) -> Result<Value, Failure> {
+pub async fn call(
+    sandbox: &mut Sandbox,
+    name: &str,
+    arguments: Vec<Value>,
+) -> Result<Value, Failure> {
     let text = escjson::format(&Value::Array(arguments)).map_err(|error| {
         Failure::new(
             "ERR_NOT_SERIALIZABLE",
@@ -24,12 +28,7 @@ pub fn call(sandbox: &mut Sandbox, name: &str, arguments: Vec<Value>) -> Result<
             format!("the arguments of {name} are longer than {LONGEST_TEXT} bytes"),
         ));
     }
-    if !sandbox.has(name)? {
-        return Err(wasm(format!(
-            "the module exports no function {name} of type (i32, i32) -> i64"
-        )));
-    }
-    match exchange(sandbox.live()?, name, &text) {
+    match exchange(sandbox.live().await?, name, &text).await {
         Ok(answer) => understand(name, &answer),
         Err(Trouble::Stopped(stopped)) => {
             sandbox.discard();
@@ -60,7 +59,7 @@ fn misuse(reason: impl Into<String>) -> Trouble {
 }
 
 /// Bytes in, bytes out.
-fn exchange(live: &mut Live, name: &str, text: &str) -> Result<Vec<u8>, Trouble> {
+async fn exchange(live: &mut Live, name: &str, text: &str) -> Result<Vec<u8>, Trouble> {
     const I32: ValType = ValType::I32;
     let memory = live
         .memory()
@@ -70,18 +69,16 @@ fn exchange(live: &mut Live, name: &str, text: &str) -> Result<Vec<u8>, Trouble>
         .ok_or_else(|| misuse("the module exports no mix_alloc of type (i32) -> i32"))?;
     let function = live
         .function(name, &[I32, I32], &[ValType::I64])
-        .ok_or_else(|| misuse("the function is missing"))?;
+        .ok_or_else(|| misuse("the module exports no such function of type (i32, i32) -> i64"))?;
     let free = live.function("mix_free", &[I32, I32], &[]);
 
     let clock = Clock::start();
     let length = Val::I32(text.len() as i32);
     let mut place = [Val::I32(0)];
-    clock.run(
-        &mut live.store,
-        allocate,
-        std::slice::from_ref(&length),
-        &mut place,
-    )?;
+    let asked = std::slice::from_ref(&length);
+    clock
+        .run(&mut live.store, allocate, asked, &mut place)
+        .await?;
     let [Val::I32(pointer)] = place else {
         return Err(misuse("mix_alloc gives no pointer"));
     };
@@ -91,7 +88,9 @@ fn exchange(live: &mut Live, name: &str, text: &str) -> Result<Vec<u8>, Trouble>
 
     let mut packed = [Val::I64(0)];
     let given = [Val::I32(pointer), length];
-    clock.run(&mut live.store, function, &given, &mut packed)?;
+    clock
+        .run(&mut live.store, function, &given, &mut packed)
+        .await?;
     let [Val::I64(packed)] = packed else {
         return Err(misuse("it gives no place of an answer"));
     };
@@ -107,9 +106,9 @@ fn exchange(live: &mut Live, name: &str, text: &str) -> Result<Vec<u8>, Trouble>
         .ok_or_else(|| misuse("its answer lies outside of the memory"))?
         .to_vec();
     if let Some(free) = free {
-        clock.run(&mut live.store, free, &given, &mut [])?;
+        clock.run(&mut live.store, free, &given, &mut []).await?;
         let taken = [Val::I32(start as i32), Val::I32(size as i32)];
-        clock.run(&mut live.store, free, &taken, &mut [])?;
+        clock.run(&mut live.store, free, &taken, &mut []).await?;
     }
     Ok(answer)
 }
@@ -135,6 +134,7 @@ fn understand(name: &str, answer: &[u8]) -> Result<Value, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::finished;
 
     /// `echo` gives its arguments back, the others misbehave as their names say.
     const MODULE: &str = r#"
@@ -175,11 +175,15 @@ mod tests {
     "#;
 
     fn sandbox() -> Sandbox {
-        Sandbox::library(&wat::parse_str(MODULE).unwrap()).unwrap()
+        finished(Sandbox::library(&wat::parse_str(MODULE).unwrap())).unwrap()
     }
 
     fn code(sandbox: &mut Sandbox, name: &str) -> String {
-        call(sandbox, name, vec![]).unwrap_err().to_string()
+        run(sandbox, name, vec![]).unwrap_err().to_string()
+    }
+
+    fn run(sandbox: &mut Sandbox, name: &str, arguments: Vec<Value>) -> Result<Value, Failure> {
+        finished(call(sandbox, name, arguments))
     }
 
     #[test]
@@ -192,11 +196,11 @@ mod tests {
             Value::binary(b"\x00\xff".as_slice()),
             Value::map([("a", Value::Null)]),
         ];
-        let answer = call(&mut sandbox, "echo", values.clone()).unwrap();
+        let answer = run(&mut sandbox, "echo", values.clone()).unwrap();
         assert_eq!(answer, Value::Array(values));
         for count in 1..4 {
             assert_eq!(
-                call(&mut sandbox, "count", vec![]).unwrap(),
+                run(&mut sandbox, "count", vec![]).unwrap(),
                 Value::Int(count)
             );
         }
@@ -205,10 +209,10 @@ mod tests {
     #[test]
     fn a_trap_ends_the_instance_and_the_next_call_gets_a_fresh_one() {
         let mut sandbox = sandbox();
-        assert_eq!(call(&mut sandbox, "count", vec![]).unwrap(), Value::Int(1));
-        assert_eq!(call(&mut sandbox, "count", vec![]).unwrap(), Value::Int(2));
+        assert_eq!(run(&mut sandbox, "count", vec![]).unwrap(), Value::Int(1));
+        assert_eq!(run(&mut sandbox, "count", vec![]).unwrap(), Value::Int(2));
         assert!(code(&mut sandbox, "trap").starts_with("ERR_WASM: trap trapped"));
-        assert_eq!(call(&mut sandbox, "count", vec![]).unwrap(), Value::Int(1));
+        assert_eq!(run(&mut sandbox, "count", vec![]).unwrap(), Value::Int(1));
     }
 
     #[test]
@@ -222,9 +226,9 @@ mod tests {
             ("garbage", "no EscJSON"),
             ("grow", "trapped"),
             ("deep", "trapped"),
-            ("other", "exports no function"),
-            ("nothing", "exports no function"),
-            ("memory", "exports no function"),
+            ("other", "no such function"),
+            ("nothing", "no such function"),
+            ("memory", "no such function"),
         ] {
             let text = code(&mut sandbox, name);
             assert!(
@@ -232,24 +236,24 @@ mod tests {
                 "{name}: {text}"
             );
         }
-        let handle = call(&mut sandbox, "echo", vec![Value::Handle(1)]);
+        let handle = run(&mut sandbox, "echo", vec![Value::Handle(1)]);
         assert_eq!(handle.unwrap_err().code, "ERR_NOT_SERIALIZABLE");
     }
 
     #[test]
     fn what_does_not_end_is_ended() {
         let mut sandbox = sandbox();
-        let live = sandbox.live().unwrap();
+        let live = finished(sandbox.live()).unwrap();
         let spin = live
             .function("spin", &[ValType::I32; 2], &[ValType::I64])
             .unwrap();
         let over = Clock::ended();
-        let stopped = over.run(
+        let stopped = finished(over.run(
             &mut live.store,
             spin,
             &[Val::I32(0), Val::I32(0)],
             &mut [Val::I64(0)],
-        );
+        ));
         assert_eq!(stopped.unwrap_err().failure("spin").code, "ERR_TIMEOUT");
     }
 
@@ -278,15 +282,26 @@ mod tests {
             long_function("(func $far (type $long)", rest),
             long_function("(func (export \"near\") (param i32 i32) (result i64)", rest),
         );
-        let mut sandbox = Sandbox::library(&wat::parse_str(text).unwrap()).unwrap();
+        let mut sandbox = finished(Sandbox::library(&wat::parse_str(text).unwrap())).unwrap();
         for name in ["near", "indirect"] {
-            assert_eq!(call(&mut sandbox, name, vec![]).unwrap(), Value::Int(1));
+            assert_eq!(run(&mut sandbox, name, vec![]).unwrap(), Value::Int(1));
+        }
+    }
+
+    #[test]
+    fn others_go_on_while_a_module_computes() {
+        use std::task::{Context, Waker};
+        let mut sandbox = sandbox();
+        let mut work = std::pin::pin!(call(&mut sandbox, "spin", vec![]));
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            assert!(work.as_mut().poll(&mut context).is_pending());
         }
     }
 
     #[test]
     fn only_modules_are_loaded() {
-        let refuse = |bytes: &[u8]| Sandbox::library(bytes).err().unwrap().to_string();
+        let refuse = |bytes: &[u8]| finished(Sandbox::library(bytes)).err().unwrap().to_string();
         assert!(refuse(b"").starts_with("ERR_WASM: the module is invalid"));
         assert!(refuse(b"\0asm\x01\0\0\0garbage").starts_with("ERR_WASM: the module is invalid"));
         assert!(refuse(b"\0asm\x0d\0\x01\0").contains("component"));
@@ -315,11 +330,11 @@ mod tests {
             "{trapped}"
         );
         // An instance without the functions for passing values.
-        let mut bare = Sandbox::library(&module(
+        let mut bare = finished(Sandbox::library(&module(
             r#"(module (func (export "f") (param i32 i32) (result i64) (i64.const 0)))"#,
-        ))
+        )))
         .unwrap();
-        assert!(bare.has("f").unwrap());
+        assert_eq!(bare.value_functions(), ["f"]);
         assert!(code(&mut bare, "f").contains("no memory"));
     }
 }

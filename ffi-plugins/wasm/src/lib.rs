@@ -6,7 +6,7 @@
 //! code that an agent brought. The price is speed: an interpreter is many times slower than
 //! compiled code, so this is for functions and small programs, not for number crunching.
 //!
-//! * [`limits`]: memory, time, sizes; how long something may run;
+//! * [`limits`]: memory, time, sizes; how long something may run, and that others go on meanwhile;
 //! * [`sandbox`]: a module, and an instance of it that is made anew after a trap;
 //! * [`function`]: calling an exported function with values as EscJSON;
 //! * [`command`]: running a WASI command; [`wasi`]: what it finds around it, which is arguments,
@@ -23,15 +23,18 @@ mod wasi;
 use mix_plugin_sdk::{Bytes, Failure, Handle, Map, Value, family};
 
 async fn load(module: Bytes) -> Result<Handle, Failure> {
-    loaded::add(sandbox::Sandbox::library(&module)?)
+    loaded::make_room();
+    Ok(loaded::add(sandbox::Sandbox::library(&module).await?))
 }
 
 fn has(library: Handle, name: String) -> Result<bool, Failure> {
-    loaded::with(library, |sandbox| sandbox.has(&name))
+    Ok(loaded::find(library)?.has(&name))
 }
 
 async fn call(library: Handle, name: String, arguments: Vec<Value>) -> Result<Value, Failure> {
-    loaded::with(library, |sandbox| function::call(sandbox, &name, arguments))
+    let loaded = loaded::find(library)?;
+    let mut sandbox = loaded.sandbox.lock().await;
+    function::call(&mut sandbox, &name, arguments).await
 }
 
 fn shutdown(library: Handle) {
@@ -39,7 +42,7 @@ fn shutdown(library: Handle) {
 }
 
 async fn wasi_load(module: Bytes) -> Result<Handle, Failure> {
-    loaded::add(sandbox::Sandbox::command(&module)?)
+    Ok(loaded::add(sandbox::Sandbox::command(&module)?))
 }
 
 async fn wasi_call(
@@ -48,9 +51,10 @@ async fn wasi_call(
     environment: Map,
     arguments: Vec<Value>,
 ) -> Result<Vec<Value>, Failure> {
-    let (stdout, stderr) = loaded::with(program, |sandbox| {
-        command::run(sandbox, stdin, &environment, &arguments)
-    })?;
+    let loaded = loaded::find(program)?;
+    // Its instance is made for the call, so others need not wait for the module.
+    let sandbox = loaded.sandbox.lock().await.clone_module();
+    let (stdout, stderr) = command::run(&sandbox, stdin, &environment, &arguments).await?;
     Ok(vec![Value::string(stdout), Value::string(stderr)])
 }
 

@@ -4,14 +4,14 @@
 
 use std::time::{Duration, Instant};
 
-use mix_plugin_sdk::Failure;
+use mix_plugin_sdk::{Failure, yield_now};
 use wasmi::{
     AsContextMut, Error, Func, ResumableCall, Store, StoreLimits, StoreLimitsBuilder, TrapCode, Val,
 };
 
 /// Largest module.
 pub const LARGEST_MODULE: usize = 32 << 20;
-/// Most modules that are loaded at a time.
+/// Most modules that are kept.
 pub const MOST_MODULES: usize = 64;
 /// Longest text that a module may give back, and longest output of a command.
 pub const LONGEST_TEXT: usize = 16 << 20;
@@ -24,6 +24,11 @@ pub const START_FUEL: u64 = 200_000_000;
 /// Largest memory of a module.
 pub fn memory() -> usize {
     variable("MIXER_WASM_MEMORY").unwrap_or(256 << 20)
+}
+
+/// Most memory that all modules keep together where another one is loaded: what the host leaves for them.
+pub fn memory_of_all() -> usize {
+    memory().saturating_mul(2)
 }
 
 /// Time of one call.
@@ -68,8 +73,8 @@ impl Clock {
         }
     }
 
-    /// Runs a function to its end, or to the end of the time.
-    pub fn run<T>(
+    /// Runs a function to its end, or to the end of the time. Others go on between two looks at the clock.
+    pub async fn run<T>(
         &self,
         store: &mut Store<T>,
         function: Func,
@@ -86,6 +91,7 @@ impl Clock {
                     if Instant::now() >= self.end {
                         return Err(Stopped::TooSlow);
                     }
+                    yield_now().await;
                     store.set_fuel(SLICE.max(paused.required_fuel()))?;
                     paused.resume(store.as_context_mut(), outputs)?
                 }
@@ -147,4 +153,16 @@ pub fn wasm(message: impl Into<String>) -> Failure {
 pub fn first_line(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The result of what only pauses, for tests.
+#[cfg(test)]
+pub fn finished<T>(work: impl Future<Output = T>) -> T {
+    use std::task::{Context, Poll, Waker};
+    let mut work = std::pin::pin!(work);
+    loop {
+        if let Poll::Ready(result) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return result;
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use mix_plugin_sdk::Failure;
 use wasmi::{
-    CompilationMode, Config, Engine, ExternType, Func, FuncType, Instance, Linker, Memory, Module,
-    Store, ValType,
+    CompilationMode, Config, Engine, Export, ExternType, Func, FuncType, Instance, Linker, Memory,
+    Module, Store, ValType,
 };
 
 use crate::limits::{Clock, LARGEST_MODULE, START_FUEL, Stopped, first_line, wasm};
@@ -27,9 +27,9 @@ pub struct Live {
 
 impl Sandbox {
     /// A module whose functions are called.
-    pub fn library(bytes: &[u8]) -> Result<Sandbox, Failure> {
+    pub async fn library(bytes: &[u8]) -> Result<Sandbox, Failure> {
         let mut sandbox = Sandbox::compile(bytes)?;
-        sandbox.live = Some(sandbox.instantiate(World::default())?);
+        sandbox.live = Some(sandbox.instantiate(World::default()).await?);
         Ok(sandbox)
     }
 
@@ -63,8 +63,16 @@ impl Sandbox {
         Ok(Sandbox { module, live: None })
     }
 
+    /// The same module without an instance.
+    pub fn clone_module(&self) -> Sandbox {
+        Sandbox {
+            module: self.module.clone(),
+            live: None,
+        }
+    }
+
     /// A fresh instance.
-    pub fn instantiate(&self, world: World) -> Result<Live, Failure> {
+    pub async fn instantiate(&self, world: World) -> Result<Live, Failure> {
         let engine = self.module.engine().clone();
         let mut store = Store::new(&engine, world);
         store.limiter(|world| &mut world.limits);
@@ -79,24 +87,34 @@ impl Sandbox {
         if let Some(initialize) = live.function("_initialize", &[], &[]) {
             Clock::start()
                 .run(&mut live.store, initialize, &[], &mut [])
+                .await
                 .map_err(|stopped| stopped.failure("_initialize"))?;
         }
         Ok(live)
     }
 
-    /// True if there is a function of that name that takes and gives values.
-    pub fn has(&mut self, name: &str) -> Result<bool, Failure> {
-        Ok(match self.module.get_export(name) {
-            Some(ExternType::Func(found)) => found == value_function(),
-            _ => false,
-        })
+    /// Names of the functions that take and give values.
+    pub fn value_functions(&self) -> Vec<String> {
+        let wanted = value_function();
+        let exports = self.module.exports();
+        let fitting = exports.filter(|export| export.ty().func() == Some(&wanted));
+        fitting.map(|export| export.name().to_owned()).collect()
+    }
+
+    /// Bytes of the memories that its instance shows.
+    pub fn held(&self) -> usize {
+        let Some(Live { store, instance }) = &self.live else {
+            return 0;
+        };
+        let memories = instance.exports(store).filter_map(Export::into_memory);
+        memories.map(|memory| memory.data_size(store)).sum()
     }
 
     /// The instance, made anew if the last one trapped.
-    pub fn live(&mut self) -> Result<&mut Live, Failure> {
+    pub async fn live(&mut self) -> Result<&mut Live, Failure> {
         let live = match self.live.take() {
             Some(live) => live,
-            None => self.instantiate(World::default())?,
+            None => self.instantiate(World::default()).await?,
         };
         Ok(self.live.insert(live))
     }

@@ -226,6 +226,11 @@ impl RunContext {
             let message = format!("family {} is not allowed here (--allow)", own.family.name());
             return Err(failure("ERR_PERMISSION", message));
         }
+        let tape = self.assembly.tape.as_ref();
+        if access == Access::Network && tape.is_some_and(|tape| tape.is_replayed()) {
+            let message = "a replayed run opens no connections (--replay)".to_owned();
+            return Err(failure("ERR_UNSUPPORTED", message));
+        }
         let args = families::arguments(&own.functions[target.function as usize], args)?;
         let mut sessions = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let session = sessions
@@ -292,9 +297,9 @@ impl RunContext {
             return families::encoded(answer.await).map(HostReply::One);
         }
         let code = &self.assembly.plugins[target.plugin];
+        let function = &code.functions[target.function as usize].name;
         match &self.assembly.tape {
-            Some(tape) if code.name == tape::FAMILY => {
-                let function = &code.functions[target.function as usize].name;
+            Some(tape) if tape::holds(function) => {
                 let run = async |args| self.start_linked(desk, target, args).await;
                 tape.start(function, args, run).await
             }

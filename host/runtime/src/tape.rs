@@ -18,20 +18,49 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The family whose exchanges are recorded.
-pub const FAMILY: &str = "http";
-
-/// Members of a request, and names of headers, that hold credentials.
-const CREDENTIALS: [&str; 8] = [
+/// Members of a request, names of headers and of parameters in addresses that hold credentials: in small
+/// letters, with `-` for `_`.
+const CREDENTIALS: [&str; 28] = [
     "authorization",
     "proxy-authorization",
     "cookie",
     "set-cookie",
     "x-api-key",
+    "x-auth-token",
+    "x-access-token",
+    "x-csrf-token",
+    "x-goog-api-key",
     "basicauth",
     "oauthtoken",
     "clienttls",
+    "access-token",
+    "refresh-token",
+    "id-token",
+    "token",
+    "api-key",
+    "apikey",
+    "key",
+    "client-secret",
+    "secret",
+    "password",
+    "signature",
+    "sig",
+    "x-amz-signature",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-goog-signature",
 ];
+
+/// Members that are addresses.
+const ADDRESSES: [&str; 2] = ["url", "requested_url"];
+
+/// What stands for a credential.
+const BLOT: &str = "***";
+
+/// Is a function one of those whose exchanges are on a tape? Whatever stands in the place of family `http` has these names.
+pub fn holds(function: &str) -> bool {
+    function.starts_with("$http_")
+}
 
 /// A tape that is written or read.
 pub struct Tape {
@@ -160,6 +189,11 @@ impl Tape {
         })
     }
 
+    /// True if nothing is sent.
+    pub fn is_replayed(&self) -> bool {
+        matches!(self.mode, Mode::Replay(_))
+    }
+
     /// Answers a function from the tape, or lets it run and keeps what it answers.
     pub async fn start(
         &self,
@@ -238,19 +272,55 @@ fn blotted(value: &Value) -> Value {
         Value::Map(map) => Value::Map(
             map.iter()
                 .map(|(name, value)| {
-                    let secret = CREDENTIALS.contains(&name.to_ascii_lowercase().as_str());
                     let value = match value {
                         Value::Null => Value::Null,
-                        _ if secret => Value::string("***"),
+                        _ if is_credential(name) => Value::string(BLOT),
+                        Value::String(url) if ADDRESSES.contains(&&**name) => {
+                            Value::string(blotted_address(url))
+                        }
                         value => blotted(value),
                     };
                     (name.clone(), value)
                 })
                 .collect::<Map>(),
         ),
-        Value::Token(_) => Value::string("***"),
+        Value::Token(_) => Value::string(BLOT),
         other => other.clone(),
     }
+}
+
+fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    CREDENTIALS.contains(&name.as_str())
+}
+
+/// An address without who asks (`https://USER:PASSWORD@…`) and without parameters that are credentials.
+fn blotted_address(url: &str) -> String {
+    let (address, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    let (place, query) = address.split_at(address.find('?').unwrap_or(address.len()));
+    let mut text = match place.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            match host.rsplit_once('@') {
+                Some((_, host)) => format!("{scheme}://{BLOT}@{host}{path}"),
+                None => place.to_owned(),
+            }
+        }
+        None => place.to_owned(),
+    };
+    let parameters = query.strip_prefix('?').into_iter();
+    for (number, parameter) in parameters.flat_map(|all| all.split('&')).enumerate() {
+        text.push(if number == 0 { '?' } else { '&' });
+        match parameter.split_once('=') {
+            Some((name, _)) if is_credential(name) => {
+                text.push_str(name);
+                text.push('=');
+                text.push_str(BLOT);
+            }
+            _ => text.push_str(parameter),
+        }
+    }
+    text + fragment
 }
 
 fn missing(request: &Value) -> Failure {
@@ -393,6 +463,35 @@ mod tests {
             (failure.code.as_str(), failure.message.as_str()),
             ("ERR_EXPECTED_STRING", "url\nis none")
         );
+    }
+
+    #[test]
+    fn credentials_in_addresses_are_blotted_out() {
+        for (url, kept) in [
+            ("https://a.example/x?b=1&c#d", "https://a.example/x?b=1&c#d"),
+            ("https://ada:hush@a.example", "https://***@a.example"),
+            (
+                "https://a@b@a.example/u@v?w@x",
+                "https://***@a.example/u@v?w@x",
+            ),
+            (
+                "https://a/?access_token=hush&page=2&X-Amz-Signature=hush#e",
+                "https://a/?access_token=***&page=2&X-Amz-Signature=***#e",
+            ),
+            ("https://a/?a=1?b&&=2", "https://a/?a=1?b&&=2"),
+            ("https://a/?", "https://a/?"),
+            ("/x?key=&keys=1", "/x?key=***&keys=1"),
+            ("no address", "no address"),
+            ("", ""),
+        ] {
+            assert_eq!(blotted_address(url), kept);
+        }
+        let request = Value::map([
+            ("params", Value::map([("api_key", Value::string("hush"))])),
+            ("url", Value::string("https://a/?password=hush")),
+        ]);
+        let text = escjson::format(&blotted(&request)).unwrap();
+        assert!(!text.contains("hush"), "{text}");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mix_system_tests::{
-    Finished, components, loopback, output, repository, response_json, run_agent, run_mixer,
-    run_mixer_with, stock_server,
+    Finished, components, composed, declared, loopback, output, repository, response_json,
+    run_agent, run_mixer, run_mixer_with, stock_server,
 };
 use serde_json::{Value, json};
 
@@ -326,6 +326,32 @@ fn a_command_of_the_agent_is_run() {
 }
 
 #[test]
+fn modules_that_nobody_shut_down_make_room_for_others() {
+    // The instances of a host serve many runs, which all load something and forget it.
+    let command = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+    let command = wat::parse_str(command).expect("a module");
+    let params = json!({"module": binary(&command), "stdin": "", "args": []}).to_string();
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let source = folder.path().join("shop");
+    std::fs::create_dir(&source).expect("a writable folder");
+    std::fs::copy(program("wasm.mix"), source.join("wasm.mix")).expect("a copy");
+    let component = composed(&source, folder.path());
+    let ws_dir = folder.path().join("ws");
+    std::fs::create_dir(&ws_dir).expect("a writable folder");
+    let log = std::fs::File::create(folder.path().join("log")).expect("a writable folder");
+    let server = stock_server(&component, &ws_dir, &[], &log);
+    for run in 0..100 {
+        let (status, body) = server.post("/v1/ws/local/app/shop/agent/runs", &params);
+        let body = String::from_utf8_lossy(&body);
+        assert_eq!(
+            (status, &*body),
+            (200, r#"{"err":"","out":""}"#),
+            "run {run}"
+        );
+    }
+}
+
+#[test]
 fn families_beside_the_vm_are_replaced_too() {
     let component = |name: &str| components().join(name).display().to_string();
     let asks = |more: &[&str]| {
@@ -490,6 +516,30 @@ fn recorded_requests_are_replayed_without_a_network() {
     assert!(!text.contains("hush-hush"), "a credential is on the tape");
     let again = output(&agent("http.mix", "asks", &params, &["--replay", &tape]));
     assert_eq!(again, first);
+    assert_eq!(count.load(Ordering::SeqCst), requests, "nothing is sent");
+    // So is what a component with a name of its own does in the place of the family.
+    let other = folder.path().join("other.wasm");
+    let family = std::fs::read(components().join("mix_plugin_http.wasm")).expect("the family");
+    std::fs::write(&other, declared(&family, r#"{"name":"myhttp"}"#)).expect("a writable folder");
+    let other = format!("http={}", other.display());
+    let again = output(&agent(
+        "http.mix",
+        "asks",
+        &params,
+        &["--replay", &tape, "--family", &other],
+    ));
+    assert_eq!(again, first);
+    assert_eq!(count.load(Ordering::SeqCst), requests, "nothing is sent");
+    // Connections are not on a tape, and not made.
+    let socket = url.replace("http://", "ws://");
+    let done = agent(
+        "http.mix",
+        "connects",
+        &json!({"url": socket}),
+        &["--dangerous-http-mode", "--replay", &tape],
+    );
+    let text = output(&done).to_string();
+    assert!(text.contains("ERR_UNSUPPORTED"), "{text}");
     assert_eq!(count.load(Ordering::SeqCst), requests, "nothing is sent");
     // Another request is not on the tape.
     let other = agent(
