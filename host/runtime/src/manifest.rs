@@ -261,9 +261,11 @@ impl Grant {
     ) -> std::result::Result<Grant, String> {
         let (plugin, given) = text
             .split_once('=')
+            .map(|(plugin, given)| (plugin.trim(), given.trim()))
+            .filter(|(plugin, given)| !plugin.is_empty() && !given.is_empty())
             .ok_or("a grant is NAME=http,http:HOST,folder,env:NAME,memory:SIZE,time:D,calls:N")?;
         let mut grant = Grant {
-            plugin: plugin.trim().to_owned(),
+            plugin: plugin.to_owned(),
             ..Grant::default()
         };
         for part in given

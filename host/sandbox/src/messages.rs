@@ -42,12 +42,11 @@ enum Logged {
 /// The standard output and error of one guest; clones are the same one.
 #[derive(Clone)]
 pub struct Messages {
-    logged: Logged,
     inner: Arc<Mutex<Inner>>,
 }
 
-#[derive(Default)]
 struct Inner {
+    logged: Logged,
     kept: Vec<u8>,
     line: Vec<u8>,
     lines: usize,
@@ -56,13 +55,19 @@ struct Inner {
 impl Messages {
     /// Of a guest of whom these lines go into the log.
     pub fn new(lines: Lines<'_>) -> Messages {
+        let logged = match lines {
+            Lines::None => Logged::None,
+            Lines::Warnings(about) => Logged::Warnings(about.into()),
+            Lines::OfPlugin(name) => Logged::OfPlugin(name.into()),
+        };
+        let inner = Inner {
+            logged,
+            kept: Vec::new(),
+            line: Vec::new(),
+            lines: 0,
+        };
         Messages {
-            logged: match lines {
-                Lines::None => Logged::None,
-                Lines::Warnings(about) => Logged::Warnings(about.into()),
-                Lines::OfPlugin(name) => Logged::OfPlugin(name.into()),
-            },
-            inner: Arc::default(),
+            inner: Arc::new(Mutex::new(inner)),
         }
     }
 
@@ -78,27 +83,34 @@ impl Messages {
     }
 
     fn take(&self, bytes: &[u8]) {
-        let mut inner = self.inner();
-        let room = KEPT.saturating_sub(inner.kept.len()).min(bytes.len());
-        inner.kept.extend_from_slice(&bytes[..room]);
+        self.inner().take(bytes);
+    }
+}
+
+impl Inner {
+    fn take(&mut self, bytes: &[u8]) {
+        let room = KEPT.saturating_sub(self.kept.len()).min(bytes.len());
+        self.kept.extend_from_slice(&bytes[..room]);
         if matches!(self.logged, Logged::None) {
             return;
         }
         for byte in bytes {
-            if *byte != b'\n' {
-                if inner.line.len() < LINE {
-                    inner.line.push(*byte);
-                }
-                continue;
+            if *byte == b'\n' {
+                self.end_line();
+            } else if self.line.len() < LINE {
+                self.line.push(*byte);
             }
-            let line = std::mem::take(&mut inner.line);
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            inner.lines += 1;
-            if inner.lines <= LINES {
-                self.log(&String::from_utf8_lossy(&line));
-            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        self.lines += 1;
+        if self.lines <= LINES {
+            self.log(&String::from_utf8_lossy(&line));
         }
     }
 
@@ -110,6 +122,13 @@ impl Messages {
                 tracing::info!(target: "mix-plugin", plugin = %name, "{line}");
             }
         }
+    }
+}
+
+impl Drop for Inner {
+    /// The last line may have no end.
+    fn drop(&mut self) {
+        self.end_line();
     }
 }
 

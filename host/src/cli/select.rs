@@ -12,6 +12,7 @@ use mix_runtime::secrets_key::{self, KeyError};
 use mix_runtime::standalone::{self, Recipe};
 use mix_runtime::tape::Tape;
 use mix_sandbox::outbound::{Outbound, Proxy};
+use mix_value::escjson;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -223,6 +224,13 @@ impl GuestFlags {
         let serde_json::Value::Object(members) = parsed else {
             return Err(Exit::usage("--env must be a JSON object"));
         };
+        let strict = escjson::Options {
+            mode: escjson::Mode::Plain,
+            duplicates: escjson::Duplicates::Refuse,
+            ..escjson::Options::default()
+        };
+        escjson::parse_with(text, &strict)
+            .map_err(|error| Exit::usage(format!("--env: {error}")))?;
         if let Some(name) = members
             .keys()
             .find(|name| RESERVED.contains(&name.as_str()))

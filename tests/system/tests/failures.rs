@@ -501,6 +501,9 @@ fn agents_see_who_runs_them_and_the_variables_of_the_operator() {
         r#"{"user":"root"}"#,
     ]);
     assert_fails(&done, 2, &["--env", "user"]);
+    let twice = r#"{"stage":"test","stage":"other"}"#;
+    let done = run(&["run", &program("limits"), "seen", "--env", twice]);
+    assert_fails(&done, 2, &["--env", "stage"]);
 }
 
 #[test]

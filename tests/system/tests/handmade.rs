@@ -251,9 +251,11 @@ fn what_a_plugin_writes_is_in_the_log() {
     let said: Vec<Value> = lines
         .filter(|line| line["target"] == "mix-plugin")
         .collect();
-    assert_eq!(said.len(), 2, "{log}");
+    assert_eq!(said.len(), 3, "{log}");
     assert_eq!(said[0]["message"], "so \u{1b}[2J far");
     assert_eq!(said[0]["plugin"], "evil");
+    // The last line has no end.
+    assert_eq!(said[2]["message"], "no line");
     assert_eq!(run("info,mix-plugin=warn", "json"), "");
     assert!(!run("info", "pretty").contains('\u{1b}'));
 }

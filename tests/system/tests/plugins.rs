@@ -306,6 +306,13 @@ fn wrong_manifests_and_grants_are_refused() {
         &["no plugin nobody"],
     );
     assert_refused(&plain.run(&["--grant", "words=disk"]), 2, &["none of http"]);
+    for empty in ["=http", "words=", " = "] {
+        assert_refused(
+            &plain.run(&["--grant", empty]),
+            2,
+            &["a grant is NAME=http"],
+        );
+    }
     let about = run_mixer(["plugin", "inspect", &plain.path(), "--grant", "nobody=http"]);
     assert_refused(&about, 2, &["no plugin nobody", "this one is words"]);
     assert_counts(&plain.run(&["--grant", "words=time:2s"]));

@@ -49,7 +49,7 @@ impl New {
         // `_` ends the name of the family in that of a function.
         if !is_name(&self.name) || self.name.contains('_') {
             return Err(Exit::usage(format!(
-                "{:?} is no name of a plugin: small letters and digits, a letter first",
+                "{:?} is no name of a plugin: small letters and digits, a letter first, 64 at most",
                 self.name
             )));
         }
