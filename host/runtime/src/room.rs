@@ -3,8 +3,14 @@
 use crate::assembly::Assembly;
 use crate::bindings::Failure;
 use crate::instance::{failure, failure_of};
+use crate::workspace::Place;
 use mix_app_files::FilesError;
 use mix_value::{Value, msgpack};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+/// Bytes that are tried to be written where a write has failed.
+const TRIAL: usize = 4 << 20;
 
 /// Functions of the record store that add to what is stored.
 const GROWING: [&str; 6] = [
@@ -55,6 +61,52 @@ pub async fn check(
     }
 }
 
+/// The failure of a call, with its cause if that is want of room: in a component a file says of a write no more than
+/// that it failed.
+pub async fn judged(place: &Place, failure: Failure) -> Failure {
+    if place.is_memory() || !is_io(&failure) {
+        return failure;
+    }
+    let folder = place.folder();
+    let trying = tokio::task::spawn_blocking(move || is_full(&folder));
+    caused(failure, trying.await.unwrap_or(false))
+}
+
+fn caused(failure: Failure, is_full: bool) -> Failure {
+    match is_full {
+        true => failure_of(
+            "ERR_IO",
+            "disk_full",
+            "disk_full: the disk is full".to_owned(),
+        ),
+        false => failure,
+    }
+}
+
+/// True if the record store could not read or write.
+fn is_io(failure: &Failure) -> bool {
+    let detail = failure
+        .detail
+        .as_deref()
+        .and_then(|detail| msgpack::decode(detail).ok());
+    let code = detail.as_ref().and_then(|detail| detail.get("code"));
+    code.and_then(Value::as_str) == Some("db_io")
+}
+
+/// True if there is no room on the disk of a folder, which may be gone.
+fn is_full(folder: &Path) -> bool {
+    let Some(there) = folder.ancestors().find(|folder| folder.is_dir()) else {
+        return false;
+    };
+    let tried = tempfile::tempfile_in(there).and_then(|mut file| file.write_all(&vec![0; TRIAL]));
+    tried.is_err_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        )
+    })
+}
+
 /// The function of HTTP endpoints deletes too.
 fn is_deletion(args: &[u8]) -> bool {
     let Ok(Value::Array(values)) = msgpack::decode(args) else {
@@ -67,6 +119,22 @@ fn is_deletion(args: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_write_that_found_no_room_says_so() {
+        let write = failure_of("ERR_IO", "db_io", "db_io: writing the write log".to_owned());
+        assert!(is_io(&write) && !is_io(&failure("ERR_IO", "db_io".to_owned())));
+        assert!(!is_io(&failure_of("ERR_IO", "db_failed", String::new())));
+        assert_eq!(caused(write.clone(), false).message, write.message);
+        let full = caused(write, true);
+        assert_eq!(
+            (&*full.code, &*full.message),
+            ("ERR_IO", "disk_full: the disk is full")
+        );
+        assert!(!is_io(&full));
+        let scratch = tempfile::tempdir().expect("a folder");
+        assert!(!is_full(&scratch.path().join("gone/v2")));
+    }
 
     #[test]
     fn deletions_are_told_from_records() {

@@ -164,7 +164,10 @@ impl RunContext {
             .target(function)
             .ok_or_else(|| unknown(function))?;
         let span = self.trace.as_ref().and_then(|_| self.span(target));
-        let result = self.call_target(target, args, deadline).await;
+        let mut result = self.call_target(target, args, deadline).await;
+        if let Err(failure) = result {
+            result = Err(room::judged(&self.place, failure).await);
+        }
         match (span, &result) {
             // It is started instead, and recorded there.
             (Some(span), Err(failure)) if failure.code == contract::WAITS => span.discard(),
@@ -265,7 +268,10 @@ impl RunContext {
         args: Vec<u8>,
     ) -> Started {
         let span = self.trace.as_ref().and_then(|_| self.span(target));
-        let started = self.start_traced(desk, target, args).await;
+        let mut started = self.start_traced(desk, target, args).await;
+        if let Err(failure) = started {
+            started = Err(room::judged(&self.place, failure).await);
+        }
         match (span, &started) {
             // Another function is started instead, and recorded there.
             (Some(span), Err(failure)) if failure.code == contract::WAITS => span.discard(),
