@@ -1,7 +1,7 @@
 //! What a caller who may asks for: what it names is there, its body is read, and it is done.
 
 use super::activity::{self, Draft, Via};
-use super::handler::{Record, Visit, rate_limited};
+use super::handler::{Record, Visit, rate_limited, refused};
 use super::identity::Admitted;
 use super::incoming::{self, RequestBody};
 use super::named::{enter, existing, looked_up};
@@ -40,18 +40,17 @@ pub async fn dispatch(
 ) -> Reply {
     let named = match named(server, &pending, &caller.who, &caller.visit, caller.record).await {
         Ok(named) => named,
-        Err(error) => return pending.refuse(error).into(),
+        Err(error) => {
+            return refused(pending.refuse(error), body, caller.visit.sends_at_once).await;
+        }
     };
     if let Some(flaw) = pending.flaw() {
-        if caller.visit.sends_at_once {
-            incoming::let_pass(body).await;
-        }
-        return flaw.into();
+        return refused(flaw, body, caller.visit.sends_at_once).await;
     }
     if pending.route.action == Action::Upload
         && let Err(error) = manage::files::check_ticket(server, &pending.route.id).await
     {
-        return pending.refuse(error).into();
+        return refused(pending.refuse(error), body, caller.visit.sends_at_once).await;
     }
     if pending.is_spooled() {
         return with_file(server, pending, body, caller).await;

@@ -294,28 +294,21 @@ async fn planned(
     let maker = links::follow(server, &mut head);
     let mut pending = match mix_http_api::plan(&server.settings, head, facts) {
         Plan::Reply(reply) if reply.code == "no_such_route" => {
-            return match asked {
-                Some((files, path)) => {
-                    let (files, spare) = (files.clone(), reply.clone());
-                    let finding = tokio::task::spawn_blocking(move || files.answer(&path, reply));
-                    finding.await.unwrap_or_else(|_| spare.into())
-                }
-                None => reply.into(),
+            let Some((files, path)) = asked else {
+                return refused(reply, body, visit.sends_at_once).await;
             };
+            let (files, spare) = (files.clone(), reply.clone());
+            let finding = tokio::task::spawn_blocking(move || files.answer(&path, reply));
+            return finding.await.unwrap_or_else(|_| spare.into());
         }
-        Plan::Reply(reply) => {
-            if reply.status == 413 && visit.sends_at_once {
-                incoming::let_pass(body).await;
-            }
-            return reply.into();
-        }
+        Plan::Reply(reply) => return refused(reply, body, visit.sends_at_once).await,
         Plan::Body(pending) => pending,
     };
     record.route = pending.route.pattern;
     // What a run asks for while it ends is part of its run.
     if server.stopping.load(Ordering::Acquire) && visit.inside.is_none() {
         let error = ApiError::new(503, "shutting_down", "the server is shutting down");
-        return pending.refuse(error).into();
+        return refused(pending.refuse(error), body, visit.sends_at_once).await;
     }
     if server.identity.is_some()
         && visit.inside.is_none()
@@ -325,7 +318,8 @@ async fn planned(
             .count(|| network(visit.client), Instant::now())
     {
         let message = "too many requests without a token; send them more slowly";
-        return pending.refuse(rate_limited(message, wait)).into();
+        let error = rate_limited(message, wait);
+        return refused(pending.refuse(error), body, visit.sends_at_once).await;
     }
     if matches!(pending.route.action, Action::Subscribe | Action::Session) {
         visit.token = pending.token.clone();
@@ -342,8 +336,21 @@ async fn planned(
             let caller = dispatch::Caller { who, visit, record };
             dispatch::dispatch(server, *pending, body, caller).await
         }
-        Err(error) => pending.refuse(error).into(),
+        Err(error) => refused(pending.refuse(error), body, visit.sends_at_once).await,
     }
+}
+
+/// A reply for which the body of the request is not needed. It is let pass all the same, so that the connection can
+/// serve the next request, and whoever still sends can read the reply.
+pub async fn refused(
+    reply: mix_http_api::Response,
+    body: RequestBody,
+    sends_at_once: bool,
+) -> Reply {
+    if sends_at_once {
+        incoming::let_pass(body).await;
+    }
+    reply.into()
 }
 
 /// The path of a request that may be one for a file of the operator.

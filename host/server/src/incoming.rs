@@ -125,6 +125,9 @@ fn text_of(bytes: &[u8]) -> String {
 /// Takes in what a refused client is sending: many read no answer before they have sent everything,
 /// and find a closed connection instead.
 pub async fn let_pass(mut body: RequestBody) {
+    if body.is_end_stream() {
+        return;
+    }
     let (pause, time) = PASSING;
     let passing = async {
         let mut passed = 0;

@@ -685,3 +685,42 @@ fn a_short_time_for_queries_closes_nobody_out() {
     let bob = site.send("bob@example.com", "GET", path, None);
     assert_eq!(bob.status, 200, "{:?}", bob.json());
 }
+
+/// A refusal leaves the connection in order, although the body comes after the head.
+#[test]
+fn a_connection_serves_the_next_request_after_a_refusal() {
+    use std::io::Read;
+    let site = Site::start(&[]);
+    let place = site.server.base().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&place).expect("the server");
+    let refused = [
+        ("/v1/nothing", 404),
+        ("/v1/ws/acme/app/notes/save", 401),
+        ("/v1/ws/acme/app/notes/save?token=x", 401),
+        ("/v1/ws/acme/app/no%20name/save", 400),
+    ];
+    for (path, status) in refused {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {place}\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        // As a client does that sends head and body one by one.
+        std::thread::sleep(Duration::from_millis(20));
+        stream.write_all(b"{}").expect("sent");
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).expect("an answer");
+        let text = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(
+            text.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{path}: {text}"
+        );
+    }
+    write!(
+        stream,
+        "GET /v1/health HTTP/1.1\r\nhost: {place}\r\nconnection: close\r\n\r\n"
+    )
+    .expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+}
