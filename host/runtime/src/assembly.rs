@@ -179,6 +179,7 @@ impl Assembly {
             }
             compose_in_place(&engine, &linkers, &mut hostless, name, replacement).await?;
         }
+        let families = plugins.len();
         for path in &policy.plugins {
             let label = || path.display().to_string();
             let bytes = std::fs::read(path).with_context(label)?;
@@ -188,16 +189,13 @@ impl Assembly {
             let plugin = plugin.with_context(label)?;
             plugins.push(plugin);
         }
-        if let Some(grant) = policy
-            .grants
-            .iter()
-            .find(|grant| plugins.iter().all(|plugin| plugin.name != grant.plugin))
-        {
-            bail!("there is no plugin {} to grant anything to", grant.plugin);
+        for grant in &policy.grants {
+            refuse_ungiven(grant, &plugins[..families], &plugins[families..])?;
         }
         if !policy.plugins.is_empty() || !policy.families.is_empty() {
             refuse_clashes(&engine, &linkers, &hostless, &own, &plugins).await?;
         }
+        refuse_one_name(&plugins, families)?;
         let (host_families, functions, targets) = numbered(&plugins, own);
         let vms = Vms::new(&engine, policy, hostless, &functions);
         if policy.vm.is_some() {
@@ -388,6 +386,35 @@ impl Assembly {
             ..Grants::default()
         }
     }
+}
+
+/// A grant is for a further plugin.
+fn refuse_ungiven(grant: &Grant, families: &[PluginCode], further: &[PluginCode]) -> Result<()> {
+    let name = &grant.plugin;
+    let is_among = |plugins: &[PluginCode]| plugins.iter().any(|plugin| plugin.name == *name);
+    if is_among(further) {
+        return Ok(());
+    }
+    if is_among(families) || guests::FAMILIES.contains(&name.as_str()) {
+        bail!(
+            "nothing can be granted to {name}: it is a family, or stands in the place of one, and gets what that gets"
+        );
+    }
+    bail!("there is no plugin {name} to grant anything to")
+}
+
+/// What a plugin is granted, and its folder, go by its name.
+fn refuse_one_name(plugins: &[PluginCode], families: usize) -> Result<()> {
+    for (number, plugin) in plugins.iter().enumerate().skip(families) {
+        let name = &plugin.name;
+        let is_taken = plugins[..number].iter().any(|other| other.name == *name);
+        if is_taken || guests::FAMILIES.contains(&name.as_str()) {
+            bail!(
+                "two plugins are named {name} (in their manifests, or as files): what is granted goes by the name"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Name of a plugin in messages to programs: no path.

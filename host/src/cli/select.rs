@@ -143,6 +143,7 @@ impl GuestFlags {
         tape: Option<Tape>,
         server: Option<OfServer>,
     ) -> Result<Arc<Assembly>, Exit> {
+        refuse_twofold(&self.families)?;
         let replacements = self.families.iter().filter_map(|(_, file)| match file {
             Replacement::File(path) => Some(path),
             Replacement::Memory => None,
@@ -269,6 +270,18 @@ pub fn family(text: &str) -> Result<(String, Replacement), String> {
     }
 }
 
+/// A family has one component in its place.
+fn refuse_twofold(families: &[(String, Replacement)]) -> Result<(), Exit> {
+    for (number, (name, _)) in families.iter().enumerate() {
+        if families[..number].iter().any(|(other, _)| other == name) {
+            return Err(Exit::usage(format!(
+                "--family: {name} is to be replaced twice"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// What a component of an app is made of beside its programs; shared by `build` and `compose`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Ingredients {
@@ -297,6 +310,7 @@ impl Ingredients {
 
     /// Reads the components.
     pub fn recipe(self, app: String, programs: Vec<(String, Executable)>) -> Result<Recipe, Exit> {
+        refuse_twofold(&self.families)?;
         let read = |path: &PathBuf| {
             std::fs::read(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))
         };

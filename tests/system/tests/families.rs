@@ -387,6 +387,14 @@ fn families_beside_the_vm_are_replaced_too() {
         &empty,
     ]);
     assert_eq!(output(&done), json!(true));
+    // One place, one component.
+    let done = asks(&["--family", &empty, "--family", &empty]);
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert!(
+        done.stderr.contains("crypto is to be replaced twice"),
+        "{}",
+        done.stderr
+    );
     // A component of another kind is named.
     let vm = format!("core={}", component("mix_vm_component.wasm"));
     let done = asks(&["--family", &vm]);

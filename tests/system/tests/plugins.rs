@@ -294,6 +294,20 @@ fn a_plugin_gets_what_it_needs_and_is_granted() {
 }
 
 #[test]
+fn a_plugin_does_not_take_the_name_of_another_one() {
+    // It would get what the other one was granted, and its folder.
+    let needy = std::fs::read(components().join("mix_test_plugin_needy.wasm")).expect("a plugin");
+    let words = Plugin::of(&words());
+    for name in ["words", "http", "core"] {
+        let manifest = json!({"name": name}).to_string();
+        let other = Plugin::of(&declared(&needy, &manifest));
+        let grant = format!("{name}=http,folder");
+        let done = words.run(&["--plugin", &other.path(), "--grant", &grant]);
+        assert_refused(&done, 2, &["two plugins are named", name]);
+    }
+}
+
+#[test]
 fn wrong_manifests_and_grants_are_refused() {
     for manifest in ["{", r#"{"needs":["disk"]}"#, r#"{"colour":1}"#] {
         let plugin = Plugin::with_manifest(manifest);
@@ -312,6 +326,15 @@ fn wrong_manifests_and_grants_are_refused() {
             2,
             &["a grant is NAME=http"],
         );
+    }
+    // Families get what they get.
+    for family in [
+        "http=http:api.example.com",
+        "db=memory:64KiB",
+        "core=calls:1",
+    ] {
+        let done = plain.run(&["--grant", family]);
+        assert_refused(&done, 2, &["nothing can be granted", "family"]);
     }
     let about = run_mixer(["plugin", "inspect", &plain.path(), "--grant", "nobody=http"]);
     assert_refused(&about, 2, &["no plugin nobody", "this one is words"]);

@@ -100,6 +100,15 @@ pub(super) async fn families(recipe: &Recipe) -> Result<Vec<Chosen<'_>>> {
                 function.name
             );
         }
+        if chosen
+            .iter()
+            .any(|other| other.about.name == family.about.name)
+        {
+            bail!(
+                "two plugins are named {} (in their manifests, or as files): what is granted goes by the name",
+                family.about.name
+            );
+        }
         chosen.push(family);
     }
     let is_there = |grant: &&Grant| {
