@@ -21,6 +21,7 @@ const CASES: &[(&str, &str)] = &[
     ("a ! b", "LEX_BAD_CHAR 1:3-1:4"),
     ("é", "LEX_BAD_CHAR 1:1-1:2"),
     ("#line x", "LEX_DIRECTIVE 1:1-1:8"),
+    ("#line 0", "LEX_DIRECTIVE 1:1-1:8"),
     ("1 < 2 < 3", "SYN_NONASSOC 1:7-1:8"),
     ("(x -> 1 | (a, b) -> 2)", "SYN_ARITY 1:11-1:22"),
     ("if (1 < 2) \"y\"", "SYN_ELSE 1:1-1:15"),

@@ -75,7 +75,8 @@ fn parse(rest: &str) -> Option<(u32, Option<Arc<str>>)> {
         None => (trimmed, ""),
         Some(end) => (&trimmed[..end], &trimmed[end..]),
     };
-    let line = number.parse::<u32>().ok()?;
+    // Lines count from 1.
+    let line = number.parse::<u32>().ok().filter(|line| *line > 0)?;
     let file = file.trim_start();
     if file.is_empty() {
         return Some((line, None));

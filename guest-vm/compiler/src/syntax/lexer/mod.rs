@@ -342,7 +342,7 @@ impl Lexer<'_> {
                     .hint(match word {
                         "pop" => "`#pop` stands alone on its line, after a `#push`",
                         "push" => "write `#push N \"file\"`",
-                        _ => "write `#line N` or `#line N \"file\"`",
+                        _ => "write `#line N` or `#line N \"file\"`, with N from 1",
                     });
                 self.error(issue, start, end);
             }
