@@ -226,6 +226,8 @@ def packages(server, store):
 
     status, tape, _ = server.ask("GET", "/v1/ws/acme/export")
     check(status == 200)
+    with open(f"{scratch}/tape.remix", "wb") as file:
+        file.write(tape)
     server.json("POST", "/v1/ws-import?ws=copy", tape, status=201)
     check(server.ask("GET", "/v1/ws/copy/app/packed/files/public/hello.txt")[1] == b"hello")
     check(settled("copy/packed/public/hello.txt"))
@@ -267,16 +269,33 @@ def failures(port):
             self.ready.set()
             while True:
                 one, _ = listener.accept()
-                one.recv(65536)
+                request = one.recv(65536)
+                status = "403 Forbidden"
                 text = "<Error><Code>AccessDenied</Code><Message>secret detail</Message></Error>"
-                one.sendall(f"HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode())
+                if self.lists and b"list-type=2" in request:
+                    status = "200 OK"
+                    text = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>acme/demo/x</Key><Size>1</Size>" \
+                        "<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>&quot;a&quot;</ETag></Contents></ListBucketResult>"
+                one.sendall(f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode())
                 one.close()
 
-    refusing = Refusing(daemon=True)
-    refusing.ready = threading.Event()
-    refusing.start()
-    refusing.ready.wait()
-    for endpoint in [f"http://127.0.0.1:{refusing.port}", f"http://127.0.0.1:{free_port()}"]:
+    def refusing(lists):
+        thread = Refusing(daemon=True)
+        thread.lists, thread.ready = lists, threading.Event()
+        thread.start()
+        thread.ready.wait()
+        return f"http://127.0.0.1:{thread.port}"
+
+    tape = open(f"{scratch}/tape.remix", "rb").read()
+
+    def replaces_nothing(server):
+        """A workspace is exchanged as a whole or not at all."""
+        answer = server.json("POST", "/v1/ws-import?ws=acme&replace=true", tape, status=502)
+        check(answer["error"]["code"] == "upstream", answer)
+        check(server.ask("GET", APP)[0] == 200)
+        check(server.ask("GET", "/v1/ws/acme/app/packed")[0] == 404)
+
+    for endpoint in [refusing(False), f"http://127.0.0.1:{free_port()}"]:
         server = Mixer("failing", endpoint)
         server.ask("POST", "/v1/ws", {"name": "acme"})
         server.ask("POST", APP, {})
@@ -285,7 +304,13 @@ def failures(port):
             check(answer["error"]["code"] == "upstream" and "secret" not in json.dumps(answer), answer)
         # Nothing half is left, and what does not need the store works.
         check(server.ask("PUT", f"{APP}/file-manager/content?path=/code/x.txt&force=true", b"x")[0] in (200, 201))
+        replaces_nothing(server)
         server.stop()
+    # One that tells what it has, and takes nothing away.
+    server = Mixer("failing", refusing(True))
+    replaces_nothing(server)
+    check(server.ask("GET", f"{APP}/file-manager/content?path=/code/x.txt")[1] == b"x")
+    server.stop()
     incomplete = subprocess.run(
         [mixer, "serve", "--ws-dir", f"{scratch}/none", "--port", "0"],
         env=dict(os.environ, MIXER_S3_ENDPOINT="http://127.0.0.1:1"), capture_output=True, text=True, timeout=60,

@@ -70,19 +70,33 @@ impl Storage {
 
     /// Deletes what the bucket holds of a workspace, or of one of its apps.
     pub fn clear(&self, workspace: &str, app: Option<&str>) -> Result<u64> {
+        let objects = self.objects(workspace, app)?;
+        self.delete(&objects).map_err(|(_, error)| error)?;
+        Ok(objects.len() as u64)
+    }
+
+    /// Keys of what the bucket holds of a workspace, or of one of its apps.
+    pub fn objects(&self, workspace: &str, app: Option<&str>) -> Result<Vec<String>> {
         let Some(shared) = &self.bucket else {
-            return Ok(0);
+            return Ok(Vec::new());
         };
         let prefix = match app {
             Some(app) => format!("{workspace}/{app}/"),
             None => format!("{workspace}/"),
         };
-        let mut removed = 0;
-        for key in objects_of(&shared.bucket, &prefix)? {
-            shared.bucket.delete(&key).map_err(FilesError::Store)?;
-            removed += 1;
+        objects_of(&shared.bucket, &prefix)
+    }
+
+    /// Deletes objects of the bucket, up to the first failure; that says how many were deleted before.
+    pub fn delete(&self, objects: &[String]) -> std::result::Result<(), (usize, FilesError)> {
+        let Some(shared) = &self.bucket else {
+            return Ok(());
+        };
+        for (number, key) in objects.iter().enumerate() {
+            let deleted = shared.bucket.delete(key);
+            deleted.map_err(|error| (number, FilesError::Store(error)))?;
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// Moves what lies in the folders of a workspace into the bucket, where an install or an import has left it, or

@@ -398,7 +398,16 @@ pub async fn import(
         });
     }
     let storage = server.files.storage();
-    workspaces::replace(&server.ws_dir, name, built.path().to_owned(), storage).await?;
+    let left = workspaces::replace(&server.ws_dir, name, built.path().to_owned(), storage).await?;
+    if left > 0 {
+        done.warnings.push(Warning {
+            code: "upstream",
+            entry: None,
+            message: format!(
+                "the store of files failed: {left} files of the workspace that was there are left in it"
+            ),
+        });
+    }
     // The folder has another name now: there is nothing left to delete.
     let _ = built.keep();
     server.grants.forget(name);

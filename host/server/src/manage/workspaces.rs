@@ -212,18 +212,25 @@ pub async fn remove(ws_dir: &Path, folder: PathBuf) -> Result<bool, ApiError> {
 }
 
 /// Puts a workspace that was built aside in the place of one that may be there. At every moment the
-/// old or the new one is there, or comes back at the next start.
+/// old or the new one is there, or comes back at the next start. While the store of files fails, the old one stays;
+/// if it begins to fail in the middle, so many files of the old one are left in it.
 pub async fn replace(
     ws_dir: &Path,
     ws: &str,
     built: PathBuf,
     storage: &Storage,
-) -> Result<(), ApiError> {
+) -> Result<usize, ApiError> {
+    let gone = ws_dir.join(format!("{LEFTOVER}{}", made_up_name()?));
     let (storage, name) = (storage.clone(), ws.to_owned());
     let (folder, aside) = (ws_dir.join(ws), ws_dir.join(format!("{REPLACED}{ws}")));
     let ws_dir = ws_dir.to_owned();
-    on_disk(move || {
+    let replaced = on_disk(move || {
         let _held = storage.hold(&name);
+        // What a bucket holds belongs to the old one, or to one that was deleted.
+        let objects = match storage.objects(&name, None) {
+            Ok(objects) => objects,
+            Err(error) => return Ok(Err(error)),
+        };
         if folder.exists() {
             fs::rename(&folder, &aside)?;
         }
@@ -234,14 +241,30 @@ pub async fn replace(
             return Err(error.into());
         }
         fs::File::open(&ws_dir)?.sync_all()?;
-        // What a bucket holds belongs to the old one, or to one that was deleted.
-        storage.clear(&name, None)?;
-        if aside.exists() {
-            fs::remove_dir_all(&aside).with_context(|| aside.display().to_string())?;
+        let mut left = 0;
+        if let Err((deleted, error)) = storage.delete(&objects) {
+            if deleted == 0 {
+                // Nothing is lost yet.
+                fs::rename(&folder, &built)?;
+                if aside.exists() {
+                    fs::rename(&aside, &folder)?;
+                }
+                return Ok(Err(error));
+            }
+            left = objects.len() - deleted;
+            tracing::error!(workspace = name, %error, left, "files of a replaced workspace stay in the store");
         }
-        Ok(())
+        if aside.exists() {
+            // From here on there is nothing to go back to.
+            fs::rename(&aside, &gone)?;
+            if let Err(error) = fs::remove_dir_all(&gone) {
+                tracing::warn!(workspace = name, %error, "a replaced workspace is deleted at the next start");
+            }
+        }
+        Ok(Ok(left))
     })
-    .await
+    .await?;
+    replaced.map_err(super::files::failed)
 }
 
 /// Brings back or deletes the workspaces whose replacement was interrupted.
