@@ -153,6 +153,9 @@ impl PluginCode {
         bytes: &[u8],
         standing: Standing<'_>,
     ) -> Result<PluginCode> {
+        if Parser::is_core_wasm(bytes) {
+            bail!("plugin {name} is a core module: mixer plugin component makes a component of it");
+        }
         if !Parser::is_component(bytes) {
             bail!("plugin {name} is no WebAssembly component");
         }

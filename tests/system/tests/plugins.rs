@@ -442,7 +442,7 @@ fn tests_of_a_plugin_fail_where_it_is_wrong() {
 fn what_is_no_plugin_is_named() {
     for (bytes, part) in [
         (&b""[..], "no WebAssembly component"),
-        (&b"\0asm\x01\0\0\0"[..], "no WebAssembly component"),
+        (&b"\0asm\x01\0\0\0"[..], "mixer plugin component"),
         (
             &b"\0asm\x0d\0\x01\0"[..],
             "does not export mix:ffi/family@0.1.1",
