@@ -125,7 +125,7 @@ bench-all: guests bench-lua ## Everything that has a peer, as one table with rat
 	scripts/bench-all.sh $(TARGET_DIR)
 
 .PHONY: fuzz
-fuzz: ## Fuzz lexer, parser, compiler, verifier with VM, values, queries and database files (FUZZ_SECONDS each, 60)
+fuzz: ## Fuzz lexer, parser, compiler, verifier with VM, values, queries, database files, packages, requests and messages (FUZZ_SECONDS each, 60)
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
 .PHONY: lint

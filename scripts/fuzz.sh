@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(lexer parser compiler vm values query tree database package)
+[ ${#targets[@]} -gt 0 ] || targets=(lexer parser compiler vm values query tree database package request message)
 
 # The flags of cargo-fuzz but for the sanitizer: the project is safe Rust, a finding is a panic.
 flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
@@ -29,6 +29,7 @@ for target in "${targets[@]}"; do
         lexer | parser | compiler) seeds+=(fuzz/corpus/sources) ;;
         vm) seeds+=(fuzz/corpus/executables) ;;
         database) seeds+=(fuzz/corpus/databases) ;;
+        request) seeds+=(fuzz/corpus/requests) ;;
     esac
     echo "== $target: $seconds s"
     "$bin/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -max_len=16384 \

@@ -1,12 +1,13 @@
 //! Writes what fuzzing begins with: the blocks of the conformance files and the programs of the
-//! benchmark, as sources and as executables; and the files of a database. usage: seeds FOLDER FILE…
+//! benchmark, as sources and as executables; the files of a database; a request of every kind. usage: seeds FOLDER FILE…
 
 // Instrumented code calls into the engine.
 use libfuzzer_sys as _;
 use mix_compiler::{CompileOptions, SourceFile, compile, compile_expression};
 use mix_fuzz::files::Files;
+use mix_http_api::{Facts, Head, Plan, Step, plan};
 use mix_store::{Database, OpenOptions, SaveOptions};
-use mix_value::escjson;
+use mix_value::{Value, escjson};
 use std::path::Path;
 use std::sync::Arc;
 use std::{env, fs, io};
@@ -18,7 +19,7 @@ fn main() -> io::Result<()> {
     let mut arguments = env::args().skip(1);
     let folder = arguments.next().unwrap_or_else(|| "fuzz/corpus".to_owned());
     let folder = Path::new(&folder);
-    for name in ["sources", "executables", "databases"] {
+    for name in ["sources", "executables", "databases", "requests"] {
         fs::create_dir_all(folder.join(name))?;
     }
     let (mut sources, mut executables) = (0, 0);
@@ -64,7 +65,14 @@ fn main() -> io::Result<()> {
             files.to_input(first),
         )?;
     }
-    println!("{sources} sources, {executables} executables");
+    let requests = requests();
+    for (number, request) in requests.iter().enumerate() {
+        fs::write(folder.join(format!("requests/{number}")), request)?;
+    }
+    println!(
+        "{sources} sources, {executables} executables, {} requests",
+        requests.len()
+    );
     Ok(())
 }
 
@@ -87,8 +95,8 @@ fn database() -> Result<Files, mix_store::StoreError> {
         &SaveOptions::default(),
     )?;
     let mut changed = saved[0].value()?;
-    if let mix_value::Value::Map(map) = &mut changed {
-        map.insert("next".into(), mix_value::Value::Ref(saved[1].id()?));
+    if let Value::Map(map) = &mut changed {
+        map.insert("next".into(), Value::Ref(saved[1].id()?));
     }
     db.save(vec![changed], &SaveOptions::default())?;
     db.delete(&[saved[2].id()?], "")?;
@@ -99,4 +107,32 @@ fn database() -> Result<Files, mix_store::StoreError> {
         &SaveOptions::default(),
     )?;
     Ok(files)
+}
+
+/// A request of every kind that the description of the interface names.
+fn requests() -> Vec<String> {
+    let head = Head {
+        method: "GET".to_owned(),
+        target: "/v1/_doc/openapi.json".to_owned(),
+        ..Head::default()
+    };
+    let Plan::Body(needs) = plan(&Arc::default(), head, &Facts::default()) else {
+        return Vec::new();
+    };
+    let Step::Reply(reply) = needs.with_body(&[]) else {
+        return Vec::new();
+    };
+    let text = String::from_utf8_lossy(&reply.body);
+    let document = escjson::parse_plain(&text).unwrap_or_default();
+    let paths = document.as_map().and_then(|map| map.get("paths")?.as_map());
+    let of_path = |(path, item): (&Arc<str>, &Value)| {
+        let target = path.replace('{', "").replace('}', "");
+        let methods = item.as_map().into_iter().flatten();
+        let request = |(method, _): (&Arc<str>, &Value)| {
+            let method = method.to_uppercase();
+            format!("\0{method} {target}?a=1\ncontent-type: application/json\n\n{{\"a\":1}}")
+        };
+        methods.map(request).collect::<Vec<_>>()
+    };
+    paths.into_iter().flatten().flat_map(of_path).collect()
 }
