@@ -2,7 +2,7 @@
 
 use std::io::BufReader;
 
-use mix_store::transfer::{ExportOptions, Format, ImportOptions, Records};
+use mix_store::transfer::{ExportOptions, Format, Held, ImportOptions, Records};
 use mix_store::{Database, OpenOptions, SaveOptions, StoreError};
 use mix_value::{Case, Ref, Value, escjson};
 
@@ -337,9 +337,8 @@ fn records_that_are_too_many_for_a_batch_are_imported_in_smaller_ones() -> Resul
     assert_eq!(error.expect_err("too large").code(), "too_large");
     let mut heard = Vec::new();
     let options = ImportOptions::default();
-    let count = db.import(Records::from_values(records()), &options, &mut |saved| {
-        heard.push(saved)
-    })?;
+    let held = |records: Vec<Value>| Held::of(records.into_iter().map(Ok));
+    let count = db.import_held(&held(records())?, &options, &mut |saved| heard.push(saved))?;
     assert_eq!((count, heard), (5, vec![2, 5]));
     // Content that is there already counts too.
     let changes = |stream: bool| -> Result<u64, StoreError> {
@@ -361,13 +360,13 @@ fn records_that_are_too_many_for_a_batch_are_imported_in_smaller_ones() -> Resul
             stream,
             ..ImportOptions::default()
         };
-        db.import(Records::from_values(changes), &options, &mut |_| {})
+        db.import_held(&held(changes)?, &options, &mut |_| {})
     };
     assert_eq!((changes(false)?, changes(true)?), (5, 5));
     // One that is too large by itself is named, and nothing is saved.
     let mut records = records();
     records.push(Value::map([("text", Value::from("x".repeat(17 << 20)))]));
-    let error = db.import(Records::from_values(records), &options, &mut |_| {});
+    let error = db.import_held(&held(records)?, &options, &mut |_| {});
     let error = error.expect_err("too large");
     assert_eq!(error.code(), "too_large");
     assert!(error.to_string().starts_with("record 5:"), "{error}");

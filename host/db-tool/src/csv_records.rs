@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::io::{Read, Write};
 
+use mix_store::transfer::Held;
 use mix_value::{Map, Value, escjson};
 
 use crate::csv_quotes::Quotes;
@@ -101,7 +102,7 @@ fn meaning(cell: &str) -> Option<Value> {
 }
 
 /// Reads records; with `all_text` every cell is text.
-pub(crate) fn read(input: impl Read, all_text: bool) -> Result<Vec<Value>, Failure> {
+pub(crate) fn read(input: impl Read, all_text: bool) -> Result<Held, Failure> {
     let mut reader = csv::ReaderBuilder::new().from_reader(Quotes::new(input));
     let bad = |error: csv::Error| match error.into_kind() {
         csv::ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
@@ -136,7 +137,7 @@ pub(crate) fn read(input: impl Read, all_text: bool) -> Result<Vec<Value>, Failu
         let what = format!("bad_value: line 1: the name {twice:?} stands over two columns");
         return Err(Failure::work(what));
     }
-    let mut records = Vec::new();
+    let mut records = Held::default();
     for row in reader.records() {
         let row = row.map_err(bad)?;
         let mut map = Map::new();
@@ -150,7 +151,7 @@ pub(crate) fn read(input: impl Read, all_text: bool) -> Result<Vec<Value>, Failu
                 map.insert(name.as_str().into(), value);
             }
         }
-        records.push(Value::Map(map));
+        records.push(&Value::Map(map))?;
     }
     Ok(records)
 }
@@ -176,9 +177,14 @@ mod tests {
                 write(&mut writer, &names, value).expect("writes");
             }
         }
-        assert_eq!(read(&*out, false).expect("reads"), values);
+        let values_of = |held: Held| {
+            held.iter()
+                .map(|record| record.expect("held"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(values_of(read(&*out, false).expect("reads")), values);
         let all_text = read(&b"a,b\n1,\n"[..], true).expect("reads");
-        assert_eq!(all_text, [Value::map([("a", Value::from("1"))])]);
+        assert_eq!(values_of(all_text), [Value::map([("a", Value::from("1"))])]);
     }
 
     #[test]

@@ -150,7 +150,7 @@ pub(crate) fn import(
         let rows = import_image(&args.file, target.path())?;
         return printer.line(&format!("{rows} rows imported"));
     }
-    let options = ImportOptions {
+    let mut options = ImportOptions {
         save: save_options(&args.options)?,
         stream: args.stream,
         exact: args.exact,
@@ -161,26 +161,40 @@ pub(crate) fn import(
         .map(|metadata| metadata.len());
     let bar = progress::bytes(total, terminal.progress);
     let input = BufReader::new(bar.wrap_read(open(&args.file)?));
-    let records = match format {
-        FileFormat::Csv => Records::from_values(csv_records::read(input, args.text)?),
-        FileFormat::Json => Records::new(Format::Json, Box::new(input))?,
-        FileFormat::Mp => Records::new(Format::Mp, Box::new(input))?,
-        FileFormat::Jsonl | FileFormat::Image => Records::new(Format::Jsonl, Box::new(input))?,
+    let read = |input| {
+        let format = match format {
+            FileFormat::Json => Format::Json,
+            FileFormat::Mp => Format::Mp,
+            _ => Format::Jsonl,
+        };
+        Records::new(format, Box::new(input))
     };
-    let records = match target.rehearsal()? {
-        // Of what is saved while it is read, what is read first.
-        Some(_) if args.stream => records.begun()?,
-        Some(rehearsal) => {
-            let records: Vec<Value> = records.collect::<Result<_, _>>()?;
-            rehearsal.check_import(&records, &options)?;
-            Records::from_values(records)
+    let mut progress = |saved| bar.set_message(format!("{saved} records"));
+    let rehearsal = target.rehearsal()?;
+    let count = if args.stream && format != FileFormat::Csv {
+        let mut records = read(input)?;
+        if rehearsal.is_some() {
+            // Of what is saved while it is read, what is read first.
+            records = records.begun()?;
         }
-        None => records,
+        target.create()?.import(records, &options, &mut progress)?
+    } else {
+        let records = match format {
+            FileFormat::Csv => csv_records::read(input, args.text)?,
+            _ => read(input)?.hold()?,
+        };
+        let is_checked = match rehearsal {
+            Some(rehearsal) if !args.stream => {
+                rehearsal.check_import(&records, &options)?;
+                true
+            }
+            _ => false,
+        };
+        let database = target.create()?;
+        // As long as it is as empty as that of the rehearsal, nothing else would come of another one.
+        options.stream |= is_checked && database.view().bound() == 0;
+        database.import_held(&records, &options, &mut progress)?
     };
-    let database = target.create()?;
-    let count = database.import(records, &options, &mut |saved| {
-        bar.set_message(format!("{saved} records"));
-    })?;
     bar.finish_and_clear();
     printer.line(&format!("{count} records imported"))
 }

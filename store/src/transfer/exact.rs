@@ -3,7 +3,6 @@
 use mix_value::{Map, Value, msgpack};
 use roaring::RoaringBitmap;
 
-use super::Records;
 use crate::database::Database;
 use crate::disk::{Chains, Disk};
 use crate::error::{Result, StoreError};
@@ -18,7 +17,7 @@ const MAX_RECORD: usize = 16 << 20;
 impl Database {
     pub(super) fn import_exact(
         &self,
-        records: Records<'_>,
+        records: impl Iterator<Item = Result<Value>>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<u64> {
         let app = self.turn("an exact import", |disk, table| {
@@ -57,11 +56,11 @@ impl Database {
 }
 
 /// Whether records could be imported as they are given.
-pub(super) fn check_exact(records: &[Value]) -> Result<()> {
+pub(super) fn check_exact(records: impl Iterator<Item = Result<Value>>) -> Result<()> {
     let mut chains = Chains::default();
     for (row, record) in (0..).zip(records) {
         let index = row as usize;
-        let body = exact(record.clone(), row).map_err(|error| error.in_record(index))?;
+        let body = exact(record?, row).map_err(|error| error.in_record(index))?;
         chains
             .check(row, &body)
             .map_err(|what| bad(what).in_record(index))?;

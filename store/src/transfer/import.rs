@@ -7,6 +7,7 @@ use mix_value::msgpack::{DecodeErrorKind, Reader, Token};
 use mix_value::{Value, escjson, msgpack};
 
 use super::exact::check_exact;
+use super::held::{Held, Place};
 use super::{Format, tags};
 use crate::batch::{Batch, Overlay};
 use crate::database::Database;
@@ -16,7 +17,7 @@ use crate::prepare::prepare;
 use crate::table::Table;
 
 /// Records of one commit of an import, unless they have too many bytes for one.
-const BATCH: usize = 1_000;
+pub(super) const BATCH: usize = 1_000;
 /// Longest line: the text of the greatest record, generously.
 const MAX_LINE: u64 = 128 << 20;
 
@@ -32,7 +33,7 @@ pub struct Records<'a> {
 
 enum Source<'a> {
     Lines(Box<dyn BufRead + 'a>),
-    Values(std::vec::IntoIter<Value>),
+    Held(Held, Place),
     Packed {
         bytes: Vec<u8>,
         at: usize,
@@ -53,7 +54,7 @@ impl<'a> Records<'a> {
         };
         let source = match format {
             Format::Jsonl => Source::Lines(input),
-            Format::Json => Source::Values(json(&all(&mut *input)?)?.into_iter()),
+            Format::Json => Source::Held(json(&all(&mut *input)?)?, Place::default()),
             Format::Mp => {
                 let bytes = all(&mut *input)?;
                 let mut reader = Reader::new(&bytes);
@@ -72,20 +73,23 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// Records that are there already, such as those of a table.
-    pub fn from_values(values: Vec<Value>) -> Records<'static> {
-        Records {
-            source: Source::Values(values.into_iter()),
-            count: 0,
-            ended: false,
-            first: None,
-        }
-    }
-
     /// The same, if the first one can be read.
     pub fn begun(mut self) -> Result<Records<'a>> {
         self.first = self.next().transpose()?;
         Ok(self)
+    }
+
+    /// All of them, to be gone through more than once.
+    pub fn hold(self) -> Result<Held> {
+        match self {
+            Records {
+                source: Source::Held(held, _),
+                count: 0,
+                first: None,
+                ..
+            } => Ok(held),
+            records => Held::of(records),
+        }
     }
 
     /// Where reading stands, in bytes from the start: behind the last record, or where one is malformed.
@@ -93,13 +97,13 @@ impl<'a> Records<'a> {
     pub fn offset(&self) -> Option<u64> {
         match &self.source {
             Source::Packed { at, .. } => Some(*at as u64),
-            Source::Lines(_) | Source::Values(_) => None,
+            Source::Lines(_) | Source::Held(..) => None,
         }
     }
 
     fn read(&mut self) -> Result<Option<Value>> {
         match &mut self.source {
-            Source::Values(values) => Ok(values.next()),
+            Source::Held(held, place) => held.read(place),
             Source::Lines(input) => loop {
                 let mut line = String::new();
                 let read = input
@@ -203,7 +207,7 @@ fn parse(text: &str) -> std::result::Result<Value, escjson::ParseError> {
     escjson::parse_with(text, &options)
 }
 
-fn json(bytes: &[u8]) -> Result<Vec<Value>> {
+fn json(bytes: &[u8]) -> Result<Held> {
     let whole = |reason| malformed(String::new(), reason);
     let text = std::str::from_utf8(bytes).map_err(|_| whole("the file is not UTF-8"))?;
     // An array of many records is nested one level deeper than each of them.
@@ -212,9 +216,15 @@ fn json(bytes: &[u8]) -> Result<Vec<Value>> {
         max_depth: mix_value::MAX_DEPTH + 1,
         ..escjson::Options::default()
     };
-    match escjson::parse_with(unmarked(text), &options) {
-        Ok(Value::Array(records)) => Ok(records),
-        Ok(_) => Err(whole("the file is no array of records")),
+    let (mut held, mut kept) = (Held::default(), Ok(()));
+    let items = escjson::parse_items(unmarked(text), &options, |record| {
+        if kept.is_ok() {
+            kept = held.push(&record);
+        }
+    });
+    match items {
+        Ok(true) => kept.map(|()| held),
+        Ok(false) => Err(whole("the file is no array of records")),
         Err(error) => Err(unreadable(&error, String::new())),
     }
 }
@@ -243,23 +253,37 @@ impl Database {
         if options.exact {
             return self.import_exact(records, progress);
         }
-        let mut saved = 0;
-        if options.stream {
-            let mut batch = Vec::new();
-            for record in records {
-                batch.push(record?);
-                if batch.len() == BATCH {
-                    self.import_batch(&batch, options, &mut saved, progress)?;
-                    batch.clear();
-                }
-            }
-            self.import_batch(&batch, options, &mut saved, progress)?;
-            return Ok(saved);
+        if !options.stream {
+            return self.import_held(&records.hold()?, options, progress);
         }
-        let records: Vec<Value> = records.collect::<Result<_>>()?;
-        self.rehearse(&records, &options.save)?;
-        for batch in records.chunks(BATCH) {
-            self.import_batch(batch, options, &mut saved, progress)?;
+        let (mut saved, mut batch) = (0, Vec::new());
+        for record in records {
+            batch.push(record?);
+            if batch.len() == BATCH {
+                self.import_batch(&batch, options, &mut saved, progress)?;
+                batch.clear();
+            }
+        }
+        self.import_batch(&batch, options, &mut saved, progress)?;
+        Ok(saved)
+    }
+
+    /// The same for records that are in memory already.
+    pub fn import_held(
+        &self,
+        records: &Held,
+        options: &ImportOptions,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64> {
+        if options.exact {
+            return self.import_exact(records.iter(), progress);
+        }
+        if !options.stream {
+            self.rehearse(records, &options.save)?;
+        }
+        let mut saved = 0;
+        for batch in records.batches() {
+            self.import_batch(&batch?, options, &mut saved, progress)?;
         }
         Ok(saved)
     }
@@ -286,18 +310,18 @@ impl Database {
     }
 
     /// Whether records could be imported into this database, were it new, without doing it.
-    pub fn check_import(&self, records: &[Value], options: &ImportOptions) -> Result<()> {
+    pub fn check_import(&self, records: &Held, options: &ImportOptions) -> Result<()> {
         match options.exact {
-            true => check_exact(records),
+            true => check_exact(records.iter()),
             false => self.rehearse(records, &options.save),
         }
     }
 
     /// Builds all batches without saving them.
-    fn rehearse(&self, records: &[Value], options: &SaveOptions) -> Result<()> {
+    fn rehearse(&self, records: &Held, options: &SaveOptions) -> Result<()> {
         let mut rehearsal = Rehearsal::new(self, options);
-        for batch in records.chunks(BATCH) {
-            each_part(batch, &mut |part| rehearsal.save(part))?;
+        for batch in records.batches() {
+            each_part(&batch?, &mut |part| rehearsal.save(part))?;
         }
         Ok(())
     }

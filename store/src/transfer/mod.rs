@@ -2,16 +2,19 @@
 //!
 //! [`Database::export`](crate::Database::export) writes records or the results
 //! of a query; [`Records`] reads them again, one after the other, and
-//! [`Database::import`](crate::Database::import) saves them. MessagePack has no
+//! [`Database::import`](crate::Database::import) saves them, or
+//! [`Database::import_held`](crate::Database::import_held) what is [`Held`] in memory. MessagePack has no
 //! tags: there a string `{ref}X` means a ref and `{str}` protects a string
 //! that only looks like one.
 
 mod exact;
 mod export;
+mod held;
 mod import;
 mod tags;
 
 pub use export::ExportOptions;
+pub use held::Held;
 pub use import::{ImportOptions, Records, unmarked};
 
 /// A file format of records.

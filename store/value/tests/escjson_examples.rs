@@ -2,7 +2,7 @@
 
 use mix_value::escjson::{
     Duplicates, Options, ParseErrorKind, UndefinedMembers, format, format_plain, parse,
-    parse_plain, parse_with,
+    parse_items, parse_plain, parse_with,
 };
 use mix_value::{BigInt, Case, Ref, Token, Value};
 
@@ -338,4 +338,25 @@ fn depth_is_that_of_the_value() {
     assert!(parse_with(&nested(513, "1"), &deep).is_err());
     assert!(parse(&"[".repeat(5_000_000)).is_err());
     assert!(parse(&"{\"a\":".repeat(1_000_000)).is_err());
+}
+
+#[test]
+fn items_of_an_array_come_one_by_one() {
+    let items = |text: &str| {
+        let mut items = Vec::new();
+        let whole = parse_items(text, &Options::default(), |item| items.push(item));
+        (whole, items)
+    };
+    for text in ["[]", " [1, [2, {\"a\": null}], \"x\" ] ", "[[],[]]"] {
+        let (whole, items) = items(text);
+        assert_eq!(whole, Ok(true), "{text}");
+        assert_eq!(Ok(Value::Array(items)), parse(text), "{text}");
+    }
+    for text in ["null", "{\"a\":[1]}"] {
+        assert_eq!(items(text), (Ok(false), Vec::new()), "{text}");
+    }
+    for text in ["[1,2", "[1 2]", "[1,]", "[1] 2", "", "[1,{\"a\":}]", "x"] {
+        let (whole, _) = items(text);
+        assert_eq!(whole.err(), parse(text).err(), "{text}");
+    }
 }

@@ -155,3 +155,13 @@ pub fn parse_plain(text: &str) -> Result<Value, ParseError> {
 pub fn parse_with(text: &str, options: &Options) -> Result<Value, ParseError> {
     parser::Parser::new(text, options).parse()
 }
+
+/// Parses an array and gives its items to `each` as they come, so that they need not all be in
+/// memory; false if the text is something else. An error may follow after some items.
+pub fn parse_items(
+    text: &str,
+    options: &Options,
+    each: impl FnMut(Value),
+) -> Result<bool, ParseError> {
+    parser::Parser::new(text, options).parse_items(each)
+}

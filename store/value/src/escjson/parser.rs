@@ -40,11 +40,26 @@ impl<'a> Parser<'a> {
     pub(super) fn parse(mut self) -> Result<Value, ParseError> {
         self.skip_space();
         let value = self.value(0)?;
+        self.end()?;
+        Ok(value)
+    }
+
+    pub(super) fn parse_items(mut self, each: impl FnMut(Value)) -> Result<bool, ParseError> {
+        self.skip_space();
+        if self.peek() != Some(b'[') {
+            return self.parse().map(|_| false);
+        }
+        self.items(0, each)?;
+        self.end()?;
+        Ok(true)
+    }
+
+    fn end(&mut self) -> Result<(), ParseError> {
         self.skip_space();
         if self.position < self.text.len() {
             return Err(self.error(ParseErrorKind::TrailingText));
         }
-        Ok(value)
+        Ok(())
     }
 
     /// Parses a value below `depth` containers.
@@ -72,32 +87,39 @@ impl<'a> Parser<'a> {
     }
 
     fn array(&mut self, depth: usize) -> Result<Value, ParseError> {
+        let mut items = Vec::new();
+        self.items(depth, |item| items.push(item))?;
+        Ok(Value::Array(items))
+    }
+
+    fn items(&mut self, depth: usize, mut each: impl FnMut(Value)) -> Result<(), ParseError> {
         if depth >= self.options.max_depth {
             return Err(self.error(ParseErrorKind::TooDeep(self.options.max_depth)));
         }
         self.position += 1;
-        let mut items = Vec::new();
+        let mut count = 0;
         self.skip_space();
         if self.peek() == Some(b']') {
             self.position += 1;
-            return Ok(Value::Array(items));
+            return Ok(());
         }
         loop {
             self.skip_space();
             let start = self.position;
-            self.path.push(Step::Index(items.len()));
+            self.path.push(Step::Index(count));
             let item = self.value(depth + 1)?;
             if item.is_undefined() && self.options.undefined_members != UndefinedMembers::Anywhere {
                 return Err(self.error_at(start, ParseErrorKind::Undefined));
             }
             self.path.pop();
-            items.push(item);
+            each(item);
+            count += 1;
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.position += 1,
                 Some(b']') => {
                     self.position += 1;
-                    return Ok(Value::Array(items));
+                    return Ok(());
                 }
                 Some(_) => return Err(self.error(ParseErrorKind::Expected("`,` or `]`"))),
                 None => return Err(self.error(ParseErrorKind::UnexpectedEnd)),
