@@ -37,6 +37,8 @@ pub(crate) struct Batch<'a> {
     earlier: &'a Overlay,
     /// Newest versions made by this batch.
     pending: Overlay,
+    /// Ids that it drew.
+    drawn: Vec<Id>,
     rows: Vec<NewRow>,
     /// The rows as they lie on disk.
     framed: Vec<u8>,
@@ -83,6 +85,7 @@ impl<'a> Batch<'a> {
             now: format_time(time),
             actor,
             pending: HashMap::new(),
+            drawn: Vec::new(),
             rows: Vec::new(),
             framed: Vec::new(),
             drawer: Drawer::default(),
@@ -161,10 +164,9 @@ impl<'a> Batch<'a> {
     }
 
     fn fresh(&mut self) -> Result<Chosen> {
-        Ok(Chosen {
-            id: self.drawer.draw()?,
-            fresh: true,
-        })
+        let id = self.drawer.draw()?;
+        self.drawn.push(id);
+        Ok(Chosen { id, fresh: true })
     }
 
     fn id_for(&mut self, id: Id, options: &SaveOptions) -> Result<Chosen> {
@@ -274,6 +276,16 @@ impl<'a> Batch<'a> {
     /// The rows, their bytes on disk, and what the next batch must know of them.
     pub fn finish(self) -> (Vec<NewRow>, Vec<u8>, Overlay) {
         (self.rows, self.framed, self.pending)
+    }
+
+    /// The number of rows, and what the next batch must know if nobody is told of this one: versions
+    /// with ids that were given, for the drawn ones can be named by none.
+    pub fn rehearsed(mut self) -> (usize, Overlay) {
+        for id in &self.drawn {
+            self.pending.remove(id);
+        }
+        self.pending.shrink_to_fit();
+        (self.rows.len(), self.pending)
     }
 
     /// Adds the engine-owned fields and the row.

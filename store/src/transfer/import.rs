@@ -370,8 +370,8 @@ impl Rehearsal<'_> {
         prepared
             .and_then(|records| batch.save(records, self.options))
             .map_err(|error| later(error, self.records))?;
-        let (rows, _, pending) = batch.finish();
-        self.rows = self.rows.saturating_add(rows.len() as u32);
+        let (rows, pending) = batch.rehearsed();
+        self.rows = self.rows.saturating_add(rows as u32);
         self.records += records.len() as u64;
         self.overlay.extend(pending);
         Ok(())
