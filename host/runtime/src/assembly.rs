@@ -17,7 +17,7 @@ use crate::instance::Instance;
 use crate::lock;
 use crate::manifest::{Allowance, Grant};
 use crate::neighbours::{Neighbours, ServerFunction};
-use crate::plugin::{Access, Linkers, PluginCode, Standing};
+use crate::plugin::{Access, Linkers, PluginCode, Standing, named_twice};
 use crate::secrets_key::Keys;
 use crate::shares::Shares;
 use crate::tape::Tape;
@@ -409,9 +409,7 @@ fn refuse_one_name(plugins: &[PluginCode], families: usize) -> Result<()> {
         let name = &plugin.name;
         let is_taken = plugins[..number].iter().any(|other| other.name == *name);
         if is_taken || guests::FAMILIES.contains(&name.as_str()) {
-            bail!(
-                "two plugins are named {name} (in their manifests, or as files): what is granted goes by the name"
-            );
+            return Err(named_twice(name));
         }
     }
     Ok(())

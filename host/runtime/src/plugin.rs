@@ -144,6 +144,14 @@ pub enum Entry {
     },
 }
 
+/// The error for two plugins that grants cannot tell apart.
+pub fn named_twice(name: &str) -> anyhow::Error {
+    anyhow!(
+        "two plugins are named {name}, or a plugin and a family (in their manifests, or as files): what is granted goes by \
+         the name, so give one of them another"
+    )
+}
+
 impl PluginCode {
     /// Compiles a plugin (or takes its native code from the cache) and asks it for its functions.
     pub async fn load(
@@ -236,6 +244,11 @@ impl PluginCode {
             Standing::Inspected => (Access::Granted, Allowance::default()),
         };
         Ok(code)
+    }
+
+    /// True for the record store that is part of the program.
+    pub fn is_record_store(&self) -> bool {
+        self.trusted && self.access == Access::Records
     }
 
     /// True if one instance serves many runs.

@@ -61,7 +61,7 @@ pub async fn check(
     }
 }
 
-/// The failure of a call, with its cause if that is want of room: in a component a file says of a write no more than
+/// The failure of a call of the record store, with its cause if that is want of room: in a component a file says of a write no more than
 /// that it failed.
 pub async fn judged(place: &Place, failure: Failure) -> Failure {
     if place.is_memory() || !is_io(&failure) {

@@ -164,10 +164,7 @@ impl RunContext {
             .target(function)
             .ok_or_else(|| unknown(function))?;
         let span = self.trace.as_ref().and_then(|_| self.span(target));
-        let mut result = self.call_target(target, args, deadline).await;
-        if let Err(failure) = result {
-            result = Err(room::judged(&self.place, failure).await);
-        }
+        let result = self.call_target(target, args, deadline).await;
         match (span, &result) {
             // It is started instead, and recorded there.
             (Some(span), Err(failure)) if failure.code == contract::WAITS => span.discard(),
@@ -268,10 +265,7 @@ impl RunContext {
         args: Vec<u8>,
     ) -> Started {
         let span = self.trace.as_ref().and_then(|_| self.span(target));
-        let mut started = self.start_traced(desk, target, args).await;
-        if let Err(failure) = started {
-            started = Err(room::judged(&self.place, failure).await);
-        }
+        let started = self.start_traced(desk, target, args).await;
         match (span, &started) {
             // Another function is started instead, and recorded there.
             (Some(span), Err(failure)) if failure.code == contract::WAITS => span.discard(),
@@ -323,6 +317,10 @@ impl RunContext {
         loop {
             let (link, address) = self.address(desk, target, attempt.args).await?;
             match link.instance.start(address, desk).await {
+                // Others might say so to have the disk tried again and again.
+                Ok(Err(failure)) if self.assembly.plugins[target.plugin].is_record_store() => {
+                    return Err(room::judged(&self.place, failure).await);
+                }
                 Ok(started) => return started,
                 Err(back) => attempt = Attempt::after(attempt.number, back, &link, target)?,
             }

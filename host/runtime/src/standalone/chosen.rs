@@ -8,7 +8,7 @@ use crate::compose::Composition;
 use crate::contract;
 use crate::guests;
 use crate::manifest::{Grant, Manifest};
-use crate::plugin::{Linkers, PluginCode, Standing};
+use crate::plugin::{Linkers, PluginCode, Standing, named_twice};
 use anyhow::{Context, Result, bail};
 use mix_sandbox::engine;
 use std::borrow::Cow;
@@ -104,10 +104,7 @@ pub(super) async fn families(recipe: &Recipe) -> Result<Vec<Chosen<'_>>> {
             .iter()
             .any(|other| other.about.name == family.about.name)
         {
-            bail!(
-                "two plugins are named {} (in their manifests, or as files): what is granted goes by the name",
-                family.about.name
-            );
+            return Err(named_twice(&family.about.name));
         }
         chosen.push(family);
     }
