@@ -6,11 +6,18 @@ use crate::instance::{failure, failure_of};
 use crate::workspace::Place;
 use mix_app_files::FilesError;
 use mix_value::{Value, msgpack};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-/// Bytes that are tried to be written where a write has failed.
-const TRIAL: usize = 4 << 20;
+/// Fewest bytes that are tried to be written where a write has failed.
+const TRIAL: u64 = 4 << 20;
+/// Most of them: the largest commit.
+const LARGEST_TRIAL: u64 = 64 << 20;
+/// What a record may grow to, of which an upsert brings a few members only.
+const RECORD: u64 = 16 << 20;
+/// The fields that the store adds to a record, and what it writes for one that is deleted, are at
+/// most that many times as long as the shortest record or id in a call.
+const GROWTH: u64 = 16;
 
 /// Functions of the record store that add to what is stored.
 const GROWING: [&str; 6] = [
@@ -61,14 +68,14 @@ pub async fn check(
     }
 }
 
-/// The failure of a call of the record store, with its cause if that is want of room: in a component a file says of a write no more than
-/// that it failed.
-pub async fn judged(place: &Place, failure: Failure) -> Failure {
+/// The failure of a call of the record store with so many bytes of arguments, with its cause if that is want of room: in a component a
+/// file says of a write no more than that it failed.
+pub async fn judged(place: &Place, function: &str, size: usize, failure: Failure) -> Failure {
     if place.is_memory() || !is_io(&failure) {
         return failure;
     }
-    let folder = place.folder();
-    let trying = tokio::task::spawn_blocking(move || is_full(&folder));
+    let (folder, trial) = (place.folder(), trial(function, size as u64));
+    let trying = tokio::task::spawn_blocking(move || is_full(&folder, trial));
     caused(failure, trying.await.unwrap_or(false))
 }
 
@@ -93,12 +100,22 @@ fn is_io(failure: &Failure) -> bool {
     code.and_then(Value::as_str) == Some("db_io")
 }
 
-/// True if there is no room on the disk of a folder, which may be gone.
-fn is_full(folder: &Path) -> bool {
+/// How many bytes a call may have tried to write.
+fn trial(function: &str, size: u64) -> u64 {
+    let least = match function {
+        "$db_upsert_a" | "$db_upsert_ar" | "$db_http_save" => RECORD.saturating_add(TRIAL),
+        _ => TRIAL,
+    };
+    size.saturating_mul(GROWTH).clamp(least, LARGEST_TRIAL)
+}
+
+/// True if there is no room for so many bytes on the disk of a folder, which may be gone.
+fn is_full(folder: &Path, trial: u64) -> bool {
     let Some(there) = folder.ancestors().find(|folder| folder.is_dir()) else {
         return false;
     };
-    let tried = tempfile::tempfile_in(there).and_then(|mut file| file.write_all(&vec![0; TRIAL]));
+    let tried = tempfile::tempfile_in(there)
+        .and_then(|mut file| std::io::copy(&mut std::io::repeat(0).take(trial), &mut file));
     tried.is_err_and(|error| {
         matches!(
             error.kind(),
@@ -133,7 +150,16 @@ mod tests {
         );
         assert!(!is_io(&full));
         let scratch = tempfile::tempdir().expect("a folder");
-        assert!(!is_full(&scratch.path().join("gone/v2")));
+        assert!(!is_full(&scratch.path().join("gone/v2"), 1));
+    }
+
+    #[test]
+    fn as_much_is_tried_as_a_call_may_have_written() {
+        assert_eq!(trial("$db_save_a", 100), TRIAL);
+        assert_eq!(trial("$db_save_a", 6 << 20), LARGEST_TRIAL);
+        assert_eq!(trial("$db_save_a", u64::MAX), LARGEST_TRIAL);
+        assert!(trial("$db_upsert_a", 100) > RECORD);
+        assert!(trial("$db_save_one", 1 << 20) >= 16 << 20);
     }
 
     #[test]

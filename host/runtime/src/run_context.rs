@@ -313,13 +313,15 @@ impl RunContext {
         target: Target,
         args: Vec<u8>,
     ) -> Started {
+        let size = args.len();
         let mut attempt = Attempt::first(args);
         loop {
             let (link, address) = self.address(desk, target, attempt.args).await?;
             match link.instance.start(address, desk).await {
                 // Others might say so to have the disk tried again and again.
                 Ok(Err(failure)) if self.assembly.plugins[target.plugin].is_record_store() => {
-                    return Err(room::judged(&self.place, failure).await);
+                    let function = self.assembly.name_of(target);
+                    return Err(room::judged(&self.place, function, size, failure).await);
                 }
                 Ok(started) => return started,
                 Err(back) => attempt = Attempt::after(attempt.number, back, &link, target)?,
