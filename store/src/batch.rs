@@ -22,6 +22,8 @@ use crate::time::format_time;
 
 /// Longest encoded record.
 const MAX_RECORD: usize = 16 << 20;
+/// Fields that each version copies from the one before.
+const COPIED: [&str; 2] = [fields::CREATED_AT, fields::CREATED_BY];
 /// Longest encoded batch.
 pub(crate) const MAX_BATCH: usize = 64 << 20;
 
@@ -278,13 +280,24 @@ impl<'a> Batch<'a> {
         (self.rows, self.framed, self.pending)
     }
 
-    /// The number of rows, and what the next batch must know if nobody is told of this one: versions
-    /// with ids that were given, for the drawn ones can be named by none.
-    pub fn rehearsed(mut self) -> (usize, Overlay) {
+    /// The number of rows, and what later batches must know if nobody is told of this one: versions
+    /// with ids that were given and are `named` again, for the drawn ones can be named by none. Of a
+    /// version that nothing is put over, only the fields that the next one copies are kept.
+    pub fn rehearsed(
+        mut self,
+        named: impl Fn(&Id) -> bool,
+        options: &SaveOptions,
+    ) -> (usize, Overlay) {
         for id in &self.drawn {
             self.pending.remove(id);
         }
+        self.pending.retain(|id, _| named(id));
         self.pending.shrink_to_fit();
+        if !options.upsert {
+            for pending in self.pending.values_mut() {
+                pending.body = raw::only(&pending.body, &COPIED).into();
+            }
+        }
         (self.rows.len(), self.pending)
     }
 

@@ -20,6 +20,26 @@ pub fn member<'a>(encoded: &'a [u8], key: &str) -> Option<&'a [u8]> {
     None
 }
 
+/// An encoded map of those members of another one that have one of these keys, given in order.
+pub(crate) fn only(encoded: &[u8], keys: &[&str]) -> Vec<u8> {
+    let found = keys.iter().map(|key| (key, member(encoded, key)));
+    let found: Vec<_> = found
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect();
+    let mut out = Vec::new();
+    let mut writer = mix_value::msgpack::Writer::new(&mut out);
+    // A few members with short names always have a form.
+    let written = writer.map(found.len()).and_then(|()| {
+        found.iter().try_for_each(|(key, value)| {
+            writer.str(key)?;
+            writer.raw(value);
+            Ok(())
+        })
+    });
+    debug_assert!(written.is_ok());
+    out
+}
+
 /// A copy of an encoded map in which `key` has the value `number`.
 pub(crate) fn with_int(encoded: &[u8], key: &str, number: i64) -> Option<Vec<u8>> {
     let mut reader = Reader::new(encoded);

@@ -382,3 +382,39 @@ fn records_that_are_too_many_for_a_batch_are_imported_in_smaller_ones() -> Resul
     }
     Ok(())
 }
+
+#[test]
+fn a_record_that_another_batch_makes_too_large_is_found_before_anything_is_saved() {
+    let id = |character: &str| Value::Ref(Ref::new(&character.repeat(32)).expect("ref"));
+    let part = |character: &str, name: &str, size: usize| {
+        Value::map([
+            ("_rmx_id", id(character)),
+            (name, Value::binary(vec![0; size])),
+        ])
+    };
+    let others = || (0..1_500).map(|n| Value::map([("n", Value::Int(n))]));
+    let attempt = |upsert: bool, second: &str| {
+        let db = memory();
+        let records = [part("a", "first", 9 << 20)].into_iter();
+        let records = records
+            .chain(others())
+            .chain([part(second, "second", 9 << 20)]);
+        let held = Held::of(records.map(Ok)).expect("held");
+        let options = ImportOptions {
+            save: SaveOptions {
+                upsert,
+                ..SaveOptions::default()
+            },
+            ..ImportOptions::default()
+        };
+        let done = db.import_held(&held, &options, &mut |_| ());
+        (done, db.view().stat().expect("counts").rows)
+    };
+    let (together, rows) = attempt(true, "a");
+    let error = together.expect_err("18 MiB");
+    assert_eq!((error.code(), rows), ("too_large", 0));
+    assert!(error.to_string().starts_with("record 1501:"), "{error}");
+    // Put in its place, or beside it, it is small enough.
+    assert_eq!(attempt(false, "a").1, 1_502);
+    assert_eq!(attempt(true, "b").1, 1_502);
+}

@@ -64,6 +64,19 @@ impl Held {
         self.count == 0
     }
 
+    /// The encoded records, one after the other, as far as they can be read.
+    pub(super) fn encoded(&self) -> impl Iterator<Item = &[u8]> {
+        self.batches.iter().flat_map(|bytes| {
+            let mut offset = 0;
+            std::iter::from_fn(move || {
+                let mut reader = Reader::at(bytes, offset);
+                let record = reader.raw_value().ok()?;
+                offset = reader.position();
+                Some(record)
+            })
+        })
+    }
+
     /// One after the other.
     pub fn iter(&self) -> impl Iterator<Item = Result<Value>> + '_ {
         let mut place = Place::default();

@@ -8,6 +8,7 @@ use mix_value::{Value, escjson, msgpack};
 
 use super::exact::check_exact;
 use super::held::{Held, Place};
+use super::repeated::Repeated;
 use super::{Format, tags};
 use crate::batch::{Batch, Overlay};
 use crate::database::Database;
@@ -319,7 +320,10 @@ impl Database {
 
     /// Builds all batches without saving them.
     fn rehearse(&self, records: &Held, options: &SaveOptions) -> Result<()> {
-        let mut rehearsal = Rehearsal::new(self, options);
+        let mut rehearsal = Rehearsal {
+            repeated: Repeated::among(records),
+            ..Rehearsal::new(self, options)
+        };
         for batch in records.batches() {
             each_part(&batch?, &mut |part| rehearsal.save(part))?;
         }
@@ -347,6 +351,8 @@ struct Rehearsal<'a> {
     table: Arc<Table>,
     options: &'a SaveOptions,
     overlay: Overlay,
+    /// Ids that later batches may name.
+    repeated: Repeated,
     rows: u32,
     records: u64,
 }
@@ -359,6 +365,7 @@ impl Rehearsal<'_> {
             table,
             options,
             overlay: Overlay::new(),
+            repeated: Repeated::default(),
             records: 0,
         }
     }
@@ -370,7 +377,7 @@ impl Rehearsal<'_> {
         prepared
             .and_then(|records| batch.save(records, self.options))
             .map_err(|error| later(error, self.records))?;
-        let (rows, pending) = batch.rehearsed();
+        let (rows, pending) = batch.rehearsed(|id| self.repeated.has(id), self.options);
         self.rows = self.rows.saturating_add(rows as u32);
         self.records += records.len() as u64;
         self.overlay.extend(pending);

@@ -11,6 +11,7 @@ mod exact;
 mod export;
 mod held;
 mod import;
+mod repeated;
 mod tags;
 
 pub use export::ExportOptions;
