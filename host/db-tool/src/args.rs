@@ -182,13 +182,13 @@ pub struct QueryArgs {
     #[arg(long)]
     pub deleted: bool,
     /// As of a watermark, a row count or a time.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub as_of: Option<String>,
     /// Results left out at the beginning.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub skip: Option<u64>,
     /// Most results.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub limit: Option<u64>,
     /// How the query is answered.
     #[arg(long)]
@@ -237,6 +237,19 @@ pub struct ImportArgs {
     /// CSV: every cell is text.
     #[arg(long)]
     pub text: bool,
+    /// CSV: the character between cells, or `tab` (default: a comma).
+    #[arg(long, value_name = "C", value_parser = delimiter)]
+    pub delimiter: Option<u8>,
+}
+
+/// One character that is no quote and ends no line.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [b'"' | b'\n' | b'\r'] => Err("a quote or the end of a line delimits no cells".into()),
+        [one] => Ok(*one),
+        _ => Err(format!("{text:?} is no ASCII character and not \"tab\"")),
+    }
 }
 
 /// `500ms`, `60s`, `5m`, `2h`; a bare number is seconds.
@@ -268,6 +281,16 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         for bad in ["", "x", "-1s", "1.5s", "99999999999999999h"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn delimiters() {
+        assert_eq!(delimiter(";"), Ok(b';'));
+        assert_eq!(delimiter("tab"), Ok(b'\t'));
+        assert_eq!(delimiter("\t"), Ok(b'\t'));
+        for bad in ["", ";;", "\"", "\n", "€"] {
+            assert!(delimiter(bad).is_err(), "{bad}");
         }
     }
 }

@@ -21,6 +21,7 @@ enum Place {
 /// Hands bytes on and looks at the quotes among them.
 pub(crate) struct Quotes<R> {
     input: R,
+    delimiter: u8,
     place: Place,
     line: u64,
     /// The line in which the present cell began.
@@ -31,9 +32,10 @@ pub(crate) struct Quotes<R> {
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl<R: Read> Quotes<R> {
-    pub fn new(input: R) -> Quotes<R> {
+    pub fn new(input: R, delimiter: u8) -> Quotes<R> {
         Quotes {
             input,
+            delimiter,
             place: Place::Start,
             line: 1,
             opened: 1,
@@ -49,7 +51,8 @@ impl<R: Read> Quotes<R> {
             }
             (Place::Quoted, b'"') => Place::Closing,
             (Place::Closing, b'"') | (Place::Quoted, _) => Place::Quoted,
-            (_, b',' | b'\n' | b'\r') => Place::Start,
+            (_, b'\n' | b'\r') => Place::Start,
+            (_, byte) if byte == self.delimiter => Place::Start,
             (Place::Closing, _) => {
                 return Err(format!(
                     "line {}: text follows the closing quote of a cell",
@@ -92,8 +95,12 @@ mod tests {
     use super::*;
 
     fn all(text: &str) -> Result<(), String> {
+        all_between(b',', text)
+    }
+
+    fn all_between(delimiter: u8, text: &str) -> Result<(), String> {
         let mut read = String::new();
-        let done = Quotes::new(text.as_bytes()).read_to_string(&mut read);
+        let done = Quotes::new(text.as_bytes(), delimiter).read_to_string(&mut read);
         done.map_err(|error| error.to_string())?;
         assert_eq!(read, text);
         Ok(())
@@ -111,6 +118,8 @@ mod tests {
         ] {
             assert_eq!(all(text), Ok(()), "{text}");
         }
+        assert_eq!(all_between(b';', "a;b\n\"1\";2,\"3\n"), Ok(()));
+        assert!(all("a;b\n\"1\";2\n").is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use mix_value::{Map, Value, escjson};
 use crate::csv_quotes::Quotes;
 use crate::failure::Failure;
 use crate::output::text;
+use crate::say;
 
 /// The column of values that are no maps.
 const VALUE: &str = "value";
@@ -101,9 +102,20 @@ fn meaning(cell: &str) -> Option<Value> {
     Some(Value::from(cell))
 }
 
-/// Reads records; with `all_text` every cell is text.
-pub(crate) fn read(input: impl Read, all_text: bool) -> Result<Held, Failure> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(Quotes::new(input));
+/// How cells are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cells {
+    /// What stands between them.
+    pub delimiter: u8,
+    /// Every one is text.
+    pub all_text: bool,
+}
+
+/// Reads records.
+pub(crate) fn read(input: impl Read, cells: Cells) -> Result<Held, Failure> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(cells.delimiter)
+        .from_reader(Quotes::new(input, cells.delimiter));
     let bad = |error: csv::Error| match error.into_kind() {
         csv::ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             Failure::work(format!("bad_value: {error}"))
@@ -137,12 +149,19 @@ pub(crate) fn read(input: impl Read, all_text: bool) -> Result<Held, Failure> {
         let what = format!("bad_value: line 1: the name {twice:?} stands over two columns");
         return Err(Failure::work(what));
     }
+    if let [only] = &*names
+        && only.contains([',', ';', '\t', '|'])
+    {
+        say(format_args!(
+            "warning: the file has one column with the name {only:?}; `--delimiter` says what stands between cells"
+        ));
+    }
     let mut records = Held::default();
     for row in reader.records() {
         let row = row.map_err(bad)?;
         let mut map = Map::new();
         for (name, cell) in names.iter().zip(&row) {
-            let value = if all_text {
+            let value = if cells.all_text {
                 (!cell.is_empty()).then(|| Value::from(cell))
             } else {
                 meaning(cell)
@@ -159,6 +178,11 @@ pub(crate) fn read(input: impl Read, all_text: bool) -> Result<Held, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const COMMAS: Cells = Cells {
+        delimiter: b',',
+        all_text: false,
+    };
 
     #[test]
     fn values_come_back() {
@@ -182,8 +206,12 @@ mod tests {
                 .map(|record| record.expect("held"))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(values_of(read(&*out, false).expect("reads")), values);
-        let all_text = read(&b"a,b\n1,\n"[..], true).expect("reads");
+        assert_eq!(values_of(read(&*out, COMMAS).expect("reads")), values);
+        let texts = Cells {
+            all_text: true,
+            ..COMMAS
+        };
+        let all_text = read(&b"a,b\n1,\n"[..], texts).expect("reads");
         assert_eq!(values_of(all_text), [Value::map([("a", Value::from("1"))])]);
     }
 
@@ -194,11 +222,11 @@ mod tests {
             ("a,a\n1,2\n", "line 1: the name \"a\""),
             ("a\n1\n\"2\n3\n", "line 3: the quote"),
         ] {
-            let failure = read(text.as_bytes(), false).expect_err(text);
+            let failure = read(text.as_bytes(), COMMAS).expect_err(text);
             assert!(failure.message.contains(expected), "{failure}");
             assert_eq!(failure.code, 1);
         }
-        let failure = read(&b"a\n\xff\n"[..], false).expect_err("not UTF-8");
+        let failure = read(&b"a\n\xff\n"[..], COMMAS).expect_err("not UTF-8");
         assert!(failure.message.contains("not UTF-8"), "{failure}");
     }
 }

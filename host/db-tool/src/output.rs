@@ -12,6 +12,10 @@ use crate::failure::Failure;
 
 /// Longest text of a cell of a table, in characters.
 const CELL: usize = 60;
+/// Terminals with fewer columns do not know their width, as those without a window.
+const NARROWEST: u16 = 10;
+/// The width that such a terminal is taken to have.
+const USUAL: u16 = 80;
 
 /// Prints values in the format that was asked for.
 pub(crate) struct Printer<'a> {
@@ -120,6 +124,9 @@ fn new_table() -> Table {
     table
         .load_preset(presets::UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_some_and(|width| width < NARROWEST) {
+        table.set_width(USUAL);
+    }
     table
 }
 

@@ -138,8 +138,8 @@ pub(crate) fn import(
         None if is_stdin => FileFormat::Jsonl,
         None => format_of(&args.file)?,
     };
-    if args.text && format != FileFormat::Csv {
-        return Err(Failure::usage("--text is for CSV"));
+    if format != FileFormat::Csv && (args.text || args.delimiter.is_some()) {
+        return Err(Failure::usage("--text and --delimiter are for CSV"));
     }
     if format == FileFormat::Image {
         if args.stream || args.exact || !args.options.is_empty() {
@@ -169,6 +169,10 @@ pub(crate) fn import(
         };
         Records::new(format, Box::new(input))
     };
+    let cells = csv_records::Cells {
+        delimiter: args.delimiter.unwrap_or(b','),
+        all_text: args.text,
+    };
     let mut progress = |saved| bar.set_message(format!("{saved} records"));
     let rehearsal = target.rehearsal()?;
     let count = if args.stream && format != FileFormat::Csv {
@@ -180,7 +184,7 @@ pub(crate) fn import(
         target.create()?.import(records, &options, &mut progress)?
     } else {
         let records = match format {
-            FileFormat::Csv => csv_records::read(input, args.text)?,
+            FileFormat::Csv => csv_records::read(input, cells)?,
             _ => read(input)?.hold()?,
         };
         let is_checked = match rehearsal {

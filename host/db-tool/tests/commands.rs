@@ -490,3 +490,44 @@ fn what_is_wrong_with_the_input_is_said() {
     }
     assert!(!app.exists());
 }
+
+#[test]
+fn cells_may_have_another_delimiter() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).expect("writes");
+        path.display().to_string()
+    };
+    let bare = |app: &Path| ok(app, &["export", "--bare"]);
+    for (name, delimiter, content) in [
+        ("semicolons.csv", ";", "a;b\r\n1,5;\"x;\"\"y\"\"\"\r\n"),
+        ("tabs.csv", "tab", "a\tb\n1,5\t\"x;\"\"y\"\"\"\n"),
+    ] {
+        let app = folder.path().join(name.replace(".csv", ""));
+        let file = file(name, content);
+        ok(&app, &["import", &file, "--delimiter", delimiter]);
+        assert_eq!(bare(&app), "{\"a\":\"1,5\",\"b\":\"x;\\\"y\\\"\"}\n");
+    }
+    let lines = file("lines.jsonl", "{}\n");
+    let wrong = db(
+        &folder.path().join("none"),
+        &["import", &lines, "--delimiter", ";"],
+    );
+    let wrong = wrong.expect_err("no CSV");
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.message.contains("for CSV"), "{wrong}");
+}
+
+#[test]
+fn a_copy_that_did_not_end_is_begun_anew() {
+    let (folder, _) = people();
+    let (app, copy) = (folder.path().join("app"), folder.path().join("copy"));
+    fs::create_dir_all(copy.join("v2.new")).expect("the beginning of one");
+    let failure = db(&copy, &["stat"]).expect_err("half a copy");
+    assert_eq!(failure.code, 5);
+    assert!(failure.message.contains("begins it anew"), "{failure}");
+    ok(&app, &["copy", "--out", copy.to_str().expect("path")]);
+    let all = ["export", "--history", "--deleted"];
+    assert_eq!(ok(&copy, &all), ok(&app, &all));
+}

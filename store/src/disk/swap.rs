@@ -64,12 +64,26 @@ pub(crate) fn enter(
         looks += 1;
         if looks > LOOKS {
             // There is a database, under another name: nobody may begin a new one here.
+            let holder = match app.exists(OLD).doing(looking)? || is_complete(app) {
+                true => {
+                    "a compaction that has not ended; whoever opens the database with the lock of its folder ends it"
+                }
+                false => {
+                    "a copy, repair or import that has not ended; the same command again begins it anew"
+                }
+            };
             return Err(StoreError::Locked {
-                holder: "a compaction that has not ended; whoever opens the database with the lock of its folder ends it".into(),
+                holder: holder.into(),
             });
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
+}
+
+/// True if everything that replaces the database is there.
+fn is_complete(app: &dyn AppFolder) -> bool {
+    let new = app.folder(NEW);
+    new.is_ok_and(|new| new.exists(COMPLETE).unwrap_or(false))
 }
 
 /// Refuses a folder without a state beside one that has one: to take it for the
