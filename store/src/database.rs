@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use crate::disk::{Disk, LIVE, Previous, Snapshot, enter, process_id, read_only, salvage};
+use crate::disk::{Disk, LIVE, Previous, Snapshot, enter, read_only, salvage};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_whole};
+use crate::holder;
 use crate::ids::draw;
 use crate::notice::Listeners;
 use crate::options::OpenOptions;
@@ -397,13 +398,10 @@ fn check_name(folder: &dyn Folder, expected: Option<&str>) -> Result<Option<Stri
 
 /// The exclusive lock of the operating system; none where there are none.
 pub(crate) fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::fs::File>> {
-    use std::io::{Read, Seek, Write};
     const POLL: u64 = 20;
-    /// Longest note of a holder that is shown.
-    const NOTE: u64 = 200;
 
     let path = path.join("LOCK");
-    let mut file = std::fs::OpenOptions::new()
+    let mut file = NativeFolder::options()
         .read(true)
         .write(true)
         .create(true)
@@ -419,15 +417,9 @@ pub(crate) fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::
                 waited += POLL;
             }
             Err(std::fs::TryLockError::WouldBlock) => {
-                let mut note = String::new();
-                let read = std::io::Read::by_ref(&mut file)
-                    .take(NOTE)
-                    .read_to_string(&mut note);
-                let holder = match read {
-                    Ok(_) if !note.trim().is_empty() => note.trim().to_owned(),
-                    _ => "another process (LOCK)".into(),
-                };
-                return Err(StoreError::Locked { holder });
+                return Err(StoreError::Locked {
+                    holder: holder::of(&mut file),
+                });
             }
             Err(std::fs::TryLockError::Error(error))
                 if error.kind() == std::io::ErrorKind::Unsupported =>
@@ -439,17 +431,6 @@ pub(crate) fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::
             }
         }
     }
-    // Who is kept out wants to know by whom; the lock itself does not need the note.
-    let since = crate::time::format_time(options.clock.now());
-    let mut note = format!("{} (pid {}, since {since})", options.program, process_id());
-    // Written over the one before: to cut the file first would cost a write to the disk.
-    let before = file
-        .metadata()
-        .map_or(0, |metadata| metadata.len().min(NOTE));
-    while (note.len() as u64) + 1 < before {
-        note.push(' ');
-    }
-    note.push('\n');
-    let _ = file.rewind().and_then(|()| file.write_all(note.as_bytes()));
+    holder::note(&mut file, &options.program, options.clock.now());
     Ok(Some(file))
 }

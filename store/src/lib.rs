@@ -61,6 +61,7 @@ mod disk;
 pub mod error;
 pub mod fields;
 pub mod folder;
+pub mod holder;
 mod ids;
 mod index;
 mod log;

@@ -3,7 +3,8 @@
 use crate::staging::private_folder;
 use mix_package::{Package, PackageError, RecordSet, RecordSource, Result, Source};
 use mix_store::query::{Pipeline, QueryItem, QueryOptions};
-use mix_store::{Database, OpenOptions, StoreError, import_image};
+use mix_store::time::{Clock, SystemClock};
+use mix_store::{Database, OpenOptions, StoreError, holder, import_image};
 use mix_value::{Map, Ref, Value};
 use std::fs::{self, File, OpenOptions as FileOptions, TryLockError};
 use std::io::{BufWriter, Write};
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Who wrote, in records of the installer itself.
 pub(crate) const SYSTEM: &str = "_rmx_system";
+/// Who has a database open, for those who are kept out.
+const PROGRAM: &str = "mixer install";
 /// Longest wait for a database that another process has open.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a database in memory.
@@ -33,20 +36,25 @@ pub(crate) fn failed(error: StoreError) -> PackageError {
 pub(crate) fn lock(app: &Path) -> Result<File> {
     let end = Instant::now() + PATIENCE;
     loop {
-        let file = FileOptions::new()
+        let mut file = FileOptions::new()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .mode(0o600)
             .open(app.join("LOCK"))?;
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => {
+                holder::note(&mut file, PROGRAM, SystemClock.now());
+                return Ok(file);
+            }
             Err(TryLockError::Error(error)) => return Err(error.into()),
             Err(TryLockError::WouldBlock) if Instant::now() < end => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(TryLockError::WouldBlock) => {
-                let message = "the records of the app are in use by another process";
+                let holder = holder::of(&mut file);
+                let message = format!("the records of the app are in use by {holder}");
                 return Err(PackageError::new("db_locked", message));
             }
         }
@@ -57,7 +65,7 @@ pub(crate) fn lock(app: &Path) -> Result<File> {
 pub(crate) fn open(folder: &Path, app: &str) -> Result<Database> {
     let options = OpenOptions {
         name: Some(app.to_owned()),
-        program: "mixer install".to_owned(),
+        program: PROGRAM.to_owned(),
         memory_limit: MEMORY,
         os_lock_held: true,
         ..OpenOptions::default()

@@ -3,6 +3,8 @@
 use crate::bindings::Failure;
 use crate::workspace::private_folder;
 use anyhow::{Context, Result};
+use mix_store::holder;
+use mix_store::time::{Clock, SystemClock};
 use mix_value::{Map, Value, msgpack};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,9 +21,11 @@ pub struct AppLock(#[allow(dead_code, reason = "held, never read")] File);
 
 /// Somebody else has the records open.
 #[derive(Debug, thiserror::Error)]
-#[error("the records in {} are in use by another process", .folder.display())]
+#[error("the records in {} are in use by {holder}", .folder.display())]
 pub struct Locked {
     folder: PathBuf,
+    /// Program, process and since when, as far as that is known.
+    holder: String,
 }
 
 impl Locked {
@@ -31,7 +35,10 @@ impl Locked {
         detail.insert(Arc::from("code"), Value::String(Arc::from("db_locked")));
         Failure {
             code: "ERR_IO".to_owned(),
-            message: "the records of the app are in use by another process".to_owned(),
+            message: format!(
+                "db_locked: the records of the app are in use by {}",
+                self.holder
+            ),
             detail: msgpack::encode(&Value::Map(detail)).ok(),
         }
     }
@@ -39,11 +46,14 @@ impl Locked {
 
 /// Takes the lock on an app's records, waiting a moment for another process.
 pub async fn take(folder: &Path) -> Result<AppLock> {
-    let file = open(&folder.join("LOCK"))?;
+    let mut file = open(&folder.join("LOCK"))?;
     let end = Instant::now() + PATIENCE;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(AppLock(file)),
+            Ok(()) => {
+                holder::note(&mut file, "mixer", SystemClock.now());
+                return Ok(AppLock(file));
+            }
             Err(TryLockError::Error(error)) => {
                 return Err(error).context("the lock file of the app cannot be locked");
             }
@@ -53,6 +63,7 @@ pub async fn take(folder: &Path) -> Result<AppLock> {
             Err(TryLockError::WouldBlock) => {
                 return Err(Locked {
                     folder: folder.to_owned(),
+                    holder: holder::of(&mut file),
                 }
                 .into());
             }
@@ -77,6 +88,7 @@ fn open(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .mode(0o600)
         .open(path)

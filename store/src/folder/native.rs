@@ -34,7 +34,8 @@ impl NativeFolder {
         Ok(NativeFolder::new(path))
     }
 
-    fn options() -> OpenOptions {
+    /// How files are made: for their owner only, where the platform knows owners.
+    pub(crate) fn options() -> OpenOptions {
         #[allow(unused_mut)] // Only changed on platforms with file modes.
         let mut options = OpenOptions::new();
         #[cfg(unix)]

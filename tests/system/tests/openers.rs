@@ -302,3 +302,42 @@ fn work_on_all_records_of_an_app_is_done_one_at_a_time() {
         assert_eq!(answers.recv().expect("an answer").status, 200);
     });
 }
+
+#[test]
+fn whoever_is_kept_out_is_told_by_whom() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let program = repository().join("tests/system/programs/limits");
+    install(program, folder.path(), "local", "limits");
+    let record = folder.path().join("record.json");
+    std::fs::write(&record, "{\"n\":1}").expect("writes");
+    let app = folder.path().join("local/limits");
+    let (app, record) = (app.display().to_string(), record.display().to_string());
+    let save = || run_mixer(["db", "--path", &app, "save", &record]);
+    // Its own note is an old one as soon as a server has the records.
+    assert_eq!(save().code, 0);
+    let server = Server::mixer(folder.path(), &[]);
+    assert_eq!(server.post(DOCUMENTS, "{\"n\":2}").0, 201);
+    let refused = save();
+    assert_eq!(refused.code, 5);
+    let holder = format!("mixer (pid {}, since ", server.process());
+    assert!(refused.stderr.contains(&holder), "{}", refused.stderr);
+    server.kill();
+    // The other way round.
+    let lock = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(Path::new(&app).join("LOCK"));
+    let mut lock = lock.expect("a lock");
+    lock.lock().expect("nobody holds it");
+    lock.write_all(b"another (pid 1, since today)\n")
+        .expect("writes");
+    let server = Server::mixer(folder.path(), &[]);
+    let (status, body) = server.post(DOCUMENTS, "{\"n\":3}");
+    let error = &response_json(&body)["error"];
+    assert_eq!((status, &error["code"]), (503, &json!("db_locked")));
+    let message = error["message"].as_str().expect("a message");
+    assert!(
+        message.contains("another (pid 1, since today)"),
+        "{message}"
+    );
+}
