@@ -173,15 +173,19 @@ pub(crate) fn import(
         delimiter: args.delimiter.unwrap_or(b','),
         all_text: args.text,
     };
-    let mut progress = |saved| bar.set_message(format!("{saved} records"));
+    let mut saved_so_far = 0;
+    let mut progress = |saved| {
+        saved_so_far = saved;
+        bar.set_message(format!("{saved} records"));
+    };
     let rehearsal = target.rehearsal()?;
-    let count = if args.stream && format != FileFormat::Csv {
+    let imported = if args.stream && format != FileFormat::Csv {
         let mut records = read(input)?;
         if rehearsal.is_some() {
             // Of what is saved while it is read, what is read first.
             records = records.begun()?;
         }
-        target.create()?.import(records, &options, &mut progress)?
+        target.create()?.import(records, &options, &mut progress)
     } else {
         let records = match format {
             FileFormat::Csv => csv_records::read(input, cells)?,
@@ -197,8 +201,17 @@ pub(crate) fn import(
         let database = target.create()?;
         // As long as it is as empty as that of the rehearsal, nothing else would come of another one.
         options.stream |= is_checked && database.view().bound() == 0;
-        database.import_held(&records, &options, &mut progress)?
+        database.import_held(&records, &options, &mut progress)
     };
     bar.finish_and_clear();
+    let count = imported.map_err(|error| {
+        let mut failure = Failure::from(error);
+        // An exact import is saved as a whole, or not at all.
+        if saved_so_far > 0 && !options.exact {
+            let saved = format!("; {saved_so_far} records were saved before");
+            failure.message.push_str(&saved);
+        }
+        failure
+    })?;
     printer.line(&format!("{count} records imported"))
 }

@@ -420,6 +420,43 @@ fn what_cannot_be_saved_leaves_no_database_behind() {
 }
 
 #[test]
+fn an_import_that_ends_in_the_middle_says_how_much_is_saved() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let app = folder.path().join("app");
+    let lines = "{\"a\":1}\n".repeat(2_500) + "{\"a\":\n";
+    let file = folder.path().join("late.jsonl");
+    fs::write(&file, lines).expect("writes");
+    let file = file.to_str().expect("path");
+    let failure = db(&app, &["import", file, "--stream"]).expect_err("a bad line");
+    assert!(failure.message.contains("line 2501"), "{failure}");
+    assert!(
+        failure
+            .message
+            .ends_with("; 2000 records were saved before")
+    );
+    assert_eq!(ok(&app, &["query", "count()"]), "2000\n");
+    let failure = db(&app, &["import", file]).expect_err("a bad line");
+    assert!(!failure.message.contains("saved"), "{failure}");
+    assert_eq!(ok(&app, &["query", "count()"]), "2000\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_their_owners_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, _) = people();
+    let app = folder.path().join("app");
+    let mode = |path: &Path| fs::metadata(path).expect("is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&app), mode(&app.join("v2"))), (0o700, 0o700));
+    assert_eq!(mode(&app.join("LOCK")), 0o600);
+    let files = fs::read_dir(app.join("v2")).expect("a folder");
+    for file in files {
+        let path = file.expect("a name").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[test]
 fn a_query_that_names_undefined_has_a_tree() {
     let (folder, _) = people();
     let app = folder.path().join("app");
