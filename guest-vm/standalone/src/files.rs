@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mix_file_path::{BadPath, FilePath, FolderPath};
-use mix_http_api::{Action, ApiError, CallFailure, Content, Done, Job, Managed, Response};
+use mix_http_api::{
+    Action, ApiError, CallFailure, Content, Done, Job, Managed, Precondition, Response,
+};
 use mix_value::{Map, Value};
 
 use crate::handler::random_name;
@@ -20,7 +22,7 @@ pub async fn answer(managed: Managed) -> Response {
             Ok(response) => return response,
             Err(error) => Err(error),
         },
-        job => perform(job, &managed.route.app).await,
+        job => perform(job, &managed).await,
     };
     managed.finish(result)
 }
@@ -55,7 +57,9 @@ async fn serve(managed: &Managed, wanted: &str) -> Result<Response, ApiError> {
     Ok(response)
 }
 
-async fn perform(job: &Job, app: &str) -> Result<Done, ApiError> {
+async fn perform(job: &Job, managed: &Managed) -> Result<Done, ApiError> {
+    let app = managed.route.app.as_str();
+    let precondition = managed.precondition();
     match job {
         Job::ListFiles {
             path,
@@ -68,6 +72,7 @@ async fn perform(job: &Job, app: &str) -> Result<Done, ApiError> {
             content,
         } => {
             let path = parsed(path)?;
+            check(&path, precondition).await?;
             put(&path, Value::binary(content.clone()), *force).await
         }
         Job::CopyFile {
@@ -81,11 +86,16 @@ async fn perform(job: &Job, app: &str) -> Result<Done, ApiError> {
                 let message = "the files of another app are not there in a component of one app";
                 return Err(ApiError::new(403, "forbidden", message));
             }
+            check(&to, precondition).await?;
             let content = call("$file_read", vec![Value::Null, text(&from)]).await?;
             put(&to, content, *force).await
         }
         Job::DeleteFile(path) if path.ends_with('/') => {
             let folder = FolderPath::parse(path).map_err(bad_path)?;
+            // A folder has no tag.
+            if precondition.is_some_and(|wanted| !wanted.is_met(None)) {
+                return Err(Precondition::unmet());
+            }
             let files = all_below(&folder.text()).await?;
             if files.is_empty() {
                 return Err(no_such_file());
@@ -96,7 +106,9 @@ async fn perform(job: &Job, app: &str) -> Result<Done, ApiError> {
             Ok(Done::Nothing)
         }
         Job::DeleteFile(path) => {
-            call("$file_delete", vec![Value::Null, text(&parsed(path)?)]).await?;
+            let path = parsed(path)?;
+            check(&path, precondition).await?;
+            call("$file_delete", vec![Value::Null, text(&path)]).await?;
             Ok(Done::Nothing)
         }
         Job::GetProps(path) => Ok(Done::Value(200, info(&parsed(path)?).await?)),
@@ -107,6 +119,22 @@ async fn perform(job: &Job, app: &str) -> Result<Done, ApiError> {
         }
         // The plan offers nothing else here.
         _ => Err(ApiError::internal()),
+    }
+}
+
+/// Refuses a change whose precondition is not met.
+async fn check(path: &FilePath, precondition: Option<Precondition>) -> Result<(), ApiError> {
+    let Some(precondition) = precondition else {
+        return Ok(());
+    };
+    let found = match call("$file_read", vec![Value::Null, text(path)]).await {
+        Ok(content) => Some(tag(content.as_binary().ok_or_else(ApiError::internal)?)),
+        Err(error) if error.code == "not_found" => None,
+        Err(error) => return Err(error),
+    };
+    match precondition.is_met(found.as_deref()) {
+        true => Ok(()),
+        false => Err(Precondition::unmet()),
     }
 }
 

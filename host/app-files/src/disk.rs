@@ -61,6 +61,11 @@ impl Disk {
         Disk { root }
     }
 
+    /// The folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// What is known about a file.
     pub fn stat(&self, path: &FilePath) -> Result<Facts> {
         self.find(path).map(|(_, metadata)| facts(&metadata))

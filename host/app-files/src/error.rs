@@ -22,6 +22,9 @@ pub enum FilesError {
     /// Something is there already.
     #[error("{0}")]
     Exists(&'static str),
+    /// Whoever changes it has another one in mind.
+    #[error("the file is another one than the condition of the request says")]
+    Unmet,
     /// More than may wait at once.
     #[error("{0}")]
     TooMany(&'static str),

@@ -7,6 +7,7 @@
 use crate::disk::{Disk, Draft};
 use crate::entry::{Facts, Item, Listing};
 use crate::error::{FilesError, Result};
+use crate::path_locks::{Held, PathLocks};
 use crate::remote::{Object, Remote, known};
 use mix_file_path::{FilePath, FolderPath};
 use std::collections::BTreeMap;
@@ -14,12 +15,17 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a change depends on: it gets the tag of the file that is there, if there is one.
+pub type Condition = dyn Fn(Option<&str>) -> bool + Send + Sync;
 
 /// The files of an app.
 #[derive(Debug, Clone)]
 pub struct AppFiles {
     disk: Disk,
     remote: Option<Remote>,
+    locks: Arc<PathLocks>,
 }
 
 /// A file that is there, to be read.
@@ -49,12 +55,46 @@ impl AppFiles {
         AppFiles {
             disk: Disk::new(root),
             remote: None,
+            locks: Arc::default(),
         }
+    }
+
+    /// With the locks of all who change files of this folder.
+    pub(crate) fn with_locks(mut self, locks: Arc<PathLocks>) -> AppFiles {
+        self.locks = locks;
+        self
     }
 
     pub(crate) fn with_remote(mut self, remote: Remote) -> AppFiles {
         self.remote = Some(remote);
         self
+    }
+
+    /// Changes of these paths wait for each other, so that what one of them has looked at stays.
+    fn hold<const N: usize>(&self, paths: [&FilePath; N]) -> Held {
+        match &self.remote {
+            Some(remote) => remote.hold(paths),
+            None => {
+                let root = self.disk.root().display();
+                self.locks
+                    .hold(paths.map(|path| format!("{root}{}", path.text())))
+            }
+        }
+    }
+
+    fn check(&self, path: &FilePath, condition: Option<&Condition>) -> Result<()> {
+        let Some(condition) = condition else {
+            return Ok(());
+        };
+        let tag = match self.stat(path) {
+            Ok(facts) => Some(facts.tag),
+            Err(FilesError::NotFound) => None,
+            Err(error) => return Err(error),
+        };
+        match condition(tag.as_deref()) {
+            true => Ok(()),
+            false => Err(FilesError::Unmet),
+        }
     }
 
     /// The folder on this machine.
@@ -106,11 +146,23 @@ impl AppFiles {
     }
 
     /// Puts a finished draft in its place; true if nothing was there before.
-    pub fn put(&self, path: &FilePath, mut draft: Draft, replace: bool) -> Result<bool> {
+    pub fn put(&self, path: &FilePath, draft: Draft, replace: bool) -> Result<bool> {
+        self.put_if(path, draft, replace, None)
+    }
+
+    /// The same, if a condition is met.
+    pub fn put_if(
+        &self,
+        path: &FilePath,
+        mut draft: Draft,
+        replace: bool,
+        condition: Option<&Condition>,
+    ) -> Result<bool> {
+        let _held = self.hold([path]);
+        self.check(path, condition)?;
         let Some(remote) = self.remote(path) else {
             return self.disk.put(path, draft, replace);
         };
-        let _held = remote.hold([path]);
         let on_disk = self.disk.stat(path).is_ok();
         let is_there = on_disk || remote.look(path)?.is_some();
         if is_there && !replace {
@@ -141,10 +193,16 @@ impl AppFiles {
 
     /// Deletes a file, and the folders that became empty.
     pub fn remove(&self, path: &FilePath) -> Result<()> {
+        self.remove_if(path, None)
+    }
+
+    /// The same, if a condition is met.
+    pub fn remove_if(&self, path: &FilePath, condition: Option<&Condition>) -> Result<()> {
+        let _held = self.hold([path]);
+        self.check(path, condition)?;
         let Some(remote) = self.remote(path) else {
             return self.disk.remove(path);
         };
-        let _held = remote.hold([path]);
         let was_there = remote.look(path)?.is_some();
         if was_there {
             remote.delete(path)?;
@@ -182,6 +240,7 @@ impl AppFiles {
     pub fn rename(&self, from: &FilePath, to: &FilePath) -> Result<()> {
         let (Some(remote), Some(_)) = (self.remote(from), self.remote(to)) else {
             if self.remote.is_none() {
+                let _held = self.hold([from, to]);
                 return self.disk.rename(from, to);
             }
             // One of the two is a program.
@@ -190,7 +249,7 @@ impl AppFiles {
         if from == to {
             return self.stat(from).map(|_| ());
         }
-        let held = remote.hold([from, to]);
+        let held = self.hold([from, to]);
         if self.disk.stat(to).is_ok() || remote.look(to)?.is_some() {
             return Err(FilesError::Exists("the target exists"));
         }
@@ -265,6 +324,44 @@ impl AppFiles {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn of_many_who_replace_what_they_read_nobody_is_lost() {
+        let scratch = tempfile::tempdir().expect("a scratch folder");
+        let files = AppFiles::new(scratch.path().join("files"));
+        let path = FilePath::parse("/count").expect("a path");
+        files.write(&path, b"0").expect("written");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut added = 0;
+                    while added < 8 {
+                        let (opened, facts) = files.open(&path).expect("opened");
+                        let mut text = String::new();
+                        let mut content = opened.read(0..facts.size).expect("read");
+                        content.read_to_string(&mut text).expect("a text");
+                        let number: u32 = text.parse().expect("a number");
+                        let mut draft = files.draft().expect("a draft");
+                        write!(draft, "{}", number + 1).expect("written");
+                        let same = move |tag: Option<&str>| tag == Some(facts.tag.as_str());
+                        match files.put_if(&path, draft, true, Some(&same)) {
+                            Ok(is_new) => {
+                                assert!(!is_new);
+                                added += 1;
+                            }
+                            Err(error) => assert!(matches!(error, FilesError::Unmet)),
+                        }
+                    }
+                });
+            }
+        });
+        let content = files.read(&path, 100).expect("read");
+        assert_eq!(content.as_deref(), Some(&b"32"[..]));
+        let none = |tag: Option<&str>| tag.is_none();
+        let removed = files.remove_if(&path, Some(&none));
+        assert!(matches!(removed, Err(FilesError::Unmet)));
+        files.remove_if(&path, None).expect("removed");
+    }
 
     #[test]
     fn folders_of_several_pages_are_removed() {

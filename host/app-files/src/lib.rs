@@ -47,7 +47,7 @@ mod usage;
 pub use disk::{Disk, Draft};
 pub use entry::{Facts, Item, Listing, media_type};
 pub use error::{FilesError, Result};
-pub use files::{AppFiles, Opened};
+pub use files::{AppFiles, Condition, Opened};
 pub use mix_file_path::{BadPath, FilePath, FolderPath, app_of_folder, folder_name};
 pub use mix_object_store::{Bucket, Settings as BucketSettings, SettingsError, StoreError};
 pub use path_locks::Held;

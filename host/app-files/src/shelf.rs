@@ -4,7 +4,7 @@
 use crate::disk::Draft;
 use crate::entry::{Facts, Item, media_type};
 use crate::error::{FilesError, Result};
-use crate::files::{AppFiles, Opened};
+use crate::files::{AppFiles, Condition, Opened};
 use crate::registered::{Registration, Registrations};
 use crate::signature::Signer;
 use crate::storage::Storage;
@@ -254,21 +254,32 @@ impl Shelf {
 
     /// Puts a finished file in its place; true if nothing was there before.
     pub fn put(&self, path: &FilePath, draft: Draft, replace: bool) -> Result<bool> {
-        let is_new = self.files.put(path, draft, replace)?;
+        self.put_if(path, draft, replace, None)
+    }
+
+    fn put_if(
+        &self,
+        path: &FilePath,
+        draft: Draft,
+        replace: bool,
+        condition: Option<&Condition>,
+    ) -> Result<bool> {
+        let is_new = self.files.put_if(path, draft, replace, condition)?;
         // What was registered is about another content.
         self.registered.remove(path)?;
         Ok(is_new)
     }
 
-    /// The same, with a description of what was written.
+    /// The same, if a condition is met, with a description of what was written.
     pub fn put_described(
         &self,
         path: &FilePath,
         draft: Draft,
         replace: bool,
+        condition: Option<&Condition>,
     ) -> Result<(bool, Map)> {
         let facts = draft.facts()?;
-        let is_new = self.put(path, draft, replace)?;
+        let is_new = self.put_if(path, draft, replace, condition)?;
         Ok((is_new, self.written(path, &facts)?))
     }
 
@@ -282,8 +293,13 @@ impl Shelf {
 
     /// Deletes a file, or the registration of one that is still to come.
     pub fn remove(&self, path: &FilePath) -> Result<()> {
+        self.remove_if(path, None)
+    }
+
+    /// The same, if a condition is met.
+    pub fn remove_if(&self, path: &FilePath, condition: Option<&Condition>) -> Result<()> {
         let is_awaited = self.registered.get(path)?.is_some();
-        let removed = match self.files.remove(path) {
+        let removed = match self.files.remove_if(path, condition) {
             Err(FilesError::NotFound) if is_awaited => Ok(()),
             other => other,
         };
@@ -394,7 +410,7 @@ mod tests {
             for _ in 0..500 {
                 let mut draft = shelf.draft(3).expect("a draft");
                 draft.write_all(b"abc").expect("written");
-                let put = shelf.put_described(&path, draft, true);
+                let put = shelf.put_described(&path, draft, true, None);
                 let size = put.map(|(_, row)| match row.get("metadata") {
                     Some(Value::Map(metadata)) => metadata.get("size").cloned(),
                     _ => None,

@@ -12,12 +12,7 @@ use std::sync::Arc;
 /// The folders of apps, and the bucket beside them if there is one.
 #[derive(Clone, Default)]
 pub struct Storage {
-    bucket: Option<Shared>,
-}
-
-#[derive(Clone)]
-struct Shared {
-    bucket: Arc<Bucket>,
+    bucket: Option<Arc<Bucket>>,
     locks: Arc<PathLocks>,
 }
 
@@ -33,27 +28,25 @@ impl Storage {
     /// Programs lie in the folders of the apps, all other files in a bucket.
     pub fn on(bucket: Bucket) -> Storage {
         Storage {
-            bucket: Some(Shared {
-                bucket: Arc::new(bucket),
-                locks: Arc::default(),
-            }),
+            bucket: Some(Arc::new(bucket)),
+            locks: Arc::default(),
         }
     }
 
     /// The bucket, if there is one.
     pub fn bucket(&self) -> Option<&Arc<Bucket>> {
-        self.bucket.as_ref().map(|shared| &shared.bucket)
+        self.bucket.as_ref()
     }
 
     /// The files of an app by its folder, `WS_DIR/WORKSPACE/FOLDER`.
     pub fn files(&self, app_folder: &Path) -> AppFiles {
-        let files = AppFiles::new(app_folder.join("files"));
+        let files = AppFiles::new(app_folder.join("files")).with_locks(self.locks.clone());
         let name = |path: Option<&Path>| Some(path?.file_name()?.to_str()?.to_owned());
         let app = name(Some(app_folder)).and_then(|folder| app_of_folder(&folder));
         match (&self.bucket, name(app_folder.parent()), app) {
-            (Some(shared), Some(workspace), Some(app)) => files.with_remote(Remote::new(
-                shared.bucket.clone(),
-                shared.locks.clone(),
+            (Some(bucket), Some(workspace), Some(app)) => files.with_remote(Remote::new(
+                bucket.clone(),
+                self.locks.clone(),
                 &workspace,
                 &app,
             )),
@@ -64,8 +57,8 @@ impl Storage {
     /// Keeps files of a workspace from being moved into the bucket, until what is returned is dropped: for whoever
     /// exchanges or deletes whole folders. Waits for a file that is on its way.
     pub fn hold(&self, workspace: &str) -> Option<Held> {
-        let shared = self.bucket.as_ref()?;
-        Some(shared.locks.hold([workspace.to_owned()]))
+        self.bucket.as_ref()?;
+        Some(self.locks.hold([workspace.to_owned()]))
     }
 
     /// Deletes what the bucket holds of a workspace, or of one of its apps.
@@ -77,23 +70,23 @@ impl Storage {
 
     /// Keys of what the bucket holds of a workspace, or of one of its apps.
     pub fn objects(&self, workspace: &str, app: Option<&str>) -> Result<Vec<String>> {
-        let Some(shared) = &self.bucket else {
+        let Some(bucket) = &self.bucket else {
             return Ok(Vec::new());
         };
         let prefix = match app {
             Some(app) => format!("{workspace}/{app}/"),
             None => format!("{workspace}/"),
         };
-        objects_of(&shared.bucket, &prefix)
+        objects_of(bucket, &prefix)
     }
 
     /// Deletes objects of the bucket, up to the first failure; that says how many were deleted before.
     pub fn delete(&self, objects: &[String]) -> std::result::Result<(), (usize, FilesError)> {
-        let Some(shared) = &self.bucket else {
+        let Some(bucket) = &self.bucket else {
             return Ok(());
         };
         for (number, key) in objects.iter().enumerate() {
-            let deleted = shared.bucket.delete(key);
+            let deleted = bucket.delete(key);
             deleted.map_err(|error| (number, FilesError::Store(error)))?;
         }
         Ok(())

@@ -62,6 +62,7 @@ mod topic;
 
 pub use access::{Access, Need, scope};
 pub use call_failure::CallFailure;
+pub use conditional::Precondition;
 pub use error::ApiError;
 pub use head::Head;
 pub use manage::{

@@ -26,7 +26,7 @@ pub use maintenance::Maintenance;
 pub use session::Purpose;
 
 use crate::access::Access;
-use crate::conditional::is_known;
+use crate::conditional::{Precondition, is_known};
 use crate::error::ApiError;
 use crate::head::Head;
 use crate::plan::Settings;
@@ -318,6 +318,7 @@ struct Conditions {
     if_none_match: Option<String>,
     if_range: Option<String>,
     range: Option<String>,
+    precondition: Option<Precondition>,
 }
 
 /// What the head decides.
@@ -444,12 +445,18 @@ pub(crate) fn with_body(
             if_none_match: prepared.if_none_match,
             if_range: head.header("if-range").map(str::to_owned),
             range: head.header("range").map(str::to_owned),
+            precondition: Precondition::of(head),
         },
         frame,
     })
 }
 
 impl Managed {
+    /// What a change of a file depends on.
+    pub fn precondition(&self) -> Option<Precondition> {
+        self.conditions.precondition.clone()
+    }
+
     /// The response to the finished job.
     pub fn finish(&self, result: Result<Done, ApiError>) -> Response {
         result

@@ -161,11 +161,7 @@ pub async fn create(
 ) -> Result<Done, ApiError> {
     let expires = match expires {
         None => None,
-        Some(time) => Some(moment(time).ok_or_else(|| {
-            let message =
-                "expires must be a time like 2030-01-31T12:00:00Z, or milliseconds since 1970";
-            ApiError::bad_param(message)
-        })?),
+        Some(time) => Some(moment(time)?),
     };
     let (server, who) = (server.clone(), who.clone());
     let (ws, app, endpoint) = (ws.to_owned(), app.to_owned(), endpoint.to_owned());
@@ -235,14 +231,25 @@ pub fn follow(server: &Server, head: &mut Head) -> Option<Admitted> {
     })
 }
 
-/// A time as records have it, or milliseconds since 1970.
-fn moment(time: &Value) -> Option<u64> {
+/// A time as records have it, or milliseconds since 1970, that is still to come.
+fn moment(time: &Value) -> Result<u64, ApiError> {
     let time = match time {
-        Value::Int(time) => *time,
-        Value::String(text) => mix_store::time::parse_time(text)?,
-        _ => return None,
+        Value::Int(time) => Some(*time),
+        Value::String(text) => mix_store::time::parse_time(text),
+        _ => None,
     };
-    u64::try_from(time).ok()
+    let time = time.ok_or_else(|| {
+        let message =
+            "expires must be a time like 2030-01-31T12:00:00Z, or milliseconds since 1970";
+        ApiError::bad_param(message)
+    })?;
+    let time = u64::try_from(time).ok().filter(|time| *time > now());
+    // A number of seconds is a moment of 1970.
+    time.ok_or_else(|| {
+        let message =
+            "expires is over; it must be a time to come (as a number: milliseconds since 1970)";
+        ApiError::bad_param(message)
+    })
 }
 
 fn is_id(text: &str) -> bool {

@@ -13,6 +13,7 @@ pub use maintenance::failed;
 pub use packages::recover;
 pub use workspaces::{made_up_name, remove_leftovers, visible_apps};
 
+use self::files::Way;
 use super::identity::Admitted;
 use super::records::{map, text};
 use super::{Server, activity, links, mcp, sign_in, signals, swagger};
@@ -128,9 +129,13 @@ pub async fn perform(
             content,
         } => {
             let place = place(server, managed)?;
-            files::put(server, who, &place, path, content.clone(), *force).await
+            let way = Way::of(managed, *force);
+            files::put(server, who, &place, path, content.clone(), way).await
         }
-        Job::DeleteFile(path) => files::delete(server, who, &place(server, managed)?, path).await,
+        Job::DeleteFile(path) => {
+            let way = Way::of(managed, true);
+            files::delete(server, who, &place(server, managed)?, path, way).await
+        }
         Job::GetProps(path) => files::props(server, &place(server, managed)?, path).await,
         Job::RenameFile { from, to } => {
             files::rename(server, who, &place(server, managed)?, from, to).await
@@ -142,7 +147,8 @@ pub async fn perform(
             force,
         } => {
             let place = place(server, managed)?;
-            files::copy(server, who, &place, from_app, from, to, *force).await
+            let way = Way::of(managed, *force);
+            files::copy(server, who, &place, from_app, from, to, way).await
         }
         Job::RegisterFile {
             path,

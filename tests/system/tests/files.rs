@@ -93,6 +93,7 @@ fn files_work(server: &Server) {
         );
         assert_eq!(part.body, body.as_bytes());
     }
+    changes_depend_on_what_is_there(server, &tag);
     let nowhere = server.send("GET", &url, &[("range", "bytes=10-")], None);
     assert_eq!(
         (nowhere.status, nowhere.code().as_str()),
@@ -151,6 +152,45 @@ fn files_work(server: &Server) {
     assert_eq!(server.delete(&manage("content?path=/notes/")).0, 204);
     assert_eq!(server.delete(&manage("content?path=/notes/")).0, 404);
     assert_eq!(list("/&recursive=true"), ["/public/a b.txt"]);
+}
+
+/// `tag`: that of `/public/a b.txt`.
+fn changes_depend_on_what_is_there(server: &Server, tag: &str) {
+    let change = |method: &str, path: &str, header: (&str, &str)| {
+        let body = Some(("application/octet-stream", "0123456789"));
+        let body = body.filter(|_| method == "PUT");
+        let changed = server.send(method, &manage(path), &[header], body);
+        let code = match changed.status {
+            400.. => changed.code(),
+            _ => String::new(),
+        };
+        (changed.status, code)
+    };
+    let unmet = (412, "precondition_failed".to_owned());
+    let done = |status| (status, String::new());
+    let old = "content?path=/public/a%20b.txt&force=true";
+    let new = "content?path=/other/c.txt&force=true";
+    let copied = "copy?src=/public/a%20b.txt&path=/other/c.txt&force=true";
+    for (method, path, header, result) in [
+        ("PUT", old, ("if-match", "\"x\""), &unmet),
+        ("PUT", old, ("if-none-match", "*"), &unmet),
+        ("PUT", old, ("if-none-match", tag), &unmet),
+        ("DELETE", old, ("if-match", "\"x\", \"y\""), &unmet),
+        ("DELETE", "content?path=/public/", ("if-match", "*"), &unmet),
+        ("PUT", new, ("if-match", "*"), &unmet),
+        ("PUT", new, ("if-none-match", "*"), &done(201)),
+        ("PUT", new, ("if-none-match", "*"), &unmet),
+        ("POST", copied, ("if-none-match", "*"), &unmet),
+        ("POST", copied, ("if-match", "*"), &done(200)),
+        ("DELETE", new, ("if-match", "*"), &done(204)),
+        ("DELETE", new, ("if-match", "*"), &unmet),
+    ] {
+        let found = change(method, path, header);
+        assert_eq!(&found, result, "{method} {path} {header:?}");
+    }
+    let whole = server.send("GET", &format!("{APP}/files/public/a%20b.txt"), &[], None);
+    assert_eq!(whole.header("etag"), Some(tag));
+    assert_eq!(change("PUT", old, ("if-match", tag)), done(200));
 }
 
 #[test]
@@ -890,6 +930,16 @@ fn links_run_with_the_present_rights_of_their_maker() {
             json!({ "endpoint": "files/x", "expires": "soon" }),
             "bad_param",
         ),
+        (
+            json!({ "endpoint": "files/x", "expires": "2020-01-31T12:00:00Z" }),
+            "bad_param",
+        ),
+        // Seconds, not milliseconds.
+        (
+            json!({ "endpoint": "files/x", "expires": 1_900_000_000 }),
+            "bad_param",
+        ),
+        (json!({ "endpoint": "files/x", "expires": -1 }), "bad_param"),
         (json!({ "endpoint": "files/x", "more": 1 }), "bad_param"),
     ] {
         let refused = make(&bob, body.clone());
@@ -899,16 +949,20 @@ fn links_run_with_the_present_rights_of_their_maker() {
             "{body}"
         );
     }
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+    let soon = soon
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970");
     let ended = make(
         &bob,
-        json!({ "endpoint": "files/notes/a%20b.txt", "expires": 1000 }),
+        json!({ "endpoint": "files/notes/a%20b.txt", "expires": soon.as_millis() as u64 }),
     );
-    assert_eq!(
-        server
-            .get(ended.json()["url"].as_str().expect("an address"))
-            .0,
-        404
-    );
+    assert_eq!(ended.status, 201);
+    let ended = ended.json()["url"].as_str().expect("an address").to_owned();
+    while server.get(&ended).0 == 200 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(server.get(&ended).0, 404);
     // Links outlive the process, and end with the rights of their maker.
     server.kill();
     let server = Server::mixer(scratch.path(), &flags);

@@ -318,7 +318,7 @@ fn failed(what: &str, error: &FilesError) -> Failure {
     let code = match error {
         FilesError::BadPath(_) | FilesError::TooLong => "ERR_RANGE",
         FilesError::NotFound => return failure("ERR_NOT_FOUND", format!("no file {what}")),
-        FilesError::Exists(_) => "ERR_EXISTS",
+        FilesError::Exists(_) | FilesError::Unmet => "ERR_EXISTS",
         FilesError::TooMany(_) | FilesError::Full { .. } => "ERR_TOO_LARGE",
         FilesError::Io(_) if error.is_full() => "ERR_TOO_LARGE",
         FilesError::Store(_) | FilesError::Io(_) | FilesError::Expired => {

@@ -5,9 +5,9 @@ use crate::Server;
 use crate::identity::Admitted;
 use crate::reply::{Reply, Streamed};
 use mix_app_files::{
-    FilePath, FilesError, FolderPath, Opened, Shelf, Shelves, StoreError, media_type,
+    Condition, FilePath, FilesError, FolderPath, Opened, Shelf, Shelves, StoreError, media_type,
 };
-use mix_http_api::{ApiError, Content, Done, Managed};
+use mix_http_api::{ApiError, Content, Done, Managed, Precondition};
 use mix_identity::{Permission, Target};
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
@@ -20,6 +20,29 @@ use tempfile::TempPath;
 const MAX_LISTED: usize = 10_000;
 /// How often a file is looked at that changes while it is opened.
 const ATTEMPTS: usize = 3;
+
+/// How a file is changed.
+pub struct Way {
+    /// Over one that is there.
+    force: bool,
+    /// What it depends on.
+    precondition: Option<Precondition>,
+}
+
+impl Way {
+    /// The way that a request says.
+    pub fn of(managed: &Managed, force: bool) -> Way {
+        Way {
+            force,
+            precondition: managed.precondition(),
+        }
+    }
+
+    fn condition(self) -> Option<Box<Condition>> {
+        let precondition = self.precondition?;
+        Some(Box::new(move |tag| precondition.is_met(tag)))
+    }
+}
 
 /// The content of a file. `is_served`: by its address, not by the file manager.
 pub async fn serve(
@@ -89,7 +112,7 @@ pub async fn put(
     place: &Place,
     path: &str,
     content: Vec<u8>,
-    force: bool,
+    way: Way,
 ) -> Result<Done, ApiError> {
     let path = parsed(path)?;
     may_change(server, who, place, &path).await?;
@@ -97,7 +120,8 @@ pub async fn put(
     let written = work(move || {
         let mut draft = shelf.draft(content.len() as u64)?;
         draft.write_all(&content)?;
-        shelf.put_described(&target, draft, force)
+        let force = way.force;
+        shelf.put_described(&target, draft, force, way.condition().as_deref())
     })
     .await?;
     if path.is_code() {
@@ -111,9 +135,14 @@ pub async fn delete(
     who: &Admitted,
     place: &Place,
     wanted: &str,
+    way: Way,
 ) -> Result<Done, ApiError> {
     let shelf = shelf(server, place);
     if wanted.ends_with('/') {
+        // A folder has no tag.
+        if way.precondition.is_some_and(|wanted| !wanted.is_met(None)) {
+            return Err(Precondition::unmet());
+        }
         let folder = FolderPath::parse(wanted).map_err(|bad| failed(bad.into()))?;
         let inside = format!("{}x", folder.text());
         // The whole app holds its programs too.
@@ -133,7 +162,7 @@ pub async fn delete(
     let path = parsed(wanted)?;
     may_change(server, who, place, &path).await?;
     let target = path.clone();
-    work(move || shelf.remove(&target)).await?;
+    work(move || shelf.remove_if(&target, way.condition().as_deref())).await?;
     if path.is_code() {
         server.programs.forget(&place.folder());
     }
@@ -172,7 +201,7 @@ pub async fn copy(
     from_app: &str,
     from: &str,
     to: &str,
-    force: bool,
+    way: Way,
 ) -> Result<Done, ApiError> {
     let (from, to) = (parsed(from)?, parsed(to)?);
     let source = Target::App(from_app.to_owned());
@@ -192,7 +221,8 @@ pub async fn copy(
         let (opened, facts) = source.open(&from)?;
         let mut draft = shelf.draft(facts.size)?;
         std::io::copy(&mut opened.read(0..facts.size)?, &mut draft)?;
-        shelf.put_described(&target, draft, force)
+        let force = way.force;
+        shelf.put_described(&target, draft, force, way.condition().as_deref())
     })
     .await?;
     if to.is_code() {
@@ -339,6 +369,7 @@ pub fn failed(error: FilesError) -> ApiError {
         }
         FilesError::NotFound => no_such_file(),
         FilesError::Exists(_) => ApiError::new(409, "exists", error.to_string()),
+        FilesError::Unmet => Precondition::unmet(),
         FilesError::TooMany(_) => ApiError::new(429, "rate_limited", error.to_string()),
         FilesError::Expired => ApiError::new(410, "expired", error.to_string()),
         FilesError::Full { limit } => {
