@@ -1,6 +1,7 @@
 //! Connections: how many there may be, what they may take, and how they end when the server does.
 
 use crate::incoming::MAX_HEADERS;
+use crate::patience::{Returning, lend};
 use crate::tls::Tls;
 use crate::{Server, handler};
 use anyhow::Result;
@@ -12,6 +13,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,14 +30,46 @@ const HEADER_BYTES: usize = 2 * MAX_HEADERS;
 /// Connections at once; more wait in the queue of the system.
 pub(crate) const MAX_CONNECTIONS: usize = 4096;
 
+/// A client of HTTP/2 that says nothing for so long is asked whether it is there, and has as long to answer.
+const ALIVE: Duration = Duration::from_secs(20);
+
 /// Serves a connection to its end.
-async fn talk(
+async fn talk<S>(
     connection: impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
+    stream: Returning<S>,
     _place: Option<OwnedSemaphorePermit>,
-) {
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "connection ended");
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Err(error) = connection.await else {
+        return;
+    };
+    tracing::debug!(%error, "connection ended");
+    let cause = error.downcast_ref::<hyper::Error>();
+    if cause.is_some_and(hyper::Error::is_timeout) {
+        stream.finish(slow_answer().as_bytes()).await;
     }
+}
+
+/// The answer to a request whose head has not come.
+fn slow_answer() -> String {
+    let id = handler::random_text(22);
+    let body = format!(
+        r#"{{"error":{{"code":"slow_request","status":408,"message":"the head of the request came too slowly","requestId":"{id}"}}}}"#
+    );
+    let headers = [
+        ("content-type", "application/json; charset=utf-8"),
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("x-request-id", &id),
+        ("connection", "close"),
+        ("content-length", &body.len().to_string()),
+    ];
+    let headers = headers.map(|(name, value)| format!("{name}: {value}\r\n"));
+    format!(
+        "HTTP/1.1 408 Request Timeout\r\n{}\r\n{body}",
+        headers.concat()
+    )
 }
 
 /// Limits of connections.
@@ -49,6 +83,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(ALIVE)
+        .keep_alive_timeout(ALIVE)
         .max_header_list_size(HEADER_BYTES as u32)
         .max_concurrent_streams(128);
     builder
@@ -107,8 +143,9 @@ pub(crate) fn accept(
                         let watcher = graceful.watcher();
                         match &tls {
                             None => {
+                                let (stream, returning) = lend(stream, HEADER_LIMIT);
                                 let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-                                tokio::spawn(talk(watcher.watch(connection), place));
+                                tokio::spawn(talk(watcher.watch(connection), returning, place));
                             }
                             Some(tls) => {
                                 let acceptor = tls.acceptor();
@@ -118,8 +155,9 @@ pub(crate) fn accept(
                                         tracing::debug!("no TLS connection");
                                         return;
                                     };
+                                    let (stream, returning) = lend(stream, HEADER_LIMIT);
                                     let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-                                    talk(watcher.watch(connection), place).await;
+                                    talk(watcher.watch(connection), returning, place).await;
                                 });
                             }
                         }

@@ -36,6 +36,7 @@ mod metrics;
 mod named;
 mod neighbours;
 mod occupancy;
+mod patience;
 mod proxies;
 mod rate;
 mod readers;

@@ -24,6 +24,17 @@ fn raw(site: &Site, bytes: &[u8], ends: bool) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// The same, from a server that has to close.
+fn until_closed(host: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(host).expect("the server");
+    let limit = Some(Duration::from_secs(60));
+    stream.set_read_timeout(limit).expect("a limit");
+    stream.write_all(bytes).expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it closes");
+    answer
+}
+
 fn answers(text: &str) -> Vec<&str> {
     let starts = text.match_indices("HTTP/1.1 ");
     starts
@@ -161,18 +172,24 @@ fn slow_clients_are_left() {
         "POST /v1/ws/acme/app/limits/agent/fine/run HTTP/1.1\r\nhost: localhost\r\n\
          authorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
     );
+    let host = site.server.base().trim_start_matches("http://");
     std::thread::scope(|scope| {
         let head = scope.spawn(|| raw(&site, b"GET /v1/health HTTP/1.1\r\nhost: local", false));
         let body = scope.spawn(|| raw(&site, post.as_bytes(), false));
-        let head = head.join().expect("no panic");
-        let statuses = answers(&head);
-        assert!(statuses.iter().all(|status| *status == "408"), "{head}");
-        let body = body.join().expect("no panic");
-        assert_eq!(answers(&body), ["408"], "{body}");
-        assert!(
-            body.contains("slow_request") && body.contains("connection: close"),
-            "{body}"
-        );
+        // Those who do not begin a request are left without a word, whatever version they may speak.
+        let silent = [&b""[..], b"PRI * HT"];
+        let silent = silent.map(|bytes| scope.spawn(move || until_closed(host, bytes)));
+        for told in [head, body] {
+            let told = told.join().expect("no panic");
+            assert_eq!(answers(&told), ["408"], "{told}");
+            assert!(
+                told.contains("slow_request") && told.contains("connection: close"),
+                "{told}"
+            );
+        }
+        for silent in silent {
+            assert_eq!(silent.join().expect("no panic"), b"");
+        }
     });
     // It serves others.
     site.expect(
