@@ -2,13 +2,17 @@
 //!
 //! A [`Trace`] is a place in a trace: what is begun there becomes a child of it. Finished spans go to
 //! a queue; who takes them out and where they are sent is the business of whoever made it.
-//! Trace contexts come and go as the header `traceparent` (W3C Trace Context).
+//! Trace contexts come and go as the headers `traceparent` and `tracestate` (W3C Trace Context).
 
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
+
+/// Most members of a `tracestate`, and most bytes of those that are handed on.
+const MOST_MEMBERS: usize = 32;
+const MOST_STATE: usize = 512;
 
 /// What a span is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub struct Trace {
     tracer: Arc<Tracer>,
     trace: [u8; 16],
     span: [u8; 8],
+    /// What the callers say about the trace, to be handed on.
+    state: Option<Arc<str>>,
 }
 
 /// A span that goes on; it ends when it is dropped.
@@ -92,9 +98,14 @@ impl Tracer {
         self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// The span of a request. `header`: the value of its `traceparent`, if it has one.
+    /// The span of a request. `header` and `state`: its `traceparent` and `tracestate`, if it has them.
     /// `None` if the caller does not want it to be recorded.
-    pub fn request(self: &Arc<Self>, header: Option<&str>, name: String) -> Option<Open> {
+    pub fn request(
+        self: &Arc<Self>,
+        header: Option<&str>,
+        state: &str,
+        name: String,
+    ) -> Option<Open> {
         let (trace, parent) = match header.and_then(parse) {
             Some((_, _, false)) => return None,
             Some((trace, parent, true)) => (trace, Some(parent)),
@@ -104,6 +115,8 @@ impl Tracer {
             tracer: self.clone(),
             trace,
             span: random()?,
+            // What is said of a trace that nobody names is about none.
+            state: parent.and_then(|_| handed_on(state)).map(Arc::from),
         };
         Some(Open::new(place, parent, name, Kind::Server))
     }
@@ -117,6 +130,11 @@ impl Trace {
             ..self.clone()
         };
         Some(Open::new(place, Some(self.span), name.into(), kind))
+    }
+
+    /// What the callers say about the trace, as the header `tracestate`.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
     }
 
     /// The place as the header `traceparent`.
@@ -212,6 +230,33 @@ fn parse(header: &str) -> Option<([u8; 16], [u8; 8], bool)> {
     is_set.then_some((trace, span, flags & 1 == 1))
 }
 
+/// A `tracestate` as it is handed on: as it came, without members at its end that are too much. `None` for what is none.
+fn handed_on(state: &str) -> Option<String> {
+    let members = || {
+        state
+            .split(',')
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+    };
+    let is_member = |one: &str| {
+        let name = one.split_once('=').map_or("", |(name, _)| name);
+        !name.is_empty() && one.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    };
+    if members().count() > MOST_MEMBERS || !members().all(is_member) {
+        return None;
+    }
+    let mut text = String::new();
+    for member in members() {
+        let comma = usize::from(!text.is_empty());
+        if text.len() + comma + member.len() > MOST_STATE {
+            break;
+        }
+        text.extend([","].iter().take(comma).copied());
+        text.push_str(member);
+    }
+    (!text.is_empty()).then_some(text)
+}
+
 /// Lower-case hexadecimal digits.
 fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     let fits = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -258,10 +303,11 @@ mod tests {
     fn spans_belong_to_each_other_and_to_their_caller() {
         let (tracer, mut spans) = Tracer::new(8);
         let mut request = tracer
-            .request(Some(HEADER), "GET".to_owned())
+            .request(Some(HEADER), "a=1, b@c=2:3", "GET".to_owned())
             .expect("recorded");
         let run = request.place().begin("run", Kind::Internal).expect("begun");
         let header = run.place().header();
+        assert_eq!(run.place().state(), Some("a=1,b@c=2:3"));
         drop(run);
         request.note("http.route", "/v1");
         request.fail("busy");
@@ -297,19 +343,36 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1",
         ] {
             let open = tracer
-                .request(Some(wrong), String::new())
+                .request(Some(wrong), "a=1", String::new())
                 .expect("recorded");
             assert_eq!(open.parent, None, "{wrong}");
+            assert_eq!(open.place().state(), None, "{wrong}");
             drop(open);
             let _ = spans.try_recv();
         }
         let later = HEADER.replacen("00-", "42-", 1) + "-more";
         assert!(parse(&later).is_some());
         let unwanted = HEADER.replace("-01", "-00");
-        assert!(tracer.request(Some(&unwanted), String::new()).is_none());
+        assert!(tracer.request(Some(&unwanted), "", String::new()).is_none());
         // What finds no room is counted.
-        drop(tracer.request(None, String::new()));
-        drop(tracer.request(None, String::new()));
+        drop(tracer.request(None, "", String::new()));
+        drop(tracer.request(None, "", String::new()));
         assert_eq!(tracer.dropped(), 1);
+    }
+
+    #[test]
+    fn states_are_handed_on_within_limits() {
+        let same = |state: &str| assert_eq!(handed_on(state).as_deref(), Some(state));
+        same("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
+        same(&["x=1"; MOST_MEMBERS].join(","));
+        assert_eq!(handed_on(&["x=1"; MOST_MEMBERS + 1].join(",")), None);
+        for none in ["", " , ", "x", "=1", "a=1,x", "a=\u{e9}", "a=\t1"] {
+            assert_eq!(handed_on(none), None, "{none:?}");
+        }
+        assert_eq!(handed_on(",a=1 ,, b=2\t").as_deref(), Some("a=1,b=2"));
+        let long = format!("b={}", "x".repeat(MOST_STATE - 6));
+        same(&format!("a=1,{long}"));
+        assert_eq!(handed_on(&format!("a=12,{long}")).as_deref(), Some("a=12"));
+        assert_eq!(handed_on(&format!("{long}xxxxx")), None);
     }
 }

@@ -152,10 +152,17 @@ async fn respond(
 /// The span of a request, if requests are traced and its caller wants it.
 fn span_of(server: &Server, request: &Request<RequestBody>, visit: &Visit) -> Option<Open> {
     let tracer = &server.telemetry.get()?.tracer;
-    let by_run = visit.inside.as_ref().and_then(Inside::traceparent);
+    let name = request.method().as_str().to_owned();
+    if let Some(by_run) = visit.inside.as_ref().and_then(Inside::trace) {
+        let state = by_run.state().unwrap_or_default();
+        return tracer.request(Some(&by_run.header()), state, name);
+    }
     let header = request.headers().get("traceparent");
-    let header = by_run.or_else(|| Some(header?.to_str().ok()?.to_owned()));
-    tracer.request(header.as_deref(), request.method().as_str().to_owned())
+    let header = header.and_then(|header| header.to_str().ok());
+    let lines = request.headers().get_all("tracestate");
+    // A line that is no text makes the whole none.
+    let lines = lines.iter().map(|line| line.to_str().unwrap_or("?"));
+    tracer.request(header, &lines.collect::<Vec<_>>().join(","), name)
 }
 
 fn finish_span(mut span: Open, method: &str, record: &Record, status: u16, code: &'static str) {

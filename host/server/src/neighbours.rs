@@ -274,8 +274,13 @@ impl Home for Rights {
         self.server.keys.origin_token(&self.agent, target)
     }
 
-    fn traceparent(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&self.trace.get()?.header()).ok()
+    fn trace(&self) -> Option<(HeaderValue, Option<HeaderValue>)> {
+        let trace = self.trace.get()?;
+        let place = HeaderValue::from_str(&trace.header()).ok()?;
+        let state = trace
+            .state()
+            .and_then(|state| HeaderValue::from_str(state).ok());
+        Some((place, state))
     }
 }
 
@@ -370,8 +375,8 @@ impl Inside {
     }
 
     /// The place in a trace that the request belongs to.
-    pub fn traceparent(&self) -> Option<String> {
-        Some(self.rights.trace.get()?.header())
+    pub fn trace(&self) -> Option<&Trace> {
+        self.rights.trace.get()
     }
 
     /// Milliseconds that the run has left.

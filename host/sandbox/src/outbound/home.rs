@@ -55,8 +55,8 @@ pub trait Home: Send + Sync {
     /// What proves to a trusted server which agent asks.
     fn origin(&self, uri: &http::Uri) -> Option<http::HeaderValue>;
 
-    /// The place of the run in a trace (W3C Trace Context), if it is traced.
-    fn traceparent(&self) -> Option<http::HeaderValue>;
+    /// The place of the run in a trace (W3C Trace Context), if it is traced: `traceparent`, and `tracestate` if there is one.
+    fn trace(&self) -> Option<(http::HeaderValue, Option<http::HeaderValue>)>;
 }
 
 /// Adds what proves who asks to a request that leaves the process.
@@ -77,9 +77,16 @@ pub(super) async fn sign<B>(
     if let Some(value) = value {
         request.headers_mut().insert(AUTHORIZATION, value);
     }
-    if let Some(place) = home.traceparent() {
-        // A program may know better.
-        request.headers_mut().entry("traceparent").or_insert(place);
+    // A program may know better.
+    if !request.headers().contains_key("traceparent")
+        && let Some((place, state)) = home.trace()
+    {
+        let headers = request.headers_mut();
+        headers.insert("traceparent", place);
+        headers.remove("tracestate");
+        if let Some(state) = state {
+            headers.insert("tracestate", state);
+        }
     }
     if let Some(origin) = home.origin(request.uri()) {
         let name = http::HeaderName::from_static("x-rmx-origin");

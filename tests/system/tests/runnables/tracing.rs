@@ -39,7 +39,11 @@ fn a_trace_goes_through_requests_runs_plugins_and_further_requests() {
     let token = format!("Bearer {}", site.service.token(OWNER));
     let parent = format!("00-{TRACE}-{CALLER}-01");
     let send = |agent: &str, params: Value, parent: &str| {
-        let headers = [("authorization", token.as_str()), ("traceparent", parent)];
+        let headers = [
+            ("authorization", token.as_str()),
+            ("traceparent", parent),
+            ("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
+        ];
         let path = format!("/v1/ws/acme/app/callers/agent/{agent}/run");
         let text = params.to_string();
         let answer = site
@@ -88,11 +92,18 @@ fn a_trace_goes_through_requests_runs_plugins_and_further_requests() {
         header.starts_with(&format!("00-{TRACE}-")) && header.ends_with("-01"),
         "{header}"
     );
+    let state = seen.headers.iter().find(|(name, _)| name == "tracestate");
+    let state = state.map(|(_, value)| value.trim());
+    assert_eq!(state, Some("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"));
     // A caller who does not want it recorded.
     let silent = parent.replace("-01", "-00");
     send("fetches", json!({ "url": other.url() }), &silent);
     let seen = other.next();
-    assert!(seen.headers.iter().all(|(name, _)| name != "traceparent"));
+    assert!(
+        seen.headers
+            .iter()
+            .all(|(name, _)| !name.starts_with("trace"))
+    );
 }
 
 #[test]
