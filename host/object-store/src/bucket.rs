@@ -2,14 +2,14 @@
 
 use crate::error::{Result, StoreError};
 use crate::settings::Settings;
-use crate::transport::{ANSWER_LIMIT, Call, Transport, piece};
+use crate::transport::{Call, Transport, piece};
 use crate::xml;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 
 /// A bucket on a store.
@@ -35,6 +35,8 @@ pub struct ObjectReader {
     runtime: Handle,
     piece: Bytes,
     left: u64,
+    /// Longest wait for the next piece.
+    patience: Duration,
 }
 
 impl Bucket {
@@ -89,6 +91,7 @@ impl Bucket {
             runtime: self.runtime.clone(),
             piece: Bytes::new(),
             left: length,
+            patience: self.transport.settings().timeout,
         })
     }
 
@@ -127,7 +130,7 @@ impl Read for ObjectReader {
             return Ok(0);
         }
         while self.piece.is_empty() {
-            let next = self.runtime.block_on(piece(&mut self.body, ANSWER_LIMIT));
+            let next = self.runtime.block_on(piece(&mut self.body, self.patience));
             match next.map_err(io::Error::other)? {
                 Some(next) => self.piece = next,
                 None if self.left == 0 => return Ok(0),

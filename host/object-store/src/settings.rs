@@ -1,6 +1,7 @@
 //! How a bucket is reached: the variables `MIXER_S3_*`.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Variables that are all set, or none of them.
 const REQUIRED: [&str; 5] = [
@@ -13,6 +14,12 @@ const REQUIRED: [&str; 5] = [
 
 /// The host of public addresses.
 const PUBLIC_DOMAIN: &str = "MIXER_S3_PUBLIC_DOMAIN";
+/// How long the store may keep a request waiting.
+const TIMEOUT: &str = "MIXER_S3_TIMEOUT";
+/// That time, unless it is said.
+pub(crate) const USUAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest one.
+const LONGEST_SECONDS: u64 = 3600;
 
 /// Where a bucket is, and who asks.
 #[derive(Clone)]
@@ -29,6 +36,8 @@ pub struct Settings {
     pub secret_key: String,
     /// Host at which public objects are read by everybody.
     pub public_domain: Option<String>,
+    /// How long the store may keep a request waiting: until its answer begins, all attempts together, and between two pieces of it.
+    pub timeout: Duration,
 }
 
 /// Shows no keys.
@@ -62,7 +71,7 @@ impl Settings {
         let value = |name: &str| variable(name).filter(|text| !text.is_empty());
         let found = REQUIRED.map(value);
         if found.iter().all(Option::is_none) {
-            return match value(PUBLIC_DOMAIN) {
+            return match value(PUBLIC_DOMAIN).or_else(|| value(TIMEOUT)) {
                 Some(_) => Err(SettingsError::Missing(REQUIRED[0])),
                 None => Ok(None),
             };
@@ -108,6 +117,13 @@ impl Settings {
         {
             return Err(SettingsError::Malformed(PUBLIC_DOMAIN, "no name of a host"));
         }
+        let timeout = match value(TIMEOUT) {
+            None => USUAL_TIMEOUT,
+            Some(text) => time(&text).ok_or(SettingsError::Malformed(
+                TIMEOUT,
+                "no time from 1s to 1h (30s, 2m)",
+            ))?,
+        };
         Ok(Some(Settings {
             endpoint,
             region,
@@ -115,8 +131,24 @@ impl Settings {
             access_key,
             secret_key,
             public_domain,
+            timeout,
         }))
     }
+}
+
+/// Whole seconds, minutes or hours.
+fn time(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    let seconds = digits.parse::<u64>().ok()?.checked_mul(seconds)?;
+    (1..=LONGEST_SECONDS)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -150,8 +182,15 @@ mod tests {
                 SettingsError::Missing(name)
             );
         }
-        let alone = Settings::read(|name| (name == PUBLIC_DOMAIN).then(|| "x.org".to_owned()));
-        assert!(alone.is_err());
+        for (lone, value) in [(PUBLIC_DOMAIN, "x.org"), (TIMEOUT, "5s")] {
+            let alone = Settings::read(|name| (name == lone).then(|| value.to_owned()));
+            assert!(alone.is_err(), "{lone}");
+        }
+        assert_eq!(settings.timeout, USUAL_TIMEOUT);
+        for (text, seconds) in [("5s", 5), ("2m", 120), ("1h", 3600)] {
+            let settings = read(&[(TIMEOUT, text)]).expect("all").expect("settings");
+            assert_eq!(settings.timeout, Duration::from_secs(seconds));
+        }
     }
 
     #[test]
@@ -165,6 +204,11 @@ mod tests {
             ("MIXER_S3_REGION", "eu central"),
             ("MIXER_S3_ACCESS_KEY", "a b"),
             ("MIXER_S3_PUBLIC_DOMAIN", "https://x.org/"),
+            ("MIXER_S3_TIMEOUT", "30"),
+            ("MIXER_S3_TIMEOUT", "0s"),
+            ("MIXER_S3_TIMEOUT", "2h"),
+            ("MIXER_S3_TIMEOUT", "s"),
+            ("MIXER_S3_TIMEOUT", "\u{e9}"),
         ] {
             assert!(
                 matches!(read(&[(name, value)]), Err(SettingsError::Malformed(..))),

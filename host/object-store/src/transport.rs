@@ -18,8 +18,6 @@ use std::time::{Duration, SystemTime};
 
 /// Time to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// Time for the head of an answer, and for each piece of its body.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Largest answer that is read as a whole: a page of a listing.
 const MAX_ANSWER: usize = 8 << 20;
 /// How often a request is sent that may succeed a moment later.
@@ -57,8 +55,6 @@ pub struct Transport {
     /// Host and port of the store, and what its URL has behind them.
     host: String,
     base: String,
-    /// Time for the head of an answer, and for each piece of its text.
-    answer_limit: Duration,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -102,7 +98,6 @@ impl Transport {
             settings,
             host,
             base,
-            answer_limit: ANSWER_LIMIT,
             client,
         })
     }
@@ -125,8 +120,14 @@ impl Transport {
         format!("/{}/{}", self.settings.bucket, encode(key, true))
     }
 
-    /// Sends a request, again if that may help; the answer is one of success.
+    /// Sends a request, again if that may help; the answer is one of success. All attempts together take no longer than
+    /// the store may keep anybody waiting, so that one which says nothing is asked once.
     pub async fn send(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
+        let sending = tokio::time::timeout(self.settings.timeout, self.try_to_send(call));
+        sending.await.unwrap_or(Err(StoreError::Slow))
+    }
+
+    async fn try_to_send(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
         let mut attempt = 1;
         loop {
             match self.send_once(call).await {
@@ -142,11 +143,9 @@ impl Transport {
 
     async fn send_once(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
         let request = self.signed(call)?;
-        let sending = self.client.request(request);
-        let answer = match tokio::time::timeout(self.answer_limit, sending).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(StoreError::Unreachable(root(&error))),
-            Err(_) => return Err(StoreError::Slow),
+        let answer = match self.client.request(request).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(StoreError::Unreachable(root(&error))),
         };
         if answer.status().is_success() {
             return Ok(answer);
@@ -217,7 +216,7 @@ impl Transport {
     pub async fn text(&self, answer: Response<Incoming>) -> Result<String> {
         let mut body = answer.into_body();
         let mut text = BytesMut::new();
-        while let Some(piece) = piece(&mut body, self.answer_limit).await? {
+        while let Some(piece) = piece(&mut body, self.settings.timeout).await? {
             if text.len() + piece.len() > MAX_ANSWER {
                 return Err(StoreError::Malformed("it is too long"));
             }
@@ -265,7 +264,7 @@ mod tests {
 
     /// A store that answers every request with these bytes, and then says nothing more; the number
     /// of requests that it has got.
-    fn store(answer: &'static str) -> (Transport, Arc<AtomicU32>) {
+    fn store(answer: &'static str, timeout: Duration) -> (Transport, Arc<AtomicU32>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let asked = Arc::new(AtomicU32::new(0));
@@ -286,30 +285,41 @@ mod tests {
             access_key: "a".to_owned(),
             secret_key: "s".to_owned(),
             public_domain: None,
+            timeout,
         };
-        let mut transport = Transport::new(settings).expect("a transport");
-        transport.answer_limit = Duration::from_millis(50);
-        (transport, asked)
+        (Transport::new(settings).expect("a transport"), asked)
+    }
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_store_that_says_nothing_is_waited_for_once() {
+        let (transport, asked) = store("", SHORT);
+        let answer = transport.send(&Call::plain(Method::GET, "x")).await;
+        assert!(matches!(answer, Err(StoreError::Slow)), "{answer:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
-    async fn a_store_that_says_nothing_is_given_up_after_a_few_attempts() {
-        let (transport, asked) = store("");
+    async fn a_store_that_fails_is_given_up_after_a_few_attempts() {
+        let refusal = "HTTP/1.1 503 No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let (transport, asked) = store(refusal, LONG);
         let answer = transport.send(&Call::plain(Method::GET, "x")).await;
-        assert!(matches!(answer, Err(StoreError::Slow)), "{answer:?}");
+        let is_refused = matches!(answer, Err(StoreError::Refused { status: 503, .. }));
+        assert!(is_refused, "{answer:?}");
         assert_eq!(asked.load(Ordering::SeqCst), ATTEMPTS);
     }
 
     #[tokio::test]
     async fn a_body_that_stops_is_given_up() {
-        let (transport, _) = store("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+        let (transport, _) = store("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", SHORT);
         let answer = transport.send(&Call::plain(Method::GET, "x")).await;
         let text = transport.text(answer.expect("a head")).await;
         assert!(matches!(text, Err(StoreError::Slow)), "{text:?}");
-        // One that fails, and does not say why, fails as that.
-        let (transport, _) = store("HTTP/1.1 500 No\r\ncontent-length: 10\r\n\r\nhalf");
+        // One that fails, and does not say why in time.
+        let (transport, _) = store("HTTP/1.1 500 No\r\ncontent-length: 10\r\n\r\nhalf", SHORT);
         let answer = transport.send(&Call::plain(Method::GET, "x")).await;
-        let is_refused = matches!(answer, Err(StoreError::Refused { status: 500, .. }));
-        assert!(is_refused, "{answer:?}");
+        assert!(matches!(answer, Err(StoreError::Slow)), "{answer:?}");
     }
 }
