@@ -157,23 +157,34 @@ impl Vault {
         Ok(value)
     }
 
-    /// All names but those of the host, ascending.
+    /// All names but those of the host, ascending. Secrets that cannot be opened have no name that could be told: they are
+    /// left out, unless nothing can be opened.
     pub fn list(&self) -> Result<Vec<String>, Failure> {
         let Some(key) = self.data_key()? else {
             return Ok(Vec::new());
         };
-        let mut names = Vec::new();
+        let (mut names, mut is_any_open, mut failed) = (Vec::new(), false, None);
         for file in self.files()? {
-            // One that was removed meanwhile is no secret any longer.
-            if let Some((name, value)) = self.read(&key, &file)? {
-                drop(Zeroizing::new(value));
-                if !name.starts_with(OF_HOST) {
-                    names.push(name);
+            match self.read(&key, &file) {
+                Ok(Some((name, value))) => {
+                    drop(Zeroizing::new(value));
+                    is_any_open = true;
+                    if !name.starts_with(OF_HOST) {
+                        names.push(name);
+                    }
                 }
+                // One that was removed meanwhile is no secret any longer.
+                Ok(None) => {}
+                Err(failure) => failed = Some(failure),
             }
         }
-        names.sort();
-        Ok(names)
+        match failed {
+            Some(failure) if !is_any_open => Err(failure),
+            _ => {
+                names.sort();
+                Ok(names)
+            }
+        }
     }
 
     /// Removes the secret of that name.
@@ -504,6 +515,11 @@ mod tests {
         fs::write(vault.path(&key, "a"), b"").unwrap();
         assert_eq!(vault.get("a").unwrap_err().code, "ERR_IO");
         assert_eq!(vault.list().unwrap_err().code, "ERR_IO");
+        // The others are there all the same, and it can be kept anew.
+        vault.set("b", "2").unwrap();
+        assert_eq!(vault.list().unwrap(), ["b"]);
+        vault.set("a", "3").unwrap();
+        assert_eq!(vault.list().unwrap(), ["a", "b"]);
         fs::write(vault.folder.join(USER_KEY), b"garbage").unwrap();
         assert_eq!(vault.set("b", "2").unwrap_err().message, KEY_DAMAGED);
     }
