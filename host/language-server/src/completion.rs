@@ -58,8 +58,11 @@ pub fn of(
                 items.push(plain(name, CompletionItemKind::MODULE));
             }
         }
-        for word in KEYWORDS {
-            items.push(plain(word, CompletionItemKind::KEYWORD));
+        // No word of the language stands where a type does.
+        let is_type = |candidate: &Candidate| candidate.kind == NameKind::Type;
+        if !analysis.candidates.iter().any(is_type) {
+            let words = KEYWORDS.iter();
+            items.extend(words.map(|word| plain(word, CompletionItemKind::KEYWORD)));
         }
     }
     items.sort_by(|a, b| a.label.cmp(&b.label));

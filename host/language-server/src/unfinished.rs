@@ -37,6 +37,8 @@ pub fn endings<'a>(
         conditions.push(format!(") null else null{outer}"));
         conditions.push(format!(") {{}}{outer}"));
     }
+    // The type of a parameter: the value of the function is still to come.
+    conditions.push(format!("{closing} = null"));
     let all = plain.into_iter().chain(conditions);
     all.map(move |ending| format!("{before}{cursor}{ending}\n{rest}"))
 }

@@ -298,6 +298,29 @@ fn names_are_explained_found_and_completed() {
     let found = complete(&mut editor, 6, "def q(amount) = prices.");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(has(&found, "gross", "number -> number"), "{found:?}");
+    // Types, where a type stands: those of this module and of the language, and modules that have some.
+    for (version, line) in [
+        (7, "var cell a : bas"),
+        (8, "def q : number -> bas"),
+        (9, "def q(a : array(bas"),
+        (10, "case other(bas"),
+        (11, "type other = {a: string, b: bas"),
+    ] {
+        let found = complete(&mut editor, version, line);
+        let names = ["basket", "binary", "option", "http"];
+        assert!(
+            names.iter().all(|name| has(&found, name, "")),
+            "{line}: {found:?}"
+        );
+        let values = ["total", "empty", "while", "due"];
+        assert!(
+            !values.iter().any(|name| has(&found, name, "")),
+            "{line}: {found:?}"
+        );
+    }
+    let found = complete(&mut editor, 12, "def q : http.res");
+    assert!(has(&found, "response", "type response"), "{found:?}");
+    assert!(!has(&found, "get", "") && !has(&found, "basket", ""));
     editor.end();
 }
 

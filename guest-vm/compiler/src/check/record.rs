@@ -6,6 +6,7 @@
 use super::Checker;
 use super::env::{Member, MemberKind, ScopeTarget};
 use super::lookup::Found;
+use super::type_expr::PREDEFINED;
 use super::types::{Node, Ty};
 use crate::analysis::{CURSOR, Candidate, NameKind, NameUse};
 use crate::core::ModuleId;
@@ -304,6 +305,33 @@ impl Checker<'_> {
             .map(|(name, member)| (name.clone(), kind_of(member), type_of(member)))
             .collect();
         self.offer(found);
+    }
+
+    /// The unknown type is the cursor: those that are visible there.
+    pub(super) fn record_visible_types(&mut self, name: &str) {
+        if name != CURSOR || !self.records_here() {
+            return;
+        }
+        let of = |id: ModuleId| self.infos[id.0 as usize].types.keys().cloned();
+        let mut found: Vec<Symbol> = of(self.cur.id).collect();
+        found.extend(self.session_globals().into_iter().flat_map(of));
+        found.extend(self.cur.type_names.keys().cloned());
+        found.extend(PREDEFINED.iter().map(|name| Symbol::from(*name)));
+        self.offer_types(found);
+    }
+
+    /// The unknown type of a module is the cursor: those that the module has.
+    pub(super) fn record_types_of(&mut self, id: ModuleId, name: &str) {
+        if name != CURSOR || !self.records_here() {
+            return;
+        }
+        let found = self.infos[id.0 as usize].types.keys().cloned().collect();
+        self.offer_types(found);
+    }
+
+    fn offer_types(&mut self, found: Vec<Symbol>) {
+        let types = found.into_iter().map(|name| (name, NameKind::Type, None));
+        self.offer(types.collect());
     }
 
     /// The field is the cursor: those that the type is known to have.

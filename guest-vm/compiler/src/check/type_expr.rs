@@ -21,7 +21,7 @@ pub enum VarMode {
 }
 
 /// Names of the predefined types, for suggestions.
-const PREDEFINED: &[&str] = &[
+pub(super) const PREDEFINED: &[&str] = &[
     "null", "bool", "number", "string", "word", "data", "any", "binary", "token", "appstate",
     "array", "map", "stream", "link", "option", "result",
 ];
@@ -249,6 +249,7 @@ impl Checker<'_> {
                 self.record_type(id, name);
                 return self.case_type(&case.full_name, case.argument, name, args, mode);
             }
+            self.record_types_of(id, &name.text);
             let names: Vec<Symbol> = self.infos[id.0 as usize].types.keys().cloned().collect();
             let issue = Issue::new(Code::TypeUnknown, span)
                 .with("name", format!("{}.{}", module.text, name.text));
@@ -327,6 +328,7 @@ impl Checker<'_> {
         if name.text.starts_with(|c: char| c.is_ascii_uppercase()) && args.is_empty() {
             return self.type_variable(&name.text, mode, Range::Any, span);
         }
+        self.record_visible_types(&name.text);
         Err(self.unknown_type(&name.text, span))
     }
 
