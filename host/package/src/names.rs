@@ -38,9 +38,22 @@ pub(crate) fn check(bytes: &[u8]) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// Equal for names that some disk may take for the same.
+/// Equal for names that some disk may take for the same: without case, also where that changes the length (`ß`, `SS`), in
+/// normal form C.
 pub(crate) fn folded(name: &str) -> String {
-    name.nfc().map(fold_case_simple).nfc().collect()
+    name.nfc().flat_map(fold_case).nfc().collect()
+}
+
+/// The full case folding of a character.
+fn fold_case(c: char) -> impl Iterator<Item = char> {
+    let simple = fold_case_simple(c);
+    let mut full: Vec<char> = simple.to_uppercase().flat_map(char::to_lowercase).collect();
+    if simple.to_lowercase().len() > 1 {
+        full = simple.to_lowercase().collect();
+    } else if simple.to_uppercase().len() == 1 {
+        full = vec![simple];
+    }
+    full.into_iter()
 }
 
 #[cfg(test)]
@@ -77,5 +90,20 @@ mod tests {
     fn names_are_compared_without_case_and_form() {
         assert_eq!(folded("Apps/\u{e9}"), folded("apps/E\u{301}"));
         assert_ne!(folded("a"), folded("b"));
+        for (one, other) in [
+            ("stra\u{df}e", "STRASSE"),
+            ("stra\u{df}e", "STRA\u{1e9e}E"),
+            ("\u{fb01}le", "FILE"),
+            ("\u{149}", "\u{2bc}N"),
+            ("\u{130}", "i\u{307}"),
+            ("\u{1fb3}", "\u{391}\u{399}"),
+            ("\u{1fbc}", "\u{3b1}\u{3b9}"),
+            ("\u{3c3}\u{3c2}", "\u{3a3}\u{3a3}"),
+            ("\u{390}", "\u{399}\u{308}\u{301}"),
+        ] {
+            assert_eq!(folded(one), folded(other), "{one} {other}");
+        }
+        // Letters of their own.
+        assert_ne!(folded("\u{131}"), folded("i"));
     }
 }
