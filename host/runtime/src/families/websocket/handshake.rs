@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
     AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
@@ -195,6 +196,7 @@ async fn connect(
     if !home.is_some_and(|home| home.is_own(&url)) {
         outbound.judge(&url).map_err(blocked)?;
     }
+    let offered = wishes.headers.get(SEC_WEBSOCKET_PROTOCOL).cloned();
     let mut request = Request::get(url);
     if let Some(headers) = request.headers_mut() {
         headers.extend(wishes.headers);
@@ -217,15 +219,43 @@ async fn connect(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(failure("ERR_NETWORK", no_upgrade(response).await));
     }
-    let expected = accepted(&key);
-    let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT);
-    if accepted.is_none_or(|accepted| accepted.as_bytes() != expected.as_bytes()) {
-        let message = "the server does not speak the WebSocket protocol".to_owned();
-        return Err(failure("ERR_NETWORK", message));
-    }
+    check(response.headers(), &accepted(&key), offered.as_ref())
+        .map_err(|message| failure("ERR_NETWORK", message.to_owned()))?;
     hyper::upgrade::on(&mut response)
         .await
         .map_err(|error| failure("ERR_NETWORK", error.to_string()))
+}
+
+/// What is wrong with an answer that agrees to the upgrade (RFC 6455, 4.1). `offered`: the subprotocols.
+fn check(
+    headers: &HeaderMap,
+    expected: &str,
+    offered: Option<&HeaderValue>,
+) -> Result<(), &'static str> {
+    let all = |name: HeaderName| {
+        let values = headers.get_all(name);
+        let texts = values.iter().map(|value| value.to_str().unwrap_or("?"));
+        let words = texts.flat_map(|text| text.split(',').map(str::trim));
+        words.filter(|word| !word.is_empty()).collect::<Vec<_>>()
+    };
+    let says = |name, word: &str| all(name).iter().any(|one| one.eq_ignore_ascii_case(word));
+    if !says(UPGRADE, "websocket")
+        || !says(CONNECTION, "upgrade")
+        || all(SEC_WEBSOCKET_ACCEPT) != [expected]
+    {
+        return Err("the server does not speak the WebSocket protocol");
+    }
+    let offered = offered.and_then(|names| names.to_str().ok()).unwrap_or("");
+    let is_offered = |name: &&str| offered.split(',').any(|one| one.trim() == *name);
+    match all(SEC_WEBSOCKET_PROTOCOL).as_slice() {
+        [] => {}
+        [one] if is_offered(one) => {}
+        _ => return Err("the server chose a subprotocol that was not offered"),
+    }
+    match all(SEC_WEBSOCKET_EXTENSIONS).is_empty() {
+        true => Ok(()),
+        false => Err("the server chose an extension that was not offered"),
+    }
 }
 
 /// What a server says that answers otherwise: its status, and its message if it has one.
@@ -283,8 +313,52 @@ fn refused(error: Error) -> Failure {
             ("ERR_TIMEOUT", "the host does not answer")
         }
         Error::ConnectionRefused => ("ERR_NETWORK", "connection refused"),
+        Error::ConnectionTerminated | Error::HttpResponseIncomplete => (
+            "ERR_NETWORK",
+            "the host ended the connection without an answer",
+        ),
+        Error::HttpProtocolError => ("ERR_NETWORK", "the host does not speak HTTP"),
         Error::DnsError { .. } => ("ERR_NETWORK", "the host name has no address"),
         _ => ("ERR_NETWORK", "the host is not reachable"),
     };
     failure(code, text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_agrees_to_what_was_asked() {
+        let checked = |more: &[(&'static str, &str)], offered: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            let usual = [
+                ("upgrade", "WebSocket"),
+                ("connection", "keep-alive, Upgrade"),
+                ("sec-websocket-accept", "right"),
+            ];
+            for (name, value) in usual.iter().chain(more) {
+                let value = HeaderValue::from_str(value).expect("a value");
+                headers.append(*name, value);
+            }
+            let offered = offered.map(HeaderValue::from_static);
+            check(&headers, "right", offered.as_ref())
+        };
+        assert_eq!(checked(&[], None), Ok(()));
+        assert_eq!(checked(&[], Some("a, b")), Ok(()));
+        let protocol = "sec-websocket-protocol";
+        assert_eq!(checked(&[(protocol, "b")], Some("a, b")), Ok(()));
+        let no_protocol = Err("the server chose a subprotocol that was not offered");
+        assert_eq!(checked(&[(protocol, "c")], Some("a, b")), no_protocol);
+        assert_eq!(checked(&[(protocol, "a, b")], Some("a, b")), no_protocol);
+        assert_eq!(checked(&[(protocol, "a")], None), no_protocol);
+        let extension = [("sec-websocket-extensions", "permessage-deflate")];
+        assert!(checked(&extension, None).is_err());
+        assert!(checked(&[("sec-websocket-accept", "wrong")], None).is_err());
+        let other = check(&HeaderMap::new(), "right", None);
+        assert_eq!(
+            other,
+            Err("the server does not speak the WebSocket protocol")
+        );
+    }
 }
