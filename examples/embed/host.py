@@ -30,7 +30,16 @@ with linker.root() as root, root.add_instance("mix:embed/functions@0.1.0") as fu
 instance = linker.instantiate(store, Component.from_file(engine, "shop.wasm"))
 agents = instance.get_export_index(store, "mix:embed/agents-sync@0.1.0")
 get = lambda name: instance.get_func(store, instance.get_export_index(store, name, agents))
-print(get("run")(store, "shop", '{"item":"apples"}'))
+
+
+def run(agent, params):
+    output = get("run")(store, agent, params)
+    if isinstance(output, Record):
+        raise RuntimeError(f"{output.code}: {output.message}", *output.stack)
+    return output
+
+
+print(run("shop", '{"item":"apples"}'))
 
 session = get("open")(store)
 ask = lambda message: [json.loads(text) for text in get("ask")(store, session, json.dumps(message))]
