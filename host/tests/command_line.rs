@@ -31,6 +31,7 @@ fn wrong_usage_exits_with_two() {
         &["eval"],
         &["serve"],
         &["run", "--no-such-flag"],
+        &["build", "a.mix", "-o", "a.zip"],
     ] {
         let (code, stdout, stderr) = mixer(arguments);
         assert_eq!(code, 2, "{arguments:?}: {stderr}");
@@ -57,6 +58,7 @@ fn a_flag_that_this_server_cannot_honour_is_refused() {
             "HOST",
         ),
         (&["--files-origin", "files.example.com"], "HOST"),
+        (&["--otlp-endpoint", "collector"], "--otlp-endpoint"),
         (&["--db-sync", "sometimes"], "full"),
         (&["--max-runs", "2001"], "at most 2000"),
         (&["--max-runs", "0"], "from 1 on"),

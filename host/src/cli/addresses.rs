@@ -10,6 +10,13 @@ pub fn base(text: &str) -> Result<String, String> {
     }
 }
 
+/// Where spans are sent, which may have a path.
+pub fn collector(text: &str) -> Result<Uri, String> {
+    web(text)
+        .filter(|uri| uri.query().is_none())
+        .ok_or_else(|| "it must be http://HOST[:PORT] or https://HOST[:PORT]".to_owned())
+}
+
 /// A URL without a path.
 pub fn origin(text: &str) -> Result<String, String> {
     let text = text.trim_end_matches('/');

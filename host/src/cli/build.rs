@@ -86,7 +86,13 @@ impl Build {
             (None, _) if wants_library => Target::Lib,
             (None, Some("wasm" | PRECOMPILED)) => Target::Standalone,
             (None, Some(package::ENDING)) => Target::Package,
-            (None, _) => Target::Exe,
+            (None, Some("mixexe") | None) => Target::Exe,
+            (None, Some(_)) => {
+                return Err(Exit::usage(format!(
+                    "{}: its ending does not say what to make: .mixexe, .mixlib, .remix, .wasm and .cwasm do, or --target exe",
+                    output.display()
+                )));
+            }
         };
         if target != Target::Standalone && (self.precompile || self.sync || self.ingredients.any())
         {

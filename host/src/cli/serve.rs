@@ -142,7 +142,7 @@ pub struct Serve {
     )]
     trusted_proxies: Vec<Network>,
     /// Collector of OpenTelemetry that spans are sent to (OTLP over HTTP); none: nothing is traced.
-    #[arg(long, value_name = "URL", env = "MIXER_OTLP_ENDPOINT")]
+    #[arg(long, value_name = "URL", env = "MIXER_OTLP_ENDPOINT", value_parser = addresses::collector)]
     otlp_endpoint: Option<http::Uri>,
     /// How long entries of activity logs are kept.
     #[arg(long, value_name = "D", env = "MIXER_ACTIVITY_RETENTION", default_value = "90d", value_parser = units::duration)]
