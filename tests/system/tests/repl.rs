@@ -73,8 +73,14 @@ fn cells_follow_inputs_and_views_survive_later_phrases() {
 
 #[test]
 fn mistakes_are_told_and_the_session_goes_on() {
-    let printed = lines("lenght(1)\n1 + 1\nfail(\"no luck\")\n2 + 2\n:nonsense\n:type 1 + 1\n");
+    let printed = lines(
+        "lenght(1)\n1 + 1\nfail(\"no luck\")\nstream.first(co.channelToStream(co.channelCreate()))\n2 + 2\n:nonsense\n:type 1 + 1\n",
+    );
     let text = printed.join("\n");
+    assert!(
+        text.contains("error ERR_DEADLOCK: no routine can go on: the main routine waits for"),
+        "{text}"
+    );
     assert!(text.contains("error NAME_UNBOUND"), "{text}");
     assert!(text.contains("error RT_FAIL: no luck"), "{text}");
     assert!(text.contains("`:nonsense`"), "{text}");

@@ -59,7 +59,9 @@ impl Machine {
                 &entry.routine
             };
             let (trace, _) = self.trace(routine);
-            let place = trace.first().map_or(String::new(), |frame| {
+            // What is made around an expression stands nowhere.
+            let placed = trace.iter().find(|frame| frame.line > 0);
+            let place = placed.map_or(String::new(), |frame| {
                 format!(" ({}.{}:{})", frame.module, frame.function, frame.line)
             });
             let (who, what) = (self.name_of(*id), self.wait_text(block));
