@@ -125,18 +125,7 @@ impl Many {
         let mut items = items.into_iter();
         Many::new(async move |mut sink| {
             loop {
-                let mut batch = Vec::with_capacity(BATCH);
-                for item in items.by_ref().take(BATCH) {
-                    match item.encode() {
-                        Ok(item) => batch.push(item),
-                        Err(failure) => {
-                            if sink.send_all(batch).await.is_ok() {
-                                sink.fail(failure).await;
-                            }
-                            return;
-                        }
-                    }
-                }
+                let batch: Vec<_> = items.by_ref().take(BATCH).collect();
                 if batch.is_empty() || sink.send_all(batch).await.is_err() {
                     return;
                 }
@@ -157,28 +146,54 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Sends one value.
-    pub async fn send(&mut self, item: Encoded) -> Result<(), Closed> {
-        match self.writer.write_one(item.0).await {
+    /// Sends one value. A `Result` that is a [`Failure`], or a value without a wire form, ends the stream
+    /// with it, and the sink is closed.
+    pub async fn send(&mut self, item: impl IntoValue) -> Result<(), Closed> {
+        match item.encode() {
+            Ok(Encoded(item)) => self.write(item).await,
+            Err(failure) => self.break_off(failure).await,
+        }
+    }
+
+    /// Sends several values; cheaper than one by one.
+    pub async fn send_all<T: IntoValue>(&mut self, items: Vec<T>) -> Result<(), Closed> {
+        let mut batch = Vec::with_capacity(items.len());
+        for item in items {
+            match item.encode() {
+                Ok(Encoded(item)) => batch.push(item),
+                Err(failure) => {
+                    self.write_all(batch).await?;
+                    return self.break_off(failure).await;
+                }
+            }
+        }
+        self.write_all(batch).await
+    }
+
+    /// Ends the stream with a failure: the program gets it once it has taken the items before.
+    pub async fn fail(mut self, failure: Failure) {
+        let _ = self.break_off(failure).await;
+    }
+
+    /// The reader may be gone; then nobody wants to know why it ended.
+    async fn break_off(&mut self, failure: Failure) -> Result<(), Closed> {
+        let _ = self.write(failure.to_item()).await;
+        Err(Closed)
+    }
+
+    async fn write(&mut self, item: Item) -> Result<(), Closed> {
+        match self.writer.write_one(item).await {
             None => Ok(()),
             Some(_) => Err(Closed),
         }
     }
 
-    /// Sends several values; cheaper than one by one.
-    pub async fn send_all(&mut self, items: Vec<Encoded>) -> Result<(), Closed> {
-        let items = items.into_iter().map(|Encoded(bytes)| bytes).collect();
+    async fn write_all(&mut self, items: Vec<Item>) -> Result<(), Closed> {
         if self.writer.write_all(items).await.is_empty() {
             Ok(())
         } else {
             Err(Closed)
         }
-    }
-
-    /// Ends the stream with a failure: the program gets it once it has taken the items before.
-    pub async fn fail(mut self, failure: Failure) {
-        // The reader may be gone; then nobody wants to know.
-        let _ = self.writer.write_one(failure.to_item()).await;
     }
 }
 
