@@ -67,6 +67,60 @@ answers() {
     mixer plugin test "$component" "$answers/all.mix" "$answers/$1.mix"
 }
 
+# A block of the section about requests of a tutorial: its sources in that language.
+requests_of() {
+    awk -v fence="\`\`\`$2" '/^## / { here = /[Rr]equests/ } /^```/ { code = here && $0 == fence; next } code' "$tutorials/$1.md"
+}
+
+# The plugin that a tutorial shows under requests, of plain HTTP.
+asking() {
+    case $1 in
+    rust) requests_of rust rust | sed 's/Scheme::Https/Scheme::Http/' >src/lib.rs ;;
+    python)
+        {
+            echo 'from mix import Failure, needs, plugin'
+            requests_of python python | sed 's/Scheme_Https/Scheme_Http/'
+            echo 'Needs = needs("http")'
+            echo 'Family = plugin("demo", nap, page)'
+        } >plugin.py
+        ;;
+    c) requests_of c c | sed 's/SCHEME_HTTPS/SCHEME_HTTP/' >plugin.c ;;
+    esac
+    [ "$1" = rust ] || sed -i "/include mix:ffi/r "<(requests_of "$1" wit) wit/plugin.wit
+    bash -euo pipefail -c "$(build "$1")"
+}
+
+# It asks the hosts that it is granted and no other, in both assemblies.
+requests() {
+    local app=$work/$1-asks host expected='[200,{"_rmx_type":"{tag}bin","_rmx_value":"aGVsbG8K"}]'
+    asking "$1"
+    rm -rf "$app" "$work/pages"
+    mkdir -p "$app" "$work/pages" "$work/$1-asks-data"
+    echo hello >"$work/pages/greeting"
+    python3 -u -m http.server --bind 127.0.0.1 --directory "$work/pages" 0 >"$work/pages.log" 2>&1 &
+    pages=$!
+    trap 'kill $pages 2>/dev/null' EXIT
+    timeout 60 sh -c "until grep -q ' port ' '$work/pages.log'; do sleep 0.2; done"
+    host=127.0.0.1:$(grep -o 'port [0-9]*' "$work/pages.log" | cut -d' ' -f2)
+    mixer plugin bindings "$component" -o "$app/demo.mix"
+    cat >"$app/asks.mix" <<MIX
+module asks
+  import demo
+  cell output = demo.page("$host", "/greeting")
+module end
+MIX
+    asks() { mixer run "$app" asks --plugin "$component" --timeout 60s "$@"; }
+    same "a request" "$(asks --dangerous-http-mode --grant "demo=http:$host")"
+    if refused=$(asks --dangerous-http-mode --grant demo=http:example.com 2>&1); then fail "it reaches a host that it is not granted"; fi
+    grep -q ERR_NETWORK <<<"$refused" || fail "the refusal is no failure of the request: $refused"
+    if asks --grant demo=http >"$work/asks.log" 2>&1; then fail "it reaches a private address"; fi
+    mixer compose "$app" --app demo --plugin "$component" --grant demo=http -o "$app.wasm"
+    same "a request of the composed component" \
+        "$("$stock" run -S cli,http --dir "$work/$1-asks-data::/ws" "$app.wasm" asks)"
+    kill $pages
+    trap - EXIT
+}
+
 # The agent that both assemblies run.
 agent() {
     mixer plugin bindings "$component" -o "$1/demo.mix"
@@ -131,4 +185,6 @@ for language in "${languages[@]}"; do
     same "with its grant" "$(DEMO_REGION=eu run --grant demo=env:DEMO_REGION)"
 
     answers "$language"
+    # componentize-qjs has no requests.
+    [ "$language" = js ] || requests "$language"
 done

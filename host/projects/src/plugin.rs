@@ -111,8 +111,7 @@ pub fn project(language: Language, name: &str) -> Project {
     };
     let wit = match language {
         Language::Rust => Vec::new(),
-        Language::C => WIT.to_vec(),
-        Language::JavaScript | Language::Python => [&WIT[..], &WASI].concat(),
+        Language::C | Language::JavaScript | Language::Python => [&WIT[..], &WASI].concat(),
     };
     let mut project = Project::of(name, &[own, &[TESTS], &wit].concat());
     if language == Language::Rust {

@@ -1,5 +1,5 @@
 // Answers at the edge of what a value can be, and mistakes.
-import { Case, plugin } from "./mix.js";
+import { Case, Failure, plugin } from "./mix.js";
 
 export const needs = { needs: () => [] };
 
@@ -23,4 +23,24 @@ export const family = plugin("demo", {
       yield null.length;
     },
   },
+  halves: { doc: "Texts of units that are no characters by themselves.", type: "null -> data", run: () => ({ "alone\ud800": ["a\ud800b", "\ud83d\ude00"] }) },
+  complains: {
+    doc: "Fails with such a text.",
+    type: "null -> data",
+    run() { throw new Failure("ERR_MINE", "a\ud800b"); },
+  },
+  stumbles: {
+    doc: "Fails with such a text by a mistake.",
+    type: "null -> data",
+    run() { throw new Error("a\ud800b"); },
+  },
+  breaks_off: {
+    doc: "A stream that fails with such a text.",
+    type: "null -> stream(number)",
+    async *run() {
+      yield 1;
+      throw new Failure("ERR_MINE", "a\ud800b");
+    },
+  },
+  "$other_hole": { doc: "A function with a whole name.", type: "null -> data", run: () => [1, undefined] },
 });

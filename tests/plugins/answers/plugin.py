@@ -1,6 +1,6 @@
 """Answers at the edge of what a value can be, and mistakes."""
 
-from mix import Case, Undefined, needs, plugin
+from mix import Case, Failure, Undefined, needs, plugin
 
 Needs = needs()
 
@@ -60,4 +60,39 @@ def later():
     yield None.length
 
 
-Family = plugin("demo", arrays, cases, hole, member, mistake, later)
+def halves():
+    """Texts of units that are no characters by themselves.
+
+    Type: null -> data
+    """
+    return {"alone\ud800": ["a\ud800b", "\ud83d\ude00"]}
+
+
+def complains():
+    """Fails with such a text.
+
+    Type: null -> data
+    """
+    raise Failure("ERR_MINE", "a\ud800b")
+
+
+def stumbles():
+    """Fails with such a text by a mistake.
+
+    Type: null -> data
+    """
+    raise ValueError("a\ud800b")
+
+
+async def breaks_off():
+    """A stream that fails with such a text.
+
+    Type: null -> stream(number)
+    """
+    yield 1
+    raise Failure("ERR_MINE", "a\ud800b")
+
+
+Family = plugin(
+    "demo", arrays, cases, hole, member, mistake, later, halves, complains, stumbles, breaks_off, **{"$other_hole": hole}
+)

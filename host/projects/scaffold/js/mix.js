@@ -284,9 +284,12 @@ function article(one) {
 }
 
 function failure(error) {
-  if (error instanceof Failure) return { code: error.code, message: error.message };
-  return { code: "ERR_INTERNAL", message: String(error?.message ?? error) + place(error) };
+  if (error instanceof Failure) return { code: wholeText(error.code), message: wholeText(error.message) };
+  return { code: "ERR_INTERNAL", message: wholeText(error?.message ?? error) + place(error) };
 }
+
+/** A text that the interface takes: whole characters only. */
+const wholeText = (text) => fromUtf8(toUtf8(String(text)));
 
 /** Where the plugin made a mistake, for its author: the innermost line of its own files. */
 function place(error) {
@@ -298,13 +301,13 @@ function place(error) {
 const kinds = (f) => Object.getPrototypeOf(f)?.constructor?.name ?? "Function";
 
 /**
- * The interface of a plugin from its functions: `{verb: {doc, type, run}}`. The names in Mix are `$name_verb`. An
- * `async` function may wait; a generator (`*run`) gives a stream.
+ * The interface of a plugin from its functions: `{verb: {doc, type, run}}`. The names in Mix are `$name_verb`; one that
+ * begins with `$` is whole. An `async` function may wait; a generator (`*run`) gives a stream.
  */
 export function plugin(name, functions) {
   const table = Object.entries(functions).map(([verb, { doc, type, run }]) => {
     const kind = kinds(run);
-    return { name: `$${name}_${verb}`, doc, type, run, waits: kind !== "Function", many: kind.includes("Generator") };
+    return { name: verb.startsWith("$") ? verb : `$${name}_${verb}`, doc, type, run, waits: kind !== "Function", many: kind.includes("Generator") };
   });
   const find = (number, args) => {
     const found = table[number];

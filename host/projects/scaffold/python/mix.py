@@ -146,6 +146,14 @@ def decode(data):
     return _Reader(data).value()
 
 
+def _utf8(text):
+    """Half of a pair of units, which is no character, becomes U+FFFD."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode("utf-8")
+
+
 def _head(size, short, limit, markers):
     if size < limit:
         return bytes([short | size])
@@ -176,7 +184,7 @@ def encode(value, depth=0):
     if isinstance(value, float):
         return b"\xcb" + struct.pack(">d", value)
     if isinstance(value, str):
-        text = value.encode("utf-8")
+        text = _utf8(value)
         return _head(len(text), 0xA0, 32, (0xD9, 0xDA, 0xDB)) + text
     if isinstance(value, (bytes, bytearray)):
         return _head(len(value), 0, 0, (0xC4, 0xC5, 0xC6)) + bytes(value)
@@ -190,7 +198,7 @@ def encode(value, depth=0):
             if not isinstance(key, str):
                 raise Failure("ERR_NOT_SERIALIZABLE", f"the keys of a map are strings, not {type(key).__name__}")
         # Keys stand in the order of their bytes.
-        pairs = sorted((key.encode("utf-8"), key, item) for key, item in value.items())
+        pairs = sorted((_utf8(key), key, item) for key, item in value.items())
         items = b"".join(encode(key) + encode(item, inner) for _, key, item in pairs)
         return _head(len(pairs), 0x80, 16, (0, 0xDE, 0xDF)) + items
     if isinstance(value, Undefined):
@@ -213,8 +221,11 @@ def _extension(kind, content):
 
 def _failure(error):
     if isinstance(error, Failure):
-        return types.Failure(error.code, error.message, None)
-    return types.Failure("ERR_INTERNAL", f"{type(error).__name__}: {error}{_place(error)}", None)
+        code, message = error.code, error.message
+    else:
+        code, message = "ERR_INTERNAL", f"{type(error).__name__}: {error}{_place(error)}"
+    # The interface takes whole characters only.
+    return types.Failure(_utf8(str(code)).decode(), _utf8(str(message)).decode(), None)
 
 
 def _place(error):
@@ -255,10 +266,10 @@ async def _feed(writer, items):
             await writer.write([_item(_failure(error))])
 
 
-def plugin(name, *functions):
+def plugin(name, *functions, **named):
     """The interface of a plugin from its functions.
 
-    The names in Mix are `$name_function`. What the docstring says is what programmers read, its line `Type:` the type. An
+    The names in Mix are `$name_function`; others stand whole: `**{"$other_verb": function}`. What the docstring says is what programmers read, its line `Type:` the type. An
     `async` function may wait; a generator, `async` or not, gives a stream.
     """
 
@@ -272,10 +283,8 @@ def plugin(name, *functions):
         return many(function) or inspect.iscoroutinefunction(function)
 
     # Looked at once, while the component is built.
-    table = [
-        (f"${name}_{one.__name__}", params(one), waits(one), many(one), inspect.getdoc(one) or "", one)
-        for one in functions
-    ]
+    names = [(f"${name}_{one.__name__}", one) for one in functions] + list(named.items())
+    table = [(full, params(one), waits(one), many(one), inspect.getdoc(one) or "", one) for full, one in names]
 
     def find(number, args):
         if number >= len(table):
