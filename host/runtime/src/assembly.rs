@@ -3,7 +3,7 @@
 mod replacement;
 mod shared;
 
-pub use replacement::Replacement;
+pub use replacement::{Replacement, functions_of};
 
 use crate::bindings::{Caller, Function, copy};
 use crate::compose::Hostless;

@@ -459,6 +459,35 @@ fn what_is_no_plugin_is_named() {
 }
 
 #[test]
+fn what_is_to_replace_a_family_has_its_functions() {
+    let check = |family: &str, name: &str| {
+        let file = components().join(name).display().to_string();
+        run_mixer(["plugin", "check", "--family", family, &file])
+    };
+    for family in ["core", "crypto", "db", "files", "http", "secrets", "wasm"] {
+        let done = check(family, &format!("mix_plugin_{family}.wasm"));
+        assert_eq!(done.code, 0, "{family}: {}", done.stderr);
+    }
+    let done = check("files", "mix_plugin_files_memory.wasm");
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    for (family, missing) in [
+        ("crypto", "it has no $crypto_md5 (arguments: 1)"),
+        ("mqtt", "it has no $mqtt_publish (arguments: 3)"),
+        ("websocket", "it has no $websocket_is_down (arguments: 1)"),
+    ] {
+        let done = check(family, "mix_example_words.wasm");
+        assert_refused(&done, 1, &[missing]);
+        // Nothing else is wrong with it.
+        assert!(!done.stderr.contains("$words"), "{}", done.stderr);
+    }
+    assert_refused(
+        &check("nosuch", "mix_example_words.wasm"),
+        2,
+        &["there is no family nosuch to be replaced", "secrets"],
+    );
+}
+
+#[test]
 fn a_project_is_written_once_and_under_a_good_name() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let dir = folder.path().join("made").display().to_string();

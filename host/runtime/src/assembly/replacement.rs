@@ -1,12 +1,12 @@
 //! Components that an operator puts in the place of families.
 
 use super::BEHIND_HOST;
-use crate::bindings::FAMILY;
+use crate::bindings::{FAMILY, Function};
 use crate::compose::Hostless;
-use crate::families::HostFamily;
+use crate::families::{HostFamily, mqtt, websocket};
 use crate::guests;
 use crate::plugin::{Access, Linkers, PluginCode, Standing};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,17 +57,7 @@ pub(super) async fn compose_in_place(
     replacement: &Replacement,
 ) -> Result<()> {
     if hostless.iter().all(|(family, _)| family != name) {
-        let behind = BEHIND_HOST.iter().map(|(name, ..)| *name);
-        let names: Vec<&str> = hostless
-            .iter()
-            .map(|(name, _)| name)
-            .chain(behind)
-            .chain(["mqtt", "websocket"])
-            .collect();
-        bail!(
-            "there is no family {name} to be replaced: {}",
-            names.join(", ")
-        );
+        return Err(no_family(name, hostless));
     }
     let path = match replacement {
         Replacement::File(path) => path,
@@ -87,6 +77,46 @@ pub(super) async fn compose_in_place(
     }
     hostless.replace(name, bytes);
     Ok(())
+}
+
+/// The functions of a family as it ships: programs that use one do not start where the component in its place lacks it.
+pub async fn functions_of(
+    engine: &Engine,
+    linkers: &Linkers,
+    family: &str,
+) -> Result<Vec<Function>> {
+    match family {
+        "mqtt" => return Ok(mqtt::functions()),
+        "websocket" => return Ok(websocket::functions()),
+        _ => {}
+    }
+    let hostless = Hostless::default();
+    let mut composed = hostless
+        .iter()
+        .map(|(name, bytes)| (name, bytes, Access::Nothing));
+    let shipped = BEHIND_HOST
+        .into_iter()
+        .find(|(name, ..)| *name == family)
+        .or_else(|| composed.find(|(name, ..)| *name == family));
+    let Some((name, bytes, access)) = shipped else {
+        return Err(no_family(family, &hostless));
+    };
+    let code = PluginCode::load(engine, linkers, name, bytes, Standing::BuiltIn(access)).await?;
+    Ok(code.functions)
+}
+
+fn no_family(name: &str, hostless: &Hostless) -> anyhow::Error {
+    let behind = BEHIND_HOST.iter().map(|(name, ..)| *name);
+    let names: Vec<&str> = hostless
+        .iter()
+        .map(|(name, _)| name)
+        .chain(behind)
+        .chain(["mqtt", "websocket"])
+        .collect();
+    anyhow!(
+        "there is no family {name} to be replaced: {}",
+        names.join(", ")
+    )
 }
 
 /// Two plugins with a function of the same name cannot be linked.

@@ -4,10 +4,14 @@ use super::bindings::{self, Name};
 use super::load;
 use crate::cli::Exit;
 use crate::cli::output;
+use crate::cli::runtime;
 use clap::Args;
+use mix_runtime::assembly::functions_of;
+use mix_runtime::bindings::Function;
 use mix_runtime::contract;
 use mix_runtime::guests;
-use mix_runtime::plugin::PluginCode;
+use mix_runtime::plugin::{Linkers, PluginCode};
+use mix_sandbox::engine;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
@@ -16,6 +20,10 @@ use std::path::PathBuf;
 pub struct Check {
     /// The component.
     plugin: PathBuf,
+    /// The family of the library that it is to stand in the place of (`--family NAME=FILE` of `run` and `serve`):
+    /// it has to have all its functions.
+    #[arg(long, value_name = "NAME")]
+    family: Option<String>,
 }
 
 impl Check {
@@ -33,17 +41,52 @@ impl Check {
                 bindings::type_of(function).0
             ))?;
         }
-        let wrong = faults(&code);
+        let wrong = match &self.family {
+            None => faults(&code),
+            Some(family) => lacking(&code, &shipped(family)?),
+        };
         for fault in &wrong {
             output::messages(&format!("error: {fault}\n"));
         }
         if !wrong.is_empty() {
             return Err(Exit::reported());
         }
-        bindings::compiled(&code)?;
+        if self.family.is_none() {
+            bindings::compiled(&code)?;
+        }
         output::line(format_args!("{} functions, ok", code.functions.len()))?;
         Ok(())
     }
+}
+
+/// The functions of a family as it ships.
+fn shipped(family: &str) -> Result<Vec<Function>, Exit> {
+    let functions = runtime()?.block_on(async {
+        let engine = engine::engine()?;
+        let linkers = Linkers::new(&engine)?;
+        functions_of(&engine, &linkers, family).await
+    });
+    functions.map_err(|error| Exit::usage(format!("{error:#}")))
+}
+
+/// What a component lacks that is to stand in the place of a family. Ways of a function are its own affair.
+fn lacking(code: &PluginCode, family: &[Function]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let plain = |function: &&Function| contract::plain(&function.name) == function.name;
+    for wanted in family.iter().filter(plain) {
+        let (name, params) = (&wanted.name, wanted.params);
+        match code.functions.iter().find(|own| own.name == *name) {
+            None => faults.push(format!(
+                "it has no {name} (arguments: {params}): programs that use it do not start"
+            )),
+            Some(own) if own.params != params => faults.push(format!(
+                "{name} takes {} arguments, that of the library {params}",
+                own.params
+            )),
+            Some(_) => {}
+        }
+    }
+    faults
 }
 
 /// What keeps a plugin from being linked or used.
@@ -68,7 +111,7 @@ fn faults(code: &PluginCode) -> Vec<String> {
         let family = Name::of(name).map(|name| name.family);
         if family.is_some_and(|family| guests::FAMILIES.contains(&family)) {
             faults.push(format!(
-                "{name} looks like a function of the library: choose another family name"
+                "{name} looks like a function of the library: choose another family name, or --family for a component that replaces one"
             ));
         }
     }

@@ -58,6 +58,43 @@ impl Mqtt {
     }
 }
 
+/// In the order of their numbers.
+pub(crate) fn functions() -> Vec<Function> {
+    vec![
+        function(
+            "$mqtt_publish",
+            3,
+            true,
+            "Publishes a payload on a path of the broker, retained or not.",
+        ),
+        function(
+            "$mqtt_subscribe",
+            1,
+            true,
+            "Subscribes to a path of the broker.",
+        ),
+        function(
+            "$mqtt_next",
+            1,
+            true,
+            "The next message of a subscription, null at its end.",
+        ),
+        function("$mqtt_unsubscribe", 1, false, "Ends a subscription."),
+        function(
+            "$mqtt_get",
+            2,
+            true,
+            "The retained payload of a path as some(text), or null.",
+        ),
+        function(
+            "$mqtt_mount",
+            2,
+            true,
+            "Ties the broker of another organisation to the session.",
+        ),
+    ]
+}
+
 impl HostFamily for Mqtt {
     fn name(&self) -> &'static str {
         "mqtt"
@@ -75,39 +112,7 @@ impl HostFamily for Mqtt {
     }
 
     fn describe(&self) -> Vec<Function> {
-        vec![
-            function(
-                "$mqtt_publish",
-                3,
-                true,
-                "Publishes a payload on a path of the broker, retained or not.",
-            ),
-            function(
-                "$mqtt_subscribe",
-                1,
-                true,
-                "Subscribes to a path of the broker.",
-            ),
-            function(
-                "$mqtt_next",
-                1,
-                true,
-                "The next message of a subscription, null at its end.",
-            ),
-            function("$mqtt_unsubscribe", 1, false, "Ends a subscription."),
-            function(
-                "$mqtt_get",
-                2,
-                true,
-                "The retained payload of a path as some(text), or null.",
-            ),
-            function(
-                "$mqtt_mount",
-                2,
-                true,
-                "Ties the broker of another organisation to the session.",
-            ),
-        ]
+        functions()
     }
 
     fn open(&self, who: &Caller, _: Option<Arc<dyn Neighbours>>) -> Arc<dyn HostSession> {

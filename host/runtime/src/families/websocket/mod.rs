@@ -38,6 +38,27 @@ impl WebSocket {
     }
 }
 
+/// In the order of their numbers.
+pub(crate) fn functions() -> Vec<Function> {
+    vec![
+        function("$websocket_create", 1, true, "Opens a connection."),
+        function("$websocket_read", 1, true, "Waits for the next message."),
+        function(
+            "$websocket_write",
+            2,
+            true,
+            "Hands a message to the socket.",
+        ),
+        function("$websocket_close", 1, false, "Drops a connection."),
+        function(
+            "$websocket_is_down",
+            1,
+            false,
+            "Is a connection at its end?",
+        ),
+    ]
+}
+
 impl HostFamily for WebSocket {
     fn name(&self) -> &'static str {
         "websocket"
@@ -48,23 +69,7 @@ impl HostFamily for WebSocket {
     }
 
     fn describe(&self) -> Vec<Function> {
-        vec![
-            function("$websocket_create", 1, true, "Opens a connection."),
-            function("$websocket_read", 1, true, "Waits for the next message."),
-            function(
-                "$websocket_write",
-                2,
-                true,
-                "Hands a message to the socket.",
-            ),
-            function("$websocket_close", 1, false, "Drops a connection."),
-            function(
-                "$websocket_is_down",
-                1,
-                false,
-                "Is a connection at its end?",
-            ),
-        ]
+        functions()
     }
 
     fn open(&self, _: &Caller, neighbours: Option<Arc<dyn Neighbours>>) -> Arc<dyn HostSession> {
