@@ -441,6 +441,12 @@ fn ask_again(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// So many ids from all over the database, each once while there are enough.
+fn scattered(ids: &[String], count: usize) -> impl Iterator<Item = &String> {
+    // A prime number that is no divisor of the number of ids visits all of them.
+    (0..count).map(|number| &ids[number * 7_368_787 % ids.len()])
+}
+
 fn opened(kind: &str, path: &Path) -> Result<[f64; 3]> {
     let output = Command::new(std::env::current_exe()?)
         .args(["--open", kind])
@@ -524,6 +530,32 @@ fn main() -> Result<()> {
     })?;
     let each = 1e3 / some.len() as f64;
     table.add("get by id", a * each, b * each, "µs", Goal::Times(1.0));
+
+    // Others each time, all over the database: little of what was read before helps.
+    let any: Vec<&String> = scattered(&ids, 20_000).collect();
+    let part = any.len() / 5;
+    let mut parts = any.chunks(part).cycle();
+    let (a, _) = median(5, || {
+        for id in parts.next().unwrap_or_default() {
+            black_box(mix.get_one(id)?.context("a record")?);
+        }
+        Ok(part)
+    })?;
+    let (b, _) = median(5, || {
+        let mut statement = sql.prepare_cached("SELECT doc FROM records WHERE id = ?1")?;
+        for id in parts.next().unwrap_or_default() {
+            black_box(statement.query_row([id], |row| row.get::<_, String>(0))?);
+        }
+        Ok(part)
+    })?;
+    let each = 1e3 / part as f64;
+    table.add(
+        "get any record by id",
+        a * each,
+        b * each,
+        "µs",
+        Goal::Times(1.0),
+    );
 
     for question in questions() {
         let pipeline = Pipeline::parse(question.mix)?;

@@ -248,12 +248,13 @@ impl Base {
         let Some(wanted) = id_term(field, id) else {
             return Ok(None);
         };
+        let hash = filter_hash(&wanted);
         for segment in self.segments.iter().rev() {
             if segment.first() >= bound {
                 continue;
             }
             let mut newest = None;
-            segment.get_id(&wanted, &mut |rows| {
+            segment.get_id(&wanted, hash, &mut |rows| {
                 newest = newest.max(rows.last_below(bound));
             })?;
             if newest.is_some() {
@@ -273,8 +274,9 @@ impl Base {
         }
         let mut found = RoaringBitmap::new();
         if let Some(wanted) = id_term(fields::ID, id) {
+            let hash = filter_hash(&wanted);
             for segment in &self.segments {
-                segment.get_id(&wanted, &mut |rows| found |= rows.to_bitmap())?;
+                segment.get_id(&wanted, hash, &mut |rows| found |= rows.to_bitmap())?;
             }
         }
         let rows: Arc<[u32]> = found.iter().collect();

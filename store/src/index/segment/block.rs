@@ -14,6 +14,8 @@ use super::Damaged;
 
 /// A block grows up to about this size.
 pub(super) const TARGET: usize = 8 << 10;
+/// And one of terms that are looked for one at a time, all over the segment, up to this one.
+pub(super) const TARGET_ALONE: usize = 2 << 10;
 /// Bytes of the checksum behind a block.
 pub(super) const SUM: usize = 4;
 
@@ -44,8 +46,9 @@ impl Builder {
         self.bytes.is_empty()
     }
 
-    pub fn is_full(&self) -> bool {
-        self.bytes.len() >= TARGET
+    /// True if it has reached a size.
+    pub fn is_full(&self, target: usize) -> bool {
+        self.bytes.len() >= target
     }
 
     /// Adds a key greater than all before; the caller appends the payload to `bytes`.

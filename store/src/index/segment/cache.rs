@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use roaring::RoaringBitmap;
 
-use super::reader::Interior;
+use super::interior::Interior;
 use crate::ids::Id;
 use crate::index::Edge;
 use crate::row_bytes::RowBytes;

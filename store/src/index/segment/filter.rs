@@ -14,6 +14,8 @@ use super::block::SUM;
 pub(super) const PAGE: usize = 4096;
 /// Bytes of a page in the file.
 pub(super) const STRIDE: u64 = (PAGE + SUM) as u64;
+/// Pages that are read and kept together.
+pub(super) const CHUNK: usize = 8;
 /// Bits for each term.
 const BITS: usize = 10;
 const GROUP: usize = 64;

@@ -12,6 +12,7 @@ mod block;
 mod cache;
 mod cursor;
 mod filter;
+mod interior;
 mod merge;
 mod reader;
 mod writer;

@@ -6,6 +6,7 @@ use roaring::RoaringBitmap;
 
 use super::block::{Entries, SUM, Span};
 use super::cache::Cached;
+use super::interior::Interior;
 use super::{Cache, Damaged, FEW, HEADER, Part, TRAILER, Trailer, filter};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{FolderFile, read_exact_at};
@@ -37,14 +38,11 @@ pub(crate) struct Segment {
     pub len: u64,
 }
 
-/// A block whose entries are blocks.
-pub(crate) struct Interior {
-    /// First keys and places of the blocks.
-    children: Vec<(Arc<[u8]>, Span)>,
-}
-
 /// A leaf, and a key where another one begins.
 type Found = (Span, Option<Arc<[u8]>>);
+
+/// A leaf, and the block with the one behind it, with the number of that one there.
+type Place = (Span, Option<(Arc<Interior>, usize)>);
 
 impl Segment {
     /// Opens a segment by its last bytes; none if it is no segment of this
@@ -154,23 +152,10 @@ impl Segment {
             return Ok(block);
         }
         let bytes = self.load(span)?;
-        let mut children = Vec::new();
-        let mut size = 0;
-        self.entries(&bytes, span, |entries| {
-            while !entries.is_done() {
-                entries.next_key()?;
-                let child = entries.span()?;
-                size += entries.key.len() + size_of::<(Arc<[u8]>, Span)>() + 2 * size_of::<usize>();
-                children.push((entries.key.as_slice().into(), child));
-            }
-            Ok(())
-        })?;
-        if children.is_empty() {
-            return Err(self.damaged(span.offset));
-        }
-        let block = Arc::new(Interior { children });
+        let block = Arc::new(self.entries(&bytes, span, Interior::read)?);
         let cached = Cached::Interior(Arc::clone(&block));
-        self.cache.put(self.number, span.offset, cached, size);
+        self.cache
+            .put(self.number, span.offset, cached, block.size());
         Ok(block)
     }
 
@@ -219,6 +204,14 @@ impl Segment {
     /// The leaf that holds the first term at or after `key`, if there is one,
     /// and the first key of the leaf behind it.
     pub(super) fn descend(&self, part: Part, key: &[u8]) -> Result<Option<Found>> {
+        let place = self.place(part, key)?;
+        Ok(place.map(|(span, next)| {
+            let next = next.map(|(block, at)| block.first(at).into());
+            (span, next)
+        }))
+    }
+
+    fn place(&self, part: Part, key: &[u8]) -> Result<Option<Place>> {
         let tree = self.trailer.trees[part as usize];
         if tree.height == 0 {
             return Ok(None);
@@ -226,13 +219,12 @@ impl Segment {
         let (mut span, mut next) = (tree.root, None);
         for _ in 1..tree.height {
             let block = self.interior(span)?;
-            let behind = block.children.partition_point(|(first, _)| &**first <= key);
             // A key before all others belongs into the first block.
-            let at = behind.saturating_sub(1);
-            if let Some((first, _)) = block.children.get(at + 1) {
-                next = Some(first.clone());
+            let at = block.count_while(|first| first <= key).saturating_sub(1);
+            span = block.child(at);
+            if at + 1 < block.len() {
+                next = Some((block, at + 1));
             }
-            span = block.children[at].1;
         }
         Ok(Some((span, next)))
     }
@@ -247,15 +239,13 @@ impl Segment {
         let (mut span, mut first) = (tree.root, None);
         for level in 1..tree.height {
             let block = self.interior(span)?;
-            let behind = block.children.partition_point(|(first, _)| **first < *key);
-            let Some(at) = behind.checked_sub(1) else {
+            let Some(at) = block.count_while(|first| first < key).checked_sub(1) else {
                 return Ok(None);
             };
-            let (begins, child) = &block.children[at];
             if level + 1 == tree.height {
-                first = Some(begins.clone());
+                first = Some(block.first(at).into());
             }
-            span = *child;
+            span = block.child(at);
         }
         Ok(Some((span, first)))
     }
@@ -273,13 +263,12 @@ impl Segment {
         keep: bool,
         visit: &mut dyn FnMut(Rows<'_>),
     ) -> Result<()> {
-        let Some((span, _)) = self.descend(part, term)? else {
+        let Some((span, _)) = self.place(part, term)? else {
             return Ok(());
         };
-        let block = match self.cache.get(self.number, span.offset) {
-            Some(Cached::Bytes(bytes)) => bytes,
-            _ if keep => self.leaf(span)?,
-            _ => self.load(span)?,
+        let block = match keep {
+            true => self.leaf(span)?,
+            false => self.load(span)?,
         };
         let payload = self.entries(&block, span, |entries| {
             let found = entries.find(term, skip_rows)?;
@@ -293,15 +282,17 @@ impl Segment {
 
     /// As [`Segment::get`] in both parts, of the term of an id or of a revision,
     /// which most segments do not have.
-    pub fn get_id(&self, term: &[u8], visit: &mut dyn FnMut(Rows<'_>)) -> Result<()> {
-        let hash = filter::hash(term);
+    /// `hash`: its [`filter_hash`](super::filter_hash).
+    pub fn get_id(&self, term: &[u8], hash: u64, visit: &mut dyn FnMut(Rows<'_>)) -> Result<()> {
         let pages = self.trailer.filter.len as usize / filter::PAGE;
         if pages == 0 {
             return Ok(());
         }
         let (page, group) = filter::place(hash, pages);
-        let page = self.leaf(self.filter_page(page as u64)?)?;
-        if filter::may_have(&page, group, hash) {
+        let (chunk, within) = (page / filter::CHUNK, page % filter::CHUNK);
+        let chunk = self.filter_chunk(chunk, pages)?;
+        let page = chunk.get(within * filter::PAGE..).unwrap_or_default();
+        if filter::may_have(page, group, hash) {
             // Ids are drawn at random: of many, the next one is in another leaf.
             let keep = self.len <= SMALL;
             for part in Part::BOTH {
@@ -309,6 +300,23 @@ impl Segment {
             }
         }
         Ok(())
+    }
+
+    /// Some pages of the filter, of so many, that are read and kept together.
+    fn filter_chunk(&self, chunk: usize, pages: usize) -> Result<RowBytes> {
+        let first = chunk * filter::CHUNK;
+        let offset = self.filter_page(first as u64)?.offset;
+        if let Some(Cached::Bytes(bytes)) = self.cache.get(self.number, offset) {
+            return Ok(bytes);
+        }
+        let mut bytes = Vec::with_capacity(filter::CHUNK * filter::PAGE);
+        for page in first..pages.min(first + filter::CHUNK) {
+            bytes.extend_from_slice(&self.load(self.filter_page(page as u64)?)?);
+        }
+        let bytes = RowBytes::from(bytes);
+        let cached = Cached::Bytes(bytes.clone());
+        self.cache.put(self.number, offset, cached, bytes.len());
+        Ok(bytes)
     }
 
     fn filter_page(&self, page: u64) -> Result<Span> {

@@ -5,7 +5,7 @@ use std::io;
 use mix_value::varcode;
 use roaring::RoaringBitmap;
 
-use super::block::{Builder, Span, write_span};
+use super::block::{Builder, Span, TARGET, TARGET_ALONE, write_span};
 use super::{FEW, Part, Trailer, Tree, filter};
 use crate::fields;
 use crate::folder::FolderFile;
@@ -113,7 +113,7 @@ impl Levels {
         let above = &mut self.levels[level + 1];
         above.key(&first);
         write_span(&mut above.bytes, span);
-        if above.is_full() {
+        if above.is_full(TARGET) {
             self.close(level + 1, sink)?;
         }
         Ok(span)
@@ -196,8 +196,10 @@ impl SegmentWriter {
         if count == 0 {
             return Ok(());
         }
+        let mut target = TARGET;
         if self.filtered.iter().any(|start| term.starts_with(start)) {
             self.hashes.push(filter::hash(term));
+            target = TARGET_ALONE;
         }
         let few: Vec<u32>;
         let few = match rows {
@@ -235,7 +237,7 @@ impl SegmentWriter {
         if let Some(span) = blob {
             write_span(&mut leaf.bytes, span);
         }
-        if leaf.is_full() {
+        if leaf.is_full(target) {
             levels.close(0, &mut self.sink)?;
         }
         Ok(())
