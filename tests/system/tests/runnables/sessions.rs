@@ -148,15 +148,21 @@ fn a_session_has_limits_and_ends_with_its_app() {
     socket.until_done();
     socket.send(&json!({ "type": "invoke", "name": "counter.spins" }));
     assert_eq!(socket.end(), (1008, "RT_TIMEOUT".to_owned()));
-    // A frame that no client may send, and a message that is too large.
-    let mut socket = site.connect(OWNER, &counter).expect("a session");
-    socket.until_done();
-    socket.send_frame(0x83, b"?");
-    assert_eq!(socket.end().0, 1002);
-    let mut socket = site.connect(OWNER, &counter).expect("a session");
-    socket.until_done();
-    socket.send_frame(0x81, &vec![b' '; (1 << 20) + 1]);
-    assert_eq!(socket.end().0, 1009);
+    // Frames that no client may send, texts that are none, ends without a right code, a message that is too large.
+    let large = vec![b' '; (1 << 20) + 1];
+    for (first, payload, code) in [
+        (0x83, &b"?"[..], 1002),
+        (0x81, b"\xff", 1007),
+        (0x88, b"\x03", 1002),
+        (0x88, b"\x03\xe7", 1002),
+        (0x88, b"\x03\xe8bye", 1000),
+        (0x81, &large, 1009),
+    ] {
+        let mut socket = site.connect(OWNER, &counter).expect("a session");
+        socket.until_done();
+        socket.send_frame(first, payload);
+        assert_eq!(socket.end().0, code, "{first:x}");
+    }
     let mut socket = site.connect(OWNER, &counter).expect("a session");
     socket.until_done();
     site.expect(OWNER, "DELETE", APP, Value::Null, 204);

@@ -205,6 +205,7 @@ async fn receive(mut reader: ReadHalf<Io>, shared: Arc<Shared>, messages: mpsc::
             let (code, sent) = match broken {
                 Broken::Off => (1006, None),
                 Broken::Protocol => (1005, Some(1002)),
+                Broken::Text => (1005, Some(1007)),
                 Broken::TooLarge => (1009, Some(1009)),
             };
             if let Some(sent) = sent {
@@ -231,7 +232,7 @@ async fn listen(
         let next = frame::read(reader, shared.longest - whole.len(), shared.peer).await?;
         let message = match next.kind {
             Kind::Close => {
-                let (code, text) = frame::closing(&next.payload).unwrap_or((1005, ""));
+                let (code, text) = frame::closing(&next.payload).ok_or(Broken::Protocol)?;
                 return Ok((code, text.to_owned()));
             }
             Kind::Ping => {
@@ -255,7 +256,7 @@ async fn listen(
                 match begun.take() {
                     Some(Kind::Text) => match String::from_utf8(bytes) {
                         Ok(text) => Message::Text(text),
-                        Err(_) => return Err(Broken::Protocol),
+                        Err(_) => return Err(Broken::Text),
                     },
                     _ => Message::Binary(bytes),
                 }

@@ -81,6 +81,8 @@ pub enum Broken {
     Off,
     /// What came is no frame that the peer may send.
     Protocol,
+    /// A text that is no UTF-8.
+    Text,
     /// More than a message may hold.
     TooLarge,
 }
