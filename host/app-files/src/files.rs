@@ -10,6 +10,7 @@ use crate::error::{FilesError, Result};
 use crate::path_locks::{Held, PathLocks};
 use crate::remote::{Object, Remote, known};
 use mix_file_path::{FilePath, FolderPath};
+use mix_object_store::StoreError;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -70,16 +71,15 @@ impl AppFiles {
         self
     }
 
-    /// Changes of these paths wait for each other, so that what one of them has looked at stays.
-    fn hold<const N: usize>(&self, paths: [&FilePath; N]) -> Held {
-        match &self.remote {
-            Some(remote) => remote.hold(paths),
-            None => {
-                let root = self.disk.root().display();
-                self.locks
-                    .hold(paths.map(|path| format!("{root}{}", path.text())))
-            }
+    /// Changes of these paths wait for each other, so that what one of them has looked at stays. They wait for a store that
+    /// says nothing as long as for an answer of it.
+    fn hold<const N: usize>(&self, paths: [&FilePath; N]) -> Result<Held> {
+        if let Some(remote) = &self.remote {
+            return remote.hold_within(paths).ok_or(StoreError::Slow.into());
         }
+        let root = self.disk.root().display();
+        let names = paths.map(|path| format!("{root}{}", path.text()));
+        Ok(self.locks.hold(names))
     }
 
     fn check(&self, path: &FilePath, condition: Option<&Condition>) -> Result<()> {
@@ -158,7 +158,7 @@ impl AppFiles {
         replace: bool,
         condition: Option<&Condition>,
     ) -> Result<bool> {
-        let _held = self.hold([path]);
+        let _held = self.hold([path])?;
         self.check(path, condition)?;
         let Some(remote) = self.remote(path) else {
             return self.disk.put(path, draft, replace);
@@ -198,7 +198,7 @@ impl AppFiles {
 
     /// The same, if a condition is met.
     pub fn remove_if(&self, path: &FilePath, condition: Option<&Condition>) -> Result<()> {
-        let _held = self.hold([path]);
+        let _held = self.hold([path])?;
         self.check(path, condition)?;
         let Some(remote) = self.remote(path) else {
             return self.disk.remove(path);
@@ -240,7 +240,7 @@ impl AppFiles {
     pub fn rename(&self, from: &FilePath, to: &FilePath) -> Result<()> {
         let (Some(remote), Some(_)) = (self.remote(from), self.remote(to)) else {
             if self.remote.is_none() {
-                let _held = self.hold([from, to]);
+                let _held = self.hold([from, to])?;
                 return self.disk.rename(from, to);
             }
             // One of the two is a program.
@@ -249,7 +249,7 @@ impl AppFiles {
         if from == to {
             return self.stat(from).map(|_| ());
         }
-        let held = self.hold([from, to]);
+        let held = self.hold([from, to])?;
         if self.disk.stat(to).is_ok() || remote.look(to)?.is_some() {
             return Err(FilesError::Exists("the target exists"));
         }

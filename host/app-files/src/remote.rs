@@ -59,10 +59,14 @@ impl Remote {
         }
     }
 
-    /// Changes of these paths wait for each other.
-    pub fn hold<const N: usize>(&self, paths: [&FilePath; N]) -> Held {
-        self.locks
-            .hold(paths.map(|path| format!("{}{}", self.root, path.text())))
+    fn names<const N: usize>(&self, paths: [&FilePath; N]) -> [String; N] {
+        paths.map(|path| format!("{}{}", self.root, path.text()))
+    }
+
+    /// Changes of these paths wait for each other, as long as the store may keep one waiting.
+    pub fn hold_within<const N: usize>(&self, paths: [&FilePath; N]) -> Option<Held> {
+        let limit = self.bucket.patience();
+        self.locks.hold_within(self.names(paths), limit)
     }
 
     fn key(&self, path: &FilePath) -> Result<String> {
@@ -215,7 +219,7 @@ impl Remote {
         // Nobody exchanges or deletes the app meanwhile, and nobody changes the file.
         let workspace = self.root.split('/').next().unwrap_or_default();
         let _workspace = self.locks.hold([workspace.to_owned()]);
-        let _held = self.hold([path]);
+        let _held = self.locks.hold(self.names([path]));
         let (mut file, facts): (File, Facts) = match disk.open(path) {
             Ok(found) => found,
             // Replaced or deleted in between.

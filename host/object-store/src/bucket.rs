@@ -53,6 +53,11 @@ impl Bucket {
         self.transport.settings().public_domain.as_deref()
     }
 
+    /// How long the store may keep a request waiting.
+    pub fn patience(&self) -> Duration {
+        self.transport.settings().timeout
+    }
+
     /// What is known about an object; none if there is none.
     pub fn look(&self, key: &str) -> Result<Option<ObjectFacts>> {
         let call = Call::plain(Method::HEAD, key);
