@@ -210,6 +210,34 @@ fn every_flipped_bit_is_found_named_and_never_served() {
     });
 }
 
+#[test]
+fn damage_to_a_log_that_only_overtaken_writers_follow_is_named_too() {
+    let folder = tempfile::tempdir().expect("scratch");
+    build(folder.path());
+    let sound = rows(&read_only(folder.path()).expect("opens")).len();
+    let logs = fs::read_dir(folder.path().join("v2")).expect("lists");
+    let mut logs: Vec<String> = logs
+        .map(|log| log.expect("entry").file_name().to_string_lossy().into())
+        .filter(|name: &String| name.starts_with("write.log."))
+        .collect();
+    logs.sort_unstable();
+    // The one through which the folders were exchanged, and the present one.
+    assert_eq!(logs.len(), 2, "{logs:?}");
+    let path = folder.path().join("v2").join(&logs[0]);
+    let bytes = fs::read(&path).expect("reads");
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(&path, &damaged).expect("writes");
+        let findings = check(folder.path()).expect("checks");
+        assert_eq!(findings.len(), 1, "byte {at}: {findings:?}");
+        assert_eq!(findings[0].file, logs[0]);
+    }
+    assert_eq!(rows(&read_only(folder.path()).expect("opens")).len(), sound);
+    fs::write(&path, bytes).expect("writes");
+    assert_eq!(check(folder.path()).expect("checks"), []);
+}
+
 /// The revisions of all rows, in the order of their numbers.
 fn revs(db: &Database) -> Vec<String> {
     let mut rows: Vec<_> = rows(db).into_iter().collect();

@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 use super::load::read_flags;
 use super::previous::{PREV, Previous};
 use super::seal::read_state;
-use super::{newest, read_header};
+use super::{newest, numbered, read_header};
 use crate::data;
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{Folder, read_to_end};
@@ -272,17 +272,14 @@ fn other_files(folder: &dyn Folder, walked: &mut Walked) -> Result<()> {
         Err(error) => return Err(error).doing(|| format!("opening {PREV}")),
     }
     // An announced log of a writer that has not begun is no finding; one with half a header is.
-    let fence = newest(folder, "write.log.")?;
-    if fence > 0
-        && let Ok(file) = folder.open(&log_name(fence), false)
-        && let Err(error @ StoreError::Corrupt(_)) = read_header(&*file, fence)
-    {
-        let known = walked
-            .findings
-            .iter()
-            .any(|finding| finding.file == log_name(fence));
-        if !known {
-            walked.find(&log_name(fence), None, error.to_string(), false);
+    // The frames of lower ones count no more, but an overtaken writer follows their headers.
+    for fence in numbered(folder, "write.log.")? {
+        let name = log_name(fence);
+        if let Ok(file) = folder.open(&name, false)
+            && let Err(error @ StoreError::Corrupt(_)) = read_header(&*file, fence)
+            && !walked.findings.iter().any(|finding| finding.file == name)
+        {
+            walked.find(&name, None, error.to_string(), false);
         }
     }
     Ok(())
