@@ -220,7 +220,7 @@ impl Segment {
         for _ in 1..tree.height {
             let block = self.interior(span)?;
             // A key before all others belongs into the first block.
-            let at = block.count_while(|first| first <= key).saturating_sub(1);
+            let at = block.count_up_to(key).saturating_sub(1);
             span = block.child(at);
             if at + 1 < block.len() {
                 next = Some((block, at + 1));
@@ -239,7 +239,7 @@ impl Segment {
         let (mut span, mut first) = (tree.root, None);
         for level in 1..tree.height {
             let block = self.interior(span)?;
-            let Some(at) = block.count_while(|first| first < key).checked_sub(1) else {
+            let Some(at) = block.count_below(key).checked_sub(1) else {
                 return Ok(None);
             };
             if level + 1 == tree.height {
