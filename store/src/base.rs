@@ -237,8 +237,8 @@ impl Base {
         let found = self.look_for(field, id, bound)?;
         if let Some(row) = found.filter(|_| bound >= self.rows) {
             let size = size_of::<Id>() + size_of::<u32>();
-            self.cache
-                .put(number, place, Cached::Newest(Box::new(*id), row), size);
+            let cached = || Cached::Newest(Box::new(*id), row);
+            self.cache.put_again(number, place, cached, size);
         }
         Ok(found)
     }

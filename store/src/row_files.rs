@@ -115,6 +115,16 @@ impl RowFiles {
         read_exact_at(&**handle, offset, out).doing(|| format!("reading {name}"))
     }
 
+    /// Bytes of `db.off` or `db.crc`, of `rows`, with those around them if all may stay in the cache.
+    fn read_alone(&self, file: usize, offset: u64, out: &mut [u8], rows: u32) -> Result<()> {
+        let each = [0, 8, 4][file];
+        let valid = 4 + each * u64::from(rows);
+        match self.cache.has_room(valid) {
+            true => self.read(file, offset, out, valid),
+            false => self.read_once(file, offset, out),
+        }
+    }
+
     /// Start of a row, of `rows`.
     pub fn start(&self, row: u32, rows: u32) -> Result<u64> {
         let mut bytes = [0; 8];
@@ -143,8 +153,8 @@ impl RowFiles {
         Ok((start, len, u32::from_le_bytes(crc)))
     }
 
-    /// As [`RowFiles::place`], of a row far from those read before: what would be
-    /// read around its place is not kept, so that it pushes nothing out of the cache.
+    /// As [`RowFiles::place`], of a row far from those read before: where the files are large, what
+    /// would be read around its place is not kept, so that it pushes nothing out of the cache.
     fn place_alone(&self, row: u32, rows: u32, end: u64) -> Result<(u64, u32, u32)> {
         let wrong = || StoreError::Corrupt(format!("row {row} has a wrong offset"));
         if row >= rows {
@@ -152,9 +162,9 @@ impl RowFiles {
         }
         let mut starts = [0; 16];
         let known = if row + 1 < rows { 16 } else { 8 };
-        self.read_once(1, 4 + 8 * u64::from(row), &mut starts[..known])?;
+        self.read_alone(1, 4 + 8 * u64::from(row), &mut starts[..known], rows)?;
         let mut sum = [0; 4];
-        self.read_once(2, 4 + 4 * u64::from(row), &mut sum)?;
+        self.read_alone(2, 4 + 4 * u64::from(row), &mut sum, rows)?;
         let start = u64::from_le_bytes(*starts.first_chunk().unwrap_or(&[0; 8]));
         let next = match starts.last_chunk() {
             Some(next) if row + 1 < rows => u64::from_le_bytes(*next),
@@ -199,9 +209,9 @@ impl RowFiles {
 
     /// Keeps a row of a block that is not kept, in memory of its own.
     pub fn keep(&self, row: u32, body: &RowBytes) {
-        let cached = Cached::Bytes(Arc::<[u8]>::from(&**body).into());
+        let cached = || Cached::Bytes(Arc::<[u8]>::from(&**body).into());
         self.cache
-            .put(self.alone, u64::from(row), cached, body.len());
+            .put_again(self.alone, u64::from(row), cached, body.len());
     }
 
     /// The body of a row, of `rows` that take `end` bytes, checked.
@@ -210,9 +220,9 @@ impl RowFiles {
             return Ok(body);
         }
         let body = self.body(row, self.place_alone(row, rows, end)?, end)?;
-        let cached = Cached::Bytes(body.clone());
+        let cached = || Cached::Bytes(body.clone());
         self.cache
-            .put(self.alone, u64::from(row), cached, body.len());
+            .put_again(self.alone, u64::from(row), cached, body.len());
         Ok(body)
     }
 

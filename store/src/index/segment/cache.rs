@@ -1,7 +1,7 @@
 //! A bounded cache of what was read from files.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,6 +68,43 @@ struct Inner {
     young: Entries,
     old: Entries,
     bytes: usize,
+    seen: Seen,
+}
+
+/// What was there lately without being kept: two filters with a bit for each, of which the older
+/// one is forgotten when the younger one has had its share.
+#[derive(Default)]
+struct Seen {
+    /// Made when they are needed.
+    young: Vec<u64>,
+    old: Vec<u64>,
+    marks: usize,
+}
+
+impl Seen {
+    /// Bits of each filter.
+    const BITS: usize = 1 << 18;
+    /// Bits that are set in one of them: of what was not there, a fifth is taken for what was.
+    const MARKS: usize = Seen::BITS / 8;
+
+    /// True if it was there lately; from now on it was.
+    fn mark(&mut self, place: (u64, u64)) -> bool {
+        let hash = BuildHasherDefault::<Places>::default().hash_one(place);
+        let (word, bit) = (hash as usize % Seen::BITS / 64, 1 << (hash % 64));
+        let known = |filter: &[u64]| filter.get(word).is_some_and(|bits| bits & bit != 0);
+        if known(&self.young) {
+            return true;
+        }
+        let seen = known(&self.old);
+        if self.marks >= Seen::MARKS || self.young.is_empty() {
+            self.old = std::mem::take(&mut self.young);
+            self.young.resize(Seen::BITS / 64, 0);
+            self.marks = 0;
+        }
+        self.young[word] |= bit;
+        self.marks += 1;
+        seen
+    }
 }
 
 impl Cache {
@@ -99,6 +136,20 @@ impl Cache {
     pub fn put(&self, file: u64, offset: u64, cached: Cached, size: usize) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.add((file, offset), cached, size + ENTRY, self.limit);
+    }
+
+    /// As [`Cache::put`], from the second time on: what is read once all over a database pushes
+    /// nothing out, and takes less time.
+    pub fn put_again(&self, file: u64, offset: u64, cached: impl FnOnce() -> Cached, size: usize) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.seen.mark((file, offset)) {
+            inner.add((file, offset), cached(), size + ENTRY, self.limit);
+        }
+    }
+
+    /// True if all of a file of that length may stay here.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        bytes <= self.limit as u64 / 4
     }
 }
 
@@ -140,5 +191,29 @@ mod tests {
         }
         let kept = (0..1000).filter(|n| cache.get(1, *n).is_some()).count();
         assert!((10..70).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn what_is_there_once_pushes_nothing_out() {
+        let cache = Cache::new(2 << 20);
+        let bytes = RowBytes::from(vec![0; 1000]);
+        let put = |number| cache.put_again(1, number, || Cached::Bytes(bytes.clone()), bytes.len());
+        for number in [0, 0].into_iter().chain(1..10_000) {
+            put(number);
+        }
+        assert!(cache.get(1, 0).is_some());
+        // Among so many others it is still known that they were there.
+        for number in 1..500 {
+            put(number);
+            assert!(cache.get(1, number).is_some(), "{number}");
+        }
+        // But not for ever.
+        (10_000..200_000).for_each(put);
+        let kept = (500..1500).filter(|number| {
+            put(*number);
+            cache.get(1, *number).is_some()
+        });
+        let kept = kept.count();
+        assert!(kept < 400, "{kept}");
     }
 }
