@@ -11,6 +11,8 @@ use crate::row_bytes::RowBytes;
 
 /// Bytes of a file that are read at once.
 const PAGE: u64 = 8 << 10;
+/// Bytes of a row in each of the files, if they are the same for all rows.
+const ENTRY: [u64; 3] = [0, 8, 4];
 /// So many rows are read and checked at once, if they are small.
 pub(crate) const BLOCK: u32 = 16;
 /// Rows that take more bytes together are read one by one.
@@ -117,8 +119,7 @@ impl RowFiles {
 
     /// Bytes of `db.off` or `db.crc`, of `rows`, with those around them if all may stay in the cache.
     fn read_alone(&self, file: usize, offset: u64, out: &mut [u8], rows: u32) -> Result<()> {
-        let each = [0, 8, 4][file];
-        let valid = 4 + each * u64::from(rows);
+        let valid = 4 + ENTRY[file] * u64::from(rows);
         match self.cache.has_room(valid) {
             true => self.read(file, offset, out, valid),
             false => self.read_once(file, offset, out),

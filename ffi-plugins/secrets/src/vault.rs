@@ -165,16 +165,18 @@ impl Vault {
         };
         let (mut names, mut is_any_open, mut failed) = (Vec::new(), false, None);
         for file in self.files()? {
-            match self.read(&key, &file) {
-                Ok(Some((name, value))) => {
+            // One that was removed meanwhile is no secret any longer; one that cannot be read now is one all the same.
+            let Some(sealed) = self.sealed(&file)? else {
+                continue;
+            };
+            match self.opened(&key, &file, &sealed) {
+                Ok((name, value)) => {
                     drop(Zeroizing::new(value));
                     is_any_open = true;
                     if !name.starts_with(OF_HOST) {
                         names.push(name);
                     }
                 }
-                // One that was removed meanwhile is no secret any longer.
-                Ok(None) => {}
                 Err(failure) => failed = Some(failure),
             }
         }
@@ -285,30 +287,41 @@ impl Vault {
     }
 
     fn read(&self, key: &Key, file: &str) -> Result<Option<(String, String)>, Failure> {
+        let sealed = self.sealed(file)?;
+        sealed
+            .map(|sealed| self.opened(key, file, &sealed))
+            .transpose()
+    }
+
+    /// The content of a secret's file; nothing of what cannot be one, which is then as damaged.
+    fn sealed(&self, file: &str) -> Result<Option<Vec<u8>>, Failure> {
         let path = self.folder.join(file);
         match fs::symlink_metadata(&path) {
             // Room for name and value in their sealed form.
-            Ok(metadata) if metadata.is_file() && metadata.len() <= 2 * LONGEST_VALUE as u64 => {}
-            Ok(_) => return Err(unopened(DAMAGED)),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io("reading", &error)),
+            Ok(metadata) if metadata.is_file() && metadata.len() <= 2 * LONGEST_VALUE as u64 => {
+                contents(&path)
+            }
+            Ok(_) => Ok(Some(Vec::new())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io("reading", &error)),
         }
-        let Some(sealed) = contents(&path)? else {
-            return Ok(None);
-        };
+    }
+
+    /// Name and value of a secret.
+    fn opened(&self, key: &Key, file: &str, sealed: &[u8]) -> Result<(String, String), Failure> {
         let place = [self.workspace.as_str(), &self.user, file];
-        let opened =
-            key.open(self.context("secret", &place), &sealed)
-                .map_err(|why| match why {
-                    Closed::OtherKey(_) => unopened(OTHER_DATA_KEY),
-                    Closed::Damaged => unopened(DAMAGED),
-                })?;
+        let opened = key
+            .open(self.context("secret", &place), sealed)
+            .map_err(|why| match why {
+                Closed::OtherKey(_) => unopened(OTHER_DATA_KEY),
+                Closed::Damaged => unopened(DAMAGED),
+            })?;
         let Ok(Value::Array(content)) = msgpack::decode(&opened) else {
             return Err(unopened(DAMAGED));
         };
         match content.as_slice() {
             [Value::String(name), Value::String(value)] => {
-                Ok(Some((name.to_string(), value.to_string())))
+                Ok((name.to_string(), value.to_string()))
             }
             _ => Err(unopened(DAMAGED)),
         }
