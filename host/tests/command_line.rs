@@ -53,6 +53,8 @@ fn a_flag_that_this_server_cannot_honour_is_refused() {
         ),
         (&["--query-max-bytes", "65MiB"], "64MiB"),
         (&["--query-max-bytes", "0"], "is no size"),
+        (&["--agent-memory", "1"], "4MiB at least"),
+        (&["--db-memory", "1MiB"], "16MiB at least"),
         (
             &["--files-origin", "https://files.example.com/path"],
             "HOST",

@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, BadPath>;
 
 /// Longest path in bytes.
 const LONGEST_PATH: usize = 1024;
-/// Longest segment in bytes, also when it is encoded: disks take no longer names.
+/// Longest segment in bytes, and longest name on disk.
 const LONGEST_SEGMENT: usize = 255;
 
 /// A checked path of a file: at least one segment.
@@ -150,8 +150,8 @@ fn segments(inner: &str) -> Result<Vec<String>> {
             "." | ".." => return bad("`.` and `..` are not allowed"),
             _ => {}
         }
-        if encode(segment).len() > LONGEST_SEGMENT {
-            return bad("a name in it is longer than 255 bytes when percent-encoded");
+        if segment.len() > LONGEST_SEGMENT {
+            return bad("a name in it is longer than 255 bytes");
         }
         if segment
             .chars()
@@ -159,14 +159,22 @@ fn segments(inner: &str) -> Result<Vec<String>> {
         {
             return bad("control characters and `\\` are not allowed");
         }
+        if encode(segment).len() > LONGEST_SEGMENT {
+            return bad("a name in it, with `%25` for each `%`, is longer than 255 bytes");
+        }
         segments.push(segment.to_owned());
     }
     Ok(segments)
 }
 
-/// The name on disk: bytes outside of `[A-Za-z0-9._~-]` are written `%XX`.
+/// The name on disk: bytes outside of `[A-Za-z0-9._~-]` are written `%XX`. Where that is longer than disks take, `%` only is. The two
+/// forms do not meet: the second is the shorter one because of a byte that the first never has.
 pub fn encode(segment: &str) -> String {
-    percent::encode(segment, b"-._~")
+    let name = percent::encode(segment, b"-._~");
+    if name.len() > LONGEST_SEGMENT {
+        return segment.replace('%', "%25");
+    }
+    name
 }
 
 /// The segment of a name on disk; none if no segment is stored so, for instance the name of a
@@ -187,9 +195,10 @@ mod tests {
     fn bad_paths_are_refused() {
         let long = "x".repeat(256);
         let longer = format!("/{}", "abc/".repeat(300));
+        let (signs, umlauts) = ("%".repeat(86), "ü".repeat(128));
         for text in [
             "", "/", "//", "a//b", "a/", "..", "/..", "a/../b", "./a", "a/.", "a\\b", "..\\a",
-            "a\0", "a\nb", "a\u{7f}", "a\u{85}b", "e\u{301}", &long, &longer,
+            "a\0", "a\nb", "a\u{7f}", "a\u{85}b", "e\u{301}", &long, &longer, &signs, &umlauts,
         ] {
             assert!(FilePath::parse(text).is_err(), "{text:?}");
         }
@@ -207,10 +216,12 @@ mod tests {
         assert_eq!(disk("/a b/ü%.txt"), "a%20b/%C3%BC%25.txt");
         assert_eq!(disk("/.hidden/..."), ".hidden/...");
         assert!(FilePath::parse("a/".repeat(511).trim_end_matches('/')).is_ok());
-        assert!(
-            FilePath::parse(&"ü".repeat(50)).is_err(),
-            "too long on disk"
-        );
+        let longest = "ü".repeat(127);
+        assert_eq!(disk(&longest), longest, "too long when it is encoded");
+        let shorter = "ü".repeat(42);
+        assert_eq!(disk(&shorter), "%C3%BC".repeat(42));
+        let with_sign = format!("{}%", "ü".repeat(126));
+        assert_eq!(disk(&with_sign), format!("{}%25", "ü".repeat(126)));
     }
 
     #[test]
@@ -229,9 +240,13 @@ mod tests {
 
     #[test]
     fn names_decode_to_what_was_encoded() {
-        for segment in ["a", "ü ö", "100%", "a:b*?", "...", "~x"] {
+        let (letters, signs) = ("日本".repeat(42), "100% ".repeat(36));
+        for segment in ["a", "ü ö", "100%", "a:b*?", "...", "~x", &letters, &signs] {
             assert_eq!(decode(&encode(segment)).as_deref(), Some(segment));
         }
+        // Each segment has one name: these are none of the first form, and too short for the second.
+        assert_eq!(decode("日本"), None);
+        assert_eq!(decode(&format!("{}%C3%BC", "ü".repeat(20))), None);
         for name in [
             "%", "%2", "%zz", "%41", "%2f", "%2F", "a b", "%tmp-1", "%FF", "..", "%00", "",
         ] {
@@ -251,7 +266,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_on_disk_hold_one_segment_and_come_back(text in "\\PC{1,40}") {
+        fn names_on_disk_hold_one_segment_and_come_back(text in "\\PC{1,90}|[%ü ]{40,130}|[%2C3B]{60,130}") {
             if let Ok(path) = FilePath::parse(&text) {
                 let names: Vec<String> = path.names().collect();
                 for name in &names {

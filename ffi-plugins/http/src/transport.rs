@@ -242,7 +242,10 @@ fn refusal(error: ErrorCode) -> Refusal {
         | E::HttpResponseTrailerSectionSize(_)
         | E::HttpResponseTrailerSize(_) => ("ERR_TOO_LARGE", "the response is too large".into()),
         E::HttpResponseIncomplete => ("ERR_NETWORK", "the response broke off".into()),
-        E::HttpProtocolError => ("ERR_NETWORK", "the host does not speak HTTP".into()),
+        E::HttpProtocolError => (
+            "ERR_NETWORK",
+            "the host does not speak HTTP, or broke the connection off".into(),
+        ),
         E::InternalError(Some(text)) => return told(&text),
         other => ("ERR_NETWORK", format!("{other:?}")),
     };

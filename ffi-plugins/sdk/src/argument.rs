@@ -291,11 +291,10 @@ impl FromArgument for f64 {
 impl FromArgument for i64 {
     fn from_argument(value: Value) -> Result<i64, Mismatch> {
         let is_number = matches!(value, Value::Int(_) | Value::Float(_) | Value::BigInt(_));
-        let code = match is_number {
-            true => "ERR_RANGE",
-            false => "ERR_EXPECTED_NUMBER",
+        let mismatch = match is_number {
+            true => Mismatch::new("ERR_RANGE", "a whole number of 64 bits"),
+            false => Mismatch::new("ERR_EXPECTED_NUMBER", "a whole number"),
         };
-        let mismatch = Mismatch::new(code, "an integral number");
         value.as_int().ok_or(mismatch)
     }
 
@@ -396,7 +395,9 @@ mod tests {
         let mut arguments = arguments(3, &values);
         assert_eq!(code(arguments.take::<i64>()), "ERR_EXPECTED_NUMBER");
         assert_eq!(code(arguments.take::<bool>()), "ERR_UNDEFINED");
-        assert_eq!(code(arguments.take::<i64>()), "ERR_RANGE");
+        let half = arguments.take::<i64>().expect_err("no whole number");
+        assert_eq!(half.code, "ERR_RANGE");
+        assert!(half.message.contains("a whole number"), "{half}");
     }
 
     #[test]

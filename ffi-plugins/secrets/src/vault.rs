@@ -182,7 +182,10 @@ impl Vault {
         }
         match failed {
             Some(failure) if !is_any_open => Err(failure),
-            _ => {
+            failed => {
+                if let Some(failure) = failed {
+                    eprintln!("a list of secrets leaves out what cannot be opened: {failure}");
+                }
                 names.sort();
                 Ok(names)
             }

@@ -22,6 +22,20 @@ pub(crate) fn check_coding(head: &Head) -> Result<(), ApiError> {
     }
 }
 
+/// 501 for a body that comes in another form than in chunks: what it says would be read as something else. A proxy in front may see
+/// its end elsewhere, so the connection serves no further request.
+pub(crate) fn check_transfer(head: &Head) -> Result<(), ApiError> {
+    let transfer = head.all("transfer-encoding", ",");
+    let transfer = transfer.trim();
+    if transfer.is_empty() || transfer.eq_ignore_ascii_case("chunked") {
+        return Ok(());
+    }
+    let message = "send the body with Transfer-Encoding: chunked and no other coding, or with its Content-Length";
+    let mut error = ApiError::new(501, "bad_transfer_coding", message);
+    error.headers = vec![("connection", "close".to_owned())];
+    Err(error)
+}
+
 /// 415 for a text in another encoding than UTF-8, of which ASCII is a part.
 pub(crate) fn check_charset(head: &Head) -> Result<(), ApiError> {
     let charset = head.media_parameter("charset").unwrap_or_default();

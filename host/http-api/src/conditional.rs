@@ -11,6 +11,12 @@ pub(crate) fn is_known(if_none_match: Option<&str>, tag: &str) -> bool {
     known.any(|one| one == "*" || strong(one) == strong(tag))
 }
 
+/// Whether `If-Match`, one line or several, names the tag, or anything at all. A weak tag stands for several contents.
+fn is_named(if_match: &str, tag: Option<&str>) -> bool {
+    let mut names = if_match.split(',').map(str::trim);
+    names.any(|name| name == "*" || Some(name) == tag)
+}
+
 /// The range that is asked for, unless `If-Range` names another version than that of the tag: parts of
 /// two versions do not fit together. There are no dates to compare with.
 pub(crate) fn range_of<'a>(
@@ -42,23 +48,22 @@ impl Precondition {
     /// Whether it is met by what is there: its tag, without quotes, or nothing.
     pub fn is_met(&self, tag: Option<&str>) -> bool {
         let tag = tag.map(|tag| format!("\"{tag}\""));
-        // A weak tag stands for several contents.
-        let is_named = |names: &str, tag: &str| {
-            let mut names = names.split(',').map(str::trim);
-            names.any(|name| name == "*" || name == tag)
-        };
-        let matches = match (&self.if_match, &tag) {
-            (None, _) => true,
-            (Some(names), Some(tag)) => is_named(names, tag),
-            (Some(_), None) => false,
-        };
         let known = self.if_none_match.as_deref();
-        matches && !tag.is_some_and(|tag| is_known(known, &tag))
+        match tag.as_deref() {
+            Some(tag) => self.is_as_wanted(Some(tag)) && !is_known(known, tag),
+            None => self.if_match.is_none(),
+        }
+    }
+
+    /// Whether what is there, with this tag in its quotes, is what a reader wants: what it knows already does not count here.
+    pub(crate) fn is_as_wanted(&self, tag: Option<&str>) -> bool {
+        let names = self.if_match.as_deref();
+        names.is_none_or(|names| is_named(names, tag))
     }
 
     /// 412.
     pub fn unmet() -> ApiError {
-        let message = "the file is not what If-Match or If-None-Match says; read it again";
+        let message = "what is there is not what If-Match or If-None-Match says; read it again";
         ApiError::new(412, "precondition_failed", message)
     }
 }
@@ -94,6 +99,30 @@ mod tests {
             assert_eq!(found.is_met(tag), is_met, "{found:?} {tag:?}");
         }
         assert_eq!(Precondition::of(&Head::default()), None);
+    }
+
+    #[test]
+    fn a_reader_may_want_one_version_only() {
+        for (if_match, tag, is_as_wanted) in [
+            ("\"a\"", Some("\"a\""), true),
+            ("\"b\" ,\"a\"", Some("\"a\""), true),
+            ("*", Some("\"a\""), true),
+            ("*", None, true),
+            ("\"b\"", Some("\"a\""), false),
+            ("W/\"a\"", Some("\"a\""), false),
+            ("\"a\"", None, false),
+        ] {
+            let mut head = Head::default();
+            head.headers
+                .push(("if-match".to_owned(), if_match.to_owned()));
+            let found = Precondition::of(&head).expect("a precondition");
+            assert_eq!(found.is_as_wanted(tag), is_as_wanted, "{if_match} {tag:?}");
+        }
+        let mut head = Head::default();
+        let known = ("if-none-match".to_owned(), "\"a\"".to_owned());
+        head.headers.push(known);
+        let found = Precondition::of(&head).expect("a precondition");
+        assert!(found.is_as_wanted(Some("\"a\"")));
     }
 
     #[test]

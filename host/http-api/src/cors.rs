@@ -7,7 +7,7 @@ use crate::plan::Settings;
 const EXPOSED: &str = "X-Request-Id, ETag, Location, Retry-After, Content-Range";
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const HEADERS: &str = "Authorization, Content-Type, Accept, X-Requested-With, X-Request-Id, Last-Event-ID, \
-                       If-None-Match, Range, Mcp-Session-Id, Mcp-Protocol-Version";
+                       If-Match, If-None-Match, If-Range, Range, Mcp-Session-Id, Mcp-Protocol-Version";
 
 /// Headers for the response to a request from another origin; none if that origin is not allowed.
 pub(crate) fn headers(settings: &Settings, head: &Head) -> Vec<(&'static str, String)> {

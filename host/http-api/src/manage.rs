@@ -548,6 +548,10 @@ impl Managed {
         let mut response = self.frame.value(status, value, self.format)?;
         if matches!(self.route.action, Action::GetAppMeta | Action::GetRuntime) {
             let tag = format!("\"{:032x}\"", fnv128(&[&response.body]));
+            let wanted = self.conditions.precondition.as_ref();
+            if !wanted.is_none_or(|wanted| wanted.is_as_wanted(Some(&tag))) {
+                return Err(Precondition::unmet());
+            }
             if is_known(self.conditions.if_none_match.as_deref(), &tag) {
                 response = self.frame.respond(304, TEXT, Vec::new());
             }

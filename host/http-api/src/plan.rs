@@ -199,6 +199,7 @@ fn judge(
     if frame.on_files_origin && route.action != Action::GetFile {
         return Err(route::no_such_route());
     }
+    body::check_transfer(head)?;
     check_length(settings, route.action, head)?;
     let token = access::token(head)?;
     let need = match (route.action, settings.docs) {

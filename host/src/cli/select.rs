@@ -50,10 +50,10 @@ pub struct GuestFlags {
     #[arg(long, value_name = "JSON", env = "MIXER_ENV")]
     pub env: Option<String>,
     /// Linear memory of a run.
-    #[arg(long, value_name = "SIZE", env = "MIXER_AGENT_MEMORY", default_value = "256MiB", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", env = "MIXER_AGENT_MEMORY", default_value = "256MiB", value_parser = units::size_from(4))]
     pub agent_memory: u64,
     /// Linear memory of the record store of an app.
-    #[arg(long, value_name = "SIZE", env = "MIXER_DB_MEMORY", default_value = "1GiB", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", env = "MIXER_DB_MEMORY", default_value = "1GiB", value_parser = units::size_from(16))]
     pub db_memory: u64,
     /// Memory for programs that are kept loaded, so that their runs begin at once; 0: each run loads its program.
     #[arg(long, value_name = "SIZE", env = "MIXER_SNAPSHOT_MEMORY", default_value = "256MiB", value_parser = units::size_or_none)]

@@ -37,6 +37,14 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A size from so many MiB on: with less, what it is for does not even start.
+pub fn size_from(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone {
+    move |text| match size(text)? {
+        size if size >= least << 20 => Ok(size),
+        _ => Err(format!("it must be {least}MiB at least")),
+    }
+}
+
 /// A number of bytes, or 0 for none.
 pub fn size_or_none(text: &str) -> Result<u64, String> {
     match text.trim() {
@@ -84,6 +92,8 @@ mod tests {
         assert_eq!((size_or_none("0"), size_or_none("7")), (Ok(0), Ok(7)));
         assert_eq!((at_least_one("1"), switch("1")), (Ok(1), Ok(true)));
         assert!(at_least_one("0").is_err() && switch("yes").is_err());
+        assert_eq!(size_from(4)("4096KiB"), Ok(4 << 20));
+        assert!(size_from(4)("4095KiB").is_err() && size_from(4)("x").is_err());
         for bad in ["", "x", "0", "-1s", "1y", "99999999999999h"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

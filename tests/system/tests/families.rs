@@ -712,12 +712,12 @@ fn odd_answers_are_understood_or_say_what_is_wrong() {
         (
             "GET",
             "/garbage",
-            Err("ERR_NETWORK: the host does not speak HTTP"),
+            Err("ERR_NETWORK: the host does not speak HTTP, or broke the connection off"),
         ),
         (
             "GET",
             "/none",
-            Err("ERR_NETWORK: the host does not speak HTTP"),
+            Err("ERR_NETWORK: the host does not speak HTTP, or broke the connection off"),
         ),
         ("GET", "/folded", Ok("ok")),
         ("GET", "/marked", Ok("{}")),

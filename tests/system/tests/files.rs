@@ -76,6 +76,20 @@ fn files_work(server: &Server) {
     let tag = whole.header("etag").expect("a tag").to_owned();
     let same = server.send("GET", &url, &[("if-none-match", &tag)], None);
     assert_eq!((same.status, same.body.len()), (304, 0));
+    for (method, wanted, range, status) in [
+        ("GET", tag.as_str(), "bytes=2-4", 206),
+        ("GET", "*", "bytes=2-4", 206),
+        ("GET", "\"other\"", "bytes=2-4", 412),
+        ("GET", "\"other\"", "", 412),
+        ("HEAD", "\"other\"", "", 412),
+    ] {
+        let headers = [("if-match", wanted), ("range", range)];
+        let part = server.send(method, &url, &headers, None);
+        assert_eq!(part.status, status, "{method} {headers:?}");
+        if status == 412 && method == "GET" {
+            assert_eq!(part.code(), "precondition_failed");
+        }
+    }
     let head = server.send("HEAD", &url, &[], None);
     assert_eq!(
         (head.status, head.header("content-length")),
@@ -191,6 +205,73 @@ fn changes_depend_on_what_is_there(server: &Server, tag: &str) {
     let whole = server.send("GET", &format!("{APP}/files/public/a%20b.txt"), &[], None);
     assert_eq!(whole.header("etag"), Some(tag));
     assert_eq!(change("PUT", old, ("if-match", tag)), done(200));
+}
+
+/// Of as many bytes as a name may have on disk, in letters that would take three times as many there.
+fn long_names_are_names(server: &Server) {
+    let name = "日本".repeat(42) + "%";
+    let path = format!("/notes/{name}");
+    let at = format!("/notes/{}%25", "%E6%97%A5%E6%9C%AC".repeat(42));
+    let content = manage(&format!("content?path={at}"));
+    let text = Some(("application/octet-stream", "text"));
+    let written = server.send("PUT", &content, &[], text);
+    assert_eq!(written.status, 201, "{}", written.json());
+    let found = server.send("GET", &content, &[], None);
+    assert_eq!((found.status, found.body.as_slice()), (200, &b"text"[..]));
+    let list = server.get(&manage("content?path=/notes/"));
+    assert_eq!(response_json(&list.1)[0]["path"], path);
+    assert_eq!(server.delete(&content).0, 204);
+    // One byte more.
+    let longer = manage(&format!("content?path={at}b"));
+    let refused = server.send("PUT", &longer, &[], text);
+    assert_eq!((refused.status, refused.code().as_str()), (400, "bad_path"));
+}
+
+#[test]
+fn a_name_may_have_255_bytes_in_any_script() {
+    long_names_are_names(&site(&[]).1);
+    long_names_are_names(&stock_site().1);
+}
+
+#[test]
+fn a_page_of_another_site_reads_and_writes_on_condition() {
+    let origin = ("origin", "https://app.example.com");
+    let (_scratch, server) = site(&["--cors-origin", origin.1]);
+    let write = manage("content?path=/notes/a.txt&force=true");
+    let asked = [
+        origin,
+        ("access-control-request-method", "PUT"),
+        ("access-control-request-headers", "if-match"),
+    ];
+    let allowed = server.send("OPTIONS", &write, &asked, None);
+    let names = allowed.header("access-control-allow-headers");
+    let names: Vec<String> = names
+        .unwrap_or_default()
+        .split(',')
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    for name in ["if-match", "if-none-match", "if-range", "range"] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+    let text = Some(("application/octet-stream", "text"));
+    let new = server.send("PUT", &write, &[origin, ("if-none-match", "*")], text);
+    assert_eq!(new.status, 201);
+    let tag = new.json()["metadata"]["etag"].clone();
+    let tag = tag.as_str().expect("a tag");
+    let read = format!("{APP}/files/notes/a.txt");
+    for path in [&read, &format!("{APP}/appMeta.json")] {
+        let other = [origin, ("if-match", "\"other\"")];
+        let other = server.send("GET", path, &other, None);
+        assert_eq!(
+            (other.status, other.code().as_str()),
+            (412, "precondition_failed"),
+            "{path}"
+        );
+    }
+    let same = [origin, ("if-match", tag)];
+    assert_eq!(server.send("GET", &read, &same, None).status, 200);
+    assert_eq!(server.send("PUT", &write, &same, text).status, 200);
+    assert_eq!(server.send("PUT", &write, &same, text).status, 412);
 }
 
 #[test]

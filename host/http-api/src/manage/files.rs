@@ -2,7 +2,7 @@
 
 use super::{Conditions, Job};
 use crate::body::{object_or_form, refuse_unknown, take_text};
-use crate::conditional::{is_known, range_of};
+use crate::conditional::{Precondition, is_known, range_of};
 use crate::error::ApiError;
 use crate::form::{Params, boolean};
 use crate::head::Head;
@@ -182,6 +182,10 @@ pub(super) fn respond(
     conditions: &Conditions,
 ) -> (Response, Range<u64>) {
     let tag = content.tag.as_ref().map(|tag| format!("\"{tag}\""));
+    let wanted = conditions.precondition.as_ref();
+    if !wanted.is_none_or(|wanted| wanted.is_as_wanted(tag.as_deref())) {
+        return (frame.error(Precondition::unmet()), 0..0);
+    }
     let known = conditions.if_none_match.as_deref();
     let matched = tag.as_deref().is_some_and(|tag| is_known(known, tag));
     let range = conditions.range.as_deref();

@@ -117,6 +117,19 @@ fn a_request_does_not_hide_another_one() {
         );
         assert!(!text.contains("\"uptime\""), "{why}: {text}");
     }
+    // A coding that is not undone: its bytes are not read as if they were the text, nor is what follows them.
+    for codings in [
+        "gzip, chunked",
+        "identity, chunked",
+        "chunked, chunked",
+        "gzip\r\ntransfer-encoding: chunked",
+    ] {
+        let headers = format!("transfer-encoding: {codings}");
+        let text = raw(&site, post("1.1", &headers, &chunked).as_bytes(), false);
+        assert_eq!(answers(&text), ["501"], "{codings}: {text}");
+        assert!(text.contains("bad_transfer_coding"), "{codings}: {text}");
+        assert!(text.contains("connection: close"), "{codings}: {text}");
+    }
     // Both at once: chunks count, nothing of them is a request, and nothing that follows them: the
     // connection is closed, because a proxy in front of the server may have counted otherwise.
     let chunk = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n{hidden}", hidden.len());

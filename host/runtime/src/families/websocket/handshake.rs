@@ -306,7 +306,8 @@ fn refused(error: Error) -> Failure {
         Error::DestinationIpProhibited => ("ERR_URL_BLOCKED", "address"),
         Error::HttpRequestDenied => ("ERR_URL_BLOCKED", "host"),
         Error::HttpRequestUriInvalid => ("ERR_URL", "the URL is not accepted"),
-        Error::TlsProtocolError | Error::TlsCertificateError | Error::TlsAlertReceived { .. } => {
+        Error::TlsCertificateError => ("ERR_TLS", "the certificate of the host is not valid"),
+        Error::TlsProtocolError | Error::TlsAlertReceived { .. } => {
             ("ERR_TLS", "no secure connection to the host")
         }
         Error::ConnectionTimeout | Error::HttpResponseTimeout => {
