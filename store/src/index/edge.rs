@@ -126,6 +126,35 @@ impl BaseTerms {
         }
     }
 
+    /// Shows the rows of known terms that come before `end`, at most so many and of each term all;
+    /// gives the last of these terms, behind which it goes on.
+    pub fn take_known(
+        &mut self,
+        end: Option<&[u8]>,
+        most: usize,
+        visit: &mut dyn FnMut(u32),
+    ) -> Option<&[u8]> {
+        let (edge, at) = self.edge.as_mut()?;
+        let begun = *at;
+        let left = edge.terms.get(begun..)?;
+        let before = match end {
+            Some(end) if self.descending => left.partition_point(|(term, _)| **term > *end),
+            Some(end) => left.partition_point(|(term, _)| **term < *end),
+            None => left.len(),
+        };
+        let mut room = most;
+        for (_, rows) in &left[..before] {
+            match room.checked_sub(rows.len()) {
+                Some(rest) => room = rest,
+                None => break,
+            }
+            rows.iter().for_each(|row| visit(*row));
+            *at += 1;
+        }
+        let last = edge.terms.get(begun..*at)?.last();
+        last.map(|(term, _)| &**term)
+    }
+
     /// Goes to the next term.
     pub fn advance(&mut self) {
         match &mut self.edge {
@@ -161,6 +190,10 @@ impl Edge {
                 break;
             }
             left -= found.len();
+            // Inputs are in row order as they should be.
+            if !found.is_sorted() {
+                found.sort_unstable();
+            }
             edge.terms.push((term.into(), found.into()));
             merged.advance();
         }

@@ -44,7 +44,7 @@ struct TailCursor {
 }
 
 /// So many terms of the tail are read at first, and twice as many each time up to the second number.
-const AHEAD: (usize, usize) = (4, 64);
+const AHEAD: (usize, usize) = (1, 64);
 
 impl Snapshot {
     /// `rows` sorted by a path; none if the index does not know the order of
@@ -137,6 +137,28 @@ impl SortedRows {
             }
         }
         Ok(None)
+    }
+
+    /// The wanted rows of the next terms whose rows are known, each with all its rows, at most so
+    /// many.
+    pub fn take_rows(&mut self, most: usize, rows: &mut Vec<u32>) {
+        self.tail
+            .fill(&self.index, &self.from, &self.to, self.descending);
+        let newest = self.tail.terms.front().map(|(term, _)| &**term);
+        let wanted = &self.rows;
+        let last = self.stored.take_known(newest, most, &mut |row| {
+            if wanted.contains(row) {
+                rows.push(row);
+            }
+        });
+        if let Some(last) = last {
+            if self.descending {
+                self.to.clear();
+                self.to.extend_from_slice(last);
+            } else {
+                self.from = after(last);
+            }
+        }
     }
 
     /// The wanted rows of the next term; none at the end.

@@ -233,6 +233,12 @@ pub type BoxedSorted<E> = Box<dyn Sorted<E>>;
 pub trait Sorted<E>: Send {
     /// The next rows that have the same value; in the end those without one.
     fn next_group(&mut self) -> Result<Option<SortedGroup>, E>;
+
+    /// Adds the rows of the next groups as far as they are at hand, at most so many; those of a
+    /// group all or none. [`Sorted::next_group`] goes on behind them.
+    fn take_rows(&mut self, most: usize, rows: &mut Vec<u32>) {
+        let _ = (most, rows);
+    }
 }
 
 /// Rows with the same value.

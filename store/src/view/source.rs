@@ -83,6 +83,10 @@ impl Sorted<StoreError> for SortedRows {
     fn next_group(&mut self) -> Result<Option<SortedGroup>> {
         SortedRows::next_group(self)
     }
+
+    fn take_rows(&mut self, most: usize, rows: &mut Vec<u32>) {
+        SortedRows::take_rows(self, most, rows);
+    }
 }
 
 impl RecordSource for View {

@@ -197,6 +197,13 @@ impl<E: From<QueryError>> Chosen<E> {
             return Ok(Vec::new());
         }
         let mut taken = Vec::new();
+        if let Order::Sorted { rows, next } = &mut self.order {
+            taken.extend(next.take(max));
+            let left = max - taken.len();
+            if left > 0 {
+                rows.take_rows(left, &mut taken);
+            }
+        }
         while taken.len() < max {
             match self.next_row()? {
                 Some(row) => taken.push(row),
