@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use super::Part;
 use super::block::Span;
+use super::passing::Passing;
 use super::reader::{Segment, skip_rows};
 use crate::error::Result;
 use crate::index::rows::Rows;
 use crate::row_bytes::RowBytes;
+
+/// Greater than every term.
+const END: [u8; 8] = [0xff; 8];
 
 /// A place among the terms of a range. Reads a leaf when it gets there, and of
 /// it sixteen entries at a time.
@@ -27,6 +31,8 @@ pub(crate) struct TermCursor {
     ahead: Vec<Ahead>,
     /// The present one of them.
     at: usize,
+    /// The whole tree is gone through, once.
+    passing: Option<Passing>,
 }
 
 struct Open {
@@ -60,6 +66,16 @@ impl TermCursor {
             keys: Vec::new(),
             ahead: Vec::new(),
             at: 0,
+            passing: None,
+        }
+    }
+
+    /// Goes through all terms of a tree, reading much at a time and keeping nothing in the cache.
+    pub fn passing(segment: Arc<Segment>, part: Part) -> TermCursor {
+        let (from, to) = (Arc::default(), Arc::from(END));
+        TermCursor {
+            passing: Some(Passing::default()),
+            ..TermCursor::new(segment, part, &from, &to, false)
         }
     }
 
@@ -92,7 +108,17 @@ impl TermCursor {
             return Ok(());
         };
         self.segment
-            .rows_at(&leaf.block, entry.payload, leaf.span, visit)
+            .rows_at(&leaf.block, entry.payload, leaf.span, None, visit)
+    }
+
+    /// As [`TermCursor::rows`], of a cursor that passes through.
+    pub fn rows_passed(&mut self, visit: &mut dyn FnMut(Rows<'_>)) -> Result<()> {
+        let (Some(entry), Some(leaf)) = (self.ahead.get(self.at), &self.leaf) else {
+            return Ok(());
+        };
+        let passing = self.passing.as_mut();
+        self.segment
+            .rows_at(&leaf.block, entry.payload, leaf.span, passing, visit)
     }
 
     /// Goes to the next term.
@@ -112,7 +138,10 @@ impl TermCursor {
         let Some((span, next)) = found else {
             return Ok(false);
         };
-        let block = self.segment.leaf(span)?;
+        let block = match &mut self.passing {
+            Some(passing) => passing.leaf(&self.segment, span)?,
+            None => self.segment.leaf(span)?,
+        };
         let mut runs = 0..0;
         self.segment.entries(&block, span, |entries| {
             let run = entries.run_of(&edge)?;

@@ -8,9 +8,6 @@ use super::{Part, Segment, SegmentWriter, Sink, TermCursor};
 use crate::error::{Doing, Result};
 use crate::index::rows::Rows;
 
-/// Greater than every term.
-const END: [u8; 8] = [0xff; 8];
-
 /// A merge under way.
 pub(crate) struct Merge {
     pub inputs: Vec<Arc<Segment>>,
@@ -23,6 +20,10 @@ pub(crate) struct Merge {
     /// No row of the inputs was superseded.
     unchanged: bool,
     cursors: Vec<(Part, TermCursor)>,
+    /// Those that have a term, by that term, and by their place among the inputs.
+    order: Vec<usize>,
+    /// Those that went on since, and have yet to find their places in the order.
+    moved: Vec<usize>,
     writer: SegmentWriter,
     /// The term being written, and its rows.
     term: Vec<u8>,
@@ -46,14 +47,15 @@ impl Merge {
         let name = super::super::segment_name(first, end);
         let writer = SegmentWriter::new(sink, generation, first, end - first, split)
             .doing(|| format!("writing {name}"))?;
-        let (from, to) = (Arc::default(), Arc::from(END));
         let cursors = inputs
             .iter()
             .flat_map(|input| Part::BOTH.map(|part| (Arc::clone(input), part)))
-            .map(|(input, part)| (part, TermCursor::new(input, part, &from, &to, false)))
+            .map(|(input, part)| (part, TermCursor::passing(input, part)))
             .collect();
         let unchanged = superseded.range(first..end).next().is_none();
         Ok(Merge {
+            order: Vec::with_capacity(inputs.len() * 2),
+            moved: (0..inputs.len() * 2).collect(),
             inputs,
             name,
             temporary,
@@ -82,22 +84,15 @@ impl Merge {
     }
 
     fn next_term(&mut self) -> Result<bool> {
-        let mut least: Option<&[u8]> = None;
-        for (_, cursor) in &mut self.cursors {
-            cursor.fill()?;
-        }
-        for (_, cursor) in &self.cursors {
-            if let Some(term) = cursor.term()
-                && least.is_none_or(|least| term < least)
-            {
-                least = Some(term);
-            }
-        }
-        let Some(term) = least else {
+        self.put_in_order()?;
+        let mut present = self.order.iter().map(|at| self.cursors[*at].1.term());
+        let Some(Some(term)) = present.next() else {
             return Ok(false);
         };
+        let same = 1 + present.take_while(|other| *other == Some(term)).count();
         self.term.clear();
         self.term.extend_from_slice(term);
+        self.moved.extend(self.order.drain(..same));
         let Merge {
             present,
             past,
@@ -107,11 +102,9 @@ impl Merge {
         present.clear();
         past.clear();
         let changed = !self.unchanged;
-        for (part, cursor) in &mut self.cursors {
-            if cursor.term() != Some(&*self.term) {
-                continue;
-            }
-            cursor.rows(&mut |rows| match (*part, rows) {
+        for at in &self.moved {
+            let (part, cursor) = &mut self.cursors[*at];
+            cursor.rows_passed(&mut |rows| match (*part, rows) {
                 (Part::Past, rows) => past.add(rows),
                 (Part::Present, Rows::Few(rows)) if changed => {
                     for row in rows {
@@ -136,6 +129,19 @@ impl Merge {
             .and_then(|()| past.write(&mut self.writer, Part::Past, &self.term))
             .doing(|| format!("writing {name}"))?;
         Ok(true)
+    }
+
+    /// Puts the cursors that went on back into the order, but those at their ends.
+    fn put_in_order(&mut self) -> Result<()> {
+        for at in self.moved.drain(..) {
+            if self.cursors[at].1.fill()? {
+                let place = |at: usize| (self.cursors[at].1.term(), at);
+                let wanted = place(at);
+                let before = |other: &usize| place(*other) < wanted;
+                self.order.insert(self.order.partition_point(before), at);
+            }
+        }
+        Ok(())
     }
 
     /// Ends the merge, when all terms are written.

@@ -14,6 +14,7 @@ mod cursor;
 mod filter;
 mod interior;
 mod merge;
+mod passing;
 mod reader;
 mod writer;
 

@@ -7,6 +7,7 @@ use roaring::RoaringBitmap;
 use super::block::{Entries, SUM, Span};
 use super::cache::Cached;
 use super::interior::Interior;
+use super::passing::Passing;
 use super::{Cache, Damaged, FEW, HEADER, Part, TRAILER, Trailer, filter};
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{FolderFile, read_exact_at};
@@ -110,19 +111,37 @@ impl Segment {
 
     /// What lies at a place, if its checksum is right.
     fn load(&self, span: Span) -> Result<RowBytes> {
+        let len = self.checked_len(span)?;
+        let bytes = self.read(span.offset, len + SUM)?;
+        self.checked(&bytes, 0, span)
+    }
+
+    /// The length of what lies at a place, if that is in the file.
+    pub(super) fn checked_len(&self, span: Span) -> Result<usize> {
         let end = span.offset.checked_add(u64::from(span.len) + SUM as u64);
         if span.len > MAX_SPAN || end.is_none_or(|end| end > self.len) {
             return Err(self.damaged(span.offset));
         }
+        Ok(span.len as usize)
+    }
+
+    /// So many bytes from a place on.
+    pub(super) fn read(&self, offset: u64, len: usize) -> Result<Arc<[u8]>> {
+        RowBytes::filled(len, |bytes| {
+            read(&self.bytes, offset, bytes).doing(|| format!("reading {}", self.name))
+        })
+    }
+
+    /// What lies at a place, which begins at `from` in bytes that were read, if its checksum is right.
+    pub(super) fn checked(&self, bytes: &Arc<[u8]>, from: usize, span: Span) -> Result<RowBytes> {
+        let damaged = || self.damaged(span.offset);
         let len = span.len as usize;
-        let bytes = RowBytes::filled(len + SUM, |bytes| {
-            read(&self.bytes, span.offset, bytes).doing(|| format!("reading {}", self.name))
-        })?;
-        let (body, sum) = bytes.split_at(len);
-        if crc32c::crc32c(body).to_le_bytes() != sum {
-            return Err(self.damaged(span.offset));
+        let body = RowBytes::part(bytes, from, len).ok_or_else(damaged)?;
+        let sum = RowBytes::part(bytes, from + len, SUM).ok_or_else(damaged)?;
+        match crc32c::crc32c(&body).to_le_bytes() == *sum {
+            true => Ok(body),
+            false => Err(damaged()),
         }
-        RowBytes::part(&bytes, 0, len).ok_or_else(|| self.damaged(span.offset))
     }
 
     /// Reads entries of a block.
@@ -164,13 +183,15 @@ impl Segment {
             return Ok(rows);
         }
         let bytes = self.load(span)?;
-        let rows =
-            RoaringBitmap::deserialize_from(&*bytes).map_err(|_| self.damaged(span.offset))?;
-        let rows = Arc::new(rows);
+        let rows = Arc::new(self.rows_of(&bytes, span)?);
         let cached = Cached::Rows(Arc::clone(&rows));
         self.cache
             .put(self.number, span.offset, cached, bytes.len());
         Ok(rows)
+    }
+
+    fn rows_of(&self, bytes: &[u8], at: Span) -> Result<RoaringBitmap> {
+        RoaringBitmap::deserialize_from(bytes).map_err(|_| self.damaged(at.offset))
     }
 
     /// Rows that rows of this segment below `bound` superseded.
@@ -275,7 +296,7 @@ impl Segment {
             Ok(found.then(|| entries.position()))
         })?;
         match payload {
-            Some(payload) => self.rows_at(&block, payload, span, visit),
+            Some(payload) => self.rows_at(&block, payload, span, None, visit),
             None => Ok(()),
         }
     }
@@ -350,19 +371,25 @@ impl Segment {
         Ok(false)
     }
 
-    /// Shows rows whose payload is at a place in a leaf.
+    /// Shows rows whose payload is at a place in a leaf; `passing`: long lists are read with it.
     pub(super) fn rows_at(
         &self,
         block: &[u8],
         payload: usize,
         at: Span,
+        passing: Option<&mut Passing>,
         visit: &mut dyn FnMut(Rows<'_>),
     ) -> Result<()> {
         let mut entries = Entries::new(block).map_err(|Damaged| self.damaged(at.offset))?;
         entries
             .go_to(payload)
             .map_err(|Damaged| self.damaged(at.offset))?;
-        self.rows(&mut entries, at, visit)
+        match passing {
+            None => self.rows(&mut entries, at, visit),
+            Some(passing) => self.rows_with(&mut entries, at, visit, |span| {
+                Ok(Arc::new(self.rows_of(&passing.list(self, span)?, span)?))
+            }),
+        }
     }
 
     fn rows(
@@ -371,11 +398,21 @@ impl Segment {
         at: Span,
         visit: &mut dyn FnMut(Rows<'_>),
     ) -> Result<()> {
+        self.rows_with(entries, at, visit, |span| self.bitmap(span))
+    }
+
+    fn rows_with(
+        &self,
+        entries: &mut Entries<'_>,
+        at: Span,
+        visit: &mut dyn FnMut(Rows<'_>),
+        list: impl FnOnce(Span) -> Result<Arc<RoaringBitmap>>,
+    ) -> Result<()> {
         let broken = |Damaged| self.damaged(at.offset);
         let count = entries.number().map_err(broken)? as usize;
         if count > FEW {
             let span = entries.span().map_err(broken)?;
-            visit(Rows::Many(&*self.bitmap(span)?));
+            visit(Rows::Many(&*list(span)?));
             return Ok(());
         }
         let mut few = [0; FEW];
