@@ -742,6 +742,61 @@ fn what_a_stock_host_answers_otherwise_is_known() {
     assert_eq!(events.status, 406);
 }
 
+/// Saves when it begins and when it ends.
+const SLOW: &str = "module slow(p:data)
+  var cell m_params = p
+  var cell output : data = null
+  on m_params do {
+    db.saveOneStm(appstate, null, {kind: \"begun\"});
+    co.sleep(1);
+    db.saveOneStm(appstate, null, {kind: \"ended\"});
+    output = true
+  }
+module end
+";
+
+#[test]
+fn under_a_stock_host_a_run_goes_on_when_its_caller_has_left() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let source = scratch.path().join("app.mix");
+    std::fs::write(&source, SLOW).expect("written");
+    let component = scratch.path().join("app.wasm");
+    let (source, out) = (
+        source.display().to_string(),
+        component.display().to_string(),
+    );
+    let done = run_mixer(["build", &source, "-o", &out]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let log = File::create(scratch.path().join("log")).expect("a log");
+    let server = stock_server(
+        &component,
+        scratch.path(),
+        &["MIXER_OPEN_RECORDS=true"],
+        &log,
+    );
+    let wait_for = |kind: &str| {
+        let path = format!("/v1/ws/local/app/app/query?query=kind%20==%20%22{kind}%22");
+        let start = std::time::Instant::now();
+        let is_there = || {
+            let (status, rows) = server.get(&path);
+            assert_eq!(status, 200, "{}", response_json(&rows));
+            rows != b"[]"
+        };
+        while !is_there() {
+            assert!(start.elapsed().as_secs() < 60, "no record of kind {kind}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    let host = server.base().trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(host).expect("the server");
+    let request =
+        format!("GET /v1/ws/local/app/app/agent/slow/run HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    std::io::Write::write_all(&mut stream, request.as_bytes()).expect("sent");
+    wait_for("begun");
+    drop(stream);
+    wait_for("ended");
+}
+
 #[test]
 fn records_and_files_are_closed_unless_the_host_opens_them() {
     let folder = tempfile::tempdir().expect("a scratch folder");
