@@ -127,8 +127,8 @@ fn load_into(
     Ok(())
 }
 
-/// Writes segments for all rows of a folder whose state names none; gives their
-/// names, in row order.
+/// Writes segments for all rows of a folder whose state names none, merged as far as they are to be, so
+/// that the commits to come have no merge to begin with; gives their names, in row order.
 pub(crate) fn write_segments(
     folder: &dyn Folder,
     state: &crate::state::State,
@@ -136,8 +136,15 @@ pub(crate) fn write_segments(
     let (base, _) = Base::open(folder, state)?;
     let table = Table::new(base);
     load_into(&table, state.rows, state.dat_len, Some(folder), &mut || {})?;
-    let names = table.extend_segments(Some(folder));
-    table.drop_merge(folder);
+    let mut names = Vec::new();
+    loop {
+        // Each merge leaves fewer segments, and one that fails leaves them as they are.
+        let before = std::mem::replace(&mut names, table.extend_segments(Some(folder)));
+        table.set_stored(state.rows);
+        if names == before && !table.is_merging() {
+            break;
+        }
+    }
     // Without all of them the next opener only takes longer.
     let kept: Vec<String> = folder
         .list()

@@ -39,17 +39,10 @@ impl Table {
         }
     }
 
-    /// Gives up a merge under way, and removes what it wrote.
-    pub fn drop_merge(&self, folder: &dyn Folder) {
-        let merge = self
-            .merge
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(merge) = merge.filter(|merge| !merge.temporary.is_empty()) {
-            // Left behind it is only in the way.
-            let _ = folder.remove(&merge.temporary);
-        }
+    /// Whether a merge is under way.
+    pub fn is_merging(&self) -> bool {
+        let merge = self.merge.lock().unwrap_or_else(PoisonError::into_inner);
+        merge.is_some()
     }
 
     fn try_extend(&self, folder: Option<&dyn Folder>, base: &Arc<Base>) -> Result<Base> {

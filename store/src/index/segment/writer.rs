@@ -214,8 +214,10 @@ impl SegmentWriter {
             Some(_) => None,
             None => {
                 self.blob.clear();
-                let many = rows.to_bitmap();
-                many.serialize_into(&mut self.blob)?;
+                match rows {
+                    Rows::Many(rows) => rows.serialize_into(&mut self.blob)?,
+                    rows => rows.to_bitmap().serialize_into(&mut self.blob)?,
+                }
                 Some(self.sink.checked(&self.blob)?)
             }
         };
