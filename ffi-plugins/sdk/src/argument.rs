@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mix_value::msgpack::{self, DecodeError, DecodeErrorKind, Reader, Token};
+use mix_value::number::format_float;
 use mix_value::{Map, Ref, Value};
 
 use crate::{Failure, Handle};
@@ -170,15 +171,29 @@ impl Arguments {
                 format!("argument {position} of {function} is undefined"),
             ));
         }
-        let found = value.kind();
+        let kind = value.kind();
+        let number = match value {
+            Value::Int(number) => Some(Value::Int(number)),
+            Value::Float(number) => Some(Value::Float(number)),
+            _ => None,
+        };
         T::from_argument(value).map_err(|mismatch| {
             let expected = mismatch.expected;
-            let message = match mismatch.item {
-                None => format!("argument {position} of {function} must be {expected}, not {found}"),
-                Some((index, found)) => format!(
-                    "item {index} of argument {position} of {function} must be {expected}, not {found}"
-                ),
+            // That it is a number says nothing where another one is wanted.
+            let found = match (mismatch.code, mismatch.item, number) {
+                ("ERR_RANGE", None, Some(Value::Int(number))) => format!(", not {number}"),
+                ("ERR_RANGE", None, Some(Value::Float(number))) => {
+                    format!(", not {}", format_float(number))
+                }
+                ("ERR_RANGE", _, _) => String::new(),
+                (_, item, _) => format!(", not {}", item.map_or(kind, |(_, kind)| kind)),
             };
+            let place = match mismatch.item {
+                None => String::new(),
+                Some((index, _)) => format!("item {index} of "),
+            };
+            let message =
+                format!("{place}argument {position} of {function} must be {expected}{found}");
             Failure::new(mismatch.code, message)
         })
     }
@@ -397,7 +412,10 @@ mod tests {
         assert_eq!(code(arguments.take::<bool>()), "ERR_UNDEFINED");
         let half = arguments.take::<i64>().expect_err("no whole number");
         assert_eq!(half.code, "ERR_RANGE");
-        assert!(half.message.contains("a whole number"), "{half}");
+        assert_eq!(
+            half.message,
+            "argument 3 of $test must be a whole number of 64 bits, not 0.5"
+        );
     }
 
     #[test]
@@ -438,7 +456,11 @@ mod tests {
             "ERR_EXPECTED_STRING: item 1 of argument 6 of $test must be a string, not null"
         );
         assert_eq!(code(arguments.take::<Vec<u8>>()), "ERR_EXPECTED_BINARY");
-        assert_eq!(code(arguments.take::<u8>()), "ERR_RANGE");
+        let failure = arguments.take::<u8>().unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "ERR_RANGE: argument 8 of $test must be a number from 0 to 255, not 256"
+        );
     }
 
     #[test]

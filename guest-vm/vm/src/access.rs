@@ -236,12 +236,18 @@ pub fn update(
         return Ok(());
     }
     if value.is_undefined() {
-        let last = path.last();
-        let place = match last {
-            Some(PathStep::Field(_) | PathStep::Key) => "a map",
-            _ => "an array",
+        let key = match path.last() {
+            Some(PathStep::Field(name)) => field(*name),
+            Some(PathStep::Key) => match dynamic.last() {
+                Some(Value::Text(key)) => Some(key.clone()),
+                _ => None,
+            },
+            _ => return Err(Failure::undefined_stored("an array")),
         };
-        return Err(Failure::undefined_stored(place));
+        return Err(match key {
+            Some(key) => Failure::undefined_member(&key),
+            None => Failure::undefined_stored("a map"),
+        });
     }
     let mut names = Vec::with_capacity(path.len());
     for step in path {

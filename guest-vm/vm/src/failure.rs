@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::boundary::{Location, TraceFrame};
-use crate::heap::Value;
+use crate::heap::{Text, Value};
+use crate::text_form;
 
 /// A runtime error.
 #[derive(Clone)]
@@ -139,6 +140,19 @@ impl Failure {
             format!("undefined cannot be stored in {place}"),
         )
         .with("where", place)
+    }
+
+    /// The same of a member of a map.
+    #[must_use]
+    pub fn undefined_member(key: &Text) -> Self {
+        let key = text_form::brief(&Value::Text(key.clone()));
+        Self::undefined_stored(&format!("member {key} of a map"))
+    }
+
+    /// The same of an element of an array, by its index.
+    #[must_use]
+    pub fn undefined_element(index: usize) -> Self {
+        Self::undefined_stored(&format!("element {index} of an array"))
     }
 
     /// `RT_NOT_A_MAP`, `RT_NOT_AN_ARRAY`, `RT_NOT_A_STREAM`.

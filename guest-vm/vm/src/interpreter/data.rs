@@ -236,7 +236,7 @@ pub(super) fn perform(
             r[dst.index()] = Value::Case(Case::new(loaded.text(name), Some(argument)));
         }
         Op::NewArray { dst, base, length } => {
-            let items = moved(r, base.0, length, "an array")?;
+            let items = moved(r, base.0, length, Failure::undefined_element)?;
             r[dst.index()] = Value::array(items);
         }
         Op::NewMap {
@@ -245,8 +245,9 @@ pub(super) fn perform(
             base,
             shape,
         } => {
-            let values = moved(r, base.0, u16::from(count), "a map")?;
             let shape = &loaded.shapes[shape.index()];
+            let member = |at: usize| Failure::undefined_member(&shape.keys()[at]);
+            let values = moved(r, base.0, u16::from(count), member)?;
             r[dst.index()] = Value::Map(Map::of_shape(shape, values));
         }
         Op::GetField {
@@ -312,17 +313,17 @@ fn jump_if(jumps: bool, target: Target) -> Flow {
     }
 }
 
-/// The values of a range, moved out, none of them undefined.
+/// The values of a range, moved out, none of them undefined; `missing` tells which one is.
 fn moved(
     r: &mut [Value],
     base: u16,
     count: u16,
-    into: &'static str,
+    missing: impl Fn(usize) -> Failure,
 ) -> Result<Vec<Value>, Failure> {
     let start = usize::from(base);
     let part = &mut r[start..start + usize::from(count)];
-    if part.iter().any(Value::is_undefined) {
-        return Err(Failure::undefined_stored(into));
+    if let Some(at) = part.iter().position(Value::is_undefined) {
+        return Err(missing(at));
     }
     Ok(part.iter_mut().map(Value::take).collect())
 }

@@ -216,10 +216,10 @@ pub(super) fn perform(
         }
         Op::ArrayPush { target, src } => {
             let value = r[src.index()].clone();
-            if value.is_undefined() {
-                return Err(Failure::undefined_stored("an array"));
-            }
             match &mut r[target.index()] {
+                Value::Array(array) if value.is_undefined() => {
+                    return Err(Failure::undefined_element(array.items().len()));
+                }
                 Value::Array(array) => array.items_mut().push(value),
                 _ => return Err(Failure::internal("array expected")),
             }
@@ -231,7 +231,7 @@ pub(super) fn perform(
                 other => return Err(access::key_failure(other)),
             };
             if value.is_undefined() {
-                return Err(Failure::undefined_stored("a map"));
+                return Err(Failure::undefined_member(&key));
             }
             match &mut r[target.index()] {
                 Value::Map(map) => map.insert(key, value),
