@@ -13,11 +13,16 @@
 //!
 //! Components have one thread. Where there are several ([`Blocks`] on another target than
 //! WebAssembly), everything goes to the system.
-
+//!
+//! Beside it, components that have this crate compare bytes eight at a time (`compare`).
+//!
 //! [`Counted`] is for programs that run the VM natively and limit its memory themselves.
 
 #[allow(unsafe_code)]
 mod blocks;
+#[cfg(any(target_arch = "wasm32", test))]
+#[allow(unsafe_code)]
+mod compare;
 #[allow(unsafe_code)]
 mod counted;
 
