@@ -9,7 +9,7 @@ GUEST_DIR := $(abspath $(TARGET_DIR))/wasm32-wasip2/guest
 MIXER := $(TARGET_DIR)/release/mixer
 
 # Components that are embedded in `mixer`, in one cargo call so that they share their dependencies.
-GUEST_PACKAGES := mix-vm-component mix-vm-composed mix-standalone mix-embedded mix-switchboard mix-plugin-empty mix-host-clock mix-plugin-core mix-plugin-crypto mix-plugin-files mix-plugin-files-memory mix-plugin-http mix-plugin-db mix-plugin-main-database mix-plugin-secrets mix-plugin-wasm
+GUEST_PACKAGES := mix-vm-component mix-vm-composed mix-standalone mix-embedded mix-switchboard mix-plugin-empty mix-plugin-packer mix-host-clock mix-plugin-core mix-plugin-crypto mix-plugin-files mix-plugin-files-memory mix-plugin-http mix-plugin-db mix-plugin-main-database mix-plugin-secrets mix-plugin-wasm
 
 export MIXER_GUESTS_DIR := $(GUEST_DIR)
 

@@ -20,7 +20,7 @@ step "format"
 cargo fmt --all --check
 step "components for tests"
 # All packages are selected, so that their dependencies have the features that they were compiled with.
-packages=("$@" mix-test-plugin-hostile mix-test-plugin-escapes mix-test-plugin-needy mix-test-stranger mix-example-words)
+packages=("$@" mix-test-plugin-hostile mix-test-plugin-forger mix-test-plugin-escapes mix-test-plugin-needy mix-test-stranger mix-example-words)
 cargo build --locked --profile guest --target wasm32-wasip2 "${packages[@]/#/--package=}"
 step "programs and tests"
 cargo test --locked --workspace --no-run

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a Rust plugin is built from, below the root of the repository: files, and folders of sources.
-const SDK: [&str; 8] = [
+const SDK: [&str; 9] = [
     "ffi-plugins/sdk/Cargo.toml",
     "ffi-plugins/sdk/src",
     "ffi-plugins/sdk-macros/Cargo.toml",
@@ -13,6 +13,7 @@ const SDK: [&str; 8] = [
     "store/value/Cargo.toml",
     "store/value/src",
     "wit/ffi/ffi.wit",
+    "wit/packed/packed.wit",
     "wit/deps/clocks.wit",
 ];
 

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Constant and file name of every embedded component.
-const GUESTS: [(&str, &str); 16] = [
+const GUESTS: [(&str, &str); 17] = [
     ("VM", "mix_vm_component.wasm"),
     ("VM_COMPOSED", "mix_vm_composed.wasm"),
     ("STANDALONE", "mix_standalone.wasm"),
     ("EMBEDDED", "mix_embedded.wasm"),
     ("SWITCHBOARD", "mix_switchboard.wasm"),
     ("EMPTY", "mix_plugin_empty.wasm"),
+    ("PACKER", "mix_plugin_packer.wasm"),
     ("HOST_CLOCK", "mix_host_clock.wasm"),
     ("CORE", "mix_plugin_core.wasm"),
     ("CRYPTO", "mix_plugin_crypto.wasm"),

@@ -1,15 +1,16 @@
-//! The family without functions. One instance of it plugs every free slot of a
+//! The family without functions. One instance of it plugs every free slot of a VM or a
 //! switchboard, and the binding of every family that has none of its own.
 
 #[allow(unsafe_code, missing_docs, clippy::all)]
 mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit/ffi",
+        path: ["../../wit/ffi", "../../wit/packed"],
         inline: r"
             package mix:empty;
             world empty {
                 export mix:ffi/family@0.1.1;
                 export mix:ffi/binding@0.1.1;
+                export mix:packed/family@0.1.0;
             }
         ",
         generate_all,
@@ -17,7 +18,9 @@ mod bindings {
 }
 
 use bindings::exports::mix::ffi::{binding, family};
+use bindings::exports::mix::packed::family as packed_family;
 use bindings::mix::ffi::types::{Caller, Failure, Function, Reply};
+use bindings::mix::packed::types as packed;
 
 struct Empty;
 
@@ -39,6 +42,28 @@ impl family::Guest for Empty {
     }
 
     async fn start(function: u32, _args: Vec<u8>) -> Result<Reply, Failure> {
+        Err(unknown(function))
+    }
+}
+
+impl packed_family::Guest for Empty {
+    fn describe() -> Vec<Function> {
+        Vec::new()
+    }
+
+    fn call(function: u32, _: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        Err(unknown(function))
+    }
+
+    fn call_packed(
+        function: u32,
+        _: u32,
+        _: Vec<packed::Block>,
+    ) -> Result<packed::Packed, Failure> {
+        Err(unknown(function))
+    }
+
+    async fn start(function: u32, _: packed::Packed) -> Result<packed::Reply, Failure> {
         Err(unknown(function))
     }
 }

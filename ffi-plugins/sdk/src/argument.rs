@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mix_value::msgpack::{self, DecodeError, DecodeErrorKind, Reader, Token};
 use mix_value::number::format_float;
+use mix_value::packed::Received;
 use mix_value::{Map, Ref, Value};
 
 use crate::{Failure, Handle};
@@ -79,7 +80,7 @@ pub trait FromArgument: Sized {
 #[derive(Debug)]
 pub struct Arguments {
     function: &'static str,
-    bytes: Vec<u8>,
+    bytes: Received,
     /// Where the next argument begins.
     position: usize,
     left: usize,
@@ -92,8 +93,9 @@ impl Arguments {
     pub fn decode(
         function: &'static str,
         params: u8,
-        bytes: Vec<u8>,
+        bytes: impl Into<Received>,
     ) -> Result<Arguments, Failure> {
+        let bytes = bytes.into();
         let start = msgpack::array_start(&bytes).map_err(|error| malformed(function, &error))?;
         let Some((count, position)) = start else {
             return Err(Failure::internal(format!(
@@ -202,7 +204,7 @@ impl Arguments {
     fn taken_last(&mut self) -> Result<(), Failure> {
         if self.left == 0 {
             self.check_end()?;
-            self.bytes = Vec::new();
+            self.bytes = Received::default();
         }
         Ok(())
     }

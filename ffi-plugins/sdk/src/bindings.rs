@@ -21,6 +21,25 @@ pub mod family {
     });
 }
 
+/// The same for callers that are composed with the plugin.
+pub mod packed {
+    wit_bindgen::generate!({
+        path: ["../../wit/ffi", "../../wit/packed"],
+        inline: r"
+            package mix:plugin-sdk;
+            world exports-packed { export mix:packed/family@0.1.0; }
+        ",
+        export_macro_name: "__export_packed",
+        pub_export_macro: true,
+        default_bindings_module: "mix_plugin_sdk::bindings::packed",
+        with: {
+            "mix:ffi/types@0.1.1": crate::bindings::family::mix::ffi::types,
+            "mix:packed/types@0.1.0/block": mix_value::packed::Block,
+        },
+        generate_all,
+    });
+}
+
 /// The optional interface that tells on whose behalf a plugin works.
 pub mod binding {
     wit_bindgen::generate!({

@@ -4,7 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use mix_value::packed::{Block, Packed, Received};
+
 use crate::bindings::family::mix::ffi::types;
+use crate::bindings::packed::mix::packed::types as packed;
 use crate::inside::{is_inside, noted};
 use crate::{Answer, Arguments, Encoded, Failure};
 
@@ -70,7 +73,7 @@ pub fn call<S>(
     functions: Tables<S>,
     session: impl FnOnce() -> Result<Rc<S>, Failure>,
     number: u32,
-    args: Vec<u8>,
+    args: impl Into<Received>,
 ) -> Result<Vec<u8>, types::Failure> {
     let answer = || {
         let function = find(functions, number)?;
@@ -91,12 +94,22 @@ pub fn call<S>(
     answer().map(|Encoded(value)| value).map_err(Into::into)
 }
 
+/// Behind `call-packed`.
+pub fn call_packed<S>(
+    functions: Tables<S>,
+    session: impl FnOnce() -> Result<Rc<S>, Failure>,
+    number: u32,
+    (size, args): (u32, Vec<Block>),
+) -> Result<packed::Packed, types::Failure> {
+    call(functions, session, number, received(size, args)?).map(sent)
+}
+
 /// Behind `start`. Functions that never wait are answered too.
 pub async fn start<S>(
     functions: Tables<S>,
     session: impl FnOnce() -> Result<Rc<S>, Failure>,
     number: u32,
-    args: Vec<u8>,
+    args: impl Into<Received>,
 ) -> Result<types::Reply, types::Failure> {
     let answer = async {
         let function = find(functions, number)?;
@@ -109,4 +122,28 @@ pub async fn start<S>(
     };
     let answer = noted(answer).await;
     answer.map(Answer::into_reply).map_err(Into::into)
+}
+
+/// Behind `start` for callers in the same composition.
+pub async fn start_packed<S>(
+    functions: Tables<S>,
+    session: impl FnOnce() -> Result<Rc<S>, Failure>,
+    number: u32,
+    args: packed::Packed,
+) -> Result<packed::Reply, types::Failure> {
+    let args = received(args.size, args.blocks)?;
+    let reply = start(functions, session, number, args).await?;
+    Ok(match reply {
+        types::Reply::One(value) => packed::Reply::One(sent(value)),
+        types::Reply::Many(items) => packed::Reply::Many(items),
+    })
+}
+
+fn received(size: u32, blocks: Vec<Block>) -> Result<Packed, types::Failure> {
+    Packed::received(size, blocks).map_err(|error| Failure::internal(error.to_string()).into())
+}
+
+fn sent(value: Vec<u8>) -> packed::Packed {
+    let (size, blocks) = Packed::new(&value).into_parts();
+    packed::Packed { size, blocks }
 }

@@ -80,8 +80,9 @@ pub use result::{Encoded, IntoValue};
 #[doc(hidden)]
 pub mod private {
     pub use crate::caller::{bind, bindings};
-    pub use crate::function::{LocalFuture, call, describe, start};
+    pub use crate::function::{LocalFuture, call, call_packed, describe, start, start_packed};
     pub use crate::session::Sessions;
+    pub use mix_value::packed::Block;
 }
 
 pub use wit_bindgen::spawn_local;

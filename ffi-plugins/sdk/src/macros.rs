@@ -55,7 +55,7 @@ macro_rules! shared_family {
     };
 }
 
-/// The table of functions and the `family` interface.
+/// The table of functions and the `family` interface, for callers in the same composition too.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __plugin {
@@ -116,10 +116,45 @@ macro_rules! __plugin {
             }
         }
 
+        impl $crate::bindings::packed::exports::mix::packed::family::Guest for PluginComponent {
+            fn describe() -> Vec<$crate::bindings::family::mix::ffi::types::Function> {
+                $crate::private::describe(PLUGIN_FUNCTIONS)
+            }
+
+            fn call(
+                function: u32,
+                args: Vec<u8>,
+            ) -> ::core::result::Result<Vec<u8>, $crate::bindings::family::mix::ffi::types::Failure> {
+                $crate::private::call(PLUGIN_FUNCTIONS, Self::own_session, function, args)
+            }
+
+            fn call_packed(
+                function: u32,
+                size: u32,
+                args: Vec<$crate::private::Block>,
+            ) -> ::core::result::Result<
+                $crate::bindings::packed::mix::packed::types::Packed,
+                $crate::bindings::family::mix::ffi::types::Failure,
+            > {
+                $crate::private::call_packed(PLUGIN_FUNCTIONS, Self::own_session, function, (size, args))
+            }
+
+            async fn start(
+                function: u32,
+                args: $crate::bindings::packed::mix::packed::types::Packed,
+            ) -> ::core::result::Result<
+                $crate::bindings::packed::mix::packed::types::Reply,
+                $crate::bindings::family::mix::ffi::types::Failure,
+            > {
+                $crate::private::start_packed(PLUGIN_FUNCTIONS, Self::own_session, function, args).await
+            }
+        }
+
         #[allow(unsafe_code)]
         mod plugin_family_export {
             use super::PluginComponent;
             $crate::bindings::family::__export_family!(PluginComponent);
+            $crate::bindings::packed::__export_packed!(PluginComponent);
         }
     };
 }

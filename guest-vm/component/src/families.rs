@@ -1,8 +1,10 @@
 //! The imported family.
 
+use mix_value::packed::Received;
+
 use crate::bindings::mix::ffi::family;
-pub use crate::bindings::mix::ffi::family::{call, start};
-use crate::bindings::mix::ffi::types::Function;
+use crate::bindings::mix::ffi::types::{Failure, Function};
+use crate::requests::Started;
 
 /// All functions are looked up when a program is loaded.
 pub fn look_up_later(_: u32, _: &str) {}
@@ -15,4 +17,14 @@ pub fn family_of(_: u32) -> u32 {
 /// All functions with their numbers.
 pub fn describe() -> Vec<(u32, Function)> {
     (0..).zip(family::describe()).collect()
+}
+
+/// Calls a function that never waits.
+pub fn call(function: u32, args: &[u8]) -> Result<Received, Failure> {
+    family::call(function, args).map(Received::from)
+}
+
+/// Starts a function that may wait.
+pub async fn start(function: u32, args: Vec<u8>) -> Result<Started, Failure> {
+    family::start(function, args).await.map(Started::from)
 }

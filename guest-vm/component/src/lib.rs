@@ -19,7 +19,7 @@ mod wire;
 #[allow(unsafe_code, missing_docs, clippy::all)]
 mod bindings {
     wit_bindgen::generate!({
-        path: ["../../wit/deps/clocks.wit", "../../wit/ffi", "../../wit/vm"],
+        path: ["../../wit/deps/clocks.wit", "../../wit/ffi", "../../wit/packed", "../../wit/vm"],
         inline: r"
             package mix:vm-component;
             world component {

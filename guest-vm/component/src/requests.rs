@@ -7,6 +7,7 @@ use std::pin::Pin;
 use futures::future::{AbortHandle, Abortable};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use mix_value::packed::Received;
 use mix_vm::{Host, HostFailure, Pending, Reply, Session};
 use wit_bindgen::{StreamReader, StreamResult};
 
@@ -34,6 +35,23 @@ pub struct Requests {
     last_stream: u64,
 }
 
+/// The result of a function that may wait.
+pub enum Started {
+    /// One encoded value.
+    One(Received),
+    /// A stream of them.
+    Many(StreamReader<Item>),
+}
+
+impl From<types::Reply> for Started {
+    fn from(reply: types::Reply) -> Started {
+        match reply {
+            types::Reply::One(value) => Started::One(value.into()),
+            types::Reply::Many(items) => Started::Many(items),
+        }
+    }
+}
+
 /// How a request is ended before it is answered.
 struct InFlight {
     abort: AbortHandle,
@@ -45,7 +63,7 @@ struct InFlight {
 enum Finished {
     Started {
         call: u64,
-        result: Result<types::Reply, types::Failure>,
+        result: Result<Started, types::Failure>,
     },
     Read {
         call: u64,
@@ -159,14 +177,14 @@ impl Requests {
             }
             Finished::Started {
                 call,
-                result: Ok(types::Reply::One(value)),
+                result: Ok(Started::One(value)),
             } => {
                 self.handles.remove(&call);
                 session.resume(call, Reply::One(value));
             }
             Finished::Started {
                 call,
-                result: Ok(types::Reply::Many(reader)),
+                result: Ok(Started::Many(reader)),
             } => {
                 self.handles.remove(&call);
                 self.last_stream += 1;
@@ -241,7 +259,7 @@ fn unknown_stream(stream: u64) -> HostFailure {
 pub struct Family;
 
 impl Host for Family {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure> {
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
         families::call(function, args).map_err(wire::failure)
     }
 }

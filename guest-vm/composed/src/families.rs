@@ -4,14 +4,21 @@
 //! imported family its own number. Numbers from `255 << 24` on are of functions that the imported family
 //! has not told yet when the program is loaded: their names are looked up when they are called.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
+use mix_value::packed::{Block, Packed, Received, with_blocks};
+
 use crate::bindings::mix::ffi::family;
-use crate::bindings::mix::ffi::types::{Failure, Function, Reply};
+use crate::bindings::mix::ffi::types::{Failure, Function};
+use crate::bindings::mix::packed::types as packed;
+use crate::requests::Started;
 
 /// Bits of a number that count within a slot.
 const BITS: u32 = 24;
+
+/// Arguments and answers of at most so many bytes cross a slot as bytes, longer ones in blocks.
+const SHORT: usize = 32;
 
 /// The place of a slot for functions that are looked up when they are called.
 const LATER: u32 = 254;
@@ -19,6 +26,9 @@ const LATER: u32 = 254;
 thread_local! {
     /// Names of these functions by their numbers.
     static NAMES: RefCell<BTreeMap<u32, String>> = const { RefCell::new(BTreeMap::new()) };
+    /// Of each slot the functions whose last answers were no short ones: a bit for all whose numbers are
+    /// equal modulo 64. A guess that is wrong costs time, nothing else.
+    static LONG: [Cell<u64>; SLOTS as usize] = const { [const { Cell::new(0) }; SLOTS as usize] };
     /// The functions of the imported family, once it was asked: number and whether they wait.
     static TOLD: OnceCell<HashMap<String, (u32, bool)>> = const { OnceCell::new() };
 }
@@ -69,21 +79,21 @@ pub fn describe() -> Vec<(u32, Function)> {
 }
 
 /// Calls a function that never waits.
-pub fn call(function: u32, args: &[u8]) -> Result<Vec<u8>, Failure> {
+pub fn call(function: u32, args: &[u8]) -> Result<Received, Failure> {
     match (function >> BITS).checked_sub(1) {
-        None => family::call(function, args),
-        Some(LATER) => family::call(look_up(function)?.0, args),
-        Some(slot) => call_slot(slot, function & ((1 << BITS) - 1), args),
+        None => family::call(function, args).map(Received::from),
+        Some(LATER) => family::call(look_up(function)?.0, args).map(Received::from),
+        Some(slot) => call_composed(slot, function & ((1 << BITS) - 1), args),
     }
 }
 
 /// Starts a function that may wait.
-pub async fn start(function: u32, args: Vec<u8>) -> Result<Reply, Failure> {
+pub async fn start(function: u32, args: Vec<u8>) -> Result<Started, Failure> {
     match (function >> BITS).checked_sub(1) {
-        None => family::start(function, args).await,
+        None => family::start(function, args).await.map(Started::from),
         Some(LATER) => match look_up(function)? {
-            (number, true) => family::start(number, args).await,
-            (number, false) => family::call(number, &args).map(Reply::One),
+            (number, true) => family::start(number, args).await.map(Started::from),
+            (number, false) => family::call(number, &args).map(|value| Started::One(value.into())),
         },
         Some(slot) => start_slot(slot, function & ((1 << BITS) - 1), args).await,
     }
@@ -95,6 +105,34 @@ fn unknown(slot: u32) -> Failure {
         message: format!("there is no slot {slot}: the VM has {SLOTS}"),
         detail: None,
     }
+}
+
+/// Calls a function of a family that is composed with this VM.
+fn call_composed(slot: u32, function: u32, args: &[u8]) -> Result<Received, Failure> {
+    let bit = 1 << (function % u64::BITS);
+    LONG.with(|long| {
+        let long = long.get(slot as usize).ok_or_else(|| unknown(slot))?;
+        let answer = match args.len() <= SHORT && long.get() & bit == 0 {
+            true => Received::from(call_slot(slot, function, args)?),
+            false => received(with_blocks(args, |size, blocks| {
+                call_slot_packed(slot, function, size, blocks)
+            })?)?,
+        };
+        match answer.len() <= SHORT {
+            true => long.set(long.get() & !bit),
+            false => long.set(long.get() | bit),
+        }
+        Ok(answer)
+    })
+}
+
+fn received(value: packed::Packed) -> Result<Received, Failure> {
+    let value = Packed::received(value.size, value.blocks).map_err(|error| Failure {
+        code: "ERR_INTERNAL".to_string(),
+        message: error.to_string(),
+        detail: None,
+    });
+    value.map(Received::from)
 }
 
 /// The one place that names the imports.
@@ -116,10 +154,29 @@ macro_rules! slots {
             }
         }
 
-        async fn start_slot(slot: u32, function: u32, args: Vec<u8>) -> Result<Reply, Failure> {
+        fn call_slot_packed(
+            slot: u32,
+            function: u32,
+            size: u32,
+            args: &[Block],
+        ) -> Result<packed::Packed, Failure> {
             match slot {
+                $($number => crate::bindings::$slot::call_packed(function, size, args),)+
+                _ => Err(unknown(slot)),
+            }
+        }
+
+        async fn start_slot(slot: u32, function: u32, args: Vec<u8>) -> Result<Started, Failure> {
+            let (size, blocks) = Packed::new(&args).into_parts();
+            drop(args);
+            let args = packed::Packed { size, blocks };
+            let reply = match slot {
                 $($number => crate::bindings::$slot::start(function, args).await,)+
                 _ => Err(unknown(slot)),
+            };
+            match reply? {
+                packed::Reply::One(value) => received(value).map(Started::One),
+                packed::Reply::Many(items) => Ok(Started::Many(items)),
             }
         }
     };

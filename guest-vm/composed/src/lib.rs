@@ -20,7 +20,7 @@ mod wire;
 #[allow(unsafe_code, missing_docs, clippy::all)]
 mod bindings {
     wit_bindgen::generate!({
-        path: ["../../wit/deps/clocks.wit", "../../wit/ffi", "../../wit/vm"],
+        path: ["../../wit/deps/clocks.wit", "../../wit/ffi", "../../wit/packed", "../../wit/vm"],
         inline: r"
             package mix:vm-composed;
             world component {
@@ -29,6 +29,7 @@ mod bindings {
             }
         ",
         world: "mix:vm-composed/component",
+        with: { "mix:packed/types@0.1.0/block": mix_value::packed::Block },
         generate_all,
     });
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use mix_core_functions::clock;
 use mix_plugin_sdk::{Failure, Tables, functions, private};
+use mix_value::packed::Received;
 use mix_vm::{Host, HostFailure, Linked};
 
 use crate::bindings::mix::embed::functions as host;
@@ -62,19 +63,19 @@ pub fn expect_of_host(names: Vec<String>) {
 pub struct Functions;
 
 impl Host for Functions {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure> {
-        match function.checked_sub(OF_HOST) {
-            None => {
-                private::call(OWN, || Ok(Rc::new(())), function, args.to_vec()).map_err(|failure| {
-                    HostFailure {
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
+        let answer =
+            match function.checked_sub(OF_HOST) {
+                None => private::call(OWN, || Ok(Rc::new(())), function, args.to_vec()).map_err(
+                    |failure| HostFailure {
                         code: failure.code,
                         message: failure.message,
                         detail: failure.detail,
-                    }
-                })
-            }
-            Some(place) => of_host(place, args),
-        }
+                    },
+                ),
+                Some(place) => of_host(place, args),
+            };
+        answer.map(Received::from)
     }
 }
 

@@ -35,6 +35,7 @@ mod bindings {
             "../../wit/deps/cli.wit",
             "../../wit/deps/http.wit",
             "../../wit/ffi",
+            "../../wit/packed",
             "../../wit/vm",
             "../../wit/embed",
             "../../wit/app",

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use mix_value::packed::Received;
+
 /// Where a foreign function is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linked {
@@ -63,7 +65,7 @@ impl<F: Fn(&str) -> Option<Linked>> FunctionTable for F {
 /// Calls that return at once.
 pub trait Host {
     /// Calls a function that never waits. `args` is one encoded array.
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure>;
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure>;
 }
 
 /// A host without functions.
@@ -71,7 +73,7 @@ pub trait Host {
 pub struct NoHost;
 
 impl Host for NoHost {
-    fn call(&mut self, function: u32, _: &[u8]) -> Result<Vec<u8>, HostFailure> {
+    fn call(&mut self, function: u32, _: &[u8]) -> Result<Received, HostFailure> {
         Err(HostFailure {
             code: "ERR_UNSUPPORTED".into(),
             message: format!("there is no foreign function {function}"),
@@ -128,7 +130,7 @@ impl Pending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// One encoded value.
-    One(Vec<u8>),
+    One(Received),
     /// A stream; the driver chooses its number, unique in the session.
     Many(u64),
     /// Elements of a stream.

@@ -2,6 +2,7 @@
 
 mod support;
 
+use mix_value::packed::Received;
 use mix_value::{Value, msgpack};
 use mix_vm::{Event, Host, HostFailure, Pending, Reply, Step};
 use support::{Signature, arguments, asking, failed};
@@ -91,14 +92,14 @@ fn mark(from: i64) -> Value {
 }
 
 impl Host for Family {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure> {
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
         let name = FUNCTIONS[function as usize].0;
         assert!(name.ends_with('?'), "{name} is not called");
         self.turn = !self.turn;
         match self.how {
             How::Long | How::Whole => Err(failed("ERR_WAITS")),
             How::Both if self.turn => Err(failed("ERR_WAITS")),
-            _ => self.answer(name, args),
+            _ => self.answer(name, args).map(Received::from),
         }
     }
 }
@@ -144,7 +145,7 @@ fn run(expression: &str, how: How) -> (String, Vec<String>) {
                 Pending::Start { .. } if how == How::Whole => Reply::Failed(failed("ERR_WAITS")),
                 Pending::Start { function, args, .. } => {
                     match family.answer(FUNCTIONS[*function as usize].0, args) {
-                        Ok(part) => Reply::One(part),
+                        Ok(part) => Reply::One(part.into()),
                         Err(failure) => Reply::Failed(failure),
                     }
                 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use mix_value::packed::Received;
 use mix_value::{Value, msgpack};
 use mix_vm::{Event, Host, HostFailure, Pending, Reply, Step};
 use support::{Signature, arguments, asking, failed};
@@ -39,7 +40,7 @@ fn argument(args: &[u8]) -> Value {
 }
 
 impl Host for Family {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure> {
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
         let name = name_of(function);
         let argument = argument(args);
         self.calls.push(format!("{name}{argument:?}"));
@@ -48,9 +49,9 @@ impl Host for Family {
             Value::String(code) => Err(failed(&code)),
             number if name == "$t_all*" => {
                 let items = Value::Array(vec![number, Value::Int(8)]);
-                Ok(msgpack::encode(&items).expect("encodes"))
+                Ok(msgpack::encode(&items).expect("encodes").into())
             }
-            number => Ok(msgpack::encode(&number).expect("encodes")),
+            number => Ok(msgpack::encode(&number).expect("encodes").into()),
         }
     }
 }
@@ -89,7 +90,7 @@ fn run(expression: &str, closed: bool) -> (String, Vec<String>, Vec<&'static str
                             let value = msgpack::encode(&argument(&args)).expect("encodes");
                             let reply = match name_of(function) {
                                 "$t_all" => Reply::Many(call),
-                                _ => Reply::One(value),
+                                _ => Reply::One(value.into()),
                             };
                             session.resume(call, reply);
                         }

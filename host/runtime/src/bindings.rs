@@ -5,7 +5,7 @@
 
 mod generated {
     wasmtime::component::bindgen!({
-        path: ["../../wit/ffi", "../../wit/vm", "wit"],
+        path: ["../../wit/ffi", "../../wit/packed", "../../wit/vm", "wit"],
         world: "mixer:host/runtime",
         imports: { default: async },
         exports: { default: async },
@@ -15,6 +15,7 @@ mod generated {
 pub use generated::exports::mix::vm::linking::Link;
 pub use generated::exports::mix::vm::session::{Action, AgentCall, Event, Input, Invocation, Push};
 pub use generated::mix::ffi::types::{Caller, Failure, Function, Reply};
+pub use generated::mix::packed::types as packed;
 pub use generated::mix::vm::types::{Issue, Summary};
 
 /// A copy of what a family says about a function.
@@ -29,6 +30,8 @@ pub fn copy(function: &Function) -> Function {
 
 /// Export of a plugin.
 pub const FAMILY: &str = "mix:ffi/family@0.1.1";
+/// Export of a plugin for callers that are composed with it.
+pub const PACKED_FAMILY: &str = "mix:packed/family@0.1.0";
 /// Export of a plugin whose one instance serves many runs.
 pub const SHARED_FAMILY: &str = "mix:ffi/shared-family@0.1.1";
 /// Export of a plugin that wants to know its caller.
@@ -56,6 +59,8 @@ pub const COMMAND: &str = "wasi:cli/run@0.3.0";
 pub const AGENTS: &str = "mix:embed/agents@0.1.0";
 
 /// Import of the composed VM for the slots that nobody fills: a family without functions.
+pub const UNUSED_PACKED_FAMILY: &str = "mixer:host/unused-packed-family@0.1.0";
+/// Import of a switchboard for its slots that nobody fills, the same.
 pub const UNUSED_FAMILY: &str = "mixer:host/unused-family@0.1.0";
 /// Import of the composed VM for families that do not ask for their caller.
 pub const UNUSED_BINDING: &str = "mixer:host/unused-binding@0.1.0";

@@ -3,14 +3,17 @@
 //! Inside `mixer` the VM is composed with the families that keep no state over
 //! runs ([`runtime`]); the host stands behind the last slot of the switchboard for the others.
 
-use crate::bindings::{BINDING, FAMILY, LINKING, PROGRAM, SESSION, UNUSED_BINDING, UNUSED_FAMILY};
+use crate::bindings::{
+    BINDING, FAMILY, LINKING, PACKED_FAMILY, PROGRAM, SESSION, UNUSED_BINDING, UNUSED_FAMILY,
+    UNUSED_PACKED_FAMILY,
+};
 use crate::contract;
 use crate::guests;
 use crate::snapshot::parts;
 use anyhow::{Context, Result, anyhow};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use wac_graph::types::{BorrowedPackageKey, Package};
+use wac_graph::types::Package;
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
 
 /// Slots of the switchboard.
@@ -52,6 +55,18 @@ impl Composition {
             package,
             node,
         })
+    }
+
+    /// Adds an instance of a component of which there may be others under this name.
+    fn add_one_more(&mut self, name: &str, bytes: &[u8]) -> Result<Part> {
+        match self.package(name) {
+            None => self.add(name, bytes),
+            Some(package) => Ok(Part {
+                name: name.to_owned(),
+                package,
+                node: self.graph.instantiate(package),
+            }),
+        }
     }
 
     /// Adds another instance of a component that is there already.
@@ -153,11 +168,14 @@ impl Composition {
 
     /// True if a part of that name is there.
     pub fn contains(&self, name: &str) -> bool {
-        let key = format!("mixer:{name}");
-        let key = BorrowedPackageKey::from_name_and_version(&key, None);
-        self.graph
-            .get_package_by_name(key.name, key.version)
-            .is_some()
+        self.package(name).is_some()
+    }
+
+    fn package(&self, name: &str) -> Option<PackageId> {
+        let found = self
+            .graph
+            .get_package_by_name(&format!("mixer:{name}"), None);
+        found.map(|(package, _)| package)
     }
 }
 
@@ -187,12 +205,11 @@ enum Spare {
 }
 
 impl Switchboard {
-    /// A switchboard with free slots only, for any host.
-    pub fn new(composition: &mut Composition) -> Result<Self> {
-        let spare = Spare::Component(composition.add("empty", guests::EMPTY)?);
+    /// A switchboard with free slots only, for any host; `empty` is the family without functions.
+    pub fn new(composition: &mut Composition, empty: &Part) -> Result<Self> {
         Ok(Switchboard {
             part: composition.add("switchboard", guests::SWITCHBOARD)?,
-            spare,
+            spare: Spare::Component(empty.clone()),
             used: 0,
         })
     }
@@ -260,31 +277,26 @@ impl Switchboard {
     }
 
     /// Links a VM to the families: the first ones fill its own slots, so that calls to them do
-    /// not pass here. The switchboard stands behind its import if there are `more` than these.
+    /// not pass here, and what is free has the `empty` family. The switchboard stands behind its import if
+    /// there are `more` than these.
     pub fn link(
         &self,
         composition: &mut Composition,
         vm: &Part,
         families: &[Part],
+        empty: &Part,
         more: bool,
     ) -> Result<()> {
         for number in 0..SLOTS {
             match families.get(number) {
-                Some(family) => {
-                    let exports = composition.exported(family);
-                    let exports = exports.iter().map(String::as_str);
-                    let export = contract::compatible(FAMILY, exports)
-                        .unwrap_or(FAMILY)
-                        .to_owned();
-                    composition.connect(family, &export, vm, &slot(number))?;
-                }
-                None => self.leave_free(composition, vm, &slot(number))?,
+                Some(family) => fill_slot(composition, vm, number, family)?,
+                None => composition.connect(empty, PACKED_FAMILY, vm, &slot(number))?,
             }
         }
         if more || families.len() > SLOTS {
             composition.connect(&self.part, FAMILY, vm, FAMILY)
         } else {
-            self.leave_free(composition, vm, FAMILY)
+            composition.connect(empty, FAMILY, vm, FAMILY)
         }
     }
 
@@ -347,6 +359,23 @@ impl Hostless {
     }
 }
 
+/// Name of the part that stands before families that do not take blocks.
+pub const PACKER: &str = "packer";
+
+/// Puts a family into a slot of a VM, with the packer before it if it does not take blocks.
+fn fill_slot(composition: &mut Composition, vm: &Part, number: usize, family: &Part) -> Result<()> {
+    let exports = composition.exported(family);
+    // A compatible version of an interface serves as well as this one.
+    let named =
+        |wanted: &'static str| contract::compatible(wanted, exports.iter().map(String::as_str));
+    if let Some(packed) = named(PACKED_FAMILY) {
+        return composition.connect(family, packed, vm, &slot(number));
+    }
+    let packer = composition.add_one_more(PACKER, guests::PACKER)?;
+    composition.connect(family, named(FAMILY).unwrap_or(FAMILY), &packer, FAMILY)?;
+    composition.connect(&packer, PACKED_FAMILY, vm, &slot(number))
+}
+
 /// The name under which [`runtime`] exports the family in a slot of the VM.
 pub fn slot(number: usize) -> String {
     format!("slot{number}")
@@ -364,7 +393,7 @@ fn slotted_runtime(
     vm: &Part,
     hostless: &Hostless,
 ) -> Result<Vec<u8>> {
-    let unused = composition.open(vm, &slot(0), UNUSED_FAMILY)?;
+    let unused = composition.open(vm, &slot(0), UNUSED_PACKED_FAMILY)?;
     let mut families = hostless.iter();
     for number in 0..SLOTS {
         let Some((name, bytes)) = families.next() else {
@@ -372,13 +401,11 @@ fn slotted_runtime(
             continue;
         };
         let family = composition.add(name, bytes)?;
-        // A compatible version of an interface serves as well as this one.
+        fill_slot(&mut composition, vm, number, &family)?;
         let exports = composition.exported(&family);
         let named =
             |wanted: &'static str| contract::compatible(wanted, exports.iter().map(String::as_str));
-        let export = named(FAMILY).unwrap_or(FAMILY);
-        composition.connect(&family, export, vm, &slot(number))?;
-        composition.export_as(&family, export, &slot(number))?;
+        composition.export_as(&family, named(FAMILY).unwrap_or(FAMILY), &slot(number))?;
         if let Some(bind) = named(BINDING) {
             composition.export_as(&family, bind, &binding(number))?;
         }

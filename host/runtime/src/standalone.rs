@@ -21,7 +21,7 @@ use crate::bindings::{
     SESSION,
 };
 use crate::carrier::carrier;
-use crate::compose::{Composition, SLOTS, Switchboard, slot_function};
+use crate::compose::{Composition, PACKER, SLOTS, Switchboard, slot_function};
 use crate::contract;
 use crate::guests;
 use crate::manifest::Grant;
@@ -277,7 +277,8 @@ type Part = (String, usize);
 fn compose(recipe: &Recipe, chosen: &[Chosen], vm: Option<&[u8]>) -> Result<(Vec<u8>, Vec<Part>)> {
     let mut parts = Vec::new();
     let mut composition = Composition::new();
-    let mut switchboard = Switchboard::new(&mut composition)?;
+    let empty = composition.add("empty", guests::EMPTY)?;
+    let mut switchboard = Switchboard::new(&mut composition, &empty)?;
     parts.push(("switchboard".to_owned(), guests::SWITCHBOARD.len()));
     parts.push(("empty".to_owned(), guests::EMPTY.len()));
     // Families beyond the first stand behind a switchboard of their own: it is a family too.
@@ -335,7 +336,10 @@ fn compose(recipe: &Recipe, chosen: &[Chosen], vm: Option<&[u8]>) -> Result<(Vec
         let more = vm_bytes.len().saturating_sub(guests::VM_COMPOSED.len());
         parts.push(("program, loaded".to_owned(), more));
     }
-    switchboard.link(&mut composition, &vm, &families, recipe.open_family)?;
+    switchboard.link(&mut composition, &vm, &families, &empty, recipe.open_family)?;
+    if composition.contains(PACKER) {
+        parts.push((PACKER.to_owned(), guests::PACKER.len()));
+    }
     let programs: Vec<(&str, &[u8])> = match preinitialized {
         true => Vec::new(),
         false => {

@@ -10,12 +10,12 @@
 //! that its program uses (`mix:vm/linking`).
 //!
 //! The VM is instantiated in parts, so that a program that was loaded before is there from the start
-//! ([`crate::snapshot`]). A VM given with `--vm` that cannot be taken apart loads its program in each run.
+//! ([`crate::snapshot`]). A VM given with `--mixrt-wasm` that cannot be taken apart loads its program in each run.
 
 use crate::assembly::Policy;
 use crate::bindings::{
     Action, BINDING, Caller, Event, FAMILY, Failure, Function, Issue, LINKING, Link, PROGRAM,
-    Reply, SESSION, Summary, UNUSED_BINDING, UNUSED_FAMILY, copy,
+    Reply, SESSION, Summary, UNUSED_BINDING, UNUSED_FAMILY, UNUSED_PACKED_FAMILY, copy, packed,
 };
 use crate::compose::{self, Hostless};
 use crate::contract;
@@ -454,7 +454,7 @@ fn owner(state: &GuestState) -> Option<&Arc<RunContext>> {
     state.owner()
 }
 
-/// What stands behind the free slots of the composed VM.
+/// What stands behind the free slots of the composed VM, and of a switchboard.
 pub(crate) fn add_unused(linker: &mut Linker<GuestState>) -> Result<()> {
     let mut family = linker.instance(UNUSED_FAMILY)?;
     family.func_wrap("describe", |_, (): ()| Ok((Vec::<Function>::new(),)))?;
@@ -465,6 +465,23 @@ pub(crate) fn add_unused(linker: &mut Linker<GuestState>) -> Result<()> {
     family.func_wrap_concurrent("start", |_, (function, _): (u32, Vec<u8>)| {
         Box::pin(async move {
             let result: std::result::Result<Reply, Failure> = Err(unknown(function));
+            Ok((result,))
+        })
+    })?;
+    let mut family = linker.instance(UNUSED_PACKED_FAMILY)?;
+    family.func_wrap("describe", |_, (): ()| Ok((Vec::<Function>::new(),)))?;
+    family.func_wrap("call", |_, (function, _): (u32, Vec<u8>)| {
+        let result: std::result::Result<Vec<u8>, Failure> = Err(unknown(function));
+        Ok((result,))
+    })?;
+    type Args = (u32, u32, Vec<packed::Block>);
+    family.func_wrap("call-packed", |_, (function, ..): Args| {
+        let result: std::result::Result<packed::Packed, Failure> = Err(unknown(function));
+        Ok((result,))
+    })?;
+    family.func_wrap_concurrent("start", |_, (function, _): (u32, packed::Packed)| {
+        Box::pin(async move {
+            let result: std::result::Result<packed::Reply, Failure> = Err(unknown(function));
             Ok((result,))
         })
     })?;

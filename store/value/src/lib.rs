@@ -9,7 +9,8 @@
 //! * a text form, EscJSON ([`escjson`]): what people and HTTP clients see;
 //! * equality, relational order and the total sort order ([`order`]);
 //! * number texts by the ECMAScript rule ([`number`]), simple case folding
-//!   ([`fold`]), dates and the text of times ([`time`]), and the variable-length integers of the store ([`varcode`]).
+//!   ([`fold`]), dates and the text of times ([`time`]), and the variable-length integers of the store ([`varcode`]);
+//! * encoded values in blocks, for crossings between composed components ([`packed`]).
 //!
 //! ```
 //! use mix_value::{escjson, msgpack, Value};
@@ -39,6 +40,7 @@ pub mod msgpack;
 pub mod number;
 mod numeric;
 pub mod order;
+pub mod packed;
 mod reference;
 pub mod time;
 mod token;

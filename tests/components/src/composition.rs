@@ -7,6 +7,7 @@ use wac_graph::{CompositionGraph, EncodeOptions, NodeId};
 use crate::guest;
 
 const FAMILY: &str = "mix:ffi/family@0.1.1";
+const PACKED_FAMILY: &str = "mix:packed/family@0.1.0";
 const BINDING: &str = "mix:ffi/binding@0.1.1";
 const CONTENTS: &str = "mix:app/contents@0.1.0";
 const DESCRIPTIONS: &str = "mix:app/descriptions@0.1.0";
@@ -60,7 +61,7 @@ pub fn compose_caller(family: &[u8]) -> Result<Vec<u8>> {
     let mut graph = CompositionGraph::new();
     let family = add(&mut graph, "test:family", family.to_vec())?;
     let caller = add(&mut graph, "test:caller", guest("mix_test_caller"))?;
-    plug(&mut graph, family, FAMILY, caller, FAMILY)?;
+    plug(&mut graph, family, PACKED_FAMILY, caller, PACKED_FAMILY)?;
     for (part, interface) in [(family, FAMILY), (caller, "mix:test/caller")] {
         let export = graph.alias_instance_export(part, interface)?;
         graph.export(export, interface)?;

@@ -37,7 +37,7 @@ pub mod contract {
 pub mod vm_contract {
     #![allow(missing_docs)]
     wasmtime::component::bindgen!({
-        path: ["../../wit/ffi", "../../wit/vm"],
+        path: ["../../wit/ffi", "../../wit/packed", "../../wit/vm"],
         world: "mix:vm/vm",
         imports: { default: async },
         exports: { default: async },

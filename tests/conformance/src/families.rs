@@ -10,6 +10,7 @@ use md5::Md5;
 use mix_core_functions::{Refusal, xml, zone};
 use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::{Database, OpenOptions, Record, SaveOptions};
+use mix_value::packed::Received;
 use mix_value::{Case, Map, Value, msgpack};
 use mix_vm::{FunctionTable, Host, HostFailure, Linked, Pending, Reply};
 use sha1::Sha1;
@@ -175,10 +176,7 @@ impl Families {
         let (first, _) = times.min_by(|a, b| a.1.0.total_cmp(&b.1.0))?;
         let (time, call) = self.sleepers.remove(first);
         self.time = time;
-        Some((
-            call,
-            encoded(&Value::Null).map_or_else(Reply::Failed, Reply::One),
-        ))
+        Some((call, encoded(&Value::Null).map_or_else(Reply::Failed, one)))
     }
 
     /// Nobody waits for these answers any longer.
@@ -270,7 +268,7 @@ impl Families {
             "$db_getWatermark" => Value::string(self.database(&args[0])?.watermark()),
             name => records(self.database(&args[0])?, name, &args[1])?,
         };
-        encoded(&answer).map(Reply::One)
+        encoded(&answer).map(one)
     }
 
     fn query(&mut self, args: &[Value]) -> Result<Reply, HostFailure> {
@@ -416,8 +414,12 @@ fn last_versions(deleted: Vec<Option<Record>>) -> Result<Vec<Value>, HostFailure
     deleted.into_iter().map(one).collect()
 }
 
+fn one(value: Vec<u8>) -> Reply {
+    Reply::One(value.into())
+}
+
 impl Host for Families {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Vec<u8>, HostFailure> {
+    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
         let args = decoded(args)?;
         let args = array_of(&args)?;
         let answer = match FUNCTIONS[function as usize].0 {
@@ -464,7 +466,7 @@ impl Host for Families {
             }
             other => return Err(failure("ERR_UNSUPPORTED", other)),
         };
-        encoded(&answer)
+        encoded(&answer).map(Received::from)
     }
 }
 

@@ -167,7 +167,7 @@ impl Session {
         // Each step counts: what the inner session uses of it is not told apart.
         match step {
             Step::Event(Event::Log(line)) => self.machine.surroundings.log(line),
-            Step::Event(Event::Result(bytes)) => child.outcome = Some(Reply::One(bytes)),
+            Step::Event(Event::Result(bytes)) => child.outcome = Some(Reply::One(bytes.into())),
             Step::Event(Event::Issue(issue)) => {
                 child.outcome.get_or_insert_with(|| refused(&issue));
             }

@@ -203,6 +203,9 @@ async fn ask<'a>(
     })
 }
 
+/// What imports of plugins begin with that any host offers: WASI, and shapes that have no functions.
+const OFFERED: [&str; 3] = ["wasi:", "mix:ffi/types@", "mix:packed/types@"];
+
 /// A plugin may import what a stock host offers, nothing else.
 fn refuse_imports(name: &str, bytes: &[u8]) -> Result<()> {
     if !Parser::is_component(bytes) {
@@ -220,7 +223,7 @@ fn refuse_imports(name: &str, bytes: &[u8]) -> Result<()> {
     let unresolved: Vec<String> = composition
         .imports(&family)
         .into_iter()
-        .filter(|import| !import.starts_with("wasi:") && !import.starts_with("mix:ffi/types@"))
+        .filter(|import| !OFFERED.iter().any(|offered| import.starts_with(offered)))
         .map(|import| {
             format!(
                 "plugin {name} imports {import}: no part offers it, leave the plugin out or compose it first"

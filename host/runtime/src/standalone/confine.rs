@@ -77,8 +77,9 @@ pub fn given(name: &str, needs: &[Need], grants: &[Grant]) -> Result<Given> {
 
 /// What of a host is harmless: clocks, random bytes, standard streams, waiting for handles that it was
 /// given, and the contract itself.
-const HARMLESS: [&str; 5] = [
+const HARMLESS: [&str; 6] = [
     "mix:ffi/",
+    "mix:packed/",
     "wasi:cli/",
     "wasi:clocks/",
     "wasi:io/",
@@ -216,6 +217,7 @@ mod tests {
             ("wasi:cli/stderr@0.2.6", false, false),
             ("wasi:random/random@0.2.6", false, false),
             ("mix:ffi/types@1.0.0", false, false),
+            ("mix:packed/types@0.1.0", false, false),
             // What is not known is kept from it.
             ("wasi:keyvalue/store@0.2.0", true, true),
             ("wasi:http-extras/client@0.3.0", true, true),

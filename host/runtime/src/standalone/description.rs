@@ -137,7 +137,8 @@ fn capability(import: &str) -> &str {
         Some(("mix:ffi", "family") | ("mix:embed", "functions")) => {
             "functions of the embedding program"
         }
-        Some(("mix:ffi" | "mix:vm" | "wasi:io", _)) | Some(("wasi:http", "types")) => "",
+        Some(("mix:ffi" | "mix:packed" | "mix:vm" | "wasi:io", _))
+        | Some(("wasi:http", "types")) => "",
         Some(("wasi:filesystem", _)) => "folders that the host opens",
         Some(("wasi:http", _)) => "outbound HTTP requests",
         Some(("wasi:sockets", _)) => "sockets",
@@ -204,6 +205,7 @@ mod tests {
             ("wasi:http/client@0.3.0", "outbound HTTP requests"),
             ("wasi:http/types@0.3.0", ""),
             ("mix:ffi/types@0.1.1", ""),
+            ("mix:packed/types@0.1.0", ""),
             ("mix:ffi/family@0.1.1", "functions of the embedding program"),
             ("acme:store/records", "acme:store/records"),
         ] {

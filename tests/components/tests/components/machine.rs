@@ -7,6 +7,7 @@ use mix_component_tests::{Machine, Surroundings, compose_vm, guest};
 use mix_value::{Value, msgpack};
 
 mod embedded;
+mod packed;
 
 fn executable(source: &str) -> Vec<u8> {
     let compilation = compile(

@@ -3,7 +3,7 @@
 //! where there are parts.
 
 wit_bindgen::generate!({
-    path: "../../../wit/ffi",
+    path: ["../../../wit/ffi", "../../../wit/packed"],
     inline: r"
         package mix:test;
 
@@ -35,16 +35,19 @@ wit_bindgen::generate!({
         }
 
         world calls {
-            import mix:ffi/family@0.1.1;
+            import mix:packed/family@0.1.0;
             export caller;
         }
     ",
+    with: { "mix:packed/types@0.1.0/block": mix_value::packed::Block },
     generate_all,
 });
 
 use exports::mix::test::caller::{Guest, One, Parts, Way};
-use mix::ffi::family;
-use mix::ffi::types::{Failure, Reply};
+use mix::ffi::types::Failure;
+use mix::packed::family;
+use mix::packed::types::{self, Reply};
+use mix_value::packed::{Packed, with_blocks};
 
 #[global_allocator]
 static ALLOCATOR: mix_allocator::Blocks = mix_allocator::Blocks::new();
@@ -93,12 +96,15 @@ const WAITS: &str = "ERR_WAITS";
 /// What a function answers, by its short way where that is open.
 async fn reply(way: &Way, args: &[u8]) -> Result<Reply, Failure> {
     if let Some(short) = way.short_way {
-        match family::call(short, args) {
+        match with_blocks(args, |size, blocks| {
+            family::call_packed(short, size, blocks)
+        }) {
             Err(failure) if failure.code == WAITS => {}
             answer => return answer.map(Reply::One),
         }
     }
-    family::start(way.function, args.to_vec()).await
+    let (size, blocks) = Packed::new(args).into_parts();
+    family::start(way.function, types::Packed { size, blocks }).await
 }
 
 /// Most items of the second part, and of those behind it.
@@ -126,6 +132,7 @@ fn counted(part: Reply) -> Result<(u64, Option<Vec<u8>>), Failure> {
     let Reply::One(part) = part else {
         return Err(malformed());
     };
+    let part = Packed::received(part.size, part.blocks).map_err(|_| malformed())?;
     let (length, rest) = match *part {
         [head @ 0x90..=0x9f, ref rest @ ..] => (u64::from(head & 0x0f), rest),
         [0xdc, a, b, ref rest @ ..] => (u64::from(u16::from_be_bytes([a, b])), rest),

@@ -21,10 +21,20 @@ mod world {
 
 /// The output of the agent `shop` of an app with these imports.
 async fn shop(linker: &Linker<GuestState>, component: &[u8]) -> Result<String> {
+    call_agent(linker, component, "shop", r#"{"item":"apples"}"#).await
+}
+
+/// The output of an agent of an app with these imports.
+pub(super) async fn call_agent(
+    linker: &Linker<GuestState>,
+    component: &[u8],
+    agent: &str,
+    params: &str,
+) -> Result<String> {
     let mut store = store(&Surroundings::default())?;
     let component = component_of(component)?;
     let app = world::Embedded::instantiate_async(&mut store, &component, linker).await?;
-    let (agent, params) = ("shop".to_owned(), r#"{"item":"apples"}"#.to_owned());
+    let (agent, params) = (agent.to_owned(), params.to_owned());
     let agents = app.mix_embed_agents();
     let output = store
         .run_concurrent(async |store| agents.call_run(store, agent, params).await)
@@ -35,11 +45,20 @@ async fn shop(linker: &Linker<GuestState>, component: &[u8]) -> Result<String> {
 /// The component of a program of the repository.
 async fn built(path: &str, open_family: bool) -> Result<Vec<u8>> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path);
-    let source = std::fs::read_to_string(path)?;
-    let program = Executable::read(executable(&source))?;
+    built_of(&std::fs::read_to_string(path)?, Vec::new(), open_family).await
+}
+
+/// The component of a program with these plugins.
+pub(super) async fn built_of(
+    source: &str,
+    plugins: Vec<(String, Vec<u8>)>,
+    open_family: bool,
+) -> Result<Vec<u8>> {
+    let program = Executable::read(executable(source))?;
     let recipe = Recipe {
         app: "app".to_owned(),
         programs: vec![("app".to_owned(), program)],
+        plugins,
         open_family,
         ..Recipe::default()
     };

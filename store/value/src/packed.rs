@@ -1,0 +1,192 @@
+//! Encoded values in blocks, as they cross between components that are composed with each other
+//! (`wit/packed`).
+
+use std::ops::Deref;
+
+/// 32 bytes; the record `block` of the contract.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Block {
+    /// The first eight bytes, the first one the lowest.
+    pub a: u64,
+    /// The next eight.
+    pub b: u64,
+    /// The next eight.
+    pub c: u64,
+    /// The last eight.
+    pub d: u64,
+}
+
+/// Bytes in a block.
+const BYTES: usize = size_of::<Block>();
+
+/// Blocks of arguments that need no allocation.
+const SHORT: usize = 4;
+
+/// Bytes in blocks.
+#[derive(Clone, Debug, Default)]
+pub struct Packed {
+    size: u32,
+    blocks: Vec<Block>,
+}
+
+/// Fewer blocks than the size needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a packed value of {size} bytes came in {blocks} blocks of {BYTES} bytes")]
+pub struct TooFewBlocks {
+    size: u32,
+    blocks: usize,
+}
+
+impl Packed {
+    /// A copy of these bytes, fewer than 2^32: all that a memory of WebAssembly holds.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Packed {
+        let (whole, rest) = bytes.as_chunks::<BYTES>();
+        let mut blocks = Vec::with_capacity(bytes.len().div_ceil(BYTES));
+        blocks.extend(whole.iter().map(|bytes| bytemuck::cast::<_, Block>(*bytes)));
+        if !rest.is_empty() {
+            let mut last = Block::default();
+            bytemuck::bytes_of_mut(&mut last)[..rest.len()].copy_from_slice(rest);
+            blocks.push(last);
+        }
+        Packed {
+            size: size(bytes),
+            blocks,
+        }
+    }
+
+    /// What came over a boundary.
+    ///
+    /// # Errors
+    /// The size is that of more blocks.
+    pub fn received(size: u32, blocks: Vec<Block>) -> Result<Packed, TooFewBlocks> {
+        if size as usize > blocks.len() * BYTES {
+            return Err(TooFewBlocks {
+                size,
+                blocks: blocks.len(),
+            });
+        }
+        Ok(Packed { size, blocks })
+    }
+
+    /// Size in bytes and blocks, for sending.
+    #[must_use]
+    pub fn into_parts(self) -> (u32, Vec<Block>) {
+        (self.size, self.blocks)
+    }
+}
+
+/// The same for sending bytes that need not be kept: short ones without an allocation.
+pub fn with_blocks<R>(bytes: &[u8], send: impl FnOnce(u32, &[Block]) -> R) -> R {
+    if bytes.len() > SHORT * BYTES {
+        let Packed { size, blocks } = Packed::new(bytes);
+        return send(size, &blocks);
+    }
+    let mut blocks = [Block::default(); SHORT];
+    bytemuck::bytes_of_mut(&mut blocks)[..bytes.len()].copy_from_slice(bytes);
+    send(size(bytes), &blocks[..bytes.len().div_ceil(BYTES)])
+}
+
+/// The length of a slice, which is below 2^32 in the memory of a component.
+fn size(bytes: &[u8]) -> u32 {
+    bytes.len() as u32
+}
+
+impl Deref for Packed {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // `received` checked that there are so many.
+        &bytemuck::cast_slice(&self.blocks)[..self.size as usize]
+    }
+}
+
+/// An encoded value in the form in which it came.
+#[derive(Clone, Debug)]
+pub enum Received {
+    /// As a list of bytes.
+    Bytes(Vec<u8>),
+    /// In blocks.
+    Packed(Packed),
+}
+
+impl Default for Received {
+    fn default() -> Received {
+        Received::Bytes(Vec::new())
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Received::Bytes(bytes) => bytes,
+            Received::Packed(packed) => packed,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Received {
+    fn from(bytes: Vec<u8>) -> Received {
+        Received::Bytes(bytes)
+    }
+}
+
+impl From<Packed> for Received {
+    fn from(packed: Packed) -> Received {
+        Received::Packed(packed)
+    }
+}
+
+impl PartialEq for Received {
+    fn eq(&self, other: &Received) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Received {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_as_they_went_in() {
+        for length in 0..200_u8 {
+            let bytes: Vec<u8> = (1..=length).collect();
+            let packed = Packed::new(&bytes);
+            assert_eq!(&*packed, bytes);
+            let (size, blocks) = packed.into_parts();
+            assert_eq!(blocks.len(), usize::from(length).div_ceil(32));
+            with_blocks(&bytes, |short_size, short| {
+                assert_eq!((short_size, short), (size, &*blocks));
+            });
+            let received = Packed::received(size, blocks);
+            assert_eq!(received.as_deref(), Ok(&*bytes));
+        }
+    }
+
+    #[test]
+    fn the_first_byte_is_the_lowest() {
+        let (_, blocks) = Packed::new(&[1, 2, 0, 0, 0, 0, 0, 0, 3]).into_parts();
+        assert_eq!((blocks[0].a, blocks[0].b), (0x0201, 3));
+    }
+
+    #[test]
+    fn a_size_without_its_blocks_is_refused() {
+        let refused = Packed::received(33, vec![Block::default()]);
+        assert_eq!(
+            refused
+                .map_err(|refused| refused.to_string())
+                .err()
+                .as_deref(),
+            Some("a packed value of 33 bytes came in 1 blocks of 32 bytes")
+        );
+        assert!(Packed::received(u32::MAX, Vec::new()).is_err());
+        let more = vec![Block::default(); 3];
+        assert_eq!(Packed::received(1, more).as_deref(), Ok(&[0][..]));
+    }
+}
