@@ -486,7 +486,7 @@ pub fn cached_clocked(name: &str, component: &[u8]) -> Result<Vec<u8>> {
 /// [`runtime`] of a VM, kept in the cache folder under the hash of its parts.
 pub fn cached_runtime(vm: &[u8], hostless: &Hostless) -> Result<Vec<u8>> {
     let families = hostless.iter().map(|(_, bytes)| bytes);
-    let parts: Vec<&[u8]> = [vm].into_iter().chain(families).collect();
+    let parts: Vec<&[u8]> = [vm, guests::PACKER].into_iter().chain(families).collect();
     cached("mixer-runtime", &parts, || runtime(vm, hostless))
 }
 
