@@ -44,7 +44,7 @@ fn until_it_waits(session: &mut Session) -> Result<(Vec<Pending>, Vec<Value>)> {
 }
 
 fn nothing() -> Result<Reply> {
-    Ok(Reply::One(msgpack::encode(&Value::Null)?))
+    Ok(Reply::One(msgpack::encode(&Value::Null)?.into()))
 }
 
 #[test]
