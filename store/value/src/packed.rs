@@ -20,11 +20,11 @@ pub struct Block {
 /// Bytes in a block.
 const BYTES: usize = size_of::<Block>();
 
-/// Blocks of arguments that need no allocation.
+/// Blocks that [`with_blocks`] keeps on the stack, because most arguments fit into them.
 const SHORT: usize = 4;
 
-/// Bytes in blocks.
-#[derive(Clone, Debug, Default)]
+/// Bytes in blocks, always as many blocks as they need.
+#[derive(Clone, Debug)]
 pub struct Packed {
     size: u32,
     blocks: Vec<Block>,
@@ -77,7 +77,7 @@ impl Packed {
     }
 }
 
-/// The same for sending bytes that need not be kept: short ones without an allocation.
+/// Packs bytes for one call, short ones without an allocation, which would be most of its cost.
 pub fn with_blocks<R>(bytes: &[u8], send: impl FnOnce(u32, &[Block]) -> R) -> R {
     if bytes.len() > SHORT * BYTES {
         let Packed { size, blocks } = Packed::new(bytes);
