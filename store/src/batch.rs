@@ -342,7 +342,7 @@ impl<'a> Batch<'a> {
         }
         engine.sort_unstable_by_key(|(name, _)| *name);
         self.body.clear();
-        encode_row(&mut self.body, content, &engine).map_err(|error| match error {
+        let mark = encode_row(&mut self.body, content, &engine).map_err(|error| match error {
             msgpack::EncodeError::TooDeep => StoreError::TooDeep {
                 path: String::new(),
             },
@@ -366,6 +366,7 @@ impl<'a> Batch<'a> {
             rev,
             time: self.time,
             deleted,
+            mark,
             body: Arc::clone(&body),
             crc: crc32c::crc32c(framed),
             // At most MAX_BATCH.
@@ -396,19 +397,24 @@ enum Field<'a> {
     Encoded(&'a [u8]),
 }
 
-/// Encodes a record: its content and the engine-owned fields, both sorted.
+/// Encodes a record: its content and the engine-owned fields, both sorted. Gives the place of the
+/// mark of superseded rows, which comes behind all other engine-owned fields.
 fn encode_row(
     out: &mut Vec<u8>,
     content: &Value,
     engine: &[(&'static str, Field<'_>)],
-) -> std::result::Result<(), msgpack::EncodeError> {
+) -> std::result::Result<usize, msgpack::EncodeError> {
     let content = content.as_map();
     let count = content.map_or(0, Map::len);
     msgpack::Writer::new(out).map(count + engine.len())?;
     let mut engine = engine.iter().peekable();
+    let mut mark = None;
     for (key, member) in content.into_iter().flatten() {
         while let Some((name, field)) = engine.next_if(|(name, _)| **name < **key) {
             encode_field(out, name, field)?;
+        }
+        if mark.is_none() && **key > *fields::SUPERSEDED {
+            mark = Some(out.len());
         }
         msgpack::Writer::new(out).str(key)?;
         msgpack::encode_into(out, member)?;
@@ -416,7 +422,7 @@ fn encode_row(
     for (name, field) in engine {
         encode_field(out, name, field)?;
     }
-    Ok(())
+    Ok(mark.unwrap_or(out.len()))
 }
 
 fn encode_field(

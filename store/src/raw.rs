@@ -99,35 +99,38 @@ pub(crate) fn with_true(encoded: &[u8], key: &str) -> Option<RowBytes> {
     written.ok().map(RowBytes::from)
 }
 
-/// Does that to those of several maps that are `changed`, in memory they share.
-pub(crate) fn all_with_true(maps: &mut [RowBytes], changed: impl Iterator<Item = bool>, key: &str) {
-    let gaps = maps.iter().zip(changed);
-    let gaps: Vec<Option<Gap>> = gaps
-        .map(|(map, changed)| changed.then(|| gap(map, key)).flatten())
-        .collect();
-    let room = maps.iter().zip(&gaps);
-    let room = room.map(|(map, gap)| gap.as_ref().map_or(0, |gap| gap.len(map, key)));
-    let written = RowBytes::filled(room.sum(), |mut out| {
-        for (map, gap) in maps.iter().zip(&gaps) {
-            if let Some(gap) = gap {
-                let (here, rest) = out.split_at_mut(gap.len(map, key));
-                gap.write(map, key, here);
-                out = rest;
+/// Copies of several maps with that, in memory they share; each comes with the place of the new
+/// member, 0 where it is not known. One that is no map is copied as it is.
+pub(crate) fn all_with_true<'a>(
+    maps: impl Iterator<Item = (&'a [u8], u16)> + Clone,
+    key: &str,
+) -> impl Iterator<Item = RowBytes> {
+    let mut gaps = Vec::with_capacity(maps.size_hint().1.unwrap_or(0));
+    let mut whole = 0;
+    for (map, place) in maps.clone() {
+        let gap = gap_at(map, key, place).or_else(|| gap(map, key));
+        let len = gap.as_ref().map_or(map.len(), |gap| gap.len(map, key));
+        gaps.push((gap, len));
+        whole += len;
+    }
+    let written = RowBytes::filled(whole, |mut out| {
+        for ((map, _), (gap, len)) in maps.zip(&gaps) {
+            let (here, rest) = out.split_at_mut(*len);
+            match gap {
+                Some(gap) => gap.write(map, key, here),
+                None => here.copy_from_slice(map),
             }
+            out = rest;
         }
         Ok::<(), std::convert::Infallible>(())
     });
     let Ok(written) = written;
     let mut from = 0;
-    for (map, gap) in maps.iter_mut().zip(&gaps) {
-        if let Some(gap) = gap {
-            let len = gap.len(map, key);
-            if let Some(part) = RowBytes::part(&written, from, len) {
-                *map = part;
-            }
-            from += len;
-        }
-    }
+    gaps.into_iter().filter_map(move |(_, len)| {
+        let part = RowBytes::part(&written, from, len);
+        from += len;
+        part
+    })
 }
 
 /// Where a member goes into an encoded map.
@@ -140,14 +143,27 @@ struct Gap {
     at: usize,
 }
 
-/// None if it is no map, or the key is long.
-fn gap(encoded: &[u8], key: &str) -> Option<Gap> {
-    let (count, first) = match *encoded.first()? {
+/// Number of members of an encoded map, and where they begin.
+fn map_head(encoded: &[u8]) -> Option<(usize, usize)> {
+    Some(match *encoded.first()? {
         short @ 0x80..=0x8f => (usize::from(short & 15), 1),
         0xde => (number(encoded, 1, 2)?, 3),
         0xdf => (number(encoded, 1, 4)?, 5),
         _ => return None,
-    };
+    })
+}
+
+/// The gap at a place that is known.
+fn gap_at(encoded: &[u8], key: &str, place: u16) -> Option<Gap> {
+    let (count, first) = map_head(encoded)?;
+    let at = usize::from(place);
+    let count = u32::try_from(count + 1).ok()?;
+    (first <= at && at <= encoded.len() && key.len() < 32).then_some(Gap { count, first, at })
+}
+
+/// None if it is no map, or the key is long.
+fn gap(encoded: &[u8], key: &str) -> Option<Gap> {
+    let (count, first) = map_head(encoded)?;
     let mut at = first;
     for _ in 0..count {
         let (name, from) = plain_str(encoded, at)?;
@@ -303,7 +319,18 @@ mod tests {
                 if let Value::Map(map) = &mut map {
                     map.insert("m".into(), Value::Bool(true));
                 }
-                assert_eq!(*changed, *msgpack::encode(&map).expect("encodes"));
+                let expected = msgpack::encode(&map).expect("encodes");
+                assert_eq!(*changed, *expected);
+                // Several, with the place and without it.
+                let place = gap(&encoded, "m").and_then(|gap| u16::try_from(gap.at).ok());
+                let places = [place.unwrap_or(0), 0].map(|place| (&*encoded, place));
+                let none = (&[0xc0][..], 0);
+                let all = [places[0], none, places[1]].into_iter();
+                let all: Vec<RowBytes> = all_with_true(all, "m").collect();
+                assert_eq!(
+                    all,
+                    [expected.clone(), vec![0xc0], expected].map(RowBytes::from)
+                );
             }
         }
         assert_eq!(with_true(&[0xc0], "m"), None);

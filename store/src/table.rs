@@ -6,6 +6,7 @@
 //! reader with a bound needs no copy: what lies below its bound never changes.
 
 mod flags;
+mod marked;
 mod segments;
 
 use std::collections::HashMap;
@@ -40,6 +41,8 @@ pub(crate) struct RowMeta {
     pub time: i64,
     /// Tombstone.
     pub deleted: bool,
+    /// Where in the body the mark of superseded rows goes; 0 if that is not known.
+    pub mark: u16,
     /// None when it can be read from the data file.
     body: Option<Arc<[u8]>>,
 }
@@ -54,6 +57,8 @@ pub(crate) struct NewRow {
     pub rev: Id,
     pub time: i64,
     pub deleted: bool,
+    /// Where in the body the mark of superseded rows goes.
+    pub mark: usize,
     pub body: Arc<[u8]>,
     pub crc: u32,
     /// Length with the prefix.
@@ -255,6 +260,7 @@ impl Table {
                 previous: previous.unwrap_or(NONE),
                 time: row.time,
                 deleted: row.deleted,
+                mark: u16::try_from(row.mark).unwrap_or(0),
                 body: Some(row.body),
             });
         }

@@ -12,11 +12,9 @@ use roaring::RoaringBitmap;
 use crate::base::Base;
 use crate::disk::Previous;
 use crate::error::{Result, StoreError};
-use crate::fields;
 use crate::ids::{id_of, text_of};
 use crate::index::Snapshot;
 use crate::query::{Execution, Pipeline, PreparedQuery, QueryOptions};
-use crate::raw;
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
 use crate::table::{Overrides, Table};
@@ -297,13 +295,17 @@ impl View {
     /// Rows as readers get them, in this order; they share their memory, so ask for some at a time.
     pub fn records(&self, rows: &[u32]) -> Result<Vec<Record>> {
         let superseded = &self.flags()?.superseded;
-        let mut bodies = self.table.bodies(rows)?;
-        if !superseded.is_empty() {
-            let changed = rows.iter().map(|row| superseded.contains(*row));
-            raw::all_with_true(&mut bodies, changed, fields::SUPERSEDED);
+        if superseded.is_empty() {
+            let bodies = self.table.bodies(rows)?;
+            let records = rows.iter().zip(bodies);
+            return Ok(records.map(|(row, body)| Record::new(*row, body)).collect());
         }
-        let records = rows.iter().zip(bodies);
-        Ok(records.map(|(row, body)| Record::new(*row, body)).collect())
+        // Flags that were set by hand are not those that follow from the rows.
+        let linked = match self.overrides {
+            None => self.bound,
+            Some(_) => 0,
+        };
+        self.table.marked(rows, superseded, linked)
     }
 
     /// The row a ref stands for: the live current version of an id, or exactly

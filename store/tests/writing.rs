@@ -81,6 +81,70 @@ fn a_first_version_has_all_engine_fields() {
     assert_eq!(got, saved[0]);
 }
 
+/// Rows together are what they are one by one.
+fn assert_together(db: &Database, id: &Ref) {
+    let view = db.view();
+    let mut rows = view.versions(id.as_str()).expect("finds");
+    for _ in 0..2 {
+        let together = view.records(&rows).expect("reads");
+        let alone: Vec<Record> = rows
+            .iter()
+            .map(|row| view.record(*row).expect("reads"))
+            .collect();
+        assert!(together == alone);
+        rows.reverse();
+    }
+}
+
+#[test]
+fn histories_of_all_sizes_are_marked_like_rows_alone() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let open = || Database::open(folder.path(), OpenOptions::default()).expect("opens");
+    let db = open();
+    let id = save(&db, "[{}]")[0].id().expect("id");
+    // Fields before the mark and behind it, above 64 KiB too, with a head of one byte and of three.
+    for number in 0..40 {
+        let long = "x".repeat([0, 300, 40_000, 70_000][number % 4]);
+        let names = ["A", "_", "_rmx_s", "_rmx_type", "n", "z"];
+        let fields = names.iter().zip(0..number % 7);
+        let mut fields: Vec<_> = fields
+            .map(|(name, _)| (*name, Value::from(&*long)))
+            .collect();
+        fields.push(("_rmx_id", Value::Ref(id.clone())));
+        save_one(&db, Value::map(fields), &SaveOptions::default());
+    }
+    let marked = |db: &Database| {
+        let view = db.view();
+        let rows = view.versions(id.as_str()).expect("finds");
+        let records = view.records(&rows).expect("reads");
+        let marks = records
+            .iter()
+            .map(|record| field(record, "_rmx_superseded"));
+        marks.filter(|mark| *mark == Value::Bool(true)).count()
+    };
+    assert_together(&db, &id);
+    assert_eq!(marked(&db), 40);
+    // Read from the log, and from the files.
+    drop(db);
+    let db = open();
+    assert_together(&db, &id);
+    db.flush().expect("flushes");
+    for number in 0..3 {
+        let fields = [
+            ("_rmx_id", Value::Ref(id.clone())),
+            ("n", Value::Int(number)),
+        ];
+        save_one(&db, Value::map(fields), &SaveOptions::default());
+    }
+    assert_together(&db, &id);
+    assert_eq!(marked(&db), 43);
+    // What is set by hand counts more than what follows from the rows.
+    db.set_flags(&[(42, false), (0, false), (43, true)], &[])
+        .expect("sets");
+    assert_together(&db, &id);
+    assert_eq!(marked(&db), 42);
+}
+
 #[test]
 fn versions_replace_and_history_stays() {
     let db = memory();

@@ -394,6 +394,7 @@ pub(crate) fn new_row(row: u32, body: &[u8], crc: u32, len: u32) -> Result<NewRo
         rev: facts.rev,
         time: facts.time,
         deleted: facts.deleted,
+        mark: facts.mark,
         body: body.into(),
         crc,
         len,
@@ -412,6 +413,8 @@ struct Facts {
     rev: Id,
     time: i64,
     deleted: bool,
+    /// Where the mark of superseded rows goes.
+    mark: usize,
 }
 
 /// What the table needs to know of a row, in one pass.
@@ -422,10 +425,15 @@ fn row_facts(body: &[u8]) -> Option<Facts> {
     };
     let (mut id, mut rev, mut time, mut deleted) = (None, None, None, false);
     let mut has_previous = false;
+    let mut mark = None;
     for _ in 0..count {
+        let begin = reader.position();
         let Ok(Token::Key(key)) = reader.next() else {
             return None;
         };
+        if mark.is_none() && key > fields::SUPERSEDED {
+            mark = Some(begin);
+        }
         match key {
             fields::ID => match reader.next() {
                 Ok(Token::Ref(text)) => id = id_of(text),
@@ -456,6 +464,7 @@ fn row_facts(body: &[u8]) -> Option<Facts> {
         rev: rev?,
         time: time?,
         deleted,
+        mark: mark.unwrap_or(body.len()),
     })
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::time::{Clock, parse_time};
-use mix_store::{Database, OpenOptions, SaveOptions, Sync, check_in, content_hash, fields};
+use mix_store::{AsOf, Database, OpenOptions, SaveOptions, Sync, check_in, content_hash, fields};
 use mix_value::{Map, Ref, Value, msgpack};
 
 use folder::MemoryApp;
@@ -440,6 +440,43 @@ impl History {
         }
     }
 
+    /// All versions of a record, now or at an earlier moment.
+    fn history(&mut self) {
+        let rows = self.model.rows.len();
+        let id = match rows {
+            0 => DANGLING.to_owned(),
+            _ => self.dice.pick(&self.model.rows).id.clone(),
+        };
+        let bound = match self.dice.one_in(3) {
+            true => self.dice.below(rows as u64 + 1) as usize,
+            false => rows,
+        };
+        let moment = AsOf::Rows(bound as u32);
+        let view = self.db().view_as_of(Some(&moment)).expect("a moment");
+        let found = view.versions(&id).expect("finds");
+        let mut expected = self.model.versions(&id, bound);
+        let rows = |expected: &[(u32, Value)]| expected.iter().map(|(row, _)| *row).collect();
+        let wanted: Vec<u32> = rows(&expected);
+        assert_eq!(found, wanted);
+        // Records come in any order, with what is between them or without.
+        match self.dice.below(4) {
+            0 => expected.reverse(),
+            1 => expected.retain(|_| self.dice.one_in(2)),
+            2 if !expected.is_empty() => {
+                let other = self.dice.pick(&self.model.rows[..bound]).id.clone();
+                expected.extend(self.model.versions(&other, bound));
+            }
+            _ => {}
+        }
+        let wanted: Vec<u32> = rows(&expected);
+        let records = view.records(&wanted).expect("reads");
+        assert_eq!(records.len(), expected.len());
+        for (record, (row, value)) in records.iter().zip(&expected) {
+            assert_eq!(record.row(), *row);
+            assert_eq!(**record.encoded(), *encoded(value), "{record:?} {value:?}");
+        }
+    }
+
     /// Everything, row by row.
     fn compare(&self) {
         let options = QueryOptions {
@@ -457,6 +494,11 @@ impl History {
         assert_eq!(all.len(), expected.len());
         for (found, expected) in all.iter().zip(&expected) {
             assert_eq!(encoded(found), encoded(expected), "{found:?}\n{expected:?}");
+        }
+        let rows: Vec<u32> = (0..expected.len() as u32).collect();
+        let together = self.db().view().records(&rows).expect("reads");
+        for (found, expected) in together.iter().zip(&expected) {
+            assert_eq!(**found.encoded(), *encoded(expected), "{expected:?}");
         }
         assert_eq!(check_in(&self.app.database()).expect("checks"), []);
     }
@@ -481,7 +523,8 @@ impl History {
             48..52 => self.save_linked(),
             52..64 => self.upsert(),
             64..78 => self.delete(),
-            78..110 => self.get(),
+            78..106 => self.get(),
+            106..114 => self.history(),
             _ => self.query(),
         }
         if self.model.rows.len() > MANY {

@@ -91,6 +91,14 @@ impl Model {
             .collect()
     }
 
+    /// All versions of a record, newest first, with their rows.
+    pub fn versions(&self, id: &str, bound: usize) -> Vec<(u32, Value)> {
+        let rows = (0..bound).rev().filter(|row| self.rows[*row].id == id);
+        let newest = self.newest(id, bound);
+        rows.map(|row| (row as u32, self.shown(row, Some(row) != newest)))
+            .collect()
+    }
+
     fn step(&self, value: &Value, name: &str, bound: usize) -> Value {
         match value {
             Value::Map(map) => map.get(name).cloned().unwrap_or_default(),
