@@ -145,12 +145,16 @@ impl Machine {
         ret: Ret,
     ) -> Result<Next, Failure> {
         stream.busy.set(false);
-        let Value::Stream(made) = value else {
-            let failure = Failure::expected("ERR_EXPECTED_STREAM", "a stream", &value);
-            stream.source.replace(Source::Failed(failure.clone()));
-            return Err(failure);
+        let Value::Stream(mut made) = value else {
+            return Err(fail(stream, no_stream(&value)));
         };
-        stream.source.replace(Source::Chain(VecDeque::from([made])));
+        // What nobody else holds is taken over, so that a lazy stream of a lazy stream, and so on,
+        // is no deeper than one.
+        let source = match own(&mut made) {
+            Some(source) => std::mem::replace(source, Source::Ended),
+            None => Source::Chain(VecDeque::from([made])),
+        };
+        stream.source.replace(source);
         self.pull(routine, host, stream, ret)
     }
 
@@ -288,13 +292,7 @@ fn plan(stream: &Rc<Stream>) -> Plan {
 /// long chains cost constant time per element however they are nested.
 fn flatten(streams: &mut VecDeque<Rc<Stream>>) {
     while let Some(first) = streams.front_mut() {
-        let Some(own) = Rc::get_mut(first) else {
-            return;
-        };
-        if own.busy.get() || !own.buffered.get_mut().is_undefined() {
-            return;
-        }
-        let Source::Chain(parts) = own.source.get_mut() else {
+        let Some(Source::Chain(parts)) = own(first) else {
             return;
         };
         let parts = std::mem::take(parts);
@@ -302,5 +300,20 @@ fn flatten(streams: &mut VecDeque<Rc<Stream>>) {
         for part in parts.into_iter().rev() {
             streams.push_front(part);
         }
+    }
+}
+
+/// The source of a stream that nobody else holds or pulls, none if an element of it waits already.
+fn own(stream: &mut Rc<Stream>) -> Option<&mut Source> {
+    let own = Rc::get_mut(stream)?;
+    let is_free = !own.busy.get() && own.buffered.get_mut().is_undefined();
+    is_free.then(|| own.source.get_mut())
+}
+
+/// A function that shall make a stream gave something else.
+fn no_stream(value: &Value) -> Failure {
+    match value {
+        Value::Undefined => Failure::undefined("the stream"),
+        other => Failure::expected("ERR_EXPECTED_STREAM", "a stream", other),
     }
 }
