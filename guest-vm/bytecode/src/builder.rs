@@ -369,10 +369,12 @@ impl ProgramBuilder {
         TypeId(intern(&mut self.program.types, desc))
     }
 
-    /// Adds a foreign function, or finds it again.
+    /// Adds a foreign function, or finds it again. Declared with another number of parameters it
+    /// is another one, which the host may lack.
     pub fn import(&mut self, name: &str, params: u8) -> ImportId {
         let imports = &mut self.program.imports;
-        *self.imports.entry(name.into()).or_insert_with(|| {
+        let key = format!("{name} {params}");
+        *self.imports.entry(key.into()).or_insert_with(|| {
             imports.push(Import {
                 name: name.into(),
                 params,
@@ -383,10 +385,10 @@ impl ProgramBuilder {
         })
     }
 
-    /// A foreign function with replacements, which belong to the module with this number.
-    pub fn import_for(&mut self, name: &str, params: u8, module: u32) -> ImportId {
+    /// A foreign function with replacements, which belong to the declaration with this number.
+    pub fn import_for(&mut self, name: &str, params: u8, declaration: u64) -> ImportId {
         let imports = &mut self.program.imports;
-        let key = format!("{name} {module}");
+        let key = format!("{name} for {declaration}");
         *self.imports.entry(key.into()).or_insert_with(|| {
             imports.push(Import {
                 name: name.into(),

@@ -252,7 +252,7 @@ impl Copy<'_> {
             let id = match import.arms.is_empty() {
                 true => out.import(&import.name, import.params),
                 false => {
-                    let serial = (self.serial as u32) << 20 | index as u32;
+                    let serial = (self.serial as u64) << 32 | index as u64;
                     out.import_for(&import.name, import.params, serial)
                 }
             };

@@ -440,12 +440,21 @@ impl<'a> Linker<'a> {
                     self.limit("parameters of a foreign function", 255, span);
                     return None;
                 };
-                // Replacements belong to a module, so its import is its own.
+                let program = self.program;
+                // Replacements belong to a declaration, so its import is its own.
                 let id = match foreign.arms.is_empty() {
                     true => self.out.import(&foreign.host, params),
-                    false => self.out.import_for(&foreign.host, params, owner.0),
+                    false => {
+                        let is_this = |slot: &core::Slot| match &slot.kind {
+                            core::SlotKind::Foreign(other) => std::ptr::eq(other, foreign),
+                            _ => false,
+                        };
+                        let slots = &program.module(owner).slots;
+                        let slot = slots.iter().position(is_this).unwrap_or(slots.len());
+                        let declaration = u64::from(owner.0) << 32 | slot as u64;
+                        self.out.import_for(&foreign.host, params, declaration)
+                    }
                 };
-                let program = self.program;
                 let name = shown_name(&program.module(user).name);
                 self.out.import_used_by(id, name);
                 for arm in &foreign.arms {
