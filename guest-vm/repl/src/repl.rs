@@ -113,7 +113,6 @@ impl Repl {
         let mut out = Vec::new();
         if !compilation.errors.is_empty() {
             out.push(Output::Compile(compilation.text()));
-            return out;
         }
         for piece in pieces {
             let before = out.len();

@@ -486,6 +486,27 @@ fn complete_and_incomplete_input() {
 }
 
 #[test]
+fn what_follows_a_bad_phrase_on_lines_of_its_own_is_entered() {
+    let mut s = Loop::new(&[]);
+    // The first line could go on, so that it is read together with the next one.
+    let text = "let y = 3\ndef f(a,\n  b) = a + b\n";
+    assert!(!s.repl.is_complete("let y = 3\n"));
+    assert!(s.repl.is_complete(text));
+    let out = s.whole(text);
+    assert!(out.contains("SYN_UNEXPECTED"), "{out}");
+    s.says("f(1, 2)", "3");
+    let out = s.whole("let z = 1\nmodule m\n  cell c = 7\nmodule end\n");
+    assert!(out.contains("SYN_UNEXPECTED"), "{out}");
+    s.says("#load m", "c = 7");
+    // Nothing of a module with an error is, nor what stands on the same line.
+    let out = s.whole("module n\n  def a = )\n  def hidden = 1\nmodule end\n");
+    assert!(out.contains("SYN_UNEXPECTED"), "{out}");
+    s.says("hidden", "error NAME_UNBOUND");
+    s.whole("1 + ;; def same = 2");
+    s.says("same", "error NAME_UNBOUND");
+}
+
+#[test]
 fn types_and_completions() {
     let mut s = Loop::new(&[]);
     s.enter("def point = {across: 1, down: 2}");

@@ -50,7 +50,7 @@ pub struct Piece {
 /// Input taken apart.
 #[derive(Debug)]
 pub struct Input {
-    /// In text order.
+    /// In text order; after errors those that begin a line further down.
     pub pieces: Vec<Piece>,
     /// The errors of the syntax, with their text.
     pub compilation: Compilation,
@@ -88,7 +88,17 @@ fn read_here(text: &str) -> Input {
                     || unclosed_text(issue.code.as_str(), text))
         });
     let directed = text.lines().any(is_directive);
-    let pieces = items.iter().map(|item| piece(item, text));
+    let errors = issues
+        .iter()
+        .filter(|issue| issue.severity() == Severity::Error);
+    let sound = match errors.map(|issue| issue.span.start).max() {
+        Some(error) => items
+            .iter()
+            .position(|item| is_after(item, error, text))
+            .unwrap_or(items.len()),
+        None => 0,
+    };
+    let pieces = items[sound..].iter().map(|item| piece(item, text));
     let pieces = pieces.map(|(mut piece, span)| {
         if directed && !matches!(piece.entered, Entered::Command { .. }) {
             // Taken out of the text it keeps its place.
@@ -115,6 +125,24 @@ fn read_here(text: &str) -> Input {
         },
         incomplete,
     }
+}
+
+/// Does the item begin a line behind the error, so that it is a phrase of its own whatever the one
+/// with the error was meant to be?
+fn is_after(item: &SessionItem, error: u32, text: &str) -> bool {
+    let start = match item {
+        SessionItem::Phrase(Phrase {
+            kind: PhraseKind::Broken(_),
+            ..
+        }) => return false,
+        SessionItem::Phrase(phrase) => phrase.span.start,
+        SessionItem::Expr(expr) => expr.span.start,
+        SessionItem::Module(module) => module.span.start,
+        SessionItem::Command(command) => command.span.start,
+    };
+    let before = text.get(..start as usize).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    start >= error && before.contains('\n') && line.trim().is_empty()
 }
 
 /// A raw string that is still open: quotes in threes come in pairs.
