@@ -53,7 +53,7 @@ pub fn parse(namespaces: &Map, text: &str) -> Result<Value, Refusal> {
         ..ParsingOptions::default()
     };
     let document = Document::parse_with_options(&text, options).map_err(malformed)?;
-    if let Some(at) = references::surrogate(&text) {
+    if let Some(at) = references::no_character(&text) {
         let place = document.text_pos_at(at);
         return Err(malformed(format!("malformed entity reference at {place}")));
     }

@@ -1,7 +1,8 @@
-//! References to surrogates, which are no characters: the parser takes them for the replacement character.
+//! References to numbers that are no characters (surrogates, and what is beyond U+10FFFF): the parser takes them
+//! for the replacement character.
 
 /// Where such a reference stands in a text that is well-formed otherwise.
-pub(super) fn surrogate(text: &str) -> Option<usize> {
+pub(super) fn no_character(text: &str) -> Option<usize> {
     let mut at = 0;
     loop {
         at += text[at..].find(['<', '&'])?;
@@ -14,7 +15,7 @@ pub(super) fn surrogate(text: &str) -> Option<usize> {
             continue;
         }
         if let Some(number) = rest.strip_prefix("&#")
-            && matches!(code(number), Some(0xd800..=0xdfff))
+            && code(number).is_some_and(|code| char::from_u32(code).is_none())
         {
             return Some(at);
         }
@@ -33,22 +34,24 @@ fn code(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::surrogate;
+    use super::no_character;
 
     #[test]
-    fn surrogates_are_found() {
+    fn references_to_no_characters_are_found() {
         for (text, found) in [
             ("<a>&#xD800;</a>", Some(3)),
             ("<a>é&#57343;</a>", Some(5)),
             ("<a b='&#xdc00;'/>", Some(6)),
-            ("<a>&#xD7FF;&#xE000;&lt;&#65;</a>", None),
+            ("<a>&#x110000;</a>", Some(3)),
+            ("<a b='&#4294967295;'/>", Some(6)),
+            ("<a>&#xD7FF;&#xE000;&lt;&#65;&#x10FFFF;</a>", None),
             (
                 "<a><!-- &#xD800; --><![CDATA[&#xD800;]]><?p &#xD800; ?></a>",
                 None,
             ),
             ("<a/>", None),
         ] {
-            assert_eq!(surrogate(text), found, "{text}");
+            assert_eq!(no_character(text), found, "{text}");
         }
     }
 }
