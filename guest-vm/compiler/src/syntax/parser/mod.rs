@@ -416,7 +416,12 @@ impl<'a> Parser<'a> {
                         .then_some("`++` joins two streams; to count write `x = x + 1`"),
                 );
         }
-        let reserved = (self.kind().is_keyword() && expected.contains("name")).then(|| {
+        let is_name = match expected {
+            // Of a guard or a loop the pattern is missing.
+            "a pattern" => !matches!(self.kind(), TokenKind::When | TokenKind::In),
+            _ => expected.contains("name"),
+        };
+        let reserved = (self.kind().is_keyword() && is_name).then(|| {
             let word = self.text_of(self.span());
             format!("`{word}` is a reserved word; choose another name")
         });

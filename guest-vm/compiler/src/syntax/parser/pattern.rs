@@ -62,8 +62,11 @@ impl Parser<'_> {
                     None => self.make_pattern(start, &[], PatternKind::Wildcard),
                 }
             }
-            TokenKind::Ident | TokenKind::SelfWord | TokenKind::Global => self.name_pattern(),
-            TokenKind::Type => {
+            TokenKind::Ident => self.name_pattern(),
+            TokenKind::SelfWord | TokenKind::Global if self.peek(1) == TokenKind::Dot => {
+                self.name_pattern()
+            }
+            TokenKind::Type if self.peek(1) == TokenKind::ParenOpen => {
                 self.advance();
                 self.expect(TokenKind::ParenOpen)?;
                 let ty = self.type_expr()?;
