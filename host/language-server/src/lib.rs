@@ -54,7 +54,8 @@ pub fn serve_stdio() -> Result<(), Failure> {
     let served = serve(&connection);
     // The writer ends when nobody can send any more.
     drop(connection);
-    if served.is_ok() {
+    // Of a connection that ended early the reader knows why: a message may have been malformed.
+    if matches!(served, Ok(()) | Err(Failure::Closed)) {
         threads.join()?;
     }
     served

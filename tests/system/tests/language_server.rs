@@ -24,6 +24,7 @@ impl Editor {
             .env("RUST_LOG", "off")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("mixer can be started");
         let input = server.stdin.take();
@@ -380,4 +381,22 @@ fn issues_follow_the_text() {
     let answer = editor.ask("textDocument/hover", json!({"position": 5}));
     assert_eq!(answer["error"]["code"], -32602);
     editor.end();
+}
+
+#[test]
+fn a_malformed_message_is_what_the_server_ends_with() {
+    let mut editor = Editor::start();
+    let mut input = editor.input.take().expect("the server listens");
+    input
+        .write_all(b"Content-Length: 9\r\n\r\n{bad json")
+        .expect("it reads");
+    drop(input);
+    let mut said = String::new();
+    let mut errors = editor.server.stderr.take().expect("stderr is piped");
+    errors.read_to_string(&mut said).expect("text");
+    assert!(!editor.server.wait().expect("the server ends").success());
+    assert!(
+        said.contains("malformed") && said.contains("{bad json"),
+        "{said}"
+    );
 }
