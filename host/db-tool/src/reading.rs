@@ -1,10 +1,10 @@
 //! Commands that only read.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
+use mix_output_file::OutputFile;
 use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::time::format_time;
 use mix_store::transfer::{ExportOptions, Format};
@@ -221,22 +221,11 @@ pub(crate) fn export(
     let count = match &args.file {
         None => write_export(&database, format, &options, printer.raw(), &mut advance)?,
         Some(file) => {
-            // Whoever reads the file sees it whole or not at all.
-            let part = part_name(file);
             let writing = |error| Failure::io(file.display(), error);
-            let mut out = BufWriter::new(File::create(&part).map_err(writing)?);
-            let count = write_export(&database, format, &options, &mut out, &mut advance).and_then(
-                |count| {
-                    out.flush().map_err(writing)?;
-                    out.get_ref().sync_all().map_err(writing)?;
-                    std::fs::rename(&part, file).map_err(writing)?;
-                    Ok(count)
-                },
-            );
-            if count.is_err() {
-                let _ = std::fs::remove_file(&part);
-            }
-            count?
+            let mut out = OutputFile::create(file).map_err(writing)?;
+            let count = write_export(&database, format, &options, &mut out, &mut advance)?;
+            out.finish().map_err(writing)?;
+            count
         }
     };
     bar.finish_and_clear();
@@ -244,12 +233,6 @@ pub(crate) fn export(
         say(format_args!("{count} records"));
     }
     Ok(())
-}
-
-fn part_name(file: &Path) -> std::path::PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".part-{}", std::process::id()));
-    name.into()
 }
 
 fn write_export(

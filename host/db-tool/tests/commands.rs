@@ -177,6 +177,27 @@ fn results_are_printed_in_every_format() {
 }
 
 #[test]
+fn an_export_into_what_is_no_file_leaves_it_what_it_is() {
+    use std::os::unix::fs::FileTypeExt;
+    let (folder, _) = people();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let reading = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).expect("reads")
+    });
+    let name = pipe.to_str().expect("path");
+    ok(
+        &folder.path().join("app"),
+        &["export", name, "--format", "jsonl"],
+    );
+    let kind = std::fs::metadata(&pipe).expect("is there").file_type();
+    assert!(kind.is_fifo());
+    assert_eq!(reading.join().expect("ends").lines().count(), 3);
+}
+
+#[test]
 fn files_are_exported_and_imported() {
     let (folder, _) = people();
     let app = folder.path().join("app");

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use mix_app_files::{app_of_folder, folder_name};
 use mix_http_api::{APP_NAME, WORKSPACE_NAME, is_app_name, is_workspace_name};
+use mix_output_file::OutputFile;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -109,7 +110,7 @@ pub fn private_folder(folder: &Path) -> std::io::Result<()> {
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let folder = folder_of(path)?;
     private_folder(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
-    replace(path, folder, 0o600, content)
+    replace(path, folder, content)
 }
 
 /// Writes a file that a command was asked for, whole or not at all; who can read it, and the folders
@@ -118,7 +119,11 @@ pub fn write_output(path: &Path, content: &[u8]) -> Result<()> {
     let folder = folder_of(path)?;
     fs::create_dir_all(folder)
         .with_context(|| format!("{} cannot be created", folder.display()))?;
-    replace(path, folder, 0o666, content)
+    let mut file = OutputFile::create(path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    file.write_all(content)
+        .and_then(|()| file.finish())
+        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn folder_of(path: &Path) -> Result<&Path> {
@@ -126,9 +131,9 @@ fn folder_of(path: &Path) -> Result<&Path> {
         .with_context(|| format!("{} has no folder", path.display()))
 }
 
-fn replace(path: &Path, folder: &Path, mode: u32, content: &[u8]) -> Result<()> {
+fn replace(path: &Path, folder: &Path, content: &[u8]) -> Result<()> {
     let mut file = tempfile::Builder::new()
-        .permissions(fs::Permissions::from_mode(mode))
+        .permissions(fs::Permissions::from_mode(0o600))
         .tempfile_in(folder)
         .with_context(|| format!("{} cannot be written", folder.display()))?;
     file.write_all(content)?;
