@@ -84,17 +84,29 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-/// Native code is kept in `MIXER_CACHE_DIR`, else in the user's cache folder; without either it is made anew.
+/// Native code is kept in `MIXER_CACHE_DIR`, else in the user's cache folder if that can be used; without either it is
+/// made anew.
 fn cache() -> Result<Option<Cache>> {
     let Some(folder) = cache_folder() else {
         return Ok(None);
     };
     let mut config = CacheConfig::new();
     config.with_directory(folder.join("native"));
-    let cache = Cache::new(config)
-        .map_err(anyhow::Error::from)
-        .context("the cache folder cannot be used (MIXER_CACHE_DIR names another one)")?;
-    Ok(Some(cache))
+    match Cache::new(config) {
+        Ok(cache) => Ok(Some(cache)),
+        Err(error) if is_named() => Err(anyhow::Error::from(error))
+            .context("the cache folder cannot be used (MIXER_CACHE_DIR names it)"),
+        // Nobody has asked for this one, and services often have a home that is none.
+        Err(error) => {
+            tracing::info!(error = %format!("{error:#}"), "native code is not kept: the cache folder cannot be used (MIXER_CACHE_DIR names another one)");
+            Ok(None)
+        }
+    }
+}
+
+/// Whether the user has said where the cache is.
+fn is_named() -> bool {
+    std::env::var_os("MIXER_CACHE_DIR").is_some_and(|value| !value.is_empty())
 }
 
 /// Folder for everything that can be made again.
