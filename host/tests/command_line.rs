@@ -52,7 +52,7 @@ fn a_flag_that_this_server_cannot_honour_is_refused() {
             "a proxy is http://",
         ),
         (&["--query-max-bytes", "65MiB"], "64MiB"),
-        (&["--query-max-bytes", "0"], "is no size"),
+        (&["--query-max-bytes", "0"], "1 byte at least"),
         (&["--agent-memory", "1"], "4MiB at least"),
         (&["--db-memory", "1MiB"], "16MiB at least"),
         (
@@ -114,6 +114,74 @@ fn passwords_are_not_shown_with_the_configuration() {
 }
 
 #[test]
+fn a_home_that_is_none_costs_time_only() {
+    let evaluated = |variable: &str| {
+        Command::new(env!("CARGO_BIN_EXE_mixer"))
+            .args(["eval", "1 + 1"])
+            .env_remove("MIXER_CACHE_DIR")
+            .env_remove("XDG_CACHE_HOME")
+            .env(variable, "/dev/null/none")
+            .output()
+            .expect("the program was built for this test")
+    };
+    let homeless = evaluated("HOME");
+    assert_eq!(homeless.stdout, b"2\n", "{homeless:?}");
+    assert_eq!(homeless.status.code(), Some(0));
+    let named = evaluated("MIXER_CACHE_DIR");
+    assert!(!named.status.success() && named.stdout.is_empty());
+    let said = String::from_utf8_lossy(&named.stderr);
+    assert!(said.contains("MIXER_CACHE_DIR"), "{said}");
+}
+
+#[test]
+fn a_certificate_without_its_key_is_told_as_that() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let file = scratch.path().join("c.pem");
+    let text = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&file, text).expect("writes");
+    let file = file.to_str().expect("a name in UTF-8");
+    let ws_dir = scratch.path().join("ws").display().to_string();
+    let place = ["serve", "--port", "0", "--ws-dir", &ws_dir];
+    let (code, _, stderr) =
+        mixer(&[&place[..], &["--tls-certs", file, "--tls-key", file]].concat());
+    assert!(
+        code == 3 && stderr.contains("c.pem holds no private key"),
+        "{code} {stderr}"
+    );
+}
+
+#[test]
+fn what_is_no_file_is_not_replaced_by_an_output() {
+    use std::os::unix::fs::FileTypeExt;
+    let scratch = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| scratch.path().join(name).display().to_string();
+    std::fs::write(
+        at("a.mix"),
+        "module a(p:data)\n  cell output = 1\nmodule end\n",
+    )
+    .expect("writes");
+    let made = Command::new("mkfifo").arg(at("pipe.mixexe")).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let reading = std::thread::spawn({
+        let pipe = at("pipe.mixexe");
+        move || std::fs::read(pipe).expect("reads")
+    });
+    std::os::unix::fs::symlink("real.mixexe", at("link.mixexe")).expect("links");
+    for output in ["pipe.mixexe", "link.mixexe"] {
+        let (code, _, stderr) = mixer(&["build", &at("a.mix"), "-o", &at(output)]);
+        assert_eq!(code, 0, "{stderr}");
+    }
+    let pipe = std::fs::metadata(at("pipe.mixexe")).expect("is there");
+    assert!(pipe.file_type().is_fifo());
+    let through = reading.join().expect("ends");
+    assert!(!through.is_empty());
+    assert_eq!(
+        through,
+        std::fs::read(at("real.mixexe")).expect("the file behind the link")
+    );
+}
+
+#[test]
 fn missing_input_exits_with_three() {
     let (code, _, stderr) = mixer(&["check", "/nowhere/app"]);
     assert_eq!(code, 3, "{stderr}");
@@ -159,7 +227,7 @@ fn what_is_no_component_or_name_is_said_in_one_line() {
         (
             &["build", &source, "-o", &folder],
             3,
-            "cannot be written: Is a directory",
+            "cannot be written: is a directory",
         ),
         (&["run", &source], 2, "the agent is missing: mixer run"),
         (&["run", "agent"], 2, "needs --ws-dir and --app"),

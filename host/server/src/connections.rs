@@ -27,6 +27,9 @@ const HEADER_LIMIT: Duration = Duration::from_secs(10);
 /// Largest head of a request that is read at all; of those that are, the greater ones are told so.
 const HEADER_BYTES: usize = 2 * MAX_HEADERS;
 
+/// Headers of a request. An array for them is made for each request, so there is an end long before they have no room.
+const HEADERS: usize = 1_000;
+
 /// Connections at once; more wait in the queue of the system.
 pub(crate) const MAX_CONNECTIONS: usize = 4096;
 
@@ -79,6 +82,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_LIMIT)
+        .max_headers(HEADERS)
         .max_buf_size(HEADER_BYTES);
     builder
         .http2()

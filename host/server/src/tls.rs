@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -58,8 +58,11 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>> {
         .and_then(|found| found.collect::<Result<Vec<_>, _>>())
         .with_context(place)?;
     anyhow::ensure!(!certificates.is_empty(), "{} holds no certificate", place());
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .with_context(|| files.key.display().to_string())?;
+    let key = PrivateKeyDer::from_pem_file(&files.key);
+    if matches!(key, Err(pem::Error::NoItemsFound)) {
+        anyhow::bail!("{} holds no private key", files.key.display());
+    }
+    let key = key.with_context(|| files.key.display().to_string())?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

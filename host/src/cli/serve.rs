@@ -68,7 +68,7 @@ pub struct Serve {
     #[arg(long, value_name = "N", env = "MIXER_WS_MAX_RUNS", value_parser = units::at_least_one)]
     ws_max_runs: Option<usize>,
     /// Runs that may wait.
-    #[arg(long, value_name = "N", env = "MIXER_RUN_QUEUE", default_value_t = 256)]
+    #[arg(long, value_name = "N", env = "MIXER_RUN_QUEUE", default_value_t = 256, value_parser = units::count::<usize>)]
     run_queue: usize,
     /// Longest wait for a slot.
     #[arg(long, value_name = "D", env = "MIXER_RUN_QUEUE_WAIT", default_value = "5s", value_parser = units::duration)]
@@ -119,7 +119,8 @@ pub struct Serve {
         long,
         value_name = "N",
         env = "MIXER_ANON_RATE_LIMIT",
-        default_value_t = 600
+        default_value_t = 600,
+        value_parser = units::count::<u32>
     )]
     anon_rate_limit: u32,
     /// Requests a minute of all callers of a workspace together; 0: any.
@@ -127,7 +128,8 @@ pub struct Serve {
         long,
         value_name = "N",
         env = "MIXER_WS_RATE_LIMIT",
-        default_value_t = 0
+        default_value_t = 0,
+        value_parser = units::count::<u32>
     )]
     ws_rate_limit: u32,
     /// Folder of files that are served for paths that are no part of the interface.

@@ -1,6 +1,10 @@
 //! Durations, sizes, counts and switches on the command line.
 
+use std::str::FromStr;
 use std::time::Duration;
+
+/// The longest duration, in seconds: ten thousand days.
+const LONGEST: f64 = 864e6;
 
 /// `500ms`, `60s`, `5m`, `2h`, `90d`; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -14,10 +18,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("{text:?} is no duration (500ms, 60s, 5m, 2h, 90d)")),
     };
     match number.parse::<f64>() {
-        Ok(number) if number > 0.0 && number * scale < 1e9 => {
+        // No timer goes by less, and none of them adds up beyond what clocks have.
+        Ok(number) if (0.001..=LONGEST).contains(&(number * scale)) => {
             Ok(Duration::from_secs_f64(number * scale))
         }
-        _ => Err(format!("{text:?} is no duration (500ms, 60s, 5m, 2h, 90d)")),
+        Ok(_) => Err("it must be between 1ms and 10000d".to_owned()),
+        Err(_) => Err(format!("{text:?} is no duration (500ms, 60s, 5m, 2h, 90d)")),
     }
 }
 
@@ -33,7 +39,9 @@ pub fn size(text: &str) -> Result<u64, String> {
     };
     match number.parse::<u64>() {
         Ok(number) if number > 0 && number.leading_zeros() > shift => Ok(number << shift),
-        _ => Err(format!("{text:?} is no size (512, 64KiB, 256MiB, 1GiB)")),
+        Ok(0) => Err("it must be 1 byte at least".to_owned()),
+        Ok(_) => Err(format!("{text:?} is more bytes than there can be")),
+        Err(_) => Err(format!("{text:?} is no size (512, 64KiB, 256MiB, 1GiB)")),
     }
 }
 
@@ -59,6 +67,12 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(number @ 1..) => Ok(number),
         _ => Err("it must be a number from 1 on".to_owned()),
     }
+}
+
+/// A number that may be 0.
+pub fn count<N: FromStr>(text: &str) -> Result<N, String> {
+    let wrong = |_| "it must be a whole number from 0 on, and not too large".to_owned();
+    text.parse().map_err(wrong)
 }
 
 /// What a variable says of a flag without a value.
@@ -87,6 +101,7 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(duration("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(duration("10000d"), Ok(Duration::from_secs(864_000_000)));
         assert_eq!(size("256MiB"), Ok(256 << 20));
         assert_eq!(size("7"), Ok(7));
         assert_eq!((size_or_none("0"), size_or_none("7")), (Ok(0), Ok(7)));
@@ -99,6 +114,26 @@ mod tests {
         }
         for bad in ["", "0", "1.5MiB", "5 parsecs", "99999999999GiB"] {
             assert!(size(bad).is_err(), "{bad}");
+        }
+        assert_eq!((count::<u32>("0"), count("7")), (Ok(0), Ok(7_usize)));
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_meant_is_told_with_its_bounds() {
+        for text in ["0s", "0.0000000001s", "10001d", "99999999999999999999d"] {
+            assert_eq!(
+                duration(text),
+                Err("it must be between 1ms and 10000d".to_owned())
+            );
+        }
+        for text in ["-1s", "x", "1.2.3s", "1y", ""] {
+            assert!(duration(text).expect_err(text).contains("is no duration"));
+        }
+        assert_eq!(size("0"), Err("it must be 1 byte at least".to_owned()));
+        let large = size("99999999999999GiB").expect_err("more than a number holds");
+        assert!(large.contains("more bytes"), "{large}");
+        for text in ["-1", "4294967296", "x"] {
+            assert!(count::<u32>(text).is_err(), "{text}");
         }
     }
 }

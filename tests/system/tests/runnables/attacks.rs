@@ -239,6 +239,9 @@ fn oversized_parts_are_refused() {
         assert_eq!(answers(&text), ["431"], "{text}");
         assert!(text.contains("headers_too_large"), "{text}");
     }
+    // Many that are small are not too large.
+    let many = "x\r\na: b".repeat(500);
+    assert_eq!(answers(&get("/v1/health", &many)), ["200"]);
     let run = format!("{APP}/agent/fine/run");
     for (body, code) in [
         (json!({ "name": &long[..5 << 10] }), "params_too_large"),
