@@ -154,6 +154,20 @@ fn a_reply_that_is_no_value_is_told_with_what_is_wrong() {
 }
 
 #[test]
+fn the_end_of_a_plugin_is_told_by_its_cause() {
+    for (what, cause) in [
+        ("trap", "trapped in $hostile_trap"),
+        ("sink", "ran out of stack in $hostile_sink"),
+        ("leave", "ended itself in $hostile_leave"),
+    ] {
+        let output = survivor(what, "1m");
+        let said = format!("ERR_INTERNAL: plugin mix_test_plugin_hostile {cause}");
+        assert_eq!(output["caught"], said.as_str());
+        assert_eq!(output["then"], "still here", "{what}");
+    }
+}
+
+#[test]
 fn a_misbehaving_plugin_ends_its_call_only() {
     // What fills memory has the time for it, on a slow machine too.
     for (what, time, code) in [

@@ -4,10 +4,12 @@ use super::{Instance, failure};
 use crate::bindings::Failure;
 use mix_sandbox::meter::Overslept;
 use mix_sandbox::state::GuestState;
+use std::str::Utf8Error;
 use std::sync::PoisonError;
 use std::time::Duration;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
+use wasmtime_wasi::I32Exit;
 
 /// Why an instance is gone.
 #[derive(Clone)]
@@ -15,6 +17,17 @@ pub(super) struct Death {
     pub(super) code: &'static str,
     pub(super) what: &'static str,
     pub(super) function: u32,
+}
+
+/// What a mistake of the plugin was, as far as one can see from outside.
+fn end(error: &wasmtime::Error) -> &'static str {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => "ran out of stack in",
+        Some(Trap::NoAsyncResult) => "ended without an answer in",
+        _ if error.is::<I32Exit>() => "ended itself in",
+        _ if error.is::<Utf8Error>() => "gave a text that is no UTF-8 in",
+        _ => "trapped in",
+    }
 }
 
 impl Instance {
@@ -51,7 +64,7 @@ impl Instance {
         } else if interrupted {
             ("ERR_TIMEOUT", "did not answer in time in")
         } else {
-            ("ERR_INTERNAL", "trapped in")
+            ("ERR_INTERNAL", end(&error))
         };
         tracing::warn!(
             plugin = %self.code.name,

@@ -11,7 +11,7 @@ use mix::ffi::types::{Failure, Function, Reply};
 struct Hostile;
 
 /// Name, number of parameters, waits.
-const FUNCTIONS: [(&str, u8, bool); 16] = [
+const FUNCTIONS: [(&str, u8, bool); 18] = [
     ("$hostile_echo", 1, false),
     ("$hostile_trap", 0, false),
     ("$hostile_hang", 0, false),
@@ -28,6 +28,8 @@ const FUNCTIONS: [(&str, u8, bool); 16] = [
     ("$hostile_forge", 0, false),
     ("$hostile_rave", 0, false),
     ("$hostile_delve", 0, false),
+    ("$hostile_sink", 0, false),
+    ("$hostile_leave", 0, false),
 ];
 
 impl Guest for Hostile {
@@ -75,6 +77,8 @@ impl Guest for Hostile {
             }),
             // Arrays in arrays, a million deep.
             15 => Ok([vec![0x91; 1 << 20], vec![0xc0]].concat()),
+            16 => Ok(sink(0).to_be_bytes().to_vec()),
+            17 => std::process::exit(3),
             _ => Err(Failure {
                 code: "ERR_INTERNAL".to_string(),
                 message: format!("no function {function}"),
@@ -127,6 +131,14 @@ impl Guest for Hostile {
                 detail: None,
             }),
         }
+    }
+}
+
+/// Calls itself without end.
+fn sink(depth: u64) -> u64 {
+    match std::hint::black_box(depth) {
+        u64::MAX => 0,
+        depth => sink(depth + 1) ^ depth,
     }
 }
 
