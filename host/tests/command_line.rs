@@ -64,6 +64,7 @@ fn a_flag_that_this_server_cannot_honour_is_refused() {
         (&["--db-sync", "sometimes"], "full"),
         (&["--max-runs", "2001"], "at most 2000"),
         (&["--max-runs", "0"], "from 1 on"),
+        (&["--port", "70000"], "not too large"),
         (&["--base-url", "mix.example.com"], "HOST"),
         (&["--base-url", "https://u:p@mix.example.com"], "HOST"),
         (&["--server-name", "mix/example"], "letters"),
@@ -111,6 +112,25 @@ fn passwords_are_not_shown_with_the_configuration() {
         stdout.contains("http-proxy") && !stdout.contains("parole"),
         "{stdout}"
     );
+}
+
+#[test]
+fn a_flag_that_a_configuration_has_twice_is_refused() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let file = scratch.path().join("server.json");
+    std::fs::write(&file, r#"{"max-runs": 1, "max-runs": 2}"#).expect("writes");
+    let file = file.to_str().expect("a name in UTF-8");
+    let start = [
+        "serve",
+        "--ws-dir",
+        "ws",
+        "--print-config",
+        "--config",
+        file,
+    ];
+    let (code, stdout, stderr) = mixer(&start);
+    assert!(code == 2 && stdout.is_empty(), "{code}: {stdout}");
+    assert!(stderr.contains("duplicate key \"max-runs\""), "{stderr}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use super::Exit;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
+use mix_value::escjson;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::path::Path;
@@ -34,6 +35,14 @@ pub fn with_file(
     let text = std::fs::read_to_string(&path)
         .map_err(|error| Exit::usage(format!("--config {shown}: {error}")))?;
     let members: Map<String, Value> = serde_json::from_str(&text)
+        .map_err(|error| Exit::usage(format!("--config {shown}: {error}")))?;
+    // Of a flag that stands there twice nobody knows which one was meant.
+    let strict = escjson::Options {
+        mode: escjson::Mode::Plain,
+        duplicates: escjson::Duplicates::Refuse,
+        ..escjson::Options::default()
+    };
+    escjson::parse_with(&text, &strict)
         .map_err(|error| Exit::usage(format!("--config {shown}: {error}")))?;
     let mut arguments = arguments;
     let mut decided = Vec::new();

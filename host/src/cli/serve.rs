@@ -38,7 +38,7 @@ pub struct Serve {
     )]
     host: String,
     /// Port to listen on; 0: any free one.
-    #[arg(long, value_name = "N", env = "MIXER_PORT", default_value_t = 8000)]
+    #[arg(long, value_name = "N", env = "MIXER_PORT", default_value_t = 8000, value_parser = units::count::<u16>)]
     port: u16,
     /// Public URL.
     #[arg(long, value_name = "URL", env = "MIXER_BASE_URL", value_parser = addresses::base)]
