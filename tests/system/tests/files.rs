@@ -1115,6 +1115,16 @@ fn a_workspace_stores_no_more_than_it_may() {
     let full = save(600 << 10);
     assert_eq!((full.status, full.code().as_str()), (507, "db_full"));
     assert_eq!(full.header("retry-after"), Some("60"));
+    // An app whose metadata have no room is not made, and its name stays free.
+    let metadata = json!({ "text": "x".repeat(600 << 10) }).to_string();
+    let app = APP.replace("/app/demo", "/app/large");
+    let described = app.replace("/app/", "/appmeta/");
+    for (method, path) in [("POST", &app), ("PUT", &described)] {
+        let full = server.send(method, path, &[], Some(("application/json", &metadata)));
+        assert_eq!((full.status, full.code().as_str()), (507, "db_full"));
+        assert_eq!(server.get(&app).0, 404);
+    }
+    assert_eq!(server.post(&app, "{}").0, 201);
     // Others are not concerned, and whoever deletes has room again.
     assert_eq!(server.post("/v1/ws", r#"{"name":"other"}"#).0, 201);
     assert_eq!(server.post("/v1/ws/other/app/demo", "{}").0, 201);

@@ -41,7 +41,7 @@ pub async fn create(server: &Arc<Server>, place: &Place, members: Map) -> Result
     if !metadata::make(place).await? {
         return Err(ApiError::new(409, "exists", "the app exists"));
     }
-    metadata::save(server, place, members).await?;
+    metadata::save_first(server, place, members).await?;
     Ok(Done::Value(201, map([("name", text(&place.app))])))
 }
 

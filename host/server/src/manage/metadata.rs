@@ -32,8 +32,10 @@ pub async fn list(server: &Arc<Server>, who: &Admitted, ws: &str) -> Result<Done
 pub async fn put(server: &Arc<Server>, place: &Place, members: Map) -> Result<Done, ApiError> {
     let _turn = turn(server, place).await;
     let is_new = make(place).await?;
-    let saved = save(server, place, members).await?;
-    let status = if is_new { 201 } else { 200 };
+    let (status, saved) = match is_new {
+        true => (201, save_first(server, place, members).await?),
+        false => (200, save(server, place, members).await?),
+    };
     Ok(Done::Value(status, shown(place, Some(saved))))
 }
 
@@ -68,6 +70,22 @@ pub async fn make(place: &Place) -> Result<bool, ApiError> {
 /// The turn at the metadata of an app: two changes at once would each leave out the other.
 pub async fn turn<'a>(server: &'a Server, place: &Place) -> MutexGuard<'a, ()> {
     server.describing.of(place.folder()).await
+}
+
+/// Saves the metadata of an app that was just made. Without them it is gone again: half an app would be
+/// in the way of the next try.
+pub async fn save_first(
+    server: &Arc<Server>,
+    place: &Place,
+    members: Map,
+) -> Result<Map, ApiError> {
+    let saved = save(server, place, members).await;
+    if saved.is_err() {
+        server.assembly.close(&place.folder()).await;
+        server.programs.forget(&place.folder());
+        workspaces::remove(&server.ws_dir, place.folder()).await?;
+    }
+    saved
 }
 
 /// Saves metadata over what there is; called with the turn taken.
