@@ -86,7 +86,7 @@ bench-lua:
 
 .PHONY: bench
 bench: guests bench-lua ## Crossings, starts, requests per second, beside peers, as one table
-	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile
+	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-example-words
 	$(CARGO) build --locked --release --workspace --features $(BENCH_FEATURES) --bin mixer --bin stock-wasmtime --bin mix-bench-vm
 	$(CARGO) bench --locked --workspace --bench mixer
 	$(TARGET_DIR)/release/mix-bench-vm fib
@@ -120,7 +120,7 @@ bench-store-component: guests ## The record store through its component beside t
 
 .PHONY: bench-all
 bench-all: guests bench-lua ## Everything that has a peer, as one table with ratios (BENCH_RECORDS, 100000)
-	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-test-caller
+	$(CARGO) build --locked --profile guest --target wasm32-wasip2 -p mix-test-plugin-hostile -p mix-example-words -p mix-test-caller
 	$(CARGO) build --locked --release --workspace --features $(BENCH_FEATURES) --bin mixer --bin stock-wasmtime --bin mix-bench-vm
 	scripts/bench-all.sh $(TARGET_DIR)
 

@@ -6,7 +6,7 @@
 //! Programs beside those of other languages are measured by `mix-bench-vm`.
 //!
 //! `MIXER_GUESTS_DIR` (or `target/wasm32-wasip2/guest`) has to hold the hostile
-//! test plugin, whose echo is the plugin function that is crossed to.
+//! test plugin, whose echo is the plugin function that is crossed to, and the words plugin, which the SDK made.
 
 mod client;
 mod in_process;
@@ -69,6 +69,7 @@ module end
 const PLUGIN: &str = r#"
 module plugin
   foreign def echo : data -> data = "$hostile_echo"
+  foreign def count : string -> number = "$words_count"
 module end
 
 module crossPlugin(p:data)
@@ -83,8 +84,10 @@ module crossPlugin(p:data)
   }
   def nothing(n, v) = do { var i = 0; var last = v; while (i < n) { last = v; i = i + 1 } return i }
   def echo(n, v) = do { var i = 0; var last = v; while (i < n) { last = plugin.echo(v); i = i + 1 } return i }
+  def count(n, v) = do { var i = 0; var last = 0; while (i < n) { last = plugin.count(v); i = i + 1 } return i }
   def run(kind, n, v) = do {
     if (kind == "echo") { return echo(n, v) }
+    if (kind == "count") { return count(n, v) }
     if (kind == "echoBinary") { return echo(n, binary.ofString(v)) }
     return nothing(n, v)
   }
@@ -143,8 +146,11 @@ fn bench() -> Done<()> {
     let folder = scratch.path().join("large");
     std::fs::create_dir(&folder)?;
     std::fs::write(folder.join("main.mix"), large::source("large"))?;
-    let plugin = plugin(&mixer)
-        .ok_or("the hostile test plugin is not built (make guests, or MIXER_GUESTS_DIR)")?;
+    let plugins = plugins(&mixer)
+        .ok_or("the hostile test plugin or the words plugin is not built (make bench, or MIXER_GUESTS_DIR)")?;
+    let plugins = plugins
+        .each_ref()
+        .map(|file| ["--plugin".as_ref(), file.as_os_str()]);
     let ws_dir = scratch.path().join("ws");
     // A folder of workspaces has one server, so another one has its own.
     let loading_ws_dir = scratch.path().join("loading");
@@ -179,7 +185,7 @@ fn bench() -> Done<()> {
                 "--ws-dir".as_ref(),
                 ws_dir.as_os_str(),
             ])
-            .args(["--plugin".as_ref(), plugin.as_os_str()]),
+            .args(plugins.as_flattened()),
     )?;
     let mut client = Client::connect(&server.address)?;
     let ping = agent("trivial", "ping");
@@ -244,12 +250,8 @@ fn bench() -> Done<()> {
         Some(stock) => {
             let composed = scratch.path().join("bench.wasm");
             run(Command::new(&mixer)
-                .args([
-                    "compose".as_ref(),
-                    all.as_os_str(),
-                    "--plugin".as_ref(),
-                    plugin.as_os_str(),
-                ])
+                .args(["compose".as_ref(), all.as_os_str()])
+                .args(plugins.as_flattened())
                 .args(["-o".as_ref(), composed.as_os_str()]))?;
             let port = free_port()?;
             let address = format!("127.0.0.1:{port}");
@@ -285,7 +287,7 @@ fn bench() -> Done<()> {
 }
 
 /// What is crossed to, and how: text of the row, app, agent, kind of loop, doublings of 16 bytes, crossings.
-const CROSSINGS: [(&str, &str, &str, &str, u32, u32); 10] = [
+const CROSSINGS: [(&str, &str, &str, &str, u32, u32); 11] = [
     (
         "sync, pure function of a family composed with the VM",
         "families",
@@ -315,6 +317,14 @@ const CROSSINGS: [(&str, &str, &str, &str, u32, u32); 10] = [
         "plugin",
         "crossPlugin",
         "echo",
+        0,
+        20_000,
+    ),
+    (
+        "sync to a plugin of the SDK, 16 bytes (with its own work)",
+        "plugin",
+        "crossPlugin",
+        "count",
         0,
         20_000,
     ),
@@ -422,12 +432,14 @@ fn run(command: &mut Command) -> Done<()> {
     .into())
 }
 
-fn plugin(mixer: &Path) -> Option<PathBuf> {
+fn plugins(mixer: &Path) -> Option<[PathBuf; 2]> {
     let folder = match std::env::var_os("MIXER_GUESTS_DIR") {
         Some(folder) => PathBuf::from(folder),
         None => mixer.parent()?.parent()?.join("wasm32-wasip2/guest"),
     };
-    Some(folder.join("mix_test_plugin_hostile.wasm")).filter(|path| path.is_file())
+    let files =
+        ["mix_test_plugin_hostile.wasm", "mix_example_words.wasm"].map(|file| folder.join(file));
+    files.iter().all(|path| path.is_file()).then_some(files)
 }
 
 fn stock(mixer: &Path) -> Option<PathBuf> {

@@ -11,6 +11,7 @@ mod bindings {
                 export mix:ffi/family@0.1.1;
                 export mix:ffi/binding@0.1.1;
                 export mix:packed/family@0.1.0;
+                export mix:packed/short@0.1.0;
             }
         ",
         generate_all,
@@ -19,6 +20,7 @@ mod bindings {
 
 use bindings::exports::mix::ffi::{binding, family};
 use bindings::exports::mix::packed::family as packed_family;
+use bindings::exports::mix::packed::short;
 use bindings::mix::ffi::types::{Caller, Failure, Function, Reply};
 use bindings::mix::packed::types as packed;
 
@@ -65,6 +67,17 @@ impl packed_family::Guest for Empty {
 
     async fn start(function: u32, _: packed::Packed) -> Result<packed::Reply, Failure> {
         Err(unknown(function))
+    }
+}
+
+impl short::Guest for Empty {
+    // A VM may have it beside a family that does not take short values.
+    fn call(_: u32, _: short::ShortValue) -> short::Answer {
+        short::Answer::Declined
+    }
+
+    fn take() -> Result<Vec<u8>, Failure> {
+        Err(unknown(0))
     }
 }
 

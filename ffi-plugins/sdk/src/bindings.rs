@@ -40,6 +40,25 @@ pub mod packed {
     });
 }
 
+/// The same for short values and a host that stands between.
+pub mod short {
+    wit_bindgen::generate!({
+        path: ["../../wit/ffi", "../../wit/packed"],
+        inline: r"
+            package mix:plugin-sdk;
+            world exports-short { export mix:packed/short@0.1.0; }
+        ",
+        export_macro_name: "__export_short",
+        pub_export_macro: true,
+        default_bindings_module: "mix_plugin_sdk::bindings::short",
+        with: {
+            "mix:ffi/types@0.1.1": crate::bindings::family::mix::ffi::types,
+            "mix:packed/types@0.1.0/block": mix_value::packed::Block,
+        },
+        generate_all,
+    });
+}
+
 /// The optional interface that tells on whose behalf a plugin works.
 pub mod binding {
     wit_bindgen::generate!({

@@ -40,7 +40,7 @@ pub enum Run<S> {
 /// The functions of a family, table behind table.
 pub type Tables<S> = &'static [&'static &'static [Function<S>]];
 
-fn find<S>(tables: Tables<S>, number: u32) -> Result<&'static Function<S>, Failure> {
+pub(crate) fn find<S>(tables: Tables<S>, number: u32) -> Result<&'static Function<S>, Failure> {
     let mut index = number as usize;
     for table in tables {
         match table.get(index) {

@@ -64,6 +64,7 @@ mod inside;
 mod macros;
 mod result;
 mod session;
+mod short;
 
 pub use answer::{Answer, Closed, IntoAnswer, Many, Sink};
 pub use argument::{Arguments, Bytes, FromArgument, Mismatch};
@@ -82,6 +83,7 @@ pub mod private {
     pub use crate::caller::{bind, bindings};
     pub use crate::function::{LocalFuture, call, call_packed, describe, start, start_packed};
     pub use crate::session::Sessions;
+    pub use crate::short::{call_short, take_kept};
     pub use mix_value::packed::Block;
 }
 

@@ -150,11 +150,25 @@ macro_rules! __plugin {
             }
         }
 
+        impl $crate::bindings::short::exports::mix::packed::short::Guest for PluginComponent {
+            fn call(
+                function: u32,
+                args: $crate::bindings::short::exports::mix::packed::short::ShortValue,
+            ) -> $crate::bindings::short::exports::mix::packed::short::Answer {
+                $crate::private::call_short(PLUGIN_FUNCTIONS, Self::own_session, function, args)
+            }
+
+            fn take() -> ::core::result::Result<Vec<u8>, $crate::bindings::family::mix::ffi::types::Failure> {
+                $crate::private::take_kept()
+            }
+        }
+
         #[allow(unsafe_code)]
         mod plugin_family_export {
             use super::PluginComponent;
             $crate::bindings::family::__export_family!(PluginComponent);
             $crate::bindings::packed::__export_packed!(PluginComponent);
+            $crate::bindings::short::__export_short!(PluginComponent);
         }
     };
 }

@@ -11,6 +11,7 @@
 
 mod failure;
 mod families;
+mod imported;
 mod program;
 mod requests;
 mod session;
@@ -28,6 +29,7 @@ mod bindings {
             }
         ",
         world: "mix:vm-component/component",
+        with: { "mix:packed/types@0.1.0/block": mix_value::packed::Block },
         generate_all,
     });
 }

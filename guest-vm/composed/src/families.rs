@@ -12,6 +12,7 @@ use mix_value::packed::{Block, Packed, Received, with_blocks};
 use crate::bindings::mix::ffi::family;
 use crate::bindings::mix::ffi::types::{Failure, Function};
 use crate::bindings::mix::packed::types as packed;
+use crate::imported;
 use crate::requests::Started;
 
 /// Bits of a number that count within a slot.
@@ -81,8 +82,8 @@ pub fn describe() -> Vec<(u32, Function)> {
 /// Calls a function that never waits.
 pub fn call(function: u32, args: &[u8]) -> Result<Received, Failure> {
     match (function >> BITS).checked_sub(1) {
-        None => family::call(function, args).map(Received::from),
-        Some(LATER) => family::call(look_up(function)?.0, args).map(Received::from),
+        None => imported::call(function, args),
+        Some(LATER) => imported::call(look_up(function)?.0, args),
         Some(slot) => call_composed(slot, function & ((1 << BITS) - 1), args),
     }
 }

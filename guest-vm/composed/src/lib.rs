@@ -8,6 +8,8 @@
 #[path = "../../component/src/failure.rs"]
 mod failure;
 mod families;
+#[path = "../../component/src/imported.rs"]
+mod imported;
 #[path = "../../component/src/program.rs"]
 mod program;
 #[path = "../../component/src/requests.rs"]

@@ -15,6 +15,7 @@ mod generated {
 pub use generated::exports::mix::vm::linking::Link;
 pub use generated::exports::mix::vm::session::{Action, AgentCall, Event, Input, Invocation, Push};
 pub use generated::mix::ffi::types::{Caller, Failure, Function, Reply};
+pub use generated::mix::packed::short::{Answer, ShortValue};
 pub use generated::mix::packed::types as packed;
 pub use generated::mix::vm::types::{Issue, Summary};
 
@@ -32,6 +33,8 @@ pub fn copy(function: &Function) -> Function {
 pub const FAMILY: &str = "mix:ffi/family@0.1.1";
 /// Export of a plugin for callers that are composed with it.
 pub const PACKED_FAMILY: &str = "mix:packed/family@0.1.0";
+/// Import of a VM, and export of a plugin, for short values.
+pub const SHORT: &str = "mix:packed/short@0.1.0";
 /// Export of a plugin whose one instance serves many runs.
 pub const SHARED_FAMILY: &str = "mix:ffi/shared-family@0.1.1";
 /// Export of a plugin that wants to know its caller.

@@ -4,8 +4,8 @@
 //! runs ([`runtime`]); the host stands behind the last slot of the switchboard for the others.
 
 use crate::bindings::{
-    BINDING, FAMILY, LINKING, PACKED_FAMILY, PROGRAM, SESSION, UNUSED_BINDING, UNUSED_FAMILY,
-    UNUSED_PACKED_FAMILY,
+    BINDING, FAMILY, LINKING, PACKED_FAMILY, PROGRAM, SESSION, SHORT, UNUSED_BINDING,
+    UNUSED_FAMILY, UNUSED_PACKED_FAMILY,
 };
 use crate::contract;
 use crate::guests;
@@ -293,6 +293,9 @@ impl Switchboard {
                 None => composition.connect(empty, PACKED_FAMILY, vm, &slot(number))?,
             }
         }
+        if takes_short(composition, vm) {
+            composition.connect(empty, SHORT, vm, SHORT)?;
+        }
         if more || families.len() > SLOTS {
             composition.connect(&self.part, FAMILY, vm, FAMILY)
         } else {
@@ -376,6 +379,11 @@ fn fill_slot(composition: &mut Composition, vm: &Part, number: usize, family: &P
     composition.connect(&packer, PACKED_FAMILY, vm, &slot(number))
 }
 
+/// True for a VM that has a way of its own for short values. One that was built before there was has none.
+fn takes_short(composition: &Composition, vm: &Part) -> bool {
+    composition.imports(vm).iter().any(|name| name == SHORT)
+}
+
 /// The name under which [`runtime`] exports the family in a slot of the VM.
 pub fn slot(number: usize) -> String {
     format!("slot{number}")
@@ -411,6 +419,9 @@ fn slotted_runtime(
         }
     }
     composition.import(vm, FAMILY, FAMILY)?;
+    if takes_short(&composition, vm) {
+        composition.import(vm, SHORT, SHORT)?;
+    }
     leave_modules(&mut composition, vm)?;
     for interface in [PROGRAM, SESSION, LINKING] {
         composition.export(vm, interface)?;
@@ -439,6 +450,11 @@ pub fn runtime(vm: &[u8], hostless: &Hostless) -> Result<Vec<u8>> {
     switchboard.leave_open(&mut composition)?;
     switchboard.close(&mut composition)?;
     composition.connect(&switchboard.part, FAMILY, &vm, FAMILY)?;
+    if takes_short(&composition, &vm) {
+        // The numbers of a switchboard are its own, so the host cannot answer.
+        let empty = composition.add("empty", guests::EMPTY)?;
+        composition.connect(&empty, SHORT, &vm, SHORT)?;
+    }
     leave_modules(&mut composition, &vm)?;
     composition.export(&vm, PROGRAM)?;
     composition.export(&vm, SESSION)?;

@@ -24,14 +24,16 @@ use crate::instance::job::{Address, Answer, Job, NotBegun, Waiting};
 use crate::lock::AppLock;
 use crate::pace::Pace;
 use crate::plugin::{CallResult, Entry, Live, PluginCode};
+use crate::short::Answered;
 use crate::stream::{self, HostReply};
 use death::Death;
 use futures::FutureExt;
 use mix_sandbox::meter::{Meter, metered};
+use mix_value::packed::Received;
 use mix_value::{Value, msgpack};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -61,6 +63,8 @@ pub struct Instance {
     lock: StdMutex<Option<AppLock>>,
     /// Functions that wait and have not answered yet.
     in_flight: AtomicUsize,
+    /// The functions whose last answers were no short ones.
+    long: AtomicU64,
     pace: Pace,
 }
 
@@ -90,6 +94,7 @@ impl Instance {
             task: StdMutex::new(None),
             lock: StdMutex::new(lock),
             in_flight: AtomicUsize::new(0),
+            long: AtomicU64::new(0),
         })
     }
 
@@ -387,6 +392,21 @@ impl Instance {
         result.and_then(|value| self.checked(function, value))
     }
 
+    fn checked_answer(&self, function: u32, answered: Answered) -> Answered {
+        let value = match answered {
+            Answered::Whole(result) => return Answered::Whole(self.checked_call(function, result)),
+            Answered::Short(value) => value,
+        };
+        let judged = match Received::try_from(value) {
+            Ok(bytes) => self.judged(function, &bytes),
+            Err(error) => Err(self.no_value(function, error)),
+        };
+        match judged {
+            Ok(()) => Answered::Short(value),
+            Err(failure) => Answered::Whole(Err(failure)),
+        }
+    }
+
     /// Refuses what is too large or no value at all.
     fn checked(&self, function: u32, value: Vec<u8>) -> Result<Vec<u8>, Failure> {
         if value.len() > MAX_VALUE {
@@ -396,16 +416,23 @@ impl Instance {
             );
             return Err(failure("ERR_TOO_LARGE", message));
         }
-        if !self.code.trusted
-            && let Err(error) = stream::check_value(&value)
-        {
-            let message = format!(
-                "the reply of {} is no Mix value: {error}",
-                self.label(function)
-            );
-            return Err(failure("ERR_INTERNAL", message));
+        self.judged(function, &value).map(|()| value)
+    }
+
+    /// Refuses what is no value at all.
+    fn judged(&self, function: u32, value: &[u8]) -> Result<(), Failure> {
+        if self.code.trusted {
+            return Ok(());
         }
-        Ok(value)
+        stream::check_value(value).map_err(|error| self.no_value(function, error))
+    }
+
+    fn no_value(&self, function: u32, error: impl std::fmt::Display) -> Failure {
+        let label = self.label(function);
+        failure(
+            "ERR_INTERNAL",
+            format!("the reply of {label} is no Mix value: {error}"),
+        )
     }
 
     /// True if it serves many runs.

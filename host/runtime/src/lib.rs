@@ -61,6 +61,7 @@ pub mod run_context;
 pub mod schema;
 pub mod secrets_key;
 pub mod shares;
+mod short;
 pub mod signature;
 pub mod snapshot;
 pub mod standalone;

@@ -1,6 +1,9 @@
 //! Plugins: compiled, described, ready to be instantiated.
 
-use crate::bindings::{BINDING, Caller, FAMILY, Failure, Function, NEEDS, Reply, SHARED_FAMILY};
+use crate::bindings::{
+    Answer, BINDING, Caller, FAMILY, Failure, Function, NEEDS, Reply, SHARED_FAMILY, SHORT,
+    ShortValue,
+};
 use crate::compose;
 use crate::contract;
 use crate::manifest::{Allowance, Grant, Manifest, allow};
@@ -101,6 +104,7 @@ pub enum Standing<'a> {
 /// Places of the exports, looked up once.
 struct Indexes {
     shared: Option<SharedIndexes>,
+    short: Option<ShortIndexes>,
     call: ComponentExportIndex,
     start: ComponentExportIndex,
     describe: ComponentExportIndex,
@@ -111,6 +115,11 @@ struct Indexes {
 struct SharedIndexes {
     open: ComponentExportIndex,
     close: ComponentExportIndex,
+}
+
+struct ShortIndexes {
+    call: ComponentExportIndex,
+    take: ComponentExportIndex,
 }
 
 /// An instance in its store.
@@ -130,6 +139,8 @@ pub enum Entry {
         call: TypedFunc<(u32, Vec<u8>), (CallResult,)>,
         /// `start`.
         start: TypedFunc<(u32, Vec<u8>), (StartResult,)>,
+        /// The way for short values, if it has one.
+        short: Option<ShortCalls>,
     },
     /// `shared-family`: serves many runs.
     Shared {
@@ -142,6 +153,15 @@ pub enum Entry {
         /// `close-session`.
         close: TypedFunc<(u64,), ()>,
     },
+}
+
+/// Typed functions of `short`.
+#[derive(Clone)]
+pub struct ShortCalls {
+    /// `call`.
+    pub call: TypedFunc<(u32, ShortValue), (Answer,)>,
+    /// `take`.
+    pub take: TypedFunc<(), (CallResult,)>,
 }
 
 /// The error for two plugins that grants cannot tell apart.
@@ -271,6 +291,13 @@ impl PluginCode {
             None => Entry::Single {
                 call: instance.get_typed_func(&mut store, at.call)?,
                 start: instance.get_typed_func(&mut store, at.start)?,
+                short: match &at.short {
+                    Some(short) => Some(ShortCalls {
+                        call: instance.get_typed_func(&mut store, short.call)?,
+                        take: instance.get_typed_func(&mut store, short.take)?,
+                    }),
+                    None => None,
+                },
             },
             Some(shared) => Entry::Shared {
                 call: instance.get_typed_func(&mut store, at.call)?,
@@ -346,6 +373,13 @@ impl Indexes {
                 Some(shared) => Some(SharedIndexes {
                     open: function(shared, "open-session")?,
                     close: function(shared, "close-session")?,
+                }),
+                None => None,
+            },
+            short: match interface(SHORT) {
+                Some(short) => Some(ShortIndexes {
+                    call: function(&short, "call")?,
+                    take: function(&short, "take")?,
                 }),
                 None => None,
             },

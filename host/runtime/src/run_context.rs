@@ -2,6 +2,8 @@
 //! of other apps. A call finds its instance here, makes it at first use, and goes on with another one if
 //! that ended before the function had begun.
 
+mod in_place;
+
 use crate::assembly::{Assembly, Target};
 use crate::bindings::{Caller, Failure};
 use crate::contract;
@@ -11,7 +13,7 @@ use crate::instance::job::{Address, NotBegun};
 use crate::instance::{Instance, Started, failure};
 use crate::lock::Locked;
 use crate::neighbours::{self, Asked, Neighbours, Outside};
-use crate::plugin::{Access, PluginCode};
+use crate::plugin::{Access, CallResult, PluginCode};
 use crate::remote_main;
 use crate::room;
 use crate::stream::HostReply;
@@ -44,6 +46,10 @@ pub struct RunContext {
     /// Where its calls belong to in a trace.
     trace: Option<Trace>,
     links: Arc<Mutex<Links>>,
+    /// The link that was used last, and the plugin that it is to: the next call mostly wants it too.
+    last: StdMutex<Option<(usize, Link)>>,
+    /// The answer of the last call with short arguments, if it was no short one.
+    kept: StdMutex<Option<CallResult>>,
     /// Sessions of the host's own families, by the same numbers.
     own: StdMutex<HashMap<usize, Arc<dyn HostSession>>>,
     /// Where its calls are made.
@@ -79,6 +85,8 @@ impl RunContext {
             trace: neighbours.as_ref().and_then(|one| one.trace()),
             neighbours,
             links: Arc::default(),
+            last: StdMutex::new(None),
+            kept: StdMutex::new(None),
             own: StdMutex::new(HashMap::new()),
             desk: Desk::default(),
         })
@@ -103,52 +111,6 @@ impl RunContext {
     fn span(&self, target: Target) -> Option<Open> {
         let name = self.assembly.name_of(target);
         self.trace.as_ref()?.begin(name, Kind::Internal)
-    }
-
-    /// A synchronous function of an instance that is there and can be called in place.
-    /// Else the arguments come back, for [`RunContext::call`].
-    pub fn call_in_place(
-        &self,
-        function: u32,
-        args: Vec<u8>,
-        deadline: Option<Instant>,
-    ) -> Result<Result<Vec<u8>, Failure>, Vec<u8>> {
-        let Some(target) = self.assembly.target(function) else {
-            return Err(args);
-        };
-        let Ok(mut links) = self.links.try_lock() else {
-            return Err(args);
-        };
-        let wanted = (target.plugin, None);
-        let link = links.alive(&wanted);
-        let Some(link) = link.or_else(|| self.link_in_place(&mut links, &wanted)) else {
-            return Err(args);
-        };
-        // What is outside of the app takes permission first, what is stored takes room.
-        if link.instance.is_shared()
-            && (neighbours::writes(self.assembly.name_of(target))
-                || self.remote(target, &args).is_some()
-                || neighbours::outside(&self.place.app, &args).is_some())
-        {
-            return Err(args);
-        }
-        let address = Address {
-            session: link.session,
-            function: target.function,
-            args,
-        };
-        let span = self.trace.as_ref().and_then(|_| self.span(target));
-        let result = link.instance.call_in_place(address, deadline);
-        let result = result.map_err(|address| address.args);
-        if let Some(mut span) = span {
-            match &result {
-                Ok(Err(failure)) => span.fail(&*failure.code),
-                Ok(Ok(_)) => {}
-                // It is made another way, and recorded there.
-                Err(_) => span.discard(),
-            }
-        }
-        result
     }
 
     /// A synchronous function, by its number in the VM's import.

@@ -14,8 +14,9 @@
 
 use crate::assembly::Policy;
 use crate::bindings::{
-    Action, BINDING, Caller, Event, FAMILY, Failure, Function, Issue, LINKING, Link, PROGRAM,
-    Reply, SESSION, Summary, UNUSED_BINDING, UNUSED_FAMILY, UNUSED_PACKED_FAMILY, copy, packed,
+    Action, Answer, BINDING, Caller, Event, FAMILY, Failure, Function, Issue, LINKING, Link,
+    PROGRAM, Reply, SESSION, SHORT, ShortValue, Summary, UNUSED_BINDING, UNUSED_FAMILY,
+    UNUSED_PACKED_FAMILY, copy, packed,
 };
 use crate::compose::{self, Hostless};
 use crate::contract;
@@ -394,6 +395,7 @@ fn link((function, number): (&Function, u32)) -> Link {
 
 /// The family that the VM imports, with all plugins of the host behind it.
 pub(crate) fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
+    add_short(linker)?;
     let mut family = linker.instance(FAMILY)?;
     family.func_wrap("describe", |context, (): ()| {
         let functions = match owner(context.data()) {
@@ -445,6 +447,27 @@ pub(crate) fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
             };
             Ok((result,))
         })
+    })?;
+    Ok(())
+}
+
+/// The way for short values to the same plugins.
+fn add_short(linker: &mut Linker<GuestState>) -> Result<()> {
+    let mut short = linker.instance(SHORT)?;
+    short.func_wrap("call", |context, (function, args): (u32, ShortValue)| {
+        let deadline = context.data().deadline;
+        let answer = match owner(context.data()) {
+            Some(run) => run.call_short(function, args, deadline),
+            None => Answer::Declined,
+        };
+        Ok((answer,))
+    })?;
+    short.func_wrap("take", |context, (): ()| {
+        let result = match owner(context.data()) {
+            Some(run) => run.take_kept(),
+            None => Err(unknown(0)),
+        };
+        Ok((result,))
     })?;
     Ok(())
 }

@@ -23,6 +23,38 @@ const BYTES: usize = size_of::<Block>();
 /// Blocks that [`with_blocks`] keeps on the stack, because most arguments fit into them.
 const SHORT: usize = 4;
 
+/// At most 32 bytes; the record `short-value` of the contract.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Short {
+    /// How many they are, if it is true.
+    pub size: u32,
+    /// They, and whatever stands behind them.
+    pub bytes: Block,
+}
+
+impl Short {
+    /// A copy of these bytes, if they are few enough.
+    #[must_use]
+    #[inline]
+    pub fn new(bytes: &[u8]) -> Option<Short> {
+        let mut block = Block::default();
+        bytemuck::bytes_of_mut(&mut block)
+            .get_mut(..bytes.len())?
+            .copy_from_slice(bytes);
+        Some(Short {
+            size: size(bytes),
+            bytes: block,
+        })
+    }
+
+    /// What came over a boundary; none if it says that it has more bytes than there are.
+    #[must_use]
+    #[inline]
+    pub fn get(&self) -> Option<&[u8]> {
+        bytemuck::bytes_of(&self.bytes).get(..self.size as usize)
+    }
+}
+
 /// Bytes in blocks, always as many blocks as they need.
 #[derive(Clone, Debug)]
 pub struct Packed {
@@ -109,6 +141,8 @@ pub enum Received {
     Bytes(Vec<u8>),
     /// In blocks.
     Packed(Packed),
+    /// In one block, with a size that is true.
+    Short(Short),
 }
 
 impl Default for Received {
@@ -125,6 +159,7 @@ impl Deref for Received {
         match self {
             Received::Bytes(bytes) => bytes,
             Received::Packed(packed) => packed,
+            Received::Short(short) => short.get().unwrap_or_default(),
         }
     }
 }
@@ -138,6 +173,21 @@ impl From<Vec<u8>> for Received {
 impl From<Packed> for Received {
     fn from(packed: Packed) -> Received {
         Received::Packed(packed)
+    }
+}
+
+impl TryFrom<Short> for Received {
+    type Error = TooFewBlocks;
+
+    #[inline]
+    fn try_from(short: Short) -> Result<Received, TooFewBlocks> {
+        match short.get() {
+            Some(_) => Ok(Received::Short(short)),
+            None => Err(TooFewBlocks {
+                size: short.size,
+                blocks: 1,
+            }),
+        }
     }
 }
 
@@ -166,6 +216,11 @@ mod tests {
             });
             let received = Packed::received(size, blocks);
             assert_eq!(received.as_deref(), Ok(&*bytes));
+            let short = Short::new(&bytes);
+            assert_eq!(short.is_some(), bytes.len() <= 32);
+            if let Some(short) = short {
+                assert_eq!(Received::try_from(short).as_deref(), Ok(&*bytes));
+            }
         }
     }
 
@@ -186,6 +241,13 @@ mod tests {
             Some("a packed value of 33 bytes came in 1 blocks of 32 bytes")
         );
         assert!(Packed::received(u32::MAX, Vec::new()).is_err());
+        for size in [33, u32::MAX] {
+            let short = Short {
+                size,
+                ..Short::default()
+            };
+            assert!(Received::try_from(short).is_err());
+        }
         let more = vec![Block::default(); 3];
         assert_eq!(Packed::received(1, more).as_deref(), Ok(&[0][..]));
     }

@@ -8,6 +8,7 @@ use crate::guest;
 
 const FAMILY: &str = "mix:ffi/family@0.1.1";
 const PACKED_FAMILY: &str = "mix:packed/family@0.1.0";
+const SHORT: &str = "mix:packed/short@0.1.0";
 const BINDING: &str = "mix:ffi/binding@0.1.1";
 const CONTENTS: &str = "mix:app/contents@0.1.0";
 const DESCRIPTIONS: &str = "mix:app/descriptions@0.1.0";
@@ -20,6 +21,8 @@ pub fn compose_vm(families: &[Vec<u8>]) -> Result<Vec<u8>> {
     let family = add(&mut graph, "test:families", compose(families)?)?;
     let vm = add(&mut graph, "test:vm", guest("mix_vm_component"))?;
     plug(&mut graph, family, FAMILY, vm, FAMILY)?;
+    let empty = add(&mut graph, "test:empty", guest("mix_plugin_empty"))?;
+    plug(&mut graph, empty, SHORT, vm, SHORT)?;
     for (part, interface) in [
         (vm, "mix:vm/program@0.1.0"),
         (vm, "mix:vm/session@0.1.0"),

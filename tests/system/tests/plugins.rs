@@ -525,3 +525,47 @@ fn a_project_is_written_once_and_under_a_good_name() {
         assert!(!Path::new(&dir).exists());
     }
 }
+
+/// The output of agent `main` of a program with a test plugin behind the host.
+fn output_with(plugin: &str, source: &str) -> Finished {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    std::fs::write(folder.path().join("main.mix"), source).expect("a writable folder");
+    let plugin = components().join(format!("mix_test_plugin_{plugin}.wasm"));
+    let (folder, plugin) = (folder.path().display(), plugin.display());
+    let (folder, plugin) = (folder.to_string(), plugin.to_string());
+    run_mixer(["run", &folder, "main", "--plugin", &plugin])
+}
+
+#[test]
+fn values_of_any_length_reach_a_plugin_and_come_back() {
+    let echoes = r#"
+module main(p:data)
+  foreign def echo : data -> data = "$hostile_echo"
+  def textOf(length) = string.concat("", array.initialize(length, i -> "" + i % 10))
+  def differs(length) = echo(textOf(length)) != textOf(length)
+  // Short ones after long ones too.
+  def lengths = array.initialize(80, i -> i) + [4096, 300001, 1, 2, 33, 3, 4]
+  cell output = array.filter(differs, lengths)
+module end
+"#;
+    let done = output_with("hostile", echoes);
+    assert_eq!(done.stdout.trim(), "[]", "{}", done.stderr);
+}
+
+#[test]
+fn a_plugin_that_lies_about_a_short_answer_fails_alone() {
+    let asks = r#"
+module main(p:data)
+  foreign def claims : null -> data = "$forger_claims"
+  foreign def claimsWaiting : null -> data = "$forger_claims_waiting"
+  foreign def claimsAll : null -> data = "$forger_claims_all"
+  foreign def pads : null -> data = "$forger_pads"
+  def textOf = ok(_) -> "ok" | error(text) -> text
+  // The instance is made by the first one.
+  cell output = [textOf(try claimsWaiting()), textOf(try claims()), textOf(try claimsAll()), pads(), pads()]
+module end
+"#;
+    let done = output_with("forger", asks);
+    let expected = r#"["ERR_INTERNAL: called with bytes","ERR_INTERNAL: the reply of $forger_claims (plugin mix_test_plugin_forger) is no Mix value: a packed value of 33 bytes came in 1 blocks of 32 bytes","ERR_INTERNAL: called with bytes",true,true]"#;
+    assert_eq!(done.stdout.trim(), expected, "{}", done.stderr);
+}

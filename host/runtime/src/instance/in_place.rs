@@ -9,7 +9,10 @@ use super::job::Address;
 use super::{Instance, SPIN_LIMIT, State};
 use crate::bindings::{Caller, Failure};
 use crate::plugin::{CallResult, Entry, Live};
+use crate::short::Answered;
 use mix_sandbox::state::{GuestState, InPlace};
+use mix_value::packed::Short;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::MutexGuard;
 use wasmtime::Store;
@@ -69,6 +72,54 @@ impl Instance {
             Entry::Shared { call, .. } => call.call(store, (session, function, args)),
         });
         result.and_then(|(result,)| self.checked_call(function, result))
+    }
+
+    /// The same with short arguments. `None`: not in place, and nothing has begun.
+    pub fn call_short_in_place(
+        &self,
+        session: u64,
+        function: u32,
+        args: Short,
+        deadline: Option<Instant>,
+    ) -> Option<Answered> {
+        let bytes = args.get()?;
+        let mut state = self.at_rest()?;
+        let answers_short = self.answers_short(function);
+        let answered = self.enter(&mut state, function, deadline, |store, entry| {
+            let (result,) = match entry {
+                Entry::Single { short, call, .. } => {
+                    if let (Some(short), true) = (short, answers_short)
+                        && let Some(answered) = short.ask(store, function, args)?
+                    {
+                        return Ok(answered);
+                    }
+                    call.call(store, (function, bytes.to_vec()))?
+                }
+                Entry::Shared { call, .. } => {
+                    call.call(store, (session, function, bytes.to_vec()))?
+                }
+            };
+            Ok(Answered::of(result))
+        });
+        let answered = self.checked_answer(
+            function,
+            answered.unwrap_or_else(|failure| Answered::Whole(Err(failure))),
+        );
+        self.note_length(function, matches!(answered, Answered::Short(_)));
+        Some(answered)
+    }
+
+    /// True if the last answer of a function was a short one, as far as is known: asked for a long one, a
+    /// plugin is entered twice.
+    fn answers_short(&self, function: u32) -> bool {
+        self.long.load(Ordering::Relaxed) & bit(function) == 0
+    }
+
+    fn note_length(&self, function: u32, is_short: bool) {
+        // Most answers are as the one before.
+        if is_short != self.answers_short(function) {
+            self.long.fetch_xor(bit(function), Ordering::Relaxed);
+        }
     }
 
     /// Opens a session of a shared instance; `None` if that takes a task ([`Instance::open`]).
@@ -139,4 +190,9 @@ impl Instance {
         self.unlock();
         Err(failure)
     }
+}
+
+/// A bit for all functions whose numbers are equal modulo 64: a guess that is wrong costs time, nothing else.
+fn bit(function: u32) -> u64 {
+    1 << (function % u64::BITS)
 }

@@ -1,5 +1,5 @@
 //! A family that sends values in blocks (`wit/packed`) whose sizes are not true. Tests compose it with
-//! the VM and check that each lie ends its own call.
+//! the VM, put it behind the host, and check that each lie ends its own call.
 
 wit_bindgen::generate!({
     path: ["../../../wit/ffi", "../../../wit/packed"],
@@ -8,6 +8,7 @@ wit_bindgen::generate!({
         world forger {
             export mix:ffi/family@0.1.1;
             export mix:packed/family@0.1.0;
+            export mix:packed/short@0.1.0;
         }
     ",
     world: "mix:test-forger/forger",
@@ -16,6 +17,7 @@ wit_bindgen::generate!({
 
 use exports::mix::ffi::family;
 use exports::mix::packed::family as packed_family;
+use exports::mix::packed::short::{self, Answer, ShortValue};
 use mix::ffi::types;
 use mix::ffi::types::{Failure, Function};
 use mix::packed::types::{Block, Packed, Reply};
@@ -94,6 +96,21 @@ impl packed_family::Guest for Forger {
 
     async fn start(function: u32, _args: Packed) -> Result<Reply, Failure> {
         Ok(Reply::One(answer(function)))
+    }
+}
+
+impl short::Guest for Forger {
+    fn call(function: u32, _args: ShortValue) -> Answer {
+        match answer(function) {
+            // A size alone: the block is there in any case.
+            Packed { size, .. } if function != 2 => Answer::Value(ShortValue { size, bytes: TRUE }),
+            // Nothing is kept.
+            _ => Answer::Kept,
+        }
+    }
+
+    fn take() -> Result<Vec<u8>, Failure> {
+        Err(unused())
     }
 }
 
