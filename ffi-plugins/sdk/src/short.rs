@@ -74,7 +74,7 @@ mod tests {
 
     /// The answer to one argument; none if the call is declined.
     fn ask(number: u32, argument: &Value) -> Option<Answered> {
-        let args = msgpack::encode(&Value::Array(vec![argument.clone()].into())).expect("encoded");
+        let args = msgpack::encode(&Value::Array(vec![argument.clone()])).expect("encoded");
         let Short { size, bytes } = Short::new(&args)?;
         let args = ShortValue { size, bytes };
         match call_short(TABLES, || Ok(Rc::new(())), number, args) {
