@@ -34,7 +34,7 @@ use mix_value::{Value, msgpack};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -56,8 +56,8 @@ pub type Started = Result<HostReply, Failure>;
 pub struct Instance {
     code: Arc<PluginCode>,
     state: Mutex<State>,
-    /// Why it died.
-    death: StdMutex<Option<Death>>,
+    /// Why it died: what came first.
+    death: OnceLock<Death>,
     task: StdMutex<Option<AbortHandle>>,
     /// Held as long as the store lives.
     lock: StdMutex<Option<AppLock>>,
@@ -90,7 +90,7 @@ impl Instance {
             pace: Pace::new(code.functions.len(), code.is_shared()),
             code,
             state: Mutex::new(State::Idle(Box::new(live))),
-            death: StdMutex::new(None),
+            death: OnceLock::new(),
             task: StdMutex::new(None),
             lock: StdMutex::new(lock),
             in_flight: AtomicUsize::new(0),
@@ -302,7 +302,8 @@ impl Instance {
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 continue;
             }
-            *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(Death {
+            // One that has died before keeps its cause.
+            let _ = self.death.set(Death {
                 code: "ERR_CANCELED",
                 what: "was closed in",
                 function: u32::MAX,

@@ -11,7 +11,7 @@ use crate::listener::Listener;
 use crate::neighbours::Neighbours;
 use crate::programs::Executable;
 use crate::run::{Outcome, caller, judge};
-use crate::run_context::RunContext;
+use crate::run_context::{AtHand, RunContext};
 use crate::shares::{Shares, paced};
 use crate::vm::Run;
 use crate::workspace::Place;
@@ -172,7 +172,7 @@ fn open(
             request.neighbours,
             &request.environment,
         );
-        store.data_mut().owner = Some(Box::new(context.clone()));
+        store.data_mut().owner = Some(Box::new(AtHand::new(context.clone())));
         let run = match vm.start(&mut store, &who, &request.program).await? {
             Ok(run) => run,
             Err(issue) => return Ok(Err(issue)),

@@ -10,7 +10,7 @@ use crate::plugin::Access;
 use crate::program_log;
 use crate::programs::Executable;
 use crate::progress::{Progress, Told};
-use crate::run_context::RunContext;
+use crate::run_context::{AtHand, RunContext};
 use crate::shares::paced;
 use crate::vm::VmCode;
 use crate::workspace::Place;
@@ -144,7 +144,7 @@ pub fn run_answering(
             Err(error) => Outcome::Broken(format!("{error:#}")),
             Ok(mut store) => {
                 store.data_mut().deadline = Some(deadline);
-                store.data_mut().owner = Some(Box::new(context.clone()));
+                store.data_mut().owner = Some(Box::new(AtHand::new(context.clone())));
                 let running = async {
                     match guest {
                         Guest::Vm(vm) => drive(vm, &mut store, &who, &request, early, &end).await,

@@ -13,7 +13,7 @@ use crate::instance::job::{Address, NotBegun};
 use crate::instance::{Instance, Started, failure};
 use crate::lock::Locked;
 use crate::neighbours::{self, Asked, Neighbours, Outside};
-use crate::plugin::{Access, CallResult, PluginCode};
+use crate::plugin::{Access, PluginCode};
 use crate::remote_main;
 use crate::room;
 use crate::stream::HostReply;
@@ -27,6 +27,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+
+pub use in_place::AtHand;
 
 /// Instances that may end, one after the other, before a function of theirs has begun.
 const ATTEMPTS: usize = 3;
@@ -46,10 +48,6 @@ pub struct RunContext {
     /// Where its calls belong to in a trace.
     trace: Option<Trace>,
     links: Arc<Mutex<Links>>,
-    /// The link that was used last, and the plugin that it is to: the next call mostly wants it too.
-    last: StdMutex<Option<(usize, Link)>>,
-    /// The answer of the last call with short arguments, if it was no short one.
-    kept: StdMutex<Option<CallResult>>,
     /// Sessions of the host's own families, by the same numbers.
     own: StdMutex<HashMap<usize, Arc<dyn HostSession>>>,
     /// Where its calls are made.
@@ -85,8 +83,6 @@ impl RunContext {
             trace: neighbours.as_ref().and_then(|one| one.trace()),
             neighbours,
             links: Arc::default(),
-            last: StdMutex::new(None),
-            kept: StdMutex::new(None),
             own: StdMutex::new(HashMap::new()),
             desk: Desk::default(),
         })

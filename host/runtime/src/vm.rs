@@ -22,7 +22,7 @@ use crate::compose::{self, Hostless};
 use crate::contract;
 use crate::guests;
 use crate::programs::Executable;
-use crate::run_context::RunContext;
+use crate::run_context::{AtHand, RunContext};
 use crate::snapshot::images::{Counts, Images};
 use crate::snapshot::parts::Parts;
 use crate::snapshot::shape::Shape;
@@ -413,18 +413,18 @@ pub(crate) fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
         };
         Ok((functions,))
     })?;
-    family.func_wrap_async("call", |context, (function, args): (u32, Vec<u8>)| {
+    family.func_wrap_async("call", |mut context, (function, args): (u32, Vec<u8>)| {
         type Called = std::result::Result<Vec<u8>, Failure>;
         type Calling = Box<dyn Future<Output = wasmtime::Result<(Called,)>> + Send>;
-        let Some(run) = owner(context.data()) else {
+        let deadline = context.data().deadline;
+        let Some(at_hand) = at_hand(context.data_mut()) else {
             let result: Called = Err(unknown(function));
             return Box::new(ready(Ok((result,)))) as Calling;
         };
-        let deadline = context.data().deadline;
-        match run.call_in_place(function, args, deadline) {
+        match at_hand.call_in_place(function, args, deadline) {
             Ok(result) => Box::new(ready(Ok((result,)))),
             Err(args) => {
-                let run = run.clone();
+                let run = at_hand.run.clone();
                 Box::new(async move { Ok((run.call(function, args, deadline).await,)) })
             }
         }
@@ -454,17 +454,20 @@ pub(crate) fn add_family(linker: &mut Linker<GuestState>) -> Result<()> {
 /// The way for short values to the same plugins.
 fn add_short(linker: &mut Linker<GuestState>) -> Result<()> {
     let mut short = linker.instance(SHORT)?;
-    short.func_wrap("call", |context, (function, args): (u32, ShortValue)| {
-        let deadline = context.data().deadline;
-        let answer = match owner(context.data()) {
-            Some(run) => run.call_short(function, args, deadline),
-            None => Answer::Declined,
-        };
-        Ok((answer,))
-    })?;
-    short.func_wrap("take", |context, (): ()| {
-        let result = match owner(context.data()) {
-            Some(run) => run.take_kept(),
+    short.func_wrap(
+        "call",
+        |mut context, (function, args): (u32, ShortValue)| {
+            let deadline = context.data().deadline;
+            let answer = match at_hand(context.data_mut()) {
+                Some(at_hand) => at_hand.call_short(function, args, deadline),
+                None => Answer::Declined,
+            };
+            Ok((answer,))
+        },
+    )?;
+    short.func_wrap("take", |mut context, (): ()| {
+        let result = match at_hand(context.data_mut()) {
+            Some(at_hand) => at_hand.take_kept(),
             None => Err(unknown(0)),
         };
         Ok((result,))
@@ -474,7 +477,11 @@ fn add_short(linker: &mut Linker<GuestState>) -> Result<()> {
 
 /// The run that a VM belongs to.
 fn owner(state: &GuestState) -> Option<&Arc<RunContext>> {
-    state.owner()
+    state.owner().map(|AtHand { run, .. }| run)
+}
+
+fn at_hand(state: &mut GuestState) -> Option<&mut AtHand> {
+    state.owner_mut()
 }
 
 /// What stands behind the free slots of the composed VM, and of a switchboard.

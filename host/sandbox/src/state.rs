@@ -214,6 +214,11 @@ impl GuestState {
         self.owner.as_ref()?.downcast_ref()
     }
 
+    /// The same, to change it.
+    pub fn owner_mut<T: Any>(&mut self) -> Option<&mut T> {
+        self.owner.as_mut()?.downcast_mut()
+    }
+
     /// What the guest wrote to its standard error, for the log.
     pub fn stderr(&self) -> String {
         self.stderr.text()

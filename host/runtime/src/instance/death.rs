@@ -12,7 +12,7 @@ use wasmtime::{Store, Trap};
 use wasmtime_wasi::I32Exit;
 
 /// Why an instance is gone.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Death {
     pub(super) code: &'static str,
     pub(super) what: &'static str,
@@ -33,10 +33,7 @@ fn end(error: &wasmtime::Error) -> &'static str {
 impl Instance {
     /// True if it can be used no more.
     pub fn is_dead(&self) -> bool {
-        self.death
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
+        self.death.get().is_some()
     }
 
     /// Notes why the instance died.
@@ -73,7 +70,8 @@ impl Instance {
             error = %error.root_cause(),
             "plugin instance dropped"
         );
-        *self.death.lock().unwrap_or_else(PoisonError::into_inner) = Some(Death {
+        // One that was closed meanwhile keeps that as its cause.
+        let _ = self.death.set(Death {
             code,
             what,
             function,
@@ -102,26 +100,19 @@ impl Instance {
 
     /// The task of the instance ended without a word: it is dead all the same.
     pub(super) fn lost(&self) {
-        let mut death = self.death.lock().unwrap_or_else(PoisonError::into_inner);
-        if death.is_none() {
-            *death = Some(Death {
-                code: "ERR_INTERNAL",
-                what: "was lost in",
-                function: u32::MAX,
-            });
-            drop(death);
+        let lost = Death {
+            code: "ERR_INTERNAL",
+            what: "was lost in",
+            function: u32::MAX,
+        };
+        if self.death.set(lost).is_ok() {
             self.unlock();
         }
     }
 
     /// What a caller is told whose call died with the instance.
     pub fn failure(&self, function: u32) -> Failure {
-        let death = self
-            .death
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let death = death.unwrap_or(Death {
+        let death = self.death.get().copied().unwrap_or(Death {
             code: "ERR_INTERNAL",
             what: "was stopped in",
             function,

@@ -9,19 +9,39 @@ use crate::plugin::CallResult;
 use crate::short::Answered;
 use crate::trace::Open;
 use mix_value::packed::Short;
-use std::sync::PoisonError;
+use std::sync::Arc;
 use std::time::Instant;
 
-impl RunContext {
+/// A run, and what its VM needs again and again. It belongs to the store of the VM, so no lock is in the way
+/// of a call.
+pub struct AtHand {
+    /// The run.
+    pub run: Arc<RunContext>,
+    /// The link that was used last, and the plugin that it is to: the next call mostly wants it too.
+    last: Option<(usize, Link)>,
+    /// The answer of the last call with short arguments, if it was no short one.
+    kept: Option<CallResult>,
+}
+
+impl AtHand {
+    /// For the store of the VM of a run.
+    pub fn new(run: Arc<RunContext>) -> AtHand {
+        AtHand {
+            run,
+            last: None,
+            kept: None,
+        }
+    }
+
     /// A synchronous function of an instance that is there and can be called in place.
     /// Else the arguments come back, for [`RunContext::call`].
     pub fn call_in_place(
-        &self,
+        &mut self,
         function: u32,
         args: Vec<u8>,
         deadline: Option<Instant>,
     ) -> Result<CallResult, Vec<u8>> {
-        let Some((target, link)) = self.reach(function, &args) else {
+        let Some((target, link, run)) = self.reach(function, &args) else {
             return Err(args);
         };
         let address = Address {
@@ -29,7 +49,7 @@ impl RunContext {
             function: target.function,
             args,
         };
-        let span = self.trace.as_ref().and_then(|_| self.span(target));
+        let span = run.trace.as_ref().and_then(|_| run.span(target));
         let result = link.instance.call_in_place(address, deadline);
         let result = result.map_err(|address| address.args);
         settle(
@@ -40,36 +60,36 @@ impl RunContext {
     }
 
     /// The same with short arguments.
-    pub fn call_short(&self, function: u32, args: ShortValue, deadline: Option<Instant>) -> Answer {
+    pub fn call_short(
+        &mut self,
+        function: u32,
+        args: ShortValue,
+        deadline: Option<Instant>,
+    ) -> Answer {
         match self.short_in_place(function, args.into(), deadline) {
             Some(Answered::Short(value)) => Answer::Value(value.into()),
             Some(Answered::Whole(result)) => {
-                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                self.kept = Some(result);
                 Answer::Kept
             }
             None => Answer::Declined,
         }
     }
 
-    /// What [`RunContext::call_short`] has kept.
-    pub fn take_kept(&self) -> CallResult {
-        let kept = self
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+    /// What [`AtHand::call_short`] has kept.
+    pub fn take_kept(&mut self) -> CallResult {
         let nothing = || Err(failure("ERR_INTERNAL", "no answer is kept".to_owned()));
-        kept.unwrap_or_else(nothing)
+        self.kept.take().unwrap_or_else(nothing)
     }
 
     fn short_in_place(
-        &self,
+        &mut self,
         function: u32,
         args: Short,
         deadline: Option<Instant>,
     ) -> Option<Answered> {
-        let (target, link) = self.reach(function, args.get()?)?;
-        let span = self.trace.as_ref().and_then(|_| self.span(target));
+        let (target, link, run) = self.reach(function, args.get()?)?;
+        let span = run.trace.as_ref().and_then(|_| run.span(target));
         let answered =
             link.instance
                 .call_short_in_place(link.session, target.function, args, deadline);
@@ -84,32 +104,31 @@ impl RunContext {
     }
 
     /// Where a function is, if its instance is there and nothing has to be asked before.
-    fn reach(&self, function: u32, args: &[u8]) -> Option<(Target, Link)> {
-        let target = self.assembly.target(function)?;
-        let link = self.link_at_hand(target.plugin)?;
+    fn reach(&mut self, function: u32, args: &[u8]) -> Option<(Target, &Link, &RunContext)> {
+        let AtHand { run, last, .. } = self;
+        let target = run.assembly.target(function)?;
+        let plugin = target.plugin;
+        let is_at_hand = |(of, link): &(usize, Link)| *of == plugin && !link.instance.is_dead();
+        if !last.as_ref().is_some_and(is_at_hand) {
+            *last = Some((plugin, run.link_at_hand(plugin)?));
+        }
+        let (_, link) = last.as_ref()?;
         // What is outside of the app takes permission first, what is stored takes room.
         let asks_first = link.instance.is_shared()
-            && (neighbours::writes(self.assembly.name_of(target))
-                || self.remote(target, args).is_some()
-                || neighbours::outside(&self.place.app, args).is_some());
-        (!asks_first).then_some((target, link))
+            && (neighbours::writes(run.assembly.name_of(target))
+                || run.remote(target, args).is_some()
+                || neighbours::outside(&run.place.app, args).is_some());
+        (!asks_first).then_some((target, link, run))
     }
+}
 
+impl RunContext {
     /// The own app's instance of a plugin, if it is there.
     fn link_at_hand(&self, plugin: usize) -> Option<Link> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, link)) = &*last
-            && *of == plugin
-            && !link.instance.is_dead()
-        {
-            return Some(link.clone());
-        }
         let mut links = self.links.try_lock().ok()?;
         let wanted = (plugin, None);
         let link = links.alive(&wanted);
-        let link = link.or_else(|| self.link_in_place(&mut links, &wanted))?;
-        *last = Some((plugin, link.clone()));
-        Some(link)
+        link.or_else(|| self.link_in_place(&mut links, &wanted))
     }
 }
 
