@@ -50,6 +50,8 @@ pub(crate) struct Base {
     kinds: Mutex<HashMap<Box<[u8]>, Kinds>>,
 }
 
+/// The filters of so many segments are asked at once.
+const SEGMENTS: usize = u64::BITS as usize;
 /// So many paths are remembered.
 const KNOWN_PATHS: usize = 4096;
 
@@ -228,10 +230,11 @@ impl Base {
     pub fn find(&self, field: &str, id: &Id, bound: u32) -> Result<Option<u32>> {
         let number = self.newest[usize::from(field == fields::REV)];
         let place = place_of(id);
-        if let Some(Cached::Newest(known, row)) = self.cache.get(number, place)
-            && *known == *id
-            && row < bound
-        {
+        let known = self.cache.look(number, place, |cached| match cached {
+            Cached::Newest(known, row) if **known == *id && *row < bound => Some(*row),
+            _ => None,
+        });
+        if let Some(row) = known.flatten() {
             return Ok(Some(row));
         }
         let found = self.look_for(field, id, bound)?;
@@ -245,23 +248,40 @@ impl Base {
 
     /// Looks for an id, or a revision, in the segments.
     fn look_for(&self, field: &str, id: &Id, bound: u32) -> Result<Option<u32>> {
-        let Some(wanted) = id_term(field, id) else {
+        let Some(wanted) = term::ref_term(field, text_of(id)) else {
             return Ok(None);
         };
         let hash = filter_hash(&wanted);
-        for segment in self.segments.iter().rev() {
-            if segment.first() >= bound {
-                continue;
-            }
-            let mut newest = None;
-            segment.get_id(&wanted, hash, &mut |rows| {
-                newest = newest.max(rows.last_below(bound));
-            })?;
-            if newest.is_some() {
-                return Ok(newest);
+        for segments in self.segments.rchunks(SEGMENTS) {
+            let mut rest = self.may_have(segments, hash);
+            while let Some(at) = rest.checked_ilog2() {
+                rest &= !(1 << at);
+                let segment = &segments[at as usize];
+                if segment.first() >= bound {
+                    continue;
+                }
+                let mut newest = None;
+                segment.get_id(&wanted, hash, &mut |rows| {
+                    newest = newest.max(rows.last_below(bound));
+                })?;
+                if newest.is_some() {
+                    return Ok(newest);
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Of some segments, at most [`SEGMENTS`], those that may have a term with a hash, as bits: all of
+    /// which the filter in the cache does not say that they have not.
+    fn may_have(&self, segments: &[Arc<Segment>], hash: u64) -> u64 {
+        let mut found = 0;
+        let places = segments.iter().map(|segment| segment.filter_place(hash));
+        self.cache.look_each(places, |at, cached| {
+            let tells = cached.and_then(|cached| segments[at].filter_tells(cached, hash));
+            found |= u64::from(tells != Some(false)) << at;
+        });
+        found
     }
 
     /// All rows with this id, ascending.
@@ -273,7 +293,7 @@ impl Base {
             return Ok(rows);
         }
         let mut found = RoaringBitmap::new();
-        if let Some(wanted) = id_term(fields::ID, id) {
+        if let Some(wanted) = term::ref_term(fields::ID, text_of(id)) {
             let hash = filter_hash(&wanted);
             for segment in &self.segments {
                 segment.get_id(&wanted, hash, &mut |rows| found |= rows.to_bitmap())?;
@@ -289,7 +309,7 @@ impl Base {
     pub fn is_tombstone(&self, row: u32) -> Result<bool> {
         for segment in &self.segments {
             if row < segment.end() {
-                return Ok(segment.tombstones()?.contains(row));
+                return segment.is_tombstone(row);
             }
         }
         Ok(false)
@@ -338,11 +358,4 @@ fn place_of(id: &Id) -> u64 {
     words.fold(0, |sum, word| {
         sum.rotate_left(17) ^ u64::from_le_bytes(*word)
     })
-}
-
-/// The term of an id, or of a revision.
-fn id_term(field: &str, id: &Id) -> Option<Vec<u8>> {
-    let mut path = term::Path::default();
-    path.push(field);
-    Some(path.value(&term::ref_key(text_of(id))?))
 }

@@ -25,7 +25,14 @@ impl RowBytes {
         Ok(bytes)
     }
 
+    /// How many bytes these are.
+    #[inline]
+    pub(crate) fn size(&self) -> usize {
+        self.len
+    }
+
     /// A part of a block; none if it does not lie in it.
+    #[inline]
     pub(crate) fn part(block: &Arc<[u8]>, from: usize, len: usize) -> Option<RowBytes> {
         let end = from.checked_add(len)?;
         (end <= block.len()).then(|| RowBytes {
@@ -39,6 +46,7 @@ impl RowBytes {
 impl std::ops::Deref for RowBytes {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         // Every constructor has seen that the part lies in the block.
         &self.block[self.from..][..self.len]

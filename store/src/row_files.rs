@@ -1,5 +1,7 @@
 //! `db.dat`, `db.off` and `db.crc`, read page by page through a bounded cache.
 
+mod places;
+
 use std::io;
 use std::sync::Arc;
 
@@ -8,15 +10,17 @@ use crate::error::{Doing, Result, StoreError};
 use crate::folder::{Folder, FolderFile, read_exact_at};
 use crate::index::segment::{Cache, Cached};
 use crate::row_bytes::RowBytes;
+pub(crate) use places::Places;
 
 /// Bytes of a file that are read at once.
 const PAGE: u64 = 8 << 10;
-/// Bytes of a row in each of the files, if they are the same for all rows.
-const ENTRY: [u64; 3] = [0, 8, 4];
 /// So many rows are read and checked at once, if they are small.
 pub(crate) const BLOCK: u32 = 16;
 /// Rows that take more bytes together are read one by one.
 const BLOCK_BYTES: u64 = 64 << 10;
+
+/// Where a row lies in `db.dat`, its length with what stands before its body, and its checksum.
+type Place = (u64, u32, u32);
 
 /// The files of the rows.
 pub(crate) struct RowFiles {
@@ -26,6 +30,8 @@ pub(crate) struct RowFiles {
     blocks: u64,
     /// And that of rows that were read alone.
     alone: u64,
+    /// And that of the places of rows.
+    places: u64,
 }
 
 /// Neighbouring rows, checked.
@@ -71,6 +77,7 @@ impl RowFiles {
             files,
             blocks: cache.new_file(),
             alone: cache.new_file(),
+            places: cache.new_file(),
             cache,
         })
     }
@@ -117,15 +124,6 @@ impl RowFiles {
         read_exact_at(&**handle, offset, out).doing(|| format!("reading {name}"))
     }
 
-    /// Bytes of `db.off` or `db.crc`, of `rows`, with those around them if all may stay in the cache.
-    fn read_alone(&self, file: usize, offset: u64, out: &mut [u8], rows: u32) -> Result<()> {
-        let valid = 4 + ENTRY[file] * u64::from(rows);
-        match self.cache.has_room(valid) {
-            true => self.read(file, offset, out, valid),
-            false => self.read_once(file, offset, out),
-        }
-    }
-
     /// Start of a row, of `rows`.
     pub fn start(&self, row: u32, rows: u32) -> Result<u64> {
         let mut bytes = [0; 8];
@@ -135,7 +133,7 @@ impl RowFiles {
     }
 
     /// Place, length and checksum of a row, of `rows` that take `end` bytes.
-    pub fn place(&self, row: u32, rows: u32, end: u64) -> Result<(u64, u32, u32)> {
+    pub fn place(&self, row: u32, rows: u32, end: u64) -> Result<Place> {
         let wrong = || StoreError::Corrupt(format!("row {row} has a wrong offset"));
         let start = self.start(row, rows)?;
         let next = if row + 1 < rows {
@@ -154,18 +152,23 @@ impl RowFiles {
         Ok((start, len, u32::from_le_bytes(crc)))
     }
 
-    /// As [`RowFiles::place`], of a row far from those read before: where the files are large, what
-    /// would be read around its place is not kept, so that it pushes nothing out of the cache.
-    fn place_alone(&self, row: u32, rows: u32, end: u64) -> Result<(u64, u32, u32)> {
+    /// As [`RowFiles::place`], of a row far from those read before: where there are so many rows that
+    /// their places do not all fit into the cache, what would be read around this one is not kept, so
+    /// that it pushes nothing out.
+    fn place_alone(&self, row: u32, rows: u32, end: u64) -> Result<Place> {
         let wrong = || StoreError::Corrupt(format!("row {row} has a wrong offset"));
         if row >= rows {
             return Err(wrong());
         }
+        let (group, at) = (row / Places::ROWS, row % Places::ROWS);
+        if let Some(place) = self.kept(group, rows, end, |places| places.get(at))? {
+            return Ok(place);
+        }
         let mut starts = [0; 16];
         let known = if row + 1 < rows { 16 } else { 8 };
-        self.read_alone(1, 4 + 8 * u64::from(row), &mut starts[..known], rows)?;
+        self.read_once(1, 4 + 8 * u64::from(row), &mut starts[..known])?;
         let mut sum = [0; 4];
-        self.read_alone(2, 4 + 4 * u64::from(row), &mut sum, rows)?;
+        self.read_once(2, 4 + 4 * u64::from(row), &mut sum)?;
         let start = u64::from_le_bytes(*starts.first_chunk().unwrap_or(&[0; 8]));
         let next = match starts.last_chunk() {
             Some(next) if row + 1 < rows => u64::from_le_bytes(*next),
@@ -179,8 +182,56 @@ impl RowFiles {
         Ok((start, len, u32::from_le_bytes(sum)))
     }
 
+    /// What `look` finds in the places of a group of rows, of `rows`, which are read if they are not
+    /// there or are of fewer rows; none if it finds nothing in them, or if they are not kept.
+    fn kept<R>(
+        &self,
+        group: u32,
+        rows: u32,
+        end: u64,
+        look: impl Fn(&Places) -> Option<Option<R>>,
+    ) -> Result<Option<R>> {
+        if !self.cache.has_room(Places::size_of(rows)) {
+            return Ok(None);
+        }
+        let known = self
+            .cache
+            .look(self.places, u64::from(group), |cached| match cached {
+                Cached::Places(places) => look(places),
+                _ => None,
+            });
+        match known.flatten() {
+            Some(found) => Ok(found),
+            None => Ok(look(&self.read_places(group, rows, end)?).flatten()),
+        }
+    }
+
+    /// Reads and keeps the places of a group of rows, of `rows`.
+    fn read_places(&self, group: u32, rows: u32, end: u64) -> Result<Places> {
+        let first = group * Places::ROWS;
+        let count = rows.saturating_sub(first).min(Places::ROWS) as usize;
+        // One more start, but behind the last row.
+        let more = usize::from((first as usize + count) < rows as usize);
+        let mut offsets = vec![0; 8 * (count + more)];
+        self.read_once(1, 4 + 8 * u64::from(first), &mut offsets)?;
+        let mut sums = vec![0; 4 * count];
+        self.read_once(2, 4 + 4 * u64::from(first), &mut sums)?;
+        let starts = offsets.as_chunks::<8>().0.iter();
+        let starts: Vec<u64> = starts
+            .map(|bytes| u64::from_le_bytes(*bytes))
+            .chain((more == 0).then_some(end))
+            .collect();
+        let sums = sums.as_chunks::<4>().0.iter();
+        let sums: Vec<u32> = sums.map(|bytes| u32::from_le_bytes(*bytes)).collect();
+        let places = Places::new(first, &starts, &sums, end);
+        let cached = Cached::Places(places.clone());
+        let size = Places::size_of(count as u32) as usize;
+        self.cache.put(self.places, u64::from(group), cached, size);
+        Ok(places)
+    }
+
     /// The body at a place, checked.
-    pub fn body(&self, row: u32, place: (u64, u32, u32), end: u64) -> Result<RowBytes> {
+    pub fn body(&self, row: u32, place: Place, end: u64) -> Result<RowBytes> {
         let (start, len, crc) = place;
         if start
             .checked_add(u64::from(len))
@@ -254,30 +305,45 @@ impl RowFiles {
         Ok(Some(read))
     }
 
-    /// Reads a block; none if its rows are too large, or one is damaged: then
-    /// whoever reads that one is told.
-    fn block(&self, block: u32, rows: u32, end: u64) -> Result<Option<RowBlock>> {
-        let first = block * BLOCK;
-        let count = rows.saturating_sub(first).min(BLOCK) as usize;
+    /// Where so many rows begin, from the first one of a block on, and where the last one ends; and
+    /// their checksums.
+    fn places_of_block(
+        &self,
+        first: u32,
+        count: usize,
+        rows: u32,
+        end: u64,
+    ) -> Result<(Vec<u64>, Vec<u32>)> {
+        let (group, at) = (first / Places::ROWS, first % Places::ROWS);
+        if let Some(found) = self.kept(group, rows, end, |places| places.block(at, count))? {
+            return Ok(found);
+        }
         // One more start, but behind the last row.
-        let starts = count + usize::from(first as u64 + (count as u64) < u64::from(rows));
+        let known = count + usize::from(first as u64 + (count as u64) < u64::from(rows));
         let mut offsets = [0; 8 * (BLOCK as usize + 1)];
-        let offsets = &mut offsets[..8 * starts];
+        let offsets = &mut offsets[..8 * known];
         let valid = 4 + 8 * u64::from(rows);
         self.read(1, 4 + 8 * u64::from(first), offsets, valid)?;
         let mut sums = [0; 4 * BLOCK as usize];
         let sums = &mut sums[..4 * count];
         let valid = 4 + 4 * u64::from(rows);
         self.read(2, 4 + 4 * u64::from(first), sums, valid)?;
-        let mut places: Vec<u64> = offsets
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|bytes| u64::from_le_bytes(*bytes))
-            .collect();
-        if starts == count {
-            places.push(end);
-        }
+        let offsets = offsets.as_chunks::<8>().0.iter();
+        let sums = sums.as_chunks::<4>().0.iter();
+        let starts = offsets.map(|bytes| u64::from_le_bytes(*bytes));
+        let starts = starts.chain((known == count).then_some(end));
+        Ok((
+            starts.collect(),
+            sums.map(|bytes| u32::from_le_bytes(*bytes)).collect(),
+        ))
+    }
+
+    /// Reads a block; none if its rows are too large, or one is damaged: then
+    /// whoever reads that one is told.
+    fn block(&self, block: u32, rows: u32, end: u64) -> Result<Option<RowBlock>> {
+        let first = block * BLOCK;
+        let count = rows.saturating_sub(first).min(BLOCK) as usize;
+        let (places, sums) = self.places_of_block(first, count, rows, end)?;
         let (Some(from), Some(to)) = (places.first().copied(), places.last().copied()) else {
             return Ok(None);
         };
@@ -287,15 +353,14 @@ impl RowFiles {
         }
         let bytes = RowBytes::filled((to - from) as usize, |bytes| self.read_once(0, from, bytes))?;
         let mut bodies = Vec::with_capacity(count);
-        for (index, sum) in sums.as_chunks::<4>().0.iter().enumerate() {
+        for (index, sum) in sums.into_iter().enumerate() {
             // Below BLOCK_BYTES.
             let (start, next) = (
                 (places[index] - from) as usize,
                 (places[index + 1] - from) as usize,
             );
             let framed = &bytes[start..next];
-            let Ok(body) = checked_body(first + index as u32, framed, u32::from_le_bytes(*sum))
-            else {
+            let Ok(body) = checked_body(first + index as u32, framed, sum) else {
                 return Ok(None);
             };
             bodies.push(((next - body.len()) as u32, body.len() as u32));
@@ -315,6 +380,7 @@ impl RowBlock {
     }
 
     /// The body of a row, if it is one of these.
+    #[inline]
     pub fn body(&self, row: u32) -> Option<RowBytes> {
         let at = row.checked_sub(self.first)?;
         let (from, len) = *self.bodies.get(at as usize)?;
@@ -373,6 +439,30 @@ mod tests {
         let (files, end) = stored(folder.path(), None);
         for number in [150, 0, 199, 7, 8, 150].into_iter().chain(0..ROWS) {
             assert_eq!(*read(&files, number, end).expect("reads"), *body(number));
+        }
+    }
+
+    /// Places that were read when there were fewer rows do not hide those that came since, and where
+    /// no places are kept rows are found all the same.
+    #[test]
+    fn rows_are_found_while_they_become_more() {
+        let folder = tempfile::tempdir().expect("scratch");
+        let (mut files, end) = stored(folder.path(), None);
+        for limit in [64 << 10, 100] {
+            let cache = Arc::new(Cache::new(limit));
+            assert_eq!(cache.has_room(Places::size_of(ROWS)), limit > 100);
+            (files.cache, files.alone, files.places) = (cache, 7, 8);
+            for rows in [1, 150, 151, ROWS] {
+                let end = if rows < ROWS {
+                    files.start(rows, ROWS).expect("reads")
+                } else {
+                    end
+                };
+                for row in [0, rows / 2, rows - 1] {
+                    assert_eq!(*files.row(row, rows, end).expect("reads"), *body(row));
+                }
+                assert!(files.row(rows, rows, end).is_err());
+            }
         }
     }
 

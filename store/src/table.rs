@@ -92,6 +92,16 @@ struct Inner {
     overrides: Arc<Overrides>,
 }
 
+/// The rows at a moment.
+pub(crate) struct Moment {
+    /// Their number.
+    pub bound: u32,
+    /// Those on disk.
+    pub base: Arc<Base>,
+    /// Flags set by hand, if there are any.
+    pub overrides: Option<Arc<Overrides>>,
+}
+
 /// All rows of a database.
 pub(crate) struct Table {
     inner: RwLock<Inner>,
@@ -167,6 +177,18 @@ impl Table {
                 self.rebuild()?;
                 work()
             }
+            other => other,
+        }
+    }
+
+    /// As [`Table::mended`], of something that reads the segments of a base.
+    fn mended_of<R>(&self, base: &Arc<Base>, work: impl Fn(&Base) -> Result<R>) -> Result<R> {
+        match work(base) {
+            Err(StoreError::IndexDamaged { .. }) => self.mended(|| {
+                // Perhaps it is built anew already.
+                let now = self.base();
+                work(if now.rows == base.rows { &now } else { base })
+            }),
             other => other,
         }
     }
@@ -318,11 +340,7 @@ impl Table {
             }
             Arc::clone(&inner.base)
         };
-        let in_base = self.mended(|| {
-            let now = self.base();
-            let base = if now.rows == base.rows { &now } else { &base };
-            base.find_all(id)
-        })?;
+        let in_base = self.mended_of(&base, |base| base.find_all(id))?;
         rows.extend(in_base.iter().rev().filter(|row| **row < bound));
         Ok(rows)
     }
@@ -352,14 +370,7 @@ impl Table {
         if newest < bound {
             return Ok(Some(newest));
         }
-        self.mended(|| {
-            let base = if base.rows == self.base().rows {
-                self.base()
-            } else {
-                Arc::clone(&base)
-            };
-            base.find(field, id, bound)
-        })
+        self.mended_of(&base, |base| base.find(field, id, bound))
     }
 
     /// The tombstone flag of a row, as it follows from the rows.
@@ -372,7 +383,7 @@ impl Table {
             }
             Arc::clone(&inner.base)
         };
-        self.mended(|| base.is_tombstone(row))
+        self.mended_of(&base, |base| base.is_tombstone(row))
     }
 
     /// Number of rows with a time up to `time`; times never decrease.
@@ -440,6 +451,18 @@ impl Table {
             .filter_map(|row| Some((row.clone(), row.body.clone()?)))
             .collect();
         (inner.stored, rows)
+    }
+
+    /// What a view of this moment begins with.
+    pub fn now(&self) -> Moment {
+        let inner = self.read();
+        let overrides = &inner.overrides;
+        let plain = overrides.superseded.is_empty() && overrides.deleted.is_empty();
+        Moment {
+            bound: inner.len(),
+            base: Arc::clone(&inner.base),
+            overrides: (!plain).then(|| Arc::clone(overrides)),
+        }
     }
 
     /// Flags set by hand.

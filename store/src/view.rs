@@ -17,7 +17,7 @@ use crate::index::Snapshot;
 use crate::query::{Execution, Pipeline, PreparedQuery, QueryOptions};
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
-use crate::table::{Overrides, Table};
+use crate::table::{Moment, Overrides, Table};
 use crate::time::parse_time;
 use source::Last;
 
@@ -63,13 +63,18 @@ pub struct View {
     include_superseded: bool,
     /// None for views of the past, which setFlags does not touch.
     overrides: Option<Arc<Overrides>>,
-    /// Looked up when first asked for.
-    marked: Arc<OnceLock<Marked>>,
-    index: Arc<Mutex<Option<Snapshot>>>,
-    /// The rows on disk when the view was made, and those read last: a query
-    /// mostly goes on beside the row before.
+    /// The rows on disk when the view was made.
     base: Arc<Base>,
-    last: Arc<Mutex<Last>>,
+    found: Arc<Found>,
+}
+
+/// What was found out about a view, when it was first asked for.
+#[derive(Default)]
+struct Found {
+    marked: OnceLock<Marked>,
+    index: Mutex<Option<Snapshot>>,
+    /// The rows read last: a query mostly goes on beside the row before.
+    last: Mutex<Last>,
 }
 
 /// Flags of the rows of a view.
@@ -85,20 +90,21 @@ impl View {
         generation: [u8; 8],
         previous: Option<Arc<Previous>>,
     ) -> View {
-        let (bound, overrides) = (table.len(), table.overrides());
-        let plain = overrides.superseded.is_empty() && overrides.deleted.is_empty();
+        let Moment {
+            bound,
+            base,
+            overrides,
+        } = table.now();
         View {
-            base: table.base(),
-            last: Arc::default(),
+            base,
             table,
             generation,
             previous,
             bound,
             include_deleted: false,
             include_superseded: false,
-            overrides: (!plain).then_some(overrides),
-            marked: Arc::default(),
-            index: Arc::default(),
+            overrides,
+            found: Arc::default(),
         }
     }
 
@@ -119,8 +125,7 @@ impl View {
         }
         self.include_deleted = deleted;
         self.include_superseded = superseded;
-        self.marked = Arc::default();
-        self.index = Arc::default();
+        self.found = Arc::default();
         self
     }
 
@@ -133,8 +138,7 @@ impl View {
         };
         self.bound = self.bound.min(bound);
         self.overrides = None;
-        self.marked = Arc::default();
-        self.index = Arc::default();
+        self.found = Arc::default();
         Ok(self)
     }
 
@@ -223,12 +227,12 @@ impl View {
 
     /// The flags of the rows at this moment.
     fn flags(&self) -> Result<&Marked> {
-        if let Some(marked) = self.marked.get() {
+        if let Some(marked) = self.found.marked.get() {
             return Ok(marked);
         }
         let flags = self.table.mended(|| self.table.flags(self.bound))?;
         if self.overrides.is_none() && !self.include_superseded && !self.include_deleted {
-            return Ok(self.marked.get_or_init(|| Marked {
+            return Ok(self.found.marked.get_or_init(|| Marked {
                 superseded: flags.superseded,
                 deleted: flags.deleted,
                 visible: flags.live,
@@ -251,7 +255,7 @@ impl View {
         if !self.include_deleted {
             visible -= &*deleted;
         }
-        Ok(self.marked.get_or_init(|| Marked {
+        Ok(self.found.marked.get_or_init(|| Marked {
             superseded,
             deleted,
             visible: Arc::new(visible),
@@ -262,7 +266,11 @@ impl View {
     fn ask<R>(&self, question: impl Fn(&Snapshot) -> Result<R>) -> Result<R> {
         self.table.mended(|| {
             let flags = self.flags()?;
-            let mut known = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self
+                .found
+                .index
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             if let Some(index) = &*known {
                 match question(index) {
                     Err(StoreError::IndexDamaged { .. }) => *known = None,
@@ -341,7 +349,11 @@ impl View {
         match self.resolved(id)? {
             // The newest is not superseded, if nobody said otherwise.
             Some((row, true)) if self.overrides.is_none() => {
-                Ok(Some(Record::new(row, self.table.body(row)?)))
+                let body = match row < self.base.rows {
+                    true => self.base.body(row, None)?,
+                    false => self.table.body(row)?,
+                };
+                Ok(Some(Record::new(row, body)))
             }
             Some((row, _)) => self.record(row).map(Some),
             None => Ok(None),

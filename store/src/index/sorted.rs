@@ -44,7 +44,7 @@ struct TailCursor {
 }
 
 /// So many terms of the tail are read at first, and twice as many each time up to the second number.
-const AHEAD: (usize, usize) = (1, 64);
+const AHEAD: (usize, usize) = (2, 64);
 
 impl Snapshot {
     /// `rows` sorted by a path; none if the index does not know the order of

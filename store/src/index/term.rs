@@ -151,6 +151,17 @@ impl Path {
     }
 }
 
+/// The term of a ref at a path of one step; none if the ref is not well-formed.
+pub(crate) fn ref_term(step: &str, id: &str) -> Option<Vec<u8>> {
+    let bytes = Vec::with_capacity(step.len() + 32);
+    let mut path = Path { bytes };
+    path.push(step);
+    let mut term = path.bytes;
+    term.extend(PATH_END);
+    term.push(SPACE_VALUES);
+    write_ref_key(id, &mut term).then_some(term)
+}
+
 /// A term taken apart: what the terms of its path begin with, and the rest.
 pub(crate) fn split_path(term: &[u8]) -> (&[u8], &[u8]) {
     let mut at = 0;

@@ -58,6 +58,7 @@ impl Budget {
     }
 
     /// Counts the work on so many bytes.
+    #[inline]
     pub(super) fn work(&self, bytes: usize) -> Result<(), QueryError> {
         let steps = u32::try_from(bytes / BYTES_PER_TICK).unwrap_or(TICKS);
         let ticks = self.ticks.get().saturating_add(steps).saturating_add(1);
@@ -69,6 +70,7 @@ impl Budget {
     }
 
     /// Looks at the clock.
+    #[cold]
     fn check_time(&self) -> Result<(), QueryError> {
         self.ticks.set(0);
         if self

@@ -264,7 +264,7 @@ impl<S: RecordSource> Execution<S> {
         batch.reserve_exact(rows.len());
         let budget = &self.evaluator.budget;
         self.evaluator.source.read_rows(rows, &mut |row| {
-            budget.work(row.bytes.len())?;
+            budget.work(row.bytes.size())?;
             batch.push(QueryItem::Stored(row));
             Ok(())
         })

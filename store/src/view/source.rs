@@ -25,13 +25,28 @@ pub(super) struct Last {
     kept: bool,
 }
 
+impl Last {
+    /// The body of a row of the block read last, if that is in the cache.
+    #[inline]
+    fn kept_body(&mut self, row: u32) -> Option<RowBytes> {
+        let block = self.block.as_ref().filter(|_| self.kept)?;
+        let body = block.body(row)?;
+        self.row = Some(row);
+        Some(body)
+    }
+}
+
 impl View {
     /// The body of a row.
     pub(super) fn body(&self, row: u32) -> Result<RowBytes> {
         if row >= self.base.rows {
             return self.table.body(row);
         }
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .found
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let beside = last.row.is_some_and(|last| row.wrapping_sub(last) <= BLOCK);
         let wanted = if beside { BLOCK } else { 1 };
         self.body_beside(row, wanted, &mut last)
@@ -114,20 +129,30 @@ impl RecordSource for View {
         self.table.count_reads(rows.len() as u64);
         let superseded = &self.flags()?.superseded;
         let none = superseded.is_empty();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut block, mut wanted) = (u32::MAX, 1);
-        for (at, row) in rows.iter().enumerate() {
-            if row / BLOCK != block {
-                block = row / BLOCK;
-                let same = rows[at..].iter().take_while(|next| **next / BLOCK == block);
-                // In the order of a value rows come more than once to a block, but not more often.
-                wanted = same.take(BLOCK as usize).count() as u32;
+        let mut last = self
+            .found
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut left = rows;
+        while let Some(first) = left.first() {
+            let block = first / BLOCK;
+            // In the order of a value rows come more than once to a block, but not more often.
+            let most = left.len().min(BLOCK as usize);
+            let same = left[..most].iter().take_while(|row| **row / BLOCK == block);
+            let (these, others) = left.split_at(same.count());
+            left = others;
+            for row in these {
+                let bytes = match last.kept_body(*row) {
+                    Some(bytes) => bytes,
+                    None => self.body_beside(*row, these.len() as u32, &mut last)?,
+                };
+                visit(StoredRow {
+                    row: u64::from(*row),
+                    bytes,
+                    superseded: !none && superseded.contains(*row),
+                })?;
             }
-            visit(StoredRow {
-                row: u64::from(*row),
-                bytes: self.body_beside(*row, wanted, &mut last)?,
-                superseded: !none && superseded.contains(*row),
-            })?;
         }
         Ok(())
     }

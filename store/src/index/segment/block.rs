@@ -277,6 +277,7 @@ impl<'a> Entries<'a> {
     }
 
     /// Passes over the next key.
+    #[inline]
     pub fn skip_key(&mut self) -> Result<(), Damaged> {
         self.number()?;
         let len = self.number()? as usize;
@@ -307,6 +308,7 @@ impl<'a> Entries<'a> {
         Ok(number)
     }
 
+    #[inline]
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], Damaged> {
         let (bytes, rest) = self.rest.split_at_checked(len).ok_or(Damaged)?;
         self.rest = rest;

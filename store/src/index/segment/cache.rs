@@ -1,6 +1,6 @@
 //! A bounded cache of what was read from files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use super::interior::Interior;
 use crate::ids::Id;
 use crate::index::Edge;
 use crate::row_bytes::RowBytes;
-use crate::row_files::RowBlock;
+use crate::row_files::{Places as RowPlaces, RowBlock};
 
 /// Bookkeeping of an entry.
-const ENTRY: usize = 64;
+const ENTRY: usize = 96;
 
 /// Something read from a file.
 #[derive(Clone)]
@@ -23,6 +23,7 @@ pub(crate) enum Cached {
     Interior(Arc<Interior>),
     Rows(Arc<RoaringBitmap>),
     Block(Arc<RowBlock>),
+    Places(RowPlaces),
     Edge(Arc<Edge>),
     /// An id or a revision, and the newest row that has it.
     Newest(Box<Id>, u32),
@@ -51,12 +52,22 @@ impl Hasher for Places {
     }
 }
 
-type Entries = HashMap<(u64, u64), (Cached, usize), BuildHasherDefault<Places>>;
+struct Entry {
+    cached: Cached,
+    size: usize,
+    /// It was asked for since it came, or since its last chance.
+    used: bool,
+}
 
-/// Keeps about as many bytes as it may, the recently used ones.
+/// A file, and an offset in it.
+pub(crate) type Place = (u64, u64);
+type Entries = HashMap<Place, Entry, BuildHasherDefault<Places>>;
+
+/// Keeps as many bytes as it may, those that are asked for.
 ///
-/// Two generations: what is used moves into the young one; when that is full
-/// it becomes the old one, and what was in the old one is forgotten.
+/// What came first is forgotten first, but what was asked for meanwhile gets another chance behind
+/// all others. So all of the memory holds what is asked for, nothing moves when it is found, and what
+/// is read once goes soon.
 pub(crate) struct Cache {
     limit: usize,
     inner: Mutex<Inner>,
@@ -65,11 +76,15 @@ pub(crate) struct Cache {
 
 #[derive(Default)]
 struct Inner {
-    young: Entries,
-    old: Entries,
+    entries: Entries,
+    /// All of them, the next to be forgotten first.
+    order: VecDeque<Place>,
     bytes: usize,
     seen: Seen,
 }
+
+/// So many get another chance at most before one is forgotten: then the next one goes, whatever it is.
+const CHANCES: usize = 64;
 
 /// What was there lately without being kept: two filters with a bit for each, of which the older
 /// one is forgotten when the younger one has had its share.
@@ -88,7 +103,7 @@ impl Seen {
     const MARKS: usize = Seen::BITS / 8;
 
     /// True if it was there lately; from now on it was.
-    fn mark(&mut self, place: (u64, u64)) -> bool {
+    fn mark(&mut self, place: Place) -> bool {
         let hash = BuildHasherDefault::<Places>::default().hash_one(place);
         let (word, bit) = (hash as usize % Seen::BITS / 64, 1 << (hash % 64));
         let known = |filter: &[u64]| filter.get(word).is_some_and(|bits| bits & bit != 0);
@@ -123,14 +138,34 @@ impl Cache {
 
     pub fn get(&self, file: u64, offset: u64) -> Option<Cached> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.get((file, offset), self.limit)
+        inner.get((file, offset))
+    }
+
+    /// What `look` sees, if it is there: for a short look that needs nothing of it later.
+    pub fn look<R>(&self, file: u64, offset: u64, look: impl FnOnce(&Cached) -> R) -> Option<R> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.find((file, offset)).map(look)
+    }
+
+    /// As [`Cache::look`] at several places, in turn; none of what is not there.
+    ///
+    /// All of them at once, so that the processor waits for the memory of all of them together.
+    pub fn look_each(
+        &self,
+        places: impl Iterator<Item = Place>,
+        mut look: impl FnMut(usize, Option<&Cached>),
+    ) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, place) in places.enumerate() {
+            look(number, inner.find(place));
+        }
     }
 
     /// The first of two that is there.
-    pub fn get_either(&self, first: (u64, u64), second: (u64, u64)) -> Option<Cached> {
+    pub fn get_either(&self, first: Place, second: Place) -> Option<Cached> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = inner.get(first, self.limit);
-        found.or_else(|| inner.get(second, self.limit))
+        let found = inner.get(first);
+        found.or_else(|| inner.get(second))
     }
 
     pub fn put(&self, file: u64, offset: u64, cached: Cached, size: usize) {
@@ -147,33 +182,62 @@ impl Cache {
         }
     }
 
-    /// True if all of a file of that length may stay here.
+    /// True if so many bytes of one kind may stay here.
     pub fn has_room(&self, bytes: u64) -> bool {
-        bytes <= self.limit as u64 / 4
+        bytes <= self.limit as u64 / 2
     }
 }
 
 impl Inner {
-    fn get(&mut self, key: (u64, u64), limit: usize) -> Option<Cached> {
-        if let Some((cached, _)) = self.young.get(&key) {
-            return Some(cached.clone());
-        }
-        let (cached, size) = self.old.remove(&key)?;
-        self.add(key, cached.clone(), size, limit);
-        Some(cached)
+    fn get(&mut self, place: Place) -> Option<Cached> {
+        self.find(place).cloned()
     }
 
-    fn add(&mut self, key: (u64, u64), cached: Cached, size: usize, limit: usize) {
+    fn find(&mut self, place: Place) -> Option<&Cached> {
+        let entry = self.entries.get_mut(&place)?;
+        if !entry.used {
+            entry.used = true;
+        }
+        Some(&entry.cached)
+    }
+
+    fn add(&mut self, place: Place, cached: Cached, size: usize, limit: usize) {
         // What takes a large part of the cache would only push out the rest.
         if size > limit / 4 {
             return;
         }
-        if self.bytes + size > limit / 2 {
-            self.old = std::mem::take(&mut self.young);
-            self.bytes = 0;
+        self.make_room(size, limit);
+        let entry = Entry {
+            cached,
+            size,
+            used: false,
+        };
+        match self.entries.insert(place, entry) {
+            Some(before) => self.bytes -= before.size,
+            None => self.order.push_back(place),
         }
         self.bytes += size;
-        self.young.insert(key, (cached, size));
+    }
+
+    /// Forgets entries until there is room for so many bytes.
+    fn make_room(&mut self, size: usize, limit: usize) {
+        let mut chances = CHANCES;
+        while self.bytes + size > limit
+            && let Some(place) = self.order.pop_front()
+        {
+            match self.entries.get_mut(&place) {
+                Some(entry) if entry.used && chances > 0 => {
+                    chances -= 1;
+                    entry.used = false;
+                    self.order.push_back(place);
+                }
+                _ => {
+                    let gone = self.entries.remove(&place);
+                    self.bytes -= gone.map_or(0, |entry| entry.size);
+                    chances = CHANCES;
+                }
+            }
+        }
     }
 }
 
@@ -190,7 +254,37 @@ mod tests {
             assert!(cache.get(1, 0).is_some(), "{number}");
         }
         let kept = (0..1000).filter(|n| cache.get(1, *n).is_some()).count();
-        assert!((10..70).contains(&kept), "{kept}");
+        assert!((50..60).contains(&kept), "{kept}");
+        // All of them are asked for, so one of them goes.
+        cache.put(1, 1000, Cached::Bytes(bytes.clone()), bytes.len());
+        assert!(cache.get(1, 1000).is_some());
+        // The same place again takes no more room.
+        for _ in 0..100 {
+            cache.put(1, 1000, Cached::Bytes(bytes.clone()), bytes.len());
+        }
+        let kept = (0..=1000).filter(|n| cache.get(1, *n).is_some()).count();
+        assert!((50..60).contains(&kept), "{kept}");
+    }
+
+    /// What is asked for again and again is there all the time, if it fits.
+    #[test]
+    fn what_fits_stays() {
+        let cache = Cache::new(1 << 20);
+        let bytes = RowBytes::from(vec![0; 1000]);
+        let count = 800;
+        let mut missed = 0;
+        for number in 0..20_u64 * count {
+            let place = number * 7919 % count;
+            if cache.get(1, place).is_none() {
+                missed += 1;
+                cache.put(1, place, Cached::Bytes(bytes.clone()), bytes.len());
+            }
+            // And this one only once.
+            if number % 10 == 0 {
+                cache.put(2, number, Cached::Bytes(bytes.clone()), bytes.len());
+            }
+        }
+        assert!(missed < count * 3 / 2, "{missed}");
     }
 
     #[test]

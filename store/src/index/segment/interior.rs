@@ -94,8 +94,12 @@ impl Interior {
         let (from, to) = match start == &self.first(0)[..self.shared] {
             true => {
                 let head = head(rest);
-                let from = self.heads.partition_point(|other| *other < head);
-                let same = self.heads[from..].partition_point(|other| *other == head);
+                let from = count_less(&self.heads, head);
+                // Mostly none: keys that are drawn at random differ early.
+                let same = match self.heads.get(from) == Some(&head) {
+                    true => self.heads[from..].partition_point(|other| *other == head),
+                    false => 0,
+                };
                 (from, from + same)
             }
             false => (0, self.children.len()),
@@ -108,6 +112,47 @@ impl Interior {
     pub(super) fn size(&self) -> usize {
         self.keys.len() + size_of_val(&*self.children) + size_of_val(&*self.heads)
     }
+}
+
+/// How many of some sorted numbers are less than one. Where they are about evenly spread, as ids are
+/// that are drawn at random, it lies near the place that this tells, and few of them are read.
+fn count_less(sorted: &[u64], number: u64) -> usize {
+    let (Some(least), Some(greatest)) = (sorted.first(), sorted.last()) else {
+        return 0;
+    };
+    if number <= *least {
+        return 0;
+    }
+    if number > *greatest {
+        return sorted.len();
+    }
+    // Now the first one is less, and the last one is not.
+    let (mut low, mut high) = (0, sorted.len() - 1);
+    let share = (number - least) as f64 / (greatest - least) as f64;
+    let guess = ((share * high as f64) as usize).clamp(low, high);
+    let mut step = 2;
+    if sorted[guess] < number {
+        low = guess;
+        while low + step < high {
+            if sorted[low + step] >= number {
+                high = low + step;
+                break;
+            }
+            low += step;
+            step *= 2;
+        }
+    } else {
+        high = guess;
+        while low + step < high {
+            if sorted[high - step] < number {
+                low = high - step;
+                break;
+            }
+            high -= step;
+            step *= 2;
+        }
+    }
+    low + 1 + sorted[low + 1..high].partition_point(|other| *other < number)
 }
 
 /// The first eight bytes as a number, with zeros behind those that are less: of two texts the one
@@ -165,6 +210,31 @@ mod tests {
                     let up_to = here.iter().filter(|first| **first <= key).count();
                     assert_eq!(interior.count_below(key), below, "{key:?}");
                     assert_eq!(interior.count_up_to(key), up_to, "{key:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_counted_however_they_are_spread() {
+        let spread: [fn(u64) -> u64; 6] = [
+            |n| n * 1_000_003,
+            |n| n / 7,
+            |n| n * n * n,
+            |n| 1 << (n % 64).min(n),
+            |n| u64::MAX - 300 + n,
+            |_| 5,
+        ];
+        for of in spread {
+            for count in [0, 1, 2, 3, 10, 200] {
+                let mut sorted: Vec<u64> = (0..count).map(of).collect();
+                sorted.sort_unstable();
+                let near = sorted
+                    .iter()
+                    .flat_map(|n| [n.saturating_sub(1), *n, n.saturating_add(1)]);
+                for number in near.chain([0, 1, u64::MAX / 2, u64::MAX]) {
+                    let less = sorted.iter().filter(|other| **other < number).count();
+                    assert_eq!(count_less(&sorted, number), less, "{number} in {sorted:?}");
                 }
             }
         }

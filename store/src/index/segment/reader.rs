@@ -1,5 +1,7 @@
 //! Reads a segment.
 
+mod ids;
+
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -16,8 +18,8 @@ use crate::row_bytes::RowBytes;
 
 /// Longest block or bitmap; longer ones were never written.
 const MAX_SPAN: u32 = 1 << 30;
-/// Leaves of ids are kept of segments up to this size.
-const SMALL: u64 = 4 << 20;
+/// Bytes of a bitmap without rows, which has nothing but a header.
+const NO_ROWS: u32 = 8;
 /// Trees are never higher.
 const MAX_HEIGHT: u32 = 16;
 
@@ -217,6 +219,14 @@ impl Segment {
         Ok(pairs.collect())
     }
 
+    /// Whether a row is a tombstone.
+    pub fn is_tombstone(&self, row: u32) -> Result<bool> {
+        if self.trailer.tombstones.len <= NO_ROWS {
+            return Ok(false);
+        }
+        Ok(self.tombstones()?.contains(row))
+    }
+
     /// The tombstones of the segment.
     pub fn tombstones(&self) -> Result<Arc<RoaringBitmap>> {
         self.bitmap(self.trailer.tombstones)
@@ -248,6 +258,29 @@ impl Segment {
             }
         }
         Ok(Some((span, next)))
+    }
+
+    /// The leaf that holds a term, if any does.
+    fn leaf_of(&self, part: Part, term: &[u8]) -> Result<Option<Span>> {
+        let tree = self.trailer.trees[part as usize];
+        if tree.height == 0 {
+            return Ok(None);
+        }
+        let child = |block: &Interior| block.child(block.count_up_to(term).saturating_sub(1));
+        let mut span = tree.root;
+        for _ in 1..tree.height {
+            let known = self
+                .cache
+                .look(self.number, span.offset, |cached| match cached {
+                    Cached::Interior(block) => Some(child(block)),
+                    _ => None,
+                });
+            span = match known.flatten() {
+                Some(span) => span,
+                None => child(&*self.interior(span)?),
+            };
+        }
+        Ok(Some(span))
     }
 
     /// The leaf with the last term before `key`, and its own first key, if it
@@ -284,7 +317,7 @@ impl Segment {
         keep: bool,
         visit: &mut dyn FnMut(Rows<'_>),
     ) -> Result<()> {
-        let Some((span, _)) = self.place(part, term)? else {
+        let Some(span) = self.leaf_of(part, term)? else {
             return Ok(());
         };
         let block = match keep {
@@ -299,54 +332,6 @@ impl Segment {
             Some(payload) => self.rows_at(&block, payload, span, None, visit),
             None => Ok(()),
         }
-    }
-
-    /// As [`Segment::get`] in both parts, of the term of an id or of a revision,
-    /// which most segments do not have.
-    /// `hash`: its [`filter_hash`](super::filter_hash).
-    pub fn get_id(&self, term: &[u8], hash: u64, visit: &mut dyn FnMut(Rows<'_>)) -> Result<()> {
-        let pages = self.trailer.filter.len as usize / filter::PAGE;
-        if pages == 0 {
-            return Ok(());
-        }
-        let (page, group) = filter::place(hash, pages);
-        let (chunk, within) = (page / filter::CHUNK, page % filter::CHUNK);
-        let chunk = self.filter_chunk(chunk, pages)?;
-        let page = chunk.get(within * filter::PAGE..).unwrap_or_default();
-        if filter::may_have(page, group, hash) {
-            // Ids are drawn at random: of many, the next one is in another leaf.
-            let keep = self.len <= SMALL;
-            for part in Part::BOTH {
-                self.get_from(part, term, keep, visit)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Some pages of the filter, of so many, that are read and kept together.
-    fn filter_chunk(&self, chunk: usize, pages: usize) -> Result<RowBytes> {
-        let first = chunk * filter::CHUNK;
-        let offset = self.filter_page(first as u64)?.offset;
-        if let Some(Cached::Bytes(bytes)) = self.cache.get(self.number, offset) {
-            return Ok(bytes);
-        }
-        let mut bytes = Vec::with_capacity(filter::CHUNK * filter::PAGE);
-        for page in first..pages.min(first + filter::CHUNK) {
-            bytes.extend_from_slice(&self.load(self.filter_page(page as u64)?)?);
-        }
-        let bytes = RowBytes::from(bytes);
-        let cached = Cached::Bytes(bytes.clone());
-        self.cache.put(self.number, offset, cached, bytes.len());
-        Ok(bytes)
-    }
-
-    fn filter_page(&self, page: u64) -> Result<Span> {
-        let start = self.trailer.filter.offset;
-        let offset = start.checked_add(page * filter::STRIDE);
-        Ok(Span {
-            offset: offset.ok_or_else(|| self.damaged(start))?,
-            len: filter::PAGE as u32,
-        })
     }
 
     /// Whether there is a term in `from..to`.
@@ -429,7 +414,7 @@ impl Segment {
         Ok(())
     }
 
-    /// The rows of all terms of `from..to`.
+    /// The rows of all terms of `from..to`; short lists of several terms come together.
     pub fn rows_between(
         &self,
         part: Part,
@@ -437,6 +422,7 @@ impl Segment {
         to: &[u8],
         visit: &mut dyn FnMut(Rows<'_>),
     ) -> Result<()> {
+        let mut few = Vec::new();
         let mut start: Arc<[u8]> = from.into();
         while let Some((span, next)) = self.descend(part, &start)? {
             let block = self.leaf(span)?;
@@ -454,12 +440,38 @@ impl Segment {
             entries.seek(&start, skip_rows).map_err(broken)?;
             while !entries.is_done() && entries.position() < end {
                 entries.skip_key().map_err(broken)?;
-                self.rows(&mut entries, span, visit)?;
+                let count = entries.number().map_err(broken)? as usize;
+                if count > FEW {
+                    let list = entries.span().map_err(broken)?;
+                    visit(Rows::Many(&*self.bitmap(list)?));
+                } else {
+                    self.few_rows(&mut entries, count, &mut few)
+                        .map_err(broken)?;
+                }
             }
+            visit(Rows::Few(&few));
+            few.clear();
             match next {
                 Some(next) if *next < *to => start = self.further(&start, next, span)?,
                 _ => break,
             }
+        }
+        Ok(())
+    }
+
+    /// Appends a list of so many rows that stands beside its term.
+    #[inline]
+    fn few_rows(
+        &self,
+        entries: &mut Entries<'_>,
+        count: usize,
+        rows: &mut Vec<u32>,
+    ) -> std::result::Result<(), Damaged> {
+        let mut row = self.trailer.first;
+        for _ in 0..count {
+            let gap = u32::try_from(entries.number()?).map_err(|_| Damaged)?;
+            row = row.checked_add(gap).ok_or(Damaged)?;
+            rows.push(row);
         }
         Ok(())
     }
@@ -675,12 +687,17 @@ mod tests {
                     assert_eq!(found, wanted, "{from}..{to} of {terms}");
                 }
                 let mut count = 0;
+                let (low, high) = (term(from), term(to.max(from)));
                 segment
-                    .rows_between(Part::Present, &term(from), &term(to.max(from)), &mut |_| {
-                        count += 1;
+                    .rows_between(Part::Present, &low, &high, &mut |rows| {
+                        count += match rows {
+                            Rows::Few(rows) => rows.len() as u64,
+                            Rows::Many(rows) => rows.len(),
+                        };
                     })
                     .expect("reads");
-                assert_eq!(count, wanted.len(), "{from}..{to} of {terms}");
+                let rows = wanted.iter().map(|number| u64::from(number % 40 + 1));
+                assert_eq!(count, rows.sum::<u64>(), "{from}..{to} of {terms}");
                 let any = segment.has_between(Part::Present, &term(from), &term(to.max(from)));
                 assert_eq!(
                     any.expect("reads"),

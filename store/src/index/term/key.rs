@@ -262,29 +262,41 @@ pub(crate) fn ref_key(id: &str) -> Option<Vec<u8>> {
 }
 
 /// Appends the key of a ref; false, and nothing appended, if it is not well-formed.
-fn write_ref_key(id: &str, out: &mut Vec<u8>) -> bool {
-    let start = out.len();
+pub(super) fn write_ref_key(id: &str, out: &mut Vec<u8>) -> bool {
     let (fours, rest) = id.as_bytes().as_chunks::<4>();
-    if fours.len() != 8 || !rest.is_empty() {
+    let Ok(fours) = <&[[u8; 4]; 8]>::try_from(fours) else {
         return false;
+    };
+    let mut key = [REF; 25];
+    let mut wrong = !rest.is_empty();
+    for (four, bytes) in fours.iter().zip(key[1..].as_chunks_mut::<3>().0) {
+        let digits = four.map(|byte| u32::from(DIGITS[usize::from(byte)]));
+        let [a, b, c, d] = digits;
+        wrong |= (a | b | c | d) > 0x3f;
+        let bits = a << 18 | b << 12 | c << 6 | d;
+        bytes.copy_from_slice(&bits.to_be_bytes()[1..]);
     }
-    out.push(REF);
-    for four in fours {
-        let mut bits = 0_u32;
-        for byte in four {
-            let Some(digit) = digit(*byte) else {
-                out.truncate(start);
-                return false;
-            };
-            bits = bits << 6 | u32::from(digit);
-        }
-        out.extend_from_slice(&bits.to_be_bytes()[1..]);
+    if !wrong {
+        out.extend_from_slice(&key);
     }
-    true
+    !wrong
 }
 
+/// What [`digit`] tells of each byte; greater than all digits if it is none.
+const DIGITS: [u8; 256] = {
+    let mut digits = [0xff; 256];
+    let mut byte = 0;
+    while byte < digits.len() {
+        if let Some(digit) = digit(byte as u8) {
+            digits[byte] = digit;
+        }
+        byte += 1;
+    }
+    digits
+};
+
 /// The place of a character of an id among all, in the order of their bytes.
-fn digit(byte: u8) -> Option<u8> {
+const fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'A'..=b'Z' => Some(byte - b'A' + 10),

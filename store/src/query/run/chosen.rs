@@ -197,14 +197,26 @@ impl<E: From<QueryError>> Chosen<E> {
             return Ok(Vec::new());
         }
         let mut taken = Vec::new();
-        if let Order::Sorted { rows, next } = &mut self.order {
-            taken.extend(next.take(max));
-            let left = max - taken.len();
-            if left > 0 {
-                rows.take_rows(left, &mut taken);
-            }
-        }
         while taken.len() < max {
+            let left = max - taken.len();
+            match &mut self.order {
+                Order::Sorted { rows, next } => {
+                    let before = taken.len();
+                    taken.extend(next.take(left));
+                    let left = left - (taken.len() - before);
+                    if left > 0 {
+                        rows.take_rows(left, &mut taken);
+                    }
+                    if taken.len() > before {
+                        continue;
+                    }
+                }
+                Order::Up(rows) => {
+                    taken.extend(rows.take(left));
+                    break;
+                }
+                _ => {}
+            }
             match self.next_row()? {
                 Some(row) => taken.push(row),
                 None => break,
