@@ -5,17 +5,23 @@ use std::cell::UnsafeCell;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Sizes differ by so much.
+/// Small sizes differ by so much.
 const STEP: usize = 16;
 
 /// Alignment of the blocks of the lists: what the system gives without more ado.
 const ALIGN: usize = 8;
 
-/// Number of sizes.
-const SIZES: usize = 32;
+/// Number of small sizes.
+const SMALL: usize = 32;
 
-/// Largest block that is kept.
-const LARGEST: usize = STEP * SIZES;
+/// Number of sizes. Above the small ones there are four to each power of two.
+const SIZES: usize = SMALL + 12;
+
+/// Largest small block.
+const LARGEST_SMALL: usize = STEP * SMALL;
+
+/// Largest block that is kept: most records and answers are shorter.
+const LARGEST: usize = 4096;
 
 /// Bytes that a list holds at most.
 const KEPT: usize = 64 << 10;
@@ -131,12 +137,39 @@ struct Free {
     next: Option<NonNull<Free>>,
 }
 
+/// Which list a small block belongs to.
+#[inline]
+fn small_number(layout: Layout) -> Option<usize> {
+    // A size of 0 wraps around and is none of them.
+    let number = layout.size().wrapping_sub(1) / STEP;
+    (number < SMALL && layout.align() <= ALIGN).then_some(number)
+}
+
 /// Which list a block belongs to; none for those of the system.
 #[inline]
 fn size_number(layout: Layout) -> Option<usize> {
-    // A size of 0 wraps around and is none of them.
-    let number = layout.size().wrapping_sub(1) / STEP;
-    (number < SIZES && layout.align() <= ALIGN).then_some(number)
+    small_number(layout).or_else(|| larger_number(layout))
+}
+
+/// The same for one that is not small.
+#[inline]
+fn larger_number(layout: Layout) -> Option<usize> {
+    let last = layout.size().wrapping_sub(1);
+    if layout.align() > ALIGN || !(LARGEST_SMALL..LARGEST).contains(&last) {
+        return None;
+    }
+    let power = last.ilog2();
+    let quarter = (last >> (power - 2)) % 4;
+    Some(SMALL + (power - LARGEST_SMALL.ilog2()) as usize * 4 + quarter)
+}
+
+/// The size of all blocks of a list.
+#[inline]
+fn size_of_all(number: usize) -> usize {
+    match number.checked_sub(SMALL) {
+        None => (number + 1) * STEP,
+        Some(quarters) => ((5 + quarters % 4) * (LARGEST_SMALL / 4)) << (quarters / 4),
+    }
 }
 
 /// The layout of all blocks of a list.
@@ -144,7 +177,7 @@ fn size_number(layout: Layout) -> Option<usize> {
 fn whole(number: usize) -> Layout {
     const { assert!(LARGEST <= isize::MAX as usize && ALIGN.is_power_of_two()) };
     // SAFETY: the alignment is a power of two, and the size is at most `LARGEST`.
-    unsafe { Layout::from_size_align_unchecked((number + 1) * STEP, ALIGN) }
+    unsafe { Layout::from_size_align_unchecked(size_of_all(number), ALIGN) }
 }
 
 impl Lists {
@@ -160,10 +193,34 @@ impl Lists {
     /// As `GlobalAlloc::alloc`, by one thread at a time.
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some(number) = size_number(layout) else {
-            // SAFETY: passed on unchanged.
-            return unsafe { System.alloc(layout) };
-        };
+        // SAFETY: passed on unchanged; a small block is of that list.
+        unsafe {
+            match small_number(layout) {
+                Some(number) => self.alloc_of(number),
+                None => self.alloc_larger(layout),
+            }
+        }
+    }
+
+    /// Out of line: it would stand at most places that allocate.
+    ///
+    /// # Safety
+    /// As [`Lists::alloc`].
+    #[inline(never)]
+    unsafe fn alloc_larger(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on unchanged; a block is of the list of its size.
+        unsafe {
+            match larger_number(layout) {
+                Some(number) => self.alloc_of(number),
+                None => System.alloc(layout),
+            }
+        }
+    }
+
+    /// # Safety
+    /// By one thread at a time.
+    #[inline]
+    unsafe fn alloc_of(&self, number: usize) -> *mut u8 {
         // SAFETY: nobody else uses the lists meanwhile, and what is in a list is a free block
         // that begins with a `Free`.
         unsafe {
@@ -171,7 +228,7 @@ impl Lists {
             match list.first {
                 Some(free) => {
                     list.first = free.as_ref().next;
-                    list.kept -= (number + 1) * STEP;
+                    list.kept -= size_of_all(number);
                     free.as_ptr().cast()
                 }
                 None => System.alloc(whole(number)),
@@ -183,15 +240,37 @@ impl Lists {
     /// As `GlobalAlloc::dealloc`, by one thread at a time.
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let Some(number) = size_number(layout) else {
-            // SAFETY: passed on unchanged.
-            return unsafe { System.dealloc(block, layout) };
-        };
+        // SAFETY: passed on unchanged; a small block is of that list.
+        unsafe {
+            match small_number(layout) {
+                Some(number) => self.dealloc_of(number, block),
+                None => self.dealloc_larger(block, layout),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Lists::dealloc`].
+    #[inline(never)]
+    unsafe fn dealloc_larger(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: passed on unchanged; a block is of the list of its size.
+        unsafe {
+            match larger_number(layout) {
+                Some(number) => self.dealloc_of(number, block),
+                None => System.dealloc(block, layout),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Lists::dealloc`], of a block of that list.
+    #[inline]
+    unsafe fn dealloc_of(&self, number: usize, block: *mut u8) {
         // SAFETY: nobody else uses the lists meanwhile; the block is free now, large enough for
         // a `Free` and aligned to `ALIGN`, and of the layout `whole(number)`.
         unsafe {
             let list = &mut (*self.0.get())[number];
-            let size = (number + 1) * STEP;
+            let size = size_of_all(number);
             if list.kept + size > KEPT {
                 System.dealloc(block, whole(number));
                 return;
@@ -280,7 +359,19 @@ mod tests {
         assert_eq!(size_number(layout(16)), Some(0));
         assert_eq!(size_number(layout(17)), Some(1));
         assert_eq!(size_number(layout(512)), Some(31));
-        assert_eq!(size_number(layout(513)), None);
+        assert_eq!(size_number(layout(513)), Some(32));
+        assert_eq!(size_number(layout(4096)), Some(SIZES - 1));
+        assert_eq!(size_number(layout(4097)), None);
+        // The least that a block has room for is one more than the list before has.
+        let mut before = 0;
+        for number in 0..SIZES {
+            let size = size_of_all(number);
+            assert_eq!(size_number(layout(before + 1)), Some(number));
+            assert_eq!(size_number(layout(size)), Some(number));
+            assert!(size.is_multiple_of(ALIGN) && before < size);
+            before = size;
+        }
+        assert_eq!(before, LARGEST);
         let wide = Layout::from_size_align(16, 64).unwrap();
         assert_eq!(size_number(wide), None);
     }
@@ -307,7 +398,7 @@ mod tests {
             for step in 0..20_000 {
                 match random(3) {
                     0 => {
-                        let (size, mark) = (1 + random(700), step as u8);
+                        let (size, mark) = (1 + random(5000), step as u8);
                         let block = lists.alloc(layout(size));
                         assert!(!block.is_null());
                         block.write_bytes(mark, size);
@@ -320,7 +411,7 @@ mod tests {
                     }
                     2 if !live.is_empty() => {
                         let (block, old, mark) = live.swap_remove(random(live.len()));
-                        let size = 1 + random(700);
+                        let size = 1 + random(5000);
                         let block = lists.realloc(block, layout(old), size);
                         assert!(!block.is_null());
                         check(&(block, old.min(size), mark));

@@ -1,7 +1,7 @@
 //! The allocator of components.
 //!
 //! A crossing between components allocates a few small blocks on each side and frees them at
-//! once, and so does the heap of the VM. [`Blocks`] keeps freed blocks of up to 512 bytes in
+//! once, and so does the heap of the VM. [`Blocks`] keeps freed blocks of up to 4 KiB in
 //! lists, one for each size, and hands them out again in a few instructions; all else, and what
 //! a list cannot take, goes to the allocator of the system. A list holds 64 KiB at most, so that
 //! memory of one size comes back for others.
