@@ -1,21 +1,18 @@
 //! Answers made of stored bytes.
 
 use mix_plugin_sdk::mix_value::msgpack::Writer;
-use mix_plugin_sdk::{Encoded, Failure, IntoValue, Value};
+use mix_plugin_sdk::{Failure, Outgoing, Value};
 use mix_store::Record;
 
 /// A record, or null.
-pub(crate) fn record_or_null(record: Option<Record>) -> Result<Encoded, Failure> {
-    match record {
-        Some(record) => Ok(Encoded(record.encoded().to_vec())),
-        None => Value::Null.encode(),
-    }
+pub(crate) fn record_or_null(record: Option<Record>) -> Outgoing {
+    Outgoing::of(record.as_ref().map_or(NULL, |record| record.encoded()))
 }
 
 /// An array of encoded values.
 pub(crate) fn array<'a>(
     items: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     let mut rows = Rows::with_room(HEAD, items.clone().map(<[u8]>::len).sum());
     items.for_each(|item| rows.push(item));
     rows.into_array()
@@ -25,7 +22,7 @@ pub(crate) fn array<'a>(
 /// Each is copied once: what is left of the block in which a record was read is not kept.
 #[derive(Debug)]
 pub(crate) struct Rows {
-    bytes: Vec<u8>,
+    bytes: Outgoing,
     /// Where the first value begins.
     head: usize,
     count: usize,
@@ -33,6 +30,8 @@ pub(crate) struct Rows {
 
 /// Length of what an array of 16 to 65,535 values begins with.
 const HEAD: usize = 3;
+/// Most bytes of a mark.
+const MARK: usize = 5;
 
 impl Rows {
     /// Rows of one array.
@@ -46,8 +45,9 @@ impl Rows {
     }
 
     fn with_room(head: usize, bytes: usize) -> Rows {
-        let mut room = Vec::with_capacity(head + bytes);
-        room.resize(head, 0);
+        let mut room = Outgoing::with_room(head + bytes);
+        // No longer than this is what it begins with.
+        room.extend(&[0; HEAD + MARK][..head]);
         Rows {
             bytes: room,
             head,
@@ -56,7 +56,7 @@ impl Rows {
     }
 
     pub fn push(&mut self, value: &[u8]) {
-        self.bytes.extend_from_slice(value);
+        self.bytes.extend(value);
         self.count += 1;
     }
 
@@ -71,25 +71,27 @@ impl Rows {
     }
 
     /// All of them as a part of an answer, behind the mark that the next part is asked with.
-    pub fn into_part(self, mark: Option<u32>) -> Result<Encoded, Failure> {
+    pub fn into_part(self, mark: Option<u32>) -> Result<Outgoing, Failure> {
         let mut head = array_head(self.count + 1)?;
         head.extend_from_slice(&mark_bytes(mark));
         Ok(self.behind_head(head))
     }
 
     /// All of them as one array.
-    pub fn into_array(self) -> Result<Encoded, Failure> {
+    pub fn into_array(self) -> Result<Outgoing, Failure> {
         let head = array_head(self.count)?;
         Ok(self.behind_head(head))
     }
 
-    fn behind_head(mut self, head: Vec<u8>) -> Encoded {
+    fn behind_head(mut self, head: Vec<u8>) -> Outgoing {
         if head.len() == self.head {
             self.bytes[..self.head].copy_from_slice(&head);
-        } else {
-            drop(self.bytes.splice(..self.head, head));
+            return self.bytes;
         }
-        Encoded(self.bytes)
+        let mut moved = Outgoing::with_room(head.len() + self.size());
+        moved.extend(&head);
+        moved.extend(&self.bytes[self.head..]);
+        moved
     }
 }
 
@@ -131,7 +133,7 @@ pub(crate) fn refs(records: &[Record]) -> Result<Vec<Value>, Failure> {
 }
 
 /// The records themselves.
-pub(crate) fn records(records: &[Record]) -> Result<Encoded, Failure> {
+pub(crate) fn records(records: &[Record]) -> Result<Outgoing, Failure> {
     array(records.iter().map(|record| &**record.encoded()))
 }
 
@@ -154,14 +156,17 @@ mod tests {
             };
             let array = rows(Rows::new());
             let size = array.size();
-            let Encoded(array) = array.into_array().unwrap();
+            let array = array.into_array().unwrap().into_bytes();
             let expected = msgpack::encode(&Value::Array(values.clone())).unwrap();
             assert_eq!(array, expected);
             assert!(array.len() > size);
             // The same as a part, whether its mark is the expected one or another.
             for mark in [None, Some(7), Some(70_000)] {
                 for said in [None, Some(7)] {
-                    let Encoded(part) = rows(Rows::behind(said, 100)).into_part(mark).unwrap();
+                    let part = rows(Rows::behind(said, 100))
+                        .into_part(mark)
+                        .unwrap()
+                        .into_bytes();
                     let mut items = values.clone();
                     items.insert(0, mark.map_or(Value::Null, |mark| Value::Int(mark.into())));
                     assert_eq!(part, msgpack::encode(&Value::Array(items)).unwrap());

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use mix_file_path::folder_name;
 use mix_plugin_sdk::{Failure, Map, Value};
 use mix_remote_database::{RemoteMain, is_main_database};
-use mix_store::{AsOf, Database, OpenOptions, SaveOptions, StoreError, Sync, View};
+use mix_store::{AsOf, Database, OpenOptions, Record, SaveOptions, StoreError, Sync, View};
 
 use crate::failures::failure;
 use crate::session::Session;
@@ -49,6 +49,14 @@ impl Target {
         self.database
             .view_as_of(self.as_of.as_ref())
             .map_err(failure)
+    }
+
+    /// The record a ref stands for at that moment.
+    pub fn get(&self, id: &str) -> Result<Option<Record>, Failure> {
+        match self.as_of {
+            None => self.database.get_one(id).map_err(failure),
+            Some(_) => self.view()?.get(id).map_err(failure),
+        }
     }
 
     /// How the value says that records are saved, in the name of whom the session is for.

@@ -102,7 +102,7 @@ pub(crate) async fn save(
         }
         Want::Records => {
             let rows = match projection {
-                None => records(&saved)?,
+                None => records(&saved)?.encode()?,
                 Some(projection) => project(&saved, view, &projection)?,
             };
             answer(Some(("records", rows)), &watermark)
@@ -147,7 +147,7 @@ fn project(saved: &[Record], view: View, projection: &Pipeline) -> Result<Encode
     loop {
         let batch = execution.next_batch(100).map_err(failure)?;
         if batch.is_empty() {
-            return rows.into_array();
+            return rows.into_array()?.encode();
         }
         for item in batch {
             rows.push(&encode(item)?);
@@ -223,7 +223,7 @@ pub(crate) async fn query(
             }
         }
     }
-    answer(Some(("rows", rows.into_array()?)), &watermark)
+    answer(Some(("rows", rows.into_array()?.encode()?)), &watermark)
 }
 
 pub(crate) async fn parse(

@@ -19,6 +19,7 @@ mod answers;
 mod databases;
 mod failures;
 mod http;
+mod id;
 mod maintenance;
 mod parts;
 mod querying;
@@ -30,6 +31,7 @@ mod writing;
 
 use mix_plugin_sdk::{Map, Value, shared_family};
 
+use id::Id;
 use session::Session;
 
 #[global_allocator]
@@ -39,9 +41,9 @@ shared_family! {
     session Session = Session::open;
 
     /// The current version of a record, or exactly a revision; null without one.
-    start "$db_get_one" = reading::get_one(Value, Value);
+    start "$db_get_one" = reading::get_one(Value, Id);
     /// As `$db_get_one`, position by position, all of one moment.
-    start "$db_get_a" = reading::get_many(Value, Vec<Value>);
+    start "$db_get_a" = reading::get_many(Value, Vec<Id>);
     /// Saves a record and gives what is stored.
     start "$db_save_one" = writing::save_one(Value, Value);
     /// Saves records as one commit and gives their refs.
@@ -89,9 +91,9 @@ shared_family! {
     /// For HTTP endpoints: sets flags, purges, prunes, compacts, reindexes or flushes.
     start "$db_http_modify" = maintenance::modify(Value, Map);
     /// The short way of `$db_get_one`: where the database is open and up to date.
-    call "$db_get_one?" = reading::get_one_at_once(Value, Value);
+    call "$db_get_one?" = reading::get_one_at_once(Value, Id);
     /// The short way of `$db_get_a`.
-    call "$db_get_a?" = reading::get_many_at_once(Value, Vec<Value>);
+    call "$db_get_a?" = reading::get_many_at_once(Value, Vec<Id>);
     /// The short way of `$db_getWatermark`.
     call "$db_getWatermark?" = reading::watermark_at_once(Value);
     /// `$db_fromAST_result` in parts: the first rows, and what the next ones are asked with.

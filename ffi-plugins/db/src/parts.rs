@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mix_plugin_sdk::{Encoded, Failure, Map, Value, sleep};
+use mix_plugin_sdk::{Failure, Map, Outgoing, Value, sleep};
 use mix_store::View;
 use mix_store::query::{Execution, QueryItem};
 
@@ -201,7 +201,7 @@ pub(crate) async fn first(
     database: Value,
     clauses: Vec<Value>,
     map: Map,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     let target = resolve_to_read(&session, &database)?;
     begin(&session, execution(&session, &target, clauses, &map)?)
 }
@@ -211,12 +211,12 @@ pub(crate) fn first_at_once(
     database: Value,
     clauses: Vec<Value>,
     map: Map,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     let target = at_hand(session, &database)?;
     begin(session, execution(session, &target, clauses, &map)?)
 }
 
-fn begin(session: &Session, execution: Execution<View>) -> Result<Encoded, Failure> {
+fn begin(session: &Session, execution: Execution<View>) -> Result<Outgoing, Failure> {
     let mut query = Query::new(execution);
     // A query that fails before its first row does so when it is read, as a stream does.
     let part = query.part(FIRST, None).map_err(|_| Failure::waits())?;
@@ -234,7 +234,7 @@ pub(crate) async fn next(
     _database: Value,
     mark: i64,
     most: i64,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     loop {
         if let Some(part) = step(&session.queries, mark, most)? {
             return Ok(part);
@@ -249,13 +249,13 @@ pub(crate) fn next_at_once(
     _database: Value,
     mark: i64,
     most: i64,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     step(&session.queries, mark, most)?.ok_or_else(Failure::waits)
 }
 
 /// The next part of a query, of at most so many rows; none if it is empty and more may follow.
 /// Who wants no rows gives the query up.
-fn step(queries: &Queries, mark: i64, most: i64) -> Result<Option<Encoded>, Failure> {
+fn step(queries: &Queries, mark: i64, most: i64) -> Result<Option<Outgoing>, Failure> {
     let most = usize::try_from(most).unwrap_or(0).min(MOST);
     if most == 0 {
         queries.remove(mark);

@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use mix_plugin_sdk::{Encoded, Failure, Value, sleep};
-use mix_store::{Subscription, id_argument};
+use mix_plugin_sdk::{Failure, Outgoing, Value, sleep};
+use mix_store::Subscription;
 
 use crate::answers::{NULL, array, record_or_null};
 use crate::databases::{Target, at_hand, resolve, resolve_to_read};
 use crate::failures::failure;
+use crate::id::Id;
 use crate::session::{Session, Waiting};
 
 /// How often a waiting run looks whether another process committed something.
@@ -22,46 +23,44 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(crate) async fn get_one(
     session: Rc<Session>,
     database: Value,
-    id: Value,
-) -> Result<Encoded, Failure> {
+    id: Id,
+) -> Result<Outgoing, Failure> {
     one(&resolve_to_read(&session, &database)?, &id)
 }
 
 pub(crate) fn get_one_at_once(
     session: &Rc<Session>,
     database: Value,
-    id: Value,
-) -> Result<Encoded, Failure> {
+    id: Id,
+) -> Result<Outgoing, Failure> {
     one(&at_hand(session, &database)?, &id)
 }
 
-fn one(target: &Target, id: &Value) -> Result<Encoded, Failure> {
-    let id = id_argument(id).map_err(failure)?;
-    record_or_null(target.view()?.get(id.as_str()).map_err(failure)?)
+fn one(target: &Target, id: &Id) -> Result<Outgoing, Failure> {
+    Ok(record_or_null(id.with_text(|id| target.get(id))?))
 }
 
 pub(crate) async fn get_many(
     session: Rc<Session>,
     database: Value,
-    ids: Vec<Value>,
-) -> Result<Encoded, Failure> {
+    ids: Vec<Id>,
+) -> Result<Outgoing, Failure> {
     many(&resolve_to_read(&session, &database)?, &ids)
 }
 
 pub(crate) fn get_many_at_once(
     session: &Rc<Session>,
     database: Value,
-    ids: Vec<Value>,
-) -> Result<Encoded, Failure> {
+    ids: Vec<Id>,
+) -> Result<Outgoing, Failure> {
     many(&at_hand(session, &database)?, &ids)
 }
 
-fn many(target: &Target, ids: &[Value]) -> Result<Encoded, Failure> {
+fn many(target: &Target, ids: &[Id]) -> Result<Outgoing, Failure> {
     let view = target.view()?;
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
-        let id = id_argument(id).map_err(failure)?;
-        found.push(view.get(id.as_str()).map_err(failure)?);
+        found.push(id.with_text(|id| view.get(id).map_err(failure))?);
     }
     array(
         found

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use mix_plugin_sdk::mix_value::{Ref, escjson, msgpack};
-use mix_plugin_sdk::{Caller, Encoded, Failure, Map, Value};
+use mix_plugin_sdk::{Caller, Encoded, Failure, IntoValue, Map, Value};
 
+use crate::id::Id;
 use crate::session::{Session, Waiting};
 use crate::{http, parts, querying, reading, writing};
 
@@ -34,8 +35,9 @@ fn database() -> Value {
     v(r#"{"type":"rmx","scope":"session","db":"s"}"#)
 }
 
-fn decoded(result: Result<Encoded, Failure>) -> Value {
-    msgpack::decode(&result.expect("succeeds").0).expect("decodes")
+fn decoded(result: Result<impl IntoValue, Failure>) -> Value {
+    let Encoded(bytes) = result.encode().expect("succeeds");
+    msgpack::decode(&bytes).expect("decodes")
 }
 
 fn map(text: &str) -> Map {
@@ -79,7 +81,11 @@ fn records_are_saved_read_and_deleted() {
     let text = Value::from(id.as_ref_value().expect("a ref").as_str());
     for id in [id.clone(), text] {
         assert_eq!(
-            decoded(now(reading::get_one(session.clone(), database(), id))),
+            decoded(now(reading::get_one(
+                session.clone(),
+                database(),
+                id.into()
+            ))),
             saved
         );
     }
@@ -98,7 +104,7 @@ fn records_are_saved_read_and_deleted() {
     let both = decoded(now(reading::get_many(
         session.clone(),
         database(),
-        vec![missing.clone(), id.clone()],
+        vec![missing.clone().into(), id.clone().into()],
     )));
     assert_eq!(
         both.as_array().map(|both| (&both[0], &both[1])),
@@ -122,7 +128,7 @@ fn records_are_saved_read_and_deleted() {
         decoded(now(reading::get_one(
             session.clone(),
             database(),
-            id.clone()
+            id.clone().into()
         ))),
         Value::Null
     );
@@ -145,8 +151,13 @@ fn records_are_saved_read_and_deleted() {
 #[test]
 fn failures_have_the_codes_of_the_store_and_of_programs() {
     let session = session();
-    let get =
-        |database: &str, id: Value| codes(now(reading::get_one(session.clone(), v(database), id)));
+    let get = |database: &str, id: Value| {
+        codes(now(reading::get_one(
+            session.clone(),
+            v(database),
+            id.into(),
+        )))
+    };
     let id = || Value::from("x");
     for database in [
         "1",
@@ -171,7 +182,11 @@ fn failures_have_the_codes_of_the_store_and_of_programs() {
     assert_eq!(get(options, id()), pair("ERR_DB", "bad_option"));
     for bad in [Value::Null, Value::from(""), Value::Int(1)] {
         assert_eq!(
-            codes(now(reading::get_one(session.clone(), database(), bad))),
+            codes(now(reading::get_one(
+                session.clone(),
+                database(),
+                bad.into()
+            ))),
             pair("ERR_EXPECTED_REF", "expected_ref")
         );
     }
@@ -321,11 +336,15 @@ fn what_is_at_hand_has_a_short_way() {
     let one = decoded(reading::get_one_at_once(
         &session,
         database(),
-        ids[7].clone(),
+        ids[7].clone().into(),
     ));
     assert_eq!(one.get("n"), Some(&Value::Int(7)));
     let absent = Value::from("x".repeat(32));
-    let both = reading::get_many_at_once(&session, database(), vec![ids[8].clone(), absent]);
+    let both = reading::get_many_at_once(
+        &session,
+        database(),
+        vec![ids[8].clone().into(), absent.into()],
+    );
     let both = decoded(both);
     let both = both.as_array().expect("records");
     assert_eq!(both[0].get("n"), Some(&Value::Int(8)));
@@ -334,12 +353,12 @@ fn what_is_at_hand_has_a_short_way() {
         reading::watermark_at_once(&session, database()),
         now(reading::watermark(session.clone(), database()))
     );
-    let error = reading::get_one_at_once(&session, database(), Value::from(""));
+    let error = reading::get_one_at_once(&session, database(), Id::from(Value::from("")));
     assert_eq!(codes(error), pair("ERR_EXPECTED_REF", "expected_ref"));
 }
 
 /// The items of a part, and the mark before them.
-fn part(answer: Result<Encoded, Failure>) -> (Vec<Value>, Option<i64>) {
+fn part(answer: Result<impl IntoValue, Failure>) -> (Vec<Value>, Option<i64>) {
     let Value::Array(mut items) = decoded(answer) else {
         panic!("a part is an array");
     };

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use mix_plugin_sdk::{Encoded, Failure, Value};
+use mix_plugin_sdk::{Failure, Outgoing, Value};
 use mix_store::{Database, Record, StoreError, id_argument};
 
 use crate::answers::{EMPTY, array, records, refs};
@@ -39,10 +39,10 @@ pub(crate) async fn save_one(
     session: Rc<Session>,
     database: Value,
     record: Value,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     let saved = save(&session, &database, vec![record], false)?;
     match saved.first() {
-        Some(record) => Ok(Encoded(record.encoded().to_vec())),
+        Some(record) => Ok(Outgoing::of(record.encoded())),
         None => Err(Failure::internal("a save of one record gave none")),
     }
 }
@@ -59,7 +59,7 @@ pub(crate) async fn save_records(
     session: Rc<Session>,
     database: Value,
     input: Vec<Value>,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     records(&save(&session, &database, input, false)?)
 }
 
@@ -75,7 +75,7 @@ pub(crate) async fn upsert_records(
     session: Rc<Session>,
     database: Value,
     input: Vec<Value>,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     records(&save(&session, &database, input, true)?)
 }
 
@@ -100,11 +100,11 @@ pub(crate) async fn delete_one(
     session: Rc<Session>,
     database: Value,
     id: Value,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     let deleted = delete(&session, &database, &[id])?;
     Ok(match deleted.first() {
-        Some(Some(record)) => Encoded(record.encoded().to_vec()),
-        _ => Encoded(EMPTY.to_vec()),
+        Some(Some(record)) => Outgoing::of(record.encoded()),
+        _ => Outgoing::of(EMPTY),
     })
 }
 
@@ -124,7 +124,7 @@ pub(crate) async fn delete_records(
     session: Rc<Session>,
     database: Value,
     ids: Vec<Value>,
-) -> Result<Encoded, Failure> {
+) -> Result<Outgoing, Failure> {
     let deleted = delete(&session, &database, &ids)?;
     array(
         deleted

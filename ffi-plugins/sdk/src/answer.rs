@@ -7,7 +7,7 @@ use wit_bindgen::{StreamReader, StreamWriter};
 
 use crate::bindings::family::{mix::ffi::types, wit_stream};
 use crate::inside::noted;
-use crate::{Encoded, Failure, IntoValue};
+use crate::{Encoded, Failure, IntoValue, Outgoing};
 
 /// How many items of an iterator are offered to the reader at once.
 const BATCH: usize = 100;
@@ -64,6 +64,7 @@ macro_rules! into_answer {
 }
 
 into_answer!(
+    Outgoing,
     Encoded,
     mix_value::Value,
     (),

@@ -51,6 +51,19 @@ pub trait FromArgument: Sized {
         None
     }
 
+    /// A shortcut for lists of such values: the argument that `bytes` begin with, and its length there. None says
+    /// nothing about them, and whatever it gives is what the longer way would give.
+    fn from_wire(bytes: &[u8]) -> Option<(Self, usize)> {
+        let _ = bytes;
+        None
+    }
+
+    /// As [`from_wire`](Self::from_wire), for a list of them.
+    fn list_from_wire(bytes: &[u8]) -> Option<(Vec<Self>, usize)> {
+        let _ = bytes;
+        None
+    }
+
     /// A list of them, an array unless such a list has a form of its own.
     fn list_from_argument(value: Value) -> Result<Vec<Self>, Mismatch> {
         let Value::Array(values) = value else {
@@ -132,6 +145,11 @@ impl Arguments {
         if let Some((token, length)) = msgpack::short(self.rest())
             && let Some(argument) = T::from_token(&token)
         {
+            self.position += length;
+            self.taken_last()?;
+            return Ok(argument);
+        }
+        if let Some((argument, length)) = T::from_wire(self.rest()) {
             self.position += length;
             self.taken_last()?;
             return Ok(argument);
@@ -350,6 +368,10 @@ impl<T: FromArgument> FromArgument for Vec<T> {
 
     fn from_token(token: &Token<'_>) -> Option<Vec<T>> {
         T::list_from_token(token)
+    }
+
+    fn from_wire(bytes: &[u8]) -> Option<(Vec<T>, usize)> {
+        T::list_from_wire(bytes)
     }
 }
 

@@ -9,7 +9,8 @@ use mix_value::packed::{Block, Packed, Received};
 use crate::bindings::family::mix::ffi::types;
 use crate::bindings::packed::mix::packed::types as packed;
 use crate::inside::{is_inside, noted};
-use crate::{Answer, Arguments, Encoded, Failure};
+use crate::outgoing::in_blocks;
+use crate::{Answer, Arguments, Encoded, Failure, Outgoing};
 
 /// How the names of short ways end (`function.waits` in `wit/ffi`).
 const SHORT_WAYS: [char; 2] = ['?', '*'];
@@ -32,7 +33,7 @@ pub struct Function<S> {
 /// What a function does.
 pub enum Run<S> {
     /// Never waits.
-    Call(fn(&Rc<S>, Arguments) -> Result<Encoded, Failure>),
+    Call(fn(&Rc<S>, Arguments) -> Result<Outgoing, Failure>),
     /// May wait.
     Start(fn(Rc<S>, Arguments) -> LocalFuture<Result<Answer, Failure>>),
 }
@@ -75,6 +76,16 @@ pub fn call<S>(
     number: u32,
     args: impl Into<Received>,
 ) -> Result<Vec<u8>, types::Failure> {
+    answered(functions, session, number, args).map(Outgoing::into_bytes)
+}
+
+#[inline]
+fn answered<S>(
+    functions: Tables<S>,
+    session: impl FnOnce() -> Result<Rc<S>, Failure>,
+    number: u32,
+    args: impl Into<Received>,
+) -> Result<Outgoing, types::Failure> {
     let answer = || {
         let function = find(functions, number)?;
         let Run::Call(run) = function.run else {
@@ -91,7 +102,7 @@ pub fn call<S>(
             Arguments::decode(function.name, function.params, args)?,
         )
     };
-    answer().map(|Encoded(value)| value).map_err(Into::into)
+    answer().map_err(Into::into)
 }
 
 /// Behind `call-packed`.
@@ -101,7 +112,9 @@ pub fn call_packed<S>(
     number: u32,
     (size, args): (u32, Vec<Block>),
 ) -> Result<packed::Packed, types::Failure> {
-    call(functions, session, number, received(size, args)?).map(sent)
+    let args = received(size, args)?;
+    let answer = in_blocks(|| answered(functions, session, number, args));
+    answer.map(|answer| sent(answer.into_packed()))
 }
 
 /// Behind `start`. Functions that never wait are answered too.
@@ -116,7 +129,10 @@ pub async fn start<S>(
         let session = session()?;
         let arguments = Arguments::decode(function.name, function.params, args)?;
         match function.run {
-            Run::Call(run) => run(&session, arguments).map(Answer::One),
+            Run::Call(run) => {
+                let answer = run(&session, arguments)?;
+                Ok(Answer::One(Encoded(answer.into_bytes())))
+            }
             Run::Start(run) => run(session, arguments).await,
         }
     };
@@ -134,7 +150,7 @@ pub async fn start_packed<S>(
     let args = received(args.size, args.blocks)?;
     let reply = start(functions, session, number, args).await?;
     Ok(match reply {
-        types::Reply::One(value) => packed::Reply::One(sent(value)),
+        types::Reply::One(value) => packed::Reply::One(sent(Packed::new(&value))),
         types::Reply::Many(items) => packed::Reply::Many(items),
     })
 }
@@ -143,7 +159,7 @@ fn received(size: u32, blocks: Vec<Block>) -> Result<Packed, types::Failure> {
     Packed::received(size, blocks).map_err(|error| Failure::internal(error.to_string()).into())
 }
 
-fn sent(value: Vec<u8>) -> packed::Packed {
-    let (size, blocks) = Packed::new(&value).into_parts();
+fn sent(value: Packed) -> packed::Packed {
+    let (size, blocks) = value.into_parts();
     packed::Packed { size, blocks }
 }

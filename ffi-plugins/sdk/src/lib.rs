@@ -62,6 +62,7 @@ mod function;
 mod handle;
 mod inside;
 mod macros;
+mod outgoing;
 mod result;
 mod session;
 mod short;
@@ -75,6 +76,7 @@ pub use function::{Function, Run, Tables};
 pub use handle::Handle;
 pub use mix_plugin_sdk_macros::plugin;
 pub use mix_value::{self, Map, Value};
+pub use outgoing::Outgoing;
 pub use result::{Encoded, IntoValue};
 
 /// Used by the macros; not for authors.

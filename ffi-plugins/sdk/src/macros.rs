@@ -255,7 +255,7 @@ macro_rules! __export_shared_of_plugin {
 macro_rules! __run {
     (alone call ($($function:tt)+) ($($type:ty),*)) => {
         $crate::Run::Call(|_session, #[allow(unused_mut, unused_variables)] mut arguments| {
-            $crate::IntoValue::encode($($function)+($(arguments.take::<$type>()?),*))
+            $crate::IntoValue::hand_over($($function)+($(arguments.take::<$type>()?),*))
         })
     };
     (alone start ($($function:tt)+) ($($type:ty),*)) => {
@@ -267,7 +267,7 @@ macro_rules! __run {
     };
     (shared call ($($function:tt)+) ($($type:ty),*)) => {
         $crate::Run::Call(|session, #[allow(unused_mut, unused_variables)] mut arguments| {
-            $crate::IntoValue::encode($($function)+(session, $(arguments.take::<$type>()?),*))
+            $crate::IntoValue::hand_over($($function)+(session, $(arguments.take::<$type>()?),*))
         })
     };
     (shared start ($($function:tt)+) ($($type:ty),*)) => {

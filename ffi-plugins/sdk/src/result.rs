@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mix_value::msgpack::{self, EncodeError, Writer};
 use mix_value::{Map, Value};
 
-use crate::Failure;
+use crate::{Failure, Outgoing};
 
 /// A value that is in its wire form already, for instance a stored record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,15 @@ pub struct Encoded(pub Vec<u8>);
 pub trait IntoValue {
     /// The wire form.
     fn encode(self) -> Result<Encoded, Failure>;
+
+    /// The wire form as it leaves; for types that can be written in the form that is wanted.
+    #[inline]
+    fn hand_over(self) -> Result<Outgoing, Failure>
+    where
+        Self: Sized,
+    {
+        self.encode().map(Outgoing::from)
+    }
 
     /// The wire form of a list of them, an array unless such a list has a form of its own.
     fn encode_list(list: Vec<Self>) -> Result<Encoded, Failure>
@@ -61,6 +70,10 @@ impl<T: IntoValue> IntoValue for Result<T, Failure> {
     fn encode(self) -> Result<Encoded, Failure> {
         self?.encode()
     }
+
+    fn hand_over(self) -> Result<Outgoing, Failure> {
+        self?.hand_over()
+    }
 }
 
 /// None is `null`.
@@ -69,6 +82,13 @@ impl<T: IntoValue> IntoValue for Option<T> {
         match self {
             Some(result) => result.encode(),
             None => ().encode(),
+        }
+    }
+
+    fn hand_over(self) -> Result<Outgoing, Failure> {
+        match self {
+            Some(result) => result.hand_over(),
+            None => ().hand_over(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The sessions of a family whose one instance serves many runs.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::Failure;
@@ -14,7 +14,8 @@ pub struct Sessions<S> {
 
 #[derive(Debug)]
 struct Inner<S> {
-    open: HashMap<u64, Rc<S>>,
+    /// Few at a time, so that to find one takes less than to make a hash of its number.
+    open: BTreeMap<u64, Rc<S>>,
     last: u64,
     /// Serves the `family` interface, which has no sessions.
     own: Option<(u64, Rc<S>)>,
@@ -24,7 +25,7 @@ impl<S> Default for Sessions<S> {
     fn default() -> Sessions<S> {
         Sessions {
             inner: RefCell::new(Inner {
-                open: HashMap::new(),
+                open: BTreeMap::new(),
                 last: 0,
                 own: None,
             }),

@@ -60,13 +60,13 @@ mod tests {
             name: "$test_echo",
             params: 1,
             doc: "Gives back what it gets.",
-            run: Run::Call(|_, mut args| args.take::<Bytes>()?.encode()),
+            run: Run::Call(|_, mut args| args.take::<Bytes>()?.hand_over()),
         },
         Function {
             name: "$test_fill",
             params: 1,
             doc: "As many bytes as it is told.",
-            run: Run::Call(|_, mut args| vec![7_u8; args.take::<i64>()? as usize].encode()),
+            run: Run::Call(|_, mut args| vec![7_u8; args.take::<i64>()? as usize].hand_over()),
         },
     ];
 

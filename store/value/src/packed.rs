@@ -1,7 +1,7 @@
 //! Encoded values in blocks, as they cross between components that are composed with each other
 //! (`wit/packed`).
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 /// 32 bytes; the record `block` of the contract.
 #[repr(C)]
@@ -106,6 +106,56 @@ impl Packed {
     #[must_use]
     pub fn into_parts(self) -> (u32, Vec<Block>) {
         (self.size, self.blocks)
+    }
+}
+
+/// Bytes that are written one behind the other into blocks, so that they are sent without another copy.
+#[derive(Clone, Debug, Default)]
+pub struct Packing {
+    blocks: Vec<Block>,
+    /// Bytes written so far; there are just as many blocks as they need.
+    size: usize,
+}
+
+impl Packing {
+    /// Nothing yet, with room for so many bytes.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Packing {
+        Packing {
+            blocks: Vec::with_capacity(bytes.div_ceil(BYTES)),
+            size: 0,
+        }
+    }
+
+    /// Adds bytes, fewer than 2^32 in all.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        let (from, end) = (self.size, self.size + bytes.len());
+        self.blocks.resize(end.div_ceil(BYTES), Block::default());
+        bytemuck::cast_slice_mut(&mut self.blocks)[from..end].copy_from_slice(bytes);
+        self.size = end;
+    }
+
+    /// What was written.
+    #[must_use]
+    pub fn finish(self) -> Packed {
+        Packed {
+            size: self.size as u32,
+            blocks: self.blocks,
+        }
+    }
+}
+
+impl Deref for Packing {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.blocks)[..self.size]
+    }
+}
+
+impl DerefMut for Packing {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.blocks)[..self.size]
     }
 }
 
@@ -214,6 +264,11 @@ mod tests {
             with_blocks(&bytes, |short_size, short| {
                 assert_eq!((short_size, short), (size, &*blocks));
             });
+            let mut packing = Packing::with_room(usize::from(length / 2));
+            bytes.chunks(7).for_each(|part| packing.extend(part));
+            assert_eq!(*packing, *bytes);
+            let (packed_size, packed) = packing.finish().into_parts();
+            assert_eq!((packed_size, &packed), (size, &blocks));
             let received = Packed::received(size, blocks);
             assert_eq!(received.as_deref(), Ok(&*bytes));
             let short = Short::new(&bytes);

@@ -119,6 +119,14 @@ pub fn short(input: &[u8]) -> Option<(Token<'_>, usize)> {
             let float = f64::from_be_bytes(*rest.first_chunk()?);
             (Token::Float(canonical(float)), 9)
         }
+        0xc7 => {
+            let [len @ 1..=u8::MAX, EXT_REF, rest @ ..] = rest else {
+                return None;
+            };
+            let len = usize::from(*len);
+            let text = std::str::from_utf8(rest.get(..len)?).ok()?;
+            (Token::Ref(text), 3 + len)
+        }
         _ => return None,
     })
 }
