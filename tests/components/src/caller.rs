@@ -40,7 +40,7 @@ pub struct Call {
 }
 
 /// Makes calls.
-type CallAll = TypedFunc<(Vec<Call>, u32), (Result<u64, String>,)>;
+type CallAll = TypedFunc<(u32,), (Result<u64, String>,)>;
 
 /// A family and its caller.
 pub struct Caller {
@@ -104,12 +104,22 @@ impl Caller {
         })
     }
 
-    /// Makes the calls one after another, so many times; gives the number of values that came.
-    pub async fn call_all(&mut self, calls: &[Call], times: usize) -> Result<u64> {
+    /// Hands over the calls to make.
+    pub async fn prepare(&mut self, calls: &[Call]) -> Result<()> {
+        let index = self.index(CALLER, "prepare")?;
+        let prepare: TypedFunc<(&[Call],), ()> =
+            self.instance.get_typed_func(&mut self.store, index)?;
+        prepare.call_async(&mut self.store, (calls,)).await?;
+        Ok(())
+    }
+
+    /// Makes the prepared calls one after another, so many times, and reads the bytes of every answer; gives the
+    /// number of values that came.
+    pub async fn call_all(&mut self, times: usize) -> Result<u64> {
         let index = self.index(CALLER, "call-all")?;
         let call_all: CallAll = self.instance.get_typed_func(&mut self.store, index)?;
         let (values,) = call_all
-            .call_async(&mut self.store, (calls.to_vec(), times as u32))
+            .call_async(&mut self.store, (times as u32,))
             .await?;
         values.map_err(|failure| anyhow!(failure))
     }

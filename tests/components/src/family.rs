@@ -60,6 +60,15 @@ impl Encoded {
         })
     }
 
+    /// All that it has.
+    pub fn bytes(&self) -> impl Iterator<Item = &[u8]> {
+        let many = match self {
+            Encoded::One(value) | Encoded::Part(value) => std::slice::from_ref(value),
+            Encoded::Many(items) => items,
+        };
+        many.iter().map(Vec::as_slice)
+    }
+
     fn decoded(self) -> Result<Answer> {
         Ok(match self {
             Encoded::One(value) => Answer::One(msgpack::decode(&value)?),
