@@ -11,7 +11,7 @@ use super::interior::Interior;
 use crate::ids::Id;
 use crate::index::Edge;
 use crate::row_bytes::RowBytes;
-use crate::row_files::{Places as RowPlaces, RowBlock};
+use crate::row_files::{Places, RowBlock};
 
 /// Bookkeeping of an entry.
 const ENTRY: usize = 96;
@@ -23,7 +23,7 @@ pub(crate) enum Cached {
     Interior(Arc<Interior>),
     Rows(Arc<RoaringBitmap>),
     Block(Arc<RowBlock>),
-    Places(RowPlaces),
+    Places(Places),
     Edge(Arc<Edge>),
     /// An id or a revision, and the newest row that has it.
     Newest(Box<Id>, u32),
@@ -33,9 +33,9 @@ pub(crate) enum Cached {
 
 /// Hashes file numbers and offsets, which nobody chooses freely.
 #[derive(Default, Clone, Copy)]
-struct Places(u64);
+struct PlaceHasher(u64);
 
-impl Hasher for Places {
+impl Hasher for PlaceHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -61,7 +61,7 @@ struct Entry {
 
 /// A file, and an offset in it.
 pub(crate) type Place = (u64, u64);
-type Entries = HashMap<Place, Entry, BuildHasherDefault<Places>>;
+type Entries = HashMap<Place, Entry, BuildHasherDefault<PlaceHasher>>;
 
 /// Keeps as many bytes as it may, those that are asked for.
 ///
@@ -104,7 +104,7 @@ impl Seen {
 
     /// True if it was there lately; from now on it was.
     fn mark(&mut self, place: Place) -> bool {
-        let hash = BuildHasherDefault::<Places>::default().hash_one(place);
+        let hash = BuildHasherDefault::<PlaceHasher>::default().hash_one(place);
         let (word, bit) = (hash as usize % Seen::BITS / 64, 1 << (hash % 64));
         let known = |filter: &[u64]| filter.get(word).is_some_and(|bits| bits & bit != 0);
         if known(&self.young) {
