@@ -1,9 +1,11 @@
 //! What the store needs of a file system: one flat folder of files.
 //!
-//! [`NativeFolder`] is `std::fs`, natively and for components on a preopened
-//! folder. Tests bring folders that lose unsynced writes or fail on purpose.
+//! [`NativeFolder`] is `std::fs` natively, and descriptors of WASI for components on a
+//! preopened folder. Tests bring folders that lose unsynced writes or fail on purpose.
 
 mod native;
+#[cfg(target_os = "wasi")]
+mod wasi;
 
 use std::io;
 use std::time::SystemTime;

@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use std::sync::Arc;
 
+#[cfg(target_os = "wasi")]
+use super::wasi::Place;
 use super::{AppFolder, Folder, FolderFile};
 
 /// A folder of the operating system, or a preopened one of a component.
@@ -34,6 +36,12 @@ impl NativeFolder {
         Ok(NativeFolder::new(path))
     }
 
+    /// Where a file of it is.
+    #[cfg(target_os = "wasi")]
+    fn place(&self, name: &str) -> io::Result<Place> {
+        Place::of(&self.path.join(name))
+    }
+
     /// How files are made: for their owner only, where the platform knows owners.
     pub(crate) fn options() -> OpenOptions {
         #[allow(unused_mut)] // Only changed on platforms with file modes.
@@ -48,6 +56,7 @@ impl NativeFolder {
 }
 
 impl Folder for NativeFolder {
+    #[cfg(not(target_os = "wasi"))]
     fn open(&self, name: &str, write: bool) -> io::Result<Box<dyn FolderFile>> {
         let file = NativeFolder::options()
             .read(true)
@@ -56,6 +65,12 @@ impl Folder for NativeFolder {
         Ok(Box::new(NativeFile::new(file)))
     }
 
+    #[cfg(target_os = "wasi")]
+    fn open(&self, name: &str, write: bool) -> io::Result<Box<dyn FolderFile>> {
+        Ok(Box::new(self.place(name)?.open(write)?))
+    }
+
+    #[cfg(not(target_os = "wasi"))]
     fn create_new(&self, name: &str) -> io::Result<Box<dyn FolderFile>> {
         let file = NativeFolder::options()
             .read(true)
@@ -65,12 +80,29 @@ impl Folder for NativeFolder {
         Ok(Box::new(NativeFile::new(file)))
     }
 
+    #[cfg(target_os = "wasi")]
+    fn create_new(&self, name: &str) -> io::Result<Box<dyn FolderFile>> {
+        Ok(Box::new(self.place(name)?.create_new()?))
+    }
+
+    #[cfg(not(target_os = "wasi"))]
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path.join(from), self.path.join(to))
     }
 
+    #[cfg(target_os = "wasi")]
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.place(from)?.rename(&self.place(to)?)
+    }
+
+    #[cfg(not(target_os = "wasi"))]
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.path.join(name))
+    }
+
+    #[cfg(target_os = "wasi")]
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.place(name)?.remove()
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -80,18 +112,33 @@ impl Folder for NativeFolder {
         Ok(names.collect())
     }
 
+    #[cfg(not(target_os = "wasi"))]
     fn exists(&self, name: &str) -> io::Result<bool> {
         self.path.join(name).try_exists()
     }
 
+    #[cfg(target_os = "wasi")]
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.place(name)?.exists()
+    }
+
     fn modified(&self, name: &str) -> io::Result<Option<i64>> {
-        let changed = fs::metadata(self.path.join(name))?.modified()?;
-        let since = changed.duration_since(std::time::UNIX_EPOCH).ok();
+        #[cfg(not(target_os = "wasi"))]
+        let changed = Some(fs::metadata(self.path.join(name))?.modified()?);
+        #[cfg(target_os = "wasi")]
+        let changed = self.place(name)?.modified()?;
+        let since = changed.and_then(|changed| changed.duration_since(std::time::UNIX_EPOCH).ok());
         Ok(since.and_then(|since| i64::try_from(since.as_millis()).ok()))
     }
 
+    #[cfg(not(target_os = "wasi"))]
     fn changed(&self) -> io::Result<Option<SystemTime>> {
         Ok(fs::metadata(&self.path)?.modified().ok())
+    }
+
+    #[cfg(target_os = "wasi")]
+    fn changed(&self) -> io::Result<Option<SystemTime>> {
+        Place::of(&self.path)?.modified()
     }
 
     #[cfg(unix)]
@@ -200,12 +247,12 @@ impl FolderFile for NativeFile {
 }
 
 /// Without positioned reads and writes the cursor is shared, hence the lock.
-#[cfg(not(unix))]
+#[cfg(not(any(unix, target_os = "wasi")))]
 struct NativeFile {
     file: std::sync::Mutex<File>,
 }
 
-#[cfg(not(unix))]
+#[cfg(not(any(unix, target_os = "wasi")))]
 impl NativeFile {
     fn new(file: File) -> NativeFile {
         NativeFile {
@@ -221,7 +268,7 @@ impl NativeFile {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(not(any(unix, target_os = "wasi")))]
 impl FolderFile for NativeFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         use std::io::{Read, Seek};

@@ -419,6 +419,54 @@ async fn synced_by(
     Ok((db, count, folder))
 }
 
+/// The record store in a new folder under a host whose files answer so when their data are synced;
+/// counts how often that was.
+async fn data_synced_by(
+    answer: Result<(), ErrorCode>,
+) -> Result<(Family, Arc<AtomicUsize>, tempfile::TempDir)> {
+    let folder = tempfile::tempdir()?;
+    let surroundings = Surroundings {
+        folders: &[(folder.path(), "/app")],
+        ..Surroundings::default()
+    };
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    let bytes = guest("mix_plugin_db");
+    let db = Family::with_host(&bytes, &surroundings, |linker| {
+        let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
+        types.func_wrap_async(
+            "[method]descriptor.sync-data",
+            move |_, (_,): (Resource<Descriptor>,)| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                Box::new(async move { Ok((answer,)) })
+            },
+        )?;
+        Ok(())
+    });
+    let db = db.await?;
+    Ok((db, count, folder))
+}
+
+#[tokio::test]
+async fn the_record_store_syncs_each_commit() -> Result<()> {
+    let record = [Value::Null, Value::map([("n", Value::Int(1))])];
+    let (mut db, count, _folder) = data_synced_by(Ok(())).await?;
+    for _ in 0..3 {
+        let before = count.load(Ordering::SeqCst);
+        one(db.start("$db_save_one", &record, 0).await?);
+        assert!(
+            count.load(Ordering::SeqCst) > before,
+            "a commit was acknowledged that may not be on the disk"
+        );
+    }
+    for cannot in [ErrorCode::Io, ErrorCode::InsufficientSpace] {
+        let (mut db, _, _folder) = data_synced_by(Err(cannot)).await?;
+        let failed = db.start("$db_save_one", &record, 0).await?;
+        assert_eq!(failed.expect_err("an error of the disk").code, "ERR_IO");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_record_store_syncs_its_folder() -> Result<()> {
     let record = [Value::Null, Value::map([("n", Value::Int(1))])];
