@@ -80,7 +80,7 @@ impl Disk {
             }
         }
         self.open = None;
-        self.catch_up(fence, table)?;
+        self.catch_up_anew(fence, table)?;
         self.forced_checkpoint(table)?;
         // Other writers know the old segments, and nothing in the log tells them of new ones:
         // they read the files again at the next fence.

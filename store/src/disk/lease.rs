@@ -7,8 +7,8 @@ use mix_value::{Value, escjson};
 
 use super::{Disk, enter, read_header};
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::{Folder, read_to_end};
-use crate::log::{SWAP, log_name};
+use crate::folder::{Folder, FolderFile, read_to_end};
+use crate::log::{Header, SWAP, log_name};
 use crate::time::Clock;
 
 /// A holder that has not stirred for so long is dead.
@@ -51,11 +51,19 @@ impl Holder {
     }
 }
 
+/// The log of a fence whose lease was taken, as it was found then.
+pub(super) struct Entered {
+    pub fence: u64,
+    pub file: Box<dyn FolderFile>,
+    /// None of one that was announced only.
+    pub header: Option<Header>,
+}
+
 impl Disk {
-    /// Takes the lease of the present fence and gives its number. A folder that
+    /// Takes the lease of the present fence and gives its log. A folder that
     /// is missing for a moment, because a compaction exchanges it, is waited for; one
     /// that was removed is left for the one in its place.
-    pub(super) fn acquire(&mut self) -> Result<u64> {
+    pub(super) fn acquire(&mut self) -> Result<Entered> {
         let begun = self.now();
         loop {
             match self.acquire_here() {
@@ -77,7 +85,7 @@ impl Disk {
         }
     }
 
-    fn acquire_here(&mut self) -> Result<u64> {
+    fn acquire_here(&mut self) -> Result<Entered> {
         let mut begun = self.now();
         if let Some(distrusted) = self.distrusted {
             // What was written at this fence may not be on the disk, whatever a later sync
@@ -88,9 +96,12 @@ impl Disk {
         let mut known = self.open.as_ref().map(|open| open.header.fence);
         let mut watched: Option<(u64, Holder, i64)> = None;
         loop {
-            let mut fence = match known.take() {
-                Some(fence) if self.log_exists(fence)? => fence,
-                _ => self.newest("write.log.")?,
+            // That of the last turn mostly still is the present one. Whether it is, is found out with
+            // the lease in hand.
+            let known = known.take();
+            let mut fence = match known {
+                Some(fence) => fence,
+                None => self.newest("write.log.")?,
             };
             if fence == 0 {
                 if self.is_known {
@@ -102,21 +113,21 @@ impl Disk {
                 fence = 1;
             }
             if self.try_lease(fence)? {
-                let current = match self.is_current_fence(fence) {
-                    Ok(current) => current,
+                match self.enter_current(fence) {
+                    Ok(Some(entered)) => {
+                        self.lease = Some(fence);
+                        return Ok(entered);
+                    }
+                    Ok(None) => self.remove_lease(fence),
                     Err(error) => {
                         self.remove_lease(fence);
                         return Err(error);
                     }
-                };
-                if current {
-                    self.lease = Some(fence);
-                    return Ok(fence);
                 }
-                self.remove_lease(fence);
                 continue;
             }
-            if self.log_exists(fence + 1)? {
+            // What is not the present fence must not be raised, whoever has left its lease.
+            if self.log_exists(fence + 1)? || known.is_some() && !self.log_exists(fence)? {
                 continue;
             }
             let now = self.now();
@@ -158,21 +169,26 @@ impl Disk {
         }
     }
 
-    /// True if nobody raised the fence, and the log is not that of a folder
+    /// The log of a fence if nobody raised it, and the log is not that of a folder
     /// swap. A swap that its program did not end is ended here by raising the
     /// fence, if no other program can be at it.
-    fn is_current_fence(&self, fence: u64) -> Result<bool> {
-        if self.log_exists(fence + 1)? || !self.log_exists(fence)? {
-            return Ok(false);
+    fn enter_current(&self, fence: u64) -> Result<Option<Entered>> {
+        if self.log_exists(fence + 1)? {
+            return Ok(None);
         }
         let name = log_name(fence);
-        let file = self
-            .folder
-            .open(&name, false)
-            .doing(|| format!("opening {name}"))?;
-        let swapping = read_header(&*file, fence)?.is_some_and(|header| header.flags & SWAP != 0);
-        if !swapping {
-            return Ok(true);
+        let file = match self.folder.open(&name, true) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).doing(|| format!("opening {name}")),
+        };
+        let header = read_header(&*file, fence)?;
+        if header.is_none_or(|header| header.flags & SWAP == 0) {
+            return Ok(Some(Entered {
+                fence,
+                file,
+                header,
+            }));
         }
         if !self.os_locked {
             return Err(StoreError::Locked {
@@ -180,7 +196,7 @@ impl Disk {
             });
         }
         self.create_empty(&log_name(fence + 1))?;
-        Ok(false)
+        Ok(None)
     }
 
     /// What keeps the lease of this turn alive during long work.

@@ -7,7 +7,7 @@ use mix_value::msgpack;
 use mix_value::msgpack::{Reader, Token};
 use roaring::RoaringBitmap;
 
-use super::lease::Pulse;
+use super::lease::{Entered, Pulse};
 use super::previous::{Previous, read_previous};
 use super::seal::{newest_begun, read_state};
 use super::{COMPLETE, DataFiles, Disk, Open, newest, read_header};
@@ -23,22 +23,38 @@ use crate::table::{Follows, NewRow, Overrides, Table};
 use crate::time::parse_time;
 
 impl Disk {
-    /// Brings `table` up to date with the log of `fence`, whose lease is held.
-    pub(super) fn catch_up(&mut self, fence: u64, table: &mut Arc<Table>) -> Result<()> {
+    /// Brings `table` up to date with the log of `fence`, whose lease is held and which is written anew.
+    pub(super) fn catch_up_anew(&mut self, fence: u64, table: &mut Arc<Table>) -> Result<()> {
+        let entered = self.entered(fence)?;
+        self.catch_up(entered, table)
+    }
+
+    /// The log of a fence whose lease is held.
+    fn entered(&self, fence: u64) -> Result<Entered> {
         let name = log_name(fence);
-        let mut file = self
+        let file = self
             .folder
             .open(&name, true)
             .doing(|| format!("opening {name}"))?;
-        if file.is_empty().doing(|| format!("reading {name}"))? {
+        let header = read_header(&*file, fence)?;
+        Ok(Entered {
+            fence,
+            file,
+            header,
+        })
+    }
+
+    /// Brings `table` up to date with the log of a fence, whose lease is held.
+    pub(super) fn catch_up(&mut self, mut entered: Entered, table: &mut Arc<Table>) -> Result<()> {
+        let fence = entered.fence;
+        let name = log_name(fence);
+        if entered.header.is_none() {
             self.seal(fence, 0)?;
-            file = self
-                .folder
-                .open(&name, true)
-                .doing(|| format!("opening {name}"))?;
+            entered = self.entered(fence)?;
         }
         let missing = || StoreError::Corrupt(format!("{name} has no header"));
-        let header = read_header(&*file, fence)?.ok_or_else(missing)?;
+        let header = entered.header.ok_or_else(missing)?;
+        let file = entered.file;
         let known = self.open.take();
         if let Some(known) = known.filter(|known| known.header == header) {
             let bytes = read_to_end(&*file, known.end).doing(|| format!("reading {name}"))?;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use crate::data;
 use crate::error::{Doing, Result, StoreError};
-use crate::folder::{AppFolder, Folder, FolderFile, read_exact_at};
+use crate::folder::{AppFolder, Folder, FolderFile, read_up_to};
 use crate::ids::{draw, text_of};
 use crate::log::{HEADER_LEN, Header, NO_NUMBER, log_name};
 use crate::options::OpenOptions;
@@ -154,8 +154,8 @@ impl Disk {
         if let Some(reason) = &self.failed {
             return Err(StoreError::Failed(reason.clone()));
         }
-        let fence = self.acquire()?;
-        let result = match self.catch_up(fence, table) {
+        let entered = self.acquire()?;
+        let result = match self.catch_up(entered, table) {
             Ok(()) => work(self, table),
             Err(error) => {
                 // Half-known files are read again as a whole next time.
@@ -283,15 +283,14 @@ fn numbered(folder: &dyn Folder, prefix: &str) -> Result<Vec<u64>> {
 /// The header of a log, or none for an announced (empty) one.
 fn read_header(file: &dyn FolderFile, fence: u64) -> Result<Option<Header>> {
     let name = log_name(fence);
-    let len = file.len().doing(|| format!("reading {name}"))?;
+    let mut bytes = [0; HEADER_LEN];
+    let len = read_up_to(file, 0, &mut bytes).doing(|| format!("reading {name}"))?;
     if len == 0 {
         return Ok(None);
     }
-    if len < HEADER_LEN as u64 {
+    if len < HEADER_LEN {
         return Err(StoreError::Corrupt(format!("{name} has no whole header")));
     }
-    let mut bytes = [0; HEADER_LEN];
-    read_exact_at(file, 0, &mut bytes).doing(|| format!("reading {name}"))?;
     let header = Header::decode(&bytes)?;
     if header.fence != fence {
         return Err(StoreError::Corrupt(format!(

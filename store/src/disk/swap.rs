@@ -238,7 +238,7 @@ impl Disk {
         // What cannot be removed now is removed by the next opener.
         let _ = self.folder.remove(COMPLETE);
         let _ = remove_old(&*app);
-        self.catch_up(fence + 2, table)?;
+        self.catch_up_anew(fence + 2, table)?;
         // The exchange stands; without index segments the next opener only takes longer.
         if let Err(error) = self.forced_checkpoint(table) {
             self.warnings

@@ -100,21 +100,31 @@ pub trait FolderFile: Send + Sync {
 /// Reads exactly `buffer.len()` bytes.
 pub(crate) fn read_exact_at(
     file: &dyn FolderFile,
-    mut offset: u64,
-    mut buffer: &mut [u8],
+    offset: u64,
+    buffer: &mut [u8],
 ) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match file.read_at(offset, buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => {
-                offset += count as u64;
-                buffer = &mut buffer[count..];
-            }
+    if read_up_to(file, offset, buffer)? < buffer.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
+}
+
+/// Reads `buffer.len()` bytes, fewer where the file ends before; gives how many.
+pub(crate) fn read_up_to(
+    file: &dyn FolderFile,
+    offset: u64,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        match file.read_at(offset + read as u64, &mut buffer[read..]) {
+            Ok(0) => break,
+            Ok(count) => read += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(read)
 }
 
 /// Everything in a file; nothing if there is no such file. One that cannot be read is not taken
@@ -129,16 +139,22 @@ pub(crate) fn read_whole(folder: &dyn Folder, name: &str) -> Result<Option<Vec<u
     }
 }
 
+/// Bytes that [`read_to_end`] reads at first, and then at a time.
+const FIRST: usize = 4 << 10;
+const NEXT: usize = 64 << 10;
+
 /// Reads a file from `offset` to its end.
 pub(crate) fn read_to_end(file: &dyn FolderFile, mut offset: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    let mut chunk = vec![0; 64 * 1024];
+    // Mostly there is little or nothing behind: what others wrote since the last look.
+    let mut chunk = vec![0; FIRST];
     loop {
         match file.read_at(offset, &mut chunk) {
             Ok(0) => return Ok(content),
             Ok(count) => {
                 content.extend_from_slice(&chunk[..count]);
                 offset += count as u64;
+                chunk.resize(NEXT, 0);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
