@@ -80,7 +80,7 @@ impl Path {
     /// Goes down to a member; gives what [`Path::pop`] needs.
     pub fn push(&mut self, step: &str) -> usize {
         let before = self.bytes.len();
-        if step.as_bytes().contains(&0) {
+        if has_zero(step.as_bytes()) {
             for byte in step.bytes() {
                 self.bytes.push(byte);
                 if byte == 0 {
@@ -149,6 +149,17 @@ impl Path {
     pub fn values_len(&self) -> usize {
         self.bytes.len() + 3
     }
+}
+
+/// Whether there is a zero byte, eight looked at together.
+fn has_zero(bytes: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let in_word = |eight: &[u8; 8]| {
+        let word = u64::from_le_bytes(*eight);
+        word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
+    };
+    words.iter().any(in_word) || rest.contains(&0)
 }
 
 /// The term of a ref at a path of one step; none if the ref is not well-formed.

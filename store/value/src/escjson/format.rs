@@ -68,14 +68,14 @@ pub fn format_plain(value: &Value) -> Result<String, FormatError> {
 
 /// Appends a JSON string: only `"`, `\` and U+0000 to U+001F are escaped.
 pub fn write_string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
-    let mut clean = 0;
-    for (index, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.push_str(&text[clean..index]);
-        clean = index + 1;
+    let mut rest = text;
+    while let Some(index) = first_escaped(rest.as_bytes()) {
+        out.push_str(&rest[..index]);
+        // One byte, as all that are escaped are.
+        let byte = rest.as_bytes()[index];
+        rest = &rest[index + 1..];
         match byte {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
@@ -92,8 +92,30 @@ pub fn write_string(out: &mut String, text: &str) {
             }
         }
     }
-    out.push_str(&text[clean..]);
+    out.push_str(rest);
     out.push('"');
+}
+
+/// Where the first byte is that is escaped. Eight are looked at together: most texts have none.
+fn first_escaped(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    // The high bit of each byte that is below `limit`, and perhaps of some behind one.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
+    let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, eight) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*eight);
+        let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslashes = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = below(word, 0x20) | quotes | backslashes;
+        if found != 0 {
+            // The lowest bit is exact.
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let found = rest.iter().position(is_escaped)?;
+    Some(bytes.len() - rest.len() + found)
 }
 
 /// Appends the JSON text of a finite float. An integral one beyond ±2^53
@@ -214,5 +236,29 @@ fn exotic_kind(value: &Value) -> &'static str {
         Value::Float(_) => "infinity",
         Value::BigInt(_) => "integer beyond 64 bits",
         other => other.kind(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_byte_that_is_escaped_is_found_wherever_it_is() {
+        for byte in 0..=0x7f_u8 {
+            let is_escaped = byte < 0x20 || byte == b'"' || byte == b'\\';
+            for before in 0..20 {
+                let mut text = "\u{e9}".repeat(before / 2) + &"a".repeat(before % 2);
+                let index = text.len();
+                text.push(char::from(byte));
+                text.push_str("!\u{7ff}\u{10ffff}!!!!!!!\u{80}");
+                let found = first_escaped(text.as_bytes());
+                assert_eq!(found, is_escaped.then_some(index), "{text:?}");
+                let mut out = String::new();
+                write_string(&mut out, &text);
+                let back = crate::escjson::parse_plain(&out).expect("a JSON string");
+                assert_eq!(back, Value::from(text.as_str()));
+            }
+        }
     }
 }

@@ -71,6 +71,14 @@ pub fn decode(input: &[u8]) -> Result<Value, DecodeError> {
 
 /// Builds the value of the next events. Recursion is bounded by the reader.
 pub fn decode_next(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
+    build(reader, None)
+}
+
+/// As [`decode_next`]; `before` are the keys of a map before it in the same array, which mostly are its own.
+fn build(
+    reader: &mut Reader<'_>,
+    before: Option<&mut Vec<Arc<str>>>,
+) -> Result<Value, DecodeError> {
     let offset = reader.position();
     Ok(match reader.next()? {
         Token::Undefined => Value::Undefined,
@@ -89,8 +97,9 @@ pub fn decode_next(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
         })?,
         Token::ArrayStart(len) => {
             let mut items = Vec::with_capacity(len.min(PREALLOCATED));
+            let mut keys = Vec::new();
             for _ in 0..len {
-                items.push(decode_next(reader)?);
+                items.push(build(reader, Some(&mut keys))?);
             }
             Value::Array(items)
         }
@@ -98,16 +107,29 @@ pub fn decode_next(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
             // Collected first: keys come in order as a rule, and a sorted list becomes
             // a map at once, which is much cheaper than key by key.
             let mut members = Vec::with_capacity(len.min(PREALLOCATED));
+            let mut known = Known {
+                keys: before.as_deref().map_or(&[], Vec::as_slice),
+                at: 0,
+            };
+            let mut is_other = false;
             for _ in 0..len {
                 if let Token::Key(key) = reader.next()? {
-                    members.push((Arc::from(key), decode_next(reader)?));
+                    let key = known.take(key).unwrap_or_else(|| {
+                        is_other = true;
+                        Arc::from(key)
+                    });
+                    members.push((key, build(reader, None)?));
                 }
+            }
+            if let Some(before) = before.filter(|_| is_other) {
+                before.clear();
+                before.extend(members.iter().map(|(key, _)| Arc::clone(key)));
             }
             Value::Map(Map::from_iter(members))
         }
         Token::CaseStart { name, has_argument } => {
             let argument = if has_argument {
-                Some(Box::new(decode_next(reader)?))
+                Some(Box::new(build(reader, None)?))
             } else {
                 None
             };
@@ -120,4 +142,70 @@ pub fn decode_next(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
         Token::TokenReference(number) => Value::Token(crate::Token::Reference(number)),
         Token::Handle(number) => Value::Handle(number),
     })
+}
+
+/// The keys of a map, for another one: those that both have are kept once.
+struct Known<'a> {
+    keys: &'a [Arc<str>],
+    at: usize,
+}
+
+impl Known<'_> {
+    /// The same key, if it comes behind those that were taken. In order, as keys are as a rule, all are found.
+    fn take(&mut self, key: &str) -> Option<Arc<str>> {
+        while let Some(known) = self.keys.get(self.at) {
+            if **known == *key {
+                self.at += 1;
+                return Some(Arc::clone(known));
+            }
+            if **known > *key {
+                return None;
+            }
+            self.at += 1;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_of_an_array_share_their_keys() {
+        let map = |keys: &[&str]| Value::map(keys.iter().map(|key| (*key, Value::from(*key))));
+        let shapes: [&[&str]; 8] = [
+            &["a", "b", "c"],
+            &["a", "b", "c"],
+            &["b"],
+            &["a", "c", "d"],
+            &[],
+            &["a", "c", "d"],
+            &["x", "y"],
+            &["c"],
+        ];
+        let maps = Value::Array(shapes.iter().map(|keys| map(keys)).collect());
+        let decoded = decode(&encode(&maps).expect("encodes")).expect("decodes");
+        assert_eq!(decoded, maps);
+        let Value::Array(decoded) = decoded else {
+            panic!("an array")
+        };
+        let keys = |index: usize| -> Vec<&Arc<str>> {
+            let map = decoded[index].as_map().expect("a map");
+            map.keys().collect()
+        };
+        let same = |a: &[&Arc<str>], b: &[&Arc<str>]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        assert!(same(&keys(0), &keys(1)));
+        assert!(same(&keys(0)[1..2], &keys(2)));
+        assert!(same(&keys(3), &keys(5)));
+        // Out of order nothing is lost.
+        let unsorted = [
+            0x92, 0x82, 0xa1, b'b', 1, 0xa1, b'a', 2, 0x82, 0xa1, b'b', 3, 0xa1, b'a', 4,
+        ];
+        let pair = |b, a| Value::map([("a", Value::Int(a)), ("b", Value::Int(b))]);
+        let expected = Value::Array(vec![pair(1, 2), pair(3, 4)]);
+        assert_eq!(decode(&unsorted), Ok(expected));
+    }
 }
