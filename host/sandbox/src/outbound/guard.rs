@@ -62,9 +62,28 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Reads an address that somebody has written, by the rules of browsers (WHATWG): names become ASCII, addresses get
+/// their usual form, and what is no URL with a host is none here either.
+pub fn read(text: &str) -> Result<Uri, Reason> {
+    if text.len() > MAX_URL {
+        return Err(Reason::Parse);
+    }
+    let url = url::Url::parse(text).map_err(|_| Reason::Parse)?;
+    // Without a host the text may be one that `http` takes for a host with a port.
+    if !url.has_host() {
+        return Err(Reason::Parse);
+    }
+    url.as_str().parse().map_err(|_| Reason::Parse)
+}
+
 /// Judges everything that can be judged without resolving the name.
 pub fn check_uri(uri: &Uri, dangerous: bool, own: &[SocketAddr]) -> Result<(), Reason> {
     let authority = uri.authority().ok_or(Reason::Parse)?;
+    let scheme = uri.scheme_str().ok_or(Reason::Parse)?;
+    // A port that is none, which `http` takes for the usual one.
+    if uri.port_u16().is_none() && !port(authority.as_str()).is_empty() {
+        return Err(Reason::Parse);
+    }
     let length =
         authority.as_str().len() + uri.path_and_query().map_or(0, |path| path.as_str().len());
     if length > MAX_URL {
@@ -73,11 +92,13 @@ pub fn check_uri(uri: &Uri, dangerous: bool, own: &[SocketAddr]) -> Result<(), R
     if authority.as_str().contains('@') {
         return Err(Reason::UserInfo);
     }
+    match scheme {
+        "https" | "wss" => {}
+        "http" | "ws" if dangerous => {}
+        _ => return Err(Reason::Scheme),
+    }
     if dangerous {
         return Ok(());
-    }
-    if !matches!(uri.scheme_str(), Some("https" | "wss")) {
-        return Err(Reason::Scheme);
     }
     let host = authority.host().to_ascii_lowercase();
     let host = host.strip_suffix('.').unwrap_or(&host);
@@ -92,6 +113,14 @@ pub fn check_uri(uri: &Uri, dangerous: bool, own: &[SocketAddr]) -> Result<(), R
     } else {
         Ok(())
     }
+}
+
+/// What stands behind the host and its `:`.
+fn port(authority: &str) -> &str {
+    let host_end = authority.rfind([']', '@']).map_or(0, |at| at + 1);
+    authority[host_end..]
+        .split_once(':')
+        .map_or("", |(_, port)| port)
 }
 
 /// Whether an address is that of the server, as itself or inside of one of IPv6.
@@ -231,5 +260,50 @@ mod tests {
             assert_eq!(judge(url), Ok(()), "{url}");
         }
         assert_eq!(judge("http://u:p@localhost/"), Err(Reason::UserInfo));
+        assert_eq!(judge("nonsense"), Err(Reason::Parse));
+        assert_eq!(judge("ftp://localhost/"), Err(Reason::Scheme));
+    }
+
+    #[test]
+    fn ports_are_numbers_of_ports() {
+        for url in [
+            "https://api.example.com:443/",
+            "https://[2606:4700::1111]:8443/",
+            "https://api.example.com:/",
+        ] {
+            assert_eq!(judge(url), Ok(()), "{url}");
+        }
+        for url in ["https://api.example.com:99999/", "https://[::1]:65536/"] {
+            assert_eq!(judge(url), Err(Reason::Parse), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_people_write_is_read_as_browsers_do() {
+        for (text, expected) in [
+            (
+                "https://B\u{fc}cher.example.com/\u{e4} b",
+                "https://xn--bcher-kva.example.com/%C3%A4%20b",
+            ),
+            ("https://2130706433:443/x#y", "https://127.0.0.1/x"),
+            (
+                " https://api.example.com/a/../b ",
+                "https://api.example.com/b",
+            ),
+        ] {
+            let found = read(text).map(|uri| uri.to_string());
+            assert_eq!(found.as_deref(), Ok(expected), "{text}");
+        }
+        for text in [
+            "",
+            "nonsense",
+            "https://",
+            "https://a:99999/",
+            "https://a b/",
+            "javascript:1",
+            "file:///etc/passwd",
+        ] {
+            assert_eq!(read(text), Err(Reason::Parse), "{text}");
+        }
     }
 }

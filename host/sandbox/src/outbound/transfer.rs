@@ -43,7 +43,7 @@ impl Outbound {
         url: &str,
         token: Option<&str>,
     ) -> Result<Response<Incoming>, TransferError> {
-        let mut uri = parsed(url)?;
+        let mut uri = guard::read(url)?;
         let mut token = token;
         for _ in 0..=MAX_REDIRECTS {
             let request = request("GET", &uri, token)
@@ -80,7 +80,7 @@ impl Outbound {
     where
         B: Body<Data = Bytes, Error = io::Error> + Send + 'static,
     {
-        let request = request("POST", &parsed(url)?, token)
+        let request = request("POST", &guard::read(url)?, token)
             .header("content-type", media_type)
             .body(body)
             .map_err(|_| TransferError::Blocked("url".to_owned()))?;
@@ -117,31 +117,10 @@ fn request(method: &str, uri: &Uri, token: Option<&str>) -> http::request::Build
     request.header("accept", "*/*")
 }
 
-fn parsed(url: &str) -> Result<Uri, TransferError> {
-    url.parse().map_err(|_| guard::Reason::Parse.into())
-}
-
 /// The target of a redirect: another URL, or another path of the same server.
 fn resolved(from: &Uri, location: &str) -> Option<Uri> {
-    let location = location.split('#').next().unwrap_or_default();
-    if location.contains("://") {
-        return location.parse().ok();
-    }
-    let (scheme, authority) = (from.scheme_str()?, from.authority()?);
-    if let Some(rest) = location.strip_prefix("//") {
-        return format!("{scheme}://{rest}").parse().ok();
-    }
-    let path = match location.strip_prefix('/') {
-        Some(rest) => format!("/{rest}"),
-        None => {
-            let folder = from
-                .path()
-                .rsplit_once('/')
-                .map_or("", |(folder, _)| folder);
-            format!("{folder}/{location}")
-        }
-    };
-    format!("{scheme}://{authority}{path}").parse().ok()
+    let from = url::Url::parse(&from.to_string()).ok()?;
+    guard::read(from.join(location).ok()?.as_str()).ok()
 }
 
 #[cfg(test)]
@@ -158,7 +137,8 @@ mod tests {
             ("https://[::1]/x", "address"),
             ("https://localhost/x", "host"),
             ("https://a:b@example.com/x", "userinfo"),
-            ("nonsense", "scheme"),
+            ("nonsense", "url"),
+            ("https://example.com:99999/x", "url"),
         ] {
             match outbound.fetch(url, Some("t")).await {
                 Err(TransferError::Blocked(found)) => assert_eq!(found, reason, "{url}"),
@@ -175,6 +155,7 @@ mod tests {
             ("//b.org/q", Some("https://b.org/q")),
             ("/q?r", Some("https://a.org/q?r")),
             ("q", Some("https://a.org/x/q")),
+            ("../q", Some("https://a.org/q")),
             ("https://", None),
         ] {
             let found = resolved(&from, location).map(|uri| uri.to_string());
