@@ -274,6 +274,13 @@ impl<R: Source> Reading<R> {
                 (None, Some(own)) => own,
                 (None, None) => return Err(check.wrong("project", "a string is expected")),
             };
+            let is_flat = ["entity", "fields", "rule"]
+                .iter()
+                .any(|name| check.value(name).is_some());
+            if is_flat && check.value("entities").is_none() {
+                // Left out, it would let in the duplicates that it is there to keep out.
+                return Err(check.wrong("entities", "an array is expected"));
+            }
             for entity in check.objects("entities")? {
                 let Some(kind) = entity.text("entity")? else {
                     return Err(entity.wrong("entity", "a string is expected"));

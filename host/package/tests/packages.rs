@@ -356,6 +356,13 @@ fn version_2_with_something_wrong() {
             )]),
             "bad_manifest",
         ),
+        // A check of duplicates that would check nothing.
+        (
+            with(&[manifest(
+                r#"{"version":"2.1","id":"a","name":"demo","app":{"metadata":{"duplicate_checks":[{"entity":"w","fields":["k"]}]}}}"#,
+            )]),
+            "bad_manifest",
+        ),
         (
             with(&[(
                 "recordsets/rs/rsMeta.json",

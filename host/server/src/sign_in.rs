@@ -24,7 +24,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mix_file_path::percent;
 use mix_http_api::{ApiError, Done, Route, SignIn};
 use mix_value::{Map, Value, escjson};
-use provider::{Failed, Provider};
+use provider::{Failed, Provider, SILENT};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,6 +51,8 @@ struct Way {
     config: String,
     redirect: String,
     cookie: String,
+    /// Where the provider sends the browser back to.
+    place: String,
     verifier: String,
     nonce: String,
     begun: Instant,
@@ -123,9 +125,13 @@ pub async fn answer(
                 (None, Some(token)) => provider.of_checked_access_token(token).await,
                 (None, None) => Err(Failed("no_token")),
             };
-            let user = user.map_err(|Failed(code)| {
-                let message = format!("the provider does not vouch for this token: {code}");
-                ApiError::new(401, "bad_token", message)
+            let user = user.map_err(|failed| match failed {
+                // Nothing is known about the token.
+                SILENT => ApiError::new(502, "upstream", "the provider gives no answer of use"),
+                Failed(code) => {
+                    let message = format!("the provider does not vouch for this token: {code}");
+                    ApiError::new(401, "bad_token", message)
+                }
             })?;
             let (token, end) = issue(server, &route.ws, &provider.config, &user).await?;
             let answer = map([("token", text(&token)), ("expires", text(&time_of(end)))]);
@@ -167,22 +173,13 @@ async fn begin(server: &Arc<Server>, route: &Route, redirect: &str) -> Result<Do
     }
     params.extend(config.auth_url_params());
     let address = with_params(&provider.auth_url, &params);
-    // The path of the cookie is that of the way back.
-    let path = place.find("://").and_then(|at| {
-        let rest = &place[at + 3..];
-        rest.find('/').map(|slash| &rest[slash..])
-    });
-    let kept = format!(
-        "{COOKIE}{}={cookie}; HttpOnly; Secure; SameSite=Lax; Path={}; Max-Age={}",
-        &state[..8],
-        path.unwrap_or("/"),
-        PATIENCE.as_secs()
-    );
+    let kept = set_cookie(&state, &cookie, &place, PATIENCE);
     let way = Way {
         workspace: route.ws.clone(),
         config: config.name.clone(),
         redirect: redirect.to_owned(),
         cookie,
+        place: place.clone(),
         verifier,
         nonce,
         begun: Instant::now(),
@@ -205,7 +202,7 @@ async fn come_back(
     };
     let way = server.under_way.take(state).ok_or_else(unknown)?;
     // Somebody else's browser, or another way.
-    let name = format!("{COOKIE}{}", state.get(..8).unwrap_or_default());
+    let name = cookie_name(state);
     let is_same = cookies
         .split(';')
         .filter_map(|cookie| cookie.trim().split_once('='))
@@ -223,8 +220,12 @@ async fn come_back(
             (_, Some(_)) => Err(Failed("refused")),
             (None, None) => Err(Failed("no_code")),
             (Some(code), None) => {
-                let place = return_address(server, &route.ws, &provider.config);
-                provider.user(code, &place, &way.verifier, &way.nonce).await
+                let way = (
+                    way.place.as_str(),
+                    way.verifier.as_str(),
+                    way.nonce.as_str(),
+                );
+                provider.user(code, way).await
             }
         };
         match user {
@@ -251,8 +252,27 @@ async fn come_back(
         "{}#{fragment}",
         way.redirect.split('#').next().unwrap_or_default()
     );
-    let over = format!("{name}=; HttpOnly; Secure; SameSite=Lax; Max-Age=0");
+    let over = set_cookie(state, "", &way.place, Duration::ZERO);
     Ok(Done::Redirect(address, Some(over)))
+}
+
+/// The cookie of a way. Its path is that of the way back, when it is taken away too: browsers keep
+/// one of another path.
+fn set_cookie(state: &str, value: &str, place: &str, life: Duration) -> String {
+    let path = place.find("://").and_then(|at| {
+        let rest = &place[at + 3..];
+        rest.find('/').map(|slash| &rest[slash..])
+    });
+    format!(
+        "{}={value}; HttpOnly; Secure; SameSite=Lax; Path={}; Max-Age={}",
+        cookie_name(state),
+        path.unwrap_or("/"),
+        life.as_secs()
+    )
+}
+
+fn cookie_name(state: &str) -> String {
+    format!("{COOKIE}{}", state.get(..8).unwrap_or_default())
 }
 
 /// A time in seconds as records have it.
@@ -343,6 +363,7 @@ mod tests {
             config: String::new(),
             redirect: String::new(),
             cookie: String::new(),
+            place: String::new(),
             verifier: String::new(),
             nonce: String::new(),
             begun: Instant::now(),

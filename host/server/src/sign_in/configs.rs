@@ -332,7 +332,62 @@ pub async fn exported(server: &Server, ws: &str) -> Result<Vec<Value>, ApiError>
 pub fn imported(outbound: &Outbound, members: Map) -> Option<Map> {
     let members = mix_http_api::checked_provider(members).ok()?;
     check_addresses(outbound, &members).ok()?;
+    check_form(&members).ok()?;
     Some(members)
+}
+
+/// Parameters of the address that browsers are sent to which are the server's own.
+const OWN_PARAMS: [&str; 7] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+];
+
+/// What could never be used is refused while somebody is there to mend it.
+fn check_form(members: &Map) -> Result<(), ApiError> {
+    let is_address = |text: &str| {
+        let uri = text.parse::<http::Uri>();
+        uri.is_ok_and(|uri| uri.scheme().is_some() && uri.authority().is_some())
+    };
+    let config = Config::of(members.clone());
+    if !config.texts("redirects").all(is_address) {
+        let message = "redirects must be addresses, such as https://app.example.com/in";
+        return Err(ApiError::bad_param(message));
+    }
+    if config
+        .callback
+        .as_deref()
+        .is_some_and(|text| !is_address(text))
+    {
+        return Err(ApiError::bad_param("callback must be an address"));
+    }
+    let is_host = |text: &str| {
+        let host = text.parse::<http::uri::Authority>();
+        host.is_ok_and(|host| !host.as_str().contains('@'))
+    };
+    if config.text("domain").is_some_and(|text| !is_host(text)) {
+        return Err(ApiError::bad_param("domain must be a host"));
+    }
+    for (name, value) in config.headers() {
+        let fits = http::HeaderName::from_bytes(name.as_bytes()).is_ok()
+            && http::HeaderValue::from_str(value).is_ok();
+        if !fits {
+            let message = format!("headers cannot have {name:?} with this value");
+            return Err(ApiError::bad_param(message));
+        }
+    }
+    if let Some((name, _)) = config
+        .auth_url_params()
+        .find(|(name, _)| OWN_PARAMS.contains(name))
+    {
+        let message = format!("auth_url_params cannot have {name}: the server gives it");
+        return Err(ApiError::bad_param(message));
+    }
+    Ok(())
 }
 
 /// Addresses that the server would ask.
@@ -359,6 +414,7 @@ fn check_addresses(outbound: &Outbound, members: &Map) -> Result<(), ApiError> {
 /// A new provider.
 pub async fn add(server: &Arc<Server>, ws: &str, members: Map) -> Result<Done, ApiError> {
     check_addresses(&server.assembly.outbound, &members)?;
+    check_form(&members)?;
     let _turn = server.grants.pause(ws).await;
     let all = all(server, ws).await?;
     if all.len() >= MOST {
@@ -385,6 +441,7 @@ pub async fn change(
     whole: bool,
 ) -> Result<Done, ApiError> {
     check_addresses(&server.assembly.outbound, &members)?;
+    check_form(&members)?;
     let _turn = server.grants.pause(ws).await;
     let stored = by_id(server, ws, id).await?;
     if members
@@ -489,6 +546,47 @@ mod tests {
             "https://app.example.com/x",
             "https://app.example.com/"
         ));
+    }
+
+    #[test]
+    fn what_could_never_be_used_is_refused() {
+        let check = |name: &str, value: &str| {
+            let value = mix_value::escjson::parse_plain(value).expect("a value");
+            match map([(name, value)]) {
+                Value::Map(members) => check_form(&members).map_err(|error| error.message),
+                other => panic!("{other:?}"),
+            }
+        };
+        for (name, value) in [
+            (
+                "redirects",
+                r#"["https://app.example.com/in", "myapp://signed-in"]"#,
+            ),
+            ("redirects", "[]"),
+            ("callback", r#""https://app.example.com/back""#),
+            ("domain", r#""api.example.com:8443""#),
+            ("headers", r#"{"x-tenant": "5"}"#),
+            ("auth_url_params", r#"{"prompt": "login", "scope": "x"}"#),
+        ] {
+            assert_eq!(check(name, value), Ok(()), "{name} {value}");
+        }
+        for (name, value) in [
+            ("redirects", r#"["nonsense"]"#),
+            ("redirects", r#"["javascript:alert(1)"]"#),
+            ("redirects", r#"["/in"]"#),
+            ("callback", r#""back""#),
+            ("domain", r#""a b""#),
+            ("domain", r#""https://api.example.com/""#),
+            ("headers", r#"{"a b": "c"}"#),
+            ("headers", r#"{"x": "a\r\nb: c"}"#),
+            ("auth_url_params", r#"{"state": "x"}"#),
+            (
+                "auth_url_params",
+                r#"{"redirect_uri": "https://evil.example.com"}"#,
+            ),
+        ] {
+            assert!(check(name, value).is_err(), "{name} {value}");
+        }
     }
 
     #[test]

@@ -25,6 +25,15 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failed(pub &'static str);
 
+/// The provider cannot be reached, or what it answers is none.
+pub const SILENT: Failed = Failed("provider");
+
+/// The provider answers that it will not.
+const UNWILLING: Failed = Failed("provider_refused");
+
+/// Longest e-mail address and name of a user: both stand in each token.
+const LONGEST: usize = 320;
+
 /// A provider with all its addresses.
 pub struct Provider {
     server: Arc<Server>,
@@ -60,8 +69,11 @@ impl Provider {
                 false => format!("{endpoint}{DISCOVERY}"),
             };
             let told = provider.get(&address, None).await;
-            let told = told.map_err(|Failed(code)| {
-                upstream(&format!("the provider does not describe itself: {code}"))
+            let told = told.map_err(|failed| {
+                upstream(match failed {
+                    UNWILLING => "the provider refuses to describe itself",
+                    _ => "the provider does not describe itself: no answer of use",
+                })
             })?;
             let member = |name: &str| told[name].as_str().map(str::to_owned);
             if provider.auth_url.is_empty() {
@@ -82,12 +94,11 @@ impl Provider {
     }
 
     /// Who has signed in, and what the provider gave for the code that the browser brought.
+    /// That code was asked for with an address to come back to, a verifier and a nonce.
     pub async fn user(
         &self,
         code: &str,
-        place: &str,
-        verifier: &str,
-        nonce: &str,
+        (place, verifier, nonce): (&str, &str, &str),
     ) -> Result<(SignedIn, Value), Failed> {
         let granted = self
             .granted(&[
@@ -217,13 +228,21 @@ impl Provider {
         let answer = self.server.assembly.outbound.ask(request, MOST, TIME).await;
         let answer = answer.map_err(|error| {
             tracing::warn!(provider = %self.config.name, %error, "a provider does not answer");
-            Failed("provider")
+            SILENT
         })?;
-        if !answer.status().is_success() {
-            tracing::warn!(provider = %self.config.name, status = answer.status().as_u16(), "a provider refuses");
-            return Err(Failed("provider"));
+        let status = answer.status();
+        if !status.is_success() {
+            tracing::warn!(provider = %self.config.name, status = status.as_u16(), "a provider refuses");
+            return Err(if status.is_client_error() {
+                UNWILLING
+            } else {
+                SILENT
+            });
         }
-        serde_json::from_slice(answer.body()).map_err(|_| Failed("provider"))
+        serde_json::from_slice(answer.body()).map_err(|error| {
+            tracing::warn!(provider = %self.config.name, %error, "a provider does not answer in JSON");
+            SILENT
+        })
     }
 }
 
@@ -246,11 +265,12 @@ fn signed_in(claims: &Value) -> Result<SignedIn, Failed> {
     let sub = sub
         .filter(|sub| sub.len() <= 256)
         .ok_or(Failed("no_user"))?;
-    match User::of_claims(&sub, claims["email"].as_str(), verified) {
+    let short = |name: &str| claims[name].as_str().filter(|text| text.len() <= LONGEST);
+    match User::of_claims(&sub, short("email"), verified) {
         User::Email(email) => Ok(SignedIn {
             sub,
             email,
-            name: claims["name"].as_str().map(str::to_owned),
+            name: short("name").map(str::to_owned),
         }),
         User::Sub(_) => Err(Failed("no_email")),
     }
@@ -278,6 +298,10 @@ mod tests {
             ),
             (
                 json!({ "sub": "1", "email": "a@b.c", "email_verified": "false" }),
+                "no_email",
+            ),
+            (
+                json!({ "sub": "1", "email": format!("{}@b.c", "a".repeat(LONGEST)) }),
                 "no_email",
             ),
             (json!({ "email": "a@b.c" }), "no_user"),

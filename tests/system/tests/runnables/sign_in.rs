@@ -127,6 +127,14 @@ fn a_browser_comes_back_with_a_token_of_the_workspace() {
     let back = header(&head, "location").to_owned();
     assert!(back.starts_with(&format!("{BACK}/done#token=")), "{back}");
     assert_eq!(param(&back, "ws"), "acme");
+    // The cookie is taken away where it lies.
+    let over = header(&head, "set-cookie");
+    let name = cookie.split('=').next().expect("a name");
+    assert!(
+        over.starts_with(&format!("{name}=;"))
+            && over.contains("; Path=/v1/ws/acme/auth/corp/callback; Max-Age=0"),
+        "{over}"
+    );
     assert_eq!(site.come_back(&state, &code, &cookie).0, 400);
     let form = provider.exchanged();
     for wanted in [
@@ -169,7 +177,7 @@ fn a_browser_comes_back_with_a_token_of_the_workspace() {
     assert_eq!((answer.status, answer.code().as_str()), (401, "bad_token"));
     // What went wrong is told to the page.
     for (code, error) in [
-        ("x", "provider"),
+        ("x", "provider_refused"),
         ("bob@example.com/other-nonce", "bad_nonce"),
         ("bob/NONCE", "no_email"),
     ] {
@@ -245,6 +253,19 @@ fn a_token_of_the_provider_is_exchanged() {
         &json!({ "accessToken": "bob@example.com" }),
     );
     assert_eq!((answer.status, answer.code().as_str()), (401, "bad_token"));
+}
+
+#[test]
+fn a_provider_that_is_away_says_nothing_about_a_token() {
+    let (site, _, _) = Site::with_provider("oauth");
+    let config = json!({
+        "type": "oauth", "name": "away", "client_id": "mixer-client",
+        "auth_url": "http://127.0.0.1:1/authorize", "userinfo_url": "http://127.0.0.1:1/userinfo",
+    });
+    site.expect(OWNER, "POST", CONFIGS, config, 201);
+    let path = "/v1/ws/acme/auth/away/token";
+    let answer = site.send("", "POST", path, &json!({ "accessToken": "x" }));
+    assert_eq!((answer.status, answer.code().as_str()), (502, "upstream"));
 }
 
 #[test]
