@@ -3,6 +3,7 @@
 mod about;
 
 use crate::plan::{Settings, is_offered};
+use crate::response::MSGPACK;
 use crate::route::{Action, Resource, TABLE, TABLE_V0};
 use about::{Answer, Body, about};
 use serde_json::{Map, Value, json};
@@ -147,7 +148,13 @@ fn operation(action: Action, method: &str) -> Value {
             Body::Bytes | Body::BytesOr(_) => "application/octet-stream",
             _ => "application/json",
         };
-        operation["requestBody"] = json!({ "content": { media_type: { "schema": schema } } });
+        let content = json!({ "schema": schema });
+        operation["requestBody"] = json!({ "content": { media_type: content } });
+        // Messages of MCP are JSON.
+        let packs = matches!(about.body, Body::Object(_) | Body::Any);
+        if packs && action != Action::Mcp {
+            operation["requestBody"]["content"][MSGPACK] = content;
+        }
         if let Body::BytesOr(members) = about.body {
             operation["requestBody"]["content"]["application/json"] =
                 json!({ "schema": body_schema(Body::Object(members)) });
@@ -207,13 +214,24 @@ fn response(answer: Answer) -> Value {
         } }),
         Answer::Run => json!({ "description": "Done.", "content": {
             "application/json": { "schema": {} },
-            "application/msgpack": { "schema": {} },
+            MSGPACK: { "schema": {} },
             "text/event-stream": { "schema": { "type": "string" } },
             "text/plain": { "schema": { "type": "string" } },
             "text/html": { "schema": { "type": "string" } },
             "text/javascript": { "schema": { "type": "string" } },
             "application/octet-stream": { "schema": {} },
         } }),
+        Answer::Packed(kind) => json!({ "description": "Done.", "content": {
+            "application/json": { "schema": type_schema(kind) },
+            MSGPACK: { "schema": {} },
+        } }),
+        Answer::File => content("*/*", json!({})),
+        Answer::Content => {
+            json!({ "description": "The file; of a folder what is in it.", "content": {
+            "*/*": { "schema": {} },
+            "application/json": { "schema": {} },
+        } })
+        }
         Answer::Events => content("text/event-stream", json!({ "type": "string" })),
         Answer::Object => content("application/json", json!({ "type": "object" })),
         Answer::Array => content("application/json", json!({ "type": "array" })),
@@ -224,6 +242,32 @@ fn response(answer: Answer) -> Value {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn answers_have_the_media_types_that_are_served() {
+        let document: Value =
+            serde_json::from_str(&document(&Settings::default())).expect("it is JSON");
+        let app = "/v1/ws/{ws}/app/{app}";
+        for (path, method, types) in [
+            ("/query", "get", &["application/json", MSGPACK][..]),
+            ("/documents/{id}", "get", &["application/json", MSGPACK]),
+            ("/save", "post", &["application/json", MSGPACK]),
+            ("/files/{path}", "get", &["*/*"]),
+            ("/file-manager/content", "get", &["*/*", "application/json"]),
+        ] {
+            let operation = &document["paths"][format!("{app}{path}")][method];
+            let content = operation["responses"]["200"]["content"].as_object();
+            let found: Vec<&str> = content
+                .expect("content")
+                .keys()
+                .map(String::as_str)
+                .collect();
+            assert_eq!(found, types, "{method} {path}");
+        }
+        let body = |path: &str| &document["paths"][path]["post"]["requestBody"]["content"];
+        assert!(body(&format!("{app}/query"))[MSGPACK].is_object());
+        assert!(body("/v1/ws/{ws}/mcp")[MSGPACK].is_null());
+    }
 
     #[test]
     fn every_route_is_in_the_document_once() {

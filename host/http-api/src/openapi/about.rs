@@ -36,6 +36,12 @@ pub(super) enum Answer {
     Object,
     Array,
     Events,
+    /// A value of this type, as JSON or as MessagePack.
+    Packed(&'static str),
+    /// A file, as what it is.
+    File,
+    /// A file, or what is in a folder.
+    Content,
     /// A part of a page.
     Page,
     /// What an agent gives: a value, or the events of its run.
@@ -89,7 +95,9 @@ const QUERY: &[(&str, &str)] = &[
 
 /// What is said about an action.
 pub(super) fn about(action: Action) -> About {
-    use Answer::{Array, Bytes, Empty, Events, Object, Page, Run, Text, Value};
+    use Answer::{
+        Array, Bytes, Content, Empty, Events, File, Object, Packed, Page, Run, Text, Value,
+    };
     let made = |tag, summary, query, body, success| About {
         tag,
         summary,
@@ -193,21 +201,21 @@ pub(super) fn about(action: Action) -> About {
             "Metadata of an app",
             &[],
             Body::None,
-            &[(200, Object)],
+            &[(200, Packed("object"))],
         ),
         Action::GetRuntime => made(
             apps,
             "Settings of the app's runtime",
             &[],
             Body::None,
-            &[(200, Object)],
+            &[(200, Packed("object"))],
         ),
         Action::ListAppmeta => made(
             apps,
             "Metadata of all visible apps",
             &[],
             Body::None,
-            &[(200, Array)],
+            &[(200, Packed("array"))],
         ),
         Action::PutAppmeta => made(
             apps,
@@ -263,9 +271,15 @@ pub(super) fn about(action: Action) -> About {
             "Deletes records",
             &[("ids", "string")],
             Body::None,
-            &[(200, Object)],
+            &[(200, Packed("object"))],
         ),
-        Action::GetDocument => made(documents, "A record", &[], Body::None, &[(200, Object)]),
+        Action::GetDocument => made(
+            documents,
+            "A record",
+            &[],
+            Body::None,
+            &[(200, Packed("object"))],
+        ),
         Action::DeleteDocument => made(
             documents,
             "Deletes a record",
@@ -285,7 +299,7 @@ pub(super) fn about(action: Action) -> About {
                 ("projection", "any", false),
                 ("want", "string", false),
             ]),
-            &[(200, Object)],
+            &[(200, Packed("object"))],
         ),
         Action::Query => made(
             documents,
@@ -304,14 +318,14 @@ pub(super) fn about(action: Action) -> About {
                 ("label", "string", false),
                 ("explain", "boolean", false),
             ]),
-            &[(200, Value), (304, Empty)],
+            &[(200, Packed("any")), (304, Empty)],
         ),
         Action::ParseQuery => made(
             documents,
             "Clauses and parameters of a query",
             &[("query", "string"), ("queryAST", "string")],
             Body::Object(&[("query", "string", false), ("queryAST", "array", false)]),
-            &[(200, Object)],
+            &[(200, Packed("object"))],
         ),
         Action::PutQuery => made(
             documents,
@@ -350,7 +364,7 @@ pub(super) fn about(action: Action) -> About {
             "The bytes of a member",
             &[("data", "string")],
             Body::None,
-            &[(200, Bytes)],
+            &[(200, File)],
         ),
         Action::Metrics => made(
             server,
@@ -518,7 +532,7 @@ pub(super) fn about(action: Action) -> About {
             "The content of a file",
             &[("_rmx_exp", "string"), ("_rmx_sig", "string")],
             Body::None,
-            &[(200, Bytes), (206, Bytes), (302, Empty), (304, Empty)],
+            &[(200, File), (206, File), (302, Empty), (304, Empty)],
         ),
         Action::GetContent => made(
             files,
@@ -529,7 +543,7 @@ pub(super) fn about(action: Action) -> About {
                 ("after", "string"),
             ],
             Body::None,
-            &[(200, Bytes), (206, Bytes), (304, Empty)],
+            &[(200, Content), (206, File), (304, Empty)],
         ),
         Action::PutContent => made(
             files,
@@ -597,7 +611,7 @@ pub(super) fn about(action: Action) -> About {
             "What the endpoint of the link answers",
             &[],
             Body::Any,
-            &[(200, Run), (206, Bytes), (302, Empty), (304, Empty)],
+            &[(200, Run), (206, File), (302, Empty), (304, Empty)],
         ),
         Action::DeleteLink => made(files, "Deletes a link", &[], Body::None, &[(204, Empty)]),
         Action::Upload => made(
