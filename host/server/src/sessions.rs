@@ -30,12 +30,19 @@ use mix_value::{Value, msgpack};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
 
-/// A client that says nothing for so long, not even a ping, is gone.
+/// A client that says nothing for so long is gone. What browsers say by themselves is the answer to a ping.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A client that takes nothing for so long is gone.
+/// How often a client is pinged, as often as readers of topics are.
+const PING: Duration = Duration::from_secs(15);
+
+/// A client that does not take a short message in so long is gone.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Bytes of a long message for which it has a second more.
+const SLOWEST: usize = 32 << 10;
 
 /// Messages of a client that wait for their turn.
 const MOST_WAITING: usize = 64;
@@ -220,6 +227,9 @@ impl Dialog {
         let mut waiting: VecDeque<Result<Asked, ApiError>> = first.into_iter().map(Ok).collect();
         // The id of the interaction that is under way, and its slot.
         let mut current = None;
+        let mut pings = tokio::time::interval_at(Instant::now() + PING, PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
         loop {
             if current.is_none()
                 && let Some(next) = waiting.pop_front()
@@ -254,17 +264,28 @@ impl Dialog {
                     Some(Err(why)) => return ended(why),
                     None => return ended(Ended::Broken),
                 },
-                message = connection.read(), if waiting.len() < MOST_WAITING => match message {
-                    Message::Text(text) => {
-                        waiting.push_back(dialog::asked(&text));
-                        None
+                message = connection.read(), if waiting.len() < MOST_WAITING => {
+                    heard = Instant::now();
+                    match message {
+                        Message::Text(text) => {
+                            waiting.push_back(dialog::asked(&text));
+                            None
+                        }
+                        Message::Binary(_) => {
+                            return (1003, "messages are JSON texts".to_owned());
+                        }
+                        Message::Ping(_) | Message::Pong(_) => None,
+                        Message::Close(..) => return gone(),
                     }
-                    Message::Binary(_) => {
-                        return (1003, "messages are JSON texts".to_owned());
+                }
+                _ = pings.tick() => {
+                    // Of a client that is not listened to nothing is known.
+                    let is_silent = waiting.len() < MOST_WAITING && heard.elapsed() > PATIENCE;
+                    if is_silent || !self.send(connection, Message::Ping(Vec::new()), 0).await {
+                        return gone();
                     }
-                    Message::Ping(_) | Message::Pong(_) => None,
-                    Message::Close(..) => return gone(),
-                },
+                    None
+                }
             };
             if let Some(text) = text
                 && !self.write(connection, text).await
@@ -382,10 +403,15 @@ impl Dialog {
         dialog::told("issue", members)
     }
 
-    /// False: the client is gone, or takes nothing.
+    /// False: the client is gone, or takes too little.
     async fn write(&self, connection: &Connection, text: String) -> bool {
-        let message = Message::Text(text);
-        tokio::time::timeout(WRITE_LIMIT, connection.write(&message))
+        let length = text.len();
+        self.send(connection, Message::Text(text), length).await
+    }
+
+    async fn send(&self, connection: &Connection, message: Message, length: usize) -> bool {
+        let limit = WRITE_LIMIT + Duration::from_secs((length / SLOWEST) as u64);
+        tokio::time::timeout(limit, connection.write(&message))
             .await
             .unwrap_or(false)
     }

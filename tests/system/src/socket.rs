@@ -94,11 +94,14 @@ impl Socket {
         Some((head[0], payload))
     }
 
-    /// The next message.
+    /// The next message; pings on the way are answered.
     pub fn message(&mut self) -> Value {
-        match self.frame() {
-            Some((0x81, payload)) => crate::response_json(&payload),
-            other => panic!("no message: {other:?}"),
+        loop {
+            match self.frame() {
+                Some((0x81, payload)) => return crate::response_json(&payload),
+                Some((0x89, payload)) => self.send_frame(0x8a, &payload),
+                other => panic!("no message: {other:?}"),
+            }
         }
     }
 

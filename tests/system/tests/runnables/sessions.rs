@@ -108,6 +108,20 @@ fn a_session_is_driven_action_by_action() {
 }
 
 #[test]
+fn a_client_that_says_nothing_is_asked_whether_it_is_there() {
+    let site = start(&[]);
+    let mut socket = site
+        .connect(OWNER, &format!("{APP}/agent/counter/session"))
+        .expect("a session");
+    socket.until_done();
+    // Within a minute, or the read ends.
+    assert_eq!(socket.frame(), Some((0x89, Vec::new())));
+    socket.send_frame(0x8a, b"");
+    socket.send(&json!({ "type": "input", "cell": "count", "value": 1, "id": 1 }));
+    assert_eq!(socket.until_done().1, json!(1));
+}
+
+#[test]
 fn a_session_has_the_rights_of_its_user() {
     let site = start(&[]);
     let counter = format!("{APP}/agent/counter/session");

@@ -178,18 +178,20 @@ impl Shared {
         };
         let bytes = frame::write(kind, payload, mask);
         let mut writer = self.writer.lock().await;
-        let Some(open) = writer.as_mut() else {
+        // Put back when all of the message is out: whoever gives up in the middle of one leaves
+        // a connection to which nothing can be written any more.
+        let Some(mut open) = writer.take() else {
             return false;
         };
         let written = async {
             open.write_all(&bytes).await?;
             open.flush().await
         };
-        if written.await.is_err() {
-            *writer = None;
-            return false;
+        let is_written = written.await.is_ok();
+        if is_written {
+            *writer = Some(open);
         }
-        true
+        is_written
     }
 }
 
