@@ -70,7 +70,7 @@ impl FromArgument for Id {
 
 #[cfg(test)]
 mod tests {
-    use mix_plugin_sdk::Arguments;
+    use mix_plugin_sdk::Incoming;
     use mix_plugin_sdk::mix_value::Ref;
 
     use super::*;
@@ -79,7 +79,8 @@ mod tests {
     fn taken(values: &[Value]) -> Result<Vec<String>, Failure> {
         let arguments = Value::Array(vec![Value::Array(values.to_vec()), Value::Null]);
         let bytes = msgpack::encode(&arguments).expect("encoded");
-        let mut arguments = Arguments::decode("$test", 2, bytes)?;
+        let mut incoming = Incoming::new("$test", 2, bytes);
+        let mut arguments = incoming.arguments()?;
         let ids: Vec<Id> = arguments.take()?;
         assert_eq!(arguments.take::<Value>(), Ok(Value::Null));
         let texts = ids

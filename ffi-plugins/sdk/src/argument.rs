@@ -89,27 +89,57 @@ pub trait FromArgument: Sized {
     const ACCEPTS_UNDEFINED: bool = false;
 }
 
-/// The arguments of one call, taken one by one.
+/// Most bytes of arguments that stay in memory while the function is at work.
+const KEPT: usize = 4 << 10;
+
+/// The arguments of one call as they came.
 #[derive(Debug)]
-pub struct Arguments {
+pub struct Incoming {
     function: &'static str,
+    params: u8,
     bytes: Received,
-    /// Where the next argument begins.
-    position: usize,
-    left: usize,
-    taken: usize,
 }
 
-impl Arguments {
-    /// Checks the number of arguments. Each one is read when it is taken.
+impl Incoming {
+    /// `bytes`: what came for a function with that many parameters.
     #[inline]
-    pub fn decode(
-        function: &'static str,
-        params: u8,
-        bytes: impl Into<Received>,
-    ) -> Result<Arguments, Failure> {
-        let bytes = bytes.into();
-        let start = msgpack::array_start(&bytes).map_err(|error| malformed(function, &error))?;
+    pub fn new(function: &'static str, params: u8, bytes: impl Into<Received>) -> Incoming {
+        Incoming {
+            function,
+            params,
+            bytes: bytes.into(),
+        }
+    }
+
+    /// Checks the number of arguments. Each one is read when it is taken.
+    #[inline(always)]
+    pub fn arguments(&mut self) -> Result<Arguments<'_>, Failure> {
+        let (position, left) = match *self.bytes {
+            // Nearly all.
+            [head @ 0x90..=0x9f, ..] if head & 0x0f == self.params => (1, self.params.into()),
+            _ => self.start()?,
+        };
+        let arguments = Arguments {
+            function: self.function,
+            bytes: &mut self.bytes,
+            position,
+            left,
+            taken: 0,
+        };
+        if left == 0 {
+            arguments.check_end()?;
+        }
+        Ok(arguments)
+    }
+
+    /// Where the first argument is, and how many there are.
+    #[cold]
+    fn start(&self) -> Result<(usize, usize), Failure> {
+        let Incoming {
+            function, params, ..
+        } = *self;
+        let start =
+            msgpack::array_start(&self.bytes).map_err(|error| malformed(function, &error))?;
         let Some((count, position)) = start else {
             return Err(Failure::internal(format!(
                 "arguments of {function} are no array"
@@ -120,21 +150,24 @@ impl Arguments {
                 "{function} takes {params} arguments, not {count}"
             )));
         }
-        let arguments = Arguments {
-            function,
-            bytes,
-            position,
-            left: count,
-            taken: 0,
-        };
-        if count == 0 {
-            arguments.check_end()?;
-        }
-        Ok(arguments)
+        Ok((position, count))
     }
+}
 
+/// The arguments of one call, taken one by one.
+#[derive(Debug)]
+pub struct Arguments<'a> {
+    function: &'static str,
+    bytes: &'a mut Received,
+    /// Where the next argument begins.
+    position: usize,
+    left: usize,
+    taken: usize,
+}
+
+impl Arguments<'_> {
     /// The next argument as `T`.
-    #[inline]
+    #[inline(always)]
     pub fn take<T: FromArgument>(&mut self) -> Result<T, Failure> {
         self.taken += 1;
         if self.left == 0 {
@@ -159,7 +192,7 @@ impl Arguments {
 
     /// An argument in any form.
     fn take_any<T: FromArgument>(&mut self) -> Result<T, Failure> {
-        let mut reader = Reader::at(&self.bytes, self.position);
+        let mut reader = Reader::at(self.bytes, self.position);
         let token = reader
             .next()
             .map_err(|error| malformed(self.function, &error))?;
@@ -170,7 +203,7 @@ impl Arguments {
             self.taken_last()?;
             return Ok(argument);
         }
-        let mut reader = Reader::at(&self.bytes, self.position);
+        let mut reader = Reader::at(self.bytes, self.position);
         let value =
             msgpack::decode_next(&mut reader).map_err(|error| malformed(self.function, &error))?;
         self.position = reader.position();
@@ -219,24 +252,30 @@ impl Arguments {
     }
 
     /// After the last argument nothing may follow, and its bytes are needed no longer.
+    #[inline(always)]
     fn taken_last(&mut self) -> Result<(), Failure> {
         if self.left == 0 {
             self.check_end()?;
-            self.bytes = Received::default();
+            if self.bytes.len() > KEPT {
+                *self.bytes = Received::default();
+            }
         }
         Ok(())
     }
 
+    #[inline(always)]
     fn check_end(&self) -> Result<(), Failure> {
         if self.position == self.bytes.len() {
             return Ok(());
         }
-        let error = DecodeError {
-            offset: self.position,
-            kind: DecodeErrorKind::TrailingBytes,
-        };
-        Err(malformed(self.function, &error))
+        Err(trailing(self.function, self.position))
     }
+}
+
+#[cold]
+fn trailing(function: &str, offset: usize) -> Failure {
+    let kind = DecodeErrorKind::TrailingBytes;
+    malformed(function, &DecodeError { offset, kind })
 }
 
 #[cold]
@@ -396,9 +435,9 @@ impl<T: FromArgument> FromArgument for Option<T> {
 mod tests {
     use super::*;
 
-    fn arguments(params: u8, values: &[Value]) -> Arguments {
+    fn incoming(params: u8, values: &[Value]) -> Incoming {
         let bytes = msgpack::encode(&Value::Array(values.to_vec())).unwrap();
-        Arguments::decode("$test", params, bytes).unwrap()
+        Incoming::new("$test", params, bytes)
     }
 
     fn code<T: std::fmt::Debug>(taken: Result<T, Failure>) -> String {
@@ -417,7 +456,8 @@ mod tests {
             Value::Float(3.0),
             Value::Undefined,
         ];
-        let mut arguments = arguments(7, &values);
+        let mut incoming = incoming(7, &values);
+        let mut arguments = incoming.arguments().unwrap();
         assert_eq!(arguments.take::<i64>(), Ok(-7));
         assert_eq!(arguments.take::<String>().as_deref(), Ok("text"));
         assert_eq!(arguments.take::<Value>(), Ok(nested));
@@ -431,7 +471,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let values = [Value::string("x"), Value::Undefined, Value::Float(0.5)];
-        let mut arguments = arguments(3, &values);
+        let mut incoming = incoming(3, &values);
+        let mut arguments = incoming.arguments().unwrap();
         assert_eq!(code(arguments.take::<i64>()), "ERR_EXPECTED_NUMBER");
         assert_eq!(code(arguments.take::<bool>()), "ERR_UNDEFINED");
         let half = arguments.take::<i64>().expect_err("no whole number");
@@ -446,7 +487,7 @@ mod tests {
     fn lists_are_taken_item_by_item() {
         let texts =
             |texts: &[&str]| Value::Array(texts.iter().copied().map(Value::string).collect());
-        let mut arguments = arguments(
+        let mut incoming = incoming(
             8,
             &[
                 texts(&["a", "b"]),
@@ -459,6 +500,7 @@ mod tests {
                 Value::Int(256),
             ],
         );
+        let mut arguments = incoming.arguments().unwrap();
         let list = |texts: &[&str]| {
             texts
                 .iter()
@@ -489,7 +531,13 @@ mod tests {
 
     #[test]
     fn malformed_arguments_never_reach_a_function() {
-        let decode = |params: u8, bytes: &[u8]| Arguments::decode("$test", params, bytes.to_vec());
+        let decode = |params: u8, bytes: &[u8]| {
+            let mut incoming = Incoming::new("$test", params, bytes.to_vec());
+            incoming.arguments().and_then(|mut arguments| match params {
+                0 => Ok(Value::Null),
+                _ => arguments.take::<Value>(),
+            })
+        };
         for bytes in [
             &[][..],
             &[0x80],
@@ -501,7 +549,7 @@ mod tests {
         }
         assert_eq!(code(decode(2, &[0x91, 0x01])), "ERR_INTERNAL");
         assert_eq!(code(decode(0, &[0x90, 0x01])), "ERR_INTERNAL");
-        let take = |bytes: &[u8]| code(decode(1, bytes).unwrap().take::<Value>());
+        let take = |bytes: &[u8]| code(decode(1, bytes));
         // Bytes after the last argument, a text cut short, a byte that MessagePack never uses.
         for bytes in [&[0x91, 0x01, 0x02][..], &[0x91, 0xa5, 0x61], &[0x91, 0xc1]] {
             assert_eq!(take(bytes), "ERR_INTERNAL", "{bytes:?}");

@@ -10,7 +10,7 @@ use crate::bindings::family::mix::ffi::types;
 use crate::bindings::packed::mix::packed::types as packed;
 use crate::inside::{is_inside, noted};
 use crate::outgoing::in_blocks;
-use crate::{Answer, Arguments, Encoded, Failure, Outgoing};
+use crate::{Answer, Encoded, Failure, Incoming, Outgoing};
 
 /// How the names of short ways end (`function.waits` in `wit/ffi`).
 const SHORT_WAYS: [char; 2] = ['?', '*'];
@@ -32,27 +32,34 @@ pub struct Function<S> {
 
 /// What a function does.
 pub enum Run<S> {
-    /// Never waits.
-    Call(fn(&Rc<S>, Arguments) -> Result<Outgoing, Failure>),
+    /// Never waits. It writes its answer where the last parameter says: what is returned through the memory of
+    /// callers is written and read in pieces of different sizes there, for which processors wait.
+    Call(fn(&Rc<S>, &mut Incoming, &mut Outgoing) -> Result<(), Failure>),
     /// May wait.
-    Start(fn(Rc<S>, Arguments) -> LocalFuture<Result<Answer, Failure>>),
+    Start(fn(Rc<S>, Incoming) -> LocalFuture<Result<Answer, Failure>>),
 }
 
 /// The functions of a family, table behind table.
 pub type Tables<S> = &'static [&'static &'static [Function<S>]];
 
-pub(crate) fn find<S>(tables: Tables<S>, number: u32) -> Result<&'static Function<S>, Failure> {
+#[inline]
+pub(crate) fn find<S>(tables: Tables<S>, number: u32) -> Option<&'static Function<S>> {
     let mut index = number as usize;
     for table in tables {
         match table.get(index) {
-            Some(function) => return Ok(function),
+            Some(function) => return Some(function),
             None => index -= table.len(),
         }
     }
+    None
+}
+
+#[cold]
+fn missing<S>(tables: Tables<S>, number: u32) -> Failure {
     let count: usize = tables.iter().map(|table| table.len()).sum();
-    Err(Failure::internal(format!(
+    Failure::internal(format!(
         "this family has {count} functions, no number {number}"
-    )))
+    ))
 }
 
 /// Behind `describe`.
@@ -70,39 +77,45 @@ pub fn describe<S>(functions: Tables<S>) -> Vec<types::Function> {
 }
 
 /// Behind `call`.
+// What is handed from function to function in memory is copied in other pieces than it was written in, for which
+// processors wait: so all on the way of a call is one function.
+#[inline(always)]
 pub fn call<S>(
     functions: Tables<S>,
     session: impl FnOnce() -> Result<Rc<S>, Failure>,
     number: u32,
     args: impl Into<Received>,
 ) -> Result<Vec<u8>, types::Failure> {
-    answered(functions, session, number, args).map(Outgoing::into_bytes)
+    let mut answer = Outgoing::default();
+    match answer_into(&mut answer, functions, session, number, args) {
+        Ok(()) => Ok(answer.into_bytes()),
+        Err(failure) => Err(failure.into()),
+    }
 }
 
-#[inline]
-fn answered<S>(
+/// Calls a function that never waits.
+#[inline(always)]
+pub(crate) fn answer_into<S>(
+    answer: &mut Outgoing,
     functions: Tables<S>,
     session: impl FnOnce() -> Result<Rc<S>, Failure>,
     number: u32,
     args: impl Into<Received>,
-) -> Result<Outgoing, types::Failure> {
-    let answer = || {
-        let function = find(functions, number)?;
-        let Run::Call(run) = function.run else {
-            return Err(Failure::internal(format!(
-                "{} may wait: it is reached with `start`",
-                function.name
-            )));
-        };
-        if is_inside() && function.name.ends_with(SHORT_WAYS) {
-            return Err(Failure::waits());
-        }
-        run(
-            &session()?,
-            Arguments::decode(function.name, function.params, args)?,
-        )
+) -> Result<(), Failure> {
+    let Some(function) = find(functions, number) else {
+        return Err(missing(functions, number));
     };
-    answer().map_err(Into::into)
+    let Run::Call(run) = function.run else {
+        return Err(Failure::internal(format!(
+            "{} may wait: it is reached with `start`",
+            function.name
+        )));
+    };
+    if is_inside() && function.name.ends_with(SHORT_WAYS) {
+        return Err(Failure::waits());
+    }
+    let mut incoming = Incoming::new(function.name, function.params, args);
+    run(&session()?, &mut incoming, answer)
 }
 
 /// Behind `call-packed`.
@@ -113,8 +126,9 @@ pub fn call_packed<S>(
     (size, args): (u32, Vec<Block>),
 ) -> Result<packed::Packed, types::Failure> {
     let args = received(size, args)?;
-    let answer = in_blocks(|| answered(functions, session, number, args));
-    answer.map(|answer| sent(answer.into_packed()))
+    let mut answer = Outgoing::default();
+    in_blocks(|| answer_into(&mut answer, functions, session, number, args))?;
+    Ok(sent(answer.into_packed()))
 }
 
 /// Behind `start`. Functions that never wait are answered too.
@@ -125,15 +139,16 @@ pub async fn start<S>(
     args: impl Into<Received>,
 ) -> Result<types::Reply, types::Failure> {
     let answer = async {
-        let function = find(functions, number)?;
+        let function = find(functions, number).ok_or_else(|| missing(functions, number))?;
         let session = session()?;
-        let arguments = Arguments::decode(function.name, function.params, args)?;
+        let mut incoming = Incoming::new(function.name, function.params, args);
         match function.run {
             Run::Call(run) => {
-                let answer = run(&session, arguments)?;
+                let mut answer = Outgoing::default();
+                run(&session, &mut incoming, &mut answer)?;
                 Ok(Answer::One(Encoded(answer.into_bytes())))
             }
-            Run::Start(run) => run(session, arguments).await,
+            Run::Start(run) => run(session, incoming).await,
         }
     };
     let answer = noted(answer).await;

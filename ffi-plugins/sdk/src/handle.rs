@@ -29,7 +29,7 @@ mod tests {
     use mix_value::msgpack;
 
     use super::*;
-    use crate::Arguments;
+    use crate::Incoming;
 
     #[test]
     fn a_handle_comes_back_as_it_left() {
@@ -38,10 +38,12 @@ mod tests {
             msgpack::decode(&bytes).unwrap(),
             Value::Array(vec![Value::Handle(7)])
         );
-        let mut arguments = Arguments::decode("$test", 1, bytes).unwrap();
+        let mut incoming = Incoming::new("$test", 1, bytes);
+        let mut arguments = incoming.arguments().unwrap();
         assert_eq!(arguments.take(), Ok(Handle(7)));
         let bytes = msgpack::encode(&Value::Array(vec![Value::Int(7)])).unwrap();
-        let mut arguments = Arguments::decode("$test", 1, bytes).unwrap();
+        let mut incoming = Incoming::new("$test", 1, bytes);
+        let mut arguments = incoming.arguments().unwrap();
         let failure = arguments.take::<Handle>().unwrap_err();
         assert_eq!(failure.code, "ERR_EXPECTED_OPAQUE");
     }

@@ -68,7 +68,7 @@ mod session;
 mod short;
 
 pub use answer::{Answer, Closed, IntoAnswer, Many, Sink};
-pub use argument::{Arguments, Bytes, FromArgument, Mismatch};
+pub use argument::{Arguments, Bytes, FromArgument, Incoming, Mismatch};
 pub use caller::{Caller, caller};
 pub use clock::sleep;
 pub use failure::Failure;

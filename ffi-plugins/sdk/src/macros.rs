@@ -254,26 +254,42 @@ macro_rules! __export_shared_of_plugin {
 #[macro_export]
 macro_rules! __run {
     (alone call ($($function:tt)+) ($($type:ty),*)) => {
-        $crate::Run::Call(|_session, #[allow(unused_mut, unused_variables)] mut arguments| {
-            $crate::IntoValue::hand_over($($function)+($(arguments.take::<$type>()?),*))
+        $crate::Run::Call(|_session, incoming, answer| {
+            #[allow(unused_mut, unused_variables)]
+            let mut arguments = incoming.arguments()?;
+            $crate::IntoValue::hand_over($($function)+($(arguments.take::<$type>()?),*), answer)
         })
     };
     (alone start ($($function:tt)+) ($($type:ty),*)) => {
-        $crate::Run::Start(|_session, #[allow(unused_mut, unused_variables)] mut arguments| {
+        $crate::Run::Start(|_session, mut incoming| {
             Box::pin(async move {
-                $crate::IntoAnswer::into_answer($($function)+($(arguments.take::<$type>()?),*).await)
+                let answer = {
+                    #[allow(unused_mut, unused_variables)]
+                    let mut arguments = incoming.arguments()?;
+                    $($function)+($(arguments.take::<$type>()?),*)
+                };
+                drop(incoming);
+                $crate::IntoAnswer::into_answer(answer.await)
             })
         })
     };
     (shared call ($($function:tt)+) ($($type:ty),*)) => {
-        $crate::Run::Call(|session, #[allow(unused_mut, unused_variables)] mut arguments| {
-            $crate::IntoValue::hand_over($($function)+(session, $(arguments.take::<$type>()?),*))
+        $crate::Run::Call(|session, incoming, answer| {
+            #[allow(unused_mut, unused_variables)]
+            let mut arguments = incoming.arguments()?;
+            $crate::IntoValue::hand_over($($function)+(session, $(arguments.take::<$type>()?),*), answer)
         })
     };
     (shared start ($($function:tt)+) ($($type:ty),*)) => {
-        $crate::Run::Start(|session, #[allow(unused_mut, unused_variables)] mut arguments| {
+        $crate::Run::Start(|session, mut incoming| {
             Box::pin(async move {
-                $crate::IntoAnswer::into_answer($($function)+(session, $(arguments.take::<$type>()?),*).await)
+                let answer = {
+                    #[allow(unused_mut, unused_variables)]
+                    let mut arguments = incoming.arguments()?;
+                    $($function)+(session, $(arguments.take::<$type>()?),*)
+                };
+                drop(incoming);
+                $crate::IntoAnswer::into_answer(answer.await)
             })
         })
     };

@@ -42,6 +42,16 @@ impl Outgoing {
         copy
     }
 
+    /// A list of bytes in the place of whatever was written, with room for so many: short values go as bytes.
+    #[inline(always)]
+    pub(crate) fn begin_bytes(&mut self, room: usize) -> &mut Vec<u8> {
+        self.0 = Form::Bytes(Vec::with_capacity(room));
+        match &mut self.0 {
+            Form::Bytes(bytes) => bytes,
+            Form::Blocks(_) => unreachable!("it was made bytes just now"),
+        }
+    }
+
     /// Adds bytes.
     pub fn extend(&mut self, more: &[u8]) {
         match &mut self.0 {
@@ -52,6 +62,7 @@ impl Outgoing {
 
     /// As a list of bytes.
     #[must_use]
+    #[inline]
     pub fn into_bytes(self) -> Vec<u8> {
         match self.0 {
             Form::Bytes(bytes) => bytes,
@@ -101,13 +112,21 @@ impl From<Encoded> for Outgoing {
     }
 }
 
+impl Default for Outgoing {
+    /// Nothing yet.
+    fn default() -> Outgoing {
+        Outgoing(Form::Bytes(Vec::new()))
+    }
+}
+
 impl IntoValue for Outgoing {
     fn encode(self) -> Result<Encoded, Failure> {
         Ok(Encoded(self.into_bytes()))
     }
 
-    fn hand_over(self) -> Result<Outgoing, Failure> {
-        Ok(self)
+    fn hand_over(self, to: &mut Outgoing) -> Result<(), Failure> {
+        *to = self;
+        Ok(())
     }
 }
 

@@ -21,13 +21,14 @@ pub trait IntoValue {
     /// The wire form.
     fn encode(self) -> Result<Encoded, Failure>;
 
-    /// The wire form as it leaves; for types that can be written in the form that is wanted.
-    #[inline]
-    fn hand_over(self) -> Result<Outgoing, Failure>
+    /// Writes the wire form to where it leaves; for types that can be written in the form that is wanted there.
+    #[inline(always)]
+    fn hand_over(self, to: &mut Outgoing) -> Result<(), Failure>
     where
         Self: Sized,
     {
-        self.encode().map(Outgoing::from)
+        *to = Outgoing::from(self.encode()?);
+        Ok(())
     }
 
     /// The wire form of a list of them, an array unless such a list has a form of its own.
@@ -45,6 +46,15 @@ pub trait IntoValue {
             writer.raw(&item);
         }
         Ok(Encoded(out))
+    }
+
+    /// As [`hand_over`](Self::hand_over), for a list of them.
+    fn hand_over_list(list: Vec<Self>, to: &mut Outgoing) -> Result<(), Failure>
+    where
+        Self: Sized,
+    {
+        *to = Outgoing::from(Self::encode_list(list)?);
+        Ok(())
     }
 }
 
@@ -71,8 +81,9 @@ impl<T: IntoValue> IntoValue for Result<T, Failure> {
         self?.encode()
     }
 
-    fn hand_over(self) -> Result<Outgoing, Failure> {
-        self?.hand_over()
+    #[inline(always)]
+    fn hand_over(self, to: &mut Outgoing) -> Result<(), Failure> {
+        self?.hand_over(to)
     }
 }
 
@@ -85,10 +96,10 @@ impl<T: IntoValue> IntoValue for Option<T> {
         }
     }
 
-    fn hand_over(self) -> Result<Outgoing, Failure> {
+    fn hand_over(self, to: &mut Outgoing) -> Result<(), Failure> {
         match self {
-            Some(result) => result.hand_over(),
-            None => ().hand_over(),
+            Some(result) => result.hand_over(to),
+            None => ().hand_over(to),
         }
     }
 }
@@ -103,6 +114,17 @@ fn written(
     let mut out = Vec::with_capacity(room);
     write(&mut Writer::new(&mut out)).map_err(|error| not_encodable(&error))?;
     Ok(Encoded(out))
+}
+
+/// The same to where it leaves.
+#[inline(always)]
+fn write_to(
+    to: &mut Outgoing,
+    room: usize,
+    write: impl FnOnce(&mut Writer<'_>) -> Result<(), EncodeError>,
+) -> Result<(), Failure> {
+    let out = to.begin_bytes(room);
+    write(&mut Writer::new(out)).map_err(|error| not_encodable(&error))
 }
 
 #[cold]
@@ -145,6 +167,12 @@ macro_rules! into_value {
                 let $value = self;
                 written($room, |$writer| $write)
             }
+
+            #[inline(always)]
+            fn hand_over(self, to: &mut Outgoing) -> Result<(), Failure> {
+                let $value = self;
+                write_to(to, $room, |$writer| $write)
+            }
         }
     )+};
 }
@@ -170,12 +198,22 @@ impl IntoValue for u8 {
     fn encode_list(bytes: Vec<u8>) -> Result<Encoded, Failure> {
         written(binary_room(bytes.len()), |writer| writer.bin(&bytes))
     }
+
+    #[inline(always)]
+    fn hand_over_list(bytes: Vec<u8>, to: &mut Outgoing) -> Result<(), Failure> {
+        write_to(to, binary_room(bytes.len()), |writer| writer.bin(&bytes))
+    }
 }
 
 impl<T: IntoValue> IntoValue for Vec<T> {
     #[inline]
     fn encode(self) -> Result<Encoded, Failure> {
         T::encode_list(self)
+    }
+
+    #[inline(always)]
+    fn hand_over(self, to: &mut Outgoing) -> Result<(), Failure> {
+        T::hand_over_list(self, to)
     }
 }
 

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use mix_value::packed::{Received, Short};
 
-use crate::Failure;
 use crate::bindings::family::mix::ffi::types;
 use crate::bindings::short::exports::mix::packed::short::{Answer, ShortValue};
-use crate::function::{Tables, call, find};
+use crate::function::{Tables, answer_into, find};
+use crate::{Failure, Outgoing};
 
 type Answered = Result<Vec<u8>, types::Failure>;
 
@@ -28,18 +28,19 @@ pub fn call_short<S>(
     let Ok(args) = Received::try_from(Short { size, bytes }) else {
         return Answer::Declined;
     };
-    if find(functions, number).is_err() {
+    if find(functions, number).is_none() {
         return Answer::Declined;
     }
-    let answered = call(functions, session, number, args);
-    let short = answered.as_deref().ok().and_then(Short::new);
-    match short {
-        Some(Short { size, bytes }) => Answer::Value(ShortValue { size, bytes }),
-        None => {
-            KEPT.replace(Some(answered));
-            Answer::Kept
-        }
-    }
+    let mut answer = Outgoing::default();
+    let answered = match answer_into(&mut answer, functions, session, number, args) {
+        Ok(()) => match Short::new(&answer) {
+            Some(Short { size, bytes }) => return Answer::Value(ShortValue { size, bytes }),
+            None => Ok(answer.into_bytes()),
+        },
+        Err(failure) => Err(failure.into()),
+    };
+    KEPT.replace(Some(answered));
+    Answer::Kept
 }
 
 /// Behind `take`.
@@ -60,13 +61,16 @@ mod tests {
             name: "$test_echo",
             params: 1,
             doc: "Gives back what it gets.",
-            run: Run::Call(|_, mut args| args.take::<Bytes>()?.hand_over()),
+            run: Run::Call(|_, args, to| args.arguments()?.take::<Bytes>()?.hand_over(to)),
         },
         Function {
             name: "$test_fill",
             params: 1,
             doc: "As many bytes as it is told.",
-            run: Run::Call(|_, mut args| vec![7_u8; args.take::<i64>()? as usize].hand_over()),
+            run: Run::Call(|_, args, to| {
+                let length = args.arguments()?.take::<i64>()?;
+                vec![7_u8; length as usize].hand_over(to)
+            }),
         },
     ];
 

@@ -1,6 +1,6 @@
 //! The families of this VM: the imported one alone.
 
-use mix_value::packed::Received;
+use mix_vm::{ForeignCall, HostFailure};
 
 use crate::bindings::mix::ffi::family;
 use crate::bindings::mix::ffi::types::{Failure, Function};
@@ -21,8 +21,8 @@ pub fn describe() -> Vec<(u32, Function)> {
 }
 
 /// Calls a function that never waits.
-pub fn call(function: u32, args: &[u8]) -> Result<Received, Failure> {
-    imported::call(function, args)
+pub fn call(call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+    imported::call(call)
 }
 
 /// Starts a function that may wait.

@@ -3,10 +3,12 @@
 use std::cell::Cell;
 
 use mix_value::packed::{Received, Short};
+use mix_vm::{ForeignCall, HostFailure};
 
 use crate::bindings::mix::ffi::family;
 use crate::bindings::mix::ffi::types::Failure;
 use crate::bindings::mix::packed::short::{self, Answer, ShortValue};
+use crate::wire::boxed;
 
 thread_local! {
     /// The functions whose last calls took the longer way: a bit for all whose numbers are equal modulo 64.
@@ -15,30 +17,46 @@ thread_local! {
 }
 
 /// Calls a function that never waits.
-pub fn call(function: u32, args: &[u8]) -> Result<Received, Failure> {
-    let bit = 1 << (function % u64::BITS);
+pub fn call(call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+    let ForeignCall { function, args, .. } = *call;
     let Some(Short { size, bytes }) = Short::new(args) else {
-        return family::call(function, args).map(Received::from);
+        return longer(call).map_err(boxed);
     };
+    let bit = 1 << (function % u64::BITS);
     if LONG.get() & bit == 0 {
         match short::call(function, ShortValue { size, bytes }) {
             Answer::Value(ShortValue { size, bytes }) => {
-                return Received::try_from(Short { size, bytes }).map_err(|error| Failure {
-                    code: "ERR_INTERNAL".to_string(),
-                    message: error.to_string(),
-                    detail: None,
-                });
+                let Ok(answer) = Received::try_from(Short { size, bytes }) else {
+                    return Err(lying(size));
+                };
+                call.answer = answer;
+                return Ok(());
             }
             Answer::Kept => {
                 LONG.set(LONG.get() | bit);
-                return short::take().map(Received::from);
+                call.answer = short::take().map_err(boxed)?.into();
+                return Ok(());
             }
             Answer::Declined => LONG.set(LONG.get() | bit),
         }
     }
-    let answer = family::call(function, args)?;
-    if Short::new(&answer).is_some() {
+    longer(call).map_err(boxed)?;
+    if Short::fits(&call.answer) {
         LONG.set(LONG.get() & !bit);
     }
-    Ok(Received::from(answer))
+    Ok(())
+}
+
+fn longer(call: &mut ForeignCall<'_>) -> Result<(), Failure> {
+    call.answer = family::call(call.function, call.args)?.into();
+    Ok(())
+}
+
+#[cold]
+fn lying(size: u32) -> Box<HostFailure> {
+    boxed(Failure {
+        code: "ERR_INTERNAL".to_string(),
+        message: format!("a short value of {size} bytes came, which has 32 at most"),
+        detail: None,
+    })
 }

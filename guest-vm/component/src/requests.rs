@@ -8,7 +8,7 @@ use futures::future::{AbortHandle, Abortable};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use mix_value::packed::Received;
-use mix_vm::{Host, HostFailure, Pending, Reply, Session};
+use mix_vm::{ForeignCall, Host, HostFailure, Pending, Reply, Session};
 use wit_bindgen::{StreamReader, StreamResult};
 
 use crate::bindings::mix::ffi::types;
@@ -259,7 +259,7 @@ fn unknown_stream(stream: u64) -> HostFailure {
 pub struct Family;
 
 impl Host for Family {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
-        families::call(function, args).map_err(wire::failure)
+    fn call(&mut self, call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+        families::call(call)
     }
 }

@@ -98,6 +98,12 @@ pub fn summary(summary: mix_vm::Summary) -> shapes::Summary {
     }
 }
 
+/// Why a call failed. Inlined, so that results need not be in memory for it.
+#[inline(always)]
+pub fn boxed(failure: ffi::Failure) -> Box<mix_vm::HostFailure> {
+    Box::new(self::failure(failure))
+}
+
 /// Why a foreign function gave no result.
 pub fn failure(failure: ffi::Failure) -> mix_vm::HostFailure {
     mix_vm::HostFailure {

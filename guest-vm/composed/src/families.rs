@@ -8,12 +8,14 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
 use mix_value::packed::{Block, Packed, Received, with_blocks};
+use mix_vm::{ForeignCall, HostFailure};
 
 use crate::bindings::mix::ffi::family;
 use crate::bindings::mix::ffi::types::{Failure, Function};
 use crate::bindings::mix::packed::types as packed;
 use crate::imported;
 use crate::requests::Started;
+use crate::wire::boxed;
 
 /// Bits of a number that count within a slot.
 const BITS: u32 = 24;
@@ -80,11 +82,14 @@ pub fn describe() -> Vec<(u32, Function)> {
 }
 
 /// Calls a function that never waits.
-pub fn call(function: u32, args: &[u8]) -> Result<Received, Failure> {
-    match (function >> BITS).checked_sub(1) {
-        None => imported::call(function, args),
-        Some(LATER) => imported::call(look_up(function)?.0, args),
-        Some(slot) => call_composed(slot, function & ((1 << BITS) - 1), args),
+pub fn call(call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+    match (call.function >> BITS).checked_sub(1) {
+        None => imported::call(call),
+        Some(LATER) => {
+            call.function = look_up(call.function).map_err(boxed)?.0;
+            imported::call(call)
+        }
+        Some(slot) => call_composed(slot, call),
     }
 }
 
@@ -109,31 +114,49 @@ fn unknown(slot: u32) -> Failure {
 }
 
 /// Calls a function of a family that is composed with this VM.
-fn call_composed(slot: u32, function: u32, args: &[u8]) -> Result<Received, Failure> {
+fn call_composed(slot: u32, call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+    let ForeignCall { args, .. } = *call;
+    let function = call.function & ((1 << BITS) - 1);
     let bit = 1 << (function % u64::BITS);
     LONG.with(|long| {
-        let long = long.get(slot as usize).ok_or_else(|| unknown(slot))?;
-        let answer = match args.len() <= SHORT && long.get() & bit == 0 {
-            true => Received::from(call_slot(slot, function, args)?),
-            false => received(with_blocks(args, |size, blocks| {
-                call_slot_packed(slot, function, size, blocks)
-            })?)?,
+        let Some(long) = long.get(slot as usize) else {
+            return Err(boxed(unknown(slot)));
         };
-        match answer.len() <= SHORT {
+        match args.len() <= SHORT && long.get() & bit == 0 {
+            true => call_slot(slot, function, args, &mut call.answer)?,
+            false => with_blocks(args, |size, blocks| {
+                call_slot_packed(slot, function, size, blocks, &mut call.answer)
+            })?,
+        }
+        match call.answer.len() <= SHORT {
             true => long.set(long.get() & !bit),
             false => long.set(long.get() | bit),
         }
-        Ok(answer)
+        Ok(())
     })
 }
 
-fn received(value: packed::Packed) -> Result<Received, Failure> {
-    let value = Packed::received(value.size, value.blocks).map_err(|error| Failure {
+/// Puts an answer where it belongs.
+#[inline(always)]
+fn keep(
+    answer: Result<impl Into<Received>, Failure>,
+    place: &mut Received,
+) -> Result<(), Box<HostFailure>> {
+    match answer {
+        Ok(answer) => {
+            *place = answer.into();
+            Ok(())
+        }
+        Err(failure) => Err(boxed(failure)),
+    }
+}
+
+fn received(value: packed::Packed) -> Result<Packed, Failure> {
+    Packed::received(value.size, value.blocks).map_err(|error| Failure {
         code: "ERR_INTERNAL".to_string(),
         message: error.to_string(),
         detail: None,
-    });
-    value.map(Received::from)
+    })
 }
 
 /// The one place that names the imports.
@@ -148,10 +171,16 @@ macro_rules! slots {
             }
         }
 
-        fn call_slot(slot: u32, function: u32, args: &[u8]) -> Result<Vec<u8>, Failure> {
+        #[inline(always)]
+        fn call_slot(
+            slot: u32,
+            function: u32,
+            args: &[u8],
+            answer: &mut Received,
+        ) -> Result<(), Box<HostFailure>> {
             match slot {
-                $($number => crate::bindings::$slot::call(function, args),)+
-                _ => Err(unknown(slot)),
+                $($number => keep(crate::bindings::$slot::call(function, args), answer),)+
+                _ => Err(boxed(unknown(slot))),
             }
         }
 
@@ -160,11 +189,13 @@ macro_rules! slots {
             function: u32,
             size: u32,
             args: &[Block],
-        ) -> Result<packed::Packed, Failure> {
-            match slot {
+            answer: &mut Received,
+        ) -> Result<(), Box<HostFailure>> {
+            let value = match slot {
                 $($number => crate::bindings::$slot::call_packed(function, size, args),)+
                 _ => Err(unknown(slot)),
-            }
+            };
+            keep(value.and_then(received), answer)
         }
 
         async fn start_slot(slot: u32, function: u32, args: Vec<u8>) -> Result<Started, Failure> {
@@ -176,7 +207,7 @@ macro_rules! slots {
                 _ => Err(unknown(slot)),
             };
             match reply? {
-                packed::Reply::One(value) => received(value).map(Started::One),
+                packed::Reply::One(value) => Ok(Started::One(received(value)?.into())),
                 packed::Reply::Many(items) => Ok(Started::Many(items)),
             }
         }

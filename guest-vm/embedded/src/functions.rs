@@ -5,8 +5,7 @@ use std::rc::Rc;
 
 use mix_core_functions::clock;
 use mix_plugin_sdk::{Failure, Tables, functions, private};
-use mix_value::packed::Received;
-use mix_vm::{Host, HostFailure, Linked};
+use mix_vm::{ForeignCall, Host, HostFailure, Linked};
 
 use crate::bindings::mix::embed::functions as host;
 
@@ -63,7 +62,8 @@ pub fn expect_of_host(names: Vec<String>) {
 pub struct Functions;
 
 impl Host for Functions {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
+    fn call(&mut self, call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+        let ForeignCall { function, args, .. } = *call;
         let answer =
             match function.checked_sub(OF_HOST) {
                 None => private::call(OWN, || Ok(Rc::new(())), function, args.to_vec()).map_err(
@@ -75,7 +75,8 @@ impl Host for Functions {
                 ),
                 Some(place) => of_host(place, args),
             };
-        answer.map(Received::from)
+        call.answer = answer.map_err(Box::new)?.into();
+        Ok(())
     }
 }
 

@@ -62,10 +62,35 @@ impl<F: Fn(&str) -> Option<Linked>> FunctionTable for F {
     }
 }
 
+/// A call of a function that never waits.
+#[derive(Debug)]
+pub struct ForeignCall<'a> {
+    /// Its number.
+    pub function: u32,
+    /// One encoded array. Not a slice, whose two halves would be copied as one soon after they were written,
+    /// for which processors wait.
+    pub args: &'a Vec<u8>,
+    /// Where its answer goes, one encoded value.
+    pub answer: Received,
+}
+
+impl<'a> ForeignCall<'a> {
+    /// One that has no answer yet.
+    #[must_use]
+    pub fn new(function: u32, args: &'a Vec<u8>) -> ForeignCall<'a> {
+        ForeignCall {
+            function,
+            args,
+            answer: Received::default(),
+        }
+    }
+}
+
 /// Calls that return at once.
 pub trait Host {
-    /// Calls a function that never waits. `args` is one encoded array.
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure>;
+    /// Makes a call; the answer is in it afterwards. Neither is handed over by value: engines pass what does not
+    /// fit into four registers through memory, and what has more than one word comes back through it.
+    fn call(&mut self, call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>>;
 }
 
 /// A host without functions.
@@ -73,12 +98,12 @@ pub trait Host {
 pub struct NoHost;
 
 impl Host for NoHost {
-    fn call(&mut self, function: u32, _: &[u8]) -> Result<Received, HostFailure> {
-        Err(HostFailure {
+    fn call(&mut self, call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+        Err(Box::new(HostFailure {
             code: "ERR_UNSUPPORTED".into(),
-            message: format!("there is no foreign function {function}"),
+            message: format!("there is no foreign function {}", call.function),
             detail: None,
-        })
+        }))
     }
 }
 

@@ -46,8 +46,8 @@ mod vm;
 pub mod wire;
 
 pub use boundary::{
-    Action, Event, FunctionTable, Host, HostFailure, Issue, Linked, Location, NoFunctions, NoHost,
-    Pending, Reply, Step, TraceFrame, parts, short_way,
+    Action, Event, ForeignCall, FunctionTable, Host, HostFailure, Issue, Linked, Location,
+    NoFunctions, NoHost, Pending, Reply, Step, TraceFrame, parts, short_way,
 };
 pub use failure::Failure;
 pub use heap::Value;

@@ -53,19 +53,20 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Gives the wire form of an array of these values to `send`.
-    pub fn with<T>(
-        &mut self,
-        arguments: &[Value],
-        send: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, Failure> {
+    /// The wire form of an array of these values.
+    #[inline]
+    pub fn written(&mut self, arguments: &[Value]) -> Result<&Vec<u8>, Failure> {
         self.buffer.clear();
-        let written = write_arguments(&mut self.buffer, arguments);
-        let result = written.map(|()| send(&self.buffer));
+        write_arguments(&mut self.buffer, arguments)?;
+        Ok(&self.buffer)
+    }
+
+    /// After the call: a large buffer is not kept.
+    #[inline]
+    pub fn release(&mut self) {
         if self.buffer.capacity() > KEPT {
             self.buffer = Vec::new();
         }
-        result
     }
 }
 
@@ -362,7 +363,8 @@ impl Decoder {
 }
 
 /// What most replies are: a short value that holds no others. `None`: the reader is asked.
-#[inline]
+// A value that is returned through memory is copied from there in other pieces than it was written in.
+#[inline(always)]
 fn short(input: &[u8]) -> Option<Value> {
     let (token, length) = msgpack::short(input)?;
     if length != input.len() {

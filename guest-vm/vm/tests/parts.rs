@@ -4,7 +4,7 @@ mod support;
 
 use mix_value::packed::Received;
 use mix_value::{Value, msgpack};
-use mix_vm::{Event, Host, HostFailure, Pending, Reply, Step};
+use mix_vm::{Event, ForeignCall, Host, HostFailure, Pending, Reply, Step};
 use support::{Signature, arguments, asking, failed};
 
 const FUNCTIONS: [Signature; 9] = [
@@ -92,7 +92,14 @@ fn mark(from: i64) -> Value {
 }
 
 impl Host for Family {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
+    fn call(&mut self, call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+        call.answer = self.answer_at_once(call.function, call.args)?;
+        Ok(())
+    }
+}
+
+impl Family {
+    fn answer_at_once(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
         let name = FUNCTIONS[function as usize].0;
         assert!(name.ends_with('?'), "{name} is not called");
         self.turn = !self.turn;

@@ -4,7 +4,7 @@ mod support;
 
 use mix_value::packed::Received;
 use mix_value::{Value, msgpack};
-use mix_vm::{Event, Host, HostFailure, Pending, Reply, Step};
+use mix_vm::{Event, ForeignCall, Host, HostFailure, Pending, Reply, Step};
 use support::{Signature, arguments, asking, failed};
 
 /// A family in which `$t_get` and `$t_all` have short ways.
@@ -40,7 +40,14 @@ fn argument(args: &[u8]) -> Value {
 }
 
 impl Host for Family {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
+    fn call(&mut self, call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+        call.answer = self.answer_at_once(call.function, call.args)?;
+        Ok(())
+    }
+}
+
+impl Family {
+    fn answer_at_once(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
         let name = name_of(function);
         let argument = argument(args);
         self.calls.push(format!("{name}{argument:?}"));

@@ -37,14 +37,31 @@ impl Short {
     #[must_use]
     #[inline]
     pub fn new(bytes: &[u8]) -> Option<Short> {
-        let mut block = Block::default();
-        bytemuck::bytes_of_mut(&mut block)
-            .get_mut(..bytes.len())?
-            .copy_from_slice(bytes);
+        if !Short::fits(bytes) {
+            return None;
+        }
+        // Word by word: to copy the bytes is a call of the engine for each value, and words that are read from
+        // bytes just written are waited for.
+        let (whole, rest) = bytes.as_chunks::<{ size_of::<u64>() }>();
+        let mut words = [0; BYTES / size_of::<u64>()];
+        for (word, bytes) in words.iter_mut().zip(whole) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        if let Some(word) = words.get_mut(whole.len()) {
+            *word = part_of_word(rest);
+        }
+        let [a, b, c, d] = words;
         Some(Short {
             size: size(bytes),
-            bytes: block,
+            bytes: Block { a, b, c, d },
         })
+    }
+
+    /// Whether so many bytes are few enough.
+    #[must_use]
+    #[inline]
+    pub fn fits(bytes: &[u8]) -> bool {
+        bytes.len() <= BYTES
     }
 
     /// What came over a boundary; none if it says that it has more bytes than there are.
@@ -52,6 +69,21 @@ impl Short {
     #[inline]
     pub fn get(&self) -> Option<&[u8]> {
         bytemuck::bytes_of(&self.bytes).get(..self.size as usize)
+    }
+}
+
+/// Fewer than eight bytes, the first one the lowest.
+#[inline]
+fn part_of_word(bytes: &[u8]) -> u64 {
+    let at = |index: usize| u64::from(bytes[index]) << (8 * index);
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        // From four bytes on two halves, which overlap.
+        (Some(first), Some(last)) => {
+            let last = u64::from(u32::from_le_bytes(*last));
+            u64::from(u32::from_le_bytes(*first)) | last << (8 * (bytes.len() - 4))
+        }
+        _ if bytes.is_empty() => 0,
+        _ => at(0) | at(bytes.len() / 2) | at(bytes.len() - 1),
     }
 }
 

@@ -12,7 +12,7 @@ use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::{Database, OpenOptions, Record, SaveOptions};
 use mix_value::packed::Received;
 use mix_value::{Case, Map, Value, msgpack};
-use mix_vm::{FunctionTable, Host, HostFailure, Linked, Pending, Reply};
+use mix_vm::{ForeignCall, FunctionTable, Host, HostFailure, Linked, Pending, Reply};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -419,7 +419,14 @@ fn one(value: Vec<u8>) -> Reply {
 }
 
 impl Host for Families {
-    fn call(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
+    fn call(&mut self, call: &mut ForeignCall<'_>) -> Result<(), Box<HostFailure>> {
+        call.answer = self.answer_at_once(call.function, call.args)?;
+        Ok(())
+    }
+}
+
+impl Families {
+    fn answer_at_once(&mut self, function: u32, args: &[u8]) -> Result<Received, HostFailure> {
         let args = decoded(args)?;
         let args = array_of(&args)?;
         let answer = match FUNCTIONS[function as usize].0 {

@@ -93,6 +93,7 @@ impl Value {
 
     /// Bytes.
     #[must_use]
+    #[inline(always)]
     pub fn binary(bytes: Vec<u8>) -> Self {
         Value::Binary(Rc::new(bytes))
     }

@@ -3,7 +3,9 @@
 
 use std::rc::Rc;
 
-use crate::boundary::{Host, HostFailure, Pending, Reply, short_way};
+use mix_value::msgpack::DecodeError;
+
+use crate::boundary::{ForeignCall, Host, HostFailure, Pending, Reply, short_way};
 use crate::failure::Failure;
 use crate::heap::stream::Source;
 use crate::heap::{Callable, Case, Function, InstanceId, Stream, Value};
@@ -16,6 +18,7 @@ use crate::machine::{
 };
 use crate::routine::Block;
 use crate::sheet::SlotState;
+use crate::wire::Decoder;
 
 /// `RT_STACK`.
 pub(super) fn stack_failure() -> Failure {
@@ -371,14 +374,15 @@ impl Machine {
         &mut self,
         host: &mut dyn Host,
         short: Short,
-        args: &[u8],
+        args: &Vec<u8>,
     ) -> Result<Option<Value>, Failure> {
-        let bytes = match host.call(short.index, args) {
-            Ok(bytes) => bytes,
+        let mut call = ForeignCall::new(short.index, args);
+        match host.call(&mut call) {
+            Ok(()) => {}
             Err(failure) if failure.code == short_way::CLOSED => return Ok(None),
-            Err(failure) => return Err(host_failure(failure)),
-        };
-        match (self.decode(&bytes)?, short.is_stream) {
+            Err(failure) => return Err(host_failure(*failure)),
+        }
+        match (self.decode(&call.answer)?, short.is_stream) {
             (value, false) => Ok(Some(value)),
             (Value::Array(items), true) => {
                 let stream = Stream::of_array(items, 0, usize::MAX);
@@ -392,6 +396,7 @@ impl Machine {
     }
 
     /// Calls a foreign function that never waits, by its number at the host.
+    #[inline(always)]
     pub fn call_at_once(
         &mut self,
         host: &mut dyn Host,
@@ -399,11 +404,14 @@ impl Machine {
         arguments: &[Value],
     ) -> Result<Value, Failure> {
         self.surroundings.metrics.foreign_calls += 1;
-        let send = |args: &[u8]| host.call(index, args);
-        match self.arguments.with(arguments, send)? {
-            Ok(bytes) => self.decode(&bytes),
-            Err(failure) => Err(host_failure(failure)),
-        }
+        let args = self.arguments.written(arguments)?;
+        let mut call = ForeignCall::new(index, args);
+        let result = match host.call(&mut call) {
+            Ok(()) => decode(&mut self.decoder, &call.answer),
+            Err(failure) => Err(host_failure(*failure)),
+        };
+        self.arguments.release();
+        result
     }
 
     /// The number of the next request.
@@ -414,12 +422,7 @@ impl Machine {
 
     /// A value from the host.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Value, Failure> {
-        self.decoder.decode(bytes).map_err(|error| {
-            Failure::new(
-                "ERR_INTERNAL",
-                format!("a plugin sent a malformed value: {error}"),
-            )
-        })
+        decode(&mut self.decoder, bytes)
     }
 
     /// Takes the answer to a request; the routine then goes on from `Next`.
@@ -577,6 +580,23 @@ const LONGEST_MESSAGE: usize = 16 * 1024;
 
 /// A failure of a foreign function as a runtime error. The codes of the language itself are not its to
 /// choose (some of them end the run), and what it says may be shown on a terminal.
+#[inline(always)]
+fn decode(decoder: &mut Decoder, bytes: &[u8]) -> Result<Value, Failure> {
+    match decoder.decode(bytes) {
+        Ok(value) => Ok(value),
+        Err(error) => Err(malformed(&error)),
+    }
+}
+
+#[cold]
+fn malformed(error: &DecodeError) -> Failure {
+    Failure::new(
+        "ERR_INTERNAL",
+        format!("a plugin sent a malformed value: {error}"),
+    )
+}
+
+#[cold]
 pub(crate) fn host_failure(failure: HostFailure) -> Failure {
     let HostFailure { code, message, .. } = failure;
     let is_odd = |char: char| char.is_control() && !matches!(char, '\n' | '\t');

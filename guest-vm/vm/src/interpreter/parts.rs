@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use mix_value::msgpack::{Reader, Writer};
 
-use crate::boundary::{Host, Pending, Reply, parts, short_way};
+use crate::boundary::{ForeignCall, Host, Pending, Reply, parts, short_way};
 use crate::failure::Failure;
 use crate::heap::stream::{Rest, Source};
 use crate::heap::value::Array;
@@ -140,7 +140,7 @@ impl Machine {
         host: &mut dyn Host,
         stream: &Rc<Stream>,
         way: Way,
-        args: &[u8],
+        args: &Vec<u8>,
     ) -> Result<bool, Failure> {
         let Some(short) = way.short else {
             return Ok(false);
@@ -175,7 +175,10 @@ impl Machine {
         let left = self.left_parts.take();
         for rest in left {
             let args = rest.arguments(0);
-            let short = rest.way.short.map(|short| host.call(short.index, &args));
+            let short = rest
+                .way
+                .short
+                .map(|short| host.call(&mut ForeignCall::new(short.index, &args)));
             let is_done = short.is_some_and(
                 |done| !matches!(done, Err(failure) if failure.code == short_way::CLOSED),
             );

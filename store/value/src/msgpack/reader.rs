@@ -96,7 +96,8 @@ fn long_array_start(input: &[u8]) -> Result<Option<(usize, usize)>, DecodeError>
 /// The value that `input` begins with and its length, if it holds no others and is in one of the
 /// forms of few bytes that most such values have. `None` says nothing about `input`: a [`Reader`]
 /// will tell.
-#[inline]
+// So that readers of one kind of value keep that kind alone of it.
+#[inline(always)]
 pub fn short(input: &[u8]) -> Option<(Token<'_>, usize)> {
     let (&marker, rest) = input.split_first()?;
     Some(match marker {
