@@ -516,6 +516,9 @@ impl<'a> Keys<'a> {
 
 /// Length of the value at the start of `input`, checking all of it.
 pub fn skip(input: &[u8]) -> Result<usize, DecodeError> {
+    if let Some((_, length)) = short(input) {
+        return Ok(length);
+    }
     let mut reader = Reader::new(input);
     reader.skip_value()?;
     Ok(reader.position())
