@@ -47,8 +47,9 @@ impl StaticFiles {
         if place.is_dir() {
             place = self.inside(&place.join(INDEX))?;
         }
+        // Before it is opened: a pipe would wait for somebody who writes.
+        let about = place.metadata().ok().filter(|about| about.is_file())?;
         let file = File::open(&place).ok()?;
-        let about = file.metadata().ok().filter(|about| about.is_file())?;
         let kind = media_type(&place.file_name()?.to_string_lossy());
         Some((file, about.len(), kind))
     }
@@ -99,6 +100,10 @@ mod tests {
         }
         std::os::unix::fs::symlink("../secret", root.join("out")).expect("a link");
         std::os::unix::fs::symlink("docs", root.join("in")).expect("a link");
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(root.join("pipe"))
+            .status();
+        assert!(pipe.is_ok_and(|made| made.success()));
         let files = StaticFiles::new(&root).expect("it is there");
         let found = |path: &str| {
             let (mut file, _, kind) = files.find(path)?;
@@ -114,6 +119,7 @@ mod tests {
         for path in [
             "/",
             "/out",
+            "/pipe",
             "/none",
             "/../secret",
             "/%2e%2e/secret",
