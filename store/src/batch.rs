@@ -13,7 +13,8 @@ use crate::error::{Result, StoreError};
 use crate::fields;
 use crate::ids::{Drawer, Id, id_of, text_of};
 use crate::options::SaveOptions;
-use crate::prepare::{Prepared, clean_original, replace_refs};
+use crate::plain::Plain;
+use crate::prepare::{Content, Prepared, clean_original, replace_refs};
 use crate::raw;
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
@@ -114,7 +115,10 @@ impl<'a> Batch<'a> {
             }
         }
         for record in &mut records {
-            for (key, member) in &mut record.content {
+            let Content::Map(content) = &mut record.content else {
+                continue;
+            };
+            for (key, member) in content {
                 replace_refs(member, &aliases)
                     .map_err(|error| named(error.under(key), record.index))?;
             }
@@ -217,33 +221,15 @@ impl<'a> Batch<'a> {
         options: &SaveOptions,
     ) -> Result<Record> {
         let previous = if fresh { None } else { self.newest(&id)? };
-        let mut content = match &previous {
-            Some(current) if options.upsert && !current.deleted => {
-                let Ok(Value::Map(mut current)) = msgpack::decode(&current.body) else {
-                    return Err(StoreError::Corrupt(format!(
-                        "the record {} cannot be decoded",
-                        text_of(&id)
-                    )));
-                };
-                current.retain(|key, _| !fields::is_engine_owned(key));
-                current
+        let (content, hash) = match record.content {
+            Content::Map(given) => {
+                let content = Value::Map(merged(given, previous.as_ref(), &id, options)?);
+                let hash = hash_of(&content, &mut self.text)?;
+                (content, hash)
             }
-            _ => Map::new(),
+            // Without an id it follows no version.
+            Content::Plain(plain) => return self.plain(plain, id, options),
         };
-        if content.is_empty() {
-            content = record.content;
-            content.retain(|_, member| !member.is_undefined());
-        } else {
-            for (key, member) in record.content {
-                if member.is_undefined() {
-                    content.remove(&key);
-                } else {
-                    content.insert(key, member);
-                }
-            }
-        }
-        let content = Value::Map(content);
-        let hash = hash_of(&content, &mut self.text)?;
         let mut engine = vec![(fields::CONTENT_HASH, Field::Text(hash))];
         let input_id = record.id.filter(|_| record.index.is_some());
         if let Some(input) = input_id {
@@ -259,7 +245,17 @@ impl<'a> Batch<'a> {
             let original = Value::Map(clean_original(record.owned)?);
             engine.push((fields::ORIGINAL, Field::Value(original)));
         }
-        self.push(&content, engine, id, previous.as_ref(), false)
+        let content = Members::Value(&content);
+        self.push(content, engine, id, previous.as_ref(), false)
+    }
+
+    /// The version of a record that is stored as it is, the first one of its id.
+    fn plain(&mut self, plain: Plain, id: Id, options: &SaveOptions) -> Result<Record> {
+        let mut engine = vec![(fields::CONTENT_HASH, Field::Borrowed(plain.hash()))];
+        if options.keep_original {
+            engine.push((fields::ORIGINAL, Field::Value(Value::Map(Map::new()))));
+        }
+        self.push(Members::Plain(&plain), engine, id, None, false)
     }
 
     /// Builds the tombstone of a live record and gives its last version; none
@@ -271,7 +267,13 @@ impl<'a> Batch<'a> {
         };
         let last = Record::new(current.row, current.body.clone());
         let engine = vec![(fields::DELETED, Field::Value(Value::Bool(true)))];
-        self.push(&Value::Map(Map::new()), engine, id, Some(&current), true)?;
+        self.push(
+            Members::Value(&Value::Map(Map::new())),
+            engine,
+            id,
+            Some(&current),
+            true,
+        )?;
         Ok(Some(last))
     }
 
@@ -304,8 +306,8 @@ impl<'a> Batch<'a> {
     /// Adds the engine-owned fields and the row.
     fn push(
         &mut self,
-        content: &Value,
-        engine: Vec<(&'static str, Field<'static>)>,
+        content: Members<'_>,
+        engine: Vec<(&'static str, Field<'_>)>,
         id: Id,
         previous: Option<&Pending>,
         deleted: bool,
@@ -397,14 +399,36 @@ enum Field<'a> {
     Encoded(&'a [u8]),
 }
 
+/// The content of a row.
+#[derive(Clone, Copy)]
+enum Members<'a> {
+    /// A map.
+    Value(&'a Value),
+    Plain(&'a Plain),
+}
+
 /// Encodes a record: its content and the engine-owned fields, both sorted. Gives the place of the
 /// mark of superseded rows, which comes behind all other engine-owned fields.
 fn encode_row(
     out: &mut Vec<u8>,
-    content: &Value,
+    content: Members<'_>,
     engine: &[(&'static str, Field<'_>)],
 ) -> std::result::Result<usize, msgpack::EncodeError> {
-    let content = content.as_map();
+    let content = match content {
+        Members::Value(content) => content.as_map(),
+        Members::Plain(plain) => {
+            // No key of these is among those of the engine.
+            let (before, behind) = plain.members();
+            msgpack::Writer::new(out).map(plain.len() + engine.len())?;
+            out.extend_from_slice(before);
+            for (name, field) in engine {
+                encode_field(out, name, field)?;
+            }
+            let mark = out.len();
+            out.extend_from_slice(behind);
+            return Ok(mark);
+        }
+    };
     let count = content.map_or(0, Map::len);
     msgpack::Writer::new(out).map(count + engine.len())?;
     let mut engine = engine.iter().peekable();
@@ -443,6 +467,36 @@ fn encode_field(
     Ok(())
 }
 
+/// The content of a version: what is given, put over the content of the version before if it is an upsert.
+fn merged(given: Map, previous: Option<&Pending>, id: &Id, options: &SaveOptions) -> Result<Map> {
+    let mut content = match previous {
+        Some(current) if options.upsert && !current.deleted => {
+            let Ok(Value::Map(mut current)) = msgpack::decode(&current.body) else {
+                return Err(StoreError::Corrupt(format!(
+                    "the record {} cannot be decoded",
+                    text_of(id)
+                )));
+            };
+            current.retain(|key, _| !fields::is_engine_owned(key));
+            current
+        }
+        _ => Map::new(),
+    };
+    if content.is_empty() {
+        content = given;
+        content.retain(|_, member| !member.is_undefined());
+    } else {
+        for (key, member) in given {
+            if member.is_undefined() {
+                content.remove(&key);
+            } else {
+                content.insert(key, member);
+            }
+        }
+    }
+    Ok(content)
+}
+
 /// Hash of user content: 20 bytes of the SHA-256 of its text.
 pub fn content_hash(content: &Map) -> Result<String> {
     hash_of(&Value::Map(content.clone()), &mut String::new())
@@ -455,8 +509,13 @@ fn hash_of(content: &Value, text: &mut String) -> Result<String> {
         path: String::new(),
         reason: error.to_string(),
     })?;
+    Ok(hash_of_text(text))
+}
+
+/// The hash of the content with this text.
+pub(crate) fn hash_of_text(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    Ok(URL_SAFE_NO_PAD.encode(&digest[..20]))
+    URL_SAFE_NO_PAD.encode(&digest[..20])
 }
 
 fn reference(id: &Id) -> Result<Ref> {

@@ -8,8 +8,10 @@ use mix_value::{Map, Ref, Value};
 
 use crate::error::{Result, StoreError};
 use crate::fields;
+use crate::plain::{Draft, Plain};
 
-const MAX_KEY: usize = 1024;
+/// Longest key, in bytes.
+pub(crate) const MAX_KEY: usize = 1024;
 /// Most records of one batch.
 pub(crate) const MAX_RECORDS: usize = 100_000;
 
@@ -24,12 +26,21 @@ pub(crate) struct Prepared {
     pub rev: Option<Value>,
     /// Engine-owned fields of the input.
     pub owned: Map,
-    /// User content. A member that is undefined is to be removed (upsert) or left out.
-    pub content: Map,
+    /// User content.
+    pub content: Content,
+}
+
+/// User content of a record that is going to be stored.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// A member that is undefined is to be removed (upsert) or left out.
+    Map(Map),
+    /// Of a record without an id, and without members that are looked at.
+    Plain(Plain),
 }
 
 /// Checks records and takes nested blobs out of them. A blob comes before its owner.
-pub(crate) fn prepare(records: Vec<Value>) -> Result<Vec<Prepared>> {
+pub(crate) fn prepare(records: impl ExactSizeIterator<Item = Draft>) -> Result<Vec<Prepared>> {
     if records.len() > MAX_RECORDS {
         return Err(StoreError::TooLarge(format!(
             "a batch has at most {MAX_RECORDS} records, not {}",
@@ -37,14 +48,32 @@ pub(crate) fn prepare(records: Vec<Value>) -> Result<Vec<Prepared>> {
         )));
     }
     let mut prepared = Vec::with_capacity(records.len());
-    for (index, record) in records.into_iter().enumerate() {
-        let one = prepare_one(record, &mut prepared).map_err(|error| error.in_record(index))?;
+    for (index, record) in records.enumerate() {
+        let one = match record {
+            Draft::Plain(plain) => Prepared::new(Content::Plain(plain)),
+            Draft::Value(record) => {
+                prepare_one(record, &mut prepared).map_err(|error| error.in_record(index))?
+            }
+        };
         prepared.push(Prepared {
             index: Some(index),
             ..one
         });
     }
     Ok(prepared)
+}
+
+impl Prepared {
+    /// A record of which the input says nothing but its content.
+    fn new(content: Content) -> Prepared {
+        Prepared {
+            index: None,
+            id: None,
+            rev: None,
+            owned: Map::new(),
+            content,
+        }
+    }
 }
 
 fn prepare_one(record: Value, blobs: &mut Vec<Prepared>) -> Result<Prepared> {
@@ -65,13 +94,7 @@ fn prepare_one(record: Value, blobs: &mut Vec<Prepared>) -> Result<Prepared> {
         !key.starts_with("_rmx_") && key.len() <= MAX_KEY && is_clean(value, 1)
     };
     if record.iter().all(is_content) {
-        return Ok(Prepared {
-            index: None,
-            id: None,
-            rev: None,
-            owned: Map::new(),
-            content: record,
-        });
+        return Ok(Prepared::new(Content::Map(record)));
     }
     let mut owned = Map::new();
     let mut content = Map::new();
@@ -97,7 +120,7 @@ fn prepare_one(record: Value, blobs: &mut Vec<Prepared>) -> Result<Prepared> {
         id,
         rev,
         owned,
-        content,
+        content: Content::Map(content),
     })
 }
 
@@ -202,7 +225,7 @@ fn blob(map: Map, blobs: &mut Vec<Prepared>) -> Result<Value> {
         id: Some(place.clone()),
         rev: None,
         owned,
-        content,
+        content: Content::Map(content),
     });
     Ok(Value::Ref(place))
 }

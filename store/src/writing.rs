@@ -15,6 +15,7 @@ use crate::disk::{Disk, Entry};
 use crate::error::{Result, StoreError};
 use crate::log::FrameKind;
 use crate::options::SaveOptions;
+use crate::plain::Draft;
 use crate::prepare::{MAX_RECORDS, Prepared, prepare};
 use crate::record::Record;
 use crate::table::{NewRow, Overrides, Table};
@@ -89,6 +90,15 @@ fn answer(slot: &Slot, result: Result<Done>) {
 impl Database {
     /// Saves records as one commit and gives the stored ones, in order.
     pub fn save(&self, records: Vec<Value>, options: &SaveOptions) -> Result<Vec<Record>> {
+        self.save_drafts(records.into_iter().map(Draft::Value), options)
+    }
+
+    /// As [`Database::save`], of records that may be encoded already.
+    pub fn save_drafts(
+        &self,
+        records: impl ExactSizeIterator<Item = Draft>,
+        options: &SaveOptions,
+    ) -> Result<Vec<Record>> {
         let prepared = prepare(records)?;
         if prepared.is_empty() {
             return self.check_writable().map(|()| Vec::new());

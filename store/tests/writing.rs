@@ -1,7 +1,7 @@
 //! Saving, upserting, deleting, reading: what section 4 of the format promises.
 
-use mix_store::{AsOf, Database, OpenOptions, Record, SaveOptions, StoreError};
-use mix_value::{Ref, Value, escjson};
+use mix_store::{AsOf, Database, Draft, OpenOptions, PlainReader, Record, SaveOptions, StoreError};
+use mix_value::{Ref, Value, escjson, msgpack};
 
 fn v(text: &str) -> Value {
     escjson::parse(text).expect(text)
@@ -143,6 +143,84 @@ fn histories_of_all_sizes_are_marked_like_rows_alone() {
         .expect("sets");
     assert_together(&db, &id);
     assert_eq!(marked(&db), 42);
+}
+
+#[test]
+fn encoded_records_are_stored_as_their_values_are() {
+    let folder = tempfile::tempdir().expect("scratch");
+    let db = Database::open(folder.path(), OpenOptions::default()).expect("opens");
+    let keys = ["", "A", "_", "_rmx", "_rmx`", "a", "z"];
+    let mut records = vec![Value::map([("n", Value::Float(2.5))]), v("{}")];
+    for first in 0..keys.len() {
+        for long in ["x".to_owned(), "y".repeat(70_000)] {
+            let list = v(r#"[1, -300, null, true, "é\n", 2.5]"#);
+            let some = keys[first..].iter().map(|key| (*key, Value::from(&*long)));
+            records.push(Value::map(some.chain([("list", list)])));
+        }
+    }
+    let options = SaveOptions::default().with_actor("ada@example.com");
+    let keeping = options
+        .clone()
+        .with_names(["KeepOriginal"])
+        .expect("an option");
+    for options in [options, keeping] {
+        let mut plain = PlainReader::default();
+        let drafts: Vec<Draft> = records
+            .iter()
+            .map(|record| {
+                let bytes = msgpack::encode(record).expect("encodes");
+                let (read, length) = plain.read(&bytes).expect("plain");
+                assert_eq!(length, bytes.len());
+                Draft::Plain(read)
+            })
+            .collect();
+        let encoded = db.save_drafts(drafts.into_iter(), &options).expect("saves");
+        let values = db.save(records.clone(), &options).expect("saves");
+        for (encoded, value) in encoded.iter().zip(&values) {
+            let [one, other] = [encoded, value].map(|record| {
+                let record = record.value().expect("decodes");
+                let mut record = record.as_map().expect("a map").clone();
+                for drawn in ["_rmx_id", "_rmx_rev", "_rmx_row"] {
+                    assert!(record.remove(drawn).is_some(), "{drawn}");
+                }
+                for time in ["_rmx_created_at", "_rmx_last_modified_at"] {
+                    assert!(record.remove(time).is_some(), "{time}");
+                }
+                record
+            });
+            assert_eq!(one, other);
+            let order = |record: &Record| -> Vec<String> {
+                let mut reader = msgpack::Reader::new(record.encoded());
+                let mut keys = Vec::new();
+                while let Ok(token) = reader.next() {
+                    if let msgpack::Token::Key(key) = token {
+                        keys.push(key.to_owned());
+                    }
+                }
+                keys
+            };
+            assert!(order(encoded).is_sorted());
+            assert_eq!(order(encoded), order(value));
+        }
+        // The mark of superseded rows comes where it belongs, in memory and from the files.
+        for _ in 0..2 {
+            for record in &encoded {
+                let id = record.id().expect("id");
+                let next = [("_rmx_id", Value::Ref(id.clone())), ("new", Value::Null)];
+                let options = SaveOptions::default();
+                let next = db.upsert(vec![Value::map(next)], &options).expect("saves");
+                assert_eq!(
+                    field(&next[0], "_rmx_created_by"),
+                    field(record, "_rmx_created_by")
+                );
+                assert_eq!(field(&next[0], "new"), Value::Null);
+                assert_together(&db, &id);
+            }
+            db.flush().expect("flushes");
+        }
+    }
+    drop(db);
+    assert_eq!(mix_store::check(folder.path()).expect("reads"), []);
 }
 
 #[test]

@@ -17,6 +17,7 @@
 
 mod answers;
 mod databases;
+mod draft;
 mod failures;
 mod http;
 mod id;
@@ -31,6 +32,7 @@ mod writing;
 
 use mix_plugin_sdk::{Map, Value, shared_family};
 
+use draft::Input;
 use id::Id;
 use session::Session;
 
@@ -45,15 +47,15 @@ shared_family! {
     /// As `$db_get_one`, position by position, all of one moment.
     start "$db_get_a" = reading::get_many(Value, Vec<Id>);
     /// Saves a record and gives what is stored.
-    start "$db_save_one" = writing::save_one(Value, Value);
+    start "$db_save_one" = writing::save_one(Value, Input);
     /// Saves records as one commit and gives their refs.
-    start "$db_save_a" = writing::save_refs(Value, Vec<Value>);
+    start "$db_save_a" = writing::save_refs(Value, Vec<Input>);
     /// Saves records as one commit and gives what is stored.
-    start "$db_save_ar" = writing::save_records(Value, Vec<Value>);
+    start "$db_save_ar" = writing::save_records(Value, Vec<Input>);
     /// As `$db_save_a`, keeping the fields that are not given.
-    start "$db_upsert_a" = writing::upsert_refs(Value, Vec<Value>);
+    start "$db_upsert_a" = writing::upsert_refs(Value, Vec<Input>);
     /// As `$db_save_ar`, keeping the fields that are not given.
-    start "$db_upsert_ar" = writing::upsert_records(Value, Vec<Value>);
+    start "$db_upsert_ar" = writing::upsert_records(Value, Vec<Input>);
     /// Deletes a record and gives its last version; `{}` without one.
     start "$db_delete_one" = writing::delete_one(Value, Value);
     /// Deletes records as one commit and gives the refs of those that were there.

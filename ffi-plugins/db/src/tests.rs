@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use mix_plugin_sdk::mix_value::{Ref, escjson, msgpack};
 use mix_plugin_sdk::{Caller, Encoded, Failure, IntoValue, Map, Value};
 
+use crate::draft::Input;
 use crate::id::Id;
 use crate::session::{Session, Waiting};
 use crate::{http, parts, querying, reading, writing};
@@ -71,7 +72,7 @@ fn records_are_saved_read_and_deleted() {
     let saved = decoded(now(writing::save_one(
         session.clone(),
         database(),
-        v(r#"{"a":1}"#),
+        v(r#"{"a":1}"#).into(),
     )));
     assert_eq!(
         saved.get("_rmx_created_by"),
@@ -93,7 +94,7 @@ fn records_are_saved_read_and_deleted() {
     let upserted = decoded(now(writing::upsert_records(
         session.clone(),
         database(),
-        vec![patch],
+        vec![patch.into()],
     )));
     let upserted = &upserted.as_array().expect("an array")[0];
     assert_eq!(
@@ -191,7 +192,11 @@ fn failures_have_the_codes_of_the_store_and_of_programs() {
         );
     }
     let save = |database: &str, record: Value| {
-        codes(now(writing::save_one(session.clone(), v(database), record)))
+        codes(now(writing::save_one(
+            session.clone(),
+            v(database),
+            record.into(),
+        )))
     };
     let past = r#"{"type":"rmx","scope":"session","db":"s","asOf":0}"#;
     assert_eq!(save(past, v("{}")), pair("ERR_DB", "read_only"));
@@ -319,9 +324,9 @@ fn waiting_ends_with_the_run() {
     assert!(Waiting::new(late).is_late());
 }
 
-fn titles(count: i64) -> Vec<Value> {
+fn titles(count: i64) -> Vec<Input> {
     let record = |number| Value::map([("n", Value::Int(number)), ("kind", Value::from("t"))]);
-    (0..count).map(record).collect()
+    (0..count).map(record).map(Input::from).collect()
 }
 
 #[test]
@@ -405,7 +410,11 @@ fn a_query_in_parts_gives_all_rows_once() {
             assert!(rows.len() <= 200, "who wants a few rows pays for few");
             // What is committed meanwhile is of another moment.
             let late = v(r#"{"kind":"t","n":-1}"#);
-            let late = decoded(now(writing::save_one(session.clone(), database(), late)));
+            let late = decoded(now(writing::save_one(
+                session.clone(),
+                database(),
+                late.into(),
+            )));
             while let Some(asked) = mark {
                 let next = match at_once {
                     true => parts::next_at_once(&session, database(), asked, 1_000),
@@ -433,7 +442,7 @@ fn a_part_ends_where_its_bytes_are_many() {
     let session = session();
     let text = "x".repeat(300_000);
     let record = |_| Value::map([("kind", Value::from("t")), ("text", Value::from(&*text))]);
-    let large = (0..20).map(record).collect();
+    let large = (0..20).map(record).map(Input::from).collect();
     now(writing::save_refs(session.clone(), database(), large)).expect("saves");
     let ask = clauses(r#"[["comparison","==","kind","t"]]"#);
     let (mut rows, mut mark) = part(parts::first_at_once(&session, database(), ask, Map::new()));
@@ -489,7 +498,7 @@ fn a_query_that_fails_on_the_way_gives_the_parts_before() {
     let id = |number: usize| Value::Ref(Ref::new(&format!("{number:032}")).expect("a ref"));
     let chain = (0..20).map(|number| {
         let next = Value::map([("_rmx_id", id(number)), ("next", id(number + 1))]);
-        now(writing::save_one(session.clone(), database(), next)).expect("saves")
+        now(writing::save_one(session.clone(), database(), next.into())).expect("saves")
     });
     assert_eq!(chain.count(), 20);
     let expand = || clauses(r#"[["object",[["cloneMembersWithExpansion"]]]]"#);

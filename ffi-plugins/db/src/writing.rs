@@ -7,6 +7,7 @@ use mix_store::{Database, Record, StoreError, id_argument};
 
 use crate::answers::{EMPTY, array, records, refs};
 use crate::databases::resolve;
+use crate::draft::Input;
 use crate::failures::failure;
 use crate::session::Session;
 
@@ -24,21 +25,21 @@ pub(crate) fn write<R>(
 fn save(
     session: &Session,
     database: &Value,
-    input: Vec<Value>,
+    input: Vec<Input>,
     upsert: bool,
 ) -> Result<Vec<Record>, Failure> {
     let target = resolve(session, database)?;
     let mut options = target.save_options(session);
     options.upsert |= upsert;
     write(target.writable()?, |database| {
-        database.save(input, &options)
+        database.save_drafts(input.into_iter().map(|input| input.0), &options)
     })
 }
 
 pub(crate) async fn save_one(
     session: Rc<Session>,
     database: Value,
-    record: Value,
+    record: Input,
 ) -> Result<Outgoing, Failure> {
     let saved = save(&session, &database, vec![record], false)?;
     match saved.first() {
@@ -50,7 +51,7 @@ pub(crate) async fn save_one(
 pub(crate) async fn save_refs(
     session: Rc<Session>,
     database: Value,
-    input: Vec<Value>,
+    input: Vec<Input>,
 ) -> Result<Vec<Value>, Failure> {
     refs(&save(&session, &database, input, false)?)
 }
@@ -58,7 +59,7 @@ pub(crate) async fn save_refs(
 pub(crate) async fn save_records(
     session: Rc<Session>,
     database: Value,
-    input: Vec<Value>,
+    input: Vec<Input>,
 ) -> Result<Outgoing, Failure> {
     records(&save(&session, &database, input, false)?)
 }
@@ -66,7 +67,7 @@ pub(crate) async fn save_records(
 pub(crate) async fn upsert_refs(
     session: Rc<Session>,
     database: Value,
-    input: Vec<Value>,
+    input: Vec<Input>,
 ) -> Result<Vec<Value>, Failure> {
     refs(&save(&session, &database, input, true)?)
 }
@@ -74,7 +75,7 @@ pub(crate) async fn upsert_refs(
 pub(crate) async fn upsert_records(
     session: Rc<Session>,
     database: Value,
-    input: Vec<Value>,
+    input: Vec<Input>,
 ) -> Result<Outgoing, Failure> {
     records(&save(&session, &database, input, true)?)
 }

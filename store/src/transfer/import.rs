@@ -14,6 +14,7 @@ use crate::batch::{Batch, Overlay};
 use crate::database::Database;
 use crate::error::{Doing, Result, StoreError};
 use crate::options::SaveOptions;
+use crate::plain::Draft;
 use crate::prepare::prepare;
 use crate::table::Table;
 
@@ -373,7 +374,7 @@ impl Rehearsal<'_> {
     fn save(&mut self, records: &[Value]) -> Result<()> {
         let actor = self.options.actor();
         let mut batch = Batch::new(&self.table, &self.overlay, self.rows, 0, actor);
-        let prepared = prepare(records.to_vec());
+        let prepared = prepare(records.iter().cloned().map(Draft::Value));
         prepared
             .and_then(|records| batch.save(records, self.options))
             .map_err(|error| later(error, self.records))?;
