@@ -62,8 +62,16 @@ impl Bucket {
             let answer = self.transport.send(&call).await?;
             self.transport.text(answer).await
         })?;
-        read(&text)
+        progress(read(&text)?, next)
     }
+}
+
+/// A page that goes on where it began would never end.
+fn progress(page: Page, token: Option<&str>) -> Result<Page> {
+    if page.next.is_some() && page.next.as_deref() == token {
+        return Err(StoreError::Malformed("it goes on where it began"));
+    }
+    Ok(page)
 }
 
 fn read(text: &str) -> Result<Page> {
@@ -123,6 +131,24 @@ mod tests {
             ("w/a/x yü+.txt", 12, "abc-2")
         );
         assert_eq!(page.entries[1], Entry::Folder("w/a/b/".to_owned()));
+    }
+
+    #[test]
+    fn listings_come_to_an_end() {
+        let page = |next: Option<&str>| Page {
+            entries: Vec::new(),
+            next: next.map(str::to_owned),
+        };
+        for (next, token, is_fine) in [
+            (Some("b"), Some("a"), true),
+            (Some("a"), None, true),
+            (None, Some("a"), true),
+            (None, None, true),
+            (Some("a"), Some("a"), false),
+        ] {
+            let found = progress(page(next), token);
+            assert_eq!(found.is_ok(), is_fine, "{next:?} {token:?}");
+        }
     }
 
     #[test]
