@@ -41,12 +41,20 @@ pub(crate) fn check(text: &str) -> Result<(), ApiError> {
     let shape = Shape { levels: MAX_DEPTH };
     let checked = shape.deserialize(&mut reader).and_then(|()| reader.end());
     checked.map_err(|error| {
-        let offset = offset_of(text, error.line(), error.column());
+        let offset = match error.is_eof() {
+            true => text.len(),
+            false => offset_of(text, error.line(), error.column()),
+        };
         let message = error.to_string();
-        let reason = message
-            .split(" at line ")
-            .next()
-            .unwrap_or("malformed JSON");
+        let reason = match message.split(" at line ").next() {
+            Some(reason) if reason.starts_with("EOF") => "the text ends too early",
+            Some("expected ident") => "expected true, false or null",
+            Some("unexpected end of hex escape" | "lone leading surrogate in hex escape") => {
+                "unpaired surrogate"
+            }
+            Some(reason) => reason,
+            None => "malformed JSON",
+        };
         ApiError::new(400, "bad_json", format!("{reason} at byte {offset}"))
             .with_detail("offset", Value::Int(offset as i64))
     })
@@ -163,5 +171,14 @@ mod tests {
     fn the_offset_of_an_error_is_in_the_details() {
         let error = body(b"{\n\"a\": x}", true).expect_err("malformed");
         assert_eq!(error.details.get("offset"), Some(&Value::Int(7)));
+        for (text, expected) in [
+            ("[", "the text ends too early at byte 1"),
+            (r#"{"a":1"#, "the text ends too early at byte 6"),
+            ("nope", "expected true, false or null at byte 1"),
+            (r#"["\ud800"]"#, "unpaired surrogate at byte 8"),
+        ] {
+            let error = body(text.as_bytes(), true).expect_err("malformed");
+            assert_eq!(error.message, expected, "{text}");
+        }
     }
 }
