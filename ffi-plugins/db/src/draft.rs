@@ -49,18 +49,19 @@ impl FromArgument for Input {
 #[cfg(test)]
 mod tests {
     use mix_plugin_sdk::mix_value::Ref;
-    use mix_plugin_sdk::{Arguments, Failure, Map};
+    use mix_plugin_sdk::{Failure, Incoming, Map};
 
     use super::*;
 
-    fn arguments(values: &[Value]) -> Arguments {
+    fn incoming(values: &[Value]) -> Incoming {
         let bytes = msgpack::encode(&Value::Array(values.to_vec())).expect("encodes");
-        Arguments::decode("$test", values.len() as u8, bytes).expect("as many")
+        Incoming::new("$test", values.len() as u8, bytes)
     }
 
     /// For each record of a list whether it stays encoded.
     fn taken(values: &[Value]) -> Result<Vec<bool>, Failure> {
-        let mut arguments = arguments(&[Value::Array(values.to_vec()), Value::Int(7)]);
+        let mut incoming = incoming(&[Value::Array(values.to_vec()), Value::Int(7)]);
+        let mut arguments = incoming.arguments()?;
         let inputs: Vec<Input> = arguments.take()?;
         assert_eq!(arguments.take::<Value>(), Ok(Value::Int(7)));
         let one = |(input, value): (&Input, &Value)| {
@@ -95,10 +96,14 @@ mod tests {
             assert_eq!(taken(&values), Ok(expected));
         }
         for (value, is_plain) in [(plain, true), (other, false), (Value::Int(1), false)] {
-            let input: Input = arguments(&[value]).take().expect("any value");
+            let mut incoming = incoming(&[value]);
+            let mut arguments = incoming.arguments().expect("as many");
+            let input: Input = arguments.take().expect("any value");
             assert_eq!(matches!(input.0, Draft::Plain(_)), is_plain);
         }
-        let failed = arguments(&[Value::Int(1)]).take::<Vec<Input>>();
+        let mut incoming = incoming(&[Value::Int(1)]);
+        let mut arguments = incoming.arguments().expect("as many");
+        let failed = arguments.take::<Vec<Input>>();
         assert_eq!(failed.expect_err("no list").code, "ERR_EXPECTED_ARRAY");
     }
 }
