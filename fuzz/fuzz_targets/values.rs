@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mix_store::PlainReader;
 use mix_value::{escjson, msgpack};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -10,6 +11,14 @@ fuzz_target!(|bytes: &[u8]| {
         let back = msgpack::decode(&again).expect("what was written can be read");
         let twice = msgpack::encode(&back).expect("and written once more");
         assert_eq!(again, twice);
+    }
+    if let Ok(length) = msgpack::skip(bytes) {
+        msgpack::decode(&bytes[..length]).expect("what is skipped can be read");
+    }
+    // A record that is stored without becoming a value.
+    if let Some((_, length)) = PlainReader::default().read(bytes) {
+        let value = msgpack::decode(&bytes[..length]).expect("a record that is stored can be read");
+        assert!(value.as_map().is_some());
     }
     if let Ok(value) = mix_vm::wire::decode(bytes) {
         // Undefined parts and cases too deep cannot be sent on; a panic is what is looked for.

@@ -49,7 +49,8 @@ impl Choices<'_> {
             7 => Value::Ref(id(usize::from(self.below(12)))),
             8 => Value::Array((0..self.below(4)).map(|_| self.data(depth - 1)).collect()),
             9 => {
-                let members = (0..self.below(3)).map(|_| (self.one(&NAMES[..6]), self.data(depth - 1)));
+                let members =
+                    (0..self.below(3)).map(|_| (self.one(&NAMES[..6]), self.data(depth - 1)));
                 Value::map(members.collect::<Vec<_>>())
             }
             _ => {
