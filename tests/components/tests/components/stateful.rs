@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 use mix_component_tests::{Answer, Encoded, Family, Surroundings, guest};
+use mix_sandbox::state::GuestState;
 use mix_store::{Database, OpenOptions, SaveOptions};
 use mix_value::{Value, msgpack};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use wasmtime::component::Resource;
+use wasmtime::component::{LinkerInstance, Resource};
 use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
@@ -386,10 +387,9 @@ async fn slow_exchanges_do_not_block_others() -> Result<()> {
     Ok(())
 }
 
-/// The record store in a new folder under a host whose folders answer so when they are synced;
-/// counts how often that was.
-async fn synced_by(
-    answer: Result<(), ErrorCode>,
+/// The record store in a new folder, and a count of what the host does as `define` says.
+async fn counted_by(
+    define: impl FnOnce(&mut LinkerInstance<'_, GuestState>, Arc<AtomicUsize>) -> wasmtime::Result<()>,
 ) -> Result<(Family, Arc<AtomicUsize>, tempfile::TempDir)> {
     let folder = tempfile::tempdir()?;
     let surroundings = Surroundings {
@@ -401,6 +401,19 @@ async fn synced_by(
     let bytes = guest("mix_plugin_db");
     let db = Family::with_host(&bytes, &surroundings, |linker| {
         let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
+        define(&mut types, counted)?;
+        Ok(())
+    });
+    let db = db.await?;
+    Ok((db, count, folder))
+}
+
+/// The record store in a new folder under a host whose folders answer so when they are synced;
+/// counts how often that was.
+async fn synced_by(
+    answer: Result<(), ErrorCode>,
+) -> Result<(Family, Arc<AtomicUsize>, tempfile::TempDir)> {
+    counted_by(|types, count| {
         types.func_wrap_async(
             "[method]descriptor.sync",
             move |mut store, (descriptor,): (Resource<Descriptor>,)| {
@@ -408,15 +421,13 @@ async fn synced_by(
                     store.data_mut().ctx().table.get(&descriptor),
                     Ok(Descriptor::Dir(_))
                 );
-                counted.fetch_add(usize::from(is_folder), Ordering::SeqCst);
+                count.fetch_add(usize::from(is_folder), Ordering::SeqCst);
                 let answer = if is_folder { answer } else { Ok(()) };
                 Box::new(async move { Ok((answer,)) })
             },
-        )?;
-        Ok(())
-    });
-    let db = db.await?;
-    Ok((db, count, folder))
+        )
+    })
+    .await
 }
 
 /// The record store in a new folder under a host whose files answer so when their data are synced;
@@ -424,27 +435,16 @@ async fn synced_by(
 async fn data_synced_by(
     answer: Result<(), ErrorCode>,
 ) -> Result<(Family, Arc<AtomicUsize>, tempfile::TempDir)> {
-    let folder = tempfile::tempdir()?;
-    let surroundings = Surroundings {
-        folders: &[(folder.path(), "/app")],
-        ..Surroundings::default()
-    };
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = count.clone();
-    let bytes = guest("mix_plugin_db");
-    let db = Family::with_host(&bytes, &surroundings, |linker| {
-        let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
+    counted_by(|types, count| {
         types.func_wrap_async(
             "[method]descriptor.sync-data",
             move |_, (_,): (Resource<Descriptor>,)| {
-                counted.fetch_add(1, Ordering::SeqCst);
+                count.fetch_add(1, Ordering::SeqCst);
                 Box::new(async move { Ok((answer,)) })
             },
-        )?;
-        Ok(())
-    });
-    let db = db.await?;
-    Ok((db, count, folder))
+        )
+    })
+    .await
 }
 
 #[tokio::test]
