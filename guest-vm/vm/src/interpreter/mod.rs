@@ -14,12 +14,13 @@
 //! - `window`: the registers of the running frame
 //! - `step`: one instruction that the loop leaves over; `data`, `place`, `rare`: those that compute
 //! - `slow`: instructions that need the whole machine; the loop is left with a [`Leave`] and entered again
-//! - `call`: function values, builtins, foreign functions, and where results go
+//! - `call`: function values, builtins, and where results go; `foreign`: foreign functions
 //! - `pull`: streams, `parts`: those whose items a host gives many at a time; `raise`: errors and stack traces
 
 mod call;
 mod data;
 mod execute;
+mod foreign;
 pub mod intrinsic;
 mod parts;
 mod place;

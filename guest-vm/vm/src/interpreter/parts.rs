@@ -108,7 +108,7 @@ impl Machine {
     fn part_of(&mut self, reply: Reply) -> Result<Value, Failure> {
         match reply {
             Reply::One(bytes) => self.decode(&bytes),
-            Reply::Failed(failure) => Err(super::call::host_failure(failure)),
+            Reply::Failed(failure) => Err(super::foreign::host_failure(failure)),
             Reply::Many(stream) => {
                 self.dropped_streams.borrow_mut().push(stream);
                 Err(no_part())

@@ -220,7 +220,7 @@ impl Machine {
                     items.iter().map(|item| self.decode(item)).collect();
                 decoded.map(|decoded| (decoded, end))
             }
-            Reply::Failed(failure) => Err(super::call::host_failure(failure)),
+            Reply::Failed(failure) => Err(super::foreign::host_failure(failure)),
             _ => Err(Failure::internal("a value answers a pull")),
         };
         match outcome {
