@@ -7,6 +7,7 @@
 //!
 //! What is under way is kept in memory, for ten minutes, and counts once.
 
+mod checks;
 mod configs;
 mod kept;
 mod provider;
