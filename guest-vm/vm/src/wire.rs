@@ -1,12 +1,14 @@
 //! Heap values to and from the MessagePack wire form, without a tree in between.
 
-use std::rc::Rc;
+mod decoder;
 
-use mix_value::msgpack::{self, DecodeError, EncodeError, OpenCase, Reader, Token, Writer};
+use mix_value::msgpack::{EncodeError, OpenCase, Writer};
 
 use crate::failure::Failure;
-use crate::heap::{Case, Map, MapIter, Shape, Text, Value};
+use crate::heap::{MapIter, Value};
 use crate::text_form::not_serializable;
+
+pub use decoder::{Decoder, decode};
 
 /// Deepest nesting that is written; the same limit holds when reading.
 const DEPTH: usize = mix_value::MAX_WIRE_DEPTH;
@@ -165,225 +167,26 @@ pub fn encode_into(out: &mut Vec<u8>, root: &Value) -> Result<(), Failure> {
                 other => return Err(not_serializable(other, &place_in(root, other))),
             }
         }
-        match open.pop() {
+        let is_over = match open.last_mut() {
             None => return Ok(()),
-            Some(Open::Array(mut items)) => {
-                if let Some(item) = items.next() {
-                    current = Some(item);
-                    open.push(Open::Array(items));
-                }
+            Some(Open::Array(items)) => {
+                current = items.next();
+                current.is_none()
             }
-            Some(Open::Map(mut entries)) => {
-                if let Some((key, member)) = entries.next() {
+            Some(Open::Map(entries)) => match entries.next() {
+                Some((key, member)) => {
                     writer.str(key).map_err(bad)?;
                     current = Some(member);
-                    open.push(Open::Map(entries));
+                    false
                 }
-            }
-            Some(Open::Case(started)) => writer.case_end(started).map_err(bad)?,
-        }
-    }
-}
-
-enum Building<'a> {
-    Array {
-        left: usize,
-        items: Vec<Value>,
-    },
-    Map {
-        left: usize,
-        keys: Vec<&'a str>,
-        values: Vec<Value>,
-    },
-    Case {
-        name: Text,
-    },
-}
-
-/// Reads wire forms and remembers key lists, so that the records of a batch
-/// share theirs.
-#[derive(Debug, Default)]
-pub struct Decoder {
-    recent: Vec<Rc<Shape>>,
-}
-
-/// Items reserved at most before the first one is read: a claimed length is no proof.
-const PREALLOCATED: usize = 1024;
-
-/// Key lists remembered by a decoder.
-const RECENT: usize = 8;
-
-impl Decoder {
-    /// Reads one value that fills the whole input.
-    #[inline]
-    pub fn decode(&mut self, input: &[u8]) -> Result<Value, DecodeError> {
-        if let Some(value) = short(input) {
-            return Ok(value);
-        }
-        self.decode_any(input)
-    }
-
-    fn decode_any(&mut self, input: &[u8]) -> Result<Value, DecodeError> {
-        let mut reader = Reader::new(input);
-        let value = self.value(&mut reader)?;
-        reader.finish()?;
-        Ok(value)
-    }
-
-    fn value(&mut self, reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
-        let mut stack: Vec<Building<'_>> = Vec::new();
-        loop {
-            let mut done = match reader.next()? {
-                Token::Undefined => Value::Undefined,
-                Token::Null => Value::Null,
-                Token::Bool(value) => Value::Bool(value),
-                Token::Int(number) => Value::Int(number),
-                Token::Float(number) => Value::Float(number),
-                // Programs see the nearest float (language 3.2).
-                Token::BigInt(number) => Value::Float(number.to_f64()),
-                Token::Str(text) => Value::text(text),
-                Token::Bin(bytes) => Value::binary(bytes.to_vec()),
-                Token::Ref(id) => Value::Ref(id.into()),
-                Token::SealedToken(body) => {
-                    Value::Token(Rc::new(mix_value::Token::Sealed(body.into())))
-                }
-                Token::TokenReference(number) => {
-                    Value::Token(Rc::new(mix_value::Token::Reference(number)))
-                }
-                Token::Handle(number) => Value::Handle(number),
-                Token::Key(key) => {
-                    if let Some(Building::Map { keys, .. }) = stack.last_mut() {
-                        keys.push(key);
-                    }
-                    continue;
-                }
-                Token::ArrayStart(0) => Value::array(Vec::new()),
-                Token::ArrayStart(left) => {
-                    stack.push(Building::Array {
-                        left,
-                        items: Vec::with_capacity(left.min(PREALLOCATED)),
-                    });
-                    continue;
-                }
-                Token::MapStart(0) => Value::Map(Map::new()),
-                Token::MapStart(left) => {
-                    stack.push(Building::Map {
-                        left,
-                        keys: Vec::with_capacity(left.min(PREALLOCATED)),
-                        values: Vec::with_capacity(left.min(PREALLOCATED)),
-                    });
-                    continue;
-                }
-                Token::CaseStart {
-                    name,
-                    has_argument: false,
-                } => Value::constant(name),
-                Token::CaseStart {
-                    name,
-                    has_argument: true,
-                } => {
-                    stack.push(Building::Case { name: name.into() });
-                    continue;
-                }
-            };
-            loop {
-                match stack.pop() {
-                    None => return Ok(done),
-                    Some(Building::Array { left, mut items }) => {
-                        items.push(done);
-                        if left > 1 {
-                            stack.push(Building::Array {
-                                left: left - 1,
-                                items,
-                            });
-                            break;
-                        }
-                        done = Value::array(items);
-                    }
-                    Some(Building::Map {
-                        left,
-                        keys,
-                        mut values,
-                    }) => {
-                        values.push(done);
-                        if left > 1 {
-                            stack.push(Building::Map {
-                                left: left - 1,
-                                keys,
-                                values,
-                            });
-                            break;
-                        }
-                        done = self.map(&keys, values);
-                    }
-                    Some(Building::Case { name }) => {
-                        done = Value::Case(Case::new(name, Some(done)));
-                    }
-                }
-            }
-        }
-    }
-
-    fn map(&mut self, keys: &[&str], mut values: Vec<Value>) -> Value {
-        // A member that is undefined is no member (database 2.2).
-        if values.iter().any(Value::is_undefined) {
-            let entries = keys
-                .iter()
-                .zip(values)
-                .filter(|(_, value)| !value.is_undefined());
-            return Value::Map(Map::of_entries(
-                entries.map(|(k, v)| ((*k).into(), v)).collect(),
-            ));
-        }
-        if keys.len() > crate::heap::map::SMALL || !keys.is_sorted_by(|a, b| a < b) {
-            let entries = keys.iter().map(|key| (*key).into()).zip(values.drain(..));
-            return Value::Map(Map::of_entries(entries.collect()));
-        }
-        let fits = |shape: &Rc<Shape>| {
-            shape.keys().len() == keys.len()
-                && shape
-                    .keys()
-                    .iter()
-                    .zip(keys)
-                    .all(|(known, key)| known.as_str() == *key)
+                None => true,
+            },
+            Some(Open::Case(_)) => true,
         };
-        let shape = match self.recent.iter().position(fits) {
-            Some(position) => Rc::clone(&self.recent[position]),
-            None => {
-                let shape = Shape::new(keys.iter().map(|key| (*key).into()).collect());
-                if self.recent.len() >= RECENT {
-                    self.recent.remove(0);
-                }
-                self.recent.push(Rc::clone(&shape));
-                shape
-            }
-        };
-        Value::Map(Map::of_shape(&shape, values))
+        if is_over && let Some(Open::Case(started)) = open.pop() {
+            writer.case_end(started).map_err(bad)?;
+        }
     }
-}
-
-/// What most replies are: a short value that holds no others. `None`: the reader is asked.
-// A value that is returned through memory is copied from there in other pieces than it was written in.
-#[inline(always)]
-fn short(input: &[u8]) -> Option<Value> {
-    let (token, length) = msgpack::short(input)?;
-    if length != input.len() {
-        return None;
-    }
-    Some(match token {
-        Token::Null => Value::Null,
-        Token::Bool(value) => Value::Bool(value),
-        Token::Int(number) => Value::Int(number),
-        Token::Float(number) => Value::Float(number),
-        Token::Str(text) => Value::text(text),
-        Token::Bin(bytes) => Value::binary(bytes.to_vec()),
-        _ => return None,
-    })
-}
-
-/// Reads one value.
-pub fn decode(input: &[u8]) -> Result<Value, DecodeError> {
-    Decoder::default().decode(input)
 }
 
 /// The same value in the form that other crates use.

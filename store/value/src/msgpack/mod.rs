@@ -20,7 +20,7 @@ mod reader;
 mod writer;
 
 pub use codec::{decode, decode_next, encode, encode_into};
-pub use reader::{Reader, Token, array_start, short, skip};
+pub use reader::{Reader, Token, array_start, map_start, short, short_str, skip};
 pub use writer::{OpenCase, Writer};
 
 pub(crate) const EXT_UNDEFINED: u8 = 1;

@@ -70,6 +70,13 @@ struct Frame<'a> {
     keys: Option<Keys<'a>>,
 }
 
+impl Frame<'_> {
+    /// True if a key of a map comes next.
+    fn is_at_key(&self) -> bool {
+        self.keys.is_some() && self.left.is_multiple_of(2)
+    }
+}
+
 /// Number of elements of the array that `input` begins with, and where the first one begins;
 /// none if it is no array. The elements are then read one by one ([`Reader::at`]).
 #[inline]
@@ -91,6 +98,28 @@ fn long_array_start(input: &[u8]) -> Result<Option<(usize, usize)>, DecodeError>
         },
         _ => Ok(None),
     }
+}
+
+/// Number of members of the map that `input` begins with, and where the first one begins, if it is in one of the
+/// forms that most maps have. `None` says nothing about `input`.
+#[inline]
+pub fn map_start(input: &[u8]) -> Option<(usize, usize)> {
+    match *input {
+        [head @ 0x80..=0x8f, ..] => Some((usize::from(head & 0x0f), 1)),
+        [0xde, high, low, ..] => Some((usize::from(u16::from_be_bytes([high, low])), 3)),
+        _ => None,
+    }
+}
+
+/// Length of the string that `input` begins with, if it is this one in its shortest form, and that of few bytes.
+/// `None` says nothing about `input`.
+#[inline]
+pub fn short_str(input: &[u8], text: &str) -> Option<usize> {
+    let (&head, rest) = input.split_first()?;
+    let is_text = matches!(head, 0xa0..=0xbf)
+        && usize::from(head & 0x1f) == text.len()
+        && rest.starts_with(text.as_bytes());
+    is_text.then_some(1 + text.len())
 }
 
 /// The value that `input` begins with and its length, if it holds no others and is in one of the
@@ -119,6 +148,21 @@ pub fn short(input: &[u8]) -> Option<(Token<'_>, usize)> {
         0xcb => {
             let float = f64::from_be_bytes(*rest.first_chunk()?);
             (Token::Float(canonical(float)), 9)
+        }
+        0xcc => (Token::Int(i64::from(*rest.first()?)), 2),
+        0xcd => (
+            Token::Int(i64::from(u16::from_be_bytes(*rest.first_chunk()?))),
+            3,
+        ),
+        0xce => (
+            Token::Int(i64::from(u32::from_be_bytes(*rest.first_chunk()?))),
+            5,
+        ),
+        0xd9 => {
+            let (&len, rest) = rest.split_first()?;
+            let len = usize::from(len);
+            let text = std::str::from_utf8(rest.get(..len)?).ok()?;
+            (Token::Str(text), 2 + len)
         }
         0xc7 => {
             let [len @ 1..=u8::MAX, EXT_REF, rest @ ..] = rest else {
@@ -188,11 +232,7 @@ impl<'a> Reader<'a> {
             return Err(self.error_at(self.position, DecodeErrorKind::Truncated));
         }
         let start = self.position;
-        let is_key = self
-            .frames
-            .last()
-            .is_some_and(|frame| frame.keys.is_some() && frame.left % 2 == 0);
-        let token = if is_key {
+        let token = if self.frames.last().is_some_and(Frame::is_at_key) {
             self.read_key(start)?
         } else {
             self.read_item(start)?
@@ -204,6 +244,25 @@ impl<'a> Reader<'a> {
         self.open(&token, start)?;
         self.close_finished(start)?;
         Ok(token)
+    }
+
+    /// What is left to read where a value comes next that may hold others: for whoever reads it without the
+    /// reader, which then goes [past](Reader::past) it.
+    pub fn rest(&self) -> Option<&'a [u8]> {
+        let is_at_key = self.frames.last().is_some_and(Frame::is_at_key);
+        let may_hold = !self.is_done() && !is_at_key && self.frames.len() < MAX_WIRE_DEPTH;
+        may_hold.then(|| &self.input[self.position..])
+    }
+
+    /// Goes past a value of that length, which was read from the [rest](Reader::rest) and holds values that hold no others.
+    pub fn past(&mut self, length: usize) -> Result<(), DecodeError> {
+        let start = self.position;
+        self.position = start.saturating_add(length).min(self.input.len());
+        self.started = true;
+        if let Some(frame) = self.frames.last_mut() {
+            frame.left -= 1;
+        }
+        self.close_finished(start)
     }
 
     /// Skips one whole value (or, at a key's place, the key alone).
