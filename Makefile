@@ -102,12 +102,13 @@ bench-compile: ## Lines per second of the compiler
 	$(CARGO) bench --locked -p mix-compiler --bench compile
 
 .PHONY: bench-vm
-bench-vm: guests bench-lua ## Programs in Mix, native and in the component, beside QuickJS and Lua 5.4; library functions beside QuickJS' own; growth at doubling sizes; what the library costs at the start
+bench-vm: guests bench-lua ## Programs in Mix, native and in the component, beside QuickJS and Lua 5.4; library functions beside QuickJS' own; growth at doubling sizes; what the library costs at the start; values to and from their wire form
 	$(CARGO) build --locked --release --workspace --features $(BENCH_FEATURES) --bin mix-bench-vm
 	$(TARGET_DIR)/release/mix-bench-vm
 	$(TARGET_DIR)/release/mix-bench-vm library
 	$(TARGET_DIR)/release/mix-bench-vm growth
 	$(TARGET_DIR)/release/mix-bench-vm load
+	$(CARGO) bench --locked -p mix-vm --bench wire
 
 .PHONY: bench-store
 bench-store: ## The record store beside SQLite on a million records, as one table

@@ -1,6 +1,6 @@
 //! The byte examples of the wire form, each written and read.
 
-use mix_value::msgpack::{DecodeErrorKind, Reader, decode, encode, short};
+use mix_value::msgpack::{DecodeErrorKind, Reader, decode, encode, short, skip};
 use mix_value::{BigInt, Case, MAX_DEPTH, MAX_WIRE_DEPTH, Ref, Token, Value};
 
 const ID: &str = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF";
@@ -185,6 +185,26 @@ fn reader_accepts_longer_forms() {
     }
 }
 
+/// Reading the parts of each map once more when its keys do not ascend would double the work with each level.
+#[test]
+fn maps_in_any_order_inside_each_other_are_read() {
+    let mut value = Value::Int(1);
+    let mut bytes = encode(&value).expect("encodes");
+    for _ in 0..100 {
+        // Written by hand: the encoder puts keys in order.
+        bytes = [
+            &[0x83, 0xa1, b'a', 0, 0xa1, b'c'],
+            &bytes[..],
+            &[0xa1, b'b', 2],
+        ]
+        .concat();
+        let members = [("a", Value::Int(0)), ("c", value), ("b", Value::Int(2))];
+        value = Value::map(members);
+    }
+    assert_eq!(decode(&bytes), Ok(value));
+    assert_eq!(skip(&bytes), Ok(bytes.len()));
+}
+
 #[test]
 fn malformed_bytes_are_refused() {
     use DecodeErrorKind::*;
@@ -198,6 +218,17 @@ fn malformed_bytes_are_refused() {
         ("82 a1 61 01 a1 61 02", DuplicateKey),
         ("83 a1 62 01 a1 61 02 a1 62 03", DuplicateKey),
         ("84 a1 62 01 a1 63 80 a1 61 02 a1 63 03", DuplicateKey),
+        // Around and behind a map whose keys do not ascend.
+        ("82 a1 62 82 a1 62 01 a1 61 02 a1 62 03", DuplicateKey),
+        (
+            "83 a1 61 01 a1 62 82 a1 62 01 a1 61 02 a1 61 03",
+            DuplicateKey,
+        ),
+        (
+            "83 a1 61 82 a1 62 01 a1 61 02 a1 62 01 a1 61 02",
+            DuplicateKey,
+        ),
+        ("92 82 a1 62 01 a1 61 02 82 a1 61 01 a1 61 02", DuplicateKey),
         ("d6 ff 00 00 00 00", UnknownExtension),
         ("d4 00 00", UnknownExtension),
         ("d4 07 00", UnknownExtension),

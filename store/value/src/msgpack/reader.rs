@@ -60,6 +60,7 @@ pub struct Reader<'a> {
     position: usize,
     frames: Vec<Frame<'a>>,
     started: bool,
+    keys: Order,
 }
 
 struct Frame<'a> {
@@ -176,8 +177,20 @@ pub fn short(input: &[u8]) -> Option<(Token<'_>, usize)> {
     })
 }
 
-/// Keys of a map seen so far. Sorted input, the normal case, needs only the
-/// last one; the rest is collected when the first key is out of order.
+/// What is known of the keys of all maps so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Each came behind the one before: the normal case.
+    Ascending,
+    /// Not all did.
+    Any,
+    /// They were read before and are not compared again.
+    Known,
+}
+
+/// Keys of a map seen so far. As long as they ascend the last one is enough; at the first one of the whole value that
+/// does not, those of all open maps are read once more and kept from then on, so that
+/// no part is read more than twice however deep it is.
 struct Keys<'a> {
     start: usize,
     count: usize,
@@ -193,6 +206,15 @@ impl<'a> Reader<'a> {
             position: 0,
             frames: Vec::new(),
             started: false,
+            keys: Order::Ascending,
+        }
+    }
+
+    /// Reads again what has been read without an error.
+    fn again(input: &'a [u8], position: usize) -> Reader<'a> {
+        Reader {
+            keys: Order::Known,
+            ..Reader::at(input, position)
         }
     }
 
@@ -297,7 +319,7 @@ impl<'a> Reader<'a> {
                     start: self.position,
                     count: 0,
                     last: None,
-                    seen: None,
+                    seen: (self.keys == Order::Any).then(BTreeSet::new),
                 }),
             },
             // read_item has pushed the frame of a case, because only it knows the payload's end.
@@ -333,15 +355,35 @@ impl<'a> Reader<'a> {
             return Err(self.error_at(start, DecodeErrorKind::KeyNotString));
         };
         let key = self.text(len, start)?;
-        // The frame is there: read_key is called only inside a map.
-        let duplicate = match self.frames.last_mut().and_then(|frame| frame.keys.as_mut()) {
-            Some(keys) => keys.add(self.input, key),
-            None => false,
-        };
-        if duplicate {
+        if self.is_duplicate(key) {
             return Err(self.error_at(start, DecodeErrorKind::DuplicateKey));
         }
         Ok(Token::Key(key))
+    }
+
+    /// Notes a key of the innermost map; true if it was there before.
+    fn is_duplicate(&mut self, key: &'a str) -> bool {
+        if self.keys == Order::Known {
+            return false;
+        }
+        let Some(keys) = self.frames.last_mut().and_then(|frame| frame.keys.as_mut()) else {
+            return false;
+        };
+        if let Some(seen) = &mut keys.seen {
+            return !seen.insert(key);
+        }
+        if keys.last.is_none_or(|last| last < key) {
+            keys.last = Some(key);
+            keys.count += 1;
+            return false;
+        }
+        self.keys = Order::Any;
+        let open = self
+            .frames
+            .iter_mut()
+            .filter_map(|frame| frame.keys.as_mut());
+        open.for_each(|keys| keys.collect(self.input));
+        self.is_duplicate(key)
     }
 
     fn read_item(&mut self, start: usize) -> Result<Token<'a>, DecodeError> {
@@ -532,44 +574,24 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Keys<'a> {
-    /// Notes a key; true if it was there before.
-    fn add(&mut self, input: &'a [u8], key: &'a str) -> bool {
-        if let Some(seen) = &mut self.seen {
-            return !seen.insert(key);
-        }
-        if self.last.is_none_or(|last| last < key) {
-            self.last = Some(key);
-            self.count += 1;
-            return false;
-        }
+    /// Reads the keys so far once more and keeps them. The value of the last one may not have been read yet.
+    fn collect(&mut self, input: &'a [u8]) {
         let mut seen = BTreeSet::new();
         let mut position = self.start;
-        for _ in 0..self.count {
-            // These keys and values have been read once without an error.
-            let mut earlier = Reader {
-                input,
-                position,
-                frames: Vec::new(),
-                started: false,
-            };
-            if let Ok(Token::Str(text)) = earlier.next() {
+        for number in 1..=self.count {
+            let mut key = Reader::again(input, position);
+            if let Ok(Token::Str(text)) = key.next() {
                 seen.insert(text);
             }
-            position = earlier.position;
-            let mut value = Reader {
-                input,
-                position,
-                frames: Vec::new(),
-                started: false,
-            };
-            if value.skip_value().is_err() {
-                break;
+            position = key.position;
+            if number < self.count {
+                let mut value = Reader::again(input, position);
+                // It has been read without an error.
+                let _ = value.skip_value();
+                position = value.position;
             }
-            position = value.position;
         }
-        let duplicate = !seen.insert(key);
         self.seen = Some(seen);
-        duplicate
     }
 }
 
