@@ -76,30 +76,40 @@ pub(crate) fn write<W: Write>(
 /// The cell of a value.
 fn cell(value: &Value) -> Result<String, Failure> {
     match value {
-        Value::String(plain) if matches!(meaning(plain), Some(Value::String(same)) if same == *plain) => {
+        Value::String(plain) if matches!(meaning(plain), Ok(Some(Value::String(same))) if same == *plain) => {
             Ok(plain.to_string())
         }
         other => text(other),
     }
 }
 
-/// What a cell means; none for an empty one.
-fn meaning(cell: &str) -> Option<Value> {
+/// What a cell means; none for an empty one. Which of two members of one name is meant, nobody can tell.
+fn meaning(cell: &str) -> Result<Option<Value>, escjson::ParseError> {
     if cell.is_empty() {
-        return None;
+        return Ok(None);
     }
     let looks_like_json = cell.starts_with(['[', '{', '"', '-'])
         || cell.as_bytes()[0].is_ascii_digit()
         || matches!(cell, "true" | "false" | "null");
-    if looks_like_json && let Ok(value) = escjson::parse(cell) {
+    let parsing = escjson::Options {
+        duplicates: escjson::Duplicates::Refuse,
+        ..escjson::Options::default()
+    };
+    let parsed = looks_like_json.then(|| escjson::parse_with(cell, &parsing));
+    if let Some(Err(error)) = &parsed
+        && matches!(error.kind, escjson::ParseErrorKind::DuplicateKey(_))
+    {
+        return Err(error.clone());
+    }
+    if let Some(Ok(value)) = parsed {
         let is_plain_number = matches!(value, Value::Int(_) | Value::Float(_) | Value::BigInt(_));
         // 1.50 or 00120 may be a price or an article number: only the text that a number
         // has itself is one.
         if !is_plain_number || escjson::format(&value).as_deref() == Ok(cell) {
-            return Some(value);
+            return Ok(Some(value));
         }
     }
-    Some(Value::from(cell))
+    Ok(Some(Value::from(cell)))
 }
 
 /// How cells are read.
@@ -164,7 +174,10 @@ pub(crate) fn read(input: impl Read, cells: Cells) -> Result<Held, Failure> {
             let value = if cells.all_text {
                 (!cell.is_empty()).then(|| Value::from(cell))
             } else {
-                meaning(cell)
+                meaning(cell).map_err(|error| {
+                    let line = row.position().map_or(0, csv::Position::line);
+                    Failure::work(format!("bad_value: line {line}, {name:?}: {error}"))
+                })?
             };
             if let Some(value) = value {
                 map.insert(name.as_str().into(), value);

@@ -140,7 +140,7 @@ pub(crate) fn query(
         let moment = options.as_of.as_ref().map(AsOf::from_value).transpose()?;
         let view = database.view_as_of(moment.as_ref())?;
         let plan = view.explain(&pipeline, &options)?;
-        return printer.line(&crate::output::text(&plan)?);
+        return printer.line(&crate::output::tree(&plan)?);
     }
     let results = database.query(&pipeline, &options)?.map(|item| {
         item?
@@ -170,13 +170,18 @@ fn moment(text: &str) -> Result<Value, Failure> {
 fn ast_of(text: &str) -> Result<Value, Failure> {
     let parsing = escjson::Options {
         undefined_members: escjson::UndefinedMembers::Anywhere,
+        duplicates: escjson::Duplicates::Refuse,
         ..escjson::Options::default()
     };
     escjson::parse_with(text, &parsing).map_err(|error| Failure::usage(format!("--ast: {error}")))
 }
 
 fn json(flag: &str, text: &str) -> Result<Value, Failure> {
-    escjson::parse(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
+    let parsing = escjson::Options {
+        duplicates: escjson::Duplicates::Refuse,
+        ..escjson::Options::default()
+    };
+    escjson::parse_with(text, &parsing).map_err(|error| Failure::usage(format!("{flag}: {error}")))
 }
 
 pub(crate) fn export(

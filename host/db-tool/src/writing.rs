@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use mix_store::transfer::{Format, ImportOptions, Records, unmarked};
+use mix_store::transfer::{Format, ImportOptions, Records, reading_array, unmarked};
 use mix_store::{SaveOptions, StoreError, id_argument, import_image};
 use mix_value::{Ref, Value, escjson};
 
@@ -57,12 +57,7 @@ pub(crate) fn save(
 
 /// An array of records, one record, or one record per line.
 fn records_of(text: &str, file: &Path) -> Result<Vec<Value>, Failure> {
-    let parsing = escjson::Options {
-        undefined_members: escjson::UndefinedMembers::Keep,
-        max_depth: mix_value::MAX_DEPTH + 1,
-        ..escjson::Options::default()
-    };
-    let whole = match escjson::parse_with(text, &parsing) {
+    let whole = match escjson::parse_with(text, &reading_array()) {
         Ok(Value::Array(records)) => return Ok(records),
         Ok(record) => return Ok(vec![record]),
         Err(error) => error,

@@ -491,6 +491,8 @@ fn a_query_that_names_undefined_has_a_tree() {
         assert!(tree.contains("{tag}undefined"), "{tree}");
         let query = ok(&app, &["query", text]);
         assert_eq!(ok(&app, &["query", "--ast", tree.trim()]), query, "{tree}");
+        let plan = ok(&app, &["query", text, "--explain"]);
+        assert!(plan.contains(tree.trim()), "{plan}");
     }
     assert_eq!(ok(&app, &["query", "age == undefined"]), "");
 }
@@ -509,7 +511,56 @@ fn what_is_wrong_with_the_input_is_said() {
     let lines = file("deep.jsonl", format!("{{}}\n{deep}\n").as_bytes());
     let bytes = file("bytes.json", b"{\"a\":\"\xff\"}");
     let map = file("map.json", b"{\"a\":1}");
-    let cases: [(&[&str], u8, &str); 9] = [
+    let twice = file("twice.json", b"[{\"a\":1},{\"a\":{\"b\":1,\"b\":2}}]");
+    let twice_lines = file("twice.jsonl", b"{\"a\":1}\n{\"k\":1,\"k\":2}\n");
+    let twice_cells = file("twice.csv", b"a,b\n1,2\n1,\"{\"\"k\"\":1,\"\"k\"\":2}\"\n");
+    let twice_packed = file("twice.mp", b"\x91\x82\xa1k\x01\xa1k\x02");
+    let cases: [(&[&str], u8, &str); 18] = [
+        (
+            &["save", &twice],
+            1,
+            "duplicate key \"b\" at offset 21 ([1].a)",
+        ),
+        (
+            &["upsert", &twice_lines],
+            1,
+            "duplicate key \"k\" at offset 7 at line 2",
+        ),
+        (
+            &["import", &twice],
+            1,
+            "error bad_value: duplicate key \"b\" at offset 21 ([1].a)",
+        ),
+        (
+            &["import", &twice_lines],
+            1,
+            "error bad_value: duplicate key \"k\" at offset 7 at line 2",
+        ),
+        (
+            &["import", &twice_lines, "--exact"],
+            1,
+            "error bad_value: duplicate key \"k\"",
+        ),
+        (
+            &["import", &twice_cells],
+            1,
+            "error bad_value: line 3, \"b\": duplicate key \"k\"",
+        ),
+        (
+            &["import", &twice_packed],
+            1,
+            "error bad_value: duplicate map key at byte 5 at record 0",
+        ),
+        (
+            &["parse", "--ast", "[[\"param\",{\"a\":1,\"a\":2}]]"],
+            2,
+            "error: --ast: duplicate key \"a\"",
+        ),
+        (
+            &["query", "a == $a", "--params", "{\"a\":1,\"a\":2}"],
+            2,
+            "error: --params: duplicate key \"a\"",
+        ),
         (
             &["import", &map, "--format", "image", "--exact"],
             2,

@@ -155,7 +155,11 @@ fn records(folder: &Path) -> Result<Vec<Map>, Exit> {
 fn parsed(path: &Path) -> Result<Value, Exit> {
     let text = fs::read_to_string(path)
         .map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
-    escjson::parse(&text)
+    let strict = escjson::Options {
+        duplicates: escjson::Duplicates::Refuse,
+        ..escjson::Options::default()
+    };
+    escjson::parse_with(&text, &strict)
         .map_err(|error| Exit::failed(format!("error: {}: {error}", path.display())))
 }
 

@@ -132,7 +132,7 @@ impl<'a> Records<'a> {
                 if text.is_empty() {
                     continue;
                 }
-                let value = parse(text)
+                let value = escjson::parse_with(text, &reading())
                     .map_err(|error| unreadable(&error, format!("line {}", self.count)))?;
                 return Ok(Some(value));
             },
@@ -201,25 +201,28 @@ fn unreadable(error: &escjson::ParseError, place: String) -> StoreError {
     }
 }
 
-fn parse(text: &str) -> std::result::Result<Value, escjson::ParseError> {
-    let options = escjson::Options {
+/// How the text of a record is read: which of two members of one name is meant, nobody can tell.
+pub fn reading() -> escjson::Options {
+    escjson::Options {
         undefined_members: escjson::UndefinedMembers::Keep,
+        duplicates: escjson::Duplicates::Refuse,
         ..escjson::Options::default()
-    };
-    escjson::parse_with(text, &options)
+    }
+}
+
+/// The same for a text that is an array of records, which is nested one level deeper than each of them.
+pub fn reading_array() -> escjson::Options {
+    escjson::Options {
+        max_depth: mix_value::MAX_DEPTH + 1,
+        ..reading()
+    }
 }
 
 fn json(bytes: &[u8]) -> Result<Held> {
     let whole = |reason| malformed(String::new(), reason);
     let text = std::str::from_utf8(bytes).map_err(|_| whole("the file is not UTF-8"))?;
-    // An array of many records is nested one level deeper than each of them.
-    let options = escjson::Options {
-        undefined_members: escjson::UndefinedMembers::Keep,
-        max_depth: mix_value::MAX_DEPTH + 1,
-        ..escjson::Options::default()
-    };
     let (mut held, mut kept) = (Held::default(), Ok(()));
-    let items = escjson::parse_items(unmarked(text), &options, |record| {
+    let items = escjson::parse_items(unmarked(text), &reading_array(), |record| {
         if kept.is_ok() {
             kept = held.push(&record);
         }

@@ -16,7 +16,7 @@ mod tags;
 
 pub use export::ExportOptions;
 pub use held::Held;
-pub use import::{ImportOptions, Records, unmarked};
+pub use import::{ImportOptions, Records, reading, reading_array, unmarked};
 
 /// A file format of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
