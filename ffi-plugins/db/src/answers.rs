@@ -132,6 +132,15 @@ pub(crate) fn refs(records: &[Record]) -> Result<Vec<Value>, Failure> {
         .collect()
 }
 
+/// The records themselves, and an empty map in the place of each that was not there.
+pub(crate) fn records_or_empty(records: &[Option<Record>]) -> Result<Outgoing, Failure> {
+    array(
+        records
+            .iter()
+            .map(|record| record.as_ref().map_or(EMPTY, |record| &**record.encoded())),
+    )
+}
+
 /// The records themselves.
 pub(crate) fn records(records: &[Record]) -> Result<Outgoing, Failure> {
     array(records.iter().map(|record| &**record.encoded()))

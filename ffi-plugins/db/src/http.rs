@@ -5,9 +5,9 @@ use std::rc::Rc;
 use mix_plugin_sdk::mix_value::msgpack::Writer;
 use mix_plugin_sdk::{Encoded, Failure, IntoValue, Map, Value};
 use mix_store::query::{Pipeline, PreparedQuery, QueryOptions};
-use mix_store::{Record, View, id_argument};
+use mix_store::{Record, SaveOptions, View, id_argument};
 
-use crate::answers::{Rows, records, refs};
+use crate::answers::{EMPTY, Rows, records_or_empty, refs};
 use crate::databases::{resolve, resolve_to_read};
 use crate::failures::{bad_value, coded, failure};
 use crate::querying::{encode, moment, most_bytes, next_batch, options};
@@ -83,11 +83,12 @@ pub(crate) async fn save(
         None | Some(Value::Null) => None,
         Some(ast) => Some(Pipeline::from_value(ast).map_err(|error| failure(error.into()))?),
     };
-    let saved = match request.get("op").map_or(Some("save"), Value::as_str) {
-        Some("delete") => delete_many(&session, &database, input)?
-            .into_iter()
-            .flatten()
-            .collect(),
+    // Of what is deleted the last version, and none of what is not there.
+    let saved: Vec<Option<Record>> = match request.get("op").map_or(Some("save"), Value::as_str) {
+        Some("delete") => {
+            named_options(SaveOptions::default(), &request)?;
+            delete_many(&session, &database, input)?
+        }
         Some("save") => store(&session, &database, input, &request, false)?,
         Some("upsert") => store(&session, &database, input, &request, true)?,
         _ => return Err(bad_value("op must be \"save\", \"upsert\" or \"delete\"")),
@@ -97,17 +98,30 @@ pub(crate) async fn save(
     match want {
         Want::Nothing => answer(None, &watermark),
         Want::Ids => {
-            let ids = Value::Array(refs(&saved)?);
+            let records: Vec<Record> = saved.into_iter().flatten().collect();
+            let ids = Value::Array(refs(&records)?);
             answer(Some(("ids", ids.encode()?)), &watermark)
         }
         Want::Records => {
             let rows = match projection {
-                None => records(&saved)?.encode()?,
-                Some(projection) => project(&saved, view, &projection)?,
+                None => records_or_empty(&saved)?.encode()?,
+                Some(projection) => project(&saved, &view, &projection)?,
             };
             answer(Some(("records", rows)), &watermark)
         }
     }
+}
+
+/// Options with those that a request names.
+fn named_options(options: SaveOptions, request: &Map) -> Result<SaveOptions, Failure> {
+    let Some(names) = request.get("options") else {
+        return Ok(options);
+    };
+    let names: Option<Vec<&str>> = names
+        .as_array()
+        .and_then(|names| names.iter().map(Value::as_str).collect());
+    let names = names.ok_or_else(|| bad_value("options must be an array of strings"))?;
+    options.with_names(names).map_err(failure)
 }
 
 fn store(
@@ -116,38 +130,57 @@ fn store(
     input: &[Value],
     request: &Map,
     upsert: bool,
-) -> Result<Vec<Record>, Failure> {
+) -> Result<Vec<Option<Record>>, Failure> {
     let target = resolve(session, database)?;
-    let mut options = target.save_options(session);
-    if let Some(names) = request.get("options") {
-        let names = names
-            .as_array()
-            .ok_or_else(|| bad_value("options must be an array of strings"))?;
-        let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
-        let names = names.ok_or_else(|| bad_value("options must be an array of strings"))?;
-        options = options.with_names(names).map_err(failure)?;
-    }
+    let mut options = named_options(target.save_options(session), request)?;
     options.upsert |= upsert;
-    write(target.writable()?, |database| {
+    let saved = write(target.writable()?, |database| {
         database.save(input.to_vec(), &options)
-    })
+    })?;
+    Ok(saved.into_iter().map(Some).collect())
 }
 
-fn project(saved: &[Record], view: View, projection: &Pipeline) -> Result<Encoded, Failure> {
-    let values = saved
-        .iter()
-        .map(Record::value)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failure)?;
+/// What a projection makes of records. In the place of those that were not there is an empty map.
+fn project(
+    saved: &[Option<Record>],
+    view: &View,
+    projection: &Pipeline,
+) -> Result<Encoded, Failure> {
+    let mut rows = Rows::new();
+    for (place, there) in saved.split(Option::is_none).enumerate() {
+        if place > 0 {
+            rows.push(EMPTY);
+        }
+        if there.is_empty() && !saved.is_empty() {
+            continue;
+        }
+        let values = there
+            .iter()
+            .flatten()
+            .map(Record::value)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failure)?;
+        project_into(&mut rows, values, view, projection)?;
+    }
+    rows.into_array()?.encode()
+}
+
+fn project_into(
+    rows: &mut Rows,
+    values: Vec<Value>,
+    view: &View,
+    projection: &Pipeline,
+) -> Result<(), Failure> {
     let options = QueryOptions::default();
     let prepared =
         PreparedQuery::new(projection, &options).map_err(|error| failure(error.into()))?;
-    let mut execution = prepared.run_over(values, view, &options).map_err(failure)?;
-    let mut rows = Rows::new();
+    let mut execution = prepared
+        .run_over(values, view.clone(), &options)
+        .map_err(failure)?;
     loop {
         let batch = execution.next_batch(100).map_err(failure)?;
         if batch.is_empty() {
-            return rows.into_array()?.encode();
+            return Ok(());
         }
         for item in batch {
             rows.push(&encode(item)?);

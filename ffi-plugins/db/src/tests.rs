@@ -263,6 +263,55 @@ fn endpoints_get_their_shapes() {
             .map(|map| map.keys().map(|key| key.to_string()).collect::<Vec<_>>()),
         Some(vec!["watermark".to_owned()])
     );
+    // What is not there is an empty map in its place, and no id.
+    let unknown = "0".repeat(32);
+    for (want, expected) in [
+        (r#""want":"ids""#, r#"{"ids":[]}"#),
+        (r#""want":"records""#, r#"{"records":[{},{}]}"#),
+        (
+            r#""projection":[["object",[["assignMember","n",["token","n"],7]]]]"#,
+            r#"{"records":[{},{}]}"#,
+        ),
+    ] {
+        let before = now(http::stat(session.clone(), database())).expect("numbers");
+        let mut answer = save(&format!(
+            r#"{{"records":["{unknown}","{unknown}"],"op":"delete",{want}}}"#
+        ));
+        let Value::Map(members) = &mut answer else {
+            panic!("no map")
+        };
+        assert_eq!(
+            members.remove("watermark").as_ref(),
+            before.get("watermark")
+        );
+        assert_eq!(answer, v(expected));
+    }
+    let mixed = save(r#"{"records":[{"n":8},{"n":9}],"want":"ids"}"#);
+    let Some([first, second]) = mixed.get("ids").and_then(Value::as_array) else {
+        panic!("no ids")
+    };
+    let request = Map::from([
+        (
+            "records".into(),
+            Value::Array(vec![
+                Value::from(&*unknown),
+                first.clone(),
+                Value::from(&*unknown),
+                second.clone(),
+                second.clone(),
+            ]),
+        ),
+        ("op".into(), Value::from("delete")),
+        (
+            "projection".into(),
+            v(r#"[["object",[["assignMember","n","n"]]]]"#),
+        ),
+    ]);
+    let deleted = decoded(now(http::save(session.clone(), database(), request)));
+    assert_eq!(
+        deleted.get("records"),
+        Some(&v(r#"[{},{"n":8},{},{"n":9},{}]"#))
+    );
     let query =
         |request: &str| decoded(now(http::query(session.clone(), database(), map(request))));
     let found = query(r#"{"query":"n >= $min | orderDesc(n) | {n}","params":{"min":2},"limit":5}"#);
@@ -303,7 +352,7 @@ fn endpoints_get_their_shapes() {
     let stat = now(http::stat(session.clone(), database())).expect("numbers");
     assert_eq!(
         (stat.get("rows"), stat.get("live")),
-        (Some(&Value::Int(5)), Some(&Value::Int(3)))
+        (Some(&Value::Int(9)), Some(&Value::Int(3)))
     );
     let check = now(http::check(session.clone(), database())).expect("a report");
     assert_eq!(check.get("ok"), Some(&Value::Bool(true)));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use mix_plugin_sdk::{Failure, Outgoing, Value};
 use mix_store::{Database, Record, StoreError, id_argument};
 
-use crate::answers::{EMPTY, array, records, refs};
+use crate::answers::{EMPTY, records, records_or_empty, refs};
 use crate::databases::resolve;
 use crate::draft::Input;
 use crate::failures::failure;
@@ -126,12 +126,7 @@ pub(crate) async fn delete_records(
     database: Value,
     ids: Vec<Value>,
 ) -> Result<Outgoing, Failure> {
-    let deleted = delete(&session, &database, &ids)?;
-    array(
-        deleted
-            .iter()
-            .map(|record| record.as_ref().map_or(EMPTY, |record| &**record.encoded())),
-    )
+    records_or_empty(&delete(&session, &database, &ids)?)
 }
 
 /// Commits are durable when they return; a flush moves them into the data files.

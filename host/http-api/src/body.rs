@@ -4,6 +4,7 @@ use crate::error::ApiError;
 use crate::form::{parse_pairs, twice};
 use crate::head::Head;
 use crate::json;
+use mix_value::escjson::UndefinedMembers;
 use mix_value::{Map, Value, msgpack};
 use std::sync::Arc;
 
@@ -54,13 +55,22 @@ pub(crate) fn check_charset(head: &Head) -> Result<(), ApiError> {
 
 /// A JSON or MessagePack body; none is `{}`.
 pub(crate) fn value(head: &Head, body: &[u8]) -> Result<Value, ApiError> {
+    value_with(head, body, UndefinedMembers::Drop)
+}
+
+/// The same, with what may be undefined in JSON. MessagePack says it in any place.
+pub(crate) fn value_with(
+    head: &Head,
+    body: &[u8],
+    undefined: UndefinedMembers,
+) -> Result<Value, ApiError> {
     if body.is_empty() {
         return Ok(Value::Map(Map::new()));
     }
     match head.media_type().as_deref() {
         Some("application/json") => {
             check_charset(head)?;
-            json::body(body, true)
+            json::tagged(body, undefined)
         }
         Some("application/msgpack") => packed(body),
         _ => Err(ApiError::new(

@@ -1,23 +1,35 @@
 //! JSON bodies: one walk for depth, duplicate keys and the place of an error, then the value.
 
 use crate::error::ApiError;
-use mix_value::Value;
+use mix_value::escjson::{self, Mode, Options, UndefinedMembers};
+use mix_value::{Map, Value};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
 
-/// Reads a JSON body as a Mix value. `tags` interprets `{tag}` objects.
+/// Reads a JSON body as a Mix value. `tags` interprets `{tag}` objects; a member that is undefined is left out.
 pub(crate) fn body(bytes: &[u8], tags: bool) -> Result<Value, ApiError> {
+    let mode = if tags { Mode::Tagged } else { Mode::Plain };
+    parsed(bytes, mode, UndefinedMembers::Drop)
+}
+
+/// The same with tags, and with what may be undefined.
+pub(crate) fn tagged(bytes: &[u8], undefined: UndefinedMembers) -> Result<Value, ApiError> {
+    parsed(bytes, Mode::Tagged, undefined)
+}
+
+fn parsed(bytes: &[u8], mode: Mode, undefined: UndefinedMembers) -> Result<Value, ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         ApiError::new(400, "bad_json", "the body is not UTF-8")
             .with_detail("offset", Value::Int(error.valid_up_to() as i64))
     })?;
     check(text)?;
-    let parsed = if tags {
-        mix_value::escjson::parse(text)
-    } else {
-        mix_value::escjson::parse_plain(text)
+    let options = Options {
+        mode,
+        undefined_members: undefined,
+        ..Options::default()
     };
+    let parsed = escjson::parse_with(text, &options);
     // The text is JSON, so what is left to fail is a tag.
     let value = parsed.map_err(|error| ApiError::new(400, "bad_value", error.to_string()))?;
     if matches!(value, Value::Undefined) {
@@ -28,6 +40,31 @@ pub(crate) fn body(bytes: &[u8], tags: bool) -> Result<Value, ApiError> {
         ));
     }
     Ok(value)
+}
+
+/// A value without its undefined members, as those of JSON are. An element of an array cannot be left out.
+pub(crate) fn settled(value: Value) -> Result<Value, ApiError> {
+    Ok(match value {
+        Value::Undefined => {
+            let message = "undefined is not allowed in an array or a case";
+            return Err(ApiError::new(400, "bad_value", message));
+        }
+        Value::Array(items) => {
+            Value::Array(items.into_iter().map(settled).collect::<Result<_, _>>()?)
+        }
+        Value::Map(map) => {
+            let members = map.into_iter().filter(|(_, member)| !member.is_undefined());
+            let settled = members.map(|(key, member)| Ok((key, settled(member)?)));
+            Value::Map(settled.collect::<Result<Map, ApiError>>()?)
+        }
+        Value::Case(mut case) => {
+            if let Some(argument) = case.argument.take() {
+                case.argument = Some(Box::new(settled(*argument)?));
+            }
+            Value::Case(case)
+        }
+        other => other,
+    })
 }
 
 /// Levels of arrays and objects in a body.

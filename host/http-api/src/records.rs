@@ -3,7 +3,7 @@
 //! The shape of a request is checked here; what its members mean is the
 //! store's, reached as functions of the `db` family.
 
-use crate::body::{check_charset, refuse_unknown, value as value_body};
+use crate::body::{check_charset, refuse_unknown, value_with};
 use crate::call_failure::CallFailure;
 use crate::conditional::is_known;
 use crate::error::ApiError;
@@ -12,6 +12,7 @@ use crate::head::Head;
 use crate::json;
 use crate::plan::Settings;
 use crate::response::{self, Format, Frame, Response, TEXT};
+use mix_value::escjson::UndefinedMembers;
 use mix_value::{Map, Value};
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct FamilyCall {
 enum Answer {
     /// The value as it is.
     Value,
+    /// The same, with what is undefined in it.
+    Tree,
     /// Ids joined by newlines, 201.
     Ids,
     /// 204.
@@ -113,7 +116,7 @@ pub(crate) fn with_body(
         Endpoint::DeleteDocument(id) => ("$db_http_delete", text(&id), Answer::Nothing),
         Endpoint::Save => (
             "$db_http_save",
-            save(value_body(head, body)?)?,
+            save(records_body(head, body)?)?,
             Answer::Value,
         ),
         Endpoint::Query => query(head, pairs, body)?,
@@ -131,10 +134,15 @@ pub(crate) fn with_body(
     })
 }
 
+/// A body with records, in which an undefined member is one that is to be removed.
+fn records_body(head: &Head, body: &[u8]) -> Result<Value, ApiError> {
+    value_with(head, body, UndefinedMembers::Keep)
+}
+
 type Call = (&'static str, Value, Answer);
 
 fn post_documents(head: &Head, pairs: &[(String, String)], body: &[u8]) -> Result<Call, ApiError> {
-    let records = match value_body(head, body)? {
+    let records = match records_body(head, body)? {
         Value::Array(items) => items,
         one @ Value::Map(_) => vec![one],
         _ => {
@@ -227,6 +235,7 @@ fn save(body: Value) -> Result<Value, ApiError> {
     let Value::Map(mut members) = body else {
         return Err(ApiError::bad_param("the body must be an object"));
     };
+    members.retain(|_, member| !member.is_undefined());
     let known = ["records", "record", "op", "options", "projection", "want"];
     refuse_unknown(&members, &known)?;
     let records = match (members.remove("records"), members.remove("record")) {
@@ -315,7 +324,7 @@ fn query(head: &Head, pairs: Vec<(String, String)>, body: &[u8]) -> Result<Call,
     let request = Value::Map(members);
     // The text form is canonical, so equal requests have equal tags.
     let answer = Answer::Rows {
-        request: mix_value::escjson::format(&request).unwrap_or_default(),
+        request: mix_value::escjson::format_tree(&request).unwrap_or_default(),
         if_none_match: head.header("if-none-match").map(str::to_owned),
     };
     Ok(("$db_http_query", request, answer))
@@ -324,7 +333,7 @@ fn query(head: &Head, pairs: Vec<(String, String)>, body: &[u8]) -> Result<Call,
 fn parse(head: &Head, pairs: Vec<(String, String)>, body: &[u8]) -> Result<Call, ApiError> {
     let members = members_of(head, pairs, body, &["query", "queryAST"])?;
     exactly_one_query(&members)?;
-    Ok(("$db_http_parse", Value::Map(members), Answer::Value))
+    Ok(("$db_http_parse", Value::Map(members), Answer::Tree))
 }
 
 /// Members of a query endpoint: the body of a POST, else the query string.
@@ -340,7 +349,8 @@ fn members_of(
             return Err(ApiError::bad_param(format!("unknown parameter {name}")));
         }
         let parsed = match name.as_str() {
-            "queryAST" | "params" => json::body(value.as_bytes(), true)?,
+            "queryAST" => json::tagged(value.as_bytes(), UndefinedMembers::Anywhere)?,
+            "params" => json::body(value.as_bytes(), true)?,
             "includeDeleted" | "includeSuperseded" | "includeHistory" => {
                 Value::Bool(boolean(&name, &value)?)
             }
@@ -359,11 +369,21 @@ fn members_of(
         }
     }
     if head.routed_method() == "POST" {
-        let Value::Map(found) = value_body(head, body)? else {
+        let Value::Map(found) = value_with(head, body, UndefinedMembers::Anywhere)? else {
             return Err(ApiError::bad_param("the body must be an object"));
         };
         refuse_unknown(&found, known)?;
-        members = found;
+        for (name, member) in found {
+            if member.is_undefined() {
+                continue;
+            }
+            // Only a tree names undefined.
+            let member = match &*name {
+                "queryAST" => member,
+                _ => json::settled(member)?,
+            };
+            members.insert(name, member);
+        }
     }
     Ok(members)
 }
@@ -394,6 +414,7 @@ impl FamilyCall {
     fn success(&self, value: Value) -> Result<Response, ApiError> {
         match &self.answer {
             Answer::Value => self.frame.value(200, &value, self.format),
+            Answer::Tree => self.frame.tree(200, &value, self.format),
             Answer::Nothing => Ok(self.frame.respond(204, TEXT, Vec::new())),
             Answer::Ids => {
                 let ids = member_ids(&value, "ids");
@@ -450,7 +471,8 @@ impl FamilyCall {
                 }
                 None => Value::Map(result),
             };
-            self.frame.value(200, &body, self.format)?
+            // A plan has the tree of its query.
+            self.frame.tree(200, &body, self.format)?
         };
         response.headers.push(("etag", tag));
         response.headers.push(("x-watermark", watermark));

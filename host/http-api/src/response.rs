@@ -107,6 +107,21 @@ impl Frame {
 
     /// A value as EscJSON or MessagePack.
     pub fn value(&self, status: u16, value: &Value, format: Format) -> Result<Response, ApiError> {
+        self.written(status, value, format, escjson::format)
+    }
+
+    /// The same of a value that says what is undefined, such as the tree of a query.
+    pub fn tree(&self, status: u16, value: &Value, format: Format) -> Result<Response, ApiError> {
+        self.written(status, value, format, escjson::format_tree)
+    }
+
+    fn written(
+        &self,
+        status: u16,
+        value: &Value,
+        format: Format,
+        tagged: fn(&Value) -> Result<String, escjson::FormatError>,
+    ) -> Result<Response, ApiError> {
         match format {
             Format::MessagePack => {
                 let bytes = msgpack::encode(value)
@@ -115,7 +130,7 @@ impl Frame {
             }
             Format::Json { tags } => {
                 let text = if tags {
-                    escjson::format(value).map_err(|error| error.to_string())
+                    tagged(value).map_err(|error| error.to_string())
                 } else {
                     escjson::format_plain(value).map_err(|error| error.to_string())
                 };

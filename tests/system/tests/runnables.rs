@@ -18,6 +18,8 @@ mod instances;
 mod interface;
 #[path = "runnables/postponed.rs"]
 mod postponed;
+#[path = "runnables/records.rs"]
+mod records;
 #[path = "runnables/sessions.rs"]
 mod sessions;
 #[path = "runnables/sign_in.rs"]
