@@ -55,6 +55,10 @@ examples: toolchain ## Build the example plugins
 test-plugins: test-programs ## A plugin in each language, from its scaffold to a call in both assemblies (needs npm, pip, clang or apt, and a network)
 	scripts/test-plugins.sh $(TARGET_DIR)/debug/mixer $(TARGET_DIR)/debug/stock-wasmtime
 
+.PHONY: test-full-disk
+test-full-disk: test-programs ## A server and a composed component on a disk that is full (needs the right to mount, or user namespaces)
+	scripts/test-full-disk.sh $(TARGET_DIR)/debug/mixer $(TARGET_DIR)/debug/stock-wasmtime
+
 .PHONY: test-embed
 test-embed: test-programs ## An app embedded in JavaScript (jco) and Python (wasmtime-py) (needs npm, pip and a network)
 	scripts/test-embed.sh $(TARGET_DIR)/debug/mixer

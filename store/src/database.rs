@@ -8,6 +8,7 @@ use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_whole};
 use crate::holder;
 use crate::ids::draw;
+use crate::made::{LOCK, Made, is_in_place};
 use crate::notice::Listeners;
 use crate::options::OpenOptions;
 use crate::query::{Execution, Pipeline, QueryOptions};
@@ -72,15 +73,26 @@ impl std::fmt::Debug for Database {
 impl Database {
     /// Opens the database in the app folder `path` (which holds `LOCK` and `v2/`).
     pub fn open(path: &Path, options: OpenOptions) -> Result<Database> {
-        let writes = !options.read_only;
-        if writes && options.create {
-            NativeFolder::create(path).doing(|| format!("creating {}", path.display()))?;
-        } else if !path
+        if !options.read_only && options.create {
+            let made = Made::folder(path).doing(|| format!("creating {}", path.display()))?;
+            let opened = Database::open_at(path, options);
+            if opened.is_err() {
+                made.take_back();
+            }
+            return opened;
+        }
+        if !path
             .try_exists()
             .doing(|| format!("looking for {}", path.display()))?
         {
             return Err(StoreError::NoSuchDb(path.display().to_string()));
         }
+        Database::open_at(path, options)
+    }
+
+    /// The same in a folder that is there.
+    fn open_at(path: &Path, options: OpenOptions) -> Result<Database> {
+        let writes = !options.read_only;
         let app = Arc::new(NativeAppFolder::new(path));
         if writes && !options.create && !is_database(&*app)? {
             return Err(StoreError::NoSuchDb(path.display().to_string()));
@@ -176,7 +188,7 @@ impl Database {
         lock: Option<std::fs::File>,
     ) -> Result<Database> {
         let mut table = Arc::new(Table::default());
-        disk.turn(&mut table, |_, _| Ok(()))?;
+        disk.look_again(&mut table)?;
         let published = Published {
             table,
             generation: disk.generation().unwrap_or_default(),
@@ -332,7 +344,7 @@ impl Database {
         if self.is_current() {
             return Ok(());
         }
-        self.turn("refreshing", |_, _| Ok(()))
+        self.on_disk("refreshing", |disk, table| disk.look_again(table))
     }
 
     /// Moves all commits from the log into the data files.
@@ -400,18 +412,20 @@ fn check_name(folder: &dyn Folder, expected: Option<&str>) -> Result<Option<Stri
 pub(crate) fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::fs::File>> {
     const POLL: u64 = 20;
 
-    let path = path.join("LOCK");
-    let mut file = NativeFolder::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .doing(|| format!("opening {}", path.display()))?;
+    let path = path.join(LOCK);
+    let opening = || format!("opening {}", path.display());
+    let open = || {
+        let mut how = NativeFolder::options();
+        how.read(true).write(true).create(true).truncate(false);
+        how.open(&path).doing(opening)
+    };
+    let mut file = open()?;
     let mut waited = 0;
     loop {
         match file.try_lock() {
-            Ok(()) => break,
+            Ok(()) if is_in_place(&file, &path).doing(opening)? => break,
+            // Its holder has taken back what it had begun to make.
+            Ok(()) => file = open()?,
             Err(std::fs::TryLockError::WouldBlock) if waited < options.lock_wait => {
                 options.clock.sleep(POLL);
                 waited += POLL;

@@ -65,6 +65,7 @@ pub mod holder;
 mod ids;
 mod index;
 mod log;
+mod made;
 mod maintenance;
 mod notice;
 mod options;

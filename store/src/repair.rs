@@ -13,6 +13,7 @@ use crate::disk::{
 use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_whole};
 use crate::log::{Frame, FrameKind, HEADER_LEN, Header, read_frames};
+use crate::made::Made;
 use crate::maintenance::new_flags;
 use crate::options::OpenOptions;
 use crate::view::View;
@@ -79,7 +80,15 @@ fn database_name(app: &NativeAppFolder) -> io::Result<Option<&'static str>> {
 /// Builds a database in an app folder that has none. It is there under its name when it is
 /// whole: what is left of a build that was interrupted is taken for no database.
 fn build_new<T>(path: &Path, build: impl FnOnce(Arc<dyn Folder>) -> Result<T>) -> Result<T> {
-    NativeFolder::create(path).doing(|| format!("creating {}", path.display()))?;
+    let made = Made::folder(path).doing(|| format!("creating {}", path.display()))?;
+    let built = build_at(path, build);
+    if built.is_err() {
+        made.take_back();
+    }
+    built
+}
+
+fn build_at<T>(path: &Path, build: impl FnOnce(Arc<dyn Folder>) -> Result<T>) -> Result<T> {
     let _lock = os_lock(path, &OpenOptions::default())?;
     let app = NativeAppFolder::new(path);
     if let Some(name) = database_name(&app).doing(|| format!("looking for {}", path.display()))? {
@@ -113,8 +122,25 @@ impl Database {
         if to.join(data::DAT).exists() {
             return Err(StoreError::Exists(to.join(data::DAT).display().to_string()));
         }
-        let folder = NativeFolder::create(to).doing(|| format!("creating {}", to.display()))?;
-        copy(&self.view(), Arc::new(folder), self.name_file(), true)
+        let made = Made::folder(to).doing(|| format!("creating {}", to.display()))?;
+        let folder = NativeFolder::new(to);
+        let listing = || format!("listing {}", to.display());
+        let before = folder.list().doing(listing)?;
+        let copied = copy(
+            &self.view(),
+            Arc::new(folder.clone()),
+            self.name_file(),
+            true,
+        );
+        if copied.is_err() {
+            // Half an image would be in the way of the next one.
+            let after = folder.list().unwrap_or_default();
+            for name in after.iter().filter(|name| !before.contains(name)) {
+                let _ = folder.remove(name);
+            }
+            made.take_back();
+        }
+        copied
     }
 }
 
@@ -138,8 +164,12 @@ fn copy(view: &View, to: Arc<dyn Folder>, name: Option<Vec<u8>>, image: bool) ->
 /// Every row is verified before anything is moved into place.
 pub fn import_image(image: &Path, to: &Path) -> Result<u64> {
     let source = NativeFolder::new(image);
-    let state = read_state(&source)?
-        .ok_or_else(|| StoreError::NoSuchDb(format!("image in {}", image.display())))?;
+    let state = match read_state(&source) {
+        Err(error) if error.is_not_found() => None,
+        other => other?,
+    };
+    let state =
+        state.ok_or_else(|| StoreError::NoSuchDb(format!("image in {}", image.display())))?;
     build_new(to, |new| {
         copy_image(&source, &*new, &state)?;
         match disk::check(&*new)?.first() {

@@ -358,6 +358,15 @@ impl Database {
         what: &'static str,
         work: impl FnOnce(&mut Disk, &mut Arc<Table>) -> Result<R>,
     ) -> Result<R> {
+        self.on_disk(what, |disk, table| disk.turn(table, work))
+    }
+
+    /// Does something about the files of a database on disk, and shows readers what it holds then.
+    pub(crate) fn on_disk<R>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut Disk, &mut Arc<Table>) -> Result<R>,
+    ) -> Result<R> {
         let mut writer = self.writer();
         let before = self.moment();
         let mut table = self.published().table;
@@ -365,7 +374,7 @@ impl Database {
             Backing::ReadOnly { .. } => Err(StoreError::ReadOnly),
             Backing::Memory { .. } => Err(StoreError::InMemory(what)),
             Backing::Disk(disk) => {
-                let result = disk.turn(&mut table, work);
+                let result = work(disk, &mut table);
                 self.publish(disk, table);
                 result
             }

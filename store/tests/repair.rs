@@ -496,7 +496,58 @@ fn copies_and_images_are_the_database_again() {
     );
 }
 
-/// Small, seeded, good enough to choose damage.
+#[test]
+fn what_is_refused_leaves_no_folder_behind() {
+    let folder = tempfile::tempdir().expect("scratch");
+    build(folder.path());
+    let db = open(folder.path());
+    let scratch = tempfile::tempdir().expect("scratch");
+    let at = |name: &str| scratch.path().join(name);
+    let image = at("image");
+    db.export_image(&image).expect("exports");
+    drop(db);
+    let dat = image.join("db.dat");
+    let mut bytes = fs::read(&dat).expect("reads");
+    bytes[40] ^= 1;
+    fs::write(&dat, bytes).expect("writes");
+    // The folders around it go too, but for those that were there.
+    fs::create_dir(at("was")).expect("creates");
+    for path in [at("new"), at("new/in/new"), at("was/new")] {
+        let error = import_image(&image, &path).expect_err("damaged");
+        assert_eq!(error.code(), "db_corrupt");
+    }
+    let error = import_image(&at("nowhere"), &at("new")).expect_err("no image");
+    assert_eq!(error.code(), "no_such_db");
+    let damaged = folder.path().join("v2/db.dat");
+    let whole = fs::read(&damaged).expect("reads");
+    let mut bytes = whole.clone();
+    bytes[40] ^= 1;
+    fs::write(&damaged, bytes).expect("writes");
+    let read = open(folder.path());
+    let refused = [
+        read.copy_to(&at("new/copy")),
+        read.export_image(&at("new/image")),
+    ];
+    for refused in refused {
+        assert_eq!(refused.expect_err("damaged").code(), "db_corrupt");
+    }
+    // Nor is anything of it in the way of the next one, beside what was there.
+    fs::write(at("was/note"), "mine").expect("writes");
+    read.export_image(&at("was")).expect_err("damaged");
+    let names: Vec<_> = fs::read_dir(at("was"))
+        .expect("lists")
+        .map(|item| item.expect("lists").file_name())
+        .collect();
+    assert_eq!(names, ["note"]);
+    assert!(!at("new").exists());
+    drop(read);
+    fs::write(&damaged, whole).expect("writes");
+    let db = open(folder.path());
+    db.export_image(&at("was")).expect("exports");
+    import_image(&at("was"), &at("new")).expect("imports");
+    assert_eq!(rows(&open(&at("new"))), rows(&db));
+}
+
 #[test]
 fn nothing_new_takes_the_place_of_a_database_under_another_name() {
     let folder = tempfile::tempdir().expect("scratch");

@@ -268,14 +268,24 @@ async fn answer(
     reply
 }
 
-/// Whether files can be written.
+/// Room that a record store needs to go on writing: that of the log that a checkpoint takes over.
+const LEAST_ROOM: u64 = 4 << 20;
+
+/// Whether files can be written, and whether there is room for them.
 async fn disk_trouble(server: &Server) -> Option<&'static str> {
     let ws_dir = server.ws_dir.clone();
-    let trying = tokio::task::spawn_blocking(move || {
+    let trying = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         let mut file = tempfile::Builder::new()
             .prefix(manage::packages::UPLOAD)
-            .tempfile_in(ws_dir)?;
-        file.write_all(b"ready")
+            .tempfile_in(&ws_dir)?;
+        file.write_all(b"ready")?;
+        match rustix::fs::statvfs(&ws_dir) {
+            // File systems that count no blocks say nothing about room.
+            Ok(told) if told.f_blocks > 0 && room(&told) < LEAST_ROOM => {
+                Err(ErrorKind::StorageFull.into())
+            }
+            _ => Ok(()),
+        }
     });
     let error = match trying.await {
         Ok(Ok(())) => return None,
@@ -286,6 +296,11 @@ async fn disk_trouble(server: &Server) -> Option<&'static str> {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "disk_full",
         _ => "unwritable",
     })
+}
+
+/// Bytes that the server may still write.
+fn room(told: &rustix::fs::StatVfs) -> u64 {
+    told.f_bavail.saturating_mul(told.f_frsize)
 }
 
 async fn planned(

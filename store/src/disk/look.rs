@@ -49,7 +49,7 @@ impl Disk {
     /// lease can tell. A writer that stopped after a failure stays as it is.
     pub fn is_current(&mut self) -> bool {
         if self.open.is_none() {
-            return self.failed.is_some();
+            return self.failed.is_some() || self.is_as_glanced();
         }
         // Before the look, so that what happens meanwhile is seen by the next one.
         let changed = self.folder.changed().ok().flatten();

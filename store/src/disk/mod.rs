@@ -18,6 +18,7 @@ mod rewrite;
 mod salvage;
 mod seal;
 mod swap;
+mod unleased;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,8 @@ pub(crate) struct Disk {
     previous: Option<Arc<Previous>>,
     /// As far as a short look tells whether others wrote.
     quiet: Option<look::Quiet>,
+    /// What was read without the lease, as long as none can be had.
+    glance: Option<unleased::Glance>,
     /// What was found and mended while opening.
     pub warnings: Vec<String>,
 }
@@ -140,6 +143,7 @@ impl Disk {
             old_logs: BTreeMap::new(),
             previous: None,
             quiet: None,
+            glance: None,
             warnings: Vec::new(),
         })
     }
@@ -156,7 +160,10 @@ impl Disk {
         }
         let entered = self.acquire()?;
         let result = match self.catch_up(entered, table) {
-            Ok(()) => work(self, table),
+            Ok(()) => {
+                self.glance = None;
+                work(self, table)
+            }
             Err(error) => {
                 // Half-known files are read again as a whole next time.
                 self.open = None;
@@ -181,6 +188,7 @@ impl Disk {
     pub fn reopen(&mut self) -> Result<()> {
         self.open = None;
         self.quiet = None;
+        self.glance = None;
         if let Some(app) = &self.app {
             self.folder = enter(&**app, self.os_locked, &mut self.warnings)?;
         }
@@ -188,9 +196,11 @@ impl Disk {
         Ok(())
     }
 
-    /// The generation; none before the first turn.
+    /// The generation; none before anything was read.
     pub fn generation(&self) -> Option<[u8; 8]> {
-        self.open.as_ref().map(|open| open.header.generation)
+        let glanced = || self.glance.as_ref().map(unleased::Glance::generation);
+        let open = self.open.as_ref().map(|open| open.header.generation);
+        open.or_else(glanced)
     }
 
     /// Where the rows of the generation before went.

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use mix_store::query::{Pipeline, QueryOptions};
 use mix_store::{Database, OpenOptions, StoreError};
+use mix_value::Value;
 
 use crate::disk::{Dice, Fault, ForgetfulApp, ForgetfulFolder};
-use crate::{Model, TestClock, open, revisions, step};
+use crate::{Model, TestClock, open, open_app, revisions, save, step};
 
 #[test]
 fn a_full_disk_stops_writers_and_loses_nothing() {
@@ -98,4 +100,89 @@ fn a_compaction_without_room_changes_nothing() {
         let db = Database::open_app(Arc::new(app.clone()), options()).expect("opens");
         assert_eq!(revisions(&db), model.acknowledged, "operation {at}");
     }
+}
+
+#[test]
+fn reading_needs_no_room() {
+    let mut followed = 0;
+    for seed in 1..=20 {
+        let mut dice = Dice::new(seed);
+        let clock = Arc::new(TestClock::default());
+        let folder = ForgetfulFolder::default();
+        let mut model = Model::default();
+        let writer = open(&folder, &clock).expect("new");
+        for _ in 0..dice.below(12) {
+            step(&writer, &mut dice, &mut model).expect("there is room");
+        }
+        folder.plan(1, Fault::Full);
+        let reader = open(&folder, &clock).expect("opens on a full disk");
+        assert_eq!(revisions(&reader), model.acknowledged, "seed {seed}");
+        assert_eq!(reader.watermark(), writer.watermark(), "seed {seed}");
+        assert!(reader.is_current() && !reader.has_failed(), "seed {seed}");
+        let told = reader.take_warnings();
+        assert!(told[0].starts_with("nothing can be written"), "{told:?}");
+        for _ in 0..3 {
+            // A little room comes and goes, and others have used it.
+            folder.free();
+            for _ in 0..1 + dice.below(3) {
+                step(&writer, &mut dice, &mut model).expect("there is room");
+            }
+            followed += u64::from(!reader.is_current());
+            folder.plan(1, Fault::Full);
+            reader.refresh().expect("reads on a full disk");
+            assert_eq!(revisions(&reader), model.acknowledged, "seed {seed}");
+            assert_eq!(reader.watermark(), writer.watermark(), "seed {seed}");
+            let refused = save(&reader, 1).expect_err("no room");
+            assert_eq!(refused.code(), "disk_full");
+            assert_eq!(revisions(&reader), model.acknowledged, "seed {seed}");
+            assert_eq!(reader.take_warnings(), Vec::<String>::new(), "told once");
+        }
+        folder.free();
+        for db in [&reader, &writer, &reader] {
+            db.refresh().expect("there is room");
+            step(db, &mut dice, &mut model).expect("there is room");
+            assert_eq!(revisions(db), model.acknowledged, "seed {seed}");
+        }
+    }
+    assert!(followed > 30, "others hardly ever wrote: {followed}");
+}
+
+#[test]
+fn a_full_disk_shows_what_came_before_a_compaction() {
+    let clock = Arc::new(TestClock::default());
+    let app = ForgetfulApp::default();
+    let writer = open_app(&app, &clock, true).expect("new");
+    for number in 0..9 {
+        save(&writer, number).expect("there is room");
+    }
+    let watermark = writer.watermark();
+    writer.compact(true, true).expect("there is room");
+    save(&writer, 9).expect("there is room");
+    app.plan(1, Fault::Full);
+    let reader = open_app(&app, &clock, true).expect("opens on a full disk");
+    for db in [&writer, &reader] {
+        // A watermark of the generation before is understood, also after a write that failed.
+        assert_eq!(save(db, 1).expect_err("no room").code(), "disk_full");
+        let after = Pipeline::from_value(&Value::Array(vec![Value::Array(vec![
+            Value::from("after"),
+            Value::from(watermark.as_str()),
+        ])]));
+        let rows = db.query(&after.expect("a query"), &QueryOptions::default());
+        assert_eq!(rows.expect("runs").count(), 1);
+    }
+    assert_eq!(reader.watermark(), writer.watermark());
+}
+
+#[test]
+fn a_full_disk_makes_no_database() {
+    let clock = Arc::new(TestClock::default());
+    let folder = ForgetfulFolder::default();
+    folder.plan(1, Fault::Full);
+    assert_eq!(
+        open(&folder, &clock).expect_err("no room").code(),
+        "disk_full"
+    );
+    folder.free();
+    let db = open(&folder, &clock).expect("there is room");
+    assert_eq!(revisions(&db), Vec::<String>::new());
 }
