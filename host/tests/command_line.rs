@@ -292,3 +292,20 @@ fn whoever_stops_reading_ends_a_command_quietly() {
         );
     }
 }
+
+#[test]
+fn an_install_that_is_refused_makes_no_workspace() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("writes");
+        path.display().to_string()
+    };
+    let ws_dir = folder.path().join("ws").display().to_string();
+    let none = folder.path().join("none.remix").display().to_string();
+    for (package, code) in [(file("bad.remix", "this is no zip file"), 1), (none, 3)] {
+        let (exit, _, said) = mixer(&["install", &package, "--ws-dir", &ws_dir, "--ws", "new"]);
+        assert_eq!(exit, code, "{said}");
+        assert!(!folder.path().join("ws").exists(), "{said}");
+    }
+}

@@ -8,7 +8,7 @@ use crate::error::{Doing, Result, StoreError};
 use crate::folder::{AppFolder, Folder, NativeAppFolder, NativeFolder, read_whole};
 use crate::holder;
 use crate::ids::draw;
-use crate::made::{LOCK, Made, is_in_place};
+use crate::made::{LOCK, Made};
 use crate::notice::Listeners;
 use crate::options::OpenOptions;
 use crate::query::{Execution, Pipeline, QueryOptions};
@@ -423,7 +423,7 @@ pub(crate) fn os_lock(path: &Path, options: &OpenOptions) -> Result<Option<std::
     let mut waited = 0;
     loop {
         match file.try_lock() {
-            Ok(()) if is_in_place(&file, &path).doing(opening)? => break,
+            Ok(()) if holder::is_in_place(&file, &path).doing(opening)? => break,
             // Its holder has taken back what it had begun to make.
             Ok(()) => file = open()?,
             Err(std::fs::TryLockError::WouldBlock) if waited < options.lock_wait => {

@@ -1,10 +1,11 @@
-//! What `LOCK` says of its holder.
+//! What `LOCK` says of its holder, and whether it still is the one that counts.
 //!
 //! Who is kept out wants to know by whom. The lock itself does not need it: it
 //! is that of the operating system on the file.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
 
 use crate::disk::process_id;
 use crate::time::format_time;
@@ -40,4 +41,22 @@ pub fn of(file: &mut File) -> String {
         Ok(_) if !note.trim().is_empty() => note.trim().to_owned(),
         _ => "another process (LOCK)".into(),
     }
+}
+
+/// Whether an open file still is what has its name: the one that a call took back, with the folder that it had made, is not.
+#[cfg(unix)]
+pub fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let open = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(named) => Ok((open.dev(), open.ino()) == (named.dev(), named.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Files that are open are not removed there.
+#[cfg(not(unix))]
+pub fn is_in_place(_file: &File, _path: &Path) -> io::Result<bool> {
+    Ok(true)
 }

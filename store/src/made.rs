@@ -78,21 +78,3 @@ impl Made {
         }
     }
 }
-
-/// Whether an open file still is what has its name.
-#[cfg(unix)]
-pub(crate) fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let open = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(named) => Ok((open.dev(), open.ino()) == (named.dev(), named.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Files that are open are not removed there.
-#[cfg(not(unix))]
-pub(crate) fn is_in_place(_file: &File, _path: &Path) -> io::Result<bool> {
-    Ok(true)
-}

@@ -4,6 +4,7 @@ use crate::database::fresh_id;
 use crate::journal;
 use mix_app_files::Storage;
 use mix_package::{PackageError, Result};
+use mix_store::holder::is_in_place;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -22,23 +23,35 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Turn {
     _lock: File,
+    /// The folders that had to be made for it, the last one first.
+    made: Vec<PathBuf>,
 }
 
 impl Turn {
     /// Waits for the turn, at most a minute. Blocks the thread.
     pub fn take(workspace: &Path) -> Result<Turn> {
         let folder = workspace.join(INSTALLS);
-        private_folder(&folder)?;
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(folder.join(LOCK))?;
+        let mut made = Vec::new();
+        for folder in folder.ancestors().filter(|it| !it.as_os_str().is_empty()) {
+            if folder.try_exists()? {
+                break;
+            }
+            made.push(folder.to_path_buf());
+        }
+        let path = folder.join(LOCK);
+        let open = || -> std::io::Result<File> {
+            private_folder(&folder)?;
+            let mut how = OpenOptions::new();
+            how.create(true).truncate(false).write(true).mode(0o600);
+            how.open(&path)
+        };
+        let mut file = open()?;
         let end = Instant::now() + PATIENCE;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Turn { _lock: file }),
+                Ok(()) if is_in_place(&file, &path)? => return Ok(Turn { _lock: file, made }),
+                // Who had it has taken it back.
+                Ok(()) => file = open()?,
                 Err(TryLockError::Error(error)) => return Err(error.into()),
                 Err(TryLockError::WouldBlock) if Instant::now() < end => {
                     std::thread::sleep(Duration::from_millis(25));
@@ -47,6 +60,26 @@ impl Turn {
                     let message = "another install of the workspace is running";
                     return Err(PackageError::new("install_running", message));
                 }
+            }
+        }
+    }
+}
+
+impl Turn {
+    /// Removes what was made for the turn, if nothing came of it: an install that failed makes no workspace.
+    pub fn take_back(self) {
+        let Some(folder) = self.made.first() else {
+            return;
+        };
+        let is_lock_alone = fs::read_dir(folder)
+            .is_ok_and(|mut all| all.all(|item| item.is_ok_and(|item| item.file_name() == LOCK)));
+        if is_lock_alone {
+            // Whoever waits for it looks whether it still is there.
+            let _ = fs::remove_file(folder.join(LOCK));
+        }
+        for folder in &self.made {
+            if fs::remove_dir(folder).is_err() {
+                return;
             }
         }
     }

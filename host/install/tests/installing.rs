@@ -686,3 +686,30 @@ fn the_first_rule_for_duplicates_applies() {
     assert_eq!(count(&report, 0, "records", "saved"), 1);
     assert_eq!(site.rows("demo", "entity == \"city\"").len(), 2);
 }
+
+#[test]
+fn a_turn_that_came_to_nothing_leaves_no_workspace() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let workspace = scratch.path().join("some/new");
+    let turn = Turn::take(&workspace).expect("a turn");
+    drop(Staging::new(&workspace, Storage::default()).expect("staging"));
+    // Whoever waits for it meanwhile has one of his own, in a folder that is there.
+    let waiting = {
+        let workspace = workspace.clone();
+        std::thread::spawn(move || Turn::take(&workspace).expect("a turn"))
+    };
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    turn.take_back();
+    let second = waiting.join().expect("no panic");
+    assert!(workspace.join(".install/LOCK").exists());
+    // It made nothing itself that it knows of, so it takes back nothing.
+    second.take_back();
+    fs::remove_dir_all(scratch.path().join("some")).expect("removes");
+    Turn::take(&workspace).expect("a turn").take_back();
+    assert!(!scratch.path().join("some").exists());
+    // What somebody has put there stays.
+    let turn = Turn::take(&workspace).expect("a turn");
+    fs::create_dir(workspace.join("app")).expect("creates");
+    turn.take_back();
+    assert!(workspace.join("app").exists());
+}

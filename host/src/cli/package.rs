@@ -8,7 +8,7 @@ use mix_install::{Request, Staging, Turn, recover};
 use mix_package::{Input, NewPackage, PackageError};
 use mix_runtime::programs::Installed;
 use mix_runtime::run::{BROKE_OFF, Outcome, RunRequest};
-use mix_runtime::workspace::{Place, private_folder};
+use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson, msgpack};
 use std::collections::BTreeMap;
 use std::fs;
@@ -184,11 +184,27 @@ pub fn install(
     let workspace = Place::new(ws_dir, ws, "main")
         .map_err(Exit::usage)?
         .workspace_folder();
-    private_folder(&workspace).map_err(Exit::io)?;
     let (storage, _tasks) = storage()?;
     recover(&workspace, &storage).map_err(exit)?;
-    let _turn = Turn::take(&workspace).map_err(exit)?;
+    let turn = Turn::take(&workspace).map_err(exit)?;
     let staging = Staging::new(&workspace, storage).map_err(exit)?;
+    let done = install_staged(staging, path, ws_dir, ws, request, dry_run, guests);
+    if done.is_err() || dry_run {
+        turn.take_back();
+    }
+    done
+}
+
+/// The same in the turn of the workspace.
+fn install_staged(
+    staging: Staging,
+    path: &Path,
+    ws_dir: &Path,
+    ws: &str,
+    request: &Request,
+    dry_run: bool,
+    guests: Option<&GuestFlags>,
+) -> Result<Installation, Exit> {
     let mut source =
         fs::File::open(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
     let mut target = BufWriter::new(fs::File::create_new(staging.upload()).map_err(Exit::io)?);
