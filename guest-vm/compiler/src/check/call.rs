@@ -165,6 +165,19 @@ impl Checker<'_> {
         callee_span: Span,
         span: Span,
     ) -> Checked<(Expr, Ty)> {
+        self.apply_further(function, ty, args, 0, callee_span, span)
+    }
+
+    /// The same for what is left of the arguments after the function took some of them.
+    fn apply_further(
+        &mut self,
+        function: Expr,
+        ty: Ty,
+        args: Vec<Arg>,
+        taken: usize,
+        callee_span: Span,
+        span: Span,
+    ) -> Checked<(Expr, Ty)> {
         let mut exprs = Vec::new();
         let mut rest = args.into_iter().peekable();
         let mut ty = ty;
@@ -202,7 +215,7 @@ impl Checker<'_> {
                 }
                 _ => {
                     let shown = self.types.show(ty);
-                    let takes = all_params.len();
+                    let takes = taken + all_params.len();
                     let surplus = rest.peek().map_or(callee_span, Arg::span);
                     return Err(match takes {
                         0 => {
@@ -534,11 +547,12 @@ impl Checker<'_> {
             });
         }
         let rest: Vec<Arg> = rest.collect();
+        let taken = checked.len();
         let applied = call(function, checked, span);
         if rest.is_empty() {
             return Ok((applied, result));
         }
-        self.apply(applied, result, rest, callee_span, span)
+        self.apply_further(applied, result, rest, taken, callee_span, span)
     }
 }
 
