@@ -238,7 +238,7 @@ fn malformed_bytes_are_refused() {
         ("c7 00 03", MalformedExtension),
         ("d4 03 c0", MalformedExtension),
         ("d4 03 a1", MalformedExtension),
-        ("d5 03 a1 31", MalformedExtension),
+        ("d5 03 a1 31", CaseName),
         ("d6 03 a1 61 c0 c0", MalformedExtension),
         ("d6 03 a1 61 92 c0 c0", MalformedExtension),
         ("d4 04 00", MalformedExtension),

@@ -25,6 +25,11 @@ static mix_value hole(const mix_value *args) {
   return mix_array(items, 2);
 }
 
+static mix_value misnamed(const mix_value *args) {
+  (void)args;
+  return mix_case_of("a b", mix_int(1));
+}
+
 // A map of two members.
 static mix_value map(mix_value first, const char *second, mix_value value) {
   mix_value *entries = mix_alloc(4 * sizeof *entries);
@@ -68,6 +73,7 @@ const mix_function mix_functions[] = {
   {"$demo_cases", 1, false, "Cases in cases.\n\nType: number -> data", cases},
   {"$demo_hole", 0, false, "An array with an undefined item.\n\nType: null -> data", hole},
   {"$demo_member", 0, false, "A map with an undefined member.\n\nType: null -> data", member},
+  {"$demo_misnamed", 0, false, "A case whose name is none.\n\nType: null -> data", misnamed},
   {"$demo_twins", 0, false, "A map with a key twice.\n\nType: null -> data", twins},
   {"$demo_failing", 0, false, "A failure in a map.\n\nType: null -> data", failing},
   {"$demo_later", 0, true, "A stream that fails.\n\nType: null -> stream(number)", later},

@@ -42,5 +42,6 @@ export const family = plugin("demo", {
       throw new Failure("ERR_MINE", "a\ud800b");
     },
   },
+  misnamed: { doc: "A case whose name is none.", type: "null -> data", run: () => new Case("a b", 1) },
   "$other_hole": { doc: "A function with a whole name.", type: "null -> data", run: () => [1, undefined] },
 });

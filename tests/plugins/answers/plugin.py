@@ -93,6 +93,26 @@ async def breaks_off():
     raise Failure("ERR_MINE", "a\ud800b")
 
 
+def misnamed():
+    """A case whose name is none.
+
+    Type: null -> data
+    """
+    return Case("a b", 1)
+
+
 Family = plugin(
-    "demo", arrays, cases, hole, member, mistake, later, halves, complains, stumbles, breaks_off, **{"$other_hole": hole}
+    "demo",
+    arrays,
+    cases,
+    hole,
+    member,
+    mistake,
+    later,
+    halves,
+    complains,
+    stumbles,
+    breaks_off,
+    misnamed,
+    **{"$other_hole": hole},
 )

@@ -338,9 +338,22 @@ static const char *put_array(wire_buffer *out, const mix_value *array, int depth
   return NULL;
 }
 
+// What a case can be called: `some`, `calendar.date`.
+static bool is_case_name(const mix_value *name) {
+  if (name->kind != MIX_STRING || name->length < 1 || name->length > 256) return false;
+  for (size_t at = 0; at < name->length; at++) {
+    unsigned char c = (unsigned char)name->bytes[at];
+    bool begins = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$';
+    if (!begins && (at == 0 || !(c == '.' || (c >= '0' && c <= '9')))) return false;
+  }
+  return true;
+}
+
 static const char *put_case(wire_buffer *out, const mix_value *value, int depth) {
   wire_buffer inner = {0};
   const char *why = NULL;
+  if (value->count < 1 || !is_case_name(&value->items[0]))
+    return "the name of a case is of letters, digits, _, $ and ., no digit and no . first, and at most 256 long";
   for (size_t at = 0; !why && at < value->count; at++) why = put_value(&inner, &value->items[at], depth);
   if (!why && !put_extension(out, CASE, inner.bytes, inner.length)) why = too_large;
   free(inner.bytes);

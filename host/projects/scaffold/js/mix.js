@@ -19,9 +19,14 @@ export class Ref {
   }
 }
 
+/** What a case can be called: `some`, `calendar.date`. */
+const CASE_NAME = /^[A-Za-z_$][A-Za-z0-9_.$]{0,255}$/;
+
 /** A case with or without an argument: `some(1)` is `new Case("some", 1)`. */
 export class Case {
   constructor(name, argument) {
+    if (typeof name !== "string" || !CASE_NAME.test(name))
+      throw new TypeError(`${JSON.stringify(name)} is no name of a case: letters, digits, _, $ and ., no digit and no . first`);
     this.name = name;
     this.hasArgument = arguments.length > 1;
     this.argument = argument;

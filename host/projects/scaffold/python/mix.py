@@ -7,6 +7,7 @@ kinds have classes of their own here.
 import contextlib
 import inspect
 import os
+import re
 import struct
 import traceback
 
@@ -23,6 +24,9 @@ except ImportError:
 
 # Most arrays, maps and cases in one another.
 DEEPEST = 128
+
+# What a case can be called: `some`, `calendar.date`.
+CASE_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_.$]{0,255}")
 
 
 class Failure(Exception):
@@ -49,6 +53,10 @@ class Case:
     """A case with its arguments, none or one: `some(1)` is `Case("some", 1)`."""
 
     def __init__(self, name, *arguments):
+        if not isinstance(name, str) or not CASE_NAME.fullmatch(name):
+            raise TypeError(
+                f"{name!r} is no name of a case: letters, digits, _, $ and ., no digit and no . first"
+            )
         if len(arguments) > 1:
             raise TypeError(f"case {name} has one argument at the most; several are a list")
         self.name = name

@@ -84,6 +84,11 @@ pub enum DecodeErrorKind {
     /// An extension type that Mix does not have.
     #[error("unknown extension type")]
     UnknownExtension,
+    /// A case whose name is none.
+    #[error(
+        "the name of a case must be letters, digits, `_`, `$` and `.`, no digit and no `.` first, at most 256 of them"
+    )]
+    CaseName,
     /// A payload that its extension type does not allow.
     #[error("malformed extension")]
     MalformedExtension,

@@ -489,7 +489,7 @@ impl<'a> Reader<'a> {
         }
         let name = self.text(name_len, start)?;
         if !Case::is_name(name) {
-            return Err(malformed);
+            return Err(self.error_at(start, DecodeErrorKind::CaseName));
         }
         let has_argument = self.position < end;
         // `next` counts this item for the enclosing frame before the new frame
