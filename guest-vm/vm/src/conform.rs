@@ -2,7 +2,7 @@
 
 use mix_bytecode::{Program, TypeDesc, TypeId};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, described};
 use crate::heap::{Seen, Value};
 
 /// Fails with `RT_TYPE` unless undefined or conforming. A union of one type is what a library
@@ -68,8 +68,8 @@ fn at(path: &str, code: &'static str, what: &str, part: &Value) -> Failure {
     if path.is_empty() {
         return Failure::expected(code, what, part);
     }
-    let kind = part.kind();
-    Failure::new(code, format!("expected {what} at {path}, found {kind}")).with("kind", kind)
+    let (kind, found) = (part.kind(), described(part));
+    Failure::new(code, format!("expected {what} at {path}, found {found}")).with("kind", kind)
 }
 
 /// The innermost part of a value that is not of the type asked for.

@@ -184,7 +184,8 @@ impl Failure {
     #[must_use]
     pub fn expected(code: &'static str, what: &str, value: &Value) -> Self {
         let kind = value.kind();
-        Self::new(code, format!("expected {what}, found {kind}")).with("kind", kind)
+        let found = described(value);
+        Self::new(code, format!("expected {what}, found {found}")).with("kind", kind)
     }
 
     /// `ERR_UNDEFINED`: a builtin got undefined where a value is needed.
@@ -197,6 +198,14 @@ impl Failure {
     #[must_use]
     pub fn range(message: impl Into<String>) -> Self {
         Self::new("ERR_RANGE", message)
+    }
+}
+
+/// What a message calls a value of the wrong kind: of cases it is the name that tells them apart.
+pub(crate) fn described(value: &Value) -> String {
+    match value {
+        Value::Case(case) => format!("case {}", case.name().as_str()),
+        other => other.kind().to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use mix_value::fold::compare_folded;
 
 use crate::compare::{self, Ordered};
 use crate::failure::Failure;
-use crate::heap::{Stream, Value};
+use crate::heap::{Stream, Value, room};
 use crate::text_form::plain_text;
 
 type Result = std::result::Result<Value, Failure>;
@@ -25,18 +25,19 @@ pub fn add(mut a: Value, b: &Value) -> Result {
         (Value::Float(x), Value::Int(y)) => Ok(Value::Float(*x + *y as f64)),
         (Value::Float(x), Value::Float(y)) => Ok(Value::Float(*x + y)),
         (Value::Text(x), Value::Text(y) | Value::Ref(y)) => {
-            x.push_str(y);
+            x.push_str(y)?;
             Ok(a)
         }
         (Value::Text(x), Value::Int(_) | Value::Float(_)) => {
             if let Some(text) = plain_text(b) {
-                x.push_str(&text);
+                x.push_str(&text)?;
             }
             Ok(a)
         }
         (Value::Int(_) | Value::Float(_) | Value::Ref(_), Value::Text(y)) => {
             // A ref is copied: it stays what it is.
             let mut text = plain_text(&a).map_or(String::new(), |text| text.as_str().to_owned());
+            room::reserve_text(&mut text, y.len())?;
             text.push_str(y);
             Ok(Value::text(text))
         }
@@ -45,7 +46,8 @@ pub fn add(mut a: Value, b: &Value) -> Result {
                 return Ok(b.clone());
             }
             if !y.items().is_empty() {
-                x.items_mut().extend_from_slice(y.items());
+                x.items_to_grow(y.items().len())?
+                    .extend_from_slice(y.items());
             }
             Ok(a)
         }

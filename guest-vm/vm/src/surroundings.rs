@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::failure::Failure;
-use crate::heap::Value;
+use crate::heap::{Value, room};
 use crate::metrics::Metrics;
 use crate::vm::MemoryLimit;
 
@@ -74,7 +74,7 @@ impl Surroundings {
     pub fn room_for(&self, values: usize) -> Result<(), Failure> {
         match &self.memory {
             Some(limit) => limit.room_for(values.saturating_mul(size_of::<Value>())),
-            None => Ok(()),
+            None => room::check_values::<Value>(values),
         }
     }
 

@@ -11,6 +11,7 @@ use mix_bytecode::Program;
 
 use crate::boundary::{FunctionTable, Issue};
 use crate::failure::Failure;
+use crate::heap::room;
 use crate::loaded::Loaded;
 use crate::session::Session;
 
@@ -41,7 +42,7 @@ impl MemoryLimit {
     /// Fails if so many bytes more are beyond the limit.
     pub(crate) fn room_for(&self, bytes: usize) -> Result<(), Failure> {
         if (self.used)().saturating_add(bytes) > self.most {
-            return Err(Failure::new("RT_MEMORY", "memory limit exceeded"));
+            return Err(room::exhausted());
         }
         Ok(())
     }

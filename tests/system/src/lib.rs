@@ -29,7 +29,7 @@ pub use provider::Provider;
 pub use server::{Answer, Server, response_json};
 pub use sink::Sink;
 pub use socket::Socket;
-pub use stock::{composed, stock_server};
+pub use stock::{composed, stock_server, stock_server_with};
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

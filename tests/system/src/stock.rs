@@ -26,9 +26,21 @@ pub fn stock_server(
     variables: &[&str],
     log: &std::fs::File,
 ) -> Server {
+    stock_server_with(&[], component, ws_dir, variables, log)
+}
+
+/// The same with options of the engine.
+pub fn stock_server_with(
+    options: &[&str],
+    component: &Path,
+    ws_dir: &Path,
+    variables: &[&str],
+    log: &std::fs::File,
+) -> Server {
     let port = Server::free_port();
     let mut command = Command::new(mixer().with_file_name("stock-wasmtime"));
     command.args(["serve", "-S", "cli", "--addr", &format!("127.0.0.1:{port}")]);
+    command.args(options);
     for variable in variables {
         command.args(["--env", variable]);
     }

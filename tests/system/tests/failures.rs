@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use mix_system_tests::{
-    Finished, Server, components, install, mixer, repository, response_json, run_mixer,
+    Finished, Server, components, composed, install, mixer, repository, response_json, run_mixer,
+    stock_server_with,
 };
 use serde_json::{Value, json};
 
@@ -552,4 +553,42 @@ fn a_record_store_that_died_is_replaced_and_has_what_was_acknowledged() {
     let (status, body) =
         server.get("/v1/ws/local/app/limits/query?query=large%20%3E%3D%200%20%7C%20count()");
     assert_eq!((status, response_json(&body)), (200, json!([0])));
+}
+
+#[test]
+fn what_is_too_large_for_memory_does_not_end_a_composed_component() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let source = scratch.path().join("grows");
+    std::fs::create_dir(&source).expect("a folder");
+    let text = r#"module grows(p: data)
+  var cell m_params = p
+  private def arrayOfAll() = do { var a = [1]; while (true) { a = a + a } return array.length(a) }
+  private def textOfAll() = do { var t = "ab"; while (true) { t = t + t } return string.length(t) }
+  private def itemsOfAll() = do { var a = []; while (true) { a = a + [1] } return array.length(a) }
+  private def streamOfAll() = array.length(stream.toArray(stream.initUnbound(k -> k)))
+  private def numbersOfAll() = array.length(array.enumerate(100000000))
+  cell output = if (m_params.what == "array") arrayOfAll() else if (m_params.what == "text") textOfAll() else if (m_params.what == "items") itemsOfAll() else if (m_params.what == "stream") streamOfAll() else numbersOfAll()
+module end
+"#;
+    std::fs::write(source.join("grows.mix"), text).expect("a file");
+    let component = composed(&source, scratch.path());
+    let data = scratch.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    let log = std::fs::File::create(scratch.path().join("log")).expect("a log");
+    let limit = ["-W", "max-memory-size=134217728"];
+    let server = stock_server_with(&limit, &component, &data, &[], &log);
+    for what in ["array", "text", "items", "stream", "numbers"] {
+        let params = json!({ "what": what }).to_string();
+        let (status, body) = server.post("/v1/ws/local/app/grows/agent/grows/run", &params);
+        let answer = String::from_utf8_lossy(&body).into_owned();
+        assert!(
+            status == 500 && answer.contains("RT_MEMORY"),
+            "{what}: {answer}"
+        );
+    }
+    let said = std::fs::read_to_string(scratch.path().join("log")).expect("a log");
+    assert!(
+        !said.contains("panicked") && !said.contains("memory allocation"),
+        "{said}"
+    );
 }

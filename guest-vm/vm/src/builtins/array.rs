@@ -128,7 +128,9 @@ fn add(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
         return Ok(Value::Array(second));
     }
     if !second.items().is_empty() {
-        first.items_mut().extend_from_slice(second.items());
+        first
+            .items_to_grow(second.items().len())?
+            .extend_from_slice(second.items());
     }
     Ok(Value::Array(first))
 }

@@ -62,7 +62,7 @@ fn add(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
     if text.len().saturating_add(more.len()) > MAX_TEXT {
         return Err(too_large());
     }
-    text.push_str(&more);
+    text.push_str(&more)?;
     Ok(Value::Text(text))
 }
 

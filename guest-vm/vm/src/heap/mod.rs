@@ -3,6 +3,7 @@
 
 pub mod map;
 mod release;
+pub mod room;
 mod seen;
 pub mod stream;
 pub mod text;

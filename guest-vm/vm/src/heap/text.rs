@@ -7,6 +7,9 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::rc::Rc;
 
+use super::room;
+use crate::failure::Failure;
+
 /// A string, shared. Positions count Unicode scalar values; texts that are all
 /// ASCII, the usual case, find them without a search, others after an index of
 /// the text was made once. Appending to a text that nobody else holds happens in place.
@@ -116,20 +119,26 @@ impl Text {
     }
 
     /// Appends to the text, in place if it is not shared.
-    pub fn push_str(&mut self, more: &str) {
+    pub fn push_str(&mut self, more: &str) -> Result<(), Failure> {
         match Rc::get_mut(&mut self.0) {
             Some(node) => {
+                if node.text.capacity() - node.text.len() < more.len() {
+                    room::reserve_text(&mut node.text, more.len())?;
+                }
                 node.text.push_str(more);
                 node.scalars.set(0);
                 node.offsets.take();
             }
             None => {
-                let mut text = String::with_capacity(self.0.text.len() + more.len());
+                let length = self.0.text.len().saturating_add(more.len());
+                room::check(length)?;
+                let mut text = String::with_capacity(length);
                 text.push_str(&self.0.text);
                 text.push_str(more);
                 *self = Self::new(text);
             }
         }
+        Ok(())
     }
 
     /// False if a look at length and last byte shows that the texts differ.

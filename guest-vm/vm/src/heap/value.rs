@@ -7,8 +7,10 @@ use std::rc::Rc;
 
 use super::map::Map;
 use super::release::release;
+use super::room;
 use super::stream::Stream;
 use super::text::Text;
+use crate::failure::Failure;
 
 /// Any value of a running program.
 ///
@@ -347,6 +349,23 @@ impl Array {
     /// The items, to be changed; copied first if the array is shared.
     pub fn items_mut(&mut self) -> &mut Vec<Value> {
         &mut Rc::make_mut(&mut self.0).items
+    }
+
+    /// The items, to be changed by adding some; copied first if the array is shared.
+    pub fn items_to_grow(&mut self, more: usize) -> Result<&mut Vec<Value>, Failure> {
+        if Rc::get_mut(&mut self.0).is_none() {
+            // The copy has room for what comes, so that it is not copied again.
+            let count = self.0.items.len().saturating_add(more);
+            room::check_values::<Value>(count)?;
+            let mut items = Vec::with_capacity(count);
+            items.extend_from_slice(&self.0.items);
+            *self = Self::new(items);
+        }
+        let items = self.items_mut();
+        if items.capacity() - items.len() < more {
+            room::reserve(items, more)?;
+        }
+        Ok(items)
     }
 
     /// The items, if nothing else holds the array.

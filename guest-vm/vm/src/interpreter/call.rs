@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::boundary::Host;
 use crate::failure::Failure;
 use crate::heap::stream::Source;
-use crate::heap::{Callable, Case, Function, InstanceId, Stream, Value};
+use crate::heap::{Callable, Case, Function, InstanceId, Stream, Value, room};
 use crate::interpreter::intrinsic::Intrinsic;
 use crate::interpreter::window::NARROW;
 use crate::loaded::Entry;
@@ -356,7 +356,7 @@ impl Machine {
                 if value.is_undefined() {
                     return Ok(Next::Value(Value::array(items), ret));
                 }
-                items.push(value);
+                room::push(&mut items, value)?;
                 self.collect(routine, host, stream, items, ret)
             }
             Native::IsEmpty { stream, ret } => {

@@ -87,7 +87,7 @@ pub(super) fn perform(
             }
             let mut left = r[a.index()].take();
             if let Value::Array(array) = &mut left {
-                array.items_mut().push(item);
+                array.items_to_grow(1)?.push(item);
             } else {
                 left = operators::add(left, &Value::array(vec![item]))?;
             }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::boundary::{Host, Pending, Reply};
 use crate::failure::Failure;
 use crate::heap::stream::{Source, part_item};
-use crate::heap::{Function, Stream, Value};
+use crate::heap::{Function, Stream, Value, room};
 use crate::loaded::Way;
 use crate::machine::{Machine, Native, Next, Ret, Routine, Wait};
 use crate::routine::{Block, Busy, Channel, Retry};
@@ -191,7 +191,7 @@ impl Machine {
     ) -> Result<Next, Failure> {
         loop {
             match plan(&stream) {
-                Plan::Element(value) => items.push(value),
+                Plan::Element(value) => room::push(&mut items, value)?,
                 Plan::End => return Ok(Next::Value(Value::array(items), ret)),
                 _ => break,
             }

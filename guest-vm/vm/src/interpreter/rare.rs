@@ -220,7 +220,7 @@ pub(super) fn perform(
                 Value::Array(array) if value.is_undefined() => {
                     return Err(Failure::undefined_element(array.items().len()));
                 }
-                Value::Array(array) => array.items_mut().push(value),
+                Value::Array(array) => array.items_to_grow(1)?.push(value),
                 _ => return Err(Failure::internal("array expected")),
             }
         }

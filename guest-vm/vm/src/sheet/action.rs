@@ -34,7 +34,7 @@ impl Machine {
             .clone();
         let number = match self.sheet.view_mut() {
             Some(view) if view.environments.len() >= MAX_ENVIRONMENTS => {
-                return Err(Failure::new("RT_MEMORY", "memory limit exceeded"));
+                return Err(crate::heap::room::exhausted());
             }
             Some(view) => {
                 view.environments.push(Environment {

@@ -99,7 +99,7 @@ impl Machine {
         }
         let sheet = &mut self.sheet;
         if sheet.instances.len() >= MAX_INSTANCES {
-            return Err(Failure::new("RT_MEMORY", "memory limit exceeded"));
+            return Err(crate::heap::room::exhausted());
         }
         let id = InstanceId(sheet.instances.len() as u32);
         let mut arguments = arguments.into_iter();
