@@ -47,7 +47,7 @@ async fn serve(managed: &Managed, wanted: &str) -> Result<Response, ApiError> {
         size: bytes.len() as u64,
         tag: Some(tag(bytes)),
         is_public: path.is_public(),
-        attachment: None,
+        ..Content::default()
     };
     let (mut response, range) = managed.content(&content);
     if !range.is_empty() {

@@ -2,6 +2,10 @@
 
 use crate::error::ApiError;
 use crate::head::Head;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The last one of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
 
 /// Whether `If-None-Match` names the tag: what the caller has is still right. The comparison is the
 /// weak one, for caches on the way turn strong tags into weak ones.
@@ -17,14 +21,34 @@ fn is_named(if_match: &str, tag: Option<&str>) -> bool {
     names.any(|name| name == "*" || Some(name) == tag)
 }
 
-/// The range that is asked for, unless `If-Range` names another version than that of the tag: parts of
-/// two versions do not fit together. There are no dates to compare with.
+/// The range that is asked for, unless `If-Range` names another version, by its tag or its date: parts of
+/// two versions do not fit together.
 pub(crate) fn range_of<'a>(
     range: Option<&'a str>,
     if_range: Option<&str>,
     tag: Option<&str>,
+    date: Option<&str>,
 ) -> Option<&'a str> {
-    range.filter(|_| if_range.is_none_or(|wanted| Some(wanted.trim()) == tag))
+    range.filter(|_| {
+        if_range.is_none_or(|wanted| {
+            let wanted = Some(wanted.trim());
+            wanted == tag || wanted == date
+        })
+    })
+}
+
+/// A time as headers have it, if they can have it: of the years from 1970 to 9999.
+pub(crate) fn date(time: SystemTime) -> Option<String> {
+    let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    (seconds <= LAST_SECOND).then(|| httpdate::fmt_http_date(time))
+}
+
+/// Whether something changed after a time that a header names; none: that is no time, and says nothing.
+pub(crate) fn is_newer(modified: SystemTime, header: &str) -> Option<bool> {
+    let since = httpdate::parse_http_date(header.trim()).ok()?;
+    let seconds = |time: SystemTime| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs());
+    // Headers have whole seconds.
+    Some(seconds(modified)? > seconds(since)?)
 }
 
 /// What a change depends on, so that nobody takes away what another one has written meanwhile.
@@ -55,6 +79,11 @@ impl Precondition {
         }
     }
 
+    /// Whether there is a list of tags that a reader wants.
+    pub(crate) fn has_if_match(&self) -> bool {
+        self.if_match.is_some()
+    }
+
     /// Whether what is there, with this tag in its quotes, is what a reader wants: what it knows already does not count here.
     pub(crate) fn is_as_wanted(&self, tag: Option<&str>) -> bool {
         let names = self.if_match.as_deref();
@@ -71,6 +100,7 @@ impl Precondition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn changes_depend_on_what_is_there() {
@@ -142,8 +172,43 @@ mod tests {
     }
 
     #[test]
+    fn times_are_compared_by_the_second() {
+        let time = UNIX_EPOCH + Duration::from_millis(1_445_412_480_900);
+        let text = "Wed, 21 Oct 2015 07:28:00 GMT";
+        assert_eq!(date(time).as_deref(), Some(text));
+        for (header, newer) in [
+            (text, Some(false)),
+            ("Wed, 21 Oct 2015 07:27:59 GMT", Some(true)),
+            ("Wed, 21 Oct 2015 07:28:01 GMT", Some(false)),
+            // The older forms of a date.
+            ("Wednesday, 21-Oct-15 07:27:59 GMT", Some(true)),
+            ("Wed Oct 21 07:28:00 2015", Some(false)),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(is_newer(time, header), newer, "{header}");
+        }
+        // Disks have stranger times than headers can.
+        assert_eq!(date(UNIX_EPOCH - Duration::from_secs(1)), None);
+        assert_eq!(
+            date(UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1)),
+            None
+        );
+        assert_eq!(is_newer(UNIX_EPOCH - Duration::from_secs(1), text), None);
+    }
+
+    #[test]
     fn a_range_of_another_version_is_everything() {
         let range = Some("bytes=0-1");
+        let then = "Wed, 21 Oct 2015 07:28:00 GMT";
+        for (if_range, date, found) in [
+            (Some(then), Some(then), range),
+            (Some("Wed, 21 Oct 2015 07:28:01 GMT"), Some(then), None),
+            (Some(then), None, None),
+        ] {
+            let tag = Some("\"a\"");
+            assert_eq!(range_of(range, if_range, tag, date), found, "{if_range:?}");
+        }
         for (if_range, tag, found) in [
             (None, Some("\"a\""), range),
             (None, None, range),
@@ -153,7 +218,7 @@ mod tests {
             (Some("Wed, 21 Oct 2015 07:28:00 GMT"), Some("\"a\""), None),
             (Some("\"a\""), None, None),
         ] {
-            assert_eq!(range_of(range, if_range, tag), found, "{if_range:?}");
+            assert_eq!(range_of(range, if_range, tag, None), found, "{if_range:?}");
         }
     }
 }

@@ -43,6 +43,7 @@ mod cors;
 pub mod described;
 pub mod dialog;
 mod error;
+mod fixed;
 mod form;
 mod head;
 mod json;
@@ -64,6 +65,7 @@ pub use access::{Access, Need, scope};
 pub use call_failure::CallFailure;
 pub use conditional::Precondition;
 pub use error::ApiError;
+pub use fixed::FixedRequest;
 pub use head::Head;
 pub use manage::{
     ACTIVITIES, ActivityFilter, Content, Done, Elsewhere, HIDDEN, Job, Maintenance, Managed,

@@ -314,11 +314,29 @@ pub struct Managed {
 
 /// What the caller has already, and the part that it wants.
 #[derive(Debug, Default)]
-struct Conditions {
+pub(crate) struct Conditions {
     if_none_match: Option<String>,
+    if_modified_since: Option<String>,
+    if_unmodified_since: Option<String>,
     if_range: Option<String>,
     range: Option<String>,
     precondition: Option<Precondition>,
+}
+
+impl Conditions {
+    /// Those that a request has for reading.
+    pub(crate) fn of(head: &Head) -> Conditions {
+        let header = |name| head.header(name).map(str::to_owned);
+        Conditions {
+            if_none_match: header("if-none-match"),
+            if_modified_since: header("if-modified-since"),
+            if_unmodified_since: header("if-unmodified-since"),
+            if_range: header("if-range"),
+            // There are no parts of what is only described.
+            range: header("range").filter(|_| head.method != "HEAD"),
+            precondition: Precondition::of(head),
+        }
+    }
 }
 
 /// What the head decides.
@@ -443,9 +461,7 @@ pub(crate) fn with_body(
         format: prepared.format,
         conditions: Conditions {
             if_none_match: prepared.if_none_match,
-            if_range: head.header("if-range").map(str::to_owned),
-            range: head.header("range").map(str::to_owned),
-            precondition: Precondition::of(head),
+            ..Conditions::of(head)
         },
         frame,
     })

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use mix_app_files::Signer;
-use mix_http_api::{Action, ApiError, Facts, Need, NeedsBody, Plan};
+use mix_http_api::{Action, ApiError, Facts, FixedRequest, Need, NeedsBody, Plan};
 use mix_runtime::home::InsideBody;
 use mix_runtime::trace::{Open, Trace};
 use mix_runtime::workspace::Place;
@@ -312,15 +312,18 @@ async fn planned(
     record: &mut Record,
 ) -> Reply {
     let asked = server.static_files.get();
-    let asked = asked.and_then(|files| Some((files, static_path(server, &head)?)));
+    let asked = asked.and_then(|files| {
+        let request = FixedRequest::of(&server.settings, &head, facts)?;
+        Some((files, request))
+    });
     let maker = links::follow(server, &mut head);
     let mut pending = match mix_http_api::plan(&server.settings, head, facts) {
         Plan::Reply(reply) if reply.code == "no_such_route" => {
-            let Some((files, path)) = asked else {
+            let Some((files, request)) = asked else {
                 return refused(reply, body, visit.sends_at_once).await;
             };
             let (files, spare) = (files.clone(), reply.clone());
-            let finding = tokio::task::spawn_blocking(move || files.answer(&path, reply));
+            let finding = tokio::task::spawn_blocking(move || files.answer(&request, reply));
             return finding.await.unwrap_or_else(|_| spare.into());
         }
         Plan::Reply(reply) => return refused(reply, body, visit.sends_at_once).await,
@@ -373,13 +376,6 @@ pub async fn refused(
         incoming::let_pass(body).await;
     }
     reply.into()
-}
-
-/// The path of a request that may be one for a file of the operator.
-fn static_path(server: &Server, head: &mix_http_api::Head) -> Option<String> {
-    let reads = matches!(head.method.as_str(), "GET" | "HEAD");
-    let is_here = !mix_http_api::is_files_origin(&server.settings, head);
-    (reads && is_here).then(|| head.path().to_owned())
 }
 
 /// Too many requests: when to come again.

@@ -1,14 +1,17 @@
 //! Files of the operator, for paths that are no part of the interface: pages of an app, for instance.
 //!
 //! A path leads to a file of the folder or, if it names a folder, to its `index.html`. Nothing is
-//! listed, and links that leave the folder lead nowhere.
+//! listed, and links that leave the folder lead nowhere. Answers have tag and time of the file, so that a caller
+//! that has it already is told so, and can have a part of it.
 
+use super::manage::files::is_past;
 use super::reply::{Reply, Streamed};
 use anyhow::{Context, Result, ensure};
 use mix_app_files::media_type;
-use mix_http_api::{Response, percent_decode};
-use std::fs::File;
+use mix_http_api::{Content, FixedRequest, Response, percent_decode};
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// What a folder shows.
 const INDEX: &str = "index.html";
@@ -28,8 +31,8 @@ impl StaticFiles {
         Ok(StaticFiles { root })
     }
 
-    /// The file behind a raw path, and its media type.
-    fn find(&self, path: &str) -> Option<(File, u64, String)> {
+    /// The file behind a raw path, and what is told of it.
+    fn find(&self, path: &str) -> Option<(File, Content)> {
         let mut place = self.root.clone();
         for part in path.strip_prefix('/')?.trim_end_matches('/').split('/') {
             let part = percent_decode(part, false)?;
@@ -48,10 +51,20 @@ impl StaticFiles {
             place = self.inside(&place.join(INDEX))?;
         }
         // Before it is opened: a pipe would wait for somebody who writes.
-        let about = place.metadata().ok().filter(|about| about.is_file())?;
+        place.metadata().ok().filter(Metadata::is_file)?;
         let file = File::open(&place).ok()?;
-        let kind = media_type(&place.file_name()?.to_string_lossy());
-        Some((file, about.len(), kind))
+        // Of what is open: another file may have come into its place since.
+        let about = file.metadata().ok().filter(Metadata::is_file)?;
+        let modified = about.modified().unwrap_or(UNIX_EPOCH);
+        let content = Content {
+            media_type: media_type(&place.file_name()?.to_string_lossy()),
+            size: about.len(),
+            tag: Some(tag(&about)),
+            modified: Some(modified).filter(is_past),
+            is_of_operator: true,
+            ..Content::default()
+        };
+        Some((file, content))
     }
 
     /// Where a path leads, if it stays in the folder.
@@ -61,24 +74,35 @@ impl StaticFiles {
     }
 
     /// The file in the place of an answer that there is no such path; that answer if there is none.
-    pub fn answer(&self, path: &str, missing: Response) -> Reply {
-        let Some((file, length, kind)) = self.find(path) else {
+    pub fn answer(&self, request: &FixedRequest, missing: Response) -> Reply {
+        let Some((file, content)) = self.find(request.path()) else {
             return missing.into();
         };
-        let mut head = missing;
-        head.status = 200;
-        head.code = "";
-        head.body = Vec::new();
-        for (name, value) in &mut head.headers {
-            if *name == "content-type" {
-                kind.clone_into(value);
-            }
+        let (head, range) = request.content(&content);
+        if head.status >= 300 {
+            return head.into();
         }
-        Reply {
-            head,
-            stream: Some(Streamed::reader(Box::new(file), length)),
+        match Streamed::file(file, range) {
+            Ok(stream) => Reply {
+                head,
+                stream: Some(stream),
+            },
+            Err(_) => missing.into(),
         }
     }
+}
+
+/// Changes with the content. Without the number of the file: servers that share an address may have the same files.
+fn tag(about: &Metadata) -> String {
+    let (time, sign) = match about
+        .modified()
+        .unwrap_or(UNIX_EPOCH)
+        .duration_since(UNIX_EPOCH)
+    {
+        Ok(time) => (time, ""),
+        Err(earlier) => (earlier.duration(), "-"),
+    };
+    format!("{:x}-{sign}{:x}", about.len(), time.as_nanos())
 }
 
 #[cfg(test)]
@@ -106,10 +130,10 @@ mod tests {
         assert!(pipe.is_ok_and(|made| made.success()));
         let files = StaticFiles::new(&root).expect("it is there");
         let found = |path: &str| {
-            let (mut file, _, kind) = files.find(path)?;
+            let (mut file, content) = files.find(path)?;
             let mut text = String::new();
             file.read_to_string(&mut text).ok()?;
-            Some((text, kind))
+            Some((text, content.media_type))
         };
         let page = |text: &str| Some((text.to_owned(), "text/html; charset=utf-8".to_owned()));
         assert_eq!(found("/a%20b.html"), page("page"));

@@ -2,7 +2,7 @@
 
 use super::{Conditions, Job};
 use crate::body::{object_or_form, refuse_unknown, take_text};
-use crate::conditional::{Precondition, is_known, range_of};
+use crate::conditional::{Precondition, date, is_known, is_newer, range_of};
 use crate::error::ApiError;
 use crate::form::{Params, boolean};
 use crate::head::Head;
@@ -13,6 +13,7 @@ use crate::response::{self, Frame, Response, TEXT};
 use crate::route::Route;
 use mix_value::{Map, Value};
 use std::ops::Range;
+use std::time::SystemTime;
 
 /// The content of a file, as a response describes it.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +24,12 @@ pub struct Content {
     pub size: u64,
     /// Changes with the content; without quotes.
     pub tag: Option<String>,
+    /// Time of the last change.
+    pub modified: Option<SystemTime>,
     /// Everybody may read it.
     pub is_public: bool,
+    /// It is the operator's, whose pages are trusted. Caches keep it, and ask each time whether it is still right.
+    pub is_of_operator: bool,
     /// Saved under this name instead of shown.
     pub attachment: Option<String>,
 }
@@ -176,20 +181,32 @@ pub(super) fn copy(route: &Route, head: &Head) -> Result<Job, ApiError> {
 }
 
 /// The head of a response with the content of a file, and the bytes of it that are sent.
-pub(super) fn respond(
+pub(crate) fn respond(
     frame: &Frame,
     content: &Content,
     conditions: &Conditions,
 ) -> (Response, Range<u64>) {
     let tag = content.tag.as_ref().map(|tag| format!("\"{tag}\""));
-    let wanted = conditions.precondition.as_ref();
-    if !wanted.is_none_or(|wanted| wanted.is_as_wanted(tag.as_deref())) {
+    let dated = content.modified.and_then(date);
+    // Tags are the more exact ones: where there are some, times do not count.
+    let newer = |header: &Option<String>| is_newer(content.modified?, header.as_deref()?);
+    let wanted = match &conditions.precondition {
+        Some(wanted) if wanted.has_if_match() => wanted.is_as_wanted(tag.as_deref()),
+        _ => newer(&conditions.if_unmodified_since) != Some(true),
+    };
+    if !wanted {
         return (frame.error(Precondition::unmet()), 0..0);
     }
-    let known = conditions.if_none_match.as_deref();
-    let matched = tag.as_deref().is_some_and(|tag| is_known(known, tag));
-    let range = conditions.range.as_deref();
-    let range = range_of(range, conditions.if_range.as_deref(), tag.as_deref());
+    let matched = match conditions.if_none_match.as_deref() {
+        Some(known) => tag.as_deref().is_some_and(|tag| is_known(Some(known), tag)),
+        None => newer(&conditions.if_modified_since) == Some(false),
+    };
+    let range = range_of(
+        conditions.range.as_deref(),
+        conditions.if_range.as_deref(),
+        tag.as_deref(),
+        dated.as_deref(),
+    );
     let (mut response, sent) = if matched {
         (frame.respond(304, TEXT, Vec::new()), 0..0)
     } else {
@@ -217,13 +234,15 @@ pub(super) fn respond(
     response
         .headers
         .retain(|(name, _)| *name != "cache-control");
-    let caching = if content.is_public {
-        "max-age=300"
-    } else {
-        "private, no-store"
+    let caching = match (content.is_of_operator, content.is_public) {
+        (true, _) => "no-cache",
+        (false, true) => "max-age=300",
+        (false, false) => "private, no-store",
     };
     response.headers.push(("cache-control", caching.to_owned()));
     response.headers.extend(tag.map(|tag| ("etag", tag)));
+    let dated = dated.map(|date| ("last-modified", date));
+    response.headers.extend(dated);
     if content.tag.is_some() {
         response.headers.push(("accept-ranges", "bytes".to_owned()));
     }
@@ -231,7 +250,8 @@ pub(super) fn respond(
         let disposition = format!("attachment; filename=\"{name}\"");
         response.headers.push(("content-disposition", disposition));
     }
-    if response::is_active(&content.media_type) && !frame.on_files_origin {
+    let is_trusted = frame.on_files_origin || content.is_of_operator;
+    if response::is_active(&content.media_type) && !is_trusted {
         response.headers.push(response::sandbox());
     }
     (response, sent)

@@ -14,6 +14,7 @@ use mix_value::{Map, Value};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 use tempfile::TempPath;
 
 /// Most lines of one listing.
@@ -69,8 +70,9 @@ pub async fn serve(
             media_type: media_type(path.last()),
             size: facts.size,
             tag: Some(facts.tag),
+            modified: Some(facts.modified).filter(is_past),
             is_public: path.is_public(),
-            attachment: None,
+            ..Content::default()
         };
         let (head, range) = managed.content(&content);
         if range.is_empty() {
@@ -89,6 +91,11 @@ pub async fn serve(
         }
     }
     Err(ApiError::internal())
+}
+
+/// Clocks go wrong, and nothing was changed in times to come.
+pub fn is_past(time: &SystemTime) -> bool {
+    *time <= SystemTime::now()
 }
 
 pub async fn list(

@@ -217,6 +217,7 @@ fn files_of_the_operator_stand_beside_the_interface() {
     let head = site.server.send("HEAD", "/docs/index.html", &[], None);
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("content-length"), Some("12"));
+    assert_eq!(page.header("cache-control"), Some("no-cache"));
     for (method, path, status) in [
         ("POST", "/docs/", 404),
         ("GET", "/docs/none.html", 404),
@@ -234,6 +235,118 @@ fn files_of_the_operator_stand_beside_the_interface() {
         Site::start().server.send("GET", "/docs/", &[], None).status,
         404
     );
+}
+
+#[test]
+fn files_of_the_operator_are_sent_once_and_in_parts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("film.txt");
+    std::fs::write(&path, "0123456789").expect("a file");
+    let file = std::fs::File::open(&path).expect("it is there");
+    // 2015-10-21T07:28:00.9Z.
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(1_445_412_480_900);
+    file.set_modified(time).expect("a time");
+    let site = Site::start_with(&["--serve-files-from", &folder.path().display().to_string()]);
+    let ask = |method: &str, headers: &[(&str, &str)]| {
+        let answer = site.server.send(method, "/film.txt", headers, None);
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        (answer, text)
+    };
+    let (first, text) = ask("GET", &[]);
+    assert_eq!((first.status, text.as_str()), (200, "0123456789"));
+    let then = "Wed, 21 Oct 2015 07:28:00 GMT";
+    assert_eq!(first.header("last-modified"), Some(then));
+    assert_eq!(first.header("accept-ranges"), Some("bytes"));
+    let tag = first.header("etag").expect("a tag").to_owned();
+    let other = "Wed, 21 Oct 2015 07:27:59 GMT";
+    for (headers, status, expected) in [
+        (&[("if-none-match", tag.as_str())][..], 304, ""),
+        (&[("if-none-match", "\"other\"")], 200, "0123456789"),
+        (&[("if-modified-since", then)], 304, ""),
+        (&[("if-modified-since", other)], 200, "0123456789"),
+        (&[("if-modified-since", "never")], 200, "0123456789"),
+        // The tag counts, not the time.
+        (
+            &[("if-none-match", "\"other\""), ("if-modified-since", then)],
+            200,
+            "0123456789",
+        ),
+        (
+            &[("if-match", tag.as_str()), ("if-unmodified-since", other)],
+            200,
+            "0123456789",
+        ),
+        (&[("range", "bytes=2-4")], 206, "234"),
+        (&[("range", "bytes=-3")], 206, "789"),
+        (&[("range", "bytes=8-100")], 206, "89"),
+        (&[("range", "bytes=0-1,4-5")], 200, "0123456789"),
+        (
+            &[("range", "bytes=2-4"), ("if-range", tag.as_str())],
+            206,
+            "234",
+        ),
+        (&[("range", "bytes=2-4"), ("if-range", then)], 206, "234"),
+        (
+            &[("range", "bytes=2-4"), ("if-range", other)],
+            200,
+            "0123456789",
+        ),
+    ] {
+        let (answer, text) = ask("GET", headers);
+        assert_eq!(
+            (answer.status, text.as_str()),
+            (status, expected),
+            "{headers:?}"
+        );
+        assert_eq!(answer.header("etag"), Some(tag.as_str()), "{headers:?}");
+    }
+    let (part, _) = ask("GET", &[("range", "bytes=2-4")]);
+    assert_eq!(part.header("content-range"), Some("bytes 2-4/10"));
+    assert_eq!(part.header("content-length"), Some("3"));
+    for (headers, status, code) in [
+        (&[("range", "bytes=10-")][..], 416, "bad_range"),
+        (&[("if-match", "\"other\"")], 412, "precondition_failed"),
+        (
+            &[("if-unmodified-since", other)],
+            412,
+            "precondition_failed",
+        ),
+    ] {
+        let (answer, _) = ask("GET", headers);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (status, code),
+            "{headers:?}"
+        );
+    }
+    let (nowhere, _) = ask("GET", &[("range", "bytes=10-")]);
+    assert_eq!(nowhere.header("content-range"), Some("bytes */10"));
+    // What is only described has no parts.
+    let (head, _) = ask("HEAD", &[("range", "bytes=2-4")]);
+    assert_eq!(
+        (head.status, head.header("content-length")),
+        (200, Some("10"))
+    );
+    let (head, _) = ask("HEAD", &[("if-none-match", &tag)]);
+    assert_eq!(head.status, 304);
+    // Another content has another tag, whatever its length and the second of its time.
+    std::fs::write(&path, "9876543210").expect("a file");
+    let (changed, _) = ask("GET", &[("if-none-match", &tag)]);
+    assert_eq!(changed.status, 200);
+    // Times that no header can have.
+    for time in [
+        std::time::UNIX_EPOCH - std::time::Duration::from_secs(7),
+        std::time::SystemTime::now() + std::time::Duration::from_secs(1 << 36),
+    ] {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .expect("it is there");
+        file.set_modified(time).expect("a time");
+        let (answer, _) = ask("GET", &[("if-modified-since", then)]);
+        assert_eq!((answer.status, answer.header("last-modified")), (200, None));
+        assert!(answer.header("etag").is_some());
+    }
 }
 
 #[test]
