@@ -134,6 +134,35 @@ fn a_flag_that_a_configuration_has_twice_is_refused() {
 }
 
 #[test]
+fn a_configuration_has_the_flags_of_all_commands_too() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let file = scratch.path().join("server.json");
+    let text = r#"{"max-runs": 7, "log-format": "pretty", "ca-file": "/nowhere/ca.pem"}"#;
+    std::fs::write(&file, text).expect("writes");
+    let file = file.to_str().expect("a name in UTF-8");
+    let start = ["--ws-dir", "ws", "--print-config", "--config", file];
+    // What stands before the command is the value of a flag, not the command.
+    for before in [&["serve"][..], &["--color", "never", "-q", "serve"]] {
+        let (code, stdout, stderr) = mixer(&[before, &start].concat());
+        assert_eq!(code, 0, "{before:?}: {stderr}");
+        let shown: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+        for (flag, value) in [
+            ("max-runs", "7"),
+            ("log-format", "pretty"),
+            ("ca-file", "/nowhere/ca.pem"),
+        ] {
+            let expected = serde_json::json!({"from": "file", "value": value});
+            assert_eq!(shown[flag], expected, "{before:?}: {stdout}");
+        }
+    }
+    let (code, _, stderr) = mixer(&["serve", "--ws-dir", "ws", "--config", file]);
+    assert!(
+        code == 3 && stderr.contains("--ca-file /nowhere/ca.pem: "),
+        "{code} {stderr}"
+    );
+}
+
+#[test]
 fn a_home_that_is_none_costs_time_only() {
     let evaluated = |variable: &str| {
         Command::new(env!("CARGO_BIN_EXE_mixer"))

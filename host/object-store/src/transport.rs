@@ -9,11 +9,10 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Time to connect.
@@ -61,11 +60,8 @@ pub struct Transport {
 impl Transport {
     pub fn new(settings: Settings) -> Result<Transport> {
         let unusable = |what: &str| StoreError::Unreachable(what.to_owned());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+        let tls = mix_trust::client_config()
             .map_err(|error| unusable(&error.to_string()))?
-            .with_webpki_roots()
             .with_no_client_auth();
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
@@ -260,6 +256,7 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A store that answers every request with these bytes, and then says nothing more; the number

@@ -4,12 +4,11 @@
 
 use http::Uri;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use mix_address_rules::is_this_machine;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Why there is no text.
@@ -41,17 +40,13 @@ pub enum DownloadError {
 /// A client of the host itself, for `https` and `http`.
 pub type Client<Body> = legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
-/// A client that trusts the roots of Mozilla.
+/// A client that trusts whom the process trusts.
 pub fn client<Body>() -> Result<Client<Body>, rustls::Error>
 where
     Body: http_body::Body + Send + 'static,
     Body::Data: Send,
 {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_webpki_roots()
-        .with_no_client_auth();
+    let tls = mix_trust::client_config()?.with_no_client_auth();
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()

@@ -21,6 +21,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Time for runs to end after the signal to stop.
 const FAREWELL: Duration = Duration::from_secs(30);
 
+/// Time after that for what is written last: the activity log, spans, the checkpoints of records. Nothing
+/// acknowledged is lost without them, so a server does not hang on what they wait for.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
 /// Time for the headers of a request.
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
 
@@ -202,11 +206,25 @@ pub(crate) fn accept(
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!("some runs did not end in time");
         }
-        server.activities.written().await;
-        if let Some(telemetry) = server.telemetry.get() {
-            telemetry.sent().await;
+        let logged = async {
+            let sent = async {
+                if let Some(telemetry) = server.telemetry.get() {
+                    telemetry.sent().await;
+                }
+            };
+            tokio::join!(server.activities.written(), sent);
+        };
+        // A collector that says nothing takes no time from the records.
+        if tokio::time::timeout(LAST_WRITES / 2, logged).await.is_err() {
+            tracing::warn!("the last activities or spans were not written in time");
         }
-        server.assembly.flush().await;
+        let flushed = server.assembly.flush();
+        if tokio::time::timeout(LAST_WRITES / 2, flushed)
+            .await
+            .is_err()
+        {
+            tracing::warn!("some databases had no checkpoint: their next start reads more");
+        }
         Ok(())
     })
 }

@@ -23,7 +23,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 
 /// Time of the last messages, when the server stops.
-const LAST_LIMIT: Duration = Duration::from_secs(5);
+const LAST_LIMIT: Duration = Duration::from_secs(2);
 
 /// Most bytes of an answer that are read.
 const ANSWER: usize = 64 << 10;

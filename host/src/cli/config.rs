@@ -5,12 +5,14 @@
 
 use super::Exit;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use mix_value::escjson;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::path::Path;
 
+/// The command that has a configuration.
+const SERVE: &str = "serve";
 /// The flag that names the file.
 const FLAG: &str = "config";
 /// Its environment variable.
@@ -18,17 +20,52 @@ const VARIABLE: &str = "MIXER_CONFIG";
 /// Flags whose values are not shown.
 const SECRET: [&str; 2] = ["secrets-key", "http-proxy"];
 
+/// The flags that a configuration may have: those of `mixer serve`, and those of all commands.
+pub struct Flags {
+    of_all: Vec<Arg>,
+    of_server: Vec<Arg>,
+}
+
+impl Flags {
+    /// Those of the commands of `mixer`.
+    pub fn of(mixer: &Command) -> Flags {
+        let flags = |command: &Command| command.get_arguments().cloned().collect();
+        Flags {
+            of_all: flags(mixer),
+            of_server: mixer.find_subcommand(SERVE).map(flags).unwrap_or_default(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arg> {
+        self.of_server.iter().chain(&self.of_all)
+    }
+
+    /// Whether the command is the one that has a configuration. The value of a flag before it is no command.
+    fn mean_server(&self, arguments: &[OsString]) -> bool {
+        let mut arguments = arguments.iter().skip(1).map(|one| one.to_string_lossy());
+        while let Some(argument) = arguments.next() {
+            if !argument.starts_with('-') {
+                return argument == SERVE;
+            }
+            let name = argument.strip_prefix("--").unwrap_or_default();
+            let named = self
+                .of_all
+                .iter()
+                .find(|flag| flag.get_long() == Some(name));
+            if named.is_some_and(|flag| flag.get_action().takes_values()) {
+                arguments.next();
+            }
+        }
+        false
+    }
+}
+
 /// The arguments with what the configuration file adds, and the names that it decided.
 pub fn with_file(
     arguments: Vec<OsString>,
-    serve: &Command,
+    flags: &Flags,
 ) -> Result<(Vec<OsString>, Vec<String>), Exit> {
-    let is_serve = arguments
-        .iter()
-        .skip(1)
-        .find(|argument| !argument.to_string_lossy().starts_with('-'))
-        .is_some_and(|command| command == "serve");
-    let Some(path) = given(&arguments).filter(|_| is_serve) else {
+    let Some(path) = given(&arguments).filter(|_| flags.mean_server(&arguments)) else {
         return Ok((arguments, Vec::new()));
     };
     let shown = Path::new(&path).display().to_string();
@@ -47,9 +84,9 @@ pub fn with_file(
     let mut arguments = arguments;
     let mut decided = Vec::new();
     for (name, value) in members {
-        let known = serve
-            .get_arguments()
-            .find(|argument| argument.get_long() == Some(name.as_str()));
+        let known = flags
+            .all()
+            .find(|flag| flag.get_long() == Some(name.as_str()));
         let Some(known) = known.filter(|_| name != FLAG) else {
             return Err(Exit::usage(format!(
                 "--config {shown}: there is no flag {name:?}"
@@ -118,9 +155,9 @@ fn is_given(arguments: &[OsString], name: &str) -> bool {
 }
 
 /// Every flag with its values and where they come from, as JSON.
-pub fn print(serve: &Command, matches: &ArgMatches, decided: &[String]) -> String {
+pub fn print(flags: &Flags, matches: &ArgMatches, decided: &[String]) -> String {
     let mut all = Map::new();
-    for argument in serve.get_arguments() {
+    for argument in flags.all() {
         let Some(name) = argument.get_long() else {
             continue;
         };

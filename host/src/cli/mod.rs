@@ -32,6 +32,8 @@ mod wasm;
 pub use exit::Exit;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use mix_trust::TrustError;
+use std::path::{Path, PathBuf};
 
 /// Examples below the help.
 const EXAMPLES: &str = "\
@@ -61,6 +63,9 @@ pub struct Cli {
     /// Colours in messages.
     #[arg(long, global = true, value_enum, default_value = "auto")]
     color: Color,
+    /// Authorities that vouch for servers beside those that are built in: certificates (PEM), one or several.
+    #[arg(long, global = true, value_name = "FILE", env = "MIXER_CA_FILE")]
+    ca_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -129,11 +134,8 @@ enum Command {
 /// Runs the program; the result is its exit code.
 pub fn main() -> u8 {
     let command = Cli::command();
-    let serve = command
-        .find_subcommand("serve")
-        .cloned()
-        .unwrap_or_default();
-    let (arguments, decided) = match config::with_file(std::env::args_os().collect(), &serve) {
+    let flags = config::Flags::of(&command);
+    let (arguments, decided) = match config::with_file(std::env::args_os().collect(), &flags) {
         Ok(found) => found,
         Err(exit) => return exit.report(),
     };
@@ -148,9 +150,14 @@ pub fn main() -> u8 {
     if let (Command::Serve(wanted), Some((_, found))) = (&cli.command, matches.subcommand())
         && wanted.prints_config()
     {
-        return code_of(output::line(config::print(&serve, found, &decided)));
+        return code_of(output::line(config::print(&flags, found, &decided)));
     }
     logging::start(cli.log_format, cli.quiet, cli.verbose, cli.color);
+    if let Some(file) = &cli.ca_file
+        && let Err(exit) = trust(file)
+    {
+        return exit.report();
+    }
     let done = match cli.command {
         Command::Serve(command) => command.execute(),
         Command::Run(command) => command.execute(),
@@ -172,6 +179,21 @@ pub fn main() -> u8 {
         Command::Codec(command) => command.execute(),
     };
     code_of(done)
+}
+
+/// Trusts the authorities of a file as well.
+fn trust(file: &Path) -> Result<(), Exit> {
+    let shown = file.display();
+    let added = mix_trust::add_file(file);
+    let added = added.map_err(|error| {
+        let message = format!("--ca-file {shown}: {error}");
+        match error {
+            TrustError::Unreadable(_) => Exit::io(message),
+            _ => Exit::usage(message),
+        }
+    })?;
+    tracing::debug!(file = %shown, added, "further authorities are trusted");
+    Ok(())
 }
 
 fn code_of(done: Result<(), Exit>) -> u8 {

@@ -17,6 +17,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Time for threads to end when everything else has.
+const LAST_THREADS: Duration = Duration::from_millis(500);
+
 /// Serves workspaces over HTTP.
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -376,7 +379,7 @@ impl Serve {
             files,
             egress_per_hour: self.ws_egress_limit.unwrap_or(0),
         };
-        runtime.block_on(async {
+        let served = runtime.block_on(async {
             let assembly = self.guests.assemble_with(None, Some(of_server)).await?;
             mix_server::serve(assembly, options, |url| {
                 // A closed standard output is no reason to stop serving.
@@ -384,6 +387,9 @@ impl Serve {
             })
             .await
             .map_err(|error| Exit::io(format!("{error:#}")))
-        })
+        });
+        // What did not end in the time it had, such as the look-up of a name, ends with the process.
+        runtime.shutdown_timeout(LAST_THREADS);
+        served
     }
 }

@@ -23,7 +23,7 @@ use crate::outbound::hosts::Hosts;
 use crate::outbound::resolver::{GuardedResolver, PeerChecked, Refused};
 use crate::outbound::traffic::{Traffic, counted};
 use http_body_util::BodyExt;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -57,7 +57,7 @@ pub struct Outbound {
     proxy: Option<Proxy>,
     own: Arc<RwLock<Vec<SocketAddr>>>,
     client: Mutex<Option<(Instant, HttpClient)>>,
-    /// Who vouches for servers, if not the roots of Mozilla.
+    /// Who vouches for servers, if not those whom the process trusts.
     roots: Option<Arc<rustls::RootCertStore>>,
 }
 
@@ -133,14 +133,8 @@ impl Outbound {
     }
 
     fn tls(&self, identity: Option<Identity>) -> Result<rustls::ClientConfig, Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|_| Error::TlsProtocolError)?;
-        let config = match &self.roots {
-            Some(roots) => config.with_root_certificates(roots.clone()),
-            None => config.with_webpki_roots(),
-        };
+        let roots = self.roots.clone().unwrap_or_else(mix_trust::roots);
+        let config = mix_trust::client_config_of(roots).map_err(|_| Error::TlsProtocolError)?;
         match identity {
             None => Ok(config.with_no_client_auth()),
             Some(Identity { chain, key }) => config
@@ -243,7 +237,8 @@ fn translate(error: hyper_util::client::legacy::Error) -> Error {
                 },
             };
         }
-        if at.is::<rustls::Error>() {
+        if let Some(reason) = at.downcast_ref::<rustls::Error>() {
+            tracing::info!(%reason, "no TLS connection to the server that is asked");
             return Error::TlsCertificateError;
         }
         if let Some(http) = at.downcast_ref::<hyper::Error>() {

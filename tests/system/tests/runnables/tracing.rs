@@ -121,6 +121,22 @@ fn the_last_spans_are_sent_before_a_server_ends() {
 }
 
 #[test]
+fn a_collector_that_says_nothing_does_not_keep_a_server_that_stops() {
+    // Connections are taken by the system; nobody answers on them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let origin = format!("http://{}", silent.local_addr().expect("an address"));
+    let scratch = tempfile::tempdir().expect("a folder");
+    let server = Server::mixer(scratch.path(), &["--otlp-endpoint", &origin]);
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let asked = server.send("GET", "/v1/health", &[("traceparent", &parent)], None);
+    assert_eq!(asked.status, 200);
+    let start = std::time::Instant::now();
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    assert!(start.elapsed() < std::time::Duration::from_secs(4));
+}
+
+#[test]
 fn spans_that_nobody_takes_are_counted() {
     let nobody = format!("http://127.0.0.1:{}", Server::free_port());
     let scratch = tempfile::tempdir().expect("a folder");
