@@ -36,6 +36,9 @@ pub struct Manifest {
     pub needs: Vec<Need>,
 }
 
+/// What a plugin can need.
+const KINDS: &str = "http, http:HOST, folder, env:NAME";
+
 /// Something beyond its own memory that a plugin works with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -57,9 +60,7 @@ impl FromStr for Need {
             None if text == "folder" => Ok(Need::Folder),
             Some(("http", host)) => Ok(Need::Http(Some(host.parse()?))),
             Some(("env", name)) if is_variable(name) => Ok(Need::Variable(name.to_owned())),
-            _ => Err(format!(
-                "{text:?} is none of http, http:HOST, folder, env:NAME"
-            )),
+            _ => Err(format!("{text:?} is none of {KINDS}")),
         }
     }
 }
@@ -281,21 +282,37 @@ impl Grant {
                     grant.limits.calls =
                         Some(calls.ok_or_else(|| format!("{value:?} is no number of calls"))?);
                 }
-                _ => grant.needs.push(part.parse()?),
+                _ => grant.needs.push(part.parse().map_err(|error: String| {
+                    // A grant may say more than a need.
+                    match error.ends_with(KINDS) {
+                        true => format!("{error}, memory:SIZE, time:D, calls:N"),
+                        false => error,
+                    }
+                })?),
             }
         }
         Ok(grant)
     }
 }
 
-/// What a plugin gets: all that it needs, or an error that names the first thing missing.
+/// What a plugin gets: all that it needs, or an error that names what is missing.
 pub fn allow(name: &str, manifest: &Manifest, grants: &[Grant]) -> Result<Allowance> {
     let mine: Vec<&Grant> = grants.iter().filter(|grant| grant.plugin == name).collect();
     let mut allowance = Allowance::default();
-    for need in &manifest.needs {
-        if !mine.iter().any(|grant| grant.gives(need)) {
-            bail!("it needs {need}, which is not granted: add --grant {name}={need}");
+    let is_granted = |need: &Need| mine.iter().any(|grant| grant.gives(need));
+    let missing: Vec<String> = (manifest.needs.iter())
+        .filter(|need| !is_granted(need))
+        .map(Need::to_string)
+        .collect();
+    match &missing[..] {
+        [] => {}
+        [one] => bail!("it needs {one}, which is not granted: add --grant {name}={one}"),
+        several => {
+            let all = several.join(",");
+            bail!("it needs {all}, which are not granted: add --grant {name}={all}");
         }
+    }
+    for need in &manifest.needs {
         match need {
             Need::Http(Some(host)) => allowance.http.get_or_insert_default().add(host.clone()),
             // Any host will do, so it is the operator who says which.
@@ -370,6 +387,30 @@ mod tests {
         for length in 0..outer.len() {
             let _ = Manifest::of(&outer[..length]);
         }
+    }
+
+    #[test]
+    fn all_that_is_missing_is_said_at_once() {
+        let manifest = Manifest {
+            name: None,
+            version: None,
+            needs: vec![
+                Need::Folder,
+                Need::Variable("REGION".to_owned()),
+                Need::Http(None),
+            ],
+        };
+        let refused = |grants: &[Grant]| allow("words", &manifest, grants).unwrap_err().to_string();
+        let all = "it needs folder,env:REGION,http, which are not granted: add --grant words=folder,env:REGION,http";
+        assert_eq!(refused(&[]), all);
+        let one = "it needs http, which is not granted: add --grant words=http";
+        assert_eq!(refused(&[grant("words=folder,env:REGION").unwrap()]), one);
+        // A grant may say more than a need.
+        let wrong = grant("words=magic").unwrap_err();
+        assert!(
+            wrong.ends_with("env:NAME, memory:SIZE, time:D, calls:N"),
+            "{wrong}"
+        );
     }
 
     #[test]
