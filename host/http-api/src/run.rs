@@ -99,6 +99,16 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
+    /// What an error with that code says of the whole run; none: it is one of the program.
+    pub fn of_code(code: &str) -> Option<RunOutcome> {
+        match code {
+            "RT_TIMEOUT" => Some(RunOutcome::TimedOut),
+            "RT_MEMORY" => Some(RunOutcome::OutOfMemory),
+            "RT_INTERNAL" => Some(RunOutcome::Internal),
+            _ => None,
+        }
+    }
+
     /// The failure that the outcome is, `None` for an output.
     pub fn error(&self, agent: &str) -> Option<ApiError> {
         let text = |value: &str| Value::String(Arc::from(value));
@@ -109,6 +119,9 @@ impl RunOutcome {
                 message,
                 stack,
             } => {
+                if let Some(outcome) = RunOutcome::of_code(code) {
+                    return outcome.error(agent);
+                }
                 let error = ApiError::new(
                     500,
                     "agent_error",

@@ -481,10 +481,10 @@ fn translate_issue(issue: Issue, run: &AgentRun, shows_stack: bool) -> RunOutcom
         "{}",
         issue.message
     );
+    if let Some(outcome) = RunOutcome::of_code(&issue.code) {
+        return outcome;
+    }
     match issue.code.as_str() {
-        "RT_TIMEOUT" => RunOutcome::TimedOut,
-        "RT_MEMORY" => RunOutcome::OutOfMemory,
-        "RT_INTERNAL" => RunOutcome::Internal,
         "RT_PARAM" if issue.mix_stack.is_empty() => RunOutcome::BadParameters(issue.message),
         _ => RunOutcome::Failed {
             code: issue.code,

@@ -582,7 +582,7 @@ module end
         let (status, body) = server.post("/v1/ws/local/app/grows/agent/grows/run", &params);
         let answer = String::from_utf8_lossy(&body).into_owned();
         assert!(
-            status == 500 && answer.contains("RT_MEMORY"),
+            status == 500 && answer.contains("agent_memory"),
             "{what}: {answer}"
         );
     }

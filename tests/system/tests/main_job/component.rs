@@ -716,14 +716,14 @@ fn what_a_stock_host_answers_otherwise_is_known() {
         code("GET", &format!("{APP}/agent/fine/run?async=true")),
         expected(401, "unauthenticated")
     );
-    // What would be more than an instance may have ends the instance; the next request finds another one.
+    // More than an instance may have: the program is told, as any host does.
     let run = |server: &Server, agent: &str| {
         let path = format!("{APP}/agent/{agent}/run");
         let answer = server.send("POST", &path, &[], Some((JSON, r#"{"name":"x"}"#)));
         (answer.status, answer.code())
     };
     assert_eq!(run(&both.mixer, "hoard"), expected(500, "agent_memory"));
-    assert_eq!(run(&both.component, "hoard"), expected(500, ""));
+    assert_eq!(run(&both.component, "hoard"), expected(500, "agent_memory"));
     assert_eq!(run(&both.component, "fine").0, 200);
     // How long the head of a request may be is the host's to say.
     let long = format!("{APP}/query?query={}", "n%20%26%26%20".repeat(2_000));
