@@ -10,6 +10,8 @@ use std::process::Command;
 mod component;
 #[path = "main_job/snapshots.rs"]
 mod snapshots;
+#[path = "main_job/stock_host.rs"]
+mod stock_host;
 
 use mix_system_tests::{Server, Sink, install, repository, response_json, run_mixer};
 use serde_json::{Value, json};

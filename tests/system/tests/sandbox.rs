@@ -1,16 +1,17 @@
 //! What a plugin cannot reach: files beside its folder, addresses, hosts and variables that it was
 //! not given, more memory, time and calls than its limits; and streams that do not end as they should.
 
+use mix_system_tests::{Finished, components, declared, repository, response_json, run_mixer};
+use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mix_system_tests::{
-    Finished, Server, components, declared, mixer, repository, response_json, run_mixer,
-};
-use serde_json::{Value, json};
+#[path = "sandbox/composed.rs"]
+mod composed;
+#[path = "sandbox/streams.rs"]
+mod streams;
 
 fn program(name: &str) -> String {
     let folder = repository().join("tests/system/programs/escapes");
@@ -346,47 +347,6 @@ fn the_name_of_a_plugin_is_no_path() {
     assert!(folders[0].join("own.txt").exists());
 }
 
-/// A composed component with the plugin in it, under a host that keeps nothing from it.
-struct Composed {
-    escapes: Escapes,
-    server: Server,
-}
-
-impl Composed {
-    fn needing(needs: &[&str], grant: &[&str]) -> Composed {
-        let escapes = Escapes::needing(needs);
-        let component = escapes.folder.path().join("app.wasm");
-        let done = escapes.compose(&component, grant);
-        assert_eq!(done.code, 0, "{}", done.stderr);
-        std::fs::create_dir_all(escapes.ws_dir()).expect("a folder");
-        let outside = escapes.folder.path().join("outside");
-        std::fs::create_dir(&outside).expect("a folder");
-        std::fs::write(outside.join("secret.txt"), "secret").expect("a file");
-        let port = Server::free_port();
-        let mut command = Command::new(mixer().with_file_name("stock-wasmtime"));
-        command.args(["serve", "-S", "cli", "-S", "inherit-network"]);
-        command.args(["-S", "allow-ip-name-lookup"]);
-        command.args(["--env", "REGION=north", "--env", "REGIONS=all"]);
-        command.args(["--env", "TOKEN=secret", "--env", "EMPTY="]);
-        command.args(["--addr", &format!("127.0.0.1:{port}")]);
-        for (folder, name) in [(escapes.ws_dir(), "/ws"), (outside, "/outside")] {
-            let mount = format!("{}::{name}", folder.display());
-            command.args(["--dir", &mount]);
-        }
-        command.arg(component).stderr(Stdio::null());
-        let server = Server::command(command, port);
-        Composed { escapes, server }
-    }
-
-    fn tries(&self, tries: &[(&str, &str)]) -> Vec<Value> {
-        let params = json!({ "tries": tries }).to_string();
-        let path = "/v1/ws/local/app/escapes/agent/tries/run";
-        let (status, body) = self.server.post(path, &params);
-        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
-        response_json(&body).as_array().expect("a list").clone()
-    }
-}
-
 impl Escapes {
     /// `mixer compose` of the program with the plugin.
     fn compose(&self, component: &Path, more: &[&str]) -> Finished {
@@ -397,84 +357,6 @@ impl Escapes {
         let program = program("escapes.mix");
         let first = ["compose", &program, "--plugin", &plugin, "-o", &component];
         run_mixer(first.into_iter().chain(more.iter().copied()))
-    }
-}
-
-#[test]
-fn a_composed_plugin_has_what_it_was_granted_and_nothing_else() {
-    let (port, count) = listener();
-    let (here, url) = (
-        format!("127.0.0.1:{port}"),
-        format!("http://127.0.0.1:{port}/"),
-    );
-    let outside = [
-        ("list", "/ws"),
-        ("list", "/outside"),
-        ("read", "/outside/secret.txt"),
-        ("write", "/ws/x"),
-        ("list", "/"),
-        ("list", "."),
-        ("connect", &here),
-        ("send", &here),
-        ("lookup", "localhost:80"),
-    ];
-    let composed = Composed::needing(&[], &[]);
-    for (outcome, (what, on)) in composed.tries(&outside).iter().zip(outside) {
-        assert_refused(outcome, &format!("{what} {on}"));
-    }
-    let left = composed.tries(&[("variables", ""), ("request", &url)]);
-    assert_eq!(left[0], json!({"ok": {}}));
-    assert_denied(&left[1], "HttpRequestDenied");
-    assert_eq!(count.load(Ordering::SeqCst), 0);
-
-    let grant = ["--grant", "escapes=http,env:REGION,env:EMPTY"];
-    let composed = Composed::needing(&["http", "env:REGION", "env:EMPTY"], &grant);
-    for (outcome, (what, on)) in composed.tries(&outside).iter().zip(outside) {
-        assert_refused(outcome, &format!("{what} {on}"));
-    }
-    assert_eq!(count.load(Ordering::SeqCst), 0);
-    for _ in 0..3 {
-        let given = composed.tries(&[("variables", ""), ("request", &url)]);
-        assert_eq!(given[0], json!({"ok": {"REGION": "north", "EMPTY": ""}}));
-        assert_eq!(given[1], json!({"ok": 204}));
-    }
-    assert_eq!(count.load(Ordering::SeqCst), 3);
-
-    let component = composed.escapes.folder.path().join("app.wasm");
-    let about = run_mixer(["inspect".as_ref(), component.as_os_str()]);
-    for part in [
-        "needs http, env:REGION, env:EMPTY, granted http, env:REGION, env:EMPTY",
-        "cut off from the host but for what it was granted: ",
-        "wasi:filesystem/preopens@",
-    ] {
-        assert!(about.stdout.contains(part), "{part}: {}", about.stdout);
-    }
-}
-
-#[test]
-fn what_a_composed_plugin_cannot_have_is_refused_when_it_is_composed() {
-    for (needs, grant, part) in [
-        (&["http"][..], &[][..], "--grant escapes=http"),
-        (
-            &["env:KEY"],
-            &["--grant", "escapes=env:OTHER"],
-            "--grant escapes=env:KEY",
-        ),
-        (&["http"], &["--grant", "escapes=http:a.org"], "one host"),
-        (
-            &["folder"],
-            &["--grant", "escapes=folder"],
-            "folder of its own",
-        ),
-        (&[], &["--grant", "escapes=time:1s"], "limits"),
-        (&[], &["--grant", "nobody=http"], "no plugin nobody"),
-    ] {
-        let escapes = Escapes::needing(needs);
-        let component = escapes.folder.path().join("app.wasm");
-        let done = escapes.compose(&component, grant);
-        assert_eq!(done.code, 1, "{}", done.stderr);
-        assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
-        assert!(!component.exists());
     }
 }
 
@@ -623,114 +505,4 @@ fn a_host_that_is_not_granted_is_named() {
         shown.contains("needs http:api.example.com: refused"),
         "{shown}"
     );
-}
-
-fn hostile() -> String {
-    let plugin = components().join("mix_test_plugin_hostile.wasm");
-    plugin.display().to_string()
-}
-
-fn streams(what: &str, dropped: bool, more: &[&str]) -> Finished {
-    let params = json!({"what": what, "dropped": dropped}).to_string();
-    let file = program("streams.mix");
-    let first = ["run", &file, "streams", "--plugin", &hostile(), "--params"];
-    let first = first.into_iter().chain([params.as_str()]);
-    run_mixer(first.chain(more.iter().copied()))
-}
-
-#[test]
-fn a_stream_that_breaks_ends_its_reader_only() {
-    for (what, code) in [
-        ("trap", "ERR_INTERNAL: "),
-        ("garbage", "ERR_INTERNAL: "),
-        ("flood", "ERR_TOO_LARGE: "),
-    ] {
-        let done = streams(what, false, &[]);
-        assert_eq!(done.code, 0, "{what}: {}", done.stderr);
-        let output = response_json(done.stdout.as_bytes());
-        assert_eq!(output["of"]["first"], 1, "{what}");
-        let rest = output["of"]["rest"].as_str().unwrap_or_default();
-        assert!(rest.starts_with(code), "{what}: {output}");
-        assert_eq!(output["then"], "still here", "{what}");
-    }
-}
-
-#[test]
-fn an_endless_stream_ends_with_the_run() {
-    let done = streams("babble", false, &["--timeout", "2s"]);
-    assert_eq!(done.code, 124, "{}{}", done.stdout, done.stderr);
-}
-
-#[test]
-fn a_stream_that_is_dropped_is_let_go() {
-    for what in ["trap", "garbage", "babble"] {
-        let done = streams(what, true, &[]);
-        assert_eq!(done.code, 0, "{what}: {}", done.stderr);
-        let output = response_json(done.stdout.as_bytes());
-        assert_eq!(output["of"], json!({"first": 1}), "{what}");
-        assert_eq!(output["then"], "still here", "{what}");
-    }
-    // One that works on for nobody is ended with the run at the latest.
-    let done = streams("spins", true, &["--timeout", "5s"]);
-    assert!(
-        done.code == 0 || done.code == 124,
-        "{}{}",
-        done.stdout,
-        done.stderr
-    );
-}
-
-#[test]
-fn memory_and_calls_of_a_plugin_are_bounded() {
-    let hostile = hostile();
-    let survives = |what: &str, grant: &str| {
-        let folder = repository().join("tests/system/programs");
-        let params = json!({ "what": what }).to_string();
-        let done = run_mixer([
-            "run",
-            &folder.join("hostile").display().to_string(),
-            "survives",
-            "--plugin",
-            &hostile,
-            "--params",
-            &params,
-            "--grant",
-            grant,
-        ]);
-        assert_eq!(done.code, 0, "{}", done.stderr);
-        response_json(done.stdout.as_bytes())
-    };
-    // Its reply has 65 MiB: it can be made in one limit, and not in the other.
-    for (limit, part) in [
-        ("memory:256MiB,time:1m", "larger than"),
-        ("memory:64MiB,time:1m", "ran out of memory in"),
-    ] {
-        let output = survives("flood", &format!("mix_test_plugin_hostile={limit}"));
-        let caught = output["caught"].as_str().unwrap_or_default();
-        assert!(
-            caught.starts_with("ERR_TOO_LARGE: ") && caught.contains(part),
-            "{output}"
-        );
-        assert_eq!(output["then"], "still here");
-    }
-    for (limit, places) in [("calls:1", 1), ("calls:3", 3)] {
-        let grant = format!("mix_test_plugin_hostile={limit}");
-        let params = json!({ "many": places }).to_string();
-        let done = run_mixer([
-            "run",
-            &program("calls.mix"),
-            "calls",
-            "--plugin",
-            &hostile,
-            "--params",
-            &params,
-            "--grant",
-            &grant,
-        ]);
-        assert_eq!(done.code, 0, "{}", done.stderr);
-        let text = response_json(done.stdout.as_bytes());
-        let text = text.as_str().unwrap_or_default();
-        let expected = format!("ERR_TOO_LARGE: {places} functions of plugin");
-        assert!(text.starts_with(&expected), "{text}");
-    }
 }
