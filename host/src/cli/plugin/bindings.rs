@@ -7,6 +7,7 @@ use super::load;
 use crate::cli::Exit;
 use crate::cli::output;
 use clap::Args;
+use mix_compiler::syntax::lexer::KEYWORDS;
 use mix_compiler::{CompileOptions, SourceFile};
 use mix_runtime::bindings::Function;
 use mix_runtime::plugin::PluginCode;
@@ -41,6 +42,9 @@ impl Bindings {
     }
 }
 
+/// What the line of a documentation begins with that says the type.
+const TYPE: &str = "Type:";
+
 /// The parts of `$family_verb`.
 pub struct Name<'a> {
     /// Name of the module.
@@ -62,11 +66,10 @@ pub fn type_of(function: &Function) -> (String, String) {
     let (types, doc): (Vec<&str>, Vec<&str>) = function
         .doc
         .lines()
-        .map(str::trim)
-        .partition(|line| line.starts_with("Type:"));
-    let doc = doc.join("\n").trim().to_owned();
+        .partition(|line| line.trim_start().starts_with(TYPE));
+    let doc = without_margin(&doc);
     match types.first() {
-        Some(line) => (line["Type:".len()..].trim().to_owned(), doc),
+        Some(line) => (line.trim()[TYPE.len()..].trim().to_owned(), doc),
         None => {
             let parameters = match function.params {
                 0 => "null".to_owned(),
@@ -75,6 +78,19 @@ pub fn type_of(function: &Function) -> (String, String) {
             (format!("{parameters} -> data"), doc)
         }
     }
+}
+
+/// Lines without the blanks that all of them begin with (what stands behind `///` begins with one): the
+/// indentation of code remains.
+fn without_margin(lines: &[&str]) -> String {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let texts = lines.iter().filter(|line| !line.trim().is_empty());
+    let margin = texts.map(|line| indent(line)).min().unwrap_or(0);
+    let cut = lines
+        .iter()
+        .map(|line| line.get(margin..).unwrap_or_default().trim_end());
+    let cut: Vec<&str> = cut.collect();
+    cut.join("\n").trim_matches('\n').to_owned()
 }
 
 /// How many parameters a function of this type has: `null -> T` has none.
@@ -114,10 +130,23 @@ fn is_word(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// The name that a module or function has in Mix: a word of the language itself cannot be one, and
+/// has `_` behind it. `others` are the names beside it.
+fn defined(name: &str, others: &[&str]) -> String {
+    let mut name = name.to_owned();
+    if KEYWORDS.contains(&name.as_str()) {
+        name.push('_');
+        while others.contains(&name.as_str()) {
+            name.push('_');
+        }
+    }
+    name
+}
+
 /// The modules of a plugin, one for each family of names in it.
-pub fn modules(code: &PluginCode) -> String {
+pub fn modules(plugin: &str, offered: &[Function]) -> String {
     let mut families: BTreeMap<&str, Vec<(&str, &Function)>> = BTreeMap::new();
-    for function in &code.functions {
+    for function in offered {
         if let Some(Name { family, verb }) = Name::of(&function.name) {
             families.entry(family).or_default().push((verb, function));
         }
@@ -127,11 +156,13 @@ pub fn modules(code: &PluginCode) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
+        let module = defined(family, &[]);
         text.push_str(&format!(
-            "/// The functions of plugin {}.\nmodule {family}\n",
-            code.name
+            "/// The functions of plugin {plugin}.\nmodule {module}\n"
         ));
+        let verbs: Vec<&str> = functions.iter().map(|(verb, _)| *verb).collect();
         for (verb, function) in functions {
+            let verb = defined(verb, &verbs);
             let (of, doc) = type_of(function);
             text.push('\n');
             for line in doc.lines() {
@@ -150,7 +181,7 @@ pub fn modules(code: &PluginCode) -> String {
 
 /// [`modules`], checked by the compiler.
 pub fn compiled(code: &PluginCode) -> Result<String, Exit> {
-    let text = modules(code);
+    let text = modules(&code.name, &code.functions);
     let file = SourceFile {
         name: format!("{}.mix", code.name),
         text: text.clone().into_bytes(),
@@ -174,6 +205,62 @@ pub fn compiled(code: &PluginCode) -> Result<String, Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn function(name: &str, doc: &str) -> Function {
+        Function {
+            name: name.to_owned(),
+            params: 0,
+            waits: false,
+            doc: doc.to_owned(),
+        }
+    }
+
+    /// The text of the modules, without errors for the compiler.
+    fn modules_of(functions: &[Function]) -> String {
+        let text = modules("demo", functions);
+        let file = SourceFile::new("demo.mix".to_owned(), text.clone().into_bytes());
+        let checked = programs::check(&[file], &CompileOptions::default()).unwrap();
+        assert_eq!(checked.errors, 0, "{}", checked.text);
+        text
+    }
+
+    #[test]
+    fn words_of_the_language_have_a_sign_behind_them() {
+        let text = modules_of(&[
+            function("$demo_type", "A."),
+            function("$demo_case", "B."),
+            function("$demo_case_", "C."),
+            function("$on_end", "D."),
+            function("$import_kind", "E."),
+        ]);
+        for part in [
+            "foreign def type_ : null -> data = \"$demo_type\"",
+            "foreign def case__ : null -> data = \"$demo_case\"",
+            "foreign def case_ : null -> data = \"$demo_case_\"",
+            "foreign def end : null -> data = \"$on_end\"",
+            "module import_\n",
+            "foreign def kind : null -> data = \"$import_kind\"",
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn code_in_documentation_keeps_its_indentation() {
+        let doc = "\n Counts.\n\n ```mix\n let f = x ->\n   x + 1;  \n f(1)\n ```\n \n Type: null -> number\n";
+        let count = function("$demo_count", doc);
+        let (of, doc) = type_of(&count);
+        assert_eq!(of, "null -> number");
+        assert_eq!(doc, "Counts.\n\n```mix\nlet f = x ->\n  x + 1;\nf(1)\n```");
+        let text = modules_of(&[count]);
+        assert!(
+            text.contains("  /// let f = x ->\n  ///   x + 1;\n  /// f(1)\n"),
+            "{text}"
+        );
+        // Without a margin nothing is cut.
+        let (_, doc) = type_of(&function("$demo_count", "a\n  b\n"));
+        assert_eq!(doc, "a\n  b");
+    }
 
     #[test]
     fn parameters_are_counted() {
