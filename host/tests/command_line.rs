@@ -338,3 +338,118 @@ fn an_install_that_is_refused_makes_no_workspace() {
         assert!(!folder.path().join("ws").exists(), "{said}");
     }
 }
+
+#[test]
+fn no_command_reads_without_end() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| scratch.path().join(name).display().to_string();
+    let made = Command::new("mkfifo").arg(at("pipe")).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    std::fs::create_dir(at("folder")).expect("a folder");
+    std::fs::write(at("a.mix"), "module a(p:data) cell output = p module end").expect("writes");
+    for ending in ["mixexe", "mixlib", "wasm", "mix"] {
+        let name = at(&format!("endless.{ending}"));
+        std::os::unix::fs::symlink("/dev/zero", name).expect("links");
+    }
+    let (agent, ws, out) = (at("a.mix"), at("ws"), at("out"));
+    let place = ["--path", &at("db")].map(str::to_owned);
+    let place: Vec<&str> = place.iter().map(String::as_str).collect();
+    // `FILE` stands for what is read.
+    let commands: [&[&str]; 25] = [
+        &["check", "FILE"],
+        &["build", "FILE", "-o", &out],
+        &["install", "FILE", "--ws-dir", &ws, "--app", "a"],
+        &["run", "--params", "@FILE", &agent, "a"],
+        &["run", "--replay", "FILE", &agent, "a"],
+        &["run", "--plugin", "FILE", &agent, "a"],
+        &["run", "--family", "http=FILE", &agent, "a"],
+        &["run", "--ca-file", "FILE", &agent, "a"],
+        &["serve", "--config", "FILE"],
+        &["serve", "--ws-dir", &ws, "--secrets-key", "file:FILE"],
+        &[
+            "serve",
+            "--ws-dir",
+            &ws,
+            "--tls-certs",
+            "FILE",
+            "--tls-key",
+            "FILE",
+        ],
+        &["plugin", "check", "FILE"],
+        &["plugin", "inspect", "FILE"],
+        &["plugin", "bindings", "FILE"],
+        &["plugin", "component", "FILE", "-o", &out],
+        &["wasm", "inspect", "FILE"],
+        &["inspect", "FILE"],
+        &["disasm", "FILE"],
+        &["error-decode", "FILE"],
+        &["error-decode", &agent, "--debug", "FILE"],
+        &["db", "save", "FILE", place[0], place[1]],
+        &[
+            "db", "import", "FILE", "--format", "json", place[0], place[1],
+        ],
+        &["db", "import", "FILE", "--format", "mp", place[0], place[1]],
+        &[
+            "db", "import", "FILE", "--format", "csv", place[0], place[1],
+        ],
+        &[
+            "db", "import", "FILE", "--format", "jsonl", place[0], place[1],
+        ],
+    ];
+    let told = |command: &[&str], file: &str| {
+        let output = Command::new("timeout")
+            .args(["60", env!("CARGO_BIN_EXE_mixer")])
+            .args(command.iter().map(|one| one.replace("FILE", file)))
+            .stdin(Stdio::null())
+            .output()
+            .expect("it is started");
+        let code = output.status.code().unwrap_or(-1);
+        (code, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for command in commands {
+        // These read a value or a program at a time, and the first one is none.
+        let is_read_in_parts = matches!(command, ["db", "import", .., "jsonl", _, _])
+            || matches!(command, ["error-decode", _, "--debug", _]);
+        // Of these 2 GiB are read, which takes its time and memory.
+        let is_much = command.contains(&"json") || command.contains(&"mp");
+        if !is_much {
+            let (code, said) = told(command, "/dev/zero");
+            assert!(
+                code != 0 && code != 124 && (is_read_in_parts || said.contains("larger than")),
+                "{command:?}: {code} {said}"
+            );
+        }
+        if matches!(command, ["error-decode", _, "--debug", _]) {
+            continue;
+        }
+        let (code, said) = told(command, &at("pipe"));
+        assert!(
+            matches!(code, 2 | 3) && said.contains("it is a named pipe"),
+            "{command:?}: {code} {said}"
+        );
+        // Some commands read whole folders.
+        if matches!(command[0], "check" | "build" | "install") {
+            continue;
+        }
+        let (code, said) = told(command, &at("folder"));
+        assert!(
+            matches!(code, 2 | 3) && said.contains("it is a folder"),
+            "{command:?}: {code} {said}"
+        );
+    }
+    for ending in ["mixexe", "mixlib", "wasm", "mix"] {
+        let (code, said) = told(&["check", "FILE"], &at(&format!("endless.{ending}")));
+        assert!(
+            code == 3 && said.contains("larger than"),
+            "{ending}: {code} {said}"
+        );
+    }
+    // What a shell makes of `<(command)` is read like a file.
+    let script = format!(
+        "'{}' run '{agent}' a --params @<(echo '{{\"n\":1}}')",
+        env!("CARGO_BIN_EXE_mixer")
+    );
+    let output = Command::new("bash").args(["-c", &script]).output();
+    let output = output.expect("bash is there");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "{\"n\":1}");
+}

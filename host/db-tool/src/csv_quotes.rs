@@ -27,7 +27,12 @@ pub(crate) struct Quotes<R> {
     /// The line in which the present cell began.
     opened: u64,
     is_first: bool,
+    /// Bytes of the present record.
+    length: u64,
 }
+
+/// Longest record: the reader of the cells keeps all of one.
+const LONGEST: u64 = 128 << 20;
 
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -40,10 +45,19 @@ impl<R: Read> Quotes<R> {
             line: 1,
             opened: 1,
             is_first: true,
+            length: 0,
         }
     }
 
     fn look(&mut self, byte: u8) -> Result<(), String> {
+        self.length += 1;
+        if self.length > LONGEST {
+            let megabytes = LONGEST >> 20;
+            return Err(format!(
+                "line {}: a record is larger than {megabytes} MiB",
+                self.line
+            ));
+        }
         self.place = match (self.place, byte) {
             (Place::Start, b'"') => {
                 self.opened = self.line;
@@ -51,7 +65,10 @@ impl<R: Read> Quotes<R> {
             }
             (Place::Quoted, b'"') => Place::Closing,
             (Place::Closing, b'"') | (Place::Quoted, _) => Place::Quoted,
-            (_, b'\n' | b'\r') => Place::Start,
+            (_, b'\n' | b'\r') => {
+                self.length = 0;
+                Place::Start
+            }
             (_, byte) if byte == self.delimiter => Place::Start,
             (Place::Closing, _) => {
                 return Err(format!(

@@ -1,6 +1,5 @@
 //! Commands that write records.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
@@ -16,6 +15,12 @@ use crate::output::Printer;
 use crate::progress;
 use crate::reading::format_of;
 use crate::target::Target;
+
+/// Largest text of records that are saved at once; the records of a commit have a quarter of it.
+const LARGEST: u64 = 256 << 20;
+
+/// Largest file of a format that is read as a whole.
+const LARGEST_WHOLE: u64 = 2 << 30;
 
 fn save_options(names: &[String]) -> Result<SaveOptions, Failure> {
     let options = SaveOptions::default()
@@ -35,7 +40,7 @@ pub(crate) fn save(
 ) -> Result<(), Failure> {
     let options = save_options(options)?;
     let mut text = String::new();
-    open(file)?
+    mix_input_file::limited(open(file)?, LARGEST)
         .read_to_string(&mut text)
         .map_err(|error| match error.kind() {
             ErrorKind::InvalidData => Failure::work(format!(
@@ -86,7 +91,7 @@ fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
     if file == Path::new("-") {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
-    let opened = File::open(file).map_err(|error| Failure::io(file.display(), error))?;
+    let opened = mix_input_file::open(file).map_err(|error| Failure::io(file.display(), error))?;
     Ok(Box::new(BufReader::new(opened)))
 }
 
@@ -157,12 +162,19 @@ pub(crate) fn import(
     let bar = progress::bytes(total, terminal.progress);
     let input = BufReader::new(bar.wrap_read(open(&args.file)?));
     let read = |input| {
-        let format = match format {
+        let whole = match format {
             FileFormat::Json => Format::Json,
             FileFormat::Mp => Format::Mp,
-            _ => Format::Jsonl,
+            _ => return Ok(Records::new(Format::Jsonl, Box::new(input))?),
         };
-        Records::new(format, Box::new(input))
+        let input = BufReader::new(mix_input_file::limited(input, LARGEST_WHOLE));
+        Records::new(whole, Box::new(input)).map_err(|error| match error {
+            StoreError::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
+                let what = format!("{source} at once; --format jsonl is read line by line");
+                Failure::io(args.file.display(), what)
+            }
+            other => Failure::from(other),
+        })
     };
     let cells = csv_records::Cells {
         delimiter: args.delimiter.unwrap_or(b','),

@@ -195,8 +195,7 @@ fn files_of(folder: &Path, ending: &str) -> Vec<PathBuf> {
 
 /// The content of a file that is not too large.
 fn read(path: &Path) -> Option<Vec<u8>> {
-    let small = fs::metadata(path).ok()?.len() <= MAX_FILE;
-    small.then(|| fs::read(path).ok()).flatten()
+    mix_input_file::read(path, MAX_FILE).ok()
 }
 
 /// The libraries in a folder; what cannot be read is missing, and imports of it say so.

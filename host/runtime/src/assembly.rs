@@ -17,7 +17,7 @@ use crate::instance::Instance;
 use crate::lock;
 use crate::manifest::{Allowance, Grant};
 use crate::neighbours::{Neighbours, ServerFunction};
-use crate::plugin::{Access, Linkers, PluginCode, Standing, named_twice};
+use crate::plugin::{Access, LARGEST_COMPONENT, Linkers, PluginCode, Standing, named_twice};
 use crate::secrets_key::Keys;
 use crate::shares::Shares;
 use crate::tape::Tape;
@@ -182,7 +182,7 @@ impl Assembly {
         let families = plugins.len();
         for path in &policy.plugins {
             let label = || path.display().to_string();
-            let bytes = std::fs::read(path).with_context(label)?;
+            let bytes = mix_input_file::read(path, LARGEST_COMPONENT).with_context(label)?;
             let name = plugin_name(path);
             let standing = Standing::Further(&policy.grants);
             let plugin = PluginCode::load(&engine, &linkers, &name, &bytes, standing).await;

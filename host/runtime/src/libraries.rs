@@ -1,7 +1,7 @@
 //! Compiled libraries in files: those that stand beside a program, and linking with them.
 
 use crate::workspace::write_atomically;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use mix_bytecode::library;
 use mix_bytecode::{Library, LibraryId, Program};
 use std::fs;
@@ -25,11 +25,8 @@ pub struct LibraryFile {
 /// Reads a `.mixlib`.
 pub fn read(path: &Path) -> Result<LibraryFile> {
     let shown = path.display();
-    let facts = fs::metadata(path).with_context(|| format!("{shown} cannot be read"))?;
-    if facts.len() > MAX_LIBRARY {
-        bail!("{shown} is larger than {MAX_LIBRARY} bytes");
-    }
-    let bytes = fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+    let bytes = mix_input_file::read(path, MAX_LIBRARY)
+        .with_context(|| format!("{shown} cannot be read"))?;
     let library = library::decode(&bytes).with_context(|| shown.to_string())?;
     Ok(LibraryFile {
         path: path.to_owned(),

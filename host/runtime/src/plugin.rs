@@ -25,6 +25,9 @@ pub type StartResult = std::result::Result<Reply, Failure>;
 /// Time that a plugin may take to start and to say what it offers.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
+/// Largest component that is read: those with a language of their own inside have some twenty megabytes.
+pub const LARGEST_COMPONENT: u64 = 128 << 20;
+
 /// Memory for what a plugin says about itself: a few bytes of the plugin may stand for many here.
 const MAX_DESCRIPTION: usize = 16 << 20;
 

@@ -12,6 +12,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -85,10 +86,10 @@ pub fn read(source: &str) -> Result<Keys, KeyError> {
 
 fn file(path: &str) -> Result<String, KeyError> {
     let unreadable = |error: std::io::Error| KeyError::Unreadable("the file", error.to_string());
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let file = mix_input_file::open(Path::new(path)).map_err(unreadable)?;
     warn_if_open_to_others(path, &file);
     let mut text = String::new();
-    file.take(LONGEST)
+    mix_input_file::limited(file, LONGEST)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
     Ok(text)

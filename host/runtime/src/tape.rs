@@ -18,6 +18,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+/// Largest tape.
+const LARGEST: u64 = 256 << 20;
+
 /// Members of a request, names of headers and of parameters in addresses that hold credentials: in small
 /// letters, with `-` for `_`.
 const CREDENTIALS: [&str; 28] = [
@@ -172,7 +175,7 @@ impl Tape {
 
     /// A tape that was recorded.
     pub fn replay(path: &Path) -> Result<Tape> {
-        let text = std::fs::read_to_string(path)
+        let text = mix_input_file::read_text(path, LARGEST)
             .with_context(|| format!("{} cannot be read", path.display()))?;
         let mut replies: BTreeMap<String, Vec<(i64, Reply)>> = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {

@@ -21,6 +21,7 @@ use crate::bindings::{
 use crate::compose::{self, Hostless};
 use crate::contract;
 use crate::guests;
+use crate::plugin::LARGEST_COMPONENT;
 use crate::programs::Executable;
 use crate::run_context::{AtHand, RunContext};
 use crate::snapshot::images::{Counts, Images};
@@ -374,7 +375,7 @@ fn vm_bytes(replacement: Option<&Path>, own: &'static [u8]) -> Result<Cow<'stati
     match replacement {
         None => Ok(Cow::Borrowed(own)),
         Some(path) => {
-            let bytes = std::fs::read(path);
+            let bytes = mix_input_file::read(path, LARGEST_COMPONENT);
             let bytes = bytes.with_context(|| format!("{} cannot be read", path.display()))?;
             if !Parser::is_component(&bytes) {
                 bail!("{} is no WebAssembly component", path.display());

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio_rustls::TlsAcceptor;
 
+/// Largest file of certificates or of a key.
+const LARGEST: u64 = 8 << 20;
+
 /// Files with the certificates, the server's own first, and its key.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
@@ -54,15 +57,18 @@ impl Tls {
 
 fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>> {
     let place = || files.certificates.display().to_string();
-    let certificates = CertificateDer::pem_file_iter(&files.certificates)
-        .and_then(|found| found.collect::<Result<Vec<_>, _>>())
+    let certificates = mix_input_file::read(&files.certificates, LARGEST).with_context(place)?;
+    let certificates = CertificateDer::pem_slice_iter(&certificates)
+        .collect::<Result<Vec<_>, _>>()
         .with_context(place)?;
     anyhow::ensure!(!certificates.is_empty(), "{} holds no certificate", place());
-    let key = PrivateKeyDer::from_pem_file(&files.key);
+    let place = || files.key.display().to_string();
+    let key = mix_input_file::read(&files.key, LARGEST).with_context(place)?;
+    let key = PrivateKeyDer::from_pem_slice(&key);
     if matches!(key, Err(pem::Error::NoItemsFound)) {
-        anyhow::bail!("{} holds no private key", files.key.display());
+        anyhow::bail!("{} holds no private key", place());
     }
-    let key = key.with_context(|| files.key.display().to_string())?;
+    let key = key.with_context(place)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

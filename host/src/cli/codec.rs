@@ -4,7 +4,9 @@ use super::Exit;
 use super::output;
 use clap::{Args, ValueEnum};
 use mix_value::{Value, escjson, msgpack};
-use std::io::Read;
+
+/// Largest text or encoding of a value.
+const LARGEST: u64 = 256 << 20;
 
 /// Converts one value.
 #[derive(Debug, Args)]
@@ -26,9 +28,7 @@ enum Encoding {
 
 impl Codec {
     pub fn execute(self) -> Result<(), Exit> {
-        let mut input = Vec::new();
-        std::io::stdin()
-            .read_to_end(&mut input)
+        let input = mix_input_file::read_standard_input(LARGEST)
             .map_err(|error| Exit::io(format!("standard input: {error}")))?;
         let value = decode(self.from, &input)?;
         output::bytes(&encode(self.to, &value)?)

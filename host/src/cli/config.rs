@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::path::Path;
 
+/// Largest configuration.
+const LARGEST: u64 = 1 << 20;
 /// The command that has a configuration.
 const SERVE: &str = "serve";
 /// The flag that names the file.
@@ -69,7 +71,7 @@ pub fn with_file(
         return Ok((arguments, Vec::new()));
     };
     let shown = Path::new(&path).display().to_string();
-    let text = std::fs::read_to_string(&path)
+    let text = mix_input_file::read_text(Path::new(&path), LARGEST)
         .map_err(|error| Exit::usage(format!("--config {shown}: {error}")))?;
     let members: Map<String, Value> = serde_json::from_str(&text)
         .map_err(|error| Exit::usage(format!("--config {shown}: {error}")))?;

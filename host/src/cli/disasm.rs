@@ -2,6 +2,7 @@
 
 use super::{Exit, output};
 use clap::Args;
+use mix_bytecode::format::MAX_SIZE;
 use mix_runtime::libraries;
 use std::path::PathBuf;
 
@@ -15,8 +16,8 @@ pub struct Disasm {
 impl Disasm {
     pub fn execute(self) -> Result<(), Exit> {
         let name = self.file.display();
-        let bytes =
-            std::fs::read(&self.file).map_err(|error| Exit::io(format!("{name}: {error}")))?;
+        let bytes = mix_input_file::read(&self.file, MAX_SIZE as u64)
+            .map_err(|error| Exit::io(format!("{name}: {error}")))?;
         let failed =
             |error: &dyn std::fmt::Display| Exit::failed(format!("error: {name}: {error}"));
         let program = if libraries::is_library(&self.file) {

@@ -4,12 +4,12 @@ use super::debug_data::DebugData;
 use super::{Exit, output};
 use clap::Args;
 use mix_bytecode::component;
+use mix_runtime::plugin::LARGEST_COMPONENT;
 use mix_runtime::programs;
 use mix_runtime::workspace::Place;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 /// Most bytes that are read of an error, and of a source.
@@ -60,10 +60,8 @@ impl ErrorDecode {
         let text = match &self.file {
             Some(file) => read(file)?,
             None => {
-                let mut text = String::new();
-                let mut input = std::io::stdin().lock().take(LARGEST);
-                input.read_to_string(&mut text).map_err(Exit::io)?;
-                text
+                let read = mix_input_file::read_text_of_standard_input(LARGEST);
+                read.map_err(|error| Exit::io(format!("standard input: {error}")))?
             }
         };
         let error: Value = serde_json::from_str(&text)
@@ -150,13 +148,8 @@ impl ErrorDecode {
 }
 
 fn read(path: &Path) -> Result<String, Exit> {
-    let failed = |error: std::io::Error| Exit::io(format!("{}: {error}", path.display()));
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mut text = String::new();
-    file.take(LARGEST)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    Ok(text)
+    mix_input_file::read_text(path, LARGEST)
+        .map_err(|error| Exit::io(format!("{}: {error}", path.display())))
 }
 
 /// The source of that name. The name is what the compiler was given, on another machine perhaps:
@@ -178,7 +171,8 @@ fn source(folder: &Path, name: &str) -> Option<String> {
 /// That of a file: of debug data, a program, a library, or the programs that a component carries.
 fn debug_data(file: &Path) -> Result<Vec<DebugData>, Exit> {
     let name = file.display();
-    let bytes = std::fs::read(file).map_err(|error| Exit::io(format!("{name}: {error}")))?;
+    let bytes = mix_input_file::read(file, LARGEST_COMPONENT)
+        .map_err(|error| Exit::io(format!("{name}: {error}")))?;
     let wrong = |error: String| Exit::failed(format!("error: {name}: {error}"));
     let programs = match programs::is_component(file) {
         true => component::carried(&bytes).map_err(|error| wrong(error.to_string()))?,

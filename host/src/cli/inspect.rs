@@ -4,6 +4,7 @@ use super::Exit;
 use super::output;
 use clap::Args;
 use mix_runtime::embedding::{self, EmbeddingCode};
+use mix_runtime::plugin::LARGEST_COMPONENT;
 use mix_runtime::standalone::description::{Description, capabilities};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -23,8 +24,8 @@ pub struct Inspect {
 impl Inspect {
     pub fn execute(self) -> Result<(), Exit> {
         let path = self.component.display();
-        let bytes =
-            std::fs::read(&self.component).map_err(|error| Exit::io(format!("{path}: {error}")))?;
+        let bytes = mix_input_file::read(&self.component, LARGEST_COMPONENT)
+            .map_err(|error| Exit::io(format!("{path}: {error}")))?;
         let failed = |error: anyhow::Error| Exit::failed(format!("error: {path}: {error:#}"));
         let description = match Description::of(&bytes) {
             Ok(description) => description,

@@ -5,14 +5,14 @@ use super::execution;
 use super::select::GuestFlags;
 use mix_app_files::{Bucket, BucketSettings, Storage};
 use mix_install::{Request, Staging, Turn, recover};
-use mix_package::{Input, NewPackage, PackageError};
+use mix_package::{Input, Limits, NewPackage, PackageError};
 use mix_runtime::programs::Installed;
 use mix_runtime::run::{BROKE_OFF, Outcome, RunRequest};
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson, msgpack};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufWriter, Cursor};
+use std::io::{self, BufWriter, Cursor};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ const FILES: &str = "files";
 const RECORDS: &str = "records";
 /// File beside the sources with the metadata of the app.
 const METADATA: &str = "appMeta.json";
+/// Largest file of records, as in a package.
+const LARGEST_RECORDS: u64 = 64 << 20;
 /// The agent that is called after an install.
 const SETUP: &str = "_rmx_setup";
 /// Time of that call.
@@ -85,8 +87,7 @@ pub fn build(
         .map_err(exit)?
         .into_inner();
     // What would be refused is not written.
-    mix_package::Package::open(Cursor::new(bytes.clone()), &mix_package::Limits::PACKAGE)
-        .map_err(exit)?;
+    mix_package::Package::open(Cursor::new(bytes.clone()), &Limits::PACKAGE).map_err(exit)?;
     Ok(bytes)
 }
 
@@ -153,7 +154,7 @@ fn records(folder: &Path) -> Result<Vec<Map>, Exit> {
 }
 
 fn parsed(path: &Path) -> Result<Value, Exit> {
-    let text = fs::read_to_string(path)
+    let text = mix_input_file::read_text(path, LARGEST_RECORDS)
         .map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
     let strict = escjson::Options {
         duplicates: escjson::Duplicates::Refuse,
@@ -205,10 +206,11 @@ fn install_staged(
     dry_run: bool,
     guests: Option<&GuestFlags>,
 ) -> Result<Installation, Exit> {
-    let mut source =
-        fs::File::open(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
+    let failed = |error: io::Error| Exit::io(format!("{}: {error}", path.display()));
+    let source = mix_input_file::open(path).map_err(failed)?;
+    let mut source = mix_input_file::limited(source, Limits::PACKAGE.total);
     let mut target = BufWriter::new(fs::File::create_new(staging.upload()).map_err(Exit::io)?);
-    std::io::copy(&mut source, &mut target).map_err(Exit::io)?;
+    io::copy(&mut source, &mut target).map_err(failed)?;
     target
         .into_inner()
         .map_err(Exit::io)?

@@ -15,10 +15,12 @@ use mix_runtime::run::{BROKE_OFF, Outcome, RunRequest};
 use mix_runtime::tape::Tape;
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson, msgpack};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Largest text of parameters: a value that passes from the host to the VM has 64 MiB, and fewer as bytes than as a text.
+const LARGEST_PARAMS: u64 = 256 << 20;
 
 /// Runs one agent.
 #[derive(Debug, Args)]
@@ -159,14 +161,12 @@ fn params(text: &str) -> Result<Vec<u8>, Exit> {
     let read;
     let text = match text.strip_prefix('@') {
         Some(path) => {
-            read = std::fs::read_to_string(path)
+            read = mix_input_file::read_text(Path::new(path), LARGEST_PARAMS)
                 .map_err(|error| Exit::io(format!("{path}: {error}")))?;
             read.as_str()
         }
         None if text == "-" => {
-            let mut input = String::new();
-            std::io::stdin()
-                .read_to_string(&mut input)
+            let input = mix_input_file::read_text_of_standard_input(LARGEST_PARAMS)
                 .map_err(|error| Exit::io(format!("standard input: {error}")))?;
             read = input;
             read.as_str()

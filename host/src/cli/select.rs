@@ -7,6 +7,7 @@ use mix_app_files::Shelves;
 use mix_runtime::assembly::{Assembly, Policy, Replacement, plugin_name};
 use mix_runtime::guests;
 use mix_runtime::manifest::Grant;
+use mix_runtime::plugin::LARGEST_COMPONENT;
 use mix_runtime::programs::Executable;
 use mix_runtime::secrets_key::{self, KeyError};
 use mix_runtime::standalone::{self, Recipe};
@@ -149,7 +150,7 @@ impl GuestFlags {
             Replacement::Memory => None,
         });
         for plugin in self.plugins.iter().chain(replacements) {
-            if let Err(error) = std::fs::File::open(plugin) {
+            if let Err(error) = mix_input_file::open(plugin) {
                 return Err(Exit::usage(format!("plugin {}: {error}", plugin.display())));
             }
         }
@@ -312,7 +313,8 @@ impl Ingredients {
     pub fn recipe(self, app: String, programs: Vec<(String, Executable)>) -> Result<Recipe, Exit> {
         refuse_twofold(&self.families)?;
         let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))
+            mix_input_file::read(path, LARGEST_COMPONENT)
+                .map_err(|error| Exit::io(format!("{}: {error}", path.display())))
         };
         let mut plugins = Vec::new();
         for path in &self.plugins {

@@ -12,6 +12,7 @@ pub use machine::{Setting, VmMachine};
 use anyhow::{Context, Result};
 use mix_repl::{Output, Repl};
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Largest file for `:load`.
@@ -189,13 +190,7 @@ fn is_complete(repl: &Shared, text: &str) -> bool {
 
 fn read(path: &str) -> Result<String> {
     let about = || format!("{path} cannot be read");
-    let size = std::fs::metadata(path).with_context(about)?.len();
-    anyhow::ensure!(
-        size <= MAX_FILE,
-        "{path} is larger than {} MiB",
-        MAX_FILE >> 20
-    );
-    std::fs::read_to_string(path).with_context(about)
+    mix_input_file::read_text(Path::new(path), MAX_FILE).with_context(about)
 }
 
 /// One answer on standard output.

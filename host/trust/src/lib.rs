@@ -9,8 +9,7 @@ use rustls::client::WantsClientCert;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject, SectionKind};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -28,12 +27,9 @@ static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
 /// Why a file of authorities is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// It is not there, or cannot be read.
+    /// It is not there, cannot be read, or is too large: nobody has so many authorities.
     #[error("{0}")]
     Unreadable(#[from] io::Error),
-    /// Nobody has so many authorities.
-    #[error("it has more than {} MiB", LARGEST >> 20)]
-    TooLarge,
     /// No certificate.
     #[error(
         "there is no certificate in it; it has to be text in the form PEM (-----BEGIN CERTIFICATE-----)"
@@ -72,11 +68,7 @@ pub enum TrustError {
 
 /// Trusts the authorities of a file as well, from now on and in the whole process; how many they are.
 pub fn add_file(path: &Path) -> Result<usize, TrustError> {
-    let mut text = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(TrustError::TooLarge);
-    }
+    let text = mix_input_file::read(path, LARGEST)?;
     let mut roots = of_mozilla();
     let added = add(&mut roots, &text)?;
     ROOTS.set(Arc::new(roots)).map_err(|_| TrustError::Late)?;
@@ -237,8 +229,9 @@ mod tests {
             add_file(folder.path()),
             Err(TrustError::Unreadable(_))
         ));
-        let file = File::create(&path).expect("a file");
+        let file = std::fs::File::create(&path).expect("a file");
         file.set_len(LARGEST + 1).expect("its length");
-        assert!(matches!(add_file(&path), Err(TrustError::TooLarge)));
+        let error = add_file(&path).expect_err("too large");
+        assert!(error.to_string().contains("larger than 8 MiB"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use crate::bindings::{FAMILY, Function};
 use crate::compose::Hostless;
 use crate::families::{HostFamily, mqtt, websocket};
 use crate::guests;
-use crate::plugin::{Access, Linkers, PluginCode, Standing};
+use crate::plugin::{Access, LARGEST_COMPONENT, Linkers, PluginCode, Standing};
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ pub(super) async fn replace(
         }
         Replacement::File(path) => {
             let label = || path.display().to_string();
-            let bytes = std::fs::read(path).with_context(label)?;
+            let bytes = mix_input_file::read(path, LARGEST_COMPONENT).with_context(label)?;
             let standing = Standing::InPlaceOf(access);
             PluginCode::load(engine, linkers, name, &bytes, standing)
                 .await
@@ -64,7 +64,7 @@ pub(super) async fn compose_in_place(
         Replacement::Memory => bail!("family {name} has no form that lives in memory"),
     };
     let label = || path.display().to_string();
-    let bytes = std::fs::read(path).with_context(label)?;
+    let bytes = mix_input_file::read(path, LARGEST_COMPONENT).with_context(label)?;
     let standing = Standing::InPlaceOf(Access::Nothing);
     let code = PluginCode::load(engine, linkers, name, &bytes, standing)
         .await

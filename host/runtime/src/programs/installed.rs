@@ -4,6 +4,7 @@ use super::executable::{COMPONENT, EXECUTABLE, MAX_EXECUTABLE};
 use super::sources::{FILES, MAX_DEPTH};
 use super::{Executable, carried, is_component};
 use crate::libraries::{self, LibraryFile};
+use crate::plugin::LARGEST_COMPONENT;
 use crate::workspace::{Place, write_atomically};
 use anyhow::{Context, Result, bail};
 use mix_bytecode::Program;
@@ -16,9 +17,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
-
-/// Largest component that is looked at for the executables that it carries.
-const MAX_COMPONENT: u64 = 128 << 20;
 
 /// Largest debug data that a program is told: they are written out for each of its runs.
 const MAX_DEBUG_DATA: u64 = 1 << 20;
@@ -318,7 +316,7 @@ fn executables_of(
         let bytes = read_bounded(path, length, MAX_EXECUTABLE)?;
         return Ok(vec![Executable::linked(bytes, find)?]);
     }
-    match carried(&read_bounded(path, length, MAX_COMPONENT)?) {
+    match carried(&read_bounded(path, length, LARGEST_COMPONENT)?) {
         Err(error) if error.downcast_ref() == Some(&CarriedError::NoComponent) => Ok(Vec::new()),
         found => found,
     }

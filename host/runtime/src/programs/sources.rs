@@ -2,13 +2,18 @@
 
 use super::executable::{COMPONENT, EXECUTABLE};
 use crate::libraries::{self, LibraryFile};
+use crate::plugin::LARGEST_COMPONENT;
 use anyhow::{Context, Result, bail};
+use mix_bytecode::format::MAX_SIZE;
 use mix_compiler::{CompileOptions, SourceFile};
 use std::fs;
 use std::path::Path;
 
 /// Deepest folder below a program's folder that is looked at.
 pub(super) const MAX_DEPTH: usize = 32;
+
+/// Largest source; those of whole apps have some hundred kilobytes.
+const MAX_SOURCE: u64 = 16 << 20;
 
 /// Name of the folder beside the sources whose content becomes files of the app.
 pub(super) const FILES: &str = "files";
@@ -40,16 +45,21 @@ pub fn read(path: &Path) -> Result<Source> {
     if libraries::is_library(path) {
         return Ok(Source::Library(libraries::read(path)?.into()));
     }
-    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some(EXECUTABLE) => Ok(Source::Executable(bytes)),
-        Some(COMPONENT) => Ok(Source::Component(bytes)),
+        Some(EXECUTABLE) => Ok(Source::Executable(content(path, MAX_SIZE as u64)?)),
+        Some(COMPONENT) => Ok(Source::Component(content(path, LARGEST_COMPONENT)?)),
         Some("remix") => bail!("{}: a package is given alone", path.display()),
-        _ => Ok(Source::Texts(
-            vec![SourceFile::new(path.display().to_string(), bytes)],
-            Vec::new(),
-        )),
+        _ => Ok(Source::Texts(vec![source(path)?], Vec::new())),
     }
+}
+
+fn source(path: &Path) -> Result<SourceFile> {
+    let bytes = content(path, MAX_SOURCE)?;
+    Ok(SourceFile::new(path.display().to_string(), bytes))
+}
+
+fn content(path: &Path, most: u64) -> Result<Vec<u8>> {
+    mix_input_file::read(path, most).with_context(|| format!("{} cannot be read", path.display()))
 }
 
 /// Sources in the order of their paths, so that builds repeat.
@@ -68,9 +78,7 @@ fn collect(root: &Path, folder: &Path, depth: usize, files: &mut Vec<SourceFile>
         if kind.is_dir() && !hidden && path != root.join(FILES) {
             collect(root, &path, depth + 1, files)?;
         } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "mix") {
-            let bytes =
-                fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-            files.push(SourceFile::new(path.display().to_string(), bytes));
+            files.push(source(&path)?);
         }
     }
     Ok(())

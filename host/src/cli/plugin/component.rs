@@ -3,6 +3,7 @@
 use crate::cli::Exit;
 use clap::Args;
 use mix_projects::component;
+use mix_runtime::plugin::LARGEST_COMPONENT;
 use mix_runtime::workspace::write_output;
 use std::path::PathBuf;
 
@@ -19,8 +20,8 @@ pub struct Component {
 impl Component {
     pub fn execute(self) -> Result<(), Exit> {
         let path = self.module.display();
-        let module =
-            std::fs::read(&self.module).map_err(|error| Exit::io(format!("{path}: {error}")))?;
+        let module = mix_input_file::read(&self.module, LARGEST_COMPONENT)
+            .map_err(|error| Exit::io(format!("{path}: {error}")))?;
         let made =
             component(&module).map_err(|error| Exit::failed(format!("error: {path}: {error}")))?;
         let output = std::path::absolute(&self.output).map_err(Exit::io)?;

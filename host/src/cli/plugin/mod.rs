@@ -11,7 +11,7 @@ mod test;
 use super::Exit;
 use clap::{Args, Subcommand};
 use mix_runtime::assembly::plugin_name;
-use mix_runtime::plugin::{Linkers, PluginCode, Standing};
+use mix_runtime::plugin::{LARGEST_COMPONENT, Linkers, PluginCode, Standing};
 use mix_sandbox::engine;
 use std::path::Path;
 
@@ -56,8 +56,8 @@ impl Plugin {
 
 /// Compiles a plugin and asks it for its functions.
 fn load(path: &Path) -> Result<PluginCode, Exit> {
-    let bytes =
-        std::fs::read(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
+    let bytes = mix_input_file::read(path, LARGEST_COMPONENT)
+        .map_err(|error| Exit::io(format!("{}: {error}", path.display())))?;
     let loaded = super::runtime()?.block_on(async {
         let engine = engine::engine()?;
         let linkers = Linkers::new(&engine)?;

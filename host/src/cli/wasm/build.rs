@@ -3,6 +3,7 @@
 use super::{complain, pretty};
 use crate::cli::{Exit, output};
 use clap::Args;
+use mix_runtime::plugin::LARGEST_COMPONENT;
 use mix_runtime::wasm_library::WasmLibrary;
 use mix_runtime::workspace::write_output;
 use std::path::{Path, PathBuf};
@@ -88,5 +89,6 @@ impl Build {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Exit> {
-    std::fs::read(path).map_err(|error| Exit::io(format!("{}: {error}", path.display())))
+    mix_input_file::read(path, LARGEST_COMPONENT)
+        .map_err(|error| Exit::io(format!("{}: {error}", path.display())))
 }

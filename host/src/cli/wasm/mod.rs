@@ -7,6 +7,7 @@ mod new;
 use super::Exit;
 use super::output;
 use clap::{Args, Subcommand};
+use mix_runtime::plugin::LARGEST_COMPONENT;
 use mix_runtime::wasm_library::WasmLibrary;
 use std::path::{Path, PathBuf};
 
@@ -77,7 +78,8 @@ fn inspect(path: &Path) -> Result<(), Exit> {
 /// The bytes of a library, and what is in it.
 fn read(path: &Path) -> Result<(Vec<u8>, WasmLibrary), Exit> {
     let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| Exit::io(format!("{shown}: {error}")))?;
+    let bytes = mix_input_file::read(path, LARGEST_COMPONENT)
+        .map_err(|error| Exit::io(format!("{shown}: {error}")))?;
     let library = WasmLibrary::read(&bytes)
         .map_err(|error| Exit::failed(format!("error: {shown}: {error:#}")))?;
     Ok((bytes, library))
