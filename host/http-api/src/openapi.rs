@@ -264,6 +264,9 @@ mod tests {
                 .collect();
             assert_eq!(found, types, "{method} {path}");
         }
+        let query = &document["paths"][format!("{app}/query/{{name}}")]["get"];
+        let schema = &query["responses"]["200"]["content"]["application/json"]["schema"];
+        assert_eq!(schema["type"], Value::Null, "`field` takes one member");
         let body = |path: &str| &document["paths"][path]["post"]["requestBody"]["content"];
         assert!(body(&format!("{app}/query"))[MSGPACK].is_object());
         assert!(body("/v1/ws/{ws}/mcp")[MSGPACK].is_null());

@@ -357,7 +357,8 @@ pub(super) fn about(action: Action) -> About {
             "Runs a registered query",
             RUN,
             Body::Any,
-            &[(200, Object)],
+            // With `field` that member alone, or null.
+            &[(200, Packed("any"))],
         ),
         Action::Raw => made(
             documents,
