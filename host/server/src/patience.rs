@@ -1,9 +1,11 @@
-//! How long a connection may keep the server waiting for a request, and what is said at the end.
+//! How long a connection may keep the server waiting, for a request and for its answer to be taken, and what is said at the end.
 //!
 //! The engine of HTTP/1 closes a connection whose head does not come in time without a word, and has no limit at all until it
 //! knows which version of HTTP the client speaks. So the stream of a connection is [`Lent`] to the engine: it has a time for
-//! its first bytes, and comes back when the engine is done with it, for a last answer.
+//! its first bytes, and comes back when the engine is done with it, for a last answer. A client that takes nothing of an answer
+//! for too long loses the connection, and the server the memory that the answer takes.
 
+use crate::reply::STALLED;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -34,6 +36,27 @@ pub struct Stream<S> {
     is_asked: bool,
     /// Not all of an answer has been taken.
     is_answering: bool,
+    writing: Taken,
+    flushing: Taken,
+}
+
+/// How long a client may take nothing, and the end of that while it does not.
+struct Taken(Duration, Option<Pin<Box<Sleep>>>);
+
+impl Taken {
+    fn within<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.1 = None;
+            return polled;
+        }
+        let end = self.1.get_or_insert_with(|| Box::pin(sleep(self.0)));
+        ready!(end.as_mut().poll(cx));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
 }
 
 /// Where the stream of a connection comes back to.
@@ -48,6 +71,8 @@ pub fn lend<S: Unpin>(stream: S, limit: Duration) -> (Lent<S>, Returning<S>) {
             beginning: Some((0, Box::pin(sleep(limit)))),
             is_asked: false,
             is_answering: false,
+            writing: Taken(STALLED, None),
+            flushing: Taken(STALLED, None),
         }),
         back: Some(back),
     };
@@ -149,7 +174,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
         let lent = self.stream()?;
         let written = Pin::new(&mut lent.stream).poll_write(cx, bytes);
         lent.went(bytes.len(), &written);
-        written
+        lent.writing.within(cx, written)
     }
 
     fn poll_write_vectored(
@@ -160,7 +185,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
         let lent = self.stream()?;
         let written = Pin::new(&mut lent.stream).poll_write_vectored(cx, parts);
         lent.went(parts.iter().map(|part| part.len()).sum(), &written);
-        written
+        lent.writing.within(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -170,11 +195,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream()?.stream).poll_flush(cx)
+        let lent = self.stream()?;
+        let flushed = Pin::new(&mut lent.stream).poll_flush(cx);
+        lent.flushing.within(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream()?.stream).poll_shutdown(cx)
+        let lent = self.stream()?;
+        let closed = Pin::new(&mut lent.stream).poll_shutdown(cx);
+        lent.flushing.within(cx, closed)
     }
 }
 
@@ -238,5 +267,23 @@ mod tests {
                 assert_eq!(ended, Err(ErrorKind::TimedOut), "{sent:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_loses_the_connection() {
+        const STALLED: Duration = Duration::from_millis(400);
+        let (mut client, server) = duplex(64);
+        let (mut lent, _returning) = lend(server, LONG);
+        lent.stream().expect("a stream").writing.0 = STALLED;
+        let writing = tokio::spawn(async move { lent.write_all(&[b'.'; 1000]).await });
+        // Slow is not gone.
+        for _ in 0..5 {
+            sleep(STALLED / 2).await;
+            client.read_exact(&mut [0; 64]).await.expect("a part");
+        }
+        assert!(!writing.is_finished());
+        let ended = timeout(LONG, writing).await.expect("an end");
+        let ended = ended.expect("no panic").map_err(|error| error.kind());
+        assert_eq!(ended, Err(ErrorKind::TimedOut));
     }
 }

@@ -7,12 +7,16 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, OwnedPermit, Sender};
 
 /// Bytes of one piece of a file.
 const PIECE: usize = 64 << 10;
 /// Pieces that are read ahead.
 const AHEAD: usize = 4;
+/// A reader that takes nothing for so long is gone.
+pub const STALLED: Duration = Duration::from_secs(60);
 
 /// A response on its way: its head, and a body beside it if that is not in memory.
 pub struct Reply {
@@ -43,29 +47,11 @@ impl Streamed {
         Ok(Streamed::reader(Box::new(file), length))
     }
 
-    /// So many bytes of whatever can be read; a thread reads them as fast as the caller takes them.
-    pub fn reader(mut file: Box<dyn Read + Send>, length: u64) -> Streamed {
+    /// So many bytes of whatever can be read, as fast as the caller takes them.
+    pub fn reader(file: Box<dyn Read + Send>, length: u64) -> Streamed {
         let (send, pieces) = mpsc::channel(AHEAD);
-        tokio::task::spawn_blocking(move || {
-            let mut left = length;
-            while left > 0 {
-                let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
-                let read = match file.read(&mut piece) {
-                    Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                    other => other,
-                };
-                let piece = read.map(|read| {
-                    piece.truncate(read);
-                    left -= read as u64;
-                    Bytes::from(piece)
-                });
-                let failed = piece.is_err();
-                // The caller may be gone.
-                if send.blocking_send(piece).is_err() || failed {
-                    return;
-                }
-            }
-        });
+        let left = length;
+        tokio::spawn(read_ahead(Source { file, left }, send, STALLED));
         Streamed {
             pieces,
             left: Some(length),
@@ -80,6 +66,63 @@ impl Streamed {
     /// Bytes that are still to come, if that is known.
     pub fn length(&self) -> Option<u64> {
         self.left
+    }
+}
+
+/// What is read, and how much of it is left.
+struct Source {
+    file: Box<dyn Read + Send>,
+    left: u64,
+}
+
+impl Source {
+    fn piece(&mut self) -> io::Result<Bytes> {
+        let mut piece = vec![0; PIECE.min(usize::try_from(self.left).unwrap_or(PIECE))];
+        let read = match self.file.read(&mut piece)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => read,
+        };
+        piece.truncate(read);
+        self.left -= read as u64;
+        Ok(Bytes::from(piece))
+    }
+
+    /// Reads while there is room; what is left to be read when there is room again.
+    fn fill(mut self, mut room: OwnedPermit<io::Result<Bytes>>) -> Option<(Source, Pieces)> {
+        loop {
+            let piece = self.piece();
+            let is_last = piece.is_err() || self.left == 0;
+            let send = room.send(piece);
+            if is_last {
+                return None;
+            }
+            room = match send.try_reserve_owned() {
+                Ok(room) => room,
+                Err(TrySendError::Full(send)) => return Some((self, send)),
+                // The caller is gone.
+                Err(TrySendError::Closed(_)) => return None,
+            };
+        }
+    }
+}
+
+type Pieces = Sender<io::Result<Bytes>>;
+
+/// Sends pieces as long as somebody takes them. There are a few hundred threads that may wait for files: one is at work only
+/// while something is read, so that callers who take their time leave them to others.
+async fn read_ahead(mut source: Source, mut send: Pieces, patience: Duration) {
+    while source.left > 0 {
+        let Ok(Ok(room)) = tokio::time::timeout(patience, send.reserve_owned()).await else {
+            return;
+        };
+        match tokio::task::spawn_blocking(move || source.fill(room)).await {
+            Ok(Some(rest)) => (source, send) = rest,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "the reading of a file broke off");
+                return;
+            }
+        }
     }
 }
 
@@ -104,6 +147,11 @@ impl Body for ReplyBody {
             ReplyBody::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             ReplyBody::Streamed(streamed) => match streamed.pieces.poll_recv(context) {
                 Poll::Pending => Poll::Pending,
+                // Nobody shall take a part for the whole.
+                Poll::Ready(None) if streamed.left.is_some_and(|left| left > 0) => {
+                    streamed.left = None;
+                    Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())))
+                }
                 Poll::Ready(None) => Poll::Ready(None),
                 Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
                 Poll::Ready(Some(Ok(bytes))) => {
@@ -131,5 +179,61 @@ impl Body for ReplyBody {
             }) => SizeHint::with_exact(*left),
             ReplyBody::Streamed(_) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use std::io::Cursor;
+
+    fn streamed(bytes: usize, length: u64) -> ReplyBody {
+        let content = Cursor::new(vec![7; bytes]);
+        ReplyBody::Streamed(Streamed::reader(Box::new(content), length))
+    }
+
+    #[test]
+    fn callers_who_take_their_time_hold_no_thread() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(2)
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let long = 2 * AHEAD * PIECE;
+            let waiting: Vec<ReplyBody> = (0..8).map(|_| streamed(long, long as u64)).collect();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let other = tokio::task::spawn_blocking(|| 1);
+            let other = tokio::time::timeout(Duration::from_secs(10), other).await;
+            assert_eq!(other.expect("a thread is free").expect("no panic"), 1);
+            for body in waiting {
+                let whole = body.collect().await.expect("all of it").to_bytes();
+                assert_eq!(whole.len(), long);
+            }
+        });
+    }
+
+    #[tokio::test]
+    async fn a_file_that_has_become_shorter_breaks_off() {
+        let error = streamed(PIECE, PIECE as u64 + 1).collect().await;
+        let error = error.err().map(|error| error.kind());
+        assert_eq!(error, Some(io::ErrorKind::UnexpectedEof));
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_takes_nothing_is_given_up() {
+        let length = 2 * (AHEAD * PIECE) as u64;
+        let (send, pieces) = mpsc::channel(AHEAD);
+        let source = Source {
+            file: Box::new(io::repeat(7)),
+            left: length,
+        };
+        read_ahead(source, send, Duration::from_millis(20)).await;
+        let left = Some(length);
+        let body = ReplyBody::Streamed(Streamed { pieces, left });
+        let error = body.collect().await.err().map(|error| error.kind());
+        assert_eq!(error, Some(io::ErrorKind::UnexpectedEof));
     }
 }
