@@ -218,7 +218,11 @@ pub async fn body(
         )
     };
     // The announced length is at most the limit: the plan has checked it.
-    let Some(mut reserved) = server.bodies.reserve(body.size_hint().exact()).await else {
+    let Some(mut reserved) = server
+        .bodies
+        .reserve(&pending.route.ws, body.size_hint().exact())
+        .await
+    else {
         return Err(pending.refuse(crowded()));
     };
     let start = Instant::now();

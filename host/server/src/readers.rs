@@ -1,6 +1,7 @@
 //! How many connections that last somebody has open: event streams, sessions.
 
 use super::identity::Admitted;
+use super::rate::network;
 use mix_http_api::ApiError;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -74,7 +75,7 @@ impl Readers {
     pub fn enter(&self, who: &Admitted, client: IpAddr) -> Result<Seat, ApiError> {
         let (reader, most) = match &who.caller.user {
             Some(_) => (Reader::User(who.principal()), self.limits.user),
-            None => (Reader::Address(client), self.limits.address),
+            None => (Reader::Address(network(client)), self.limits.address),
         };
         self.seat(reader, most)
     }
@@ -130,6 +131,21 @@ mod tests {
         assert_eq!(code("two"), Some("busy"));
         drop((first, run));
         assert_eq!(readers.len(), 0);
+    }
+
+    #[test]
+    fn who_has_a_network_has_one_place() {
+        let readers = Readers::new(Limits {
+            user: 1,
+            address: 1,
+            runs: 1,
+            total: 8,
+        });
+        let nobody = Admitted::anonymous(false);
+        let enter = |text: &str| readers.enter(&nobody, text.parse().expect("an address"));
+        let _seat = enter("2001:db8:1:2::1").expect("room");
+        assert!(enter("2001:db8:1:2:ffff::7").is_err());
+        assert!(enter("2001:db8:1:3::1").is_ok());
     }
 
     #[test]
