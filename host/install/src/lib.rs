@@ -37,4 +37,4 @@ pub use apply::{Changes, Commit, recover, unfinished};
 pub use mastertape::{Exported, Imported, Keep, export, import};
 pub use plan::{Plan, Request};
 pub use report::{AppReport, Report};
-pub use staging::{Staging, Turn};
+pub use staging::{PATIENCE, Staging, Turn};

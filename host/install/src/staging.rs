@@ -17,7 +17,7 @@ pub(crate) const NEW: &str = "new";
 /// Name of the lock in it.
 pub(crate) const LOCK: &str = "LOCK";
 /// Longest wait for another install.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The turn of a workspace: one install at a time, over all processes.
 #[derive(Debug)]
@@ -28,6 +28,14 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// What is told to who has waited in vain.
+    pub fn refused() -> PackageError {
+        PackageError::new(
+            "install_running",
+            "another install of the workspace is running",
+        )
+    }
+
     /// Waits for the turn, at most a minute. Blocks the thread.
     pub fn take(workspace: &Path) -> Result<Turn> {
         let folder = workspace.join(INSTALLS);
@@ -56,10 +64,7 @@ impl Turn {
                 Err(TryLockError::WouldBlock) if Instant::now() < end => {
                     std::thread::sleep(Duration::from_millis(25));
                 }
-                Err(TryLockError::WouldBlock) => {
-                    let message = "another install of the workspace is running";
-                    return Err(PackageError::new("install_running", message));
-                }
+                Err(TryLockError::WouldBlock) => return Err(Turn::refused()),
             }
         }
     }

@@ -3,14 +3,14 @@
 
 use super::Server;
 use super::records::{Database, map, text};
+use super::turns::{Turn, Turns};
 use mix_http_api::{ApiError, is_workspace_name};
 use mix_identity::{Grant, Subject, Workspace};
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock, Weak};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 /// The app that holds them.
 const APP: &str = "_rmx_admin";
@@ -54,30 +54,8 @@ pub struct Grants {
     /// Set once the server is there.
     server: RwLock<Weak<Server>>,
     loaded: RwLock<HashMap<String, Arc<Rights>>>,
-    /// One load or change of a workspace at a time: those that somebody holds or waits for.
-    turns: StdMutex<HashMap<String, Arc<Mutex<()>>>>,
-}
-
-/// The turn of a workspace, given back when dropped.
-pub struct Turn<'a> {
-    grants: &'a Grants,
-    ws: String,
-    held: Option<OwnedMutexGuard<()>>,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.held = None;
-        let turns = &self.grants.turns;
-        let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
-        // Names of workspaces come from callers: nothing stays that nobody uses.
-        if turns
-            .get(&self.ws)
-            .is_some_and(|turn| Arc::strong_count(turn) == 1)
-        {
-            turns.remove(&self.ws);
-        }
-    }
+    /// One load or change of a workspace at a time.
+    turns: Turns,
 }
 
 impl Grants {
@@ -87,7 +65,7 @@ impl Grants {
             ws_dir,
             server: RwLock::new(Weak::new()),
             loaded: RwLock::new(HashMap::new()),
-            turns: StdMutex::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -117,19 +95,8 @@ impl Grants {
     }
 
     /// As long as this is held, the grants of the workspace are neither loaded nor changed.
-    pub async fn pause(&self, ws: &str) -> Turn<'_> {
-        let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.entry(ws.to_owned()).or_default().clone()
-        };
-        // Made before the waiting, which may be given up.
-        let mut mine = Turn {
-            grants: self,
-            ws: ws.to_owned(),
-            held: None,
-        };
-        mine.held = Some(turn.lock_owned().await);
-        mine
+    pub async fn pause(&self, ws: &str) -> Turn {
+        self.turns.of(ws).await
     }
 
     /// Forgets a workspace that was deleted.

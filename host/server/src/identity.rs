@@ -224,6 +224,25 @@ impl Identity {
         need: &Need,
         route: &Route,
     ) -> Result<Admitted, ApiError> {
+        let ws = match need {
+            Need::CreateOrOwn(ws) => ws,
+            // It is not asked whether the workspace of a topic is there.
+            _ => match &route.topic {
+                Some(topic) => &topic.workspace,
+                None => &route.ws,
+            },
+        };
+        self.judge_in(server, who, need, ws).await
+    }
+
+    /// Decides about somebody who is known, in a workspace; where a need is about none, its name is empty.
+    pub async fn judge_in(
+        &self,
+        server: &Server,
+        who: Admitted,
+        need: &Need,
+        ws: &str,
+    ) -> Result<Admitted, ApiError> {
         let (grants, ws_dir) = (&server.grants, &server.ws_dir);
         let caller = &who.caller;
         if *need == Need::Nobody {
@@ -235,14 +254,6 @@ impl Identity {
                 ..who
             });
         }
-        let ws = match need {
-            Need::CreateOrOwn(ws) => ws,
-            // It is not asked whether the workspace of a topic is there.
-            _ => match &route.topic {
-                Some(topic) => &topic.workspace,
-                None => &route.ws,
-            },
-        };
         if let Some(home) = &who.signed_in_at
             && !ws.is_empty()
             && !grants.are_related(home, ws).await?
@@ -271,7 +282,7 @@ impl Identity {
             None => {
                 let loaded = grants.of(ws).await?;
                 let exists = |app: &str| {
-                    mix_runtime::workspace::Place::new(ws_dir, &route.ws, app)
+                    mix_runtime::workspace::Place::new(ws_dir, ws, app)
                         .is_ok_and(|place| place.folder().is_dir())
                 };
                 is_met(need, caller, &loaded.workspace, &exists, |id| {

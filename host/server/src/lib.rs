@@ -54,6 +54,7 @@ mod swagger;
 mod telemetry;
 mod tls;
 mod topics;
+mod turns;
 
 pub use identity::IdentityOptions;
 pub use proxies::Network;
@@ -91,6 +92,7 @@ use std::time::{Duration, Instant};
 use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use turns::Turns;
 
 /// Instances of agents that one run may keep, each in a session.
 const KEPT_BY_RUN: usize = 16;
@@ -216,6 +218,8 @@ pub struct Server {
     refreshing: Lanes,
     /// Turns of those who change what an app says of itself.
     describing: Lanes,
+    /// Turns of those who change the apps of a workspace.
+    installing: Turns,
     links: Links,
     conversations: Conversations,
     run_queue_wait: Duration,
@@ -285,6 +289,7 @@ impl Server {
             options.settings.body_limit.saturating_mul(LARGE_BODIES),
             options.run_queue_wait,
         );
+        let signals = Signals::new(options.settings.body_limit);
         let keys = issuing::Keys::new(options.ws_dir.clone(), base_url.clone());
         let names = names(options.server_name.take(), &base_url);
         let server = Arc::new(Server {
@@ -299,10 +304,11 @@ impl Server {
             background: Arc::new(Semaphore::new(options.max_runs)),
             anonymous: Rate::new(options.anonymous_rate),
             workspace_rate: Rate::new(options.workspace_rate),
-            signals: Signals::default(),
+            signals,
             under_way: UnderWay::default(),
             refreshing: Lanes::default(),
             describing: Lanes::default(),
+            installing: Turns::default(),
             links: Links::of(&options.ws_dir),
             conversations: Conversations::default(),
             run_queue_wait: options.run_queue_wait,

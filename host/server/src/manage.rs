@@ -50,7 +50,7 @@ pub async fn perform(
         Job::GetRuntime => metadata::runtime(&place(server, managed)?).await,
         Job::ListMetadata => metadata::list(server, who, &route.ws).await,
         Job::PutMetadata(members) => {
-            metadata::put(server, &place(server, managed)?, members.clone()).await
+            metadata::put(server, who, &place(server, managed)?, members.clone()).await
         }
         Job::PatchMetadata(changes) => {
             metadata::patch(server, &place(server, managed)?, changes.clone()).await

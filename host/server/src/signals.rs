@@ -1,9 +1,11 @@
 //! Signals: promises in memory, ended by a restart.
+//!
+//! Values are kept encoded, so that what they take is known: all of them together, and those of one user, have an end.
 
 use super::Server;
 use super::records::{map, text};
 use mix_http_api::{ApiError, Done};
-use mix_value::{Case, Value};
+use mix_value::{Case, Value, msgpack};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,46 +17,64 @@ const MAX_PER_USER: usize = 1000;
 /// Signals of all users.
 const MAX_SIGNALS: usize = 100_000;
 
+/// Signals of one user that are kept, with those that have a value.
+const MAX_KEPT_PER_USER: usize = MAX_SIGNALS / 8;
+
+/// Values of the greatest size that are kept at once: of all users, and of one.
+const LARGE_VALUES: (u64, u64) = (16, 4);
+
 /// How long the result of an asynchronous run is kept.
 pub const LIFE: Duration = Duration::from_secs(3600);
 
 /// All signals.
-#[derive(Default)]
-pub struct Signals(Mutex<HashMap<String, Signal>>);
+pub struct Signals {
+    all: Mutex<HashMap<String, Signal>>,
+    /// Bytes of the values of all users, and of one.
+    limits: (u64, u64),
+}
 
 struct Signal {
     creator: String,
     ends: Instant,
+    /// Bytes of its value.
+    size: u64,
+    /// Somebody has got its value.
+    is_read: bool,
     state: watch::Sender<State>,
 }
 
 #[derive(Clone)]
 enum State {
     Open,
-    /// `ok(value)` or `error(value)`.
-    Set(Value),
+    /// `ok(value)` or `error(value)`, encoded.
+    Set(Arc<[u8]>),
     Canceled,
 }
 
 impl Signals {
+    /// None yet; `longest`: bytes of the greatest value.
+    pub fn new(longest: u64) -> Signals {
+        let (all, one) = LARGE_VALUES;
+        Signals {
+            all: Mutex::default(),
+            limits: (longest.saturating_mul(all), longest.saturating_mul(one)),
+        }
+    }
+
     /// A new signal; its id is the capability to wait and to send.
     pub fn create(&self, creator: &str, life: Duration) -> Result<String, ApiError> {
         let mut signals = self.lock();
         let now = Instant::now();
-        if signals.len() >= MAX_SIGNALS / 2 {
-            signals.retain(|_, signal| signal.ends > now);
+        signals.retain(|_, signal| signal.ends > now);
+        let mine = || signals.values().filter(|signal| signal.creator == creator);
+        let open = mine().filter(|signal| matches!(*signal.state.borrow(), State::Open));
+        if open.count() >= MAX_PER_USER {
+            let message = format!("more than {MAX_PER_USER} open signals");
+            return Err(ApiError::new(429, "rate_limited", message));
         }
-        let is_open = |signal: &&Signal| {
-            signal.creator == creator
-                && signal.ends > now
-                && matches!(*signal.state.borrow(), State::Open)
-        };
-        if signals.values().filter(is_open).count() >= MAX_PER_USER {
-            return Err(ApiError::new(
-                429,
-                "rate_limited",
-                format!("more than {MAX_PER_USER} open signals"),
-            ));
+        if mine().count() >= MAX_KEPT_PER_USER {
+            let message = format!("more than {MAX_KEPT_PER_USER} signals within an hour");
+            return Err(ApiError::new(429, "rate_limited", message));
         }
         if signals.len() >= MAX_SIGNALS {
             return Err(ApiError::new(503, "busy", "too many signals"));
@@ -63,6 +83,8 @@ impl Signals {
         let signal = Signal {
             creator: creator.to_owned(),
             ends: now + life,
+            size: 0,
+            is_read: false,
             state: watch::Sender::new(State::Open),
         };
         signals.insert(id.clone(), signal);
@@ -79,10 +101,20 @@ impl Signals {
         let end = (Instant::now() + longest).min(ends);
         let waiting = state.wait_for(|state| !matches!(state, State::Open));
         let answer = match tokio::time::timeout_at(end.into(), waiting).await {
-            Ok(Ok(found)) => match &*found {
-                State::Set(value) => value.clone(),
-                State::Open | State::Canceled => case("error", text("canceled"))?,
-            },
+            Ok(Ok(found)) => {
+                let state = found.clone();
+                // Nobody waits for the signals with one of them in hand.
+                drop(found);
+                match state {
+                    State::Set(value) => {
+                        if let Some(signal) = self.lock().get_mut(id) {
+                            signal.is_read = true;
+                        }
+                        msgpack::decode(&value).map_err(|_| ApiError::internal())?
+                    }
+                    State::Open | State::Canceled => case("error", text("canceled"))?,
+                }
+            }
             // Forgotten while it was waited for.
             Ok(Err(_)) => return Err(missing()),
             Err(_) => case("error", text("timeout"))?,
@@ -92,28 +124,78 @@ impl Signals {
 
     /// Gives the value `ok(value)`.
     pub fn set(&self, id: &str, value: Value) -> Result<Done, ApiError> {
-        self.settle(id, case("ok", value)?)
+        self.settle(id, &case("ok", value)?, false)
     }
 
-    fn settle(&self, id: &str, value: Value) -> Result<Done, ApiError> {
-        let signals = self.lock();
+    /// `in_any_case`: even if there is no room, for something short.
+    fn settle(&self, id: &str, value: &Value, in_any_case: bool) -> Result<Done, ApiError> {
+        let value = msgpack::encode(value).map_err(|_| ApiError::internal())?;
+        let mut signals = self.lock();
         let signal = find(&signals, id)?;
-        let mut refused = None;
-        signal.state.send_if_modified(|state| match state {
-            State::Open => {
-                *state = State::Set(value);
-                true
-            }
+        match &*signal.state.borrow() {
+            State::Open => {}
             State::Set(_) => {
-                refused = Some(ApiError::new(409, "already_set", "the signal has a value"));
-                false
+                return Err(ApiError::new(409, "already_set", "the signal has a value"));
             }
             State::Canceled => {
-                refused = Some(ApiError::new(409, "canceled", "the signal was canceled"));
-                false
+                return Err(ApiError::new(409, "canceled", "the signal was canceled"));
             }
-        });
-        refused.map_or(Ok(Done::Nothing), Err)
+        }
+        let creator = signal.creator.clone();
+        if !in_any_case {
+            self.make_room(&mut signals, &creator, value.len() as u64)?;
+        }
+        if let Some(signal) = signals.get_mut(id) {
+            signal.size = value.len() as u64;
+            signal.state.send_replace(State::Set(value.into()));
+        }
+        Ok(Done::Nothing)
+    }
+
+    /// Makes room for a value of a user: those that are over go, then the oldest of the same user that somebody has got.
+    fn make_room(
+        &self,
+        signals: &mut HashMap<String, Signal>,
+        creator: &str,
+        size: u64,
+    ) -> Result<(), ApiError> {
+        let now = Instant::now();
+        signals.retain(|_, signal| signal.ends > now);
+        let mine = |signal: &&Signal| signal.creator == creator;
+        let of_all: u64 = signals.values().map(|signal| signal.size).sum();
+        let of_one: u64 = signals
+            .values()
+            .filter(mine)
+            .map(|signal| signal.size)
+            .sum();
+        let over = |held: u64, limit: u64| held.saturating_add(size).saturating_sub(limit);
+        let wanted = over(of_all, self.limits.0).max(over(of_one, self.limits.1));
+        if wanted == 0 {
+            return Ok(());
+        }
+        let mut read: Vec<(Instant, String, u64)> = signals
+            .iter()
+            .filter(|(_, signal)| mine(signal) && signal.is_read)
+            .map(|(id, signal)| (signal.ends, id.clone(), signal.size))
+            .collect();
+        read.sort();
+        let mut freed = 0;
+        let mut going = Vec::new();
+        for (_, id, size) in read {
+            if freed >= wanted {
+                break;
+            }
+            freed += size;
+            going.push(id);
+        }
+        if freed < wanted {
+            let message = "the values of signals take as much memory as they may; wait for them sooner, or make them smaller";
+            return Err(ApiError::new(429, "rate_limited", message));
+        }
+        for id in going {
+            signals.remove(&id);
+        }
+        Ok(())
     }
 
     /// Cancels a signal of the caller.
@@ -146,20 +228,18 @@ impl Signals {
     pub fn finish(&self, id: &str, result: Result<Value, ApiError>) {
         let value = match result {
             Ok(value) => case("ok", value),
-            Err(error) => case(
-                "error",
-                map([
-                    ("code", text(error.code)),
-                    ("message", text(&error.message)),
-                ]),
-            ),
+            Err(error) => failed(&error),
         };
         if let Some(signal) = self.lock().get_mut(id) {
             signal.ends = Instant::now() + LIFE;
         }
-        // One that was canceled stays so.
-        if let Ok(value) = value {
-            let _ = self.settle(id, value);
+        let settled = value.and_then(|value| self.settle(id, &value, false));
+        // Whoever waits is told why there is no result. One that was canceled stays so.
+        if let Err(error) = settled
+            && !matches!(error.code, "canceled" | "not_found")
+            && let Ok(value) = failed(&error)
+        {
+            let _ = self.settle(id, &value, true);
         }
     }
 
@@ -178,7 +258,7 @@ impl Signals {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Signal>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -204,6 +284,14 @@ fn find<'a>(signals: &'a HashMap<String, Signal>, id: &str) -> Result<&'a Signal
 
 fn missing() -> ApiError {
     ApiError::new(404, "not_found", "no such signal, or it has expired")
+}
+
+fn failed(error: &ApiError) -> Result<Value, ApiError> {
+    let about = map([
+        ("code", text(error.code)),
+        ("message", text(&error.message)),
+    ]);
+    case("error", about)
 }
 
 fn case(name: &str, argument: Value) -> Result<Value, ApiError> {
@@ -239,7 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_signal_is_set_once_and_read_by_any_number() {
-        let signals = Arc::new(Signals::default());
+        let signals = Arc::new(Signals::new(1 << 20));
         let id = signals.create("ada", LIFE).expect("room");
         let waiting = {
             let (signals, id) = (signals.clone(), id.clone());
@@ -255,7 +343,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_its_creator_cancels_and_nobody_sets_it_then() {
-        let signals = Signals::default();
+        let signals = Signals::new(1 << 20);
         let id = signals.create("ada", LIFE).expect("room");
         assert_eq!(code(signals.cancel(&id, "eve")), "forbidden");
         assert_eq!(code(signals.cancel(&id, "ada")), "");
@@ -271,7 +359,7 @@ mod tests {
 
     #[tokio::test]
     async fn signals_expire_and_are_bounded() {
-        let signals = Signals::default();
+        let signals = Signals::new(1 << 20);
         let gone = signals.create("ada", Duration::ZERO).expect("room");
         assert_eq!(code(signals.set(&gone, Value::Null)), "not_found");
         for _ in 0..MAX_PER_USER {
@@ -282,5 +370,52 @@ mod tests {
             "rate_limited"
         );
         assert!(signals.create("eve", LIFE).is_ok());
+    }
+
+    #[tokio::test]
+    async fn values_of_all_and_of_one_have_an_end() {
+        let signals = Signals::new(1 << 10);
+        let large = || text(&"x".repeat(1000));
+        let new = |creator: &str| signals.create(creator, LIFE).expect("room");
+        let held: Vec<String> = (0..3).map(|_| new("ada")).collect();
+        for id in &held {
+            assert_eq!(code(signals.set(id, large())), "");
+        }
+        // The share of one user is full.
+        let more = new("ada");
+        assert_eq!(
+            code(signals.set(&more, text(&"x".repeat(2000)))),
+            "rate_limited"
+        );
+        // What was read makes place, and nothing else.
+        assert!(signals.wait(&held[1], LIFE).await.is_ok());
+        assert_eq!(code(signals.set(&more, text(&"x".repeat(2000)))), "");
+        assert_eq!(code(signals.wait(&held[1], LIFE).await), "not_found");
+        for id in [&held[0], &held[2]] {
+            assert!(signals.wait(id, LIFE).await.is_ok());
+        }
+        // Whoever waits for a run is told.
+        let run = new("ada");
+        signals.finish(&run, Ok(text(&"x".repeat(5000))));
+        let told = signals.wait(&run, LIFE).await.expect("an end");
+        assert!(format!("{told:?}").contains("rate_limited"), "{told:?}");
+        // Of all users.
+        let others = (0..40).map(|number| new(&format!("user {number}")));
+        let codes: Vec<&str> = others.map(|id| code(signals.set(&id, large()))).collect();
+        assert!(codes[..8].iter().all(|code| code.is_empty()), "{codes:?}");
+        assert_eq!(codes.last(), Some(&"rate_limited"));
+    }
+
+    #[tokio::test]
+    async fn values_that_are_over_take_nothing() {
+        let signals = Signals::new(1 << 10);
+        for _ in 0..20 {
+            let id = signals
+                .create("ada", Duration::from_millis(20))
+                .expect("room");
+            assert_eq!(code(signals.set(&id, text(&"x".repeat(1000)))), "");
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        assert_eq!(signals.lock().len(), 1);
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 #[path = "permissions/endpoints.rs"]
 mod endpoints;
+#[path = "permissions/late.rs"]
+mod late;
 #[path = "permissions/roles.rs"]
 mod roles;
 

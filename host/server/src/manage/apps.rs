@@ -48,7 +48,7 @@ pub async fn create(server: &Arc<Server>, place: &Place, members: Map) -> Result
 pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiError> {
     // The workspace stays meanwhile, and no install is at work in the app.
     let _presence = enter(server, &place.workspace, "").await?;
-    let _turn = packages::turn(place.workspace_folder()).await?;
+    let _turn = packages::turn(server, &place.workspace).await?;
     let Some(_closed) = server.occupancy.close(&place.workspace, &place.app).await else {
         return Err(ApiError::no_such_app());
     };

@@ -7,8 +7,9 @@ use crate::identity::Admitted;
 use crate::records::{map, text};
 use crate::reply::{Reply, Streamed};
 use crate::sign_in;
+use crate::turns;
 use mix_app_files::{FilesError, Shelves, Storage};
-use mix_http_api::{ApiError, Content, Done, Elsewhere, Managed, RunOutcome};
+use mix_http_api::{ApiError, Content, Done, Elsewhere, Managed, Need, RunOutcome};
 use mix_identity::Grant;
 use mix_install::{Changes, Keep, Request, Staging, Turn};
 use mix_package::{PackageError, Tape, Warning};
@@ -19,7 +20,7 @@ use mix_runtime::workspace::{Place, private_folder};
 use mix_value::{Map, Value, msgpack};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempPath;
@@ -46,14 +47,10 @@ pub async fn install(
     let files = server.files.clone();
     let name = ws.to_owned();
     // Held to the end: one install of a workspace at a time.
-    let (_turn, left) = {
+    let _turn = turn(server, ws).await?;
+    let left = {
         let (workspace, files) = (workspace.clone(), files.clone());
-        blocking(move || {
-            let turn = Turn::take(&workspace)?;
-            let left = mix_install::unfinished(&workspace, files.storage())?;
-            Ok((turn, left))
-        })
-        .await?
+        blocking(move || mix_install::unfinished(&workspace, files.storage())).await?
     };
     for changes in left {
         make(server, ws, Arc::new(changes)).await?;
@@ -107,9 +104,23 @@ pub async fn install(
     Ok(Done::Value(200, report.to_value(setup)))
 }
 
-/// The turn at the apps of a workspace: installs have it, and who deletes one.
-pub async fn turn(workspace: PathBuf) -> Result<Turn, ApiError> {
-    blocking(move || Turn::take(&workspace)).await
+/// The turn at the apps of a workspace: among the requests of this server, and then among all programs that work on the folder.
+pub struct AppsTurn {
+    /// Given back first.
+    _folder: Turn,
+    _here: turns::Turn,
+}
+
+/// Takes the turn at the apps of a workspace: installs have it, and who deletes one. Whoever waits for others of this server
+/// keeps no thread waiting: there are not many of those, for all workspaces together.
+pub async fn turn(server: &Server, ws: &str) -> Result<AppsTurn, ApiError> {
+    let waiting = tokio::time::timeout(mix_install::PATIENCE, server.installing.of(ws));
+    let here = waiting.await.map_err(|_| failed(Turn::refused()))?;
+    let workspace = server.ws_dir.join(ws);
+    Ok(AppsTurn {
+        _folder: blocking(move || Turn::take(&workspace)).await?,
+        _here: here,
+    })
 }
 
 /// Makes the changes of an install.
@@ -384,6 +395,8 @@ pub async fn import(
             "the workspace is being deleted",
         ));
     };
+    // The package may have taken its time, and somebody else may have made the workspace meanwhile. From here on nobody does.
+    still_may(server, who, name).await?;
     let _pause = server.grants.pause(name).await;
     server.assembly.close(&folder).await;
     server.programs.forget(&folder);
@@ -436,6 +449,16 @@ pub async fn import(
         ("report", report),
     ]);
     Ok(Done::Value(201, answer))
+}
+
+/// Whether somebody still may make or replace the workspace of that name.
+async fn still_may(server: &Arc<Server>, who: &Admitted, name: &str) -> Result<(), ApiError> {
+    let Some(identity) = server.identity.as_ref().filter(|_| !who.everything) else {
+        return Ok(());
+    };
+    let need = Need::CreateOrOwn(name.to_owned());
+    identity.judge_in(server, who.clone(), &need, name).await?;
+    Ok(())
 }
 
 /// Finishes what a crash left of installs, in all workspaces.
