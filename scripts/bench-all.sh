@@ -5,7 +5,7 @@
 set -euo pipefail
 target=$(realpath "$1")
 cargo=${CARGO:-cargo}
-# Records of the store's measurement; a million take an hour.
+# Records of the store's measurements; a million take some minutes more.
 records=${BENCH_RECORDS:-100000}
 rows=$(mktemp)
 trap 'rm -f "$rows"' EXIT
@@ -37,7 +37,7 @@ $cargo bench --locked -p mix-store --features sqlite --bench store -- "$records"
     NF == 8 && $3 + 0 > 0 { printf "record store, %s|%s %s|SQLite|%s %s|%s\n", $2, $3, $5, $4, $5, $6 }' >>"$rows"
 
 # The store through its component beside the store itself.
-$cargo bench --locked --workspace --bench records -- 20000 | show | awk -F ' *\\| *' '
+$cargo bench --locked --workspace --bench records -- "$records" | show | awk -F ' *\\| *' '
     NF == 8 && $3 + 0 > 0 {
         printf "record store through its component, %s|%s us|native store|%s us|%s\n", $2, $4, $3, $5
     }' >>"$rows"
