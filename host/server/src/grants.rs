@@ -27,6 +27,9 @@ pub struct Rights {
     pub ids: Vec<String>,
     /// Its org.
     pub org: String,
+    /// An administrator of the server has said so. Otherwise it is the workspace's own name, under which nobody else is found:
+    /// whoever makes a workspace chooses that name, and shall not choose an org of others with it.
+    org_is_given: bool,
     /// Id of the record about owner and org, if there is one.
     record: Option<Value>,
 }
@@ -91,7 +94,8 @@ impl Grants {
         let (one, other) = (self.of(one).await?, self.of(other).await?);
         // Nothing is related to what is not there.
         let exist = one.workspace.exists && other.workspace.exists;
-        Ok(exist && one.org == other.org)
+        let given = one.org_is_given && other.org_is_given;
+        Ok(exist && given && one.org == other.org)
     }
 
     /// As long as this is held, the grants of the workspace are neither loaded nor changed.
@@ -117,6 +121,7 @@ impl Grants {
         let _turn = self.pause(ws).await;
         let mut rights = (*self.load(ws).await?).clone();
         rights.workspace.owner = owner.or(rights.workspace.owner);
+        rights.org_is_given |= org.is_some();
         rights.org = org.unwrap_or(rights.org);
         let mut record = record("workspace");
         if let Some(id) = &rights.record {
@@ -126,6 +131,7 @@ impl Grants {
             record.insert(Arc::from("owner"), text(owner));
         }
         record.insert(Arc::from("org"), text(&rights.org));
+        record.insert(Arc::from("orgIsGiven"), Value::Bool(rights.org_is_given));
         let saved = self.database(ws)?.save(record).await?;
         rights.record = saved.get("_rmx_id").cloned();
         Ok(self.keep(ws, rights))
@@ -179,6 +185,16 @@ impl Grants {
             .grants
             .retain(|_| keep.next().is_some_and(|keep| *keep));
         self.keep(ws, rights);
+        Ok(())
+    }
+
+    /// The workspace that an org is named after, if there is one that is of it, has its name for it from now on: others were
+    /// told to be of its org.
+    pub async fn name_org(&self, org: &str) -> Result<(), ApiError> {
+        let rights = self.of(org).await?;
+        if rights.workspace.exists && rights.org == org && !rights.org_is_given {
+            self.describe(org, None, Some(org.to_owned())).await?;
+        }
         Ok(())
     }
 
@@ -264,6 +280,8 @@ impl Rights {
             self.org = Some(member("org"))
                 .filter(|org| !org.is_empty())
                 .unwrap_or_else(|| self.workspace.name.clone());
+            let is_said = row.get("orgIsGiven") == Some(&Value::Bool(true));
+            self.org_is_given = is_said || self.org != self.workspace.name;
             self.record = row.get("_rmx_id").cloned();
             return;
         }

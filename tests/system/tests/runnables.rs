@@ -31,6 +31,7 @@ mod tracing;
 
 const OWNER: &str = "ada@example.com";
 const STRANGER: &str = "eve@elsewhere.org";
+const ADMIN: &str = "root@example.com";
 const APP: &str = "/v1/ws/acme/app/limits";
 
 struct Site {
@@ -58,6 +59,8 @@ impl Site {
             &url,
             "--workspace-creator",
             creator,
+            "--server-admin",
+            "user/root@example.com",
             "--env",
             stage,
         ];

@@ -144,6 +144,9 @@ pub async fn patch(
     org: Option<String>,
     owner: Option<String>,
 ) -> Result<Done, ApiError> {
+    if let Some(org) = org.as_deref().filter(|org| *org != ws) {
+        server.grants.name_org(org).await?;
+    }
     let rights = if org.is_none() && owner.is_none() {
         server.grants.of(ws).await?
     } else {
@@ -170,6 +173,7 @@ pub async fn delete(server: &Arc<Server>, ws: &str) -> Result<Done, ApiError> {
     let gone = remove(&server.ws_dir, folder).await?;
     server.grants.forget(ws);
     server.links.forget(ws, None);
+    server.forget_topics(ws, None);
     server.files.usage.forget(ws);
     if !gone {
         return Err(ApiError::new(404, "no_such_ws", "no such workspace"));

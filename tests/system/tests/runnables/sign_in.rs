@@ -1,7 +1,7 @@
 //! Signing in through a provider, and what the tokens of a workspace are good for.
 
 use super::*;
-use mix_system_tests::Provider;
+use mix_system_tests::{Provider, loopback};
 use std::io::{Read, Write};
 
 const CONFIGS: &str = "/v1/ws/acme/auth-configs";
@@ -499,6 +499,13 @@ fn programs_use_the_token_of_a_provider_without_seeing_it() {
     // Elsewhere it is not sent.
     let refused = bobs(json!({ "do": "send", "provider": "corp", "url": sink.url() }));
     assert_eq!(refused["error"], "ERR_URL_BLOCKED: token");
+    // Whoever is asked elsewhere does not decide what is asked with it.
+    let to = api.clone();
+    let elsewhere = loopback::serve(move |_, stream| {
+        loopback::respond(stream, &format!("302 Found\r\nlocation: {to}"), "");
+    });
+    let redirected = bobs(json!({ "do": "plain", "url": elsewhere }));
+    assert_eq!(redirected["body"], nobody["body"], "{redirected}");
     let own = format!("{}/v1/health", site.server.base());
     let refused = bobs(json!({ "do": "send", "provider": "corp", "url": own }));
     assert_eq!(refused["error"], "ERR_URL_BLOCKED: token");
@@ -586,4 +593,31 @@ fn a_browser_may_send_its_cookies_in_several_lines() {
     // A state is given once.
     let twice = format!("/v1/ws/acme/auth/corp/callback?state=a&state=b&code={code}");
     assert_eq!(visit(&site, &twice, &cookie).0, 400);
+}
+
+#[test]
+fn nobody_joins_an_organisation_by_the_name_of_a_workspace() {
+    let bob = "bob@example.com";
+    let (site, provider, _) = Site::with_provider("oidc");
+    site.expect(bob, "POST", "/v1/ws", json!({ "name": "shop" }), 201);
+    let org = |org: &str, of: &str| {
+        let path = format!("/v1/ws/{of}");
+        site.expect(ADMIN, "PATCH", &path, json!({ "org": org }), 200);
+    };
+    let seen = |token: &str| site.with_token(token, "GET", "/v1/ws/shop").status;
+    // The workspace is there when others come to its organisation.
+    assert_eq!(seen(&site.signed_in(bob)), 401);
+    org("acme", "shop");
+    assert_eq!(seen(&site.signed_in(bob)), 200);
+    // Another one that gets its name decides, with a provider of its own, whom its tokens speak of.
+    site.expect(OWNER, "DELETE", "/v1/ws/acme", Value::Null, 204);
+    site.expect(OWNER, "POST", "/v1/ws", json!({ "name": "acme" }), 201);
+    let config = json!({
+        "type": "oidc", "name": "corp", "client_id": "mixer-client", "client_secret": "hush",
+        "redirects": [BACK], "endpoint": provider.url(),
+    });
+    site.expect(OWNER, "POST", CONFIGS, config, 201);
+    assert_eq!(seen(&site.signed_in(bob)), 401);
+    org("acme", "acme");
+    assert_eq!(seen(&site.signed_in(bob)), 200);
 }
