@@ -113,7 +113,12 @@ async fn follow<B>(
         let (head, body) = send(&request).await?;
         match target(&request.url, &head)? {
             None => return Ok((head, body)),
-            Some(url) => redirect(&mut request, head.status, url),
+            Some(url) => {
+                let origin = request.url.origin();
+                redirect(&mut request, head.status, url);
+                // Only a server knows tokens, and takes what is said about them off the request.
+                request.is_redirected |= limits.own.is_some() && origin != request.url.origin();
+            }
         }
     }
     Err(Refusal::blocked("redirects"))
@@ -219,6 +224,36 @@ mod tests {
             redirect(&mut request, 302, url);
             assert!(!has(&request, "authorization"), "{location}");
             assert!(request.client_tls.is_none(), "{location}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_from_elsewhere_gets_no_token_of_the_host() {
+        use futures::FutureExt;
+        use std::cell::RefCell;
+
+        let own = Url::parse("http://127.0.0.1:8000").unwrap().origin();
+        for (own, expected) in [
+            (Some(own), [false, false, true, true, true]),
+            (None, [false; 5]),
+        ] {
+            let limits = Limits { own, ..strict() };
+            let seen = RefCell::new(Vec::new());
+            let send = async |request: &Request| {
+                seen.borrow_mut().push(request.is_redirected);
+                let next = match request.url.path() {
+                    "/x/y" => "/same",
+                    "/same" => "https://b.example.com/other",
+                    "/other" => "/on",
+                    // Coming back is no way to get one again.
+                    "/on" => "https://a.example.com/end",
+                    _ => return Ok((answer(200, ""), ())),
+                };
+                Ok((answer(302, next), ()))
+            };
+            let done = follow(request("GET"), &limits, send).now_or_never();
+            assert!(done.expect("at once").is_ok());
+            assert_eq!(seen.into_inner(), expected);
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Request {
     pub headers: Vec<(String, Vec<u8>)>,
     /// Number of a token that the host keeps, for the authorisation.
     pub token: Option<u64>,
+    /// It follows a redirect from elsewhere: the host adds no token of its own.
+    pub is_redirected: bool,
     /// None for no body at all.
     pub body: Option<Bytes>,
     /// Wish of the program.
@@ -138,6 +140,7 @@ impl Request {
             url,
             headers,
             token,
+            is_redirected: false,
             body,
             timeout: attempt!(timeout(map)?),
             binary: boolean(map, "returnBinaryResponseBody")?,

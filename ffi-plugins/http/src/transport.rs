@@ -55,6 +55,9 @@ pub async fn send(request: &Request) -> Result<(Head, WireBody), Refusal> {
         // The host puts the token in its place.
         headers.push(("x-rmx-token".to_string(), number.to_string().into_bytes()));
     }
+    if request.token.is_none() && request.is_redirected {
+        headers.push(("x-rmx-token".to_string(), b"none".to_vec()));
+    }
     if let Some(pem) = &request.client_tls {
         // The host takes it off; it is here only if the host said so.
         let value = pem.replace('\n', "\t").into_bytes();

@@ -19,6 +19,31 @@ use wasmtime_wasi_http::{Error, WasiBody};
 /// The header that names a token of the run by its number.
 const MARK: &str = "x-rmx-token";
 
+/// In the place of a number: the request follows a redirect from elsewhere and gets no token at all, not even the one that its
+/// target would have got without being asked.
+const NO_TOKEN: &str = "none";
+
+/// Which token a request wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// What is usual for its target.
+    Usual,
+    /// None.
+    Nothing,
+    /// The token of the run with that number.
+    Token(u64),
+}
+
+impl Mark {
+    /// The number of the token that it asks for.
+    pub(super) fn token(self) -> Option<u64> {
+        match self {
+            Mark::Token(number) => Some(number),
+            Mark::Usual | Mark::Nothing => None,
+        }
+    }
+}
+
 /// Number of the token of whoever called the run. Higher ones are tokens that the run was given.
 pub const CALLERS_TOKEN: u64 = 1;
 
@@ -63,16 +88,17 @@ pub trait Home: Send + Sync {
 pub(super) async fn sign<B>(
     home: &Arc<dyn Home>,
     request: &mut http::Request<B>,
-    token: Option<u64>,
+    mark: Mark,
 ) -> Result<(), Error> {
     let uri = request.uri().clone();
-    let value = match token {
-        Some(token) => {
+    let value = match mark {
+        Mark::Token(token) => {
             let value = home.clone().authorization(uri, token).await;
             Some(value.ok_or(Error::HttpRequestDenied)?)
         }
-        None if request.headers().contains_key(AUTHORIZATION) => None,
-        None => home.clone().usual_authorization(uri).await,
+        Mark::Nothing => None,
+        Mark::Usual if request.headers().contains_key(AUTHORIZATION) => None,
+        Mark::Usual => home.clone().usual_authorization(uri).await,
     };
     if let Some(value) = value {
         request.headers_mut().insert(AUTHORIZATION, value);
@@ -95,15 +121,19 @@ pub(super) async fn sign<B>(
     Ok(())
 }
 
-/// Takes off what only this host may send, and gives the number of the token that the request asks
-/// for. A mark that is no number is one that nobody was given.
-pub(super) fn take_marks(request: &mut http::Request<WasiBody>) -> Option<u64> {
+/// Takes off what only this host may send, and gives the token that the request asks for. A mark that is no number is one that
+/// nobody was given.
+pub(super) fn take_marks<B>(request: &mut http::Request<B>) -> Mark {
     let headers = request.headers_mut();
-    let mark = headers.get(MARK);
-    let token = mark.map(|mark| {
-        let number = mark.to_str().ok().and_then(|mark| mark.parse().ok());
-        number.unwrap_or(0)
-    });
+    let mark = headers.get(MARK).map(|mark| mark.to_str().ok());
+    let mark = match mark {
+        None => Mark::Usual,
+        Some(Some(NO_TOKEN)) => Mark::Nothing,
+        Some(mark) => {
+            let number = mark.and_then(|mark| mark.parse().ok());
+            Mark::Token(number.unwrap_or(0))
+        }
+    };
     let reserved: Vec<http::HeaderName> = headers
         .keys()
         .filter(|name| name.as_str().starts_with(RESERVED))
@@ -112,7 +142,7 @@ pub(super) fn take_marks(request: &mut http::Request<WasiBody>) -> Option<u64> {
     for name in reserved {
         headers.remove(name);
     }
-    token
+    mark
 }
 
 /// Ends a task with whoever waits for it.
@@ -176,4 +206,28 @@ pub(super) async fn upgrade(
     // It ends with whoever takes the connection over.
     tokio::spawn(connection.with_upgrades());
     sender.send_request(request).await.map_err(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_say_which_token_and_do_not_go_on() {
+        for (header, expected) in [
+            (None, Mark::Usual),
+            (Some("none"), Mark::Nothing),
+            (Some("7"), Mark::Token(7)),
+            (Some("-1"), Mark::Token(0)),
+            (Some("None"), Mark::Token(0)),
+        ] {
+            let mut request = http::Request::new(());
+            if let Some(header) = header {
+                let header = http::HeaderValue::from_static(header);
+                request.headers_mut().insert(MARK, header);
+            }
+            assert_eq!(take_marks(&mut request), expected);
+            assert!(request.headers().is_empty());
+        }
+    }
 }

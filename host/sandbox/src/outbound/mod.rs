@@ -18,7 +18,7 @@ pub use proxy::Proxy;
 pub use transfer::TransferError;
 
 use crate::outbound::client_tls::Identity;
-use crate::outbound::home::Home;
+use crate::outbound::home::{Home, Mark};
 use crate::outbound::hosts::Hosts;
 use crate::outbound::resolver::{GuardedResolver, PeerChecked, Refused};
 use crate::outbound::traffic::{Traffic, counted};
@@ -204,7 +204,8 @@ impl Outbound {
                 let request = request.map(|()| empty);
                 return home::upgrade(home.clone(), request, token).await;
             }
-            home::sign(home, &mut request, token).await?;
+            let mark = token.map_or(Mark::Usual, Mark::Token);
+            home::sign(home, &mut request, mark).await?;
         } else if token.is_some() {
             return Err(Error::HttpRequestDenied);
         }
@@ -326,12 +327,12 @@ impl Egress {
         options: Option<RequestOptions>,
     ) -> Result<http::Response<WasiBody>, Error> {
         let identity = client_tls::take(request.headers_mut())?;
-        let token = home::take_marks(&mut request);
+        let mark = home::take_marks(&mut request);
         if let Some(home) = &self.home {
             if home.is_own(request.uri()) {
-                return home::ask(home.clone(), request, token).await;
+                return home::ask(home.clone(), request, mark.token()).await;
             }
-            home::sign(home, &mut request, token).await?;
+            home::sign(home, &mut request, mark).await?;
         }
         let uri = request.uri();
         let host = uri.host().unwrap_or_default();
