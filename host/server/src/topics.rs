@@ -11,6 +11,15 @@ use mix_http_api::{ApiError, Managed, RETRY, Topic, event};
 use mix_runtime::families::mqtt::broker::{BrokerError, Following};
 use std::sync::Arc;
 
+impl Server {
+    /// Forgets what is kept of the topics of a workspace, or of one of its apps, that is gone.
+    pub fn forget_topics(&self, ws: &str, app: Option<&str>) {
+        if let Some(broker) = &self.assembly.broker {
+            broker.forget_place(ws, app);
+        }
+    }
+}
+
 /// The messages of a topic, until the reader leaves or may not read any more.
 pub fn subscribe(
     server: &Arc<Server>,

@@ -67,6 +67,7 @@ pub async fn delete(server: &Arc<Server>, place: &Place) -> Result<Done, ApiErro
         .collect();
     server.grants.remove(&place.workspace, &of_app).await?;
     server.links.forget(&place.workspace, Some(&place.app));
+    server.forget_topics(&place.workspace, Some(&place.app));
     match workspaces::remove(&server.ws_dir, place.folder()).await? {
         true => Ok(Done::Nothing),
         false => Err(ApiError::no_such_app()),

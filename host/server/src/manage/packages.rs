@@ -424,6 +424,7 @@ pub async fn import(
     // The folder has another name now: there is nothing left to delete.
     let _ = built.keep();
     server.grants.forget(name);
+    server.forget_topics(name, None);
     server.files.usage.forget(name);
     super::files::settle(server, name);
     let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));

@@ -31,11 +31,17 @@ const KEPT: Duration = Duration::from_secs(300);
 /// Bytes of all kept messages.
 const MOST_KEPT_BYTES: usize = 64 << 20;
 
-/// Topics with a retained value or a subscriber.
+/// Topics with a subscriber, and topics with a retained value.
 const MOST_TOPICS: usize = 100_000;
 
 /// Bytes of all retained values.
 const MOST_RETAINED: usize = 256 << 20;
+
+/// Bytes of all retained values that a run gets from a broker which it has mounted.
+const MOST_RETAINED_OF_RUN: usize = 16 << 20;
+
+/// One workspace has at most this part of the retained values and of their bytes.
+const SHARE: usize = 2;
 
 /// What a subscriber gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +63,9 @@ pub enum BrokerError {
     #[error("a message has at most 256 KiB and its topic 512 bytes")]
     TooLarge,
     /// Topics or retained values.
-    #[error("the broker holds as many topics and retained values as it may")]
+    #[error(
+        "the broker holds as many topics and retained values as it may, in all or of this workspace"
+    )]
     Full,
 }
 
@@ -90,6 +98,8 @@ struct Followed {
     kept: VecDeque<(Instant, Message)>,
     /// All messages after the one with this id are kept.
     after: u64,
+    /// A message came: there is an id to come back with.
+    is_told: bool,
 }
 
 impl Followed {
@@ -118,9 +128,42 @@ impl Topic {
     }
 }
 
+/// Retained values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Retained {
+    values: usize,
+    bytes: usize,
+}
+
+impl Retained {
+    /// With a value of so many bytes in the place of another one, or of none.
+    fn with(self, before: Option<usize>, after: usize) -> Retained {
+        Retained {
+            values: self.values + usize::from(before.is_none()),
+            bytes: self.bytes - before.unwrap_or(0) + after,
+        }
+    }
+
+    fn without(self, bytes: usize) -> Retained {
+        Retained {
+            values: self.values - 1,
+            bytes: self.bytes - bytes,
+        }
+    }
+
+    fn fits(self, room: usize, part: usize) -> bool {
+        self.values <= MOST_TOPICS / part && self.bytes <= room / part
+    }
+}
+
 struct Topics {
     by_path: HashMap<String, Topic>,
-    retained: usize,
+    /// Bytes of all retained values, and the part of it that one workspace may have.
+    room: usize,
+    share: usize,
+    retained: Retained,
+    /// Those of each workspace that has any.
+    of_workspace: HashMap<String, Retained>,
     kept: usize,
     next: u64,
     /// Id of the last message of all topics.
@@ -134,7 +177,10 @@ impl Default for Topics {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Topics {
             by_path: HashMap::new(),
-            retained: 0,
+            room: MOST_RETAINED,
+            share: SHARE,
+            retained: Retained::default(),
+            of_workspace: HashMap::new(),
             kept: 0,
             next: 0,
             last: since.map_or(0, |since| since.as_millis() as u64 * 1000),
@@ -163,6 +209,48 @@ impl Topics {
         self.kept -= dropped;
         self.by_path.retain(|_, topic| !topic.is_idle());
     }
+
+    /// Makes room for a retained value; false: there is none.
+    fn retain(&mut self, path: &str, bytes: usize) -> bool {
+        let topic = self.by_path.get(path);
+        let before = topic
+            .and_then(|topic| topic.retained.as_ref())
+            .map(|value| value.len());
+        let workspace = workspace_of(path);
+        let own = self.of_workspace.get(workspace).copied();
+        let own = own.unwrap_or_default().with(before, bytes);
+        let all = self.retained.with(before, bytes);
+        if !all.fits(self.room, 1) || !own.fits(self.room, self.share) {
+            return false;
+        }
+        self.retained = all;
+        self.of_workspace.insert(workspace.to_owned(), own);
+        true
+    }
+
+    /// A retained value is gone.
+    fn release(&mut self, path: &str, bytes: usize) {
+        self.retained = self.retained.without(bytes);
+        let workspace = workspace_of(path);
+        if let Some(own) = self.of_workspace.get_mut(workspace) {
+            *own = own.without(bytes);
+            if own.values == 0 {
+                self.of_workspace.remove(workspace);
+            }
+        }
+    }
+}
+
+/// The workspace of a topic: `/cloud/SERVER/ws/WORKSPACE/…`, `/org/ORG/ws/WORKSPACE/…`.
+fn workspace_of(path: &str) -> &str {
+    path.split('/').nth(4).unwrap_or_default()
+}
+
+/// Whether a topic is one of a workspace, or of one of its apps: `…/ws/WORKSPACE/app/APP/…`.
+fn is_of(path: &str, workspace: &str, app: Option<&str>) -> bool {
+    let mut parts = path.split('/').skip(4);
+    parts.next() == Some(workspace)
+        && app.is_none_or(|app| parts.next() == Some("app") && parts.next() == Some(app))
 }
 
 /// All topics.
@@ -213,6 +301,10 @@ impl Drop for Subscription {
             {
                 followed.readers -= 1;
                 followed.left = Instant::now();
+                // Anybody may follow topics that nobody has ever used.
+                if followed.readers == 0 && !followed.is_told {
+                    topic.followed = None;
+                }
             }
             if topic.is_idle() {
                 topics.by_path.remove(&self.path);
@@ -222,6 +314,18 @@ impl Drop for Subscription {
 }
 
 impl Broker {
+    /// For what one run gets from somewhere else: with room for less, which is all its own.
+    pub fn of_run() -> Broker {
+        let topics = Topics {
+            room: MOST_RETAINED_OF_RUN,
+            share: 1,
+            ..Topics::default()
+        };
+        Broker {
+            topics: Mutex::new(topics),
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Topics> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,26 +346,16 @@ impl Broker {
         let now = Instant::now();
         topics.sweep(now);
         let known = topics.by_path.contains_key(path);
-        if !known && (!retained || topics.by_path.len() >= MOST_TOPICS) {
+        if !known && !retained {
             // Nobody listens, so a value that is not retained goes nowhere.
-            return if retained {
-                Err(BrokerError::Full)
-            } else {
-                Ok(())
-            };
+            return Ok(());
+        }
+        if retained && !topics.retain(path, payload.len()) {
+            return Err(BrokerError::Full);
         }
         let topic = topics.by_path.entry(path.to_owned()).or_default();
         let payload: Arc<str> = payload.into();
         if retained {
-            let before = topic.retained.as_ref().map_or(0, |value| value.len());
-            let after = topics.retained - before + payload.len();
-            if after > MOST_RETAINED {
-                if !known {
-                    topics.by_path.remove(path);
-                }
-                return Err(BrokerError::Full);
-            }
-            topics.retained = after;
             topic.retained = Some(payload.clone());
         }
         topics.last += 1;
@@ -272,6 +366,7 @@ impl Broker {
             id: topics.last,
         };
         if let Some(followed) = &mut topic.followed {
+            followed.is_told = true;
             topics.kept -= followed.trim(now, MOST_KEPT - 1);
             if topics.kept + message.payload.len() > MOST_KEPT_BYTES {
                 topics.kept -= followed.trim(now, 0);
@@ -293,16 +388,44 @@ impl Broker {
         self.lock().by_path.get(path)?.retained.clone()
     }
 
-    /// Deletes the retained value.
+    /// Deletes the retained value of a topic.
     pub fn forget(&self, path: &str) {
         let mut topics = self.lock();
         let topics = &mut *topics;
         if let Some(topic) = topics.by_path.get_mut(path) {
-            topics.retained -= topic.retained.take().map_or(0, |value| value.len());
+            let gone = topic.retained.take();
             if topic.is_idle() {
                 topics.by_path.remove(path);
             }
+            if let Some(value) = gone {
+                topics.release(path, value.len());
+            }
         }
+    }
+
+    /// Deletes what is kept of the topics of a workspace, or of one of its apps, that is gone: another one of its name is
+    /// another one.
+    pub fn forget_place(&self, workspace: &str, app: Option<&str>) {
+        let mut topics = self.lock();
+        let topics = &mut *topics;
+        let now = Instant::now();
+        let mut gone = Vec::new();
+        let of_it = topics
+            .by_path
+            .iter_mut()
+            .filter(|(path, _)| is_of(path, workspace, app));
+        for (path, topic) in of_it {
+            if let Some(value) = topic.retained.take() {
+                gone.push((path.clone(), value.len()));
+            }
+            if let Some(followed) = &mut topic.followed {
+                topics.kept -= followed.trim(now, 0);
+            }
+        }
+        for (path, bytes) in gone {
+            topics.release(&path, bytes);
+        }
+        topics.by_path.retain(|_, topic| !topic.is_idle());
     }
 
     /// A subscription; the retained value comes first.
@@ -353,7 +476,9 @@ impl Broker {
         if path.len() > LONGEST_PATH {
             return Err(BrokerError::TooLarge);
         }
-        if !topics.by_path.contains_key(path) && topics.by_path.len() >= MOST_TOPICS {
+        // Those that only have a value do not count.
+        let followed = topics.by_path.len().saturating_sub(topics.retained.values);
+        if !topics.by_path.contains_key(path) && followed >= MOST_TOPICS {
             return Err(BrokerError::Full);
         }
         topics.next += 1;
@@ -372,6 +497,7 @@ impl Broker {
                 left: Instant::now(),
                 kept: VecDeque::new(),
                 after,
+                is_told: false,
             });
             followed.readers += 1;
         } else if let Some(payload) = &topic.retained {
@@ -494,9 +620,91 @@ mod tests {
         );
         let path = "p".repeat(LONGEST_PATH + 1);
         assert!(broker.subscribe(&path).is_err());
-        broker.publish("/b", "x", true, 1).unwrap();
-        broker.forget("/b");
-        assert_eq!(broker.retained("/b"), None);
-        assert_eq!(broker.lock().retained, 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_run_gets_has_little_room_and_can_be_forgotten() {
+        let broker = Arc::new(Broker::of_run());
+        let long = "x".repeat(LONGEST_PAYLOAD);
+        let fit = MOST_RETAINED_OF_RUN / LONGEST_PAYLOAD;
+        let path = |number: usize| format!("/a/b/c/d/{number}");
+        for number in 0..fit {
+            broker.publish(&path(number), &long, true, 0).unwrap();
+        }
+        assert_eq!(
+            broker.publish(&path(fit), "x", true, 0),
+            Err(BrokerError::Full)
+        );
+        broker.forget(&path(0));
+        assert_eq!(broker.retained(&path(0)), None);
+        broker.publish(&path(fit), &long, true, 0).unwrap();
+        (0..=fit).for_each(|number| broker.forget(&path(number)));
+        assert_eq!(broker.lock().retained, Retained::default());
+    }
+
+    /// A topic of an app.
+    fn of(workspace: &str, app: &str, name: &str) -> String {
+        format!("/cloud/h/ws/{workspace}/app/{app}/public/application/{name}")
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_an_app_or_a_workspace_goes_with_it() {
+        let broker = Arc::new(Broker::default());
+        let paths = [
+            of("w", "shop", "a"),
+            of("w", "other", "a"),
+            of("v", "shop", "a"),
+        ];
+        for path in &paths {
+            let following = broker.follow(path, None).unwrap();
+            broker.publish(path, "value", true, 1).unwrap();
+            drop(following);
+        }
+        let last = broker.lock().last;
+        let left = || paths.each_ref().map(|path| broker.retained(path).is_some());
+        broker.forget_place("w", Some("shop"));
+        assert_eq!(left(), [false, true, true]);
+        let again = broker.follow(&paths[0], Some(last - 3)).unwrap();
+        assert_eq!((again.retained, again.missed.len()), (None, 0));
+        broker.forget_place("w", None);
+        assert_eq!(left(), [false, false, true]);
+        broker.forget_place("v", None);
+        let topics = broker.lock();
+        assert_eq!(topics.retained, Retained::default());
+        assert!(topics.of_workspace.is_empty());
+        assert_eq!(topics.kept, 0);
+    }
+
+    #[tokio::test]
+    async fn one_workspace_leaves_room_for_the_values_of_others() {
+        let broker = Arc::new(Broker::default());
+        let long = "x".repeat(LONGEST_PAYLOAD);
+        let publish = |ws: &str, number: usize, payload: &str| {
+            broker.publish(&of(ws, "shop", &number.to_string()), payload, true, 1)
+        };
+        let fit = MOST_RETAINED / SHARE / LONGEST_PAYLOAD;
+        for number in 0..fit {
+            publish("greedy", number, &long).unwrap();
+        }
+        assert_eq!(publish("greedy", fit, "x"), Err(BrokerError::Full));
+        publish("greedy", 0, "short").unwrap();
+        publish("greedy", fit, "x").unwrap();
+        publish("other", 0, &long).unwrap();
+        broker.forget_place("greedy", None);
+        for number in 0..MOST_TOPICS / SHARE {
+            publish("greedy", number, "").unwrap();
+        }
+        assert_eq!(publish("greedy", MOST_TOPICS, ""), Err(BrokerError::Full));
+        publish("other", 1, "").unwrap();
+        assert!(broker.subscribe(&of("other", "shop", "new")).is_ok());
+    }
+
+    #[tokio::test]
+    async fn topics_that_nobody_uses_leave_nothing() {
+        let broker = Arc::new(Broker::default());
+        for number in 0..1000 {
+            broker.follow(&format!("/made-up/{number}"), None).unwrap();
+        }
+        assert_eq!(broker.lock().by_path.len(), 0);
     }
 }

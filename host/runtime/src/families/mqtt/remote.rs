@@ -197,7 +197,7 @@ impl Remote {
         let shared = Arc::new(Shared {
             outbound,
             at,
-            received: Arc::default(),
+            received: Arc::new(Broker::of_run()),
             state: StdMutex::default(),
         });
         shared.state().connection = Some(incoming.connection.clone());
