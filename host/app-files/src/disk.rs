@@ -7,11 +7,13 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 use tempfile::NamedTempFile;
 
 /// Begin of the names of files that are being written. No segment is stored so.
 const DRAFT: &str = "%tmp-";
+/// Nobody writes a file for so long: what is older was left by a process that died.
+const LONGEST_WRITE: Duration = Duration::from_secs(3600);
 /// Most files that one listing looks at.
 const MOST_FILES: usize = 1_000_000;
 
@@ -87,6 +89,23 @@ impl Disk {
             .prefix(DRAFT)
             .tempfile_in(&self.root)?;
         Ok(Draft { file })
+    }
+
+    /// Removes drafts that a process has left which died while it wrote. Says how many they were.
+    pub fn remove_drafts(&self) -> usize {
+        let is_left = |item: &fs::DirEntry| {
+            let age = || item.metadata().ok()?.modified().ok()?.elapsed().ok();
+            item.file_name().to_string_lossy().starts_with(DRAFT)
+                && item.file_type().is_ok_and(|kind| kind.is_file())
+                && age().is_some_and(|age| age > LONGEST_WRITE)
+        };
+        fs::read_dir(&self.root)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(is_left)
+            .filter(|item| fs::remove_file(item.path()).is_ok())
+            .count()
     }
 
     /// Puts a finished draft in its place; true if nothing was there before.
@@ -473,5 +492,26 @@ mod tests {
             files.stat(&p("ephemeral/x")),
             Err(FilesError::NotFound)
         ));
+    }
+
+    #[test]
+    fn drafts_of_a_process_that_died_go() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let disk = Disk::new(folder.path().to_path_buf());
+        let path = FilePath::parse("/a/b.txt").expect("a path");
+        disk.write(&path, b"stays").expect("written");
+        let new = disk.draft().expect("a draft");
+        let (_, left) = disk.draft().expect("a draft").file.keep().expect("kept");
+        assert_eq!(disk.remove_drafts(), 0);
+        for old in [left, folder.path().join("a/b.txt")] {
+            let then = std::time::SystemTime::now() - 2 * LONGEST_WRITE;
+            let file = File::options().write(true).open(old).expect("a file");
+            file.set_modified(then).expect("set");
+        }
+        assert_eq!(disk.remove_drafts(), 1);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
+        assert!(disk.stat(&path).is_ok());
+        drop(new);
+        assert_eq!(Disk::new(folder.path().join("absent")).remove_drafts(), 0);
     }
 }

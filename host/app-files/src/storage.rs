@@ -92,6 +92,15 @@ impl Storage {
         Ok(())
     }
 
+    /// Removes what processes that died while they wrote files have left in a workspace. Says how many files they were.
+    pub fn remove_drafts(&self, workspace_folder: &Path) -> usize {
+        let apps = std::fs::read_dir(workspace_folder).into_iter().flatten();
+        apps.flatten()
+            .filter(|item| item.file_name().to_str().and_then(app_of_folder).is_some())
+            .map(|item| self.files(&item.path()).disk().remove_drafts())
+            .sum()
+    }
+
     /// Moves what lies in the folders of a workspace into the bucket, where an install or an import has left it, or
     /// because the bucket is new. Says how many files it were.
     pub fn settle(&self, workspace_folder: &Path) -> Result<u64> {

@@ -6,9 +6,40 @@
 //! `oneOf`, `allOf`. Other keywords do not refuse anything: the agent checks its parameters itself.
 
 use serde_json::{Map, Value};
+use std::cell::Cell;
 
 /// Levels of a schema that are looked at; deeper values are the agent's to check.
 const MAX_DEPTH: usize = 32;
+
+/// Pairs of a schema and a value that are looked at. Whoever describes tools and calls them could make many of little; what is
+/// beyond is the agent's to check, which has a time.
+const MAX_STEPS: usize = 1_000_000;
+
+/// What is left to be looked at.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    depth: usize,
+    steps: &'a Cell<usize>,
+}
+
+impl Left<'_> {
+    /// One level down.
+    fn inside(self) -> Self {
+        let depth = self.depth.saturating_sub(1);
+        Left { depth, ..self }
+    }
+
+    /// One step more; false: there are none left.
+    fn step(self) -> bool {
+        let left = self.steps.get();
+        self.steps.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    fn is_over(self) -> bool {
+        self.steps.get() == 0
+    }
+}
 
 /// Why a value does not fit: where and what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,22 +52,23 @@ pub struct Misfit {
 
 /// Checks the arguments of a call.
 pub fn check(schema: &Value, arguments: &Map<String, Value>) -> Result<(), Misfit> {
-    fits(
-        schema,
-        &Value::Object(arguments.clone()),
-        "arguments",
-        MAX_DEPTH,
-    )
+    let steps = Cell::new(MAX_STEPS);
+    let left = Left {
+        depth: MAX_DEPTH,
+        steps: &steps,
+    };
+    let arguments = Value::Object(arguments.clone());
+    fits(schema, &arguments, "arguments", left)
 }
 
-fn fits(schema: &Value, value: &Value, place: &str, depth: usize) -> Result<(), Misfit> {
+fn fits(schema: &Value, value: &Value, place: &str, left: Left<'_>) -> Result<(), Misfit> {
     let misfit = |wanted: String| Misfit {
         place: place.to_owned(),
         wanted,
     };
     let schema = match schema {
         Value::Bool(false) => return Err(misfit("nothing is allowed here".to_owned())),
-        Value::Object(schema) if depth > 0 => schema,
+        Value::Object(schema) if left.depth > 0 && left.step() => schema,
         _ => return Ok(()),
     };
     if let Some(kinds) = schema.get("type") {
@@ -53,7 +85,7 @@ fn fits(schema: &Value, value: &Value, place: &str, depth: usize) -> Result<(), 
         }
     }
     if let Some(Value::Array(allowed)) = schema.get("enum")
-        && !allowed.iter().any(|one| same(one, value))
+        && !allowed.iter().any(|one| !left.step() || same(one, value))
     {
         let allowed = Value::Array(allowed.clone());
         return Err(misfit(format!("must be one of {allowed}")));
@@ -64,8 +96,8 @@ fn fits(schema: &Value, value: &Value, place: &str, depth: usize) -> Result<(), 
         return Err(misfit(format!("must be {only}")));
     }
     match value {
-        Value::Object(members) => object(schema, members, place, depth)?,
-        Value::Array(elements) => array(schema, elements, place, depth)?,
+        Value::Object(members) => object(schema, members, place, left)?,
+        Value::Array(elements) => array(schema, elements, place, left)?,
         Value::String(text) => {
             let length = text.chars().count() as u64;
             bounded(schema, "minLength", "maxLength", length, "characters").map_err(misfit)?;
@@ -73,7 +105,7 @@ fn fits(schema: &Value, value: &Value, place: &str, depth: usize) -> Result<(), 
         Value::Number(_) => number(schema, value).map_err(misfit)?,
         Value::Null | Value::Bool(_) => {}
     }
-    combined(schema, value, place, depth)
+    combined(schema, value, place, left)
 }
 
 /// JSON Schema has one kind of number: 1 and 1.0 are the same.
@@ -100,7 +132,7 @@ fn object(
     schema: &Map<String, Value>,
     members: &Map<String, Value>,
     place: &str,
-    depth: usize,
+    left: Left<'_>,
 ) -> Result<(), Misfit> {
     let properties = schema.get("properties").and_then(Value::as_object);
     if let Some(Value::Array(required)) = schema.get("required") {
@@ -116,9 +148,12 @@ fn object(
         }
     }
     for (name, value) in members {
+        if left.is_over() {
+            break;
+        }
         let place = format!("{place}.{name}");
         match properties.and_then(|properties| properties.get(name)) {
-            Some(schema) => fits(schema, value, &place, depth - 1)?,
+            Some(schema) => fits(schema, value, &place, left.inside())?,
             // A pattern may allow it; those are not read.
             None if schema.contains_key("patternProperties") => {}
             None => match schema.get("additionalProperties") {
@@ -128,7 +163,7 @@ fn object(
                         wanted: "is no parameter of this tool".to_owned(),
                     });
                 }
-                Some(others) => fits(others, value, &place, depth - 1)?,
+                Some(others) => fits(others, value, &place, left.inside())?,
                 None => {}
             },
         }
@@ -140,7 +175,7 @@ fn array(
     schema: &Map<String, Value>,
     elements: &[Value],
     place: &str,
-    depth: usize,
+    left: Left<'_>,
 ) -> Result<(), Misfit> {
     bounded(
         schema,
@@ -157,7 +192,10 @@ fn array(
         return Ok(());
     };
     for (index, element) in elements.iter().enumerate() {
-        fits(items, element, &format!("{place}[{index}]"), depth - 1)?;
+        if left.is_over() {
+            break;
+        }
+        fits(items, element, &format!("{place}[{index}]"), left.inside())?;
     }
     Ok(())
 }
@@ -204,12 +242,12 @@ fn combined(
     schema: &Map<String, Value>,
     value: &Value,
     place: &str,
-    depth: usize,
+    left: Left<'_>,
 ) -> Result<(), Misfit> {
     let parts = |name: &str| schema.get(name).and_then(Value::as_array);
     if let Some(all) = parts("allOf") {
         for part in all {
-            fits(part, value, place, depth - 1)?;
+            fits(part, value, place, left.inside())?;
         }
     }
     for (name, exactly_one) in [("anyOf", false), ("oneOf", true)] {
@@ -218,8 +256,11 @@ fn combined(
         };
         let fitting = choices
             .iter()
-            .filter(|choice| fits(choice, value, place, depth - 1).is_ok());
+            .filter(|choice| fits(choice, value, place, left.inside()).is_ok());
         let count = fitting.count();
+        if left.is_over() {
+            return Ok(());
+        }
         if count == 0 || exactly_one && count > 1 {
             return Err(Misfit {
                 place: place.to_owned(),
@@ -310,5 +351,26 @@ mod tests {
             value = json!({ "x": value });
         }
         assert_eq!(place(&schema, value), None);
+    }
+
+    #[test]
+    fn what_takes_too_long_is_left_to_the_agent() {
+        let never = json!({ "type": "string", "minLength": 1 });
+        let choices = vec![never; 3000];
+        let schema = json!({ "properties": { "a": { "items": { "anyOf": choices.clone() } } } });
+        let fits = |schema: &Value, count: usize| {
+            let arguments = json!({ "a": vec![0; count] });
+            check(schema, arguments.as_object().expect("a map")).is_ok()
+        };
+        assert!(!fits(&schema, 1));
+        // The first misfit is the end; here each element fits the last choice.
+        for kind in ["anyOf", "oneOf"] {
+            let mut choices = choices.clone();
+            choices.push(json!({ "type": "integer" }));
+            let schema = json!({ "properties": { "a": { "items": { kind: choices } } } });
+            let begin = std::time::Instant::now();
+            assert!(fits(&schema, 300_000), "{kind}");
+            assert!(begin.elapsed() < std::time::Duration::from_secs(20));
+        }
     }
 }

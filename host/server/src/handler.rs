@@ -271,8 +271,26 @@ async fn answer(
 /// Room that a record store needs to go on writing: that of the log that a checkpoint takes over.
 const LEAST_ROOM: u64 = 4 << 20;
 
+/// What was found out about the disk last, and when that was begun. One finds out at a time: anybody may ask.
+#[derive(Default)]
+pub struct Disk(tokio::sync::Mutex<Option<(Instant, Option<&'static str>)>>);
+
 /// Whether files can be written, and whether there is room for them.
 async fn disk_trouble(server: &Server) -> Option<&'static str> {
+    let asked = Instant::now();
+    let mut found = server.disk.0.lock().await;
+    if let Some((begun, trouble)) = *found
+        && begun >= asked
+    {
+        return trouble;
+    }
+    let begun = Instant::now();
+    let trouble = look_at_disk(server).await;
+    *found = Some((begun, trouble));
+    trouble
+}
+
+async fn look_at_disk(server: &Server) -> Option<&'static str> {
     let ws_dir = server.ws_dir.clone();
     let trying = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         let mut file = tempfile::Builder::new()

@@ -201,6 +201,7 @@ pub struct Server {
     grants: Grants,
     occupancy: Arc<Occupancy>,
     maintained: Arc<Maintained>,
+    disk: handler::Disk,
     metrics: Metrics,
     activities: Arc<Activities>,
     /// Where spans go; not set: nothing is traced.
@@ -298,6 +299,7 @@ impl Server {
             grants: Grants::new(options.ws_dir.clone()),
             occupancy: Arc::default(),
             maintained: Arc::default(),
+            disk: handler::Disk::default(),
             metrics: Metrics::default(),
             activities: Arc::default(),
             telemetry: OnceLock::new(),
@@ -433,6 +435,7 @@ pub async fn serve(
         None => None,
     };
     manage::files::settle_all(&options.ws_dir, &options.files);
+    manage::files::sweep(options.ws_dir.clone(), options.files.clone());
     options.settings = settings;
     let retention = options.activity_retention;
     let telemetry = match &options.collector {

@@ -37,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Ways that are under way at once.
 const MOST: usize = 10_000;
 
+/// Those of one workspace: anybody may begin them.
+const MOST_OF_WORKSPACE: usize = MOST / 4;
+
 /// Life of a token of the workspace without a wish of its administrators, in seconds.
 const TOKEN_LIFE: u64 = 90 * 24 * 3600;
 
@@ -60,10 +63,24 @@ struct Way {
 }
 
 impl UnderWay {
+    /// The oldest ones of a workspace make place for new ones of it: whoever floods it keeps nobody else from signing in.
     fn begin(&self, state: String, way: Way) -> Result<(), ApiError> {
         let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ways.len() >= MOST {
+        if ways.len() >= MOST_OF_WORKSPACE {
             ways.retain(|_, way| way.begun.elapsed() < PATIENCE);
+            let own = ways
+                .iter()
+                .filter(|(_, other)| other.workspace == way.workspace);
+            let (count, oldest) = own.fold((0, None), |(count, oldest), (state, way)| {
+                let older = oldest.filter(|(begun, _)| *begun <= way.begun);
+                (count + 1, older.or(Some((way.begun, state))))
+            });
+            let oldest = oldest.map(|(_, state)| state.clone());
+            if count >= MOST_OF_WORKSPACE
+                && let Some(oldest) = oldest
+            {
+                ways.remove(&oldest);
+            }
         }
         if ways.len() >= MOST {
             return Err(ApiError::new(503, "busy", "too many users are signing in"));
@@ -356,28 +373,50 @@ mod tests {
         );
     }
 
+    fn way(workspace: &str) -> Way {
+        let text = String::new;
+        Way {
+            workspace: workspace.to_owned(),
+            config: text(),
+            redirect: text(),
+            cookie: text(),
+            place: text(),
+            verifier: text(),
+            nonce: text(),
+            begun: Instant::now(),
+        }
+    }
+
     #[test]
     fn a_way_counts_once() {
         let ways = UnderWay::default();
-        let way = || Way {
-            workspace: String::new(),
-            config: String::new(),
-            redirect: String::new(),
-            cookie: String::new(),
-            place: String::new(),
-            verifier: String::new(),
-            nonce: String::new(),
-            begun: Instant::now(),
-        };
-        ways.begin("s".to_owned(), way()).expect("room");
+        ways.begin("s".to_owned(), way("one")).expect("room");
         assert!(ways.take("other").is_none());
         assert!(ways.take("s").is_some() && ways.take("s").is_none());
-        for number in 0..MOST {
-            ways.begin(number.to_string(), way()).expect("room");
+        let filled = (0..MOST).map(|number| (number.to_string(), way(&(number % 4).to_string())));
+        ways.0.lock().expect("no panic").extend(filled);
+        let full = ways.begin("x".to_owned(), way("another"));
+        assert_eq!(full.expect_err("full").code, "busy");
+    }
+
+    #[test]
+    fn who_floods_a_workspace_leaves_the_others_their_ways() {
+        let ways = UnderWay::default();
+        let begin = |workspace: &str, state: &str| {
+            ways.begin(state.to_owned(), way(workspace)).expect("room");
+        };
+        begin("other", "other");
+        for number in 0..=MOST_OF_WORKSPACE {
+            begin("flooded", &number.to_string());
         }
+        begin("third", "third");
         assert_eq!(
-            ways.begin("x".to_owned(), way()).expect_err("full").code,
-            "busy"
+            ways.0.lock().expect("no panic").len(),
+            MOST_OF_WORKSPACE + 2
         );
+        for state in ["other", "third", "1", &MOST_OF_WORKSPACE.to_string()] {
+            assert!(ways.take(state).is_some(), "{state}");
+        }
+        assert!(ways.take("0").is_none());
     }
 }

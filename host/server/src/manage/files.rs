@@ -12,9 +12,9 @@ use mix_identity::{Permission, Target};
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tempfile::TempPath;
 
 /// Most lines of one listing.
@@ -308,6 +308,30 @@ pub fn settle_all(ws_dir: &Path, files: &Arc<Shelves>) {
             if name.to_str().is_some_and(mix_http_api::is_workspace_name) && item.path().is_dir() {
                 settle_now(&files, &item.path());
             }
+        }
+    });
+}
+
+/// How often it is looked for what died in the middle.
+const SWEPT_EVERY: Duration = Duration::from_secs(3600);
+
+/// Removes, now and then, what processes that died while they wrote files have left in all workspaces: it takes room, and
+/// nobody sees it.
+pub fn sweep(ws_dir: PathBuf, files: Arc<Shelves>) {
+    tokio::spawn(async move {
+        loop {
+            let (ws_dir, files) = (ws_dir.clone(), files.clone());
+            let sweeping = tokio::task::spawn_blocking(move || {
+                let all = std::fs::read_dir(&ws_dir).into_iter().flatten().flatten();
+                let is_workspace = |name: &str| mix_http_api::is_workspace_name(name);
+                all.filter(|item| item.file_name().to_str().is_some_and(is_workspace))
+                    .map(|item| files.storage().remove_drafts(&item.path()))
+                    .sum::<usize>()
+            });
+            if let Ok(removed @ 1..) = sweeping.await {
+                tracing::info!(removed, "files were removed that nobody has finished");
+            }
+            tokio::time::sleep(SWEPT_EVERY).await;
         }
     });
 }
