@@ -16,7 +16,7 @@ use mix_http_api::{
 use mix_runtime::trace::Kind;
 use mix_runtime::workspace::Place;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Who asks, and what the request leaves behind.
 pub struct Caller<'a> {
@@ -55,10 +55,14 @@ pub async fn dispatch(
     if pending.is_spooled() {
         return with_file(server, pending, body, caller).await;
     }
+    let begun = Instant::now();
     let (bytes, _reserved) = match incoming::body(server, &pending, body).await {
         Ok(read) => read,
         Err(reply) => return reply.into(),
     };
+    if let Err(error) = still_allowed(server, &pending, &caller.who, begun).await {
+        return pending.refuse(error).into();
+    }
     if let Some(draft) = &mut caller.record.draft {
         draft.set_bytes_in(bytes.len() as u64);
     }
@@ -67,6 +71,27 @@ pub async fn dispatch(
         Step::Run(run) => perform_run(server, *run, named, caller).await,
         Step::Call(call) => perform_call(server, *call, named.place, &caller).await,
         Step::Manage(managed) => perform_job(server, *managed, named.place, caller).await,
+    }
+}
+
+/// A body that has come within so long is as good as one that was there.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// Whether a caller whose body took its time still may: rights may have been taken back meanwhile, or a workspace or an app of
+/// somebody else may have the name that the request was admitted for.
+async fn still_allowed(
+    server: &Arc<Server>,
+    pending: &NeedsBody,
+    who: &Admitted,
+    begun: Instant,
+) -> Result<(), ApiError> {
+    match &server.identity {
+        Some(identity) if !who.everything && begun.elapsed() >= PROMPT => {
+            let (need, route) = (&pending.need, &pending.route);
+            identity.judge(server, who.clone(), need, route).await?;
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -111,10 +136,14 @@ async fn with_file(
     body: RequestBody,
     caller: Caller<'_>,
 ) -> Reply {
+    let begun = Instant::now();
     let upload = match incoming::spool(server, &pending, body).await {
         Ok(upload) => upload,
         Err(reply) => return reply.into(),
     };
+    if let Err(error) = still_allowed(server, &pending, &caller.who, begun).await {
+        return pending.refuse(error).into();
+    }
     let draft = &mut caller.record.draft;
     if let Some(draft) = draft {
         draft.set_bytes_in(std::fs::metadata(&upload).map_or(0, |file| file.len()));

@@ -104,3 +104,32 @@ fn who_may_place_apps_does_not_describe_those_that_have_come_meanwhile() {
         404,
     );
 }
+
+#[test]
+fn what_comes_slowly_is_judged_by_the_rights_at_its_end() {
+    let site = Site::start(&[]);
+    site.expect(OWNER, "POST", "/v1/ws", json!({ "name": "films" }), 201);
+    site.expect(OWNER, "POST", "/v1/ws/films/app/movies", json!({}), 201);
+    let grants = "/v1/ws/films/permissions";
+    let grant =
+        json!({ "subject": format!("user/{STRANGER}"), "role": "editor", "resource": "db/movies" });
+    let grant = site.expect(OWNER, "POST", grants, grant, 201);
+    let begin = || {
+        let line = "POST /v1/ws/films/app/movies/documents";
+        Slow::begin(
+            &site,
+            STRANGER,
+            line,
+            "application/json",
+            b"[{\"a\":1}]".to_vec(),
+        )
+    };
+    let (kept, late) = (begin(), begin());
+    std::thread::sleep(Duration::from_secs(1));
+    let answer = kept.end();
+    assert_eq!(status(&answer), "201", "{answer}");
+    let id = grant["id"].as_str().expect("an id");
+    site.expect(OWNER, "DELETE", &format!("{grants}/{id}"), Value::Null, 204);
+    let answer = late.end();
+    assert_eq!(status(&answer), "403", "{answer}");
+}
