@@ -33,7 +33,7 @@ const LONG: &str = match std::str::from_utf8(&[b'x'; 600]) {
 };
 
 pub const FIELDS: [&str; 9] = ["a", "b", "tags", "sub", "link", "when", "", "a\0", LONG];
-const PATHS: [&str; 21] = [
+pub const PATHS: [&str; 21] = [
     "a",
     "b",
     "tags",
@@ -75,7 +75,7 @@ fn number(dice: &mut Dice) -> Value {
     }
 }
 
-fn text(dice: &mut Dice) -> Value {
+pub fn text(dice: &mut Dice) -> Value {
     if dice.one_in(20) {
         return Value::from("long ".repeat(60) + TEXTS[dice.below(8) as usize]);
     }
@@ -129,6 +129,46 @@ fn map(dice: &mut Dice, ids: &[String], depth: u32) -> Value {
     Value::Map(map)
 }
 
+/// A value that others are likely to be equal to.
+pub fn common(dice: &mut Dice) -> Value {
+    match dice.below(8) {
+        0 => Value::Null,
+        1..4 => Value::Int(dice.below(3) as i64),
+        _ => Value::from(TEXTS[dice.below(4) as usize]),
+    }
+}
+
+/// A list of maps with common values, as the lines of an order are.
+fn lines(dice: &mut Dice, ids: &[String]) -> Value {
+    let line = |dice: &mut Dice| {
+        let mut line = Map::new();
+        for name in ["a", "b"] {
+            let member = match dice.below(9) {
+                0 => continue,
+                1 => Value::Array((0..dice.below(3)).map(|_| common(dice)).collect()),
+                2 => Value::map([("a", common(dice))]),
+                3 => Value::Array(vec![Value::map([("a", common(dice))])]),
+                4 => value(dice, ids, 1),
+                _ => common(dice),
+            };
+            line.insert(name.into(), member);
+        }
+        Value::Map(line)
+    };
+    let mut items = Vec::new();
+    for _ in 0..dice.below(4) {
+        items.push(match dice.below(8) {
+            0 => Value::Array(vec![line(dice)]),
+            1 => reference(dice, ids),
+            _ => line(dice),
+        });
+    }
+    match items.len() {
+        1 => items.remove(0),
+        _ => Value::Array(items),
+    }
+}
+
 /// User content.
 pub fn content(dice: &mut Dice, ids: &[String]) -> Map {
     let mut map = Map::new();
@@ -138,6 +178,7 @@ pub fn content(dice: &mut Dice, ids: &[String]) -> Map {
         }
         let member = match name {
             "b" => number(dice),
+            "sub" if dice.one_in(2) => lines(dice, ids),
             "link" if !dice.one_in(5) => reference(dice, ids),
             "a" if !dice.one_in(4) => text(dice),
             _ => value(dice, ids, 3),
@@ -147,107 +188,6 @@ pub fn content(dice: &mut Dice, ids: &[String]) -> Map {
     map
 }
 
-fn node(items: impl IntoIterator<Item = Value>) -> Value {
+pub fn node(items: impl IntoIterator<Item = Value>) -> Value {
     Value::Array(items.into_iter().collect())
-}
-
-fn literal(dice: &mut Dice, ids: &[String]) -> Value {
-    node([Value::from("scalarFallback"), value(dice, ids, 1)])
-}
-
-/// A filter in the JSON form.
-pub fn filter(dice: &mut Dice, ids: &[String], depth: u32) -> Value {
-    let path = Value::from(*dice.pick(&PATHS));
-    match dice.below(if depth == 0 { 6 } else { 10 }) {
-        0 => node([Value::from("exists"), path]),
-        1 => {
-            let op = ["in", "not_in", "all_in", "not_all_in"][dice.below(4) as usize];
-            let count = dice.below(4);
-            let list = node((0..count).map(|_| value(dice, ids, 0)));
-            let list = node([Value::from("listFallback"), list]);
-            node([Value::from("comparison"), Value::from(op), path, list])
-        }
-        2 => {
-            let op = ["contains", "like"][dice.below(2) as usize];
-            let text = text(dice);
-            let text = node([Value::from("scalarFallback"), text]);
-            node([Value::from("comparison"), Value::from(op), path, text])
-        }
-        3..6 => {
-            let op = ["==", "!=", "<", "<=", ">", ">="][dice.below(6) as usize];
-            node([
-                Value::from("comparison"),
-                Value::from(op),
-                path,
-                literal(dice, ids),
-            ])
-        }
-        6 => node([Value::from("not"), filter(dice, ids, depth - 1)]),
-        both => {
-            let name = if both == 7 { "or" } else { "and" };
-            let count = 1 + dice.below(3);
-            let parts = node((0..count).map(|_| filter(dice, ids, depth - 1)));
-            node([Value::from(name), parts])
-        }
-    }
-}
-
-/// What follows the filter.
-#[derive(Debug, Clone)]
-pub enum Stage {
-    Order(String, bool),
-    Reverse,
-    Skip(usize),
-    Limit(usize),
-    Count,
-    Group(String),
-}
-
-impl Stage {
-    pub fn node(&self) -> Value {
-        let invoke = |name: &str, arguments: Vec<Value>| {
-            node([
-                Value::from("invoke"),
-                Value::from(name),
-                Value::Array(arguments),
-            ])
-        };
-        let count = |number: &usize| vec![Value::Int(*number as i64)];
-        match self {
-            Stage::Order(path, descending) => invoke(
-                "order",
-                vec![Value::from(path.as_str()), Value::Bool(*descending)],
-            ),
-            Stage::Reverse => invoke("reverse", vec![]),
-            Stage::Skip(number) => invoke("skip", count(number)),
-            Stage::Limit(number) => invoke("limit", count(number)),
-            Stage::Count => invoke("count", vec![]),
-            Stage::Group(path) => invoke("group", vec![Value::from(path.as_str())]),
-        }
-    }
-}
-
-pub fn stages(dice: &mut Dice) -> Vec<Stage> {
-    let mut stages = Vec::new();
-    if dice.one_in(3) {
-        stages.push(Stage::Order(
-            (*dice.pick(&PATHS)).to_owned(),
-            dice.one_in(2),
-        ));
-    }
-    if dice.one_in(8) {
-        stages.push(Stage::Reverse);
-    }
-    if dice.one_in(6) {
-        stages.push(Stage::Skip(dice.below(6) as usize));
-    }
-    if dice.one_in(4) {
-        stages.push(Stage::Limit(dice.below(20) as usize));
-    }
-    match dice.below(8) {
-        0 | 1 => stages.push(Stage::Count),
-        2 => stages.push(Stage::Group((*dice.pick(&PATHS)).to_owned())),
-        _ => {}
-    }
-    stages
 }

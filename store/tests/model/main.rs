@@ -3,9 +3,11 @@
 //! step. `MIX_STORE_STEPS` says how many steps (100,000 by default), and
 //! `MIX_STORE_SEED` where they begin.
 
+mod evaluate;
 mod folder;
 mod generate;
 mod naive;
+mod queries;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,8 +18,9 @@ use mix_store::{AsOf, Database, OpenOptions, SaveOptions, Sync, check_in, conten
 use mix_value::{Map, Ref, Value, msgpack};
 
 use folder::MemoryApp;
-use generate::{DANGLING, Dice, content, filter, stages};
+use generate::{DANGLING, Dice, content};
 use naive::{Model, Row, Seen};
+use queries::{Queries, Stage, ref_of};
 
 const STEPS: u64 = 100_000;
 /// Histories run beside each other.
@@ -365,46 +368,107 @@ impl History {
         self.before = Some((generation, kept));
     }
 
+    /// A moment of the past in one of its forms, and its number of rows.
+    fn moment(&mut self) -> (Value, usize) {
+        let rows = self.model.rows.len();
+        let bound = self.dice.below(rows as u64 + 1) as usize;
+        match (self.dice.below(4), &self.before) {
+            (0, _) => (Value::Int(bound as i64), bound),
+            (1, Some((generation, kept))) => {
+                let bound = self.dice.below(kept.len() as u64 + 1) as usize;
+                let here = kept[..bound].iter().filter(|kept| **kept).count();
+                (Value::from(format!("{generation}.{bound}")), here)
+            }
+            (2, _) if bound > 0 => {
+                let time = self.model.rows[bound - 1].value[fields::MODIFIED_AT].clone();
+                let same = |row: &&Row| row.value[fields::MODIFIED_AT].as_str() <= time.as_str();
+                let bound = self.model.rows.iter().take_while(same).count();
+                (time, bound)
+            }
+            _ => {
+                let generation = self.db().view().generation().to_owned();
+                (Value::from(format!("{generation}.{bound}")), bound)
+            }
+        }
+    }
+
     fn query(&mut self) {
         let ids = self.ids();
-        let filter = filter(&mut self.dice, &ids, 2);
-        let stages = stages(&mut self.dice);
+        let (mut bound, mut as_of) = (self.model.rows.len(), None);
+        if self.dice.one_in(6) {
+            let (moment, rows) = self.moment();
+            (bound, as_of) = (rows, Some(moment));
+        }
+        let mut marks = vec![Value::Int(bound as i64 / 2), Value::Int(-1)];
+        let generation = self.db().view().generation().to_owned();
+        let rows = self.dice.below(bound as u64 + 2);
+        marks.push(Value::from(format!("{generation}.{rows}")));
+        if bound > 0 {
+            let rev = &self.dice.pick(&self.model.rows[..bound]).rev;
+            marks.extend([ref_of(rev), Value::from(rev.as_str())]);
+        }
+        let mut queries = Queries::new(&mut self.dice, &ids, &marks);
+        let filter = queries.filter(2);
+        let mut stages = queries.stages();
+        let params = queries.params;
         let mut nodes = vec![filter.clone()];
-        nodes.extend(stages.iter().map(generate::Stage::node));
+        nodes.extend(stages.iter().map(Stage::node));
         let tree = Value::Array(nodes);
         let pipeline =
             Pipeline::from_value(&tree).unwrap_or_else(|error| panic!("{tree:?}: {error}"));
-        let (mut bound, mut as_of) = (self.model.rows.len(), None);
-        if self.dice.one_in(6) {
-            bound = self.dice.below(bound as u64 + 1) as usize;
-            as_of = Some(Value::Int(bound as i64));
-        }
         let seen = Seen {
             bound,
             history: self.dice.one_in(4),
             deleted: self.dice.one_in(4),
         };
-        let options = QueryOptions {
+        let mut options = QueryOptions {
             include_deleted: seen.deleted,
             include_superseded: seen.history,
             as_of,
+            params,
             ..QueryOptions::default()
         };
-        let found: Vec<_> = results(self.db(), &pipeline, &options)
-            .iter()
-            .map(encoded)
-            .collect();
-        let expected = self.model.query(seen, &filter, &stages);
+        if self.dice.one_in(8) {
+            let (skip, limit) = (self.dice.below(5), self.dice.below(10));
+            (options.skip, options.limit) = (skip, Some(limit));
+            stages.extend([Stage::Skip(skip as usize), Stage::Limit(limit as usize)]);
+        }
+        let Ok(expected) = self.model.query(seen, &options.params, &filter, &stages) else {
+            return;
+        };
+        let found = match self.dice.one_in(3) {
+            true => self.slices(&pipeline, &options),
+            false => results(self.db(), &pipeline, &options),
+        };
+        let found: Vec<_> = found.iter().map(encoded).collect();
         let wanted: Vec<_> = expected.iter().map(encoded).collect();
         assert!(
             found == wanted,
-            "{seen:?} {tree:?}\nfound {} results, expected {}: {expected:?}",
+            "{seen:?} {options:?}\n{tree:?}\nfound {} results, expected {}: {expected:?}",
             found.len(),
             wanted.len()
         );
-        if self.dice.one_in(10) {
-            let again = Pipeline::from_value(&pipeline.to_value()).expect("reads what it wrote");
-            assert_eq!(again.to_value(), pipeline.to_value());
+        let again = Pipeline::from_value(&pipeline.to_value()).expect("reads what it wrote");
+        assert_eq!(again.to_value(), pipeline.to_value());
+        if let Some(text) = pipeline.to_text() {
+            let read = Pipeline::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(read.to_value(), pipeline.to_value(), "{text}");
+        }
+    }
+
+    /// All results, after looks at a few values each time.
+    fn slices(&mut self, pipeline: &Pipeline, options: &QueryOptions) -> Vec<Value> {
+        let (max, looks) = (1 + self.dice.below(20) as usize, 1 + self.dice.below(30));
+        let mut execution = self.db().query(pipeline, options).expect("runs");
+        let mut all = Vec::new();
+        loop {
+            let slice = execution.next_slice(max, looks).expect("results");
+            assert!(slice.items.len() <= max);
+            let items = slice.items.into_iter();
+            all.extend(items.map(|item| item.into_value().expect("decodes")));
+            if slice.finished {
+                return all;
+            }
         }
     }
 

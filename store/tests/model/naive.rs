@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use mix_value::{Map, Relation, Value, equal, relate, sort_order};
+use mix_value::{Map, Value, sort_order};
 
-use crate::generate::Stage;
+use crate::evaluate::{Scope, TooMuch};
+use crate::queries::Stage;
 
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -99,63 +100,64 @@ impl Model {
             .collect()
     }
 
-    fn step(&self, value: &Value, name: &str, bound: usize) -> Value {
-        match value {
-            Value::Map(map) => map.get(name).cloned().unwrap_or_default(),
-            Value::Ref(id) => match self.resolve(id.as_str(), bound) {
-                Some(record) => self.step(&record, name, bound),
-                None => Value::Undefined,
-            },
-            Value::Array(items) => Value::Array(
-                items
-                    .iter()
-                    .map(|item| self.step(item, name, bound))
-                    .filter(|item| !item.is_undefined())
-                    .collect(),
-            ),
-            _ => Value::Undefined,
-        }
-    }
-
-    fn at(&self, record: &Value, path: &str, bound: usize) -> Value {
-        path.split('.')
-            .fold(record.clone(), |value, name| self.step(&value, name, bound))
-    }
-
-    fn truth(&self, record: &Value, filter: &Value, bound: usize) -> Option<bool> {
-        let items = filter.as_array().expect("a node");
-        let text = |at: usize| items[at].as_str().expect("a text");
-        let parts = || {
-            items[1]
-                .as_array()
-                .expect("nodes")
-                .iter()
-                .map(|part| self.truth(record, part, bound))
-        };
-        match text(0) {
-            "exists" => Some(!self.at(record, text(1), bound).is_undefined()),
-            "not" => self.truth(record, &items[1], bound).map(|truth| !truth),
-            "and" => kleene(parts().collect(), false),
-            "or" => kleene(parts().collect(), true),
-            "comparison" => {
-                let left = self.at(record, text(2), bound);
-                let right = &items[3].as_array().expect("a literal")[1];
-                compare(text(1), &left, right)
+    /// The first row behind a mark of `after`: a row number, a watermark of this
+    /// generation, or a revision.
+    pub fn first_after(&self, mark: &Value) -> i64 {
+        match mark {
+            Value::Int(row) => row + 1,
+            Value::String(text) if text.contains('.') => {
+                let (_, rows) = text.split_once('.').expect("has a point");
+                rows.parse().expect("a number of rows")
             }
-            other => panic!("the generator makes no {other}"),
+            revision => {
+                let name = revision.as_str().map(str::to_owned);
+                let name = name.or_else(|| Some(revision.as_ref_value()?.as_str().to_owned()));
+                let row = self
+                    .rows
+                    .iter()
+                    .position(|row| Some(&row.rev) == name.as_ref());
+                row.expect("a revision") as i64 + 1
+            }
         }
     }
 
-    pub fn query(&self, seen: Seen, filter: &Value, stages: &[Stage]) -> Vec<Value> {
-        let mut values = self.visible(seen);
-        values.retain(|record| self.truth(record, filter, seen.bound) == Some(true));
+    /// The results of a query.
+    pub fn query(
+        &self,
+        seen: Seen,
+        params: &Map,
+        filter: &Value,
+        stages: &[Stage],
+    ) -> Result<Vec<Value>, TooMuch> {
+        let at = |value: &Value, key: &Value| Scope::of(self, seen.bound, params, value).key(key);
+        let keep = |values: Vec<Value>, filter: &Value| -> Result<Vec<Value>, TooMuch> {
+            let mut kept = Vec::new();
+            for value in values {
+                let row = value.get("_rmx_row").and_then(Value::as_int);
+                let scope = Scope::of(self, seen.bound, params, &value);
+                if scope.truth(row, filter)? == Some(true) {
+                    kept.push(value);
+                }
+            }
+            Ok(kept)
+        };
+        let mut values = keep(self.visible(seen), filter)?;
         for stage in stages {
             match stage {
-                Stage::Order(path, descending) => {
-                    let mut keyed: Vec<(Value, Value)> = values
-                        .into_iter()
-                        .map(|value| (self.at(&value, path, seen.bound), value))
-                        .collect();
+                Stage::Keep(filter) => values = keep(values, filter)?,
+                Stage::Map(node) => {
+                    let mut mapped = Vec::new();
+                    for value in values {
+                        mapped.push(at(&value, node)?);
+                    }
+                    mapped.retain(|value| !value.is_undefined());
+                    values = mapped;
+                }
+                Stage::Order(key, descending) => {
+                    let mut keyed = Vec::new();
+                    for value in values {
+                        keyed.push((at(&value, key)?, value));
+                    }
                     keyed.sort_by(|(a, _), (b, _)| {
                         a.is_undefined().cmp(&b.is_undefined()).then_with(|| {
                             let order = sort_order(a, b);
@@ -168,10 +170,10 @@ impl Model {
                 Stage::Skip(count) => drop(values.drain(..(*count).min(values.len()))),
                 Stage::Limit(count) => values.truncate(*count),
                 Stage::Count => values = vec![Value::Int(values.len() as i64)],
-                Stage::Group(path) => {
+                Stage::Group(key) => {
                     let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
                     for value in values {
-                        let key = self.at(&value, path, seen.bound);
+                        let key = at(&value, key)?;
                         if key.is_undefined() {
                             continue;
                         }
@@ -193,50 +195,6 @@ impl Model {
                 }
             }
         }
-        values
-    }
-}
-
-/// `and` and `or`: the one value that decides, else unknown if there is an unknown.
-fn kleene(parts: Vec<Option<bool>>, decides: bool) -> Option<bool> {
-    if parts.contains(&Some(decides)) {
-        Some(decides)
-    } else if parts.contains(&None) {
-        None
-    } else {
-        Some(!decides)
-    }
-}
-
-fn compare(op: &str, left: &Value, right: &Value) -> Option<bool> {
-    if left.is_undefined() {
-        return None;
-    }
-    let one = std::slice::from_ref(left);
-    let values = left.as_array().unwrap_or(one);
-    let list = || right.as_array().expect("a list");
-    let has = |wanted: &Value| {
-        values
-            .iter()
-            .any(|value| equal(value, wanted) == Some(true))
-    };
-    let ordered = |wanted: &[Relation]| match relate(left, right) {
-        Relation::Incomparable => None,
-        found => Some(wanted.contains(&found)),
-    };
-    match op {
-        "==" => equal(left, right),
-        "!=" => equal(left, right).map(|same| !same),
-        "<" => ordered(&[Relation::Less]),
-        "<=" => ordered(&[Relation::Less, Relation::Equal]),
-        ">" => ordered(&[Relation::Greater]),
-        ">=" => ordered(&[Relation::Greater, Relation::Equal]),
-        "contains" => Some(left.as_str()?.contains(right.as_str()?)),
-        "like" => Some(left.as_str()?.starts_with(right.as_str()?)),
-        "in" => Some(list().iter().any(has)),
-        "not_in" => Some(!list().iter().any(has)),
-        "all_in" => Some(list().iter().all(has)),
-        "not_all_in" => Some(!list().iter().all(has)),
-        other => panic!("the generator makes no {other}"),
+        Ok(values)
     }
 }
