@@ -335,6 +335,46 @@ fn a_damaged_database_can_be_read() {
     }
 }
 
+/// Nobody is shown less than was saved because a file is not there any more.
+#[test]
+fn a_file_that_is_gone_is_damage_for_whoever_reads() {
+    let folder = tempfile::tempdir().expect("scratch");
+    build(folder.path());
+    let sound = read_only(folder.path()).expect("opens");
+    let all = revs(&sound);
+    for (name, bytes) in contents(folder.path()) {
+        let derived = name.ends_with(".seg") || name.starts_with("flags-");
+        if derived || name == "prev.rbm" {
+            continue;
+        }
+        let path = folder.path().join("v2").join(&name);
+        fs::remove_file(&path).expect("removes");
+        for read_only in [true, false] {
+            let options = OpenOptions {
+                read_only,
+                create: false,
+                ..OpenOptions::default()
+            };
+            match Database::open(folder.path(), options) {
+                Ok(db) => assert_eq!(revs(&db), all, "{name} {read_only}"),
+                Err(error) => assert_eq!(error.code(), "db_corrupt", "{name} {read_only}"),
+            }
+        }
+        assert_ne!(check(folder.path()).expect("checks"), [], "{name}");
+        let left: Vec<PathBuf> = files(folder.path());
+        for file in left.iter().filter(|file| contents_of(file).is_empty()) {
+            // What was announced in vain.
+            fs::remove_file(file).expect("removes");
+        }
+        fs::write(&path, bytes).expect("writes");
+    }
+    assert_eq!(revs(&read_only(folder.path()).expect("opens")), all);
+}
+
+fn contents_of(path: &Path) -> Vec<u8> {
+    fs::read(path).expect("reads")
+}
+
 #[test]
 fn fix_recovers_every_row_that_is_intact() {
     let folder = tempfile::tempdir().expect("scratch");

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::lease::{Entered, Pulse};
 use super::previous::{Previous, read_previous};
-use super::seal::{newest_begun, read_state};
+use super::seal::{newest_begun, read_state, without_log};
 use super::{COMPLETE, DataFiles, Disk, Open, newest, read_header};
 use crate::base::{self, Base};
 use crate::data;
@@ -281,6 +281,9 @@ pub(crate) fn read_only(folder: &dyn Folder) -> Result<Snapshot> {
     for _ in 0..3 {
         let logs_before = newest(folder, "write.log.")?;
         let Some(state) = read_state(folder)? else {
+            if had_state(folder, logs_before)? && read_state(folder)?.is_none() {
+                return Err(StoreError::Corrupt("there is no state".into()));
+            }
             return Err(StoreError::NoSuchDb("in this folder".into()));
         };
         let read = snapshot(folder, &state, logs_before);
@@ -294,19 +297,32 @@ pub(crate) fn read_only(folder: &dyn Folder) -> Result<Snapshot> {
     Err(StoreError::Busy)
 }
 
+/// Whether files tell that there was a state: the log of a database that is being begun has no
+/// commits, and its checksums are those of bare files.
+pub(super) fn had_state(folder: &dyn Folder, newest: u64) -> Result<bool> {
+    if let Some((header, file)) = newest_begun(folder, newest)? {
+        let len = file
+            .len()
+            .doing(|| format!("reading {}", log_name(header.fence)))?;
+        return Ok(header.base > 0 || len > HEADER_LEN as u64);
+    }
+    let sums = read_whole(folder, data::CRC)?.unwrap_or_default();
+    Ok(sums.len() > data::CRC_HEADER.len())
+}
+
 /// The rows of a state and of the newest log that is not empty.
 fn snapshot(folder: &dyn Folder, state: &State, newest: u64) -> Result<Snapshot> {
     let (table, mut warnings) = load_stored(folder, state, &mut Pulse::silent())?;
-    if let Some((header, file)) = newest_begun(folder, newest)? {
-        let bytes = read_to_end(&*file, HEADER_LEN as u64)
-            .doing(|| format!("reading {}", log_name(header.fence)))?;
-        let (end, _) = load_log(&table, state, &header, &bytes)?;
-        if end < bytes.len() {
-            warnings.push(format!(
-                "{} bytes of an unfinished commit were ignored",
-                bytes.len() - end
-            ));
-        }
+    // Whoever makes a state has begun a log before, and the newest one stays.
+    let (header, file) = newest_begun(folder, newest)?.ok_or_else(without_log)?;
+    let bytes = read_to_end(&*file, HEADER_LEN as u64)
+        .doing(|| format!("reading {}", log_name(header.fence)))?;
+    let (end, _) = load_log(&table, state, &header, &bytes)?;
+    if end < bytes.len() {
+        warnings.push(format!(
+            "{} bytes of an unfinished commit were ignored",
+            bytes.len() - end
+        ));
     }
     let previous = read_previous(folder, &mut warnings);
     Ok(Snapshot {

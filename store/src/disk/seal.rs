@@ -45,6 +45,11 @@ pub(super) fn newest_begun(
     Ok(None)
 }
 
+/// What was committed since the last checkpoint is lost.
+pub(super) fn without_log() -> StoreError {
+    StoreError::Corrupt("there is a state without a write log".into())
+}
+
 impl Disk {
     /// Gives the announced log of `fence` its header, with these flags, and the frames it takes over.
     pub(super) fn seal(&mut self, fence: u64, flags: u32) -> Result<()> {
@@ -52,9 +57,7 @@ impl Disk {
             let state = read_state(&*self.folder)?;
             let Some((previous, file)) = newest_begun(&*self.folder, fence - 1)? else {
                 if state.is_some() {
-                    return Err(StoreError::Corrupt(
-                        "there is a state without a write log".into(),
-                    ));
+                    return Err(without_log());
                 }
                 let header = Header {
                     fence,
