@@ -76,7 +76,11 @@ start "${serve[@]}"
 ask 201 -X POST -d '{"name":"local"}' -H 'content-type: application/json' "$url/v1/ws" > /dev/null
 ask 201 -X POST "$app" > /dev/null
 ask 200 "$url/v1/health/ready" > /dev/null
+mkdir "$ws/local/bare"
 fill
+# An app without a database has no records, and none is begun.
+is "$(app=$url/v1/ws/local/app/bare count)" "[0]"
+[ ! -e "$ws/local/bare/v2" ] || fail "a query began a database"
 room 64k
 ask 503 "$url/v1/health/ready" | grep -q '"disk":"disk_full"' || fail "readiness with 64 KiB"
 rm "$work/disk/fill"

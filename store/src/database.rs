@@ -75,9 +75,10 @@ impl Database {
     pub fn open(path: &Path, options: OpenOptions) -> Result<Database> {
         if !options.read_only && options.create {
             let made = Made::folder(path).doing(|| format!("creating {}", path.display()))?;
+            let locked = options.os_lock_held;
             let opened = Database::open_at(path, options);
             if opened.is_err() {
-                made.take_back();
+                made.take_back(locked);
             }
             return opened;
         }

@@ -40,6 +40,9 @@ pub enum StoreError {
         "unknown option {0:?}: there are KeepOriginal, OriginalIdAlways, DontUseId, Upsert and TryToUseId"
     )]
     BadOption(String),
+    /// Ids that no record has ever had.
+    #[error("no record {0}")]
+    NotFound(String),
     /// Something that names no database.
     #[error("no database: {0}")]
     BadDb(String),
@@ -189,6 +192,7 @@ impl StoreError {
             StoreError::TooLarge(_) | StoreError::BatchTooLarge(_) => "too_large",
             StoreError::IdConflict(_) => "id_conflict",
             StoreError::ReadOnly => "read_only",
+            StoreError::NotFound(_) => "not_found",
             StoreError::NoSuchDb(_) => "no_such_db",
             StoreError::Exists(_) => "exists",
             StoreError::NameMismatch { .. } => "name_mismatch",
@@ -235,6 +239,7 @@ impl StoreError {
             "expected_ref" => "ERR_EXPECTED_REF",
             "not_storable" | "not_json" => "ERR_NOT_SERIALIZABLE",
             "too_large" => "ERR_TOO_LARGE",
+            "not_found" => "ERR_NOT_FOUND",
             "id_conflict" | "exists" => "ERR_CONFLICT",
             "forbidden" => "ERR_PERMISSION",
             "db_locked" | "db_busy" | "lease_lost" | "commit_unknown" | "db_full" | "disk_full"
@@ -305,6 +310,7 @@ impl StoreError {
                 offset: *offset,
             },
             StoreError::DbFull(why) => StoreError::DbFull(why.clone()),
+            StoreError::NotFound(ids) => StoreError::NotFound(ids.clone()),
             StoreError::NoSuchDb(name) => StoreError::NoSuchDb(name.clone()),
             StoreError::UnsupportedFormat(what) => StoreError::UnsupportedFormat(what.clone()),
             StoreError::Locked { holder } => StoreError::Locked {

@@ -42,14 +42,16 @@ impl Made {
         })
     }
 
-    /// Removes it, as far as nobody else has begun something there.
-    pub fn take_back(self) {
+    /// Removes it, as far as nobody else has begun something there. `locked`: the caller, or who
+    /// called it, has the lock.
+    pub fn take_back(self, locked: bool) {
         let lock = File::open(self.path.join(LOCK)).ok();
-        if lock.as_ref().is_some_and(|lock| lock.try_lock().is_err()) {
+        let is_free = |lock: &File| locked || lock.try_lock().is_ok();
+        if lock.as_ref().is_some_and(|lock| !is_free(lock)) {
             // Somebody is at work there.
             return;
         }
-        if !self.had_database && lock.is_some() {
+        if !self.had_database && (locked || lock.is_some()) {
             self.take_back_database();
         }
         if self.folders.is_empty() {

@@ -83,7 +83,7 @@ fn build_new<T>(path: &Path, build: impl FnOnce(Arc<dyn Folder>) -> Result<T>) -
     let made = Made::folder(path).doing(|| format!("creating {}", path.display()))?;
     let built = build_at(path, build);
     if built.is_err() {
-        made.take_back();
+        made.take_back(false);
     }
     built
 }
@@ -138,7 +138,7 @@ impl Database {
             for name in after.iter().filter(|name| !before.contains(name)) {
                 let _ = folder.remove(name);
             }
-            made.take_back();
+            made.take_back(false);
         }
         copied
     }

@@ -1,6 +1,6 @@
 //! Times of records: milliseconds since 1970, their text, and the clock.
 
-pub use mix_value::time::{format_time, parse_time};
+pub use mix_value::time::{format_time, parse_moment, parse_time};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

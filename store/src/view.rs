@@ -18,7 +18,7 @@ use crate::query::{Execution, Pipeline, PreparedQuery, QueryOptions};
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
 use crate::table::{Moment, Overrides, Table};
-use crate::time::parse_time;
+use crate::time::parse_moment;
 use source::Last;
 
 /// A moment of the past.
@@ -33,11 +33,11 @@ pub enum AsOf {
 }
 
 impl AsOf {
-    /// Reads a watermark, a row count or a time text.
+    /// Reads a watermark, a row count, a time, or a date, which is the beginning of its day.
     pub fn from_value(value: &Value) -> Result<AsOf> {
         let bad = || StoreError::BadDb("asOf must be a watermark, a row count or a time".into());
         match value {
-            Value::String(text) => match parse_time(text) {
+            Value::String(text) => match parse_moment(text) {
                 Some(time) => Ok(AsOf::Time(time)),
                 None if text.contains('.') => Ok(AsOf::Watermark(text.to_string())),
                 None => Err(bad()),

@@ -221,6 +221,13 @@ fn pipeline(request: &Map) -> Result<Pipeline, Failure> {
     }
 }
 
+/// Whether something could not be written. A component is not told of a want of room: that is an error like others.
+fn is_unwritten(failure: &Failure) -> bool {
+    let detail = failure.detail.as_ref();
+    let code = detail.and_then(|detail| detail.get("code"));
+    matches!(code.and_then(Value::as_str), Some("disk_full" | "db_io"))
+}
+
 pub(crate) async fn query(
     session: Rc<Session>,
     database: Value,
@@ -228,7 +235,12 @@ pub(crate) async fn query(
 ) -> Result<Encoded, Failure> {
     let pipeline = pipeline(&request)?;
     let options = options(&session, &request)?;
-    let view = moment(&resolve(&session, &database)?, &options)?;
+    let target = match resolve(&session, &database) {
+        // There may be no database yet, and none can be begun: then there are no records either.
+        Err(failure) if is_unwritten(&failure) => resolve_to_read(&session, &database)?,
+        found => found?,
+    };
+    let view = moment(&target, &options)?;
     match request.get("explain") {
         None | Some(Value::Null | Value::Bool(false)) => {}
         Some(Value::Bool(true)) => {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use mix_plugin_sdk::mix_value::Ref;
 use mix_plugin_sdk::{Failure, Map, Value};
-use mix_store::time::parse_time;
+use mix_store::time::parse_moment;
 use mix_store::{Database, Rewritten, id_argument};
 
 use crate::databases::resolve;
@@ -29,9 +29,7 @@ pub(crate) async fn modify(
         }
         "prune" => {
             let text = request.get("cutoff").and_then(Value::as_str);
-            let time = text.and_then(|text| {
-                parse_time(text).or_else(|| parse_time(&format!("{text}T00:00:00.000Z")))
-            });
+            let time = text.and_then(parse_moment);
             let expected = "cutoff must be a time such as 2026-01-31T12:00:00.000Z";
             rewritten(database.prune(time.ok_or_else(|| bad_value(expected))?))
         }

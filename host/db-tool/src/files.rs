@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use mix_store::time::parse_time;
+use mix_store::time::parse_moment;
 use mix_store::{Rewritten, peek_log};
-use mix_value::{Ref, Value};
+use mix_value::Value;
 
 use crate::failure::Failure;
 use crate::output::Printer;
@@ -42,17 +42,12 @@ pub(crate) fn compact(
     report(&done, printer)
 }
 
-/// A time, or the beginning of a day.
-pub(crate) fn time(text: &str) -> Option<i64> {
-    parse_time(text).or_else(|| parse_time(&format!("{text}T00:00:00.000Z")))
-}
-
 pub(crate) fn prune(
     target: &Target,
     before: &str,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
-    let time = time(before).ok_or_else(|| {
+    let time = parse_moment(before).ok_or_else(|| {
         Failure::usage(format!(
             "--before {before:?} is no time (2026-01-31, 2026-01-31T12:00:00.000Z)"
         ))
@@ -67,19 +62,7 @@ pub(crate) fn purge(
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
     let refs = refs(ids)?;
-    let database = target.write()?;
-    let view = database.view();
-    let mut missing = Vec::new();
-    for id in refs.iter().map(Ref::as_str) {
-        if view.versions(id)?.is_empty() {
-            missing.push(id);
-        }
-    }
-    if !missing.is_empty() {
-        // Nothing is removed by halves because of a slip of the pen.
-        return Err(Failure::work(format!("not_found: {}", missing.join(", "))));
-    }
-    let done = database.purge(&refs)?;
+    let done = target.write()?.purge(&refs)?;
     report(&done, printer)
 }
 

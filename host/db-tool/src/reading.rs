@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mix_output_file::OutputFile;
 use mix_store::query::{Pipeline, QueryOptions};
-use mix_store::time::format_time;
+use mix_store::time::{format_time, parse_moment};
 use mix_store::transfer::{ExportOptions, Format};
 use mix_store::{AsOf, Database, fields, id_argument};
 use mix_value::{Map, Value, escjson};
@@ -14,7 +14,6 @@ use mix_value::{Map, Value, escjson};
 use crate::args::{ExportArgs, FileFormat, ParseArgs, QueryArgs};
 use crate::csv_records;
 use crate::failure::Failure;
-use crate::files;
 use crate::output::Printer;
 use crate::progress;
 use crate::target::Target;
@@ -155,7 +154,7 @@ fn moment(text: &str) -> Result<Value, Failure> {
     if let Ok(rows) = text.parse::<u32>() {
         return Ok(Value::Int(rows.into()));
     }
-    if let Some(time) = files::time(text) {
+    if let Some(time) = parse_moment(text) {
         return Ok(Value::from(format_time(time)));
     }
     match text.contains('.') {

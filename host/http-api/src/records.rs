@@ -304,8 +304,14 @@ fn query(head: &Head, pairs: Vec<(String, String)>, body: &[u8]) -> Result<Call,
         &QUERY_MEMBERS[..9]
     };
     let mut members = members_of(head, pairs, body, known)?;
-    if let Some(value) = members.remove("includeHistory") {
-        members.insert(Arc::from("includeSuperseded"), value);
+    // Two names of one thing.
+    if let Some(value) = members.remove("includeHistory")
+        && let Some(other) = members.insert(Arc::from("includeSuperseded"), value)
+        && members.get("includeSuperseded") != Some(&other)
+    {
+        return Err(ApiError::bad_param(
+            "includeHistory and includeSuperseded contradict each other: give one of them",
+        ));
     }
     exactly_one_query(&members)?;
     for (name, value) in &members {

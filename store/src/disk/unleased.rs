@@ -7,7 +7,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use super::load::{Snapshot, read_only};
+use super::load::{Snapshot, had_state, read_only};
 use super::seal::{newest_begun, read_state};
 use super::{Disk, newest};
 use crate::error::{Doing, Result, StoreError};
@@ -72,7 +72,12 @@ impl Disk {
     fn read_unleased(&mut self, table: &mut Arc<Table>, why: StoreError) -> Result<()> {
         // Before the files are read: what is committed meanwhile is seen by the next glance.
         let Some(glance) = Glance::at(&*self.folder)? else {
-            return Err(why);
+            let is_announced = !had_state(&*self.folder, newest(&*self.folder, "write.log.")?)?;
+            // What somebody wanted to begin, and could not.
+            return Err(match is_announced && !self.options.create {
+                true => StoreError::NoSuchDb("in this folder".into()),
+                false => why,
+            });
         };
         if self.glance.as_ref() == Some(&glance) {
             return Ok(());

@@ -108,8 +108,12 @@ fn a_power_cut_at_any_step_leaves_the_old_or_the_new() {
                 assert_eq!(app.names(), ["v2"], "{context}");
                 db.save(vec![record(9, None)], &SaveOptions::default())
                     .unwrap_or_else(|error| panic!("{context}: {error}"));
-                db.rewrite(&rewritings(&ids)[kind])
-                    .unwrap_or_else(|error| panic!("{context}: again: {error}"));
+                match db.rewrite(&rewritings(&ids)[kind]) {
+                    Ok(_) => {}
+                    // Purged already.
+                    Err(mix_store::StoreError::NotFound(_)) if kind == 3 && found != before => {}
+                    Err(error) => panic!("{context}: again: {error}"),
+                }
             }
             at += 1;
         }

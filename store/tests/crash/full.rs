@@ -102,6 +102,43 @@ fn a_compaction_without_room_changes_nothing() {
     }
 }
 
+/// Who reads finds no database where one could not be begun, or an empty one.
+#[test]
+fn a_database_that_could_not_be_begun_is_none() {
+    let (mut none, mut empty) = (0, 0);
+    for at in 1..=40 {
+        let clock = Arc::new(TestClock::default());
+        let app = ForgetfulApp::default();
+        let open = |create: bool| {
+            let options = OpenOptions {
+                os_lock_held: true,
+                create,
+                clock: clock.clone(),
+                ..OpenOptions::default()
+            };
+            Database::open_app(Arc::new(app.clone()), options)
+        };
+        app.plan(at, Fault::Full);
+        if open(true).is_ok() {
+            continue;
+        }
+        match open(false) {
+            Ok(db) => {
+                assert_eq!(revisions(&db), Vec::<String>::new(), "operation {at}");
+                empty += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.code(), "no_such_db", "operation {at}: {error}");
+                none += 1;
+            }
+        }
+        app.free();
+        let db = open(true).unwrap_or_else(|error| panic!("operation {at}: {error}"));
+        assert_eq!(revisions(&db), Vec::<String>::new(), "operation {at}");
+    }
+    assert!(none > 2, "{none} without, {empty} with a database");
+}
+
 #[test]
 fn reading_needs_no_room() {
     let mut followed = 0;

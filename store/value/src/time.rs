@@ -47,6 +47,11 @@ pub fn parse_time(text: &str) -> Option<i64> {
     Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + milliseconds)
 }
 
+/// The time of a text, or the beginning of its day if it is a date alone.
+pub fn parse_moment(text: &str) -> Option<i64> {
+    parse_time(text).or_else(|| parse_time(&format!("{text}T00:00:00Z")))
+}
+
 fn digits(text: &str, len: usize) -> Option<i64> {
     (text.len() == len && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }

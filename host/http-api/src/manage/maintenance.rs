@@ -55,11 +55,7 @@ pub(super) fn modify(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
     };
     refuse_unknown(&members, known)?;
     Ok(Job::Modify(match op.as_str() {
-        "setFlags" => Maintenance::SetFlags {
-            rows: rows(&members)?,
-            superseded: flag(&members, "superseded")?,
-            deleted: flag(&members, "deleted")?,
-        },
+        "setFlags" => set_flags(&members)?,
         "purge" => Maintenance::Purge(ids(&members)?),
         "prune" => match members.remove("cutoff") {
             Some(cutoff @ (Value::String(_) | Value::Int(_))) => Maintenance::Prune(cutoff),
@@ -72,6 +68,18 @@ pub(super) fn modify(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
         "reindex" => Maintenance::Reindex,
         _ => Maintenance::Flush,
     }))
+}
+
+fn set_flags(members: &Map) -> Result<Maintenance, ApiError> {
+    let (superseded, deleted) = (flag(members, "superseded")?, flag(members, "deleted")?);
+    if superseded.is_none() && deleted.is_none() {
+        return Err(ApiError::bad_param("give superseded, deleted or both"));
+    }
+    Ok(Maintenance::SetFlags {
+        rows: rows(members)?,
+        superseded,
+        deleted,
+    })
 }
 
 fn flag(members: &Map, name: &str) -> Result<Option<bool>, ApiError> {

@@ -89,12 +89,12 @@ fn perform(database: &Database, work: Maintenance) -> Result<Value, StoreError> 
 fn moment(cutoff: &Value) -> Result<i64, StoreError> {
     let time = match cutoff {
         Value::Int(time) => Some(*time),
-        Value::String(text) => mix_store::time::parse_time(text),
+        Value::String(text) => mix_store::time::parse_moment(text),
         _ => None,
     };
     time.ok_or_else(|| StoreError::BadValue {
         path: "cutoff".to_owned(),
-        reason: "a time is expected".to_owned(),
+        reason: "a time such as 2026-01-31 or 2026-01-31T12:00:00.000Z is expected".to_owned(),
     })
 }
 

@@ -26,19 +26,39 @@ fn records_are_maintained_as_a_whole() {
         response_json(&rows).as_array().map(Vec::len)
     };
     assert_eq!(history(), Some(2));
+    let (status, report) = modify(json!({ "op": "prune", "cutoff": "2020-01-31" }));
+    assert_eq!(status, 200, "{report}");
+    assert_eq!(history(), Some(2));
     let (status, report) = modify(json!({ "op": "compact" }));
     assert_eq!(status, 200, "{report}");
     assert!(report["rowsAfter"].as_u64() < report["rowsBefore"].as_u64());
     assert_eq!(history(), Some(1));
     assert_eq!(modify(json!({ "op": "reindex" })).0, 200);
     assert_eq!(modify(json!({ "op": "flush" })).0, 200);
+    // A slip of the pen removes nothing, and nothing is written for it.
+    let none = "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF";
+    let watermark = || modify(json!({ "op": "flush" })).1["watermark"].clone();
+    let before = watermark();
+    let (status, answer) = modify(json!({ "op": "purge", "ids": [id, none] }));
+    assert_eq!(
+        (status, answer["error"]["code"].as_str()),
+        (404, Some("not_found"))
+    );
+    let (status, report) = modify(json!({ "op": "purge", "ids": [] }));
+    assert_eq!((status, &report["watermark"]), (200, &before), "{report}");
+    assert_eq!((history(), watermark()), (Some(1), before));
     assert_eq!(modify(json!({ "op": "purge", "ids": [id] })).0, 200);
     assert_eq!(history(), Some(0));
     for (body, code) in [
         (json!({ "op": "explode" }), "bad_param"),
         (json!({ "op": "purge", "ids": ["x"] }), "bad_id"),
         (json!({ "op": "flush", "more": 1 }), "bad_param"),
-        (json!({ "op": "setFlags", "rows": [-1] }), "bad_param"),
+        (
+            json!({ "op": "setFlags", "rows": [-1], "deleted": true }),
+            "bad_param",
+        ),
+        (json!({ "op": "setFlags", "rows": [0] }), "bad_param"),
+        (json!({ "op": "prune", "cutoff": "soon" }), "bad_value"),
     ] {
         let (status, answer) = modify(body);
         assert_eq!(
@@ -46,6 +66,17 @@ fn records_are_maintained_as_a_whole() {
             (400, Some(code))
         );
     }
+    // Two names of one option may say the same.
+    for (more, status) in [("true", 200), ("false", 400)] {
+        let path = format!("{APP}/query?query=&includeSuperseded=true&includeHistory={more}");
+        assert_eq!(server.get(&path).0, status);
+    }
+    let at = |moment: &str| {
+        let (status, rows) = server.get(&format!("{APP}/query?query=&asOf={moment}"));
+        (status, response_json(&rows).as_array().map(Vec::len))
+    };
+    assert_eq!(at("2020-01-31"), (200, Some(0)));
+    assert_eq!(at("2020-01-32").0, 400);
 }
 
 #[test]
