@@ -18,7 +18,7 @@ static ALLOCATED: Counted = Counted::new();
 
 fn options() -> Options {
     Options {
-        memory: Some(MemoryLimit {
+        memory: Some(MemoryLimit::Counted {
             used: || ALLOCATED.used(),
             most: MEMORY,
         }),

@@ -1,5 +1,6 @@
 //! Lists of freed blocks.
 
+use crate::reserve::Reserve;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::ptr::{NonNull, null_mut};
@@ -43,6 +44,16 @@ impl Blocks {
     pub const fn new() -> Blocks {
         Blocks {
             lists: Lists::new(),
+            made: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, and something is held back for the time when no memory is left ([`crate::reserve`]).
+    pub const fn with_reserve() -> Blocks {
+        let mut lists = Lists::new();
+        lists.reserve = Some(Reserve::new());
+        Blocks {
+            lists,
             made: AtomicU64::new(0),
         }
     }
@@ -103,6 +114,8 @@ unsafe impl GlobalAlloc for Blocks {
                     block.write_bytes(0, layout.size());
                 }
                 block
+            } else if ALONE && self.lists.reserve.is_some() {
+                self.lists.fresh_zeroed(layout)
             } else {
                 System.alloc_zeroed(layout)
             }
@@ -123,7 +136,11 @@ unsafe impl GlobalAlloc for Blocks {
 }
 
 /// The freed blocks of each size.
-struct Lists(UnsafeCell<[List; SIZES]>);
+struct Lists {
+    of_sizes: UnsafeCell<[List; SIZES]>,
+    /// What is held back, if something is.
+    reserve: Option<Reserve>,
+}
 
 #[derive(Clone, Copy)]
 struct List {
@@ -186,7 +203,10 @@ impl Lists {
             first: None,
             kept: 0,
         };
-        Lists(UnsafeCell::new([EMPTY; SIZES]))
+        Lists {
+            of_sizes: UnsafeCell::new([EMPTY; SIZES]),
+            reserve: None,
+        }
     }
 
     /// # Safety
@@ -212,7 +232,7 @@ impl Lists {
         unsafe {
             match larger_number(layout) {
                 Some(number) => self.alloc_of(number),
-                None => System.alloc(layout),
+                None => self.fresh(layout),
             }
         }
     }
@@ -224,14 +244,70 @@ impl Lists {
         // SAFETY: nobody else uses the lists meanwhile, and what is in a list is a free block
         // that begins with a `Free`.
         unsafe {
-            let list = &mut (*self.0.get())[number];
+            let list = &mut (*self.of_sizes.get())[number];
             match list.first {
                 Some(free) => {
                     list.first = free.as_ref().next;
                     list.kept -= size_of_all(number);
                     free.as_ptr().cast()
                 }
-                None => System.alloc(whole(number)),
+                None => self.fresh(whole(number)),
+            }
+        }
+    }
+
+    /// A block of the system; of what is held back where nothing else is left.
+    ///
+    /// # Safety
+    /// As [`Lists::alloc`].
+    #[inline(never)]
+    unsafe fn fresh(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on unchanged.
+        let block = unsafe { System.alloc(layout) };
+        match &self.reserve {
+            None => block,
+            // SAFETY: passed on unchanged.
+            Some(reserve) if block.is_null() && reserve.give(layout.size()) => unsafe {
+                System.alloc(layout)
+            },
+            Some(reserve) => {
+                reserve.keep();
+                block
+            }
+        }
+    }
+
+    /// The same for a block of zeros.
+    ///
+    /// # Safety
+    /// As [`Lists::alloc`].
+    #[inline(never)]
+    unsafe fn fresh_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on unchanged.
+        unsafe {
+            let block = System.alloc_zeroed(layout);
+            match &self.reserve {
+                Some(reserve) if block.is_null() && reserve.give(layout.size()) => {
+                    System.alloc_zeroed(layout)
+                }
+                _ => block,
+            }
+        }
+    }
+
+    /// The same for a block that grows or shrinks.
+    ///
+    /// # Safety
+    /// As `GlobalAlloc::realloc`, of a block of the system.
+    unsafe fn moved(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: passed on unchanged; a block that could not be moved is as it was.
+        unsafe {
+            let moved = System.realloc(block, layout, size);
+            match &self.reserve {
+                Some(reserve) if moved.is_null() && reserve.give(size) => {
+                    System.realloc(block, layout, size)
+                }
+                _ => moved,
             }
         }
     }
@@ -269,7 +345,7 @@ impl Lists {
         // SAFETY: nobody else uses the lists meanwhile; the block is free now, large enough for
         // a `Free` and aligned to `ALIGN`, and of the layout `whole(number)`.
         unsafe {
-            let list = &mut (*self.0.get())[number];
+            let list = &mut (*self.of_sizes.get())[number];
             let size = size_of_all(number);
             if list.kept + size > KEPT {
                 System.dealloc(block, whole(number));
@@ -291,7 +367,7 @@ impl Lists {
         // SAFETY: a block goes back to where it came from, and never more is copied than both hold.
         unsafe {
             match (size_number(layout), size_number(wanted)) {
-                (None, None) => System.realloc(block, layout, size),
+                (None, None) => self.moved(block, layout, size),
                 (Some(old), Some(new)) if old == new => block,
                 _ => {
                     let moved = self.alloc(wanted);
@@ -317,7 +393,7 @@ mod tests {
 
     fn kept(lists: &Lists) -> usize {
         // SAFETY: one thread, and no reference is alive.
-        unsafe { (*lists.0.get()).iter().map(|list| list.kept).sum() }
+        unsafe { (*lists.of_sizes.get()).iter().map(|list| list.kept).sum() }
     }
 
     #[test]

@@ -16,6 +16,8 @@
 //!
 //! Beside it, components that have this crate compare bytes eight at a time (`compare`).
 //!
+//! [`Blocks::with_reserve`] is for those that run programs: it holds back what they need to end one that has filled memory.
+//!
 //! [`Counted`] is for programs that run the VM natively and limit its memory themselves.
 
 #[allow(unsafe_code)]
@@ -25,6 +27,8 @@ mod blocks;
 mod compare;
 #[allow(unsafe_code)]
 mod counted;
+#[allow(unsafe_code)]
+pub mod reserve;
 
 pub use blocks::Blocks;
 pub use counted::Counted;

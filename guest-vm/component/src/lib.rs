@@ -35,7 +35,7 @@ mod bindings {
 }
 
 #[global_allocator]
-static ALLOCATOR: mix_allocator::Blocks = mix_allocator::Blocks::new();
+static ALLOCATOR: mix_allocator::Blocks = mix_allocator::Blocks::with_reserve();
 
 struct Component;
 

@@ -3,13 +3,23 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
-use mix_vm::{FunctionTable, Linked, Options, Vm};
+use mix_vm::{FunctionTable, Linked, MemoryLimit, Options, Vm};
 
 use crate::bindings::exports::mix::vm::{built_in, linking, program};
 use crate::{Component, families, wire};
 
 thread_local! {
     static PROGRAM: RefCell<Option<Vm>> = const { RefCell::new(None) };
+}
+
+/// A program has as much memory as there is, and ends when that is filled.
+fn options() -> Options {
+    Options {
+        memory: Some(MemoryLimit::Reserve {
+            used: mix_allocator::reserve::used(),
+        }),
+        ..Options::default()
+    }
 }
 
 /// The program that new sessions run.
@@ -58,7 +68,7 @@ fn load(
     executable: &[u8],
     functions: &dyn FunctionTable,
 ) -> Result<program::Summary, program::Issue> {
-    let vm = Vm::load(executable, functions, &Options::default()).map_err(wire::issue)?;
+    let vm = Vm::load(executable, functions, &options()).map_err(wire::issue)?;
     let summary = wire::summary(vm.summary());
     // Running sessions keep the program they began with.
     PROGRAM.set(Some(vm));

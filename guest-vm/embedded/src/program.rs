@@ -2,13 +2,23 @@
 
 use std::cell::RefCell;
 
-use mix_vm::{Linked, Options, Vm};
+use mix_vm::{Linked, MemoryLimit, Options, Vm};
 
 use crate::bindings::exports::mix::embed::preparation::{Foreign, Guest};
 use crate::{Component, functions};
 
 thread_local! {
     static PROGRAM: RefCell<Option<Vm>> = const { RefCell::new(None) };
+}
+
+/// A program has as much memory as there is, and ends when that is filled.
+fn options() -> Options {
+    Options {
+        memory: Some(MemoryLimit::Reserve {
+            used: mix_allocator::reserve::used(),
+        }),
+        ..Options::default()
+    }
 }
 
 /// The program, which is there unless the component was not finished.
@@ -33,7 +43,7 @@ impl Guest for Component {
                 })
             })
         };
-        let vm = Vm::load(&executable, &find, &Options::default())
+        let vm = Vm::load(&executable, &find, &options())
             .map_err(|issue| format!("{}: {}", issue.code, issue.message))?;
         functions::expect_of_host(
             of_host

@@ -66,7 +66,7 @@ impl Surroundings {
 
     /// Whether the memory has a limit here.
     pub fn is_limited(&self) -> bool {
-        self.memory.is_some()
+        matches!(self.memory, Some(MemoryLimit::Counted { .. }))
     }
 
     /// Fails if so many values more would be beyond the limit of the memory. For builtins that

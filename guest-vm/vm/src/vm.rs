@@ -6,6 +6,7 @@
 )]
 
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use mix_bytecode::Program;
 
@@ -20,31 +21,49 @@ use crate::session::Session;
 pub struct Options {
     /// Which arm replaces a missing foreign function (language 4.17).
     pub environment: String,
-    /// Limit of the memory; none where somebody else has one, as the engine of a component.
+    /// Limit of the memory; without one the end of memory in a small step is that of the process.
     pub memory: Option<MemoryLimit>,
 }
 
 /// How much memory programs may use.
 #[derive(Clone, Copy, Debug)]
-pub struct MemoryLimit {
-    /// Bytes that the process has allocated now.
-    pub used: fn() -> usize,
-    /// Most of them: beyond, what runs fails with `RT_MEMORY`.
-    pub most: usize,
+pub enum MemoryLimit {
+    /// A number of bytes.
+    Counted {
+        /// Bytes that the process has allocated now.
+        used: fn() -> usize,
+        /// Most of them: beyond, what runs fails with `RT_MEMORY`.
+        most: usize,
+    },
+    /// As much as there is.
+    Reserve {
+        /// Set by the allocator when it has come to what is held back: what runs then fails with `RT_MEMORY`.
+        used: &'static AtomicBool,
+    },
 }
 
 impl MemoryLimit {
     /// Fails beyond the limit.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        self.room_for(0)
+        match self {
+            MemoryLimit::Counted { .. } => self.room_for(0),
+            MemoryLimit::Reserve { used } if used.load(Relaxed) => {
+                used.store(false, Relaxed);
+                Err(room::exhausted())
+            }
+            MemoryLimit::Reserve { .. } => Ok(()),
+        }
     }
 
     /// Fails if so many bytes more are beyond the limit.
     pub(crate) fn room_for(&self, bytes: usize) -> Result<(), Failure> {
-        if (self.used)().saturating_add(bytes) > self.most {
-            return Err(room::exhausted());
+        match self {
+            MemoryLimit::Counted { used, most } if used().saturating_add(bytes) > *most => {
+                Err(room::exhausted())
+            }
+            MemoryLimit::Counted { .. } => Ok(()),
+            MemoryLimit::Reserve { .. } => room::check(bytes),
         }
-        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ fn issue(expression: &str) -> Option<String> {
         panic!("{}", compilation.text());
     };
     let options = Options {
-        memory: Some(MemoryLimit {
+        memory: Some(MemoryLimit::Counted {
             used: || ALLOCATED.used(),
             most: MOST,
         }),

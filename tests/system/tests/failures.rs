@@ -567,7 +567,11 @@ fn what_is_too_large_for_memory_does_not_end_a_composed_component() {
   private def itemsOfAll() = do { var a = []; while (true) { a = a + [1] } return array.length(a) }
   private def streamOfAll() = array.length(stream.toArray(stream.initUnbound(k -> k)))
   private def numbersOfAll() = array.length(array.enumerate(100000000))
-  cell output = if (m_params.what == "array") arrayOfAll() else if (m_params.what == "text") textOfAll() else if (m_params.what == "items") itemsOfAll() else if (m_params.what == "stream") streamOfAll() else numbersOfAll()
+  private def chain : number -> data -> data
+  private def chain(n, rest) = if (n == 0) rest else chain(n - 1, {next: rest})
+  private def lists() = do { var l = [] : data; while (true) { l = [l, 1] } return datacase(l) }
+  private def closures() = do { var f = x -> x; while (true) { let g = f; f = x -> g(x + 1) } return f(1) }
+  cell output = if (m_params.what == "chain") datacase(chain(-1, null)) else if (m_params.what == "lists") lists() else if (m_params.what == "closures") closures() else if (m_params.what == "array") arrayOfAll() else if (m_params.what == "text") textOfAll() else if (m_params.what == "items") itemsOfAll() else if (m_params.what == "stream") streamOfAll() else numbersOfAll()
 module end
 "#;
     std::fs::write(source.join("grows.mix"), text).expect("a file");
@@ -577,7 +581,11 @@ module end
     let log = std::fs::File::create(scratch.path().join("log")).expect("a log");
     let limit = ["-W", "max-memory-size=134217728"];
     let server = stock_server_with(&limit, &component, &data, &[], &log);
-    for what in ["array", "text", "items", "stream", "numbers"] {
+    // The last ones fill it by many small steps; then there is room again.
+    for what in [
+        "array", "text", "items", "stream", "numbers", "chain", "lists", "closures", "chain",
+        "array",
+    ] {
         let params = json!({ "what": what }).to_string();
         let (status, body) = server.post("/v1/ws/local/app/grows/agent/grows/run", &params);
         let answer = String::from_utf8_lossy(&body).into_owned();

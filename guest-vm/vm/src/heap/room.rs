@@ -2,8 +2,8 @@
 //!
 //! In a component whose host sets no limit nothing fails before memory itself ends, and an allocation that
 //! cannot be made ends the instance, with all other runs in it. So what can become large in one step is asked for
-//! first. Small steps are not: to get to the end of memory by them takes many, and long before one of them
-//! something large has to grow.
+//! first. For small steps the allocator of components holds something back, and says when it has come to that
+//! ([`MemoryLimit::Reserve`](crate::MemoryLimit)).
 
 use crate::failure::Failure;
 
