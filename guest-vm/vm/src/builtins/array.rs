@@ -1,13 +1,14 @@
 //! Module `array`: what needs no callback.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use super::Builtin;
 use super::args;
 use crate::access::position;
 use crate::compare;
 use crate::failure::Failure;
-use crate::heap::{Map, Text, Value};
+use crate::heap::{Map, Text, Value, room};
 use crate::surroundings::Surroundings;
 use crate::text_form::log_text;
 
@@ -194,8 +195,9 @@ fn features_one(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failu
         args::array(&args[0])?.items(),
         args::array(&args[1])?.items(),
     );
+    let all = Searched::new(a, b.len())?;
     for item in b {
-        if has(a, item)? {
+        if all.has(item)? {
             return Ok(Value::Bool(true));
         }
     }
@@ -207,12 +209,81 @@ fn features_all(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failu
         args::array(&args[0])?.items(),
         args::array(&args[1])?.items(),
     );
+    let all = Searched::new(a, b.len())?;
     for item in b {
-        if !has(a, item)? {
+        if !all.has(item)? {
             return Ok(Value::Bool(false));
         }
     }
     Ok(Value::Bool(true))
+}
+
+/// Comparisons up to which nothing is gained by hashes.
+const FEW: usize = 256;
+
+/// Elements among which others are looked for. Many texts, or many ints, are looked for by their hashes: of two of
+/// them equality is that of their contents. What else is looked for is compared with all.
+struct Searched<'a> {
+    items: &'a [Value],
+    hashes: Hashes<'a>,
+}
+
+enum Hashes<'a> {
+    None,
+    Texts(HashSet<&'a str>),
+    Ints(HashSet<i64>),
+}
+
+impl<'a> Searched<'a> {
+    /// `times`: how often something is looked for.
+    fn new(items: &'a [Value], times: usize) -> Result<Self, Failure> {
+        let mut hashes = Hashes::None;
+        if items.len().saturating_mul(times) > FEW {
+            let texts = items.iter().map(|item| match item {
+                Value::Text(text) => Some(text.as_str()),
+                _ => None,
+            });
+            let ints = items.iter().map(|item| match item {
+                Value::Int(number) => Some(*number),
+                _ => None,
+            });
+            if let Some(set) = hashed(items.len(), texts)? {
+                hashes = Hashes::Texts(set);
+            } else if let Some(set) = hashed(items.len(), ints)? {
+                hashes = Hashes::Ints(set);
+            }
+        }
+        Ok(Self { items, hashes })
+    }
+
+    fn has(&self, wanted: &Value) -> Result<bool, Failure> {
+        match (&self.hashes, wanted) {
+            (Hashes::Texts(set), Value::Text(text)) => Ok(set.contains(text.as_str())),
+            (Hashes::Ints(set), Value::Int(number)) => Ok(set.contains(number)),
+            _ => has(self.items, wanted),
+        }
+    }
+}
+
+/// All of them, if there are only such.
+fn hashed<T: Eq + Hash>(
+    count: usize,
+    mut items: impl Iterator<Item = Option<T>>,
+) -> Result<Option<HashSet<T>>, Failure> {
+    let mut set = HashSet::new();
+    // Room for all is made only where the first is one.
+    let Some(Some(first)) = items.next() else {
+        return Ok(None);
+    };
+    set.try_reserve(count).map_err(|_| room::exhausted())?;
+    set.insert(first);
+    for item in items {
+        match item {
+            Some(item) => set.insert(item),
+            None => return Ok(None),
+        };
+    }
+    Ok(Some(set))
 }
 
 /// The first element, or the last if `index` is beyond it.
