@@ -143,6 +143,8 @@ pub enum Job {
     Mcp {
         /// The conversation it belongs to; none before it has begun.
         session: Option<String>,
+        /// The version of the protocol that was agreed on; none where nobody says.
+        version: Option<String>,
         /// The only app whose tools count.
         app: Option<String>,
         /// The message.

@@ -24,4 +24,4 @@ pub mod schema;
 mod session;
 pub mod tools;
 
-pub use session::{Call, Session, Step};
+pub use session::{Call, Session, Step, is_spoken, spoken};

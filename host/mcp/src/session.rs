@@ -6,6 +6,16 @@ use serde_json::{Map, Value, json};
 /// Versions of the protocol, the newest first.
 const VERSIONS: [&str; 3] = ["2025-06-18", "2025-03-26", "2024-11-05"];
 
+/// Whether a version of the protocol is spoken here.
+pub fn is_spoken(version: &str) -> bool {
+    VERSIONS.contains(&version)
+}
+
+/// The versions, for people.
+pub fn spoken() -> String {
+    VERSIONS.join(", ")
+}
+
 /// The conversation with one client.
 #[derive(Debug, Clone, Default)]
 pub struct Session {

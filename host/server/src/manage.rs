@@ -86,6 +86,7 @@ pub async fn perform(
         Job::DeleteLink => links::delete(server, who, &route.id).await,
         Job::Mcp {
             session,
+            version,
             app,
             message,
         } => {
@@ -94,6 +95,7 @@ pub async fn perform(
                 who,
                 managed,
                 session.as_deref(),
+                version.as_deref(),
                 app.as_deref(),
                 message,
             )

@@ -102,6 +102,7 @@ pub async fn answer(
     who: &Admitted,
     managed: &Managed,
     session: Option<&str>,
+    version: Option<&str>,
     app: Option<&str>,
     text: &[u8],
 ) -> Result<Done, ApiError> {
@@ -118,6 +119,14 @@ pub async fn answer(
         Err(text) => return done(200, None, text),
     };
     let begins = matches!(&incoming, Incoming::Request { method, .. } if method == "initialize");
+    // What is spoken is agreed on by the first message, whatever its header says.
+    let unknown = version.filter(|version| !begins && !mix_mcp::is_spoken(version));
+    if unknown.is_some() {
+        let known = mix_mcp::spoken();
+        return Err(ApiError::bad_param(format!(
+            "Mcp-Protocol-Version names a version of the protocol that is not spoken here: {known}"
+        )));
+    }
     let (begun, conversation) = match session {
         _ if begins => {
             let (id, conversation) = server.conversations.begin(&user);

@@ -213,6 +213,30 @@ fn agents_are_tools_over_http_for_those_who_may_run_them() {
             .status,
         200
     );
+    // A version that nobody has agreed on; without the header it is the one before.
+    for (version, status) in [
+        ("2025-06-18", 200),
+        ("2024-11-05", 200),
+        ("1999-01-01", 400),
+        ("", 400),
+    ] {
+        let answer = owner.post(&[("mcp-protocol-version", version)], &ping);
+        assert_eq!(answer.status, status, "{version}");
+        if status == 400 {
+            let error = answer.json();
+            assert_eq!(error["error"]["code"], "bad_param", "{error}");
+            assert!(
+                error.to_string().contains("2025-06-18, 2025-03-26"),
+                "{error}"
+            );
+        }
+    }
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": { "protocolVersion": "1999-01-01" } });
+    let answer = owner.post(
+        &[("mcp-protocol-version", "1999-01-01")],
+        &hello.to_string(),
+    );
+    assert_eq!(answer.json()["result"]["protocolVersion"], "2025-06-18");
     for method in ["GET", "DELETE"] {
         let header = [("authorization", owner.token.as_str())];
         assert_eq!(

@@ -12,6 +12,9 @@ use mix_address_rules::is_this_machine;
 /// Header with the id of a conversation.
 pub const SESSION: &str = "mcp-session-id";
 
+/// Header with the version of the protocol that client and server have agreed on.
+const VERSION: &str = "mcp-protocol-version";
+
 /// Pages of other sites do not speak for the user of a browser: an origin must be named by the
 /// operator, or be of this machine.
 pub fn check_origin(settings: &Settings, head: &Head) -> Result<(), ApiError> {
@@ -31,7 +34,7 @@ pub fn check_origin(settings: &Settings, head: &Head) -> Result<(), ApiError> {
     ))
 }
 
-/// The message, its conversation, and `app` of the query string.
+/// The message, its conversation and version, and `app` of the query string.
 pub fn message(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
     if head.media_type().as_deref() != Some("application/json") {
         return Err(ApiError::new(
@@ -47,6 +50,7 @@ pub fn message(head: &Head, body: &[u8]) -> Result<Job, ApiError> {
     }
     Ok(Job::Mcp {
         session: head.header(SESSION).map(str::to_owned),
+        version: head.header(VERSION).map(str::to_owned),
         app,
         message: body.to_vec(),
     })
