@@ -1,6 +1,8 @@
 //! The families of the host itself, through `mixer run`: WebSocket connections and topics.
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use mix_system_tests::peer::{accept, frame, send};
 use mix_system_tests::{
@@ -8,6 +10,9 @@ use mix_system_tests::{
     stock_server,
 };
 use serde_json::{Value, json};
+
+/// Bytes of a message that takes its time.
+const LONG: usize = 12 << 20;
 
 fn program(name: &str) -> String {
     let folder = repository().join("tests/system/programs/connections");
@@ -38,6 +43,18 @@ fn serve(mut stream: TcpStream) {
             }
             (0x81, b"go away") => send(&mut stream, 0x88, &[0x03, 0xe9]),
             (0x81, b"break") => return,
+            // A frame of ten bytes, of which two come.
+            (0x81, b"half") => stream.write_all(&[0x81, 10, b'h', b'a']).expect("sends"),
+            // The frame says how long it is, and is on its way for a while.
+            (0x81, b"long") => {
+                let mut head = vec![0x82, 127];
+                head.extend((LONG as u64).to_be_bytes());
+                stream.write_all(&head).expect("sends");
+                for piece in vec![7; LONG].chunks(LONG / 8) {
+                    std::thread::sleep(Duration::from_millis(50));
+                    stream.write_all(piece).expect("sends");
+                }
+            }
             (0x81, b"garbage") => send(&mut stream, 0x83, b"?"),
             (0x81, b"say nothing") => {}
             (0x88, _) => {
@@ -104,9 +121,11 @@ fn connections_end_with_a_reason() {
         ("broken", 1006),
         ("garbage", 1005),
         ("silent", 1006),
+        ("half", 1006),
     ] {
         assert_eq!(told[name], code, "{name}: {told}");
     }
+    assert_eq!(told["long"], LONG, "{told}");
     for (name, start) in [
         ("refused", "ERR_NETWORK: the server answers with status 403"),
         ("scheme", "ERR_URL_BLOCKED: scheme"),

@@ -269,3 +269,68 @@ async fn listen(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    /// A connection that was accepted, and the wire to its client.
+    async fn accepted(patience: Duration) -> (Connection, DuplexStream) {
+        let (near, mut far) = duplex(1 << 16);
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(near));
+        let (mut sender, connection) = handshake.await.expect("a connection");
+        tokio::spawn(connection.with_upgrades());
+        let request = hyper::Request::get("/")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .body(String::new())
+            .expect("a request");
+        let asked = tokio::spawn(async move { sender.send_request(request).await });
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(far.read_u8().await.expect("the request"));
+        }
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        far.write_all(answer).await.expect("it is sent");
+        let response = asked.await.expect("it ends").expect("an answer");
+        let upgraded = hyper::upgrade::on(response).await.expect("an upgrade");
+        (Connection::accepted(upgraded, 1 << 20, patience), far)
+    }
+
+    #[tokio::test]
+    async fn half_a_frame_ends_a_connection_in_its_time() {
+        let (connection, mut client) = accepted(Duration::from_millis(200)).await;
+        // A whole frame, and the next one up to the middle of its payload.
+        let whole = frame::write(Kind::Text, b"whole", Some([1, 2, 3, 4]));
+        client.write_all(&whole).await.expect("it is sent");
+        client.write_all(&whole[..8]).await.expect("it is sent");
+        assert_eq!(connection.read().await, Message::Text("whole".to_owned()));
+        let end = Message::Close(1006, "no message in time".to_owned());
+        assert_eq!(connection.read().await, end);
+        assert!(connection.is_down());
+        assert!(!connection.write(&Message::Text("late".to_owned())).await);
+        // What comes now changes nothing, and the client sees the end.
+        let _ = client.write_all(&whole[8..]).await;
+        assert_eq!(connection.read().await, end);
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.expect("the end");
+        assert!(rest.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_message_may_come_in_pieces_for_as_long_as_its_reader_waits() {
+        let (connection, mut client) = accepted(Duration::from_secs(60)).await;
+        let text = "x".repeat(1 << 20);
+        let bytes = frame::write(Kind::Text, text.as_bytes(), Some([9, 8, 7, 6]));
+        let sending = tokio::spawn(async move {
+            for piece in bytes.chunks(1 << 18) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                client.write_all(piece).await.expect("it is sent");
+            }
+            client
+        });
+        assert_eq!(connection.read().await, Message::Text(text));
+        assert!(sending.await.is_ok());
+    }
+}
