@@ -453,3 +453,23 @@ fn no_command_reads_without_end() {
     let output = output.expect("bash is there");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "{\"n\":1}");
 }
+
+#[test]
+fn errors_of_a_build_name_the_file_that_was_given() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let source = scratch.path().join("wrong.mix");
+    std::fs::write(
+        &source,
+        "module wrong(p:data)\n  cell output = 1 +\nmodule end\n",
+    )
+    .expect("writes");
+    let output = scratch.path().join("wrong.mixexe");
+    let (code, _, stderr) = mixer(&[
+        "build",
+        &source.display().to_string(),
+        "-o",
+        &output.display().to_string(),
+    ]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains(" wrong.mix:3:1: "), "{stderr}");
+}

@@ -191,7 +191,8 @@ fn relative(paths: &[PathBuf], name: &str) -> String {
             return Some(rest.to_owned());
         }
         let own = path.canonicalize().ok()?;
-        Some(PathBuf::from(own.file_name()?).join(rest))
+        let name = PathBuf::from(own.file_name()?);
+        Some(if is_file { name } else { name.join(rest) })
     });
     within.map_or_else(|| name.to_owned(), |path| path.display().to_string())
 }
