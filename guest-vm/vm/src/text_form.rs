@@ -220,6 +220,7 @@ pub fn not_serializable(value: &Value, path: &str) -> Failure {
     };
     let mend = match value {
         Value::Link(_) => "; the value behind a link is `contents(l)`",
+        Value::Function(_) => "; it waits for arguments, or for more of them",
         Value::Stream(_) => "; `stream.toArray(s)` makes an array of a stream",
         _ => "",
     };

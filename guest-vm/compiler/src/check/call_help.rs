@@ -3,7 +3,7 @@
 
 use super::Checker;
 use super::env::Stop;
-use super::types::Ty;
+use super::types::{Node, Ty};
 use crate::issue::Code;
 use crate::syntax::ast;
 use crate::syntax::span::Span;
@@ -31,6 +31,9 @@ impl Checker<'_> {
             return Stop::Issue(issue);
         }
         if let Some(hint) = self.exchanged(callee, args, place) {
+            return Stop::Issue(Box::new(issue.hint(hint)));
+        }
+        if let Some(hint) = self.left_out(callee, args, place) {
             return Stop::Issue(Box::new(issue.hint(hint)));
         }
         let described = self.describe(callee, place);
@@ -62,20 +65,11 @@ impl Checker<'_> {
         args: &[ast::Expr],
         place: usize,
     ) -> Option<String> {
-        if args.len() < 2 || args.len() > 6 || args.get(place).is_none() {
+        if args.len() < 2 || args.get(place).is_none() {
             return None;
         }
         callee_name(callee)?;
-        let mut types: Vec<Ty> = Vec::new();
-        for arg in args {
-            let inferred = self.infer(arg).ok()?.1;
-            // Without an expected type a literal is data; what it looks like tells more.
-            types.push(match &arg.kind {
-                ast::ExprKind::Array(_) => self.types.array(Ty::DATA),
-                ast::ExprKind::Map(_) => self.types.map(Ty::DATA),
-                _ => inferred,
-            });
-        }
+        let types = self.types_of(args)?;
         for other in 0..args.len() {
             if other == place {
                 continue;
@@ -101,6 +95,53 @@ impl Checker<'_> {
             }
         }
         None
+    }
+
+    /// Whether all would fit if there were one argument more at the place of the wrong one.
+    fn left_out(&mut self, callee: &ast::Expr, args: &[ast::Expr], place: usize) -> Option<String> {
+        let name = callee_name(callee)?;
+        let types = self.types_of(args)?;
+        let function = self.infer(callee).ok()?.1;
+        let shown = self.types.show(function);
+        let (params, _) = self.types.peel(function, args.len() + 1);
+        let of = match shown.len() {
+            0..=LONGEST => format!("{name} : {shown}"),
+            _ => name,
+        };
+        // Where state is changed another help says more.
+        let is_state = params
+            .get(place)
+            .is_some_and(|param| matches!(self.types.node(*param), Node::Appstate));
+        if params.len() <= args.len() || args.get(place).is_none() || is_state {
+            return None;
+        }
+        let mut others = params;
+        others.remove(place);
+        let mark = self.types.mark();
+        let fit = types
+            .iter()
+            .zip(&others)
+            .all(|(found, param)| self.types.subtype(*found, *param));
+        self.types.undo(mark);
+        fit.then(|| format!("argument {} of {of} seems to be left out", place + 1))
+    }
+
+    /// The types of arguments that are not too many.
+    fn types_of(&mut self, args: &[ast::Expr]) -> Option<Vec<Ty>> {
+        if args.len() > 6 {
+            return None;
+        }
+        let mut types: Vec<Ty> = Vec::new();
+        for arg in args {
+            let inferred = self.infer(arg).ok()?.1;
+            // Without an expected type a literal is data; what it looks like tells more.
+            types.push(match &arg.kind {
+                ast::ExprKind::Array(_) => self.types.array(Ty::DATA),
+                ast::ExprKind::Map(_) => self.types.map(Ty::DATA),
+                _ => inferred,
+            });
+        }
+        Some(types)
     }
 }
 

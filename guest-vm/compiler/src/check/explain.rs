@@ -126,6 +126,10 @@ impl Checker<'_> {
                 "a text becomes a number with `number.parse(s)`".to_string()
             }
             (Node::String, Node::Number) => "a number becomes a text with `\"\" + n`".to_string(),
+            (Node::Opaque(name, _), Node::String) if &**name == "regexp" => {
+                "a pattern is written `~regex \"…\"`, or made of a text with `regex.mustCompile(s)`"
+                    .to_string()
+            }
             (Node::Bool, Node::Number) => {
                 "compare it, as in `n != 0`; an order is `a > b`".to_string()
             }

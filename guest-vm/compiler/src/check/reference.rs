@@ -3,7 +3,7 @@
 use super::Checker;
 use super::env::{CaseInfo, Checked, Member, MemberKind, Place};
 use super::lookup::Found;
-use super::suggest::suggest;
+use super::suggest::{longer, suggest};
 use super::types::{Node, Ty};
 use crate::core::{CellView, Constant, Expr, ExprKind, Instancing, ModuleId};
 use crate::issue::{Code, Issue};
@@ -471,16 +471,14 @@ impl Checker<'_> {
                     true => super::familiar::member(module_name, &name.text),
                     false => None,
                 };
-                let hint = suggest(
-                    &name.text,
-                    info.members
-                        .iter()
-                        .filter(|(_, member)| {
-                            !member.private
-                                && !matches!(member.kind, MemberKind::Import(_) | MemberKind::Param)
-                        })
-                        .map(|(name, _)| &**name),
-                );
+                let offered = || {
+                    let members = info.members.iter().filter(|(_, member)| {
+                        !member.private
+                            && !matches!(member.kind, MemberKind::Import(_) | MemberKind::Param)
+                    });
+                    members.map(|(name, _)| &**name)
+                };
+                let hint = suggest(&name.text, offered());
                 let issue = Issue::new(Code::NameMember, name.span)
                     .with("module", module_name)
                     .with("name", &name.text);
@@ -488,7 +486,17 @@ impl Checker<'_> {
                     .into_iter()
                     .take(4)
                     .collect();
+                let longer = match (&familiar, &hint, &*elsewhere) {
+                    (None, None, []) => longer(&name.text, offered()),
+                    _ => Vec::new(),
+                };
+                let longer: Vec<String> = longer
+                    .into_iter()
+                    .map(|name| format!("{module_name}.{name}"))
+                    .collect();
+                let longer = (!longer.is_empty()).then(|| longer.join(" or "));
                 Err(issue
+                    .hint_if(longer.map(|names| format!("did you mean {names}?")))
                     .hint_if(familiar)
                     .hint_if(hint.map(|hint| format!("did you mean {module_name}.{hint}?")))
                     .hint_if(

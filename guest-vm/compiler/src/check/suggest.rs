@@ -24,6 +24,25 @@ pub fn suggest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, candidate)| candidate.to_string())
 }
 
+/// The names that a name is a part of, if they are few: who looks for `hex` may mean `toHex`.
+pub fn longer<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    const SHORTEST: usize = 3;
+    const MOST: usize = 3;
+    if name.len() < SHORTEST || name.len() > 64 {
+        return Vec::new();
+    }
+    let wanted = name.to_ascii_lowercase();
+    let mut found: Vec<&str> = candidates
+        .filter(|candidate| candidate.to_ascii_lowercase().contains(&wanted))
+        .take(MOST + 1)
+        .collect();
+    found.sort_unstable();
+    match found.len() {
+        0..=MOST => found,
+        _ => Vec::new(),
+    }
+}
+
 fn is_upper(name: &str) -> bool {
     name.starts_with(|first: char| first.is_uppercase())
 }
@@ -56,7 +75,17 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::suggest;
+    use super::{longer, suggest};
+
+    #[test]
+    fn names_with_a_name_in_them_are_found() {
+        let names = [
+            "toHex", "ofHex", "length", "map", "flatMap", "xMap", "mapTo",
+        ];
+        assert_eq!(longer("hex", names.into_iter()), ["ofHex", "toHex"]);
+        assert!(longer("he", names.into_iter()).is_empty());
+        assert!(longer("map", names.into_iter()).is_empty(), "too many");
+    }
 
     #[test]
     fn near_names_are_found() {

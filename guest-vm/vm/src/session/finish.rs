@@ -217,7 +217,8 @@ impl Session {
         let cell = slot
             .and_then(|slot| sheet.cell_in(top, slot.0))
             .ok_or_else(missing)?;
-        wire::encode(sheet.ready(cell).ok_or_else(missing)?)
+        let value = sheet.ready(cell).ok_or_else(missing)?;
+        wire::encode(value).map_err(|failure| failure.about("cell output"))
     }
 
     /// One event per public cell of the top instance that was updated.

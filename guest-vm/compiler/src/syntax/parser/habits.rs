@@ -440,6 +440,9 @@ impl Parser<'_> {
             ) if self.in_switch() && self.kind_before(1) == TokenKind::BraceOpen => {
                 "each choice is written `case p: …`; `case _:` matches the rest"
             }
+            (TokenKind::ParenOpen, TokenKind::Comma) if is_value && self.arrow_follows() => {
+                "several parameters stand in parentheses: `(a, b) -> …`; a tuple is written in brackets: `[a, b]`"
+            }
             (TokenKind::ParenOpen, TokenKind::Comma) if is_value => {
                 "a tuple is written in brackets: `[a, b]`"
             }
@@ -462,6 +465,22 @@ impl Parser<'_> {
             }
         }
         None
+    }
+
+    /// What stands between the current comma and the next one, or the end of the bracket, has an arrow.
+    fn arrow_follows(&self) -> bool {
+        let mut depth = 0usize;
+        for kind in (1..NEAR).map(|count| self.kind_after(count)) {
+            match kind {
+                TokenKind::Arrow if depth == 0 => return true,
+                TokenKind::Comma | TokenKind::End if depth == 0 => return false,
+                open if open.is_open() => depth += 1,
+                close if close.is_close() && depth == 0 => return false,
+                close if close.is_close() => depth -= 1,
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Kind of an earlier token; the start of the text counts as its end.
