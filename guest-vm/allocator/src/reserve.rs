@@ -30,13 +30,13 @@ pub fn used() -> &'static AtomicBool {
 }
 
 /// The reserve.
-pub struct Reserve {
+pub(crate) struct Reserve {
     block: Cell<*mut u8>,
     patience: Cell<u32>,
 }
 
 impl Reserve {
-    pub const fn new() -> Reserve {
+    pub(crate) const fn new() -> Reserve {
         Reserve {
             block: Cell::new(null_mut()),
             patience: Cell::new(0),
@@ -45,7 +45,7 @@ impl Reserve {
 
     /// After a new block was made: holds something back if memory begins to be filled.
     #[inline]
-    pub fn keep(&self) {
+    pub(crate) fn keep(&self) {
         if self.block.get().is_null() && memory() > FILLED {
             self.take();
         }
@@ -66,7 +66,7 @@ impl Reserve {
     /// Gives it free for a block of so many bytes; false if that is not what it is for, or it is used already.
     #[cold]
     #[inline(never)]
-    pub fn give(&self, size: usize) -> bool {
+    pub(crate) fn give(&self, size: usize) -> bool {
         let block = self.block.get();
         if block.is_null() || size >= LARGE {
             return false;
