@@ -132,7 +132,7 @@ fn ten_thousand_nested_brackets() {
     });
     let told = told(&events(&mut session));
     assert!(
-        told.contains("ERR_NOT_SERIALIZABLE value is nested too deeply"),
+        told.contains("ERR_NOT_SERIALIZABLE cell output: value is nested too deeply"),
         "{told}"
     );
     // Types are not so deep.
