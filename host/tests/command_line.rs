@@ -455,7 +455,7 @@ fn no_command_reads_without_end() {
 }
 
 #[test]
-fn errors_of_a_build_name_the_file_that_was_given() {
+fn errors_of_building_a_component_name_the_file_that_was_given() {
     let scratch = tempfile::tempdir().expect("a folder");
     let source = scratch.path().join("wrong.mix");
     std::fs::write(
@@ -463,7 +463,7 @@ fn errors_of_a_build_name_the_file_that_was_given() {
         "module wrong(p:data)\n  cell output = 1 +\nmodule end\n",
     )
     .expect("writes");
-    let output = scratch.path().join("wrong.mixexe");
+    let output = scratch.path().join("wrong.wasm");
     let (code, _, stderr) = mixer(&[
         "build",
         &source.display().to_string(),
@@ -471,5 +471,5 @@ fn errors_of_a_build_name_the_file_that_was_given() {
         &output.display().to_string(),
     ]);
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains(" wrong.mix:3:1: "), "{stderr}");
+    assert!(stderr.contains(" wrong.mix:2:20: "), "{stderr}");
 }
