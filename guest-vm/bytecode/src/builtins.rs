@@ -392,4 +392,7 @@ pub const BUILTINS: &[Builtin] = &[
     row("#http_response", 1),
     // Writes a line with its severity to the log.
     row("#log", 2),
+    // ---- cases
+    // The case of the same name with another argument.
+    row("#case_with", 2),
 ];

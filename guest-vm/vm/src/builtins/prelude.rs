@@ -57,6 +57,7 @@ fn fail_text(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure>
                 .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
     });
     Err(match coded {
+        Some(("RT_FAIL", rest)) => Failure::fail(rest),
         Some((code, _)) if !is_ordinary(code) => Failure::fail(text),
         Some((code, rest)) => Failure::new(code.to_owned(), rest),
         None => Failure::fail(text),
@@ -65,7 +66,7 @@ fn fail_text(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure>
 
 /// False for codes that only the VM itself may raise: `try` does not catch them.
 fn is_ordinary(code: &str) -> bool {
-    Failure::new(code.to_owned(), "").is_catchable() && code != "RT_FAIL"
+    Failure::new(code.to_owned(), "").is_catchable()
 }
 
 /// A text that is greater than all before it in this session.

@@ -16,6 +16,7 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "#registry_put_once" => registry_put_once,
         "#registry_at" => registry_at,
         "#case_parts" => case_parts,
+        "#case_with" => case_with,
         "#db_make_ref" => make_ref,
         "#db_string_ref" => string_ref,
         "#db_is_ref" => |_, args| Ok(Value::Bool(matches!(args[0], Value::Ref(_)))),
@@ -87,6 +88,19 @@ fn case_parts(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure
         }
         _ => Value::Null,
     })
+}
+
+/// `(case, argument)`: the case of the same name with another argument.
+fn case_with(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
+    let argument = args[1].take();
+    if matches!(argument, Value::Undefined) {
+        return Err(Failure::undefined("the argument"));
+    }
+    match &args[0] {
+        Value::Case(case) => Ok(Value::case(case.name().as_str(), argument)),
+        Value::Undefined => Err(Failure::undefined("the value")),
+        other => Err(Failure::expected("ERR_EXPECTED_CASE", "a case", other)),
+    }
 }
 
 fn make_ref(_: &mut Surroundings, args: &mut [Value]) -> Result<Value, Failure> {
