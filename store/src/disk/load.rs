@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use mix_value::msgpack;
 use mix_value::msgpack::{Reader, Token};
 use roaring::RoaringBitmap;
 
+use super::bare::{bare, read_bare};
 use super::lease::{Entered, Pulse};
 use super::previous::{Previous, read_previous};
 use super::seal::{newest_begun, read_state, without_log};
@@ -195,71 +195,24 @@ impl Disk {
 
     /// Takes over `db.off` and `db.dat` without a state and checksums.
     fn adopt(&mut self, header: &Header) -> Result<Option<State>> {
-        let read = |name| read_whole(&*self.folder, name).map(Option::unwrap_or_default);
-        let (offsets, data) = (read(data::OFF)?, read(data::DAT)?);
-        if data.is_empty() && offsets.len() <= 4 {
+        let Some(found) = bare(&*self.folder, &mut |_, _| Ok(()))? else {
             return Ok(None);
-        }
-        if !offsets.starts_with(&data::OFF_HEADER) {
-            return Err(StoreError::Corrupt("db.off has a wrong header".into()));
-        }
-        let starts: Vec<u64> = offsets[4..]
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|bytes| u64::from_le_bytes(*bytes))
-            .collect();
-        let mut sums = data::CRC_HEADER.to_vec();
-        let (mut position, mut rows, mut time) = (0_usize, 0_u32, 0);
-        for (row, start) in starts.iter().enumerate() {
-            let damaged = || StoreError::Corrupt(format!("row {row} is damaged"));
-            if *start != position as u64 {
-                return Err(damaged());
-            }
-            let rest = &data[position..];
-            let whole = mix_value::varcode::read(rest)
-                .ok()
-                .and_then(|(len, prefix)| {
-                    let end = prefix.checked_add(usize::try_from(len).ok()?)?;
-                    rest.get(..end)
-                });
-            let Some(framed) = whole else {
-                if row + 1 == starts.len() {
-                    self.warnings
-                        .push(format!("the last row {row} is incomplete and was left out"));
-                    break;
-                }
-                return Err(damaged());
-            };
-            let body = data::body_of(framed).ok_or_else(damaged)?;
-            msgpack::decode(body).map_err(|_| damaged())?;
-            time = row_facts(body).ok_or_else(damaged)?.time;
-            sums.extend(crc32c::crc32c(framed).to_le_bytes());
-            position += framed.len();
-            rows = u32::try_from(row + 1).map_err(|_| damaged())?;
-        }
+        };
+        self.warnings.extend(found.warning);
         for name in [data::DAT, data::OFF] {
             // Nobody knows whether they were synced when they were put here.
             let file = self.folder.open(name, true);
             file.and_then(|file| file.sync())
                 .doing(|| format!("syncing {name}"))?;
         }
-        // They are there if an adoption ended before its state was written. Others show that more
-        // is missing than a state: then nobody knows which rows are.
-        let known = read(data::CRC)?;
-        if !known.is_empty() && known != sums {
-            return Err(StoreError::Corrupt(
-                "there are checksums of other rows, and no state".into(),
-            ));
-        }
-        self.write_whole(data::CRC, &sums)?;
+        self.write_whole(data::CRC, &found.sums)?;
         let state = State {
             fence: header.fence,
             generation: header.generation,
-            rows,
-            dat_len: position as u64,
+            rows: found.rows,
+            dat_len: found.len as u64,
             sequence: 0,
-            time,
+            time: found.time,
             flags: String::new(),
             segments: Vec::new(),
         };
@@ -281,10 +234,15 @@ pub(crate) fn read_only(folder: &dyn Folder) -> Result<Snapshot> {
     for _ in 0..3 {
         let logs_before = newest(folder, "write.log.")?;
         let Some(state) = read_state(folder)? else {
-            if had_state(folder, logs_before)? && read_state(folder)?.is_none() {
-                return Err(StoreError::Corrupt("there is no state".into()));
+            let found = match had_state(folder, logs_before)? {
+                true => Err(StoreError::Corrupt("there is no state".into())),
+                false => read_bare(folder),
+            };
+            // Whoever begins a database, or takes bare files over, has made one meanwhile.
+            if read_state(folder)?.is_some() {
+                continue;
             }
-            return Err(StoreError::NoSuchDb("in this folder".into()));
+            return found?.ok_or_else(|| StoreError::NoSuchDb("in this folder".into()));
         };
         let read = snapshot(folder, &state, logs_before);
         // Files that a writer changed meanwhile need not fit together.
@@ -297,17 +255,16 @@ pub(crate) fn read_only(folder: &dyn Folder) -> Result<Snapshot> {
     Err(StoreError::Busy)
 }
 
-/// Whether files tell that there was a state: the log of a database that is being begun has no
-/// commits, and its checksums are those of bare files.
+/// Whether the log tells that there was a state: that of a database that is being begun, or of
+/// bare files that are being taken over, has no commits.
 pub(super) fn had_state(folder: &dyn Folder, newest: u64) -> Result<bool> {
-    if let Some((header, file)) = newest_begun(folder, newest)? {
-        let len = file
-            .len()
-            .doing(|| format!("reading {}", log_name(header.fence)))?;
-        return Ok(header.base > 0 || len > HEADER_LEN as u64);
-    }
-    let sums = read_whole(folder, data::CRC)?.unwrap_or_default();
-    Ok(sums.len() > data::CRC_HEADER.len())
+    let Some((header, file)) = newest_begun(folder, newest)? else {
+        return Ok(false);
+    };
+    let len = file
+        .len()
+        .doing(|| format!("reading {}", log_name(header.fence)))?;
+    Ok(header.base > 0 || len > HEADER_LEN as u64)
 }
 
 /// The rows of a state and of the newest log that is not empty.
@@ -439,18 +396,18 @@ pub(crate) fn new_row(row: u32, body: &[u8], crc: u32, len: u32) -> Result<NewRo
     })
 }
 
-struct Facts {
+pub(super) struct Facts {
     has_previous: bool,
     id: Id,
     rev: Id,
-    time: i64,
+    pub time: i64,
     deleted: bool,
     /// Where the mark of superseded rows goes.
     mark: usize,
 }
 
 /// What the table needs to know of a row, in one pass.
-fn row_facts(body: &[u8]) -> Option<Facts> {
+pub(super) fn row_facts(body: &[u8]) -> Option<Facts> {
     let mut reader = Reader::new(body);
     let Ok(Token::MapStart(count)) = reader.next() else {
         return None;

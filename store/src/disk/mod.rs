@@ -6,6 +6,7 @@
 //! folder. A commit is one frame at the end of the write log (`commit`); the
 //! data files follow at a checkpoint (`checkpoint`).
 
+mod bare;
 mod check;
 mod checkpoint;
 mod commit;

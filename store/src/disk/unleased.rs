@@ -7,6 +7,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use super::bare::read_bare;
 use super::load::{Snapshot, had_state, read_only};
 use super::seal::{newest_begun, read_state};
 use super::{Disk, newest};
@@ -73,6 +74,15 @@ impl Disk {
         // Before the files are read: what is committed meanwhile is seen by the next glance.
         let Some(glance) = Glance::at(&*self.folder)? else {
             let is_announced = !had_state(&*self.folder, newest(&*self.folder, "write.log.")?)?;
+            // Rows that somebody brought from elsewhere, and that nobody can take over. Nothing tells
+            // whether they are the same as before.
+            if let Some(bare) = read_bare(&*self.folder)? {
+                if table.len() == 0 {
+                    self.warnings.extend(bare.warnings);
+                }
+                *table = Arc::new(bare.table);
+                return Ok(());
+            }
             // What somebody wanted to begin, and could not.
             return Err(match is_announced && !self.options.create {
                 true => StoreError::NoSuchDb("in this folder".into()),

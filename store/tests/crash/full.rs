@@ -185,6 +185,33 @@ fn reading_needs_no_room() {
 }
 
 #[test]
+fn bare_files_are_read_where_nobody_can_take_them_over() {
+    let clock = Arc::new(TestClock::default());
+    let folder = ForgetfulFolder::default();
+    let writer = open(&folder, &clock).expect("new");
+    for number in 0..3 {
+        save(&writer, number).expect("there is room");
+    }
+    let expected = revisions(&writer);
+    writer.close().expect("checkpoint");
+    let mut bare = ForgetfulFolder::default();
+    for name in ["db.dat", "db.off"] {
+        bare = bare.with_content(name, folder.content(name).expect(name));
+    }
+    bare.plan(1, Fault::Full);
+    let reader = open(&bare, &clock).expect("opens on a full disk");
+    assert_eq!(revisions(&reader), expected);
+    assert_eq!(save(&reader, 3).expect_err("no room").code(), "disk_full");
+    reader.refresh().expect("reads on a full disk");
+    assert_eq!(revisions(&reader), expected);
+    bare.free();
+    save(&reader, 3).expect("there is room");
+    let after = revisions(&reader);
+    assert_eq!((&after[..3], after.len()), (&expected[..], 4));
+    assert_eq!(revisions(&open(&bare, &clock).expect("opens")), after);
+}
+
+#[test]
 fn a_full_disk_shows_what_came_before_a_compaction() {
     let clock = Arc::new(TestClock::default());
     let app = ForgetfulApp::default();

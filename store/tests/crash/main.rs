@@ -48,6 +48,14 @@ fn open(folder: &ForgetfulFolder, clock: &Arc<TestClock>) -> Result<Database, St
     Database::open_in(Arc::new(folder.clone()), options(clock))
 }
 
+fn open_read_only(folder: &ForgetfulFolder) -> Result<Database, StoreError> {
+    let options = OpenOptions {
+        read_only: true,
+        ..OpenOptions::default()
+    };
+    Database::open_in(Arc::new(folder.clone()), options)
+}
+
 /// Revisions of all rows, in order, each checked.
 fn revisions(db: &Database) -> Vec<String> {
     let view = db.view().including(true, true);
@@ -416,6 +424,9 @@ fn bare_files_are_adopted() {
     for name in ["db.dat", "db.off"] {
         bare = bare.with_content(name, folder.content(name).expect(name));
     }
+    // Whoever only reads sees them, and leaves them as they are.
+    assert_eq!(revisions(&open_read_only(&bare).expect("reads")), expected);
+    assert_eq!(bare.content("db.state.1"), None);
     let db = open(&bare, &clock).expect("adopts");
     assert_eq!(revisions(&db), expected);
     db.save(vec![record(1, None)], &SaveOptions::default())
@@ -431,6 +442,9 @@ fn bare_files_are_adopted() {
             .with_content("db.dat", cut.content("db.dat").expect("data"))
             .with_content("db.off", folder.content("db.off").expect("offsets"))
     };
+    let read = open_read_only(&cut).expect("reads");
+    assert_eq!(revisions(&read), expected[..4]);
+    assert_eq!(read.take_warnings().len(), 1);
     assert_eq!(
         revisions(&open(&cut, &clock).expect("adopts")),
         expected[..4]
@@ -441,7 +455,16 @@ fn bare_files_are_adopted() {
     for name in ["db.state.1", "write.log.1"] {
         Folder::remove(&lost, name).expect("removes");
     }
+    let error = open_read_only(&lost).expect_err("rows may be missing");
+    assert_eq!(error.code(), "db_corrupt");
     let error = open(&lost, &clock).expect_err("rows may be missing");
+    assert_eq!(error.code(), "db_corrupt");
+    for name in ["db.dat", "db.off"] {
+        let _ = Folder::remove(&lost, name);
+    }
+    let error = open_read_only(&lost).expect_err("all rows are missing");
+    assert_eq!(error.code(), "db_corrupt");
+    let error = open(&lost, &clock).expect_err("all rows are missing");
     assert_eq!(error.code(), "db_corrupt");
 }
 
