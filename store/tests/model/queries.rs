@@ -2,7 +2,7 @@
 
 use mix_value::{Map, Ref, Value};
 
-use crate::generate::{Dice, PATHS, common, node, text, value};
+use crate::generate::{Dice, FIELDS, common, node, text, value};
 
 /// What queries are made of.
 pub struct Queries<'a> {
@@ -17,20 +17,8 @@ pub struct Queries<'a> {
     rows: bool,
 }
 
-const NAMES: [&str; 12] = [
-    "a",
-    "b",
-    "tags",
-    "sub",
-    "link",
-    "when",
-    "",
-    "a\0",
-    "dotted.name",
-    "_rmx_id",
-    "_rmx_superseded",
-    "_rmx_previous",
-];
+/// Names of members that are no fields.
+const NAMES: [&str; 4] = ["dotted.name", "_rmx_id", "_rmx_superseded", "_rmx_previous"];
 
 /// What follows the filter.
 #[derive(Debug, Clone)]
@@ -82,7 +70,7 @@ impl<'a> Queries<'a> {
     }
 
     fn name(&mut self) -> Value {
-        Value::from(*self.dice.pick(&NAMES))
+        Value::from(self.dice.pick_of(&FIELDS, &NAMES))
     }
 
     /// A node that stands for a value known beforehand.
@@ -103,7 +91,7 @@ impl<'a> Queries<'a> {
     /// A key: mostly a path, else a node.
     fn key(&mut self, depth: u32) -> Value {
         match self.dice.below(if depth == 0 { 10 } else { 17 }) {
-            0..8 => Value::from(*self.dice.pick(&PATHS)),
+            0..8 => Value::from(self.dice.path()),
             8 => {
                 let name = self.name();
                 node([Value::from("token"), name])

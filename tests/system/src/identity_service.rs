@@ -84,6 +84,20 @@ impl IdentityService {
     }
 }
 
+/// Flags of a server that knows its callers by the keys at this address: root@example.com may do everything, and whoever is of
+/// example.com may make workspaces.
+pub fn identity_flags(key_url: &str) -> Vec<&str> {
+    let [admin, creators] = ["user/root@example.com", "domain/example.com"];
+    vec![
+        "--jwks-url",
+        key_url,
+        "--server-admin",
+        admin,
+        "--workspace-creator",
+        creators,
+    ]
+}
+
 /// Seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now()

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use mix_system_tests::{Finished, components, declared, repository, response_json, run_mixer};
+use mix_system_tests::{
+    Finished, components, declared, repository, response_json, run_mixer, what_survives,
+};
 use serde_json::json;
 
 fn words() -> Vec<u8> {
@@ -377,28 +379,7 @@ fn a_c_project_has_its_side_of_the_contract_written() {
 
 #[test]
 fn limits_of_a_plugin_are_those_that_it_was_granted() {
-    let hostile = components()
-        .join("mix_test_plugin_hostile.wasm")
-        .display()
-        .to_string();
-    let program = repository()
-        .join("tests/system/programs/hostile")
-        .display()
-        .to_string();
-    let params = json!({"what": "hang"}).to_string();
-    let done = run_mixer([
-        "run",
-        &program,
-        "survives",
-        "--plugin",
-        &hostile,
-        "--params",
-        &params,
-        "--grant",
-        "mix_test_plugin_hostile=time:50ms",
-    ]);
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    let caught = response_json(done.stdout.as_bytes());
+    let caught = what_survives("hang", "time:50ms");
     let text = caught["caught"].as_str().unwrap_or_default();
     assert!(text.starts_with("ERR_TIMEOUT: "), "{text}");
 }

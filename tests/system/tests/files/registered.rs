@@ -1,20 +1,18 @@
 //! Files that are registered first and uploaded by clients, or by agents.
 
 use super::{APP, form, manage, site, ticket};
-use mix_system_tests::{Server, response_json};
+use mix_system_tests::{Answer, Server, response_json};
 use serde_json::json;
+
+fn sent(server: &Server, ticket: &str, content: &[u8]) -> Answer {
+    let body = Some(("application/octet-stream", content));
+    server.send_bytes("PUT", ticket, &[], body)
+}
 
 #[test]
 fn a_client_uploads_once_what_it_registered() {
     let (scratch, server) = site(&["--package-limit", "1MiB"]);
-    let upload = |ticket: &str, content: &[u8]| {
-        server.send_bytes(
-            "PUT",
-            ticket,
-            &[],
-            Some(("application/octet-stream", content)),
-        )
-    };
+    let upload = |ticket: &str, content: &[u8]| sent(&server, ticket, content);
     let registered = form(&server, "/up/a.txt", "%7B%22title%22%3A%22T%22%7D");
     let info = registered.json();
     assert_eq!(
@@ -55,14 +53,7 @@ fn a_client_uploads_once_what_it_registered() {
     // What is uploaded survives a restart of the server in between.
     server.kill();
     let server = Server::mixer(scratch.path(), &[]);
-    let upload = |ticket: &str, content: &[u8]| {
-        server.send_bytes(
-            "PUT",
-            ticket,
-            &[],
-            Some(("application/octet-stream", content)),
-        )
-    };
+    let upload = |ticket: &str, content: &[u8]| sent(&server, ticket, content);
     let done = upload(&second, b"hello");
     assert_eq!(done.status, 201, "{:?}", done.json());
     assert_eq!(

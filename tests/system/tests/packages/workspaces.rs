@@ -1,7 +1,7 @@
 //! Whole workspaces travel, are replaced and deleted, here and by address.
 
 use super::{ADMIN, OWNER, STRANGER, built, post, program};
-use mix_system_tests::{Answer, IdentityService, Server};
+use mix_system_tests::{Answer, IdentityService, Server, identity_flags};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,17 +10,7 @@ fn workspaces_travel_and_packages_ask_who_it_is() {
     let scratch = tempfile::tempdir().expect("a folder");
     let service = IdentityService::start();
     let url = service.key_url();
-    let server = Server::mixer(
-        &scratch.path().join("ws"),
-        &[
-            "--jwks-url",
-            &url,
-            "--server-admin",
-            "user/root@example.com",
-            "--workspace-creator",
-            "domain/example.com",
-        ],
-    );
+    let server = Server::mixer(&scratch.path().join("ws"), &identity_flags(&url));
     let send = |user: &str, method: &str, path: &str, body: Option<&[u8]>| {
         let token = format!("Bearer {}", service.token(user));
         let headers = [("authorization", token.as_str())];

@@ -1,13 +1,8 @@
 //! Streams, memory and calls of hostile plugins.
 
 use super::program;
-use mix_system_tests::{Finished, components, repository, response_json, run_mixer};
+use mix_system_tests::{Finished, hostile, response_json, run_mixer, what_survives};
 use serde_json::json;
-
-fn hostile() -> String {
-    let plugin = components().join("mix_test_plugin_hostile.wasm");
-    plugin.display().to_string()
-}
 
 fn streams(what: &str, dropped: bool, more: &[&str]) -> Finished {
     let params = json!({"what": what, "dropped": dropped}).to_string();
@@ -61,30 +56,12 @@ fn a_stream_that_is_dropped_is_let_go() {
 
 #[test]
 fn memory_and_calls_of_a_plugin_are_bounded() {
-    let hostile = hostile();
-    let survives = |what: &str, grant: &str| {
-        let folder = repository().join("tests/system/programs");
-        let params = json!({ "what": what }).to_string();
-        let done = run_mixer([
-            "run",
-            &folder.join("hostile").display().to_string(),
-            "survives",
-            "--plugin",
-            &hostile,
-            "--params",
-            &params,
-            "--grant",
-            grant,
-        ]);
-        assert_eq!(done.code, 0, "{}", done.stderr);
-        response_json(done.stdout.as_bytes())
-    };
     // Its reply has 65 MiB: it can be made in one limit, and not in the other.
     for (limit, part) in [
         ("memory:256MiB,time:1m", "larger than"),
         ("memory:64MiB,time:1m", "ran out of memory in"),
     ] {
-        let output = survives("flood", &format!("mix_test_plugin_hostile={limit}"));
+        let output = what_survives("flood", limit);
         let caught = output["caught"].as_str().unwrap_or_default();
         assert!(
             caught.starts_with("ERR_TOO_LARGE: ") && caught.contains(part),
@@ -100,7 +77,7 @@ fn memory_and_calls_of_a_plugin_are_bounded() {
             &program("calls.mix"),
             "calls",
             "--plugin",
-            &hostile,
+            &hostile(),
             "--params",
             &params,
             "--grant",
