@@ -5,44 +5,102 @@
 //! `minLength`, `maxLength`, `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, `anyOf`,
 //! `oneOf`, `allOf`. Other keywords do not refuse anything: the agent checks its parameters itself.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::cell::Cell;
+use std::fmt;
 
 /// Levels of a schema that are looked at; deeper values are the agent's to check.
 const MAX_DEPTH: usize = 32;
 
-/// Pairs of a schema and a value that are looked at. Whoever describes tools and calls them could make many of little; what is
-/// beyond is the agent's to check, which has a time.
+/// What is looked at of schema and values: their nodes, and the texts that are compared or counted. Whoever describes tools and
+/// calls them could make much of little; what is beyond is the agent's to check, which has a time.
 const MAX_STEPS: usize = 1_000_000;
 
-/// What is left to be looked at.
+/// Bytes of a text that are one step.
+const BYTES_OF_STEP: usize = 64;
+
+/// Characters of a part of the schema in a message.
+const MAX_SHOWN: usize = 500;
+
+/// What is left to be looked at, and where.
 #[derive(Clone, Copy)]
-struct Left<'a> {
-    depth: usize,
+struct At<'a> {
     steps: &'a Cell<usize>,
+    depth: usize,
+    place: &'a Place<'a>,
+    /// A choice is tried: nobody reads why a value does not fit.
+    tries: bool,
 }
 
-impl Left<'_> {
-    /// One level down.
-    fn inside(self) -> Self {
-        let depth = self.depth.saturating_sub(1);
-        Left { depth, ..self }
+/// The way to a value.
+enum Place<'a> {
+    Arguments,
+    Member(&'a Place<'a>, &'a str),
+    Element(&'a Place<'a>, usize),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Arguments => out.write_str("arguments"),
+            Place::Member(of, name) => write!(out, "{of}.{name}"),
+            Place::Element(of, index) => write!(out, "{of}[{index}]"),
+        }
+    }
+}
+
+impl<'a> At<'a> {
+    /// At a part of the value.
+    fn part<'b>(self, place: &'b Place<'b>) -> At<'b>
+    where
+        'a: 'b,
+    {
+        At {
+            steps: self.steps,
+            depth: self.depth.saturating_sub(1),
+            place,
+            tries: self.tries,
+        }
     }
 
-    /// One step more; false: there are none left.
-    fn step(self) -> bool {
+    /// At the same value, with another schema.
+    fn choice(self, tries: bool) -> At<'a> {
+        At {
+            depth: self.depth.saturating_sub(1),
+            tries: self.tries || tries,
+            ..self
+        }
+    }
+
+    /// Some steps more; false: there were none left.
+    fn step(self, count: usize) -> bool {
         let left = self.steps.get();
-        self.steps.set(left.saturating_sub(1));
+        self.steps.set(left.saturating_sub(count));
         left > 0
+    }
+
+    /// The steps that a text takes.
+    fn read(self, text: &str) -> bool {
+        self.step(1 + text.len() / BYTES_OF_STEP)
     }
 
     fn is_over(self) -> bool {
         self.steps.get() == 0
     }
+
+    fn misfit(self, wanted: impl FnOnce() -> String) -> Misfit {
+        if self.tries {
+            return Misfit::default();
+        }
+        Misfit {
+            place: self.place.to_string(),
+            wanted: wanted(),
+        }
+    }
 }
 
 /// Why a value does not fit: where and what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Misfit {
     /// Path of the value, `arguments` for the whole.
     pub place: String,
@@ -52,23 +110,20 @@ pub struct Misfit {
 
 /// Checks the arguments of a call.
 pub fn check(schema: &Value, arguments: &Map<String, Value>) -> Result<(), Misfit> {
-    let steps = Cell::new(MAX_STEPS);
-    let left = Left {
+    let at = At {
+        steps: &Cell::new(MAX_STEPS),
         depth: MAX_DEPTH,
-        steps: &steps,
+        place: &Place::Arguments,
+        tries: false,
     };
     let arguments = Value::Object(arguments.clone());
-    fits(schema, &arguments, "arguments", left)
+    fits(schema, &arguments, at)
 }
 
-fn fits(schema: &Value, value: &Value, place: &str, left: Left<'_>) -> Result<(), Misfit> {
-    let misfit = |wanted: String| Misfit {
-        place: place.to_owned(),
-        wanted,
-    };
+fn fits(schema: &Value, value: &Value, at: At<'_>) -> Result<(), Misfit> {
     let schema = match schema {
-        Value::Bool(false) => return Err(misfit("nothing is allowed here".to_owned())),
-        Value::Object(schema) if left.depth > 0 && left.step() => schema,
+        Value::Bool(false) => return Err(at.misfit(|| "nothing is allowed here".to_owned())),
+        Value::Object(schema) if at.depth > 0 && at.step(1) => schema,
         _ => return Ok(()),
     };
     if let Some(kinds) = schema.get("type") {
@@ -77,40 +132,65 @@ fn fits(schema: &Value, value: &Value, place: &str, left: Left<'_>) -> Result<()
             Value::Array(kinds) => kinds
                 .iter()
                 .filter_map(Value::as_str)
-                .any(|kind| is(kind, value)),
+                .any(|kind| !at.step(1) || is(kind, value)),
             _ => true,
         };
         if !fine {
-            return Err(misfit(format!("must be of type {kinds}")));
+            return Err(at.misfit(|| format!("must be of type {}", shown(kinds))));
         }
     }
-    if let Some(Value::Array(allowed)) = schema.get("enum")
-        && !allowed.iter().any(|one| !left.step() || same(one, value))
+    if let Some(allowed @ Value::Array(choices)) = schema.get("enum")
+        && !choices.iter().any(|one| same(one, value, at))
     {
-        let allowed = Value::Array(allowed.clone());
-        return Err(misfit(format!("must be one of {allowed}")));
+        return Err(at.misfit(|| format!("must be one of {}", shown(allowed))));
     }
     if let Some(only) = schema.get("const")
-        && !same(only, value)
+        && !same(only, value, at)
     {
-        return Err(misfit(format!("must be {only}")));
+        return Err(at.misfit(|| format!("must be {}", shown(only))));
     }
     match value {
-        Value::Object(members) => object(schema, members, place, left)?,
-        Value::Array(elements) => array(schema, elements, place, left)?,
-        Value::String(text) => {
-            let length = text.chars().count() as u64;
-            bounded(schema, "minLength", "maxLength", length, "characters").map_err(misfit)?;
-        }
-        Value::Number(_) => number(schema, value).map_err(misfit)?,
+        Value::Object(members) => object(schema, members, at)?,
+        Value::Array(elements) => array(schema, elements, at)?,
+        Value::String(text) => string(schema, text, at)?,
+        Value::Number(value) => number(schema, value, at)?,
         Value::Null | Value::Bool(_) => {}
     }
-    combined(schema, value, place, left)
+    combined(schema, value, at)
 }
 
-/// JSON Schema has one kind of number: 1 and 1.0 are the same.
-fn same(a: &Value, b: &Value) -> bool {
-    a == b || matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
+/// A part of the schema, as far as it helps.
+fn shown(part: &Value) -> String {
+    let text = part.to_string();
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// JSON Schema has one kind of number: 1 and 1.0 are the same. What is not looked at any more is the same too.
+fn same(a: &Value, b: &Value, at: At<'_>) -> bool {
+    if !at.step(1) {
+        return true;
+    }
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => same_number(a, b),
+        (Value::String(a), Value::String(b)) => a.len() == b.len() && (!at.read(a) || a == b),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, at))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let has = |(name, a)| b.get(name).is_some_and(|b| same(a, b, at));
+            a.len() == b.len() && a.iter().all(has)
+        }
+        _ => a == b,
+    }
+}
+
+fn same_number(a: &Number, b: &Number) -> bool {
+    // Integers that differ may have the same float.
+    let is_integer = |number: &Number| number.is_i64() || number.is_u64();
+    a == b || !(is_integer(a) && is_integer(b)) && a.as_f64() == b.as_f64()
 }
 
 fn is(kind: &str, value: &Value) -> bool {
@@ -131,93 +211,84 @@ fn is(kind: &str, value: &Value) -> bool {
 fn object(
     schema: &Map<String, Value>,
     members: &Map<String, Value>,
-    place: &str,
-    left: Left<'_>,
+    at: At<'_>,
 ) -> Result<(), Misfit> {
     let properties = schema.get("properties").and_then(Value::as_object);
     if let Some(Value::Array(required)) = schema.get("required") {
         let missing = required
             .iter()
             .filter_map(Value::as_str)
-            .find(|name| !members.contains_key(*name));
+            .find(|name| at.read(name) && !members.contains_key(*name));
         if let Some(name) = missing {
-            return Err(Misfit {
-                place: place.to_owned(),
-                wanted: format!("must have member {name}"),
-            });
+            return Err(at.misfit(|| format!("must have member {name}")));
         }
     }
+    let others = schema.get("additionalProperties");
+    if properties.is_none() && others.is_none() {
+        return Ok(());
+    }
+    // A pattern may allow what is no property; those are not read.
+    let others = others.filter(|_| !schema.contains_key("patternProperties"));
     for (name, value) in members {
-        if left.is_over() {
+        if !at.read(name) {
             break;
         }
-        let place = format!("{place}.{name}");
-        match properties.and_then(|properties| properties.get(name)) {
-            Some(schema) => fits(schema, value, &place, left.inside())?,
-            // A pattern may allow it; those are not read.
-            None if schema.contains_key("patternProperties") => {}
-            None => match schema.get("additionalProperties") {
-                Some(Value::Bool(false)) => {
-                    return Err(Misfit {
-                        place,
-                        wanted: "is no parameter of this tool".to_owned(),
-                    });
-                }
-                Some(others) => fits(others, value, &place, left.inside())?,
-                None => {}
-            },
+        let place = Place::Member(at.place, name);
+        let part = at.part(&place);
+        match (properties.and_then(|all| all.get(name)), others) {
+            (Some(schema), _) => fits(schema, value, part)?,
+            (None, Some(Value::Bool(false))) => {
+                return Err(part.misfit(|| "is no parameter of this tool".to_owned()));
+            }
+            (None, Some(others)) => fits(others, value, part)?,
+            (None, None) => {}
         }
     }
     Ok(())
 }
 
-fn array(
-    schema: &Map<String, Value>,
-    elements: &[Value],
-    place: &str,
-    left: Left<'_>,
-) -> Result<(), Misfit> {
-    bounded(
-        schema,
-        "minItems",
-        "maxItems",
-        elements.len() as u64,
-        "elements",
-    )
-    .map_err(|wanted| Misfit {
-        place: place.to_owned(),
-        wanted,
-    })?;
+fn array(schema: &Map<String, Value>, elements: &[Value], at: At<'_>) -> Result<(), Misfit> {
+    let count = || elements.len() as u64;
+    bounded(schema, ("minItems", "maxItems", "elements"), count, at)?;
     let Some(items) = schema.get("items") else {
         return Ok(());
     };
     for (index, element) in elements.iter().enumerate() {
-        if left.is_over() {
+        if !at.step(1) {
             break;
         }
-        fits(items, element, &format!("{place}[{index}]"), left.inside())?;
+        fits(items, element, at.part(&Place::Element(at.place, index)))?;
     }
     Ok(())
 }
 
+fn string(schema: &Map<String, Value>, text: &str, at: At<'_>) -> Result<(), Misfit> {
+    let is_limited = schema.contains_key("minLength") || schema.contains_key("maxLength");
+    if !is_limited || !at.read(text) {
+        return Ok(());
+    }
+    let count = || text.chars().count() as u64;
+    bounded(schema, ("minLength", "maxLength", "characters"), count, at)
+}
+
 fn bounded(
     schema: &Map<String, Value>,
-    least: &str,
-    most: &str,
-    count: u64,
-    what: &str,
-) -> Result<(), String> {
+    (least, most, what): (&str, &str, &str),
+    count: impl FnOnce() -> u64,
+    at: At<'_>,
+) -> Result<(), Misfit> {
     let limit = |name: &str| schema.get(name).and_then(Value::as_u64);
-    if let Some(least) = limit(least).filter(|least| count < *least) {
-        return Err(format!("must have at least {least} {what}"));
+    let (least, most, count) = (limit(least), limit(most), count());
+    if let Some(least) = least.filter(|least| count < *least) {
+        return Err(at.misfit(|| format!("must have at least {least} {what}")));
     }
-    match limit(most).filter(|most| count > *most) {
-        Some(most) => Err(format!("must have at most {most} {what}")),
+    match most.filter(|most| count > *most) {
+        Some(most) => Err(at.misfit(|| format!("must have at most {most} {what}"))),
         None => Ok(()),
     }
 }
 
-fn number(schema: &Map<String, Value>, value: &Value) -> Result<(), String> {
+fn number(schema: &Map<String, Value>, value: &Number, at: At<'_>) -> Result<(), Misfit> {
     let Some(number) = value.as_f64() else {
         return Ok(());
     };
@@ -232,43 +303,32 @@ fn number(schema: &Map<String, Value>, value: &Value) -> Result<(), String> {
         if let Some(limit) = schema.get(name).and_then(Value::as_f64)
             && !holds(number, limit)
         {
-            return Err(format!("must be {words} {limit}"));
+            return Err(at.misfit(|| format!("must be {words} {limit}")));
         }
     }
     Ok(())
 }
 
-fn combined(
-    schema: &Map<String, Value>,
-    value: &Value,
-    place: &str,
-    left: Left<'_>,
-) -> Result<(), Misfit> {
+fn combined(schema: &Map<String, Value>, value: &Value, at: At<'_>) -> Result<(), Misfit> {
     let parts = |name: &str| schema.get(name).and_then(Value::as_array);
-    if let Some(all) = parts("allOf") {
-        for part in all {
-            fits(part, value, place, left.inside())?;
-        }
+    for part in parts("allOf").into_iter().flatten() {
+        fits(part, value, at.choice(false))?;
     }
-    for (name, exactly_one) in [("anyOf", false), ("oneOf", true)] {
+    for (name, most) in [("anyOf", usize::MAX), ("oneOf", 1)] {
         let Some(choices) = parts(name) else {
             continue;
         };
         let fitting = choices
             .iter()
-            .filter(|choice| fits(choice, value, place, left.inside()).is_ok());
-        let count = fitting.count();
-        if left.is_over() {
+            .filter(|choice| fits(choice, value, at.choice(true)).is_ok());
+        // One is enough for any, two are too many for one.
+        let count = fitting.take(if most == 1 { 2 } else { 1 }).count();
+        if at.is_over() {
             return Ok(());
         }
-        if count == 0 || exactly_one && count > 1 {
-            return Err(Misfit {
-                place: place.to_owned(),
-                wanted: format!(
-                    "must fit {} of {name}",
-                    if exactly_one { "exactly one" } else { "one" }
-                ),
-            });
+        if count == 0 || count > most {
+            let how_many = if most == 1 { "exactly one" } else { "one" };
+            return Err(at.misfit(|| format!("must fit {how_many} of {name}")));
         }
     }
     Ok(())
@@ -372,5 +432,56 @@ mod tests {
             assert!(fits(&schema, 300_000), "{kind}");
             assert!(begin.elapsed() < std::time::Duration::from_secs(20));
         }
+    }
+
+    #[test]
+    fn what_is_long_is_not_read_again_and_again() {
+        let begin = std::time::Instant::now();
+        let text = "x".repeat(8 << 20);
+        let members: Map<String, Value> = (0..100_000).map(|n| (n.to_string(), json!(n))).collect();
+        let none = json!({ "minLength": 0, "not_read": 1 });
+        let all = json!({ "anyOf": vec![json!({ "maxLength": 1 }); 100_000] });
+        let one = json!({ "allOf": vec![none; 100_000] });
+        let open = json!({ "allOf": vec![json!({ "additionalProperties": true }); 10_000] });
+        let names = json!({ "allOf": vec![json!({ "required": ["0", "1"] }); 100_000] });
+        let long = json!({ "enum": vec![json!(text[1..].to_owned() + "y"); 8] });
+        let many = json!({ "items": { "anyOf": [long, {}] } });
+        for (schema, value) in [
+            (&all, json!(text)),
+            (&one, json!(text)),
+            (&open, Value::Object(members.clone())),
+            (&names, Value::Object(members)),
+            (&many, json!(vec![0; 300_000])),
+        ] {
+            let schema = json!({ "properties": { "a": schema } });
+            assert_eq!(place(&schema, json!({ "a": value })), None);
+        }
+        let took = begin.elapsed();
+        assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+    }
+
+    #[test]
+    fn values_are_the_same_as_json_schema_says() {
+        let fits = |only: Value, value: Value| {
+            let schema = json!({ "properties": { "a": { "const": only } } });
+            place(&schema, json!({ "a": value })).is_none()
+        };
+        assert!(fits(json!({ "n": [1, 2.0] }), json!({ "n": [1.0, 2] })));
+        assert!(!fits(json!([1, 2]), json!([1])));
+        assert!(!fits(json!({ "n": 1 }), json!({ "m": 1 })));
+        assert!(!fits(
+            json!(9_007_199_254_740_993_u64),
+            json!(9_007_199_254_740_992_u64)
+        ));
+        assert!(!fits(json!("a"), json!("b")));
+    }
+
+    #[test]
+    fn a_message_shows_little_of_a_long_schema() {
+        let schema = json!({ "properties": { "a": { "enum": ["é".repeat(5000)] } } });
+        let arguments = json!({ "a": 1 });
+        let misfit = check(&schema, arguments.as_object().expect("a map")).expect_err("a misfit");
+        assert!(misfit.wanted.starts_with("must be one of [\"é"));
+        assert!(misfit.wanted.chars().count() < 600, "{}", misfit.wanted);
     }
 }
