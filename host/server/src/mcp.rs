@@ -3,6 +3,11 @@
 //! What messages mean is `mix-mcp`'s; here are the conversations, which tools a caller has, and
 //! the runs.
 
+mod conversations;
+mod running;
+
+pub use conversations::Conversations;
+
 use super::activity::{Draft, Via};
 use super::handler::random_text;
 use super::identity::Admitted;
@@ -20,38 +25,17 @@ use mix_mcp::{Call, Session, Step, outcome, schema};
 use mix_runtime::assembly::Assembly;
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson};
-use std::collections::HashMap;
+use running::{Refused, Running};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
-
-/// Conversations over HTTP at once; the one not used for longest makes place.
-const MAX_CONVERSATIONS: usize = 10_000;
-
-/// How long a conversation is kept that nobody uses.
-const LIFE: Duration = Duration::from_secs(24 * 3600);
-
-/// Runs of one conversation at once.
-const MAX_RUNNING: usize = 64;
 
 /// App whose agent may decide which tools there are, and the agent.
 const DESKTOP: (&str, &str) = ("_rmx_desktop", "list_mcp_tools");
 
-/// The conversations over HTTP.
-#[derive(Default)]
-pub struct Conversations(Mutex<HashMap<String, Kept>>);
-
-struct Kept {
-    user: String,
-    used: Instant,
-    conversation: Arc<Conversation>,
-}
-
 /// One client: what was agreed on, and what it has running.
 #[derive(Default)]
-struct Conversation {
+pub struct Conversation {
     session: Mutex<Session>,
-    running: Mutex<HashMap<String, oneshot::Sender<()>>>,
+    running: Running,
 }
 
 /// Where and for whom tools are.
@@ -62,38 +46,6 @@ struct Scope<'a> {
     /// The only app whose tools count.
     app: Option<&'a str>,
     request_id: &'a str,
-}
-
-impl Conversations {
-    fn begin(&self, user: &str) -> (String, Arc<Conversation>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, kept| kept.used.elapsed() < LIFE);
-        if all.len() >= MAX_CONVERSATIONS {
-            let oldest = all.iter().min_by_key(|(_, kept)| kept.used);
-            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
-                all.remove(&oldest);
-            }
-        }
-        let id = random_text(32);
-        let conversation = Arc::new(Conversation::default());
-        all.insert(
-            id.clone(),
-            Kept {
-                user: user.to_owned(),
-                used: Instant::now(),
-                conversation: conversation.clone(),
-            },
-        );
-        (id, conversation)
-    }
-
-    /// A conversation of this user.
-    fn find(&self, id: &str, user: &str) -> Option<Arc<Conversation>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = all.get_mut(id).filter(|kept| kept.user == user)?;
-        kept.used = Instant::now();
-        Some(kept.conversation.clone())
-    }
 }
 
 /// Answers a message over HTTP.
@@ -174,8 +126,7 @@ impl Conversation {
             Step::Nothing => None,
             Step::Reply(text) => Some(text),
             Step::Cancel(id) => {
-                // Its run sees that the sender is gone.
-                self.running().remove(&id.to_string());
+                self.running.stop(&id);
                 None
             }
             Step::List(id, cursor) => Some(match scope.listed().await {
@@ -189,31 +140,26 @@ impl Conversation {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<()>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// `None` if the client has taken the request back.
     async fn call(&self, scope: &Scope<'_>, call: Call) -> Option<String> {
-        let key = call.id.to_string();
-        let (kept, stopped) = oneshot::channel();
-        {
-            let mut running = self.running();
-            if running.len() >= MAX_RUNNING {
+        let mut place = match self.running.begin(&call.id) {
+            Ok(place) => place,
+            Err(Refused::Busy) => {
                 let failure = outcome::failure("busy", "too many calls at once");
                 return Some(message::result(&call.id, failure));
             }
-            running.insert(key.clone(), kept);
-        }
-        let result = tokio::select! {
+            Err(Refused::SameId) => {
+                let what = "a call with this id is still running";
+                return Some(message::error(&call.id, message::INVALID_REQUEST, what));
+            }
+        };
+        tokio::select! {
             result = scope.call(&call) => Some(match result {
                 Ok(result) => message::result(&call.id, result),
                 Err(refusal) => message::error(&call.id, message::INVALID_PARAMS, &refusal),
             }),
-            _ = stopped => None,
-        };
-        self.running().remove(&key);
-        result
+            () = place.stopped() => None,
+        }
     }
 }
 

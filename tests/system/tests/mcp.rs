@@ -331,6 +331,18 @@ fn converse(arguments: &[&str]) {
     let priced = program.answer();
     assert_eq!(priced["id"], 4);
     assert_eq!(priced["result"]["structuredContent"]["price"], 2);
+    // Its id is taken as long as it runs, and it goes on.
+    program.send(request(
+        3,
+        "tools/call",
+        json!({ "name": "price_of", "arguments": { "item": "tea", "count": 1 } }),
+    ));
+    let twice = program.answer();
+    assert_eq!(
+        (&twice["id"], &twice["error"]["code"]),
+        (&json!(3), &json!(-32600)),
+        "{twice}"
+    );
     program.send(json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 3 } }));
     program.send(request(5, "ping", json!({})));
     assert_eq!(program.answer()["id"], 5);
