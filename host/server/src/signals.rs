@@ -2,14 +2,15 @@
 //!
 //! Values are kept encoded, so that what they take is known: all of them together, and those of one user, have an end.
 
+mod table;
+
 use super::Server;
 use super::records::{map, text};
 use mix_http_api::{ApiError, Done};
 use mix_value::{Case, Value, msgpack};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use table::{Signal, State, Table};
 
 /// Open signals of one user.
 const MAX_PER_USER: usize = 1000;
@@ -28,27 +29,9 @@ pub const LIFE: Duration = Duration::from_secs(3600);
 
 /// All signals.
 pub struct Signals {
-    all: Mutex<HashMap<String, Signal>>,
+    all: Mutex<Table>,
     /// Bytes of the values of all users, and of one.
     limits: (u64, u64),
-}
-
-struct Signal {
-    creator: String,
-    ends: Instant,
-    /// Bytes of its value.
-    size: u64,
-    /// Somebody has got its value.
-    is_read: bool,
-    state: watch::Sender<State>,
-}
-
-#[derive(Clone)]
-enum State {
-    Open,
-    /// `ok(value)` or `error(value)`, encoded.
-    Set(Arc<[u8]>),
-    Canceled,
 }
 
 impl Signals {
@@ -65,14 +48,13 @@ impl Signals {
     pub fn create(&self, creator: &str, life: Duration) -> Result<String, ApiError> {
         let mut signals = self.lock();
         let now = Instant::now();
-        signals.retain(|_, signal| signal.ends > now);
-        let mine = || signals.values().filter(|signal| signal.creator == creator);
-        let open = mine().filter(|signal| matches!(*signal.state.borrow(), State::Open));
-        if open.count() >= MAX_PER_USER {
+        signals.sweep(now);
+        let account = signals.account(creator);
+        if account.is_some_and(|mine| mine.open >= MAX_PER_USER) {
             let message = format!("more than {MAX_PER_USER} open signals");
             return Err(ApiError::new(429, "rate_limited", message));
         }
-        if mine().count() >= MAX_KEPT_PER_USER {
+        if account.is_some_and(|mine| mine.kept >= MAX_KEPT_PER_USER) {
             let message = format!("more than {MAX_KEPT_PER_USER} signals within an hour");
             return Err(ApiError::new(429, "rate_limited", message));
         }
@@ -80,14 +62,7 @@ impl Signals {
             return Err(ApiError::new(503, "busy", "too many signals"));
         }
         let id = random_id()?;
-        let signal = Signal {
-            creator: creator.to_owned(),
-            ends: now + life,
-            size: 0,
-            is_read: false,
-            state: watch::Sender::new(State::Open),
-        };
-        signals.insert(id.clone(), signal);
+        signals.insert(&id, creator, now + life);
         Ok(id)
     }
 
@@ -107,9 +82,7 @@ impl Signals {
                 drop(found);
                 match state {
                     State::Set(value) => {
-                        if let Some(signal) = self.lock().get_mut(id) {
-                            signal.is_read = true;
-                        }
+                        self.lock().mark_read(id);
                         msgpack::decode(&value).map_err(|_| ApiError::internal())?
                     }
                     State::Open | State::Canceled => case("error", text("canceled"))?,
@@ -145,83 +118,39 @@ impl Signals {
         if !in_any_case {
             self.make_room(&mut signals, &creator, value.len() as u64)?;
         }
-        if let Some(signal) = signals.get_mut(id) {
-            signal.size = value.len() as u64;
-            signal.state.send_replace(State::Set(value.into()));
-        }
+        signals.settle(id, State::Set(value.into()));
         Ok(Done::Nothing)
     }
 
     /// Makes room for a value of a user: those that are over go, then the oldest of the same user that somebody has got.
-    fn make_room(
-        &self,
-        signals: &mut HashMap<String, Signal>,
-        creator: &str,
-        size: u64,
-    ) -> Result<(), ApiError> {
-        let now = Instant::now();
-        signals.retain(|_, signal| signal.ends > now);
-        let mine = |signal: &&Signal| signal.creator == creator;
-        let of_all: u64 = signals.values().map(|signal| signal.size).sum();
-        let of_one: u64 = signals
-            .values()
-            .filter(mine)
-            .map(|signal| signal.size)
-            .sum();
+    fn make_room(&self, signals: &mut Table, creator: &str, size: u64) -> Result<(), ApiError> {
+        signals.sweep(Instant::now());
         let over = |held: u64, limit: u64| held.saturating_add(size).saturating_sub(limit);
-        let wanted = over(of_all, self.limits.0).max(over(of_one, self.limits.1));
-        if wanted == 0 {
+        let of_one = signals.account(creator).map_or(0, |mine| mine.bytes);
+        let wanted = over(signals.bytes(), self.limits.0).max(over(of_one, self.limits.1));
+        if signals.free(creator, wanted) {
             return Ok(());
         }
-        let mut read: Vec<(Instant, String, u64)> = signals
-            .iter()
-            .filter(|(_, signal)| mine(signal) && signal.is_read)
-            .map(|(id, signal)| (signal.ends, id.clone(), signal.size))
-            .collect();
-        read.sort();
-        let mut freed = 0;
-        let mut going = Vec::new();
-        for (_, id, size) in read {
-            if freed >= wanted {
-                break;
-            }
-            freed += size;
-            going.push(id);
-        }
-        if freed < wanted {
-            let message = "the values of signals take as much memory as they may; wait for them sooner, or make them smaller";
-            return Err(ApiError::new(429, "rate_limited", message));
-        }
-        for id in going {
-            signals.remove(&id);
-        }
-        Ok(())
+        let message = "the values of signals take as much memory as they may; wait for them sooner, or make them smaller";
+        Err(ApiError::new(429, "rate_limited", message))
     }
 
     /// Cancels a signal of the caller.
     pub fn cancel(&self, id: &str, caller: &str) -> Result<Done, ApiError> {
-        let signals = self.lock();
+        let mut signals = self.lock();
         let signal = find(&signals, id)?;
-        if signal.creator != caller {
+        if *signal.creator != *caller {
             return Err(ApiError::new(
                 403,
                 "forbidden",
                 "only its creator cancels a signal",
             ));
         }
-        let mut refused = None;
-        signal.state.send_if_modified(|state| match state {
-            State::Open => {
-                *state = State::Canceled;
-                true
-            }
-            State::Set(_) => {
-                refused = Some(ApiError::new(409, "already_set", "the signal has a value"));
-                false
-            }
-            State::Canceled => false,
-        });
-        refused.map_or(Ok(Done::Nothing), Err)
+        if matches!(*signal.state.borrow(), State::Set(_)) {
+            return Err(ApiError::new(409, "already_set", "the signal has a value"));
+        }
+        signals.settle(id, State::Canceled);
+        Ok(Done::Nothing)
     }
 
     /// The end of an asynchronous run: its value, kept for an hour from now.
@@ -230,9 +159,7 @@ impl Signals {
             Ok(value) => case("ok", value),
             Err(error) => failed(&error),
         };
-        if let Some(signal) = self.lock().get_mut(id) {
-            signal.ends = Instant::now() + LIFE;
-        }
+        self.lock().extend(id, Instant::now() + LIFE);
         let settled = value.and_then(|value| self.settle(id, &value, false));
         // Whoever waits is told why there is no result. One that was canceled stays so.
         if let Err(error) = settled
@@ -257,7 +184,7 @@ impl Signals {
         std::future::pending::<()>().await;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Signal>> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -275,7 +202,7 @@ pub fn url(server: &Server, id: &str) -> String {
     format!("{}/v1/signals/{id}", server.base_url)
 }
 
-fn find<'a>(signals: &'a HashMap<String, Signal>, id: &str) -> Result<&'a Signal, ApiError> {
+fn find<'a>(signals: &'a Table, id: &str) -> Result<&'a Signal, ApiError> {
     signals
         .get(id)
         .filter(|signal| signal.ends > Instant::now())
