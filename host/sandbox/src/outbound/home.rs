@@ -20,7 +20,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 const MARK: &str = "x-rmx-token";
 
 /// In the place of a number: the request follows a redirect from elsewhere and gets no token at all, not even the one that its
-/// target would have got without being asked.
+/// target would have got without being asked, and nothing that proves which agent asks: it is not the agent that chose the target.
 const NO_TOKEN: &str = "none";
 
 /// Which token a request wants.
@@ -114,7 +114,9 @@ pub(super) async fn sign<B>(
             headers.insert("tracestate", state);
         }
     }
-    if let Some(origin) = home.origin(request.uri()) {
+    if mark != Mark::Nothing
+        && let Some(origin) = home.origin(request.uri())
+    {
         let name = http::HeaderName::from_static("x-rmx-origin");
         request.headers_mut().insert(name, origin);
     }
@@ -228,6 +230,59 @@ mod tests {
             }
             assert_eq!(take_marks(&mut request), expected);
             assert!(request.headers().is_empty());
+        }
+    }
+
+    /// A server of which everything is known.
+    struct Known;
+
+    fn known(text: &'static str) -> Option<http::HeaderValue> {
+        Some(http::HeaderValue::from_static(text))
+    }
+
+    impl Home for Known {
+        fn is_own(&self, _: &http::Uri) -> bool {
+            false
+        }
+
+        fn answer(self: Arc<Self>, _: http::Request<InsideBody>, _: bool) -> Answering {
+            panic!("it is not asked itself")
+        }
+
+        fn connect(self: Arc<Self>, _: bool) -> DuplexStream {
+            panic!("it is not asked itself")
+        }
+
+        fn authorization(self: Arc<Self>, _: http::Uri, _: u64) -> Authorizing {
+            Box::pin(async { known("token") })
+        }
+
+        fn usual_authorization(self: Arc<Self>, _: http::Uri) -> Authorizing {
+            Box::pin(async { known("usual") })
+        }
+
+        fn origin(&self, _: &http::Uri) -> Option<http::HeaderValue> {
+            known("proof")
+        }
+
+        fn trace(&self) -> Option<(http::HeaderValue, Option<http::HeaderValue>)> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_from_elsewhere_leads_nowhere_in_the_name_of_the_agent() {
+        let home: Arc<dyn Home> = Arc::new(Known);
+        for (mark, authorization, origin) in [
+            (Mark::Usual, Some("usual"), Some("proof")),
+            (Mark::Token(2), Some("token"), Some("proof")),
+            (Mark::Nothing, None, None),
+        ] {
+            let mut request = http::Request::new(());
+            sign(&home, &mut request, mark).await.expect("signed");
+            let header = |name: &str| request.headers().get(name)?.to_str().ok();
+            let found = (header("authorization"), header("x-rmx-origin"));
+            assert_eq!(found, (authorization, origin), "{mark:?}");
         }
     }
 }
