@@ -2,7 +2,7 @@
 
 use super::activity::{self, Draft, Via};
 use super::handler::{Record, Visit, rate_limited, refused};
-use super::identity::Admitted;
+use super::identity::{self, Admitted};
 use super::incoming::{self, RequestBody};
 use super::named::{enter, existing, looked_up};
 use super::registered::Runnable;
@@ -77,22 +77,19 @@ pub async fn dispatch(
 /// A body that has come within so long is as good as one that was there.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// Whether a caller whose body took its time still may: rights may have been taken back meanwhile, or a workspace or an app of
-/// somebody else may have the name that the request was admitted for.
+/// Whether a caller whose body took its time still may.
 async fn still_allowed(
     server: &Arc<Server>,
     pending: &NeedsBody,
     who: &Admitted,
     begun: Instant,
 ) -> Result<(), ApiError> {
-    match &server.identity {
-        Some(identity) if !who.everything && begun.elapsed() >= PROMPT => {
-            let (need, route) = (&pending.need, &pending.route);
-            identity.judge(server, who.clone(), need, route).await?;
-            Ok(())
-        }
-        _ => Ok(()),
+    if begun.elapsed() < PROMPT {
+        return Ok(());
     }
+    let need = &pending.need;
+    let ws = identity::workspace_of(need, &pending.route);
+    server.judge_again(who, need, ws).await
 }
 
 /// Finds what the request names, and begins its entry in the activity log.

@@ -189,12 +189,20 @@ impl Grants {
     }
 
     /// The workspace that an org is named after, if there is one that is of it, has its name for it from now on: others were
-    /// told to be of its org.
-    pub async fn name_org(&self, org: &str) -> Result<(), ApiError> {
+    /// told to be of its org. `others`: all workspaces. If one of them is of that org already, whoever made the workspace later
+    /// chose the name of an org that was there.
+    pub async fn name_org(&self, org: &str, others: &[String]) -> Result<(), ApiError> {
         let rights = self.of(org).await?;
-        if rights.workspace.exists && rights.org == org && !rights.org_is_given {
-            self.describe(org, None, Some(org.to_owned())).await?;
+        if !rights.workspace.exists || rights.org != org || rights.org_is_given {
+            return Ok(());
         }
+        for other in others {
+            let other = self.of(other).await?;
+            if other.org_is_given && other.org == org {
+                return Ok(());
+            }
+        }
+        self.describe(org, None, Some(org.to_owned())).await?;
         Ok(())
     }
 

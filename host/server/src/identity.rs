@@ -224,14 +224,7 @@ impl Identity {
         need: &Need,
         route: &Route,
     ) -> Result<Admitted, ApiError> {
-        let ws = match need {
-            Need::CreateOrOwn(ws) => ws,
-            // It is not asked whether the workspace of a topic is there.
-            _ => match &route.topic {
-                Some(topic) => &topic.workspace,
-                None => &route.ws,
-            },
-        };
+        let ws = workspace_of(need, route);
         self.judge_in(server, who, need, ws).await
     }
 
@@ -294,6 +287,27 @@ impl Identity {
             return Ok(who);
         }
         Err(need.refusal(caller.user.is_none()))
+    }
+}
+
+/// The workspace that a need of a request is about; none: its name is empty.
+pub fn workspace_of<'a>(need: &'a Need, route: &'a Route) -> &'a str {
+    match (need, &route.topic) {
+        (Need::CreateOrOwn(ws), _) => ws,
+        // It is not asked whether the workspace of a topic is there.
+        (_, Some(topic)) => &topic.workspace,
+        (_, None) => &route.ws,
+    }
+}
+
+impl Server {
+    /// Decides once more about somebody who was admitted a while ago: rights may have been taken back meanwhile, or a workspace or
+    /// an app of somebody else may have the name that the request was admitted for.
+    pub async fn judge_again(&self, who: &Admitted, need: &Need, ws: &str) -> Result<(), ApiError> {
+        if let Some(identity) = self.identity.as_ref().filter(|_| !who.everything) {
+            identity.judge_in(self, who.clone(), need, ws).await?;
+        }
+        Ok(())
     }
 }
 

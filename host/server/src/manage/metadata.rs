@@ -1,11 +1,10 @@
 //! Metadata of apps: the record with `_rmx_type:"app"` of the app's own database.
 
-use super::{may, on_disk, workspaces};
+use super::{on_disk, workspaces};
 use crate::Server;
 use crate::identity::Admitted;
 use crate::records::{Database, text};
 use mix_http_api::{ApiError, Done, Need};
-use mix_identity::{Permission, Target};
 use mix_runtime::workspace::Place;
 use mix_value::{Map, Value, escjson};
 use std::fs;
@@ -37,36 +36,18 @@ pub async fn put(
     members: Map,
 ) -> Result<Done, ApiError> {
     let _turn = turn(server, place).await;
-    // The request may have taken its time: the app may have come or gone since its caller was admitted.
-    let is_there = place.folder().is_dir();
-    still_may(server, who, place, is_there).await?;
+    let need = Need::WriteOrCreate(place.app.clone());
+    server.judge_again(who, &need, &place.workspace).await?;
     let is_new = make(place).await?;
-    if !is_new && !is_there {
-        still_may(server, who, place, true).await?;
+    if !is_new {
+        // Somebody else may have made it at this moment.
+        server.judge_again(who, &need, &place.workspace).await?;
     }
     let (status, saved) = match is_new {
         true => (201, save_first(server, place, members).await?),
         false => (200, save(server, place, members).await?),
     };
     Ok(Done::Value(status, shown(place, Some(saved))))
-}
-
-/// Whether somebody may write what an app says of itself, or make one.
-async fn still_may(
-    server: &Arc<Server>,
-    who: &Admitted,
-    place: &Place,
-    is_there: bool,
-) -> Result<(), ApiError> {
-    let (permissions, target): (&'static [Permission], Target) = match is_there {
-        true => (&[Permission::Write], Target::App(place.app.clone())),
-        false => (&[Permission::CreateDb], Target::Workspace),
-    };
-    if may(server, who, &place.workspace, permissions[0], &target).await? {
-        return Ok(());
-    }
-    let need = Need::Allowed(permissions, target);
-    Err(need.refusal(who.caller.user.is_none()))
 }
 
 pub async fn patch(server: &Arc<Server>, place: &Place, changes: Map) -> Result<Done, ApiError> {

@@ -396,7 +396,8 @@ pub async fn import(
         ));
     };
     // The package may have taken its time, and somebody else may have made the workspace meanwhile. From here on nobody does.
-    still_may(server, who, name).await?;
+    let need = Need::CreateOrOwn(name.to_owned());
+    server.judge_again(who, &need, name).await?;
     let _pause = server.grants.pause(name).await;
     server.assembly.close(&folder).await;
     server.programs.forget(&folder);
@@ -450,16 +451,6 @@ pub async fn import(
         ("report", report),
     ]);
     Ok(Done::Value(201, answer))
-}
-
-/// Whether somebody still may make or replace the workspace of that name.
-async fn still_may(server: &Arc<Server>, who: &Admitted, name: &str) -> Result<(), ApiError> {
-    let Some(identity) = server.identity.as_ref().filter(|_| !who.everything) else {
-        return Ok(());
-    };
-    let need = Need::CreateOrOwn(name.to_owned());
-    identity.judge_in(server, who.clone(), &need, name).await?;
-    Ok(())
 }
 
 /// Finishes what a crash left of installs, in all workspaces.

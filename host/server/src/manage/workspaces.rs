@@ -25,17 +25,21 @@ const REPLACED: &str = ".replaced-";
 /// Length of a name that the server makes up.
 const MADE_UP: usize = 10;
 
-pub async fn list(server: &Arc<Server>, who: &Admitted) -> Result<Done, ApiError> {
+/// Names of all workspaces.
+async fn all(server: &Arc<Server>) -> Result<Vec<String>, ApiError> {
     let ws_dir = server.ws_dir.clone();
-    let all = on_disk(move || {
+    on_disk(move || {
         Ok(folders(&ws_dir)?
             .into_iter()
             .filter(|name| is_workspace_name(name))
-            .collect::<Vec<_>>())
+            .collect())
     })
-    .await?;
+    .await
+}
+
+pub async fn list(server: &Arc<Server>, who: &Admitted) -> Result<Done, ApiError> {
     let mut seen = Vec::new();
-    for name in all {
+    for name in all(server).await? {
         if sees(server, who, &name, &Target::Workspace).await? {
             seen.push(name);
         }
@@ -145,7 +149,8 @@ pub async fn patch(
     owner: Option<String>,
 ) -> Result<Done, ApiError> {
     if let Some(org) = org.as_deref().filter(|org| *org != ws) {
-        server.grants.name_org(org).await?;
+        let others = all(server).await?;
+        server.grants.name_org(org, &others).await?;
     }
     let rights = if org.is_none() && owner.is_none() {
         server.grants.of(ws).await?
