@@ -217,6 +217,8 @@ pub struct Server {
     under_way: UnderWay,
     /// Turns of those who refresh tokens of providers.
     refreshing: Lanes,
+    /// What providers of sign-in have told.
+    providers: sign_in::Told,
     /// Turns of those who change what an app says of itself.
     describing: Lanes,
     /// Turns of those who change the apps of a workspace.
@@ -309,6 +311,7 @@ impl Server {
             signals,
             under_way: UnderWay::default(),
             refreshing: Lanes::default(),
+            providers: sign_in::Told::default(),
             describing: Lanes::default(),
             installing: Turns::default(),
             links: Links::of(&options.ws_dir),

@@ -11,9 +11,11 @@ mod checks;
 mod configs;
 mod kept;
 mod provider;
+mod told;
 
 pub use configs::{Config, add, change, exported, find, get, imported, keeping, list, remove};
 pub use kept::{Kept, NoToken, current, forget};
+pub use told::Told;
 
 use crate::Server;
 use crate::identity::Admitted;

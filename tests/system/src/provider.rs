@@ -8,12 +8,18 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Where it describes itself.
+const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// The provider; its thread ends with the test process.
 pub struct Provider {
     port: u16,
     asked: Receiver<String>,
+    signer: Arc<IdentityService>,
+    descriptions: Arc<AtomicUsize>,
 }
 
 impl Provider {
@@ -25,13 +31,18 @@ impl Provider {
         let (sender, asked) = channel();
         let signer = Arc::new(IdentityService::start());
         let client = client.to_owned();
+        let descriptions = Arc::new(AtomicUsize::new(0));
+        let (signing, described) = (signer.clone(), descriptions.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let mut reader = BufReader::new(&stream);
                 let (line, headers, body) = read(&mut reader);
+                if line.contains(DISCOVERY) {
+                    described.fetch_add(1, Ordering::SeqCst);
+                }
                 let base = format!("http://127.0.0.1:{port}");
                 let (status, answer) =
-                    answer(&base, &client, &signer, &sender, (&line, &headers, &body));
+                    answer(&base, &client, &signing, &sender, (&line, &headers, &body));
                 let text = answer.to_string();
                 let _ = write!(
                     &stream,
@@ -40,7 +51,22 @@ impl Provider {
                 );
             }
         });
-        Provider { port, asked }
+        Provider {
+            port,
+            asked,
+            signer,
+            descriptions,
+        }
+    }
+
+    /// How often it was asked to describe itself.
+    pub fn descriptions(&self) -> usize {
+        self.descriptions.load(Ordering::SeqCst)
+    }
+
+    /// Signs with a new key from now on.
+    pub fn rotate(&self) {
+        self.signer.rotate();
     }
 
     /// Its address.
@@ -96,7 +122,7 @@ fn answer(
 ) -> (u16, Value) {
     let path = line.split(' ').nth(1).unwrap_or_default();
     match path {
-        "/.well-known/openid-configuration" => (
+        DISCOVERY => (
             200,
             json!({
                 "issuer": base,

@@ -2,12 +2,13 @@
 
 use super::configs::Config;
 use super::form;
+use super::told::Description;
 use crate::Server;
 use crate::issuing::{SignedIn, seconds_now};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use mix_http_api::ApiError;
-use mix_identity::{Issuers, KeySet, TokenKind, User, Verifier, claims};
+use mix_identity::{Issuers, KeySet, Refusal, TokenKind, User, Verifier, claims};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,24 +42,17 @@ pub struct Provider {
     pub config: Config,
     /// Where browsers are sent.
     pub auth_url: String,
-    token_url: Option<String>,
-    userinfo_url: Option<String>,
-    /// Where its keys are, and who it says it is.
-    keys_url: Option<String>,
-    issuer: Option<String>,
+    /// What it told, with what its description says instead.
+    told: Description,
 }
 
 impl Provider {
     /// Asks the provider for the addresses that its description leaves out.
     pub async fn of(server: &Arc<Server>, config: Config) -> Result<Provider, ApiError> {
-        let own = |name: &str| config.text(name).map(str::to_owned);
         let mut provider = Provider {
             server: server.clone(),
-            auth_url: own("auth_url").unwrap_or_default(),
-            token_url: own("token_url"),
-            userinfo_url: own("userinfo_url"),
-            keys_url: None,
-            issuer: None,
+            auth_url: String::new(),
+            told: Description::default(),
             config,
         };
         let upstream = |message: &str| ApiError::new(502, "upstream", message);
@@ -68,22 +62,25 @@ impl Provider {
                 true => endpoint.to_owned(),
                 false => format!("{endpoint}{DISCOVERY}"),
             };
-            let told = provider.get(&address, None).await;
+            let told = provider.described(&address).await;
             let told = told.map_err(|failed| {
                 upstream(match failed {
                     UNWILLING => "the provider refuses to describe itself",
                     _ => "the provider does not describe itself: no answer of use",
                 })
             })?;
-            let member = |name: &str| told[name].as_str().map(str::to_owned);
-            if provider.auth_url.is_empty() {
-                provider.auth_url = member("authorization_endpoint").unwrap_or_default();
-            }
-            provider.token_url = provider.token_url.or(member("token_endpoint"));
-            provider.userinfo_url = provider.userinfo_url.or(member("userinfo_endpoint"));
-            provider.keys_url = member("jwks_uri");
-            provider.issuer = member("issuer");
+            provider.told = (*told).clone();
         }
+        for (name, address) in [
+            ("auth_url", &mut provider.told.auth_url),
+            ("token_url", &mut provider.told.token_url),
+            ("userinfo_url", &mut provider.told.userinfo_url),
+        ] {
+            if let Some(own) = provider.config.text(name).filter(|own| !own.is_empty()) {
+                *address = Some(own.to_owned());
+            }
+        }
+        provider.auth_url = provider.told.auth_url.take().unwrap_or_default();
         let is_address = provider.auth_url.parse::<http::Uri>().is_ok_and(|uri| {
             matches!(uri.scheme_str(), Some("https" | "http")) && uri.host().is_some()
         });
@@ -127,7 +124,11 @@ impl Provider {
 
     /// What the provider gives for a form of these members, in the name of this workspace.
     async fn granted(&self, members: &[(&str, &str)]) -> Result<Value, Failed> {
-        let address = self.token_url.as_deref().ok_or(Failed("no_token_url"))?;
+        let address = self
+            .told
+            .token_url
+            .as_deref()
+            .ok_or(Failed("no_token_url"))?;
         let mut members = members.to_vec();
         members.push(("client_id", self.config.client_id.as_str()));
         if let Some(secret) = &self.config.client_secret {
@@ -146,22 +147,36 @@ impl Provider {
 
     /// The user of an identity token. `nonce`: what the token must have been made for.
     pub async fn of_id_token(&self, token: &str, nonce: Option<&str>) -> Result<SignedIn, Failed> {
-        let keys_url = self.keys_url.as_deref().ok_or(Failed("no_keys"))?;
-        let issuer = self.issuer.clone().ok_or(Failed("no_issuer"))?;
-        let keys = self.get(keys_url, None).await?;
-        let keys = KeySet::parse(keys.to_string().as_bytes()).map_err(|_| Failed("no_keys"))?;
-        let verifier = Verifier {
-            keys: Some(&keys),
-            // No token is one of this process: see below.
-            process_key: &[0; 32],
-            own: None,
-            issuers: &Issuers {
-                issuers: vec![issuer],
-                audiences: vec![self.config.client_id.clone()],
-            },
-            now: seconds_now(),
+        let keys_url = self.told.keys_url.as_deref().ok_or(Failed("no_keys"))?;
+        let issuer = self.told.issuer.clone().ok_or(Failed("no_issuer"))?;
+        let issuers = Issuers {
+            issuers: vec![issuer],
+            audiences: vec![self.config.client_id.clone()],
         };
-        let caller = verifier.verify(token).map_err(|_| Failed("bad_id_token"))?;
+        let verified = |keys: &KeySet| {
+            let verifier = Verifier {
+                keys: Some(keys),
+                // No token is one of this process: see below.
+                process_key: &[0; 32],
+                own: None,
+                issuers: &issuers,
+                now: seconds_now(),
+            };
+            verifier.verify(token)
+        };
+        let kept = &self.server.providers.keys;
+        let asked = self.asked(keys_url);
+        let known = kept.find(&asked);
+        let caller = match known.as_deref().map(verified) {
+            Some(Ok(caller)) => Ok(caller),
+            // The provider may have other keys by now.
+            Some(Err(Refusal::UnknownKey | Refusal::Bad(_))) if kept.is_due(&asked) => {
+                verified(&*self.keys(keys_url, asked).await?)
+            }
+            Some(refused) => refused,
+            None => verified(&*self.keys(keys_url, asked).await?),
+        };
+        let caller = caller.map_err(|_| Failed("bad_id_token"))?;
         if caller.kind != TokenKind::KeySet {
             return Err(Failed("bad_id_token"));
         }
@@ -191,8 +206,40 @@ impl Provider {
         signed_in(&told)
     }
 
+    /// What it says of itself, lately or now.
+    async fn described(&self, address: &str) -> Result<Arc<Description>, Failed> {
+        let (kept, asked) = (&self.server.providers.descriptions, self.asked(address));
+        if let Some(told) = kept.find(&asked) {
+            return Ok(told);
+        }
+        let told = self.get(address, None).await?;
+        let description = Description::of(&told);
+        Ok(kept.keep(asked, description, told.to_string().len()))
+    }
+
+    /// Its keys, as it has them now.
+    async fn keys(&self, address: &str, asked: String) -> Result<Arc<KeySet>, Failed> {
+        let told = self.get(address, None).await?.to_string();
+        let keys = KeySet::parse(told.as_bytes()).map_err(|_| Failed("no_keys"))?;
+        Ok(self.server.providers.keys.keep(asked, keys, told.len()))
+    }
+
+    /// All that the answer of an address depends on.
+    fn asked(&self, address: &str) -> String {
+        let mut asked = address.to_owned();
+        for (name, value) in self.config.headers() {
+            // Neither has a line break in it.
+            asked.extend(["\n", name, ":", value]);
+        }
+        asked
+    }
+
     async fn userinfo(&self, token: &str) -> Result<Value, Failed> {
-        let address = self.userinfo_url.as_deref().ok_or(Failed("no_userinfo"))?;
+        let address = self
+            .told
+            .userinfo_url
+            .as_deref()
+            .ok_or(Failed("no_userinfo"))?;
         self.get(address, Some(token)).await
     }
 

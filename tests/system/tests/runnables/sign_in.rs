@@ -206,6 +206,18 @@ fn a_browser_comes_back_with_a_token_of_the_workspace() {
 }
 
 #[test]
+fn what_a_provider_tells_is_kept_until_its_keys_are_others() {
+    let (site, provider, _) = Site::with_provider("oidc");
+    for user in ["bob@example.com", "eve@example.com"] {
+        site.signed_in(user);
+    }
+    assert_eq!(provider.descriptions(), 1);
+    provider.rotate();
+    site.signed_in("bob@example.com");
+    assert_eq!(provider.descriptions(), 1);
+}
+
+#[test]
 fn a_token_of_the_provider_is_exchanged() {
     let (site, _provider, _) = Site::with_provider("oauth");
     let token = "/v1/ws/acme/auth/corp/token";
@@ -617,6 +629,10 @@ fn nobody_joins_an_organisation_by_the_name_of_a_workspace() {
         "redirects": [BACK], "endpoint": provider.url(),
     });
     site.expect(OWNER, "POST", CONFIGS, config, 201);
+    assert_eq!(seen(&site.signed_in(bob)), 401);
+    // Nor does it come in with the next one that comes to the organisation, which is not named after it.
+    site.expect(bob, "POST", "/v1/ws", json!({ "name": "store" }), 201);
+    org("acme", "store");
     assert_eq!(seen(&site.signed_in(bob)), 401);
     org("acme", "acme");
     assert_eq!(seen(&site.signed_in(bob)), 200);
