@@ -70,6 +70,14 @@ fn a_flag_that_this_server_cannot_honour_is_refused() {
         (&["--server-name", "mix/example"], "letters"),
         (&["--workspace-creator", "domain/com"], "public suffix"),
         (&["--server-admin", "domain/com"], "public suffix"),
+        (
+            &["--server-admin", "user/root"],
+            "or by what its tokens have as sub, as user/sub:42",
+        ),
+        (
+            &["--workspace-creator", "ada@example.com"],
+            "there are user/…",
+        ),
         (&["--cors-origin", "https://a.example.com/path"], "SCHEME"),
     ] {
         let all = [&["serve", "--ws-dir", "/nowhere/ws"], arguments].concat();

@@ -23,7 +23,8 @@ pub(crate) fn headers(settings: &Settings, head: &Head) -> Vec<(&'static str, St
     let Some(origin) = head.header("origin") else {
         return headers;
     };
-    let is_named = || settings.cors_origins.iter().any(|named| named == origin);
+    // No page has the origin `*`: it is none that is named.
+    let is_named = || origin != "*" && settings.cors_origins.iter().any(|named| named == origin);
     if any {
         headers.push(("access-control-allow-origin", "*".to_owned()));
     } else if is_named() {
@@ -53,8 +54,12 @@ mod tests {
     use super::*;
 
     fn varies(named: &[&str], origin: Option<&str>) -> (bool, bool) {
+        varies_for(Access::Identity, named, origin)
+    }
+
+    fn varies_for(access: Access, named: &[&str], origin: Option<&str>) -> (bool, bool) {
         let settings = Settings {
-            access: Access::Identity,
+            access,
             cors_origins: named.iter().map(|name| (*name).to_owned()).collect(),
             ..Settings::default()
         };
@@ -77,5 +82,8 @@ mod tests {
         assert_eq!(varies(&[own], None), (true, false));
         assert_eq!(varies(&["*"], Some(other)), (false, true));
         assert_eq!(varies(&["*"], None), (false, false));
+        // What is kept of a request that is none of a page allows nothing to pages.
+        let open = Access::Open { records: true };
+        assert_eq!(varies_for(open, &["*"], Some("*")), (false, false));
     }
 }

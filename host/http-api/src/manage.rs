@@ -39,9 +39,14 @@ use mix_file_path::percent;
 use mix_identity::Grant;
 use mix_value::{Map, Value};
 
+/// Media type of measurements.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// What is to be done, with members whose kinds and names are checked.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Job {
+    /// Measurements of the server.
+    Metrics,
     /// The workspaces in which the caller has any grant.
     ListWorkspaces,
     /// A new workspace; without a name the server makes one up.
@@ -281,6 +286,8 @@ pub enum Done {
     Made(Value, String),
     /// Bytes of a media type.
     Bytes(String, Vec<u8>),
+    /// Measurements in the text form of Prometheus.
+    Measured(String),
     /// A part of a page of the server's own.
     Asset(&'static str, Vec<u8>),
     /// A JSON text, or nothing, as the answer to a message of a conversation.
@@ -387,6 +394,7 @@ pub(crate) fn with_body(
     body: &[u8],
 ) -> Result<Managed, ApiError> {
     let job = match route.action {
+        Action::Metrics => Job::Metrics,
         Action::ListWorkspaces => Job::ListWorkspaces,
         Action::CreateWorkspace => workspaces::create(&route, head, body)?,
         Action::GetWorkspace => Job::GetWorkspace,
@@ -513,6 +521,7 @@ impl Managed {
                     Ok(response)
                 }
                 Done::Bytes(media_type, bytes) => Ok(self.bytes(&media_type, bytes)),
+                Done::Measured(text) => Ok(self.frame.respond(200, METRICS, text.into_bytes())),
                 Done::Asset(media_type, bytes) => {
                     let mut response = self.frame.respond(200, media_type, bytes);
                     let policy = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'";

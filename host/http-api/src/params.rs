@@ -23,6 +23,14 @@ pub(crate) fn of_query(pairs: Vec<(String, String)>) -> Value {
     Value::Map(map)
 }
 
+/// Whether a body is a form, whose values are texts as those of a query string.
+pub(crate) fn is_form(head: &Head) -> bool {
+    matches!(
+        head.media_type().as_deref(),
+        Some("application/x-www-form-urlencoded" | "multipart/form-data")
+    )
+}
+
 fn add_repeated(map: &mut Map, name: &str, value: Value) {
     match map.get_mut(name) {
         None => {

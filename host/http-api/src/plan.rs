@@ -83,9 +83,6 @@ impl Default for Settings {
     }
 }
 
-/// Media type of measurements.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// What the driver knows and this crate cannot.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -101,8 +98,6 @@ pub struct Facts {
     pub activity_drops: u64,
     /// Stable code of what is wrong with the keys of the identity services, if something is.
     pub key_trouble: Option<&'static str>,
-    /// Measurements in the text form of Prometheus, if the path asks for them.
-    pub metrics: Vec<u8>,
 }
 
 /// What to do after the head.
@@ -251,11 +246,6 @@ fn task(
             Ok(Task::Reply(reply))
         }
         Action::Ready => Ok(Task::Reply(ready(facts, frame))),
-        Action::Metrics => Ok(Task::Reply(frame.respond(
-            200,
-            METRICS,
-            facts.metrics.clone(),
-        ))),
         Action::RunAgent | Action::RunQuery => run::prepare(settings, head).map(Task::Run),
         Action::PostDocuments => records(Endpoint::PostDocuments),
         Action::DeleteDocuments => records(Endpoint::DeleteDocuments),

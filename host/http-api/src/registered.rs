@@ -2,7 +2,8 @@
 
 use crate::error::ApiError;
 use crate::run::AgentRun;
-use mix_value::{Map, Value, msgpack};
+use mix_value::{Map, Value, escjson, msgpack};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Kind of their records.
@@ -18,7 +19,7 @@ const OPTIONS: [(&str, &str); 4] = [
 
 /// The request to the query endpoint that runs one: the caller's parameters over the declared defaults.
 pub fn request(record: &Map, run: &AgentRun) -> Result<Value, ApiError> {
-    let Ok(Value::Map(params)) = msgpack::decode(&run.params) else {
+    let Ok(Value::Map(mut params)) = msgpack::decode(&run.params) else {
         return Err(ApiError::internal());
     };
     let Some(ast) = record.get("ast") else {
@@ -32,9 +33,60 @@ pub fn request(record: &Map, run: &AgentRun) -> Result<Value, ApiError> {
         }
     }
     let mut values = defaults(record);
+    if run.has_texts {
+        read_texts(ast, &values, &mut params)?;
+    }
     values.extend(params);
     request.insert(Arc::from("params"), Value::Map(values));
     Ok(Value::Map(request))
+}
+
+/// Texts that stand for something else because a query string cannot say it: numbers where the query wants one, and what has a
+/// number or a truth value as its default.
+fn read_texts(ast: &Value, defaults: &Map, params: &mut Map) -> Result<(), ApiError> {
+    let counts = counts(ast);
+    for (name, value) in params {
+        let Value::String(text) = &*value else {
+            continue;
+        };
+        let default = defaults.get(name);
+        let is_number = |value: &Value| matches!(value, Value::Int(_) | Value::Float(_));
+        let (read, wanted) = if counts.contains(&**name) || default.is_some_and(is_number) {
+            let number = escjson::parse_plain(text).ok().filter(is_number);
+            (number, "a number")
+        } else if let Some(Value::Bool(_)) = default {
+            (text.parse().ok().map(Value::Bool), "true or false")
+        } else {
+            continue;
+        };
+        *value = read.ok_or_else(|| {
+            let message = format!("parameter {name} of the query must be {wanted}");
+            ApiError::new(400, "bad_value", message)
+        })?;
+    }
+    Ok(())
+}
+
+/// Names of the parameters that say how many results are skipped or wanted.
+fn counts(ast: &Value) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    let mut left = vec![ast];
+    while let Some(node) = left.pop() {
+        let Some(items) = node.as_array() else {
+            continue;
+        };
+        left.extend(items);
+        if let [opcode, function, arguments] = items
+            && opcode.as_str() == Some("invoke")
+            && matches!(function.as_str(), Some("skip" | "limit"))
+            && let Some([argument]) = arguments.as_array()
+            && let Some([opcode, name]) = argument.as_array()
+            && opcode.as_str() == Some("param")
+        {
+            names.extend(name.as_str());
+        }
+    }
+    names
 }
 
 /// The output of one, by the answer to its request.
@@ -67,6 +119,38 @@ mod tests {
         let rows = output.get("result").and_then(Value::as_array);
         assert_eq!(rows, Some(&[Value::Int(1)][..]));
         assert!(super::output(Value::Null).is_err());
+    }
+
+    #[test]
+    fn texts_are_read_as_what_the_query_wants() {
+        let ast = r#"[["comparison","==",["token","a"],["param","a"]],
+            ["invoke","skip",[["param","from"]]],["invoke","limit",[["param","top"]]]]"#;
+        let ast = escjson::parse_plain(ast).expect("JSON");
+        let defaults = Map::from([
+            (Arc::from("year"), Value::Int(2000)),
+            (Arc::from("all"), Value::Bool(false)),
+            (Arc::from("name"), Value::from("5")),
+        ]);
+        let read = |name: &str, text: &str| {
+            let mut params = Map::from([(Arc::from(name), Value::from(text))]);
+            let read = read_texts(&ast, &defaults, &mut params);
+            read.map(|()| params[name].clone())
+                .map_err(|error| error.code)
+        };
+        for (name, text, value) in [
+            ("top", "3", Ok(Value::Int(3))),
+            ("from", "1", Ok(Value::Int(1))),
+            ("year", "1999.5", Ok(Value::float(1999.5))),
+            ("all", "true", Ok(Value::Bool(true))),
+            ("a", "1", Ok(Value::from("1"))),
+            ("name", "1", Ok(Value::from("1"))),
+            ("top", "many", Err("bad_value")),
+            ("year", "", Err("bad_value")),
+            ("year", "[1]", Err("bad_value")),
+            ("all", "yes", Err("bad_value")),
+        ] {
+            assert_eq!(read(name, text), value, "{name}={text}");
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct AgentRun {
     pub request_headers: Vec<(String, String)>,
     /// Only with `include_raw_body`.
     pub request_body: Option<Vec<u8>>,
+    /// The parameters are texts because a query string or a form says nothing else.
+    pub has_texts: bool,
     /// Id of the request.
     pub request_id: String,
     shape: Shape,
@@ -267,6 +269,7 @@ pub(crate) fn with_body(
 ) -> Result<AgentRun, ApiError> {
     let get = head.routed_method() == "GET";
     let control = prepared.control;
+    let has_texts = get || params::is_form(head);
     let params = if get {
         params::of_query(prepared.query)
     } else {
@@ -295,6 +298,7 @@ pub(crate) fn with_body(
         request_method: head.method.clone(),
         request_headers,
         request_body: control.include_raw_body.then(|| body.to_vec()),
+        has_texts,
         request_id: frame.request_id.clone(),
         shape: Shape {
             format: prepared.format,
@@ -335,6 +339,7 @@ impl AgentRun {
             request_method: "POST".to_owned(),
             request_headers: Vec::new(),
             request_body: None,
+            has_texts: false,
             request_id: request_id.to_owned(),
             shape: Shape {
                 format: Format::Json { tags: true },

@@ -45,7 +45,7 @@ pub struct Grant {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadGrant {
     /// The subject has no known form.
-    #[error("the subject {0:?} is none of user/…, domain/…, agent/…, all-users, anonymous")]
+    #[error("{0:?} is no subject: {wanted}", wanted = Subject::wanted(.0))]
     Subject(String),
     /// The role is unknown.
     #[error("the role {0:?} is none of runner, editor, admin, db/creator")]

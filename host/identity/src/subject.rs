@@ -43,6 +43,18 @@ impl Subject {
             _ => None,
         }
     }
+
+    /// What a text that is no subject should have been.
+    pub fn wanted(text: &str) -> &'static str {
+        match text.split_once('/') {
+            Some(("user", _)) => {
+                "a user is named by an e-mail address, as user/ada@example.com, or by what its tokens have as sub, as user/sub:42"
+            }
+            Some(("domain", _)) => "a domain is that of e-mail addresses, as domain/example.com",
+            Some(("agent", _)) => "an agent is named as agent/SERVER:WORKSPACE.APP.AGENT",
+            _ => "there are user/…, domain/…, agent/…, all-users and anonymous",
+        }
+    }
 }
 
 fn user(name: &str) -> Option<Subject> {

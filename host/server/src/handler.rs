@@ -194,7 +194,9 @@ fn convert(reply: Reply, is_head: bool) -> Response<ReplyBody> {
             ReplyBody::Whole(Bytes::new())
         }
         Some(streamed) => ReplyBody::Streamed(streamed),
-        None => ReplyBody::Whole(Bytes::from(reply.head.body)),
+        // The length is told, the content is not sent.
+        None if is_head => ReplyBody::Whole(Bytes::from(reply.head.body)),
+        None => ReplyBody::of_bytes(reply.head.body),
     };
     builder.body(body).unwrap_or_else(|error| {
         // Only a header value with control characters can get here, and no answer is made with one.
@@ -247,10 +249,6 @@ async fn answer(
             .identity
             .as_ref()
             .and_then(|identity| identity.trouble()),
-        metrics: match parts.uri.path().trim_end_matches('/') {
-            "/v1/metrics" => server.metrics.text(server).into_bytes(),
-            _ => Vec::new(),
-        },
     };
     let mut head = match incoming::head(&parts) {
         Ok(head) => head,

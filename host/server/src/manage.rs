@@ -32,6 +32,7 @@ pub async fn perform(
 ) -> Result<Done, ApiError> {
     let route = &managed.route;
     match &managed.job {
+        Job::Metrics => Ok(Done::Measured(server.metrics.text(server))),
         Job::ListWorkspaces => workspaces::list(server, who).await,
         Job::CreateWorkspace(name) => workspaces::create(server, who, name.as_deref()).await,
         Job::GetWorkspace => workspaces::get(server, who, &route.ws).await,

@@ -58,6 +58,14 @@ impl Streamed {
         }
     }
 
+    /// Bytes that are in memory, and not for longer than the caller takes them.
+    fn bytes(bytes: Vec<u8>) -> Streamed {
+        let (send, pieces) = mpsc::channel(AHEAD);
+        let left = Some(bytes.len() as u64);
+        tokio::spawn(hand_out(bytes, send, STALLED));
+        Streamed { pieces, left }
+    }
+
     /// What somebody sends piece by piece.
     pub fn pieces(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Streamed {
         Streamed { pieces, left: None }
@@ -126,12 +134,32 @@ async fn read_ahead(mut source: Source, mut send: Pieces, patience: Duration) {
     }
 }
 
+/// Sends pieces as long as somebody takes them. They are copied: one of them that nobody takes shall not hold all of it.
+async fn hand_out(bytes: Vec<u8>, send: Pieces, patience: Duration) {
+    for piece in bytes.chunks(PIECE) {
+        let Ok(Ok(room)) = tokio::time::timeout(patience, send.reserve()).await else {
+            return;
+        };
+        room.send(Ok(Bytes::copy_from_slice(piece)));
+    }
+}
+
 /// The body of any response.
 pub enum ReplyBody {
     /// In memory; empty once it is sent.
     Whole(Bytes),
     /// In pieces.
     Streamed(Streamed),
+}
+
+impl ReplyBody {
+    /// What is in memory. A caller who keeps its connection and takes nothing holds little of it, whatever the version of HTTP.
+    pub fn of_bytes(bytes: Vec<u8>) -> ReplyBody {
+        match bytes.len() > AHEAD * PIECE {
+            true => ReplyBody::Streamed(Streamed::bytes(bytes)),
+            false => ReplyBody::Whole(Bytes::from(bytes)),
+        }
+    }
 }
 
 impl Body for ReplyBody {
@@ -219,6 +247,22 @@ mod tests {
     async fn a_file_that_has_become_shorter_breaks_off() {
         let error = streamed(PIECE, PIECE as u64 + 1).collect().await;
         let error = error.err().map(|error| error.kind());
+        assert_eq!(error, Some(io::ErrorKind::UnexpectedEof));
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_in_memory_comes_whole_and_waits_for_nobody_for_long() {
+        let long: Vec<u8> = (0..3 * AHEAD * PIECE + 1).map(|at| at as u8).collect();
+        for bytes in [long.clone(), long[..7].to_vec(), Vec::new()] {
+            let body = ReplyBody::of_bytes(bytes.clone());
+            assert_eq!(body.size_hint().exact(), Some(bytes.len() as u64));
+            assert_eq!(body.collect().await.expect("all of it").to_bytes(), bytes);
+        }
+        let left = Some(long.len() as u64);
+        let (send, pieces) = mpsc::channel(AHEAD);
+        hand_out(long, send, Duration::from_millis(20)).await;
+        let body = ReplyBody::Streamed(Streamed { pieces, left });
+        let error = body.collect().await.err().map(|error| error.kind());
         assert_eq!(error, Some(io::ErrorKind::UnexpectedEof));
     }
 

@@ -255,9 +255,7 @@ fn subject(text: &str) -> Result<Subject, String> {
             Err(format!("the domain {host:?} is a public suffix"))
         }
         Some(subject) => Ok(subject),
-        None => Err(format!(
-            "{text:?} is none of user/…, domain/…, agent/…, all-users, anonymous"
-        )),
+        None => Err(Subject::wanted(text).to_owned()),
     }
 }
 

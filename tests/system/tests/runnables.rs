@@ -1,7 +1,7 @@
 //! What runs beside agents, and beside the request: aliases, registered queries, asynchronous
 //! runs and the signals that tell how they ended; the bytes of a record.
 
-use mix_system_tests::{Answer, IdentityService, Server, install, repository};
+use mix_system_tests::{Answer, IdentityService, Server, identity_flags, install, repository};
 use serde_json::{Value, json};
 
 #[path = "runnables/activities.rs"]
@@ -52,18 +52,8 @@ impl Site {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let service = IdentityService::start();
         let url = service.key_url();
-        let creator = "domain/example.com";
-        let stage = "{\"stage\":\"test\"}";
-        let mut arguments = vec![
-            "--jwks-url",
-            &url,
-            "--workspace-creator",
-            creator,
-            "--server-admin",
-            "user/root@example.com",
-            "--env",
-            stage,
-        ];
+        let mut arguments = identity_flags(&url);
+        arguments.extend(["--env", "{\"stage\":\"test\"}"]);
         arguments.extend(more);
         let server = Server::mixer(folder.path(), &arguments);
         let site = Site {
@@ -179,6 +169,23 @@ fn registered_queries_run_by_name_with_parameters() {
         given,
         json!({ "result": [{ "name": "Heat" }, { "name": "Up" }] })
     );
+    // A query string has texts only: a text is a number where the query wants one.
+    let first = format!("{APP}/query/first");
+    let body = json!({ "query": "kind == \"film\" && name != $but | orderAsc(name) | skip($from) | limit($top) | {name}",
+        "params": { "from": 0 } });
+    run(OWNER, "PUT", &first, body, 201);
+    for (method, params, body) in [
+        ("GET", "?top=1&from=1&but=Heat", Value::Null),
+        ("POST", "", json!({ "top": 1, "from": 1, "but": "Heat" })),
+    ] {
+        let found = run(OWNER, method, &format!("{first}{params}"), body, 200);
+        assert_eq!(found, json!({ "result": [{ "name": "Up" }] }), "{method}");
+    }
+    let wrong = site.send(OWNER, "GET", &format!("{first}?top=one&but="), &Value::Null);
+    assert_eq!((wrong.status, wrong.code()), (400, "bad_value".to_owned()));
+    let later = run(OWNER, "GET", &format!("{path}?year=1990"), Value::Null, 200);
+    assert_eq!(later, given);
+    run(OWNER, "DELETE", &first, Value::Null, 204);
     // Reached as an agent too, with the grant of an agent.
     let as_agent = format!("{APP}/agent/since");
     run(STRANGER, "POST", &as_agent, json!({}), 403);
