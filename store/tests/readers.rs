@@ -104,3 +104,19 @@ fn a_reader_looks_again_when_a_checkpoint_comes_in_between() {
     assert_eq!(busy.expect_err("goes on").code(), "db_busy");
     assert_eq!(looks, 3);
 }
+
+#[test]
+fn rows_without_a_state_are_not_read_without_end() {
+    let scratch = tempfile::tempdir().expect("scratch");
+    let folder = scratch.path().join("v2");
+    std::fs::create_dir(&folder).expect("creates");
+    // Much, though nothing of it is on the disk.
+    let rows = std::fs::File::create(folder.join("db.dat")).expect("creates");
+    rows.set_len((1 << 30) + 1).expect("has holes");
+    let options = OpenOptions {
+        read_only: true,
+        ..OpenOptions::default()
+    };
+    let opened = Database::open_in(Arc::new(NativeFolder::new(&folder)), options);
+    assert_eq!(opened.err().expect("refused").code(), "too_large");
+}

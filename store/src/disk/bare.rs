@@ -1,17 +1,19 @@
 //! Rows without a state: files that somebody brought from elsewhere. Whoever writes takes them
 //! over (`load`); whoever may only read sees the rows all the same.
 
+use std::io::ErrorKind;
+
 use mix_value::msgpack;
 
 use super::load::{Snapshot, new_row, row_facts};
 use crate::data;
-use crate::error::{Result, StoreError};
+use crate::error::{Doing, Result, StoreError};
 use crate::folder::{Folder, read_whole};
 use crate::ids::draw;
 use crate::table::Table;
 
 /// Most bytes of rows that a reader keeps in memory.
-const MOST: usize = 1 << 30;
+const MOST: u64 = 1 << 30;
 
 /// What the files hold.
 pub(super) struct Bare {
@@ -92,15 +94,13 @@ pub(super) fn bare(
 
 /// What whoever may not write sees of such files.
 pub(super) fn read_bare(folder: &dyn Folder) -> Result<Option<Snapshot>> {
+    if length(folder)? > MOST {
+        return Err(StoreError::TooLarge(format!(
+            "rows without a state take more than {MOST} bytes; whoever opens the database for writing takes them over"
+        )));
+    }
     let table = Table::default();
-    let mut bytes = 0_usize;
     let found = bare(folder, &mut |number, body| {
-        bytes = bytes.saturating_add(body.len());
-        if bytes > MOST {
-            return Err(StoreError::TooLarge(format!(
-                "rows without a state take more than {MOST} bytes; whoever opens the database for writing takes them over"
-            )));
-        }
         table.append(vec![new_row(number, body, 0, 0)?])
     })?;
     let Some(found) = found else { return Ok(None) };
@@ -110,4 +110,13 @@ pub(super) fn read_bare(folder: &dyn Folder) -> Result<Option<Snapshot>> {
         previous: None,
         warnings: found.warning.into_iter().collect(),
     }))
+}
+
+/// Bytes of the rows.
+fn length(folder: &dyn Folder) -> Result<u64> {
+    let file = match folder.open(data::DAT, false) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        opened => opened.doing(|| format!("opening {}", data::DAT))?,
+    };
+    file.len().doing(|| format!("reading {}", data::DAT))
 }
