@@ -322,7 +322,7 @@ const CROSSINGS: [(&str, &str, &str, &str, u32, u32); 11] = [
         500_000,
     ),
     (
-        "sync to a plugin of the SDK, 16 bytes (with its own work)",
+        "sync to an SDK plugin, 16 bytes (with its own work)",
         "plugin",
         "crossPlugin",
         "count",

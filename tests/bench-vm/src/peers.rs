@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::cases::Case;
-use crate::clock::Start;
+use crate::clock::{Runs, Start};
 use crate::program::{Measured, Program};
 use crate::{Engine, Run};
 
@@ -122,7 +122,7 @@ pub fn measure(case: &Case, size: u32) -> Result<(f64, String)> {
         let measured: rquickjs::Function = context.globals().get("measured")?;
         let mut best = f64::MAX;
         let mut text = String::new();
-        for _ in 0..3 {
+        for () in Runs::new() {
             let start = Start::now();
             let result: rquickjs::Coerced<String> = measured.call(()).map_err(failed)?;
             best = best.min(start.elapsed().as_secs_f64());
